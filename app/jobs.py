@@ -1,0 +1,97 @@
+"""Asking for landscapes, following, cancelling and fetching them."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy import func, select
+
+from worker import progress, queue, results
+from worker.spec import JobSpec
+from worker.tables import Job
+
+from .deps import IdPath, PageDep, Service, ServiceDep
+from .schemas import Accepted, JobList, JobOut, Progress
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+MEDIA = {"npz": "application/octet-stream", "csv": "text/csv; charset=utf-8"}
+
+
+@router.post("", status_code=202)
+def submit_job(service: ServiceDep, spec: JobSpec) -> Accepted:
+    """Ask for a slice or a surface; the answer comes at once, the numbers as they are computed."""
+    with service.database.writing() as session:
+        job_id = queue.submit(session, spec).id
+    service.hints.top_up(1)
+    return Accepted(id=job_id)
+
+
+@router.get("")
+def list_jobs(
+    service: ServiceDep,
+    page: PageDep,
+    state: Literal["queued", "running", "done", "failed", "cancelled"] | None = None,
+    kind: Literal["surface", "slice"] | None = None,
+    checkpoint: Annotated[str | None, Query(pattern=r"^[a-z0-9]{16,64}$")] = None,
+) -> JobList:
+    """Newest first."""
+    wanted = {Job.state: state, Job.kind: kind, Job.checkpoint_id: checkpoint}
+    filters = [column == value for column, value in wanted.items() if value is not None]
+    newest = select(Job).where(*filters).order_by(Job.created.desc(), Job.id)
+    with service.database.reading() as session:
+        rows = session.scalars(newest.limit(page.limit).offset(page.offset)).all()
+        total = session.scalar(select(func.count()).select_from(Job).where(*filters)) or 0
+        items = [JobOut.of(row, Progress(**progress.of(session, row))) for row in rows]
+        return JobList(items=items, total=total)
+
+
+@router.get("/{job_id}")
+def get_job(service: ServiceDep, job_id: IdPath) -> JobOut:
+    return _job(service, job_id)
+
+
+@router.post("/{job_id}/cancel")
+def cancel_job(service: ServiceDep, job_id: IdPath) -> JobOut:
+    """End it; what has been computed stays and can be fetched."""
+    with service.database.writing() as session:
+        queue.cancel(session, job_id)
+    return _job(service, job_id)
+
+
+@router.post("/{job_id}/retry", status_code=202)
+def retry_job(service: ServiceDep, job_id: IdPath) -> JobOut:
+    """A new job like this failed or cancelled one, which takes over what that had computed."""
+    with service.database.writing() as session:
+        new_id = queue.retry(session, job_id).id
+    service.hints.top_up(1)
+    return _job(service, new_id)
+
+
+@router.delete("/{job_id}", status_code=204)
+def delete_job(service: ServiceDep, job_id: IdPath) -> None:
+    with service.database.writing() as session:
+        queue.delete_job(session, job_id)
+
+
+@router.get("/{job_id}/result", response_model=None)
+def get_result(
+    service: ServiceDep, job_id: IdPath, format: Annotated[Literal["json", "npz", "csv"] | None, Query()] = None
+) -> Response:
+    """What has been computed so far. With `format` it comes as a file; `losses[i][j]` is at (alphas[i], betas[j])."""
+    with service.database.reading() as session:
+        job = queue.require(session, Job, job_id)
+        result = results.load(session, job)
+    described = {"id": job.id, "state": job.state, "name": job.name, **result.to_json()}
+    if format is None:
+        return JSONResponse(described)
+    headers = {"Content-Disposition": f'attachment; filename="{job.kind}-{job.id[:8]}.{format}"'}
+    if format == "json":
+        return JSONResponse(described, headers=headers)
+    return Response(result.to_bytes(format), media_type=MEDIA[format], headers=headers)
+
+
+def _job(service: Service, job_id: str) -> JobOut:
+    with service.database.reading() as session:
+        row = queue.require(session, Job, job_id)
+        return JobOut.of(row, Progress(**progress.of(session, row)))

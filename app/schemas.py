@@ -1,0 +1,170 @@
+"""What the API answers, as JSON. What it is asked for a job is worker/spec.py.
+
+Imports pydantic and the tables. Never reads the database by itself: rows come in, models go out.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from worker.tables import Checkpoint, Job
+
+
+class ErrorDetail(BaseModel):
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorBody(BaseModel):
+    error: ErrorDetail
+
+
+class Accepted(BaseModel):
+    id: str
+
+
+class CheckpointOut(BaseModel):
+    """An uploaded file and what it was read as."""
+
+    id: str
+    name: str
+    sha256: str
+    size: int = Field(description="bytes")
+    state: Literal["received", "reading", "ready", "rejected"]
+    reason: str | None = Field(description="why it was rejected, in a sentence")
+    architecture: dict[str, Any] | None = Field(description="the network; null until read, or until one is chosen")
+    candidates: list[dict[str, Any]] = Field(description="networks that fit; with more than one, choose")
+    parameters: int | None
+    facts: dict[str, str] = Field(description="what the file says of itself")
+    gallery: str | None
+    created: str
+
+    @classmethod
+    def of(cls, row: Checkpoint) -> "CheckpointOut":
+        known = row.architecture or (row.candidates[0] if row.candidates else None)
+        return cls(
+            **{name: getattr(row, name) for name in _SAME_IN_CHECKPOINT},
+            parameters=known["parameters"] if known else None,
+            created=moment(row.created) or "",
+        )
+
+
+_SAME_IN_CHECKPOINT = (
+    "id",
+    "name",
+    "sha256",
+    "size",
+    "state",
+    "reason",
+    "architecture",
+    "candidates",
+    "facts",
+    "gallery",
+)
+
+
+class CheckpointList(BaseModel):
+    items: list[CheckpointOut]
+    total: int
+
+
+class Choice(BaseModel):
+    index: int = Field(ge=0, description="which of the candidates is meant")
+
+
+class DatasetOut(BaseModel):
+    name: str
+    title: str
+    splits: dict[str, int]
+    classes: int
+    shape: list[int] = Field(description="channels, height, width")
+    normalization: str
+
+
+class DatasetList(BaseModel):
+    items: list[DatasetOut]
+    total: int
+
+
+class Progress(BaseModel):
+    done: int = Field(description="points computed")
+    total: int
+    level: int = Field(description="refinement level being computed, from 0")
+    levels: int
+    points_per_second: float | None
+    eta_seconds: float | None
+
+
+class JobOut(BaseModel):
+    """A request for a landscape and how far it is."""
+
+    id: str
+    kind: str
+    name: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    error: str | None
+    spec: dict[str, Any]
+    checkpoint: dict[str, Any] = Field(description="id, name, label and gallery as they were when asked")
+    progress: Progress
+    gallery: str | None
+    created: str
+    started: str | None
+    finished: str | None
+
+    @classmethod
+    def of(cls, row: Job, progress: Progress) -> "JobOut":
+        return cls(
+            **{name: getattr(row, name) for name in _SAME_IN_JOB},
+            progress=progress,
+            created=moment(row.created) or "",
+            started=moment(row.started),
+            finished=moment(row.finished),
+        )
+
+
+_SAME_IN_JOB = ("id", "kind", "name", "state", "error", "spec", "checkpoint", "gallery")
+
+
+class JobList(BaseModel):
+    items: list[JobOut]
+    total: int
+
+
+class Health(BaseModel):
+    status: Literal["ok", "degraded"]
+    database: Literal["ok", "unreachable"]
+    store: Literal["ok", "unwritable"]
+    broker: Literal["ok", "unreachable"]
+    workers: int = Field(description="worker processes seen in the last seconds")
+
+
+class Version(BaseModel):
+    version: str
+    python: str
+    plotly: str
+
+
+class GalleryCell(BaseModel):
+    checkpoint: str | None
+    job: str | None
+    record: dict[str, Any] = Field(description="how the shipped checkpoint was trained, and its figures")
+
+
+class Comparison(BaseModel):
+    name: str
+    title: str
+    text: str
+    rows: list[str]
+    columns: list[str]
+    cells: list[list[GalleryCell]]
+
+
+class Gallery(BaseModel):
+    comparisons: list[Comparison]
+
+
+def moment(seconds: float | None) -> str | None:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

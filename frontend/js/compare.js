@@ -1,0 +1,96 @@
+/** Results side by side: may they be compared, what do they have in common, which numbers stand beside them. Pure. */
+
+import { number, percent, holes, range } from "./format.js";
+import { extent } from "./scales.js";
+
+/** What must be the same for two pictures to be compared, and what is merely good to know. */
+const MUST = [
+  ["data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
+  ["data set", ({ spec }) => spec.dataset],
+  ["images", ({ spec }) => `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`],
+  ["normalisation", ({ provenance: p, spec }) => `${spec.normalization}, ${p?.orthogonal ?? ""}`],
+  ["BatchNorm", ({ provenance: p }) => p?.batch_norm ?? "frozen"],
+  ["range", ({ spec }) => Object.values(spec.grid).map(range).join(" × ")],
+];
+const NOTE = [
+  ["number of points", ({ spec }) => Object.values(spec.grid).map(({ count }) => count).join(" × ")],
+  ["seed", ({ spec }) => spec.seed],
+  ["precision", ({ spec }) => spec.precision],
+];
+
+/**
+ * What differs between jobs with results ({ spec, provenance } each): { serious: [names], minor: [names] }.
+ * With a serious difference the pictures are not comparable.
+ */
+export function differences(items) {
+  const finished = items.filter(({ provenance }) => provenance);
+  const differ = ([, of]) => new Set((finished.length === items.length ? items : items.map((item) => ({ ...item, provenance: null }))).map(of)).size > 1;
+  const serious = MUST.filter(differ).map(([name]) => name);
+  if (serious.includes("data set")) serious.splice(serious.indexOf("data"), 1);
+  else if (serious.includes("data") && serious.includes("images")) serious.splice(serious.indexOf("data"), 1);
+  return { serious, minor: NOTE.filter(differ).map(([name]) => name) };
+}
+
+/** "images and range": names in a sentence. */
+export const listed = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
+
+/** The choices all captions share, in the order of the first: one line for the whole figure. */
+export function commonCaption(captions) {
+  const [first = [], ...others] = captions.map((caption) => caption.split(" · "));
+  return first.filter((part) => others.every((parts) => parts.includes(part))).join(" · ");
+}
+
+/** What of its caption a result has for itself. */
+export function ownCaption(caption, captions) {
+  const common = new Set(commonCaption(captions).split(" · "));
+  return caption.split(" · ").filter((part) => !common.has(part)).join(" · ");
+}
+
+/** Loss and accuracy at (0, 0): from the provenance, else from the grid. */
+export function centerOf(result) {
+  const center = result.provenance?.center;
+  if (center) return { loss: center.loss, accuracy: center.accuracy, onGrid: center.on_grid, error: center.standard_error };
+  const [i, j] = [result.alphas.indexOf(0), result.betas.indexOf(0)];
+  if (i < 0 || j < 0) return { loss: null, accuracy: null, onGrid: false, error: null };
+  return { loss: result.losses[i][j], accuracy: result.accuracies[i][j], onGrid: true, error: result.standard_errors[i][j] };
+}
+
+/** Columns of the table of numbers: short label, unit, what it means, text and plain value of a result. */
+export const COLUMNS = [
+  { key: "center_loss", label: "loss at θ*", unit: "nats", means: "Mean loss at the center, the checkpoint itself", of: (r) => centerOf(r).loss, text: number },
+  { key: "center_accuracy", label: "accuracy at θ*", unit: "%", means: "Share of the images classified correctly at the center", of: (r) => centerOf(r).accuracy, text: inPercent },
+  { key: "least", label: "smallest", unit: "nats", means: "Smallest loss on the grid", of: (r) => finite(r)?.[0] ?? null, text: number },
+  { key: "most", label: "largest", unit: "nats", means: "Largest finite loss on the grid", of: (r) => finite(r)?.[1] ?? null, text: number },
+  { key: "below", label: "below θ* + 1", unit: "% of grid", means: "Share of the grid points whose loss is less than one nat above the center's: how wide the basin is in this plane", of: shareBelow, text: inPercent },
+  { key: "cosine", label: "cos(δ, η)", unit: "", means: "Cosine of the two directions; zero where they are orthogonal", of: (r) => r.provenance?.cosine ?? null, text: number },
+  { key: "filter_ratio", label: "filter ratio", unit: "min … max", means: "‖filter of the direction‖ / ‖filter of the weights‖, smallest and largest", of: (r) => r.provenance?.filter_ratio_min ?? null, text: (value, r) => (value === null ? "–" : `${number(value, 6)} … ${number(r.provenance.filter_ratio_max, 6)}`) },
+  { key: "non_finite", label: "not finite", unit: "points", means: "Points whose loss came out NaN or infinite", of: (r) => r.non_finite.length, text: (_, r) => holes(r.non_finite) || "0" },
+];
+
+/** Rows of the table: [{ key, text, value }] for each column. */
+export const numbersOf = (result) => COLUMNS.map(({ key, of, text }) => ({ key, value: of(result), text: text(of(result), result) }));
+
+/** Share of the finite grid points less than one nat above the center. */
+export function shareBelow(result) {
+  const { loss } = centerOf(result);
+  const values = result.losses.flat().filter((value) => value !== null);
+  if (loss === null || !values.length) return null;
+  return values.filter((value) => value < loss + 1).length / (values.length + result.non_finite.length);
+}
+
+function finite(result) {
+  return result.losses.flat().some((value) => value !== null) ? extent([result.losses]) : null;
+}
+
+function inPercent(share) {
+  return share === null ? "–" : percent(share).replace(/\s*%$/, "");
+}
+
+/** Columns for `count` pictures that were put in no order: as square as pictures like it. */
+export const columnsFor = (count) => (count <= 3 ? count : count === 4 ? 2 : count <= 9 ? 3 : 4);
+
+/** The shipped comparison whose cells are exactly these jobs, or null. */
+export function asShipped(jobs, comparisons) {
+  const wanted = [...jobs].sort().join();
+  return comparisons.find(({ cells }) => cells.flat().map(({ job }) => job).sort().join() === wanted) ?? null;
+}

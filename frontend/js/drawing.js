@@ -1,0 +1,229 @@
+/**
+ * Everything that paints: Plotly pictures, their cameras, files handed to the reader. An effect module.
+ *
+ * A picture draws itself when it is in sight, when something changed, one picture a frame, a few times a second at most. Pictures far
+ * from sight give their WebGL context back; browsers allow sixteen and we use eight.
+ */
+
+import { fitCamera } from "./camera.js";
+import { element, setChildren } from "./element.js";
+
+/** WebGL scenes alive at once. */
+export const MAX_SCENES = 8;
+
+const CONFIG = {
+  responsive: true, displaylogo: false, plotlyServerURL: "", displayModeBar: "hover", scrollZoom: false, doubleClick: "reset", showTips: false,
+  modeBarButtonsToRemove: ["sendChartToCloud", "sendDataToCloud", "editInChartStudio", "toImage", "lasso2d", "select2d", "tableRotation", "resetCameraLastSave3d", "hoverClosest3d", "autoScale2d"],
+};
+
+/** Resolves to Plotly once its script is there; rejects where it cannot be loaded. */
+export const plotly = new Promise((resolve, reject) => {
+  if (globalThis.Plotly) return resolve(globalThis.Plotly);
+  const script = document.getElementById("plotly");
+  script.addEventListener("load", () => resolve(globalThis.Plotly));
+  script.addEventListener("error", () => reject(new Error("Plotly could not be loaded from this service. Reload the page.")));
+});
+plotly.catch(() => {}); // each picture says it
+
+const pictures = new Set();
+let frame = 0;
+
+/**
+ * A place for a plot inside `host`. `show(make, key)` asks for a figure: `make({ width, height })` returns { data, layout } and is called
+ * only when it is drawn; an equal `key` draws nothing. Options: `cameras` (a cameraGroup), `pause` (ms between draws), `bar` (mode bar), `label`.
+ */
+export function picture(host, { cameras = null, pause = 250, bar = true, label = "" } = {}) {
+  const plot = element("div", { class: "plot", role: "img", "aria-label": label });
+  host.append(plot);
+  const self = { plot, cameras, pause, bar, make: null, key: null, drawn: null, size: "", at: 0, visible: false, scene: false, busy: false };
+  const look = new IntersectionObserver(([{ isIntersecting }]) => {
+    self.visible = isIntersecting;
+    schedule();
+  }, { rootMargin: "80px" });
+  look.observe(plot);
+  const measure = new ResizeObserver(schedule);
+  measure.observe(plot);
+  pictures.add(self);
+  cameras?.join(self);
+  return {
+    plot,
+    show(make, key) {
+      Object.assign(self, { make, key });
+      schedule();
+    },
+    describe: (text) => plot.getAttribute("aria-label") !== text && plot.setAttribute("aria-label", text),
+    stop() {
+      look.disconnect();
+      measure.disconnect();
+      pictures.delete(self);
+      cameras?.leave(self);
+      release(self);
+    },
+  };
+}
+
+function schedule() {
+  frame ||= requestAnimationFrame(drawNext);
+}
+
+/** Draw the picture that has waited longest; come back on the next frame for the others. */
+async function drawNext() {
+  const now = performance.now();
+  const waiting = [...pictures].filter((own) => own.visible && own.make && stale(own));
+  const due = waiting.filter((own) => now - own.at >= own.pause || own.drawn === null).sort((a, b) => a.at - b.at);
+  if (due.length) await draw(due[0]);
+  frame = 0;
+  if (due.length > 1) schedule();
+  else if (waiting.length) setTimeout(schedule, 60);
+}
+
+const sizeOf = ({ plot }) => `${plot.clientWidth}×${plot.clientHeight}`;
+const stale = (own) => own.drawn !== own.key || own.size !== sizeOf(own);
+
+async function draw(own) {
+  const { plot, key, make, cameras } = own;
+  own.at = performance.now();
+  own.size = sizeOf(own);
+  own.drawn = key;
+  const [width, height] = [plot.clientWidth, plot.clientHeight];
+  if (!width || !height) return;
+  try {
+    const Plotly = await plotly;
+    const { data, layout } = make({ width, height });
+    const scene = Boolean(layout.scene);
+    if (scene && !own.scene) makeRoom(own);
+    if (own.scene && !scene) release(own);
+    own.scene = scene;
+    if (scene) layout.scene.camera = cameras?.camera() ?? fitCamera(width, height);
+    if (!pictures.has(own)) return;
+    await Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { ...CONFIG, displayModeBar: own.bar ? "hover" : false, plotGlPixelRatio: pixelRatio() });
+    if (!pictures.has(own)) return release(own);
+    plot.dataset.drawn = key;
+    if (scene) cameras?.listen(own);
+  } catch (error) {
+    setChildren(plot, element("p", { class: "empty" }, `This picture could not be drawn. ${error.message}`));
+  }
+}
+
+/** Give contexts back until one more fits: what is out of sight and was drawn longest ago goes first. */
+function makeRoom(newcomer) {
+  const scenes = [...pictures].filter((own) => own.scene && own !== newcomer);
+  const away = scenes.filter((own) => !own.visible).sort((a, b) => a.at - b.at);
+  for (const own of away.slice(0, Math.max(0, scenes.length + 1 - MAX_SCENES))) release(own);
+}
+
+/** Take a plot down, and its WebGL context with it (waiting for the garbage collector would run into the browser's limit). */
+function release(own) {
+  const canvases = [...own.plot.querySelectorAll(".gl-container canvas")];
+  if (own.plot.classList.contains("js-plotly-plot")) globalThis.Plotly.purge(own.plot);
+  for (const canvas of canvases) (canvas.getContext("webgl2") ?? canvas.getContext("webgl"))?.getExtension("WEBGL_lose_context")?.loseContext();
+  own.plot.replaceChildren();
+  delete own.plot.dataset.drawn;
+  Object.assign(own, { scene: false, drawn: null, listening: null });
+}
+
+/** Where a processor paints (no graphics card), fewer pixels keep the page quick. */
+let ratio = null;
+function pixelRatio() {
+  if (ratio !== null) return ratio;
+  const gl = document.createElement("canvas").getContext("webgl");
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const renderer = gl ? String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER)) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  ratio = /swiftshader|llvmpipe|software/i.test(renderer) ? Math.max(1.5, devicePixelRatio) : 2;
+  return ratio;
+}
+
+/** Cameras that move together: turn one picture and the others follow, once a frame. */
+export function cameraGroup() {
+  const members = new Set();
+  let camera = null;
+  let moved = null;
+  let waiting = 0;
+  const followers = () => [...members].filter((own) => own.scene && own !== moved && own.plot.classList.contains("js-plotly-plot"));
+  const apply = () => {
+    waiting = 0;
+    for (const { plot } of followers()) globalThis.Plotly.relayout(plot, { "scene.camera": camera });
+  };
+  const onMove = (own) => (event) => {
+    const fresh = event?.["scene.camera"];
+    if (!fresh || (moved !== own && waiting)) return;
+    if (same(fresh, camera)) return;
+    [camera, moved] = [fresh, own];
+    waiting ||= requestAnimationFrame(apply);
+  };
+  return {
+    camera: () => camera,
+    join: (own) => members.add(own),
+    leave: (own) => members.delete(own),
+    listen(own) {
+      if (own.listening === own.plot._ev) return;
+      own.listening = own.plot._ev;
+      own.plot.on("plotly_relayouting", onMove(own));
+      own.plot.on("plotly_relayout", onMove(own));
+    },
+    /** Back to the camera that fits the box. */
+    reset() {
+      [camera, moved] = [null, null];
+      for (const own of members) own.drawn = null;
+      schedule();
+    },
+  };
+}
+
+const same = (a, b) => Boolean(b) && ["eye", "center", "up"].every((part) => ["x", "y", "z"].every((k) => Math.abs((a[part]?.[k] ?? 0) - (b[part]?.[k] ?? 0)) < 1e-9));
+
+/** Hand a file to the reader. */
+export function download(blob, name) {
+  const url = URL.createObjectURL(blob);
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+export async function copy(text) {
+  await navigator.clipboard.writeText(text);
+}
+
+/**
+ * Figures in rows and columns as one PNG with title, labels and caption: what one puts in a paper. `cells[row][column]` is a
+ * function like `make` above or null; `colors` is a theme.
+ */
+export async function exportPng({ title, caption, rows, columns, cells, colors, camera, name }, [width, height] = [640, 460]) {
+  const Plotly = await plotly;
+  const [edge, head, foot] = [rows.some(Boolean) ? 40 : 16, title ? 92 : 52, 40];
+  const canvas = element("canvas");
+  const size = { width: edge + columns.length * width + 16, height: head + rows.length * height + foot };
+  Object.assign(canvas, { width: 2 * size.width, height: 2 * size.height });
+  const paint = canvas.getContext("2d");
+  paint.scale(2, 2);
+  paint.fillStyle = colors.card;
+  paint.fillRect(0, 0, size.width, size.height);
+  const write = (text, x, y, font, color, align = "left") => Object.assign(paint, { font, fillStyle: color, textAlign: align }) && paint.fillText(text, x, y, size.width - 32);
+  const family = getComputedStyle(document.body).fontFamily;
+  if (title) write(title, 16, 36, `600 22px ${family}`, colors.ink);
+  columns.forEach((label, k) => write(label, edge + (k + 0.5) * width, head - 14, `600 16px ${family}`, colors.soft, "center"));
+  for (const [r, label] of rows.entries()) {
+    paint.save();
+    paint.translate(26, head + (r + 0.5) * height);
+    paint.rotate(-Math.PI / 2);
+    paint.textAlign = "center";
+    write(label, 0, 0, `600 16px ${family}`, colors.soft, "center");
+    paint.restore();
+    for (const [c, make] of cells[r].entries()) {
+      if (!make) continue;
+      const { data, layout } = make({ width, height });
+      if (layout.scene) layout.scene.camera = camera ?? fitCamera(width, height);
+      const url = await Plotly.toImage({ data, layout: { ...layout, width, height, autosize: false }, config: { plotlyServerURL: "" } }, { format: "png", width, height, scale: 2 });
+      paint.drawImage(await loaded(url), edge + c * width, head + r * height, width, height);
+    }
+  }
+  write(caption, 16, size.height - 16, `13px ${family}`, colors.soft);
+  download(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), name);
+}
+
+function loaded(url) {
+  return new Promise((resolve, reject) => {
+    const image = new Image();
+    Object.assign(image, { onload: () => resolve(image), onerror: () => reject(new Error("The picture could not be made.")), src: url });
+  });
+}

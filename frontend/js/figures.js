@@ -1,0 +1,181 @@
+/** A result as a Plotly figure: surface, contour, heatmap. Pure; `transposeForPlotly` is the only place that transposes. */
+
+import { BOX } from "./camera.js";
+import { colorscale, reversed } from "./colors.js";
+import { escapeHtml, holes } from "./format.js";
+import { centerIndex, computed, nearestFilled } from "./grid.js";
+
+export const FONT = '-apple-system, "Segoe UI", "Helvetica Neue", Arial, system-ui, sans-serif';
+
+/** losses[i][j] at (alphas[i], betas[j]) as Plotly's z[j][i]: rows are beta. n × m in, m × n out. */
+export function transposeForPlotly(matrix) {
+  return matrix[0].map((_, j) => matrix.map((row) => row[j]));
+}
+
+/**
+ * The surface over the plane. What lies above the clip is cut off by the box, with a line on the rim; a translucent lid says
+ * that there is more. `compact` is for pictures in rows and columns, whose labels stand at the edge.
+ */
+export function surfaceFigure(result, { scale, theme, camera, compact = false }) {
+  const heights = transposeForPlotly(result[scale.matrix].map((row) => row.map((value) => (value === null ? null : scale.forward(value)))));
+  const whole = result.non_finite.length === 0;
+  const surface = {
+    type: "surface", name: "surface", x: result.alphas, y: result.betas, z: heights, customdata: transposeForPlotly(result[scale.matrix]),
+    colorscale: colors(scale, theme.lightness), cmin: scale.low, cmax: scale.high, showscale: false,
+    contours: { z: { show: whole, ...scale.relief, color: theme.relief, width: 1, highlight: false }, x: { highlight: false }, y: { highlight: false } },
+    lighting: { ambient: 0.72, diffuse: 0.55, specular: 0.06, roughness: 0.8, fresnel: 0.05 }, lightposition: { x: -8e3, y: -1.2e4, z: 2e4 },
+    hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
+  };
+  const data = [surface, ...lid(result, scale, theme), ...holesInSpace(result, scale, theme)];
+  return { data, layout: { ...base(theme), scene: scene(scale, theme, camera, compact), showlegend: !compact && !whole, legend: legend(theme) } };
+}
+
+/** The plane seen from above, cell by cell. While computing, missing cells take the nearest value, dimmed. */
+export function heatmapFigure(result, { scale, theme, compact = false }) {
+  const mask = computed(result);
+  const heights = result[scale.matrix].map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
+  const cells = {
+    type: "heatmap", name: scale.title, x: result.alphas, y: result.betas, colorscale: colors(scale, theme.lightness),
+    zmin: scale.low, zmax: scale.high, showscale: false,
+  };
+  const missing = mask.some((row) => row.includes(false));
+  const known = { ...cells, z: transposeForPlotly(heights), customdata: transposeForPlotly(result[scale.matrix]), hovertemplate: hover(scale), hoverlabel: hoverLabel(theme), hoverongaps: false };
+  const guess = { ...cells, name: "not computed yet", z: transposeForPlotly(nearestFilled(heights, mask)), opacity: 0.22, hoverinfo: "skip" };
+  return { data: [...(missing ? [guess] : []), known, ...holesInPlane(result, theme), ...marks(result, scale, theme)], layout: plane(result, theme, compact) };
+}
+
+/** Lines of equal loss. The levels are the scale's: the paper's, or even ones. */
+export function contourFigure(result, { scale, theme, compact = false }) {
+  const { start, end, size, on = scale.forward } = scale.contours;
+  const z = result[scale.matrix].map((row) => row.map((value) => (value === null ? null : on(value))));
+  const lines = {
+    type: "contour", name: scale.title, x: result.alphas, y: result.betas, z: transposeForPlotly(z), customdata: transposeForPlotly(result[scale.matrix]),
+    colorscale: colors(scale, theme.lines), zauto: false, zmin: start, zmax: end, autocontour: false, showscale: false, connectgaps: false,
+    contours: { coloring: "lines", start, end, size, showlabels: !compact, labelfont: { size: 9, color: theme.soft } }, line: { width: compact ? 1.2 : 1.5, smoothing: 0 },
+    hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
+  };
+  return { data: [lines, ...holesInPlane(result, theme), ...marks(result, scale, theme)], layout: plane(result, theme, compact) };
+}
+
+export const FIGURES = { surface: surfaceFigure, contour: contourFigure, heatmap: heatmapFigure };
+
+/** Layout that every figure shares. */
+export function base(theme) {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 0, r: 0, t: 0, b: 0 }, autosize: true,
+    font: { family: FONT, size: 11, color: theme.soft }, hoverlabel: { font: { family: FONT, size: 12 } }, showlegend: false, dragmode: "pan",
+  };
+}
+
+export function hoverLabel(theme) {
+  return { bgcolor: theme.card, bordercolor: theme.line, font: { family: FONT, size: 12, color: theme.ink } };
+}
+
+export const legend = (theme) => ({ x: 0, y: 1, xanchor: "left", yanchor: "top", bgcolor: "rgba(0,0,0,0)", font: { color: theme.ink, size: 12 } });
+
+function colors(scale, lightness) {
+  const forLoss = colorscale(lightness);
+  return scale.value === "accuracy" ? reversed(forLoss) : forLoss;
+}
+
+function hover(scale) {
+  const value = scale.value === "accuracy" ? "accuracy %{customdata:.2%}" : "loss %{customdata:.4g}";
+  return `α %{x:.4g}, β %{y:.4g}<br>${value}<extra></extra>`;
+}
+
+/** A neutral, translucent sheet at the clip, over the points above it: the plateau, without its noise. */
+function lid(result, scale, theme) {
+  if (scale.clip === null) return [];
+  const fine = resample(result, scale, 4);
+  if (!fine.z.some((row) => row.some((value) => value !== null))) return [];
+  return [{
+    type: "surface", name: `above ${scale.clip}`, ...fine, opacity: 0.16, showscale: false, hoverinfo: "skip",
+    colorscale: [[0, theme.lid], [1, theme.lid]], lighting: { ambient: 1, diffuse: 0, specular: 0, fresnel: 0 },
+    contours: { x: { highlight: false }, y: { highlight: false }, z: { highlight: false } },
+  }];
+}
+
+/** The clip height wherever the (bilinear, as drawn) surface lies above it, on a grid `times` as fine. */
+function resample(result, scale, times) {
+  const heights = result.losses.map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
+  const x = finer(result.alphas, times);
+  const y = finer(result.betas, times);
+  const at = (p, q) => {
+    const [i, j] = [Math.min(Math.floor(p / times), result.alphas.length - 2), Math.min(Math.floor(q / times), result.betas.length - 2)];
+    const [s, t] = [p / times - i, q / times - j];
+    const corners = [heights[i][j], heights[i][j + 1], heights[i + 1][j], heights[i + 1][j + 1]];
+    if (corners.includes(null)) return null;
+    const [a, b, c, d] = corners;
+    return (1 - s) * ((1 - t) * a + t * b) + s * ((1 - t) * c + t * d);
+  };
+  const sheet = scale.high - 0.004 * (scale.high - scale.low); // not on the cut itself, where rounding would stipple it
+  const z = y.map((_, q) => x.map((_, p) => ((at(p, q) ?? -Infinity) > scale.high ? sheet : null)));
+  return { x, y, z };
+}
+
+const finer = (coordinates, times) =>
+  coordinates.slice(1).flatMap((next, k) => Array.from({ length: times }, (_, s) => coordinates[k] + ((next - coordinates[k]) * s) / times)).concat(coordinates.at(-1));
+
+function scene(scale, theme, camera, compact) {
+  const axis = {
+    showbackground: false, gridcolor: theme.line, zeroline: false, showspikes: false, linecolor: theme.line, ticks: "",
+    tickfont: { size: compact ? 10 : 11, color: theme.soft }, nticks: 5,
+  };
+  const [low, high] = [scale.low - 0.012 * (scale.high - scale.low), scale.high];
+  const title = (text) => ({ text: compact ? "" : text, font: { size: 12, color: theme.soft } });
+  return {
+    xaxis: { ...axis, title: title("α") }, yaxis: { ...axis, title: title("β") },
+    zaxis: { ...axis, title: title(scale.title), range: [low, high], tickvals: scale.ticks.values, ticktext: scale.ticks.text },
+    aspectmode: "manual", aspectratio: BOX, camera, dragmode: "orbit",
+  };
+}
+
+function plane(result, theme, compact) {
+  const axis = { showgrid: false, zeroline: false, ticks: "outside", ticklen: 4, tickcolor: theme.line, linecolor: theme.line, showline: true, mirror: true, nticks: compact ? 3 : 6, tickfont: { size: compact ? 10 : 11 } };
+  const span = (coordinates) => [coordinates[0], coordinates.at(-1)];
+  const [width, height] = [result.alphas, result.betas].map((c) => c.at(-1) - c[0]);
+  const square = width / height < 2 && height / width < 2;
+  return {
+    ...base(theme), margin: compact ? { l: 30, r: 10, t: 8, b: 24 } : { l: 48, r: 12, t: 12, b: 40 },
+    xaxis: { ...axis, range: span(result.alphas), constrain: "domain", title: { text: compact ? "" : "α", standoff: 6 } },
+    yaxis: { ...axis, range: span(result.betas), constrain: "domain", title: { text: compact ? "" : "β", standoff: 2 }, ...(square ? { scaleanchor: "x" } : {}) },
+    legend: { ...legend(theme), orientation: "h", y: 1.02, yanchor: "bottom" }, showlegend: !compact && result.non_finite.length > 0,
+  };
+}
+
+/** The center, and the smallest loss where it is elsewhere. */
+function marks(result, scale, theme) {
+  const mark = (name, at, symbol) => ({
+    type: "scatter", mode: "markers", name, x: [at[0]], y: [at[1]], showlegend: false, hovertemplate: `${name}<extra></extra>`, hoverlabel: hoverLabel(theme),
+    marker: { symbol, size: symbol === "star" ? 10 : 8, color: theme.accent, line: { width: 1.5, color: theme.card } },
+  });
+  const least = leastIndex(result.losses);
+  const center = centerIndex(result.alphas, result.betas);
+  const elsewhere = least && (!center || least[0] !== center[0] || least[1] !== center[1]);
+  return [mark("center", [0, 0], "circle"), ...(elsewhere ? [mark("smallest loss on the grid", [result.alphas[least[0]], result.betas[least[1]]], "star")] : [])];
+}
+
+/** Where the smallest loss is; null where there is none. */
+export function leastIndex(losses) {
+  let [least, at] = [Infinity, null];
+  losses.forEach((row, i) => row.forEach((value, j) => value !== null && value < least && ([least, at] = [value, [i, j]])));
+  return at;
+}
+
+function holesInPlane(result, theme) {
+  return holeTraces(result, theme).map((trace) => ({ ...trace, type: "scatter" }));
+}
+
+function holesInSpace(result, scale, theme) {
+  return holeTraces(result, theme).map((trace) => ({ ...trace, type: "scatter3d", z: trace.x.map(() => scale.low), marker: { ...trace.marker, size: 4 } }));
+}
+
+/** Points that came out NaN or infinite: holes, with a marker and a legend entry of their own. */
+function holeTraces({ alphas, betas, non_finite: points }, theme) {
+  if (!points.length) return [];
+  return [{
+    mode: "markers", name: escapeHtml(holes(points)), x: points.map(({ i }) => alphas[i]), y: points.map(({ j }) => betas[j]), text: points.map(({ value }) => value),
+    hovertemplate: "α %{x:.4g}, β %{y:.4g}<br>loss %{text}<extra></extra>", hoverlabel: hoverLabel(theme), showlegend: true,
+    marker: { symbol: "x", size: 7, color: theme.warn, line: { width: 1, color: theme.card } },
+  }];
+}

@@ -1,0 +1,142 @@
+/**
+ * Grids in the browser: the refinement levels of landscape/grid.py, and what can be drawn of a grid that is still being
+ * filled. Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0.
+ */
+
+/** Axis levels up to this one (5 points) are computed as one: the first picture. As in landscape/grid.py. */
+export const COARSEST = 2;
+
+/** Matrices of a result, all n × m. */
+export const VALUES = ["losses", "accuracies", "standard_errors"];
+
+/** Refinement level of every index: the ends are level 0, then each level halves what is between. */
+export function axisLevels(count) {
+  const levels = new Array(count).fill(0);
+  let intervals = [[0, count - 1]];
+  for (let level = 1; intervals.length; level += 1) {
+    const halves = [];
+    for (const [low, high] of intervals) {
+      if (high - low < 2) continue;
+      const middle = Math.floor((low + high) / 2);
+      levels[middle] = level;
+      halves.push([low, middle], [middle, high]);
+    }
+    intervals = halves;
+  }
+  return levels;
+}
+
+/** n × m matrix: true where a value has come, finite or not. */
+export function computed(result) {
+  const mask = result.losses.map((row) => row.map((value) => value !== null));
+  for (const { i, j } of result.non_finite) mask[i][j] = true;
+  return mask;
+}
+
+/** The finest level whose sub-grid is complete; -1 where not even the first is. */
+export function completeLevel(result) {
+  const [first, second] = levelsOf(result);
+  let level = Math.max(...first, ...second, COARSEST);
+  computed(result).forEach((row, i) =>
+    row.forEach((known, j) => {
+      if (!known) level = Math.min(level, Math.max(first[i], second[j], COARSEST) - 1);
+    }),
+  );
+  return level < COARSEST ? -1 : level;
+}
+
+/** The part of a result on the rows and columns up to `level`; `rows` and `columns` say where they were. */
+export function subGrid(result, level) {
+  const [rows, columns] = levelsOf(result).map((levels) => levels.flatMap((own, k) => (own <= level ? [k] : [])));
+  const part = { ...result, rows, columns };
+  part.alphas = rows.map((i) => result.alphas[i]);
+  part.betas = columns.map((j) => result.betas[j]);
+  for (const name of VALUES) part[name] = rows.map((i) => columns.map((j) => result[name][i][j]));
+  part.non_finite = result.non_finite
+    .map((point) => ({ ...point, i: rows.indexOf(point.i), j: columns.indexOf(point.j) }))
+    .filter(({ i, j }) => i >= 0 && j >= 0);
+  return part;
+}
+
+/**
+ * What a picture can honestly show now: the finest complete sub-grid, with the points of the next level that have come.
+ * Points still missing are put on the coarser surface (bilinear), which is where it was drawn before; a hole stays a hole.
+ * At most `most` points an axis. Null where nothing can be drawn yet.
+ */
+export function drawable(result, most = 201) {
+  const complete = completeLevel(result);
+  if (complete < 0) return null;
+  const finest = finestLevel(result, most);
+  if (complete >= finest) return { ...subGrid(result, finest), level: finest };
+  return { ...onCoarser(subGrid(result, complete + 1), complete), level: complete };
+}
+
+/** The whole grid, every missing cell holding the value of the nearest computed one; null where nothing is known. */
+export function nearestFilled(matrix, mask) {
+  const filled = matrix.map((row) => row.slice());
+  const seen = mask.map((row) => row.slice());
+  let front = [];
+  matrix.forEach((row, i) => row.forEach((value, j) => value !== null && mask[i][j] && front.push([i, j])));
+  while (front.length) {
+    const next = [];
+    for (const [i, j] of front) {
+      for (const [p, q] of [[i - 1, j], [i + 1, j], [i, j - 1], [i, j + 1]]) {
+        if (seen[p]?.[q] !== false) continue;
+        seen[p][q] = true;
+        filled[p][q] = filled[i][j];
+        next.push([p, q]);
+      }
+    }
+    front = next;
+  }
+  return filled;
+}
+
+/** The index of coordinate 0 on both axes, or null where the center is not a grid point. */
+export function centerIndex(alphas, betas) {
+  const [i, j] = [alphas.indexOf(0), betas.indexOf(0)];
+  return i < 0 || j < 0 ? null : [i, j];
+}
+
+function levelsOf(result) {
+  return [axisLevels(result.alphas.length), axisLevels(result.betas.length)];
+}
+
+/** The finest level with at most `most` points on either axis (a line has one column at level 0). */
+function finestLevel(result, most) {
+  const axes = levelsOf(result);
+  const last = Math.max(COARSEST, ...axes.map((levels) => Math.max(...levels)));
+  const points = (level) => Math.max(...axes.map((levels) => levels.filter((own) => own <= level).length));
+  for (let level = last; level > COARSEST; level -= 1) if (points(level) <= most) return level;
+  return COARSEST;
+}
+
+/** Put the missing points of `part` on the surface through its rows and columns up to `complete`. */
+function onCoarser(part, complete) {
+  const mask = computed(part);
+  const coarse = (indices, count) => {
+    const levels = axisLevels(count);
+    return indices.map((k) => levels[k] <= complete);
+  };
+  const rows = coarse(part.rows, part.rows.at(-1) + 1);
+  const columns = coarse(part.columns, part.columns.at(-1) + 1);
+  const filled = { ...part };
+  for (const name of VALUES) {
+    filled[name] = part[name].map((row, i) =>
+      row.map((value, j) => (mask[i][j] ? value : between(part[name], part, [i, j], [rows[i], columns[j]]))),
+    );
+  }
+  return filled;
+}
+
+/** Bilinear value at (i, j) from its neighbours on coarse rows and columns; null beside a hole. */
+function between(matrix, { alphas, betas }, [i, j], [onRow, onColumn]) {
+  const [top, bottom, s] = onRow ? [i, i, 0] : [i - 1, i + 1, share(alphas, i)];
+  const [left, right, t] = onColumn ? [j, j, 0] : [j - 1, j + 1, share(betas, j)];
+  const corners = [matrix[top][left], matrix[top][right], matrix[bottom][left], matrix[bottom][right]];
+  if (corners.includes(null)) return null;
+  const [a, b, c, d] = corners;
+  return (1 - s) * ((1 - t) * a + t * b) + s * ((1 - t) * c + t * d);
+}
+
+const share = (coordinates, k) => (coordinates[k] - coordinates[k - 1]) / (coordinates[k + 1] - coordinates[k - 1]);

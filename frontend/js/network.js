@@ -1,0 +1,218 @@
+/** The service, as the page sees it: requests, uploads, live events. An effect module; speaks REST and nothing else. */
+
+import { combine, merge } from "./live.js";
+import { connection } from "./state.js";
+
+/** An error the service (or the network) gave: `message` is a sentence for the reader, `field` names what it is about. */
+export class ApiError extends Error {
+  constructor(message, { code = "error", field = null, status = 0 } = {}) {
+    super(message);
+    Object.assign(this, { code, field, status });
+  }
+}
+
+/** GET as JSON. While the service is away it waits and asks again; it gives up only when `signal` aborts. */
+export async function get(path, signal) {
+  for (;;) {
+    try {
+      return await call("GET", path, undefined, signal);
+    } catch (error) {
+      if (error.code !== "unreachable") throw error;
+      await untilOnline(signal);
+    }
+  }
+}
+
+export const post = (path, body) => call("POST", path, body);
+export const remove = (path) => call("DELETE", path);
+
+async function call(method, path, body, signal) {
+  const options = { method, signal };
+  if (body !== undefined) Object.assign(options, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    lost();
+    throw new ApiError("The service does not answer. Nothing was changed; try again when it is back.", { code: "unreachable" });
+  }
+  if (response.ok) return response.status === 204 ? null : response.json();
+  throw errorOf(response.status, await response.json().catch(() => null));
+}
+
+function errorOf(status, body) {
+  const { code, message, field } = body?.error ?? {};
+  return new ApiError(message ?? `The service answered with status ${status}. Try again; if it stays, look at its log.`, { code, field, status });
+}
+
+/** Send one file; `onProgress(sent)` in bytes. Resolves to the Checkpoint. `signal` aborts it. */
+export function upload(file, { onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    sending.open("PUT", `/api/checkpoints?name=${encodeURIComponent(file.name)}`);
+    sending.responseType = "json";
+    sending.upload.onprogress = ({ loaded }) => onProgress(loaded);
+    sending.onload = () => (sending.status === 201 ? resolve(sending.response) : reject(errorOf(sending.status, sending.response)));
+    sending.onerror = () => reject(new ApiError("The connection broke before the file was there. Nothing was kept; try again."));
+    sending.onabort = () => reject(new ApiError("The upload was stopped. Nothing was kept.", { code: "stopped" }));
+    signal?.addEventListener("abort", () => sending.abort());
+    sending.send(file);
+  });
+}
+
+/**
+ * Live events of a job until its end: handlers { state, progress, tile }. The browser resumes by itself where it was; where it gives
+ * up, we begin again with a growing pause. Returns a function that stops.
+ */
+export function listen(id, handlers) {
+  let source = null;
+  let timer = 0;
+  let pause = 1000;
+  const open = () => {
+    source = new EventSource(`/api/jobs/${id}/events`);
+    for (const name of Object.keys(handlers)) {
+      source.addEventListener(name, (event) => {
+        pause = 1000;
+        handlers[name](JSON.parse(event.data));
+      });
+    }
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED) return;
+      timer = setTimeout(open, pause);
+      pause = Math.min(2 * pause, 30_000);
+    };
+  };
+  open();
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
+}
+
+/** Run `task` now and every `seconds` after it ended, not while the tab is hidden, until `signal` aborts. `again()` runs it at once. */
+export function repeat(task, seconds, signal) {
+  let timer = 0;
+  let running = false;
+  const run = async () => {
+    clearTimeout(timer);
+    if (signal.aborted || running || document.hidden) return;
+    running = true;
+    await task().catch(unlessAborted);
+    running = false;
+    if (!signal.aborted) timer = setTimeout(run, 1000 * (typeof seconds === "function" ? seconds() : seconds));
+  };
+  document.addEventListener("visibilitychange", run, { signal });
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  run();
+  return run;
+}
+
+/** Errors of a view that was left are nobody's concern. */
+export function unlessAborted(error) {
+  if (error.name !== "AbortError") throw error;
+}
+
+let asking = null;
+
+/** Ask for the service's health, with growing pauses, until it answers. */
+function lost() {
+  if (asking) return;
+  let pause = 1;
+  connection.set({ online: false, retryAt: Date.now() + 1000 });
+  const ask = async () => {
+    const answer = await fetch("/api/health").catch(() => null);
+    if (answer && answer.status !== 502 && answer.status !== 504) {
+      asking = null;
+      connection.set({ online: true, retryAt: null });
+      return;
+    }
+    pause = Math.min(2 * pause, 30);
+    connection.set({ online: false, retryAt: Date.now() + 1000 * pause });
+    asking = setTimeout(ask, 1000 * pause);
+  };
+  asking = setTimeout(ask, 1000);
+}
+
+function untilOnline(signal) {
+  return new Promise((resolve, reject) => {
+    if (connection.get().online) return resolve();
+    connection.subscribe(({ online }) => online && resolve(), signal);
+    signal?.addEventListener("abort", () => reject(new DOMException("left", "AbortError")));
+  });
+}
+
+/** Browsers open six connections to a host, all tabs together: two streams for us, the rest of the jobs is asked every few seconds. */
+const STREAMS = 2;
+const ASK_EVERY = 2.5;
+
+export const finished = (state) => state === "done" || state === "failed" || state === "cancelled";
+
+/**
+ * Follow jobs and their growing results: `onChange(id, { job, result, error })` on everything new, until `signal` aborts.
+ * Values come by events for the jobs being computed, by asking for the others; a hidden tab rests.
+ */
+export function follow(ids, signal, onChange) {
+  const entries = new Map(ids.map((id) => [id, { job: null, result: null, error: null }]));
+  const streams = new Map();
+  const change = (id, fresh) => {
+    if (signal.aborted) return;
+    entries.set(id, { ...entries.get(id), ...fresh });
+    onChange(id, entries.get(id));
+  };
+  const changeJob = (id, fresh) => entries.get(id).job && change(id, { job: { ...entries.get(id).job, ...fresh } });
+
+  /** The job and, where there is more of it than we have, its result. */
+  async function load(id) {
+    const before = entries.get(id);
+    try {
+      const job = await get(`/api/jobs/${id}`, signal);
+      const same = before.result && before.job?.state === job.state && before.job.progress.done === job.progress.done;
+      const result = same && !streams.has(id) ? before.result : combine(entries.get(id).result, await get(`/api/jobs/${id}/result`, signal));
+      change(id, { job, result, error: null });
+    } catch (error) {
+      unlessAborted(error);
+      change(id, { error });
+    }
+  }
+
+  function close(id) {
+    streams.get(id)?.();
+    streams.delete(id);
+  }
+
+  function stream(id) {
+    let early = []; // tiles that came before the first result
+    streams.set(id, listen(id, {
+      progress: ({ state, ...progress }) => changeJob(id, { progress, ...(state && !finished(state) ? { state } : {}) }),
+      tile: (tile) => {
+        const { result } = entries.get(id);
+        early.push(tile);
+        if (!result) return;
+        change(id, { result: early.reduce(merge, result) });
+        early = [];
+      },
+      state: ({ state }) => {
+        if (!finished(state)) return changeJob(id, { state });
+        close(id);
+        load(id).then(fillStreams);
+      },
+    }));
+    load(id);
+  }
+
+  function fillStreams() {
+    const running = ids.filter((id) => entries.get(id).job?.state === "running" && !streams.has(id));
+    if (!signal.aborted && !document.hidden) for (const id of running.slice(0, STREAMS - streams.size)) stream(id);
+  }
+
+  const unfinished = () => ids.filter((id) => !streams.has(id) && !entries.get(id).error && !finished(entries.get(id).job?.state));
+  const ask = repeat(async () => {
+    await Promise.all(unfinished().map(load));
+    fillStreams();
+  }, ASK_EVERY, signal);
+  const rest = () => document.hidden && [...streams.keys()].forEach(close);
+  document.addEventListener("visibilitychange", rest, { signal });
+  signal.addEventListener("abort", () => [...streams.keys()].forEach(close));
+  return { reload: (id) => load(id).then(fillStreams), ask };
+}

@@ -1,0 +1,29 @@
+/** Addresses of the page: #/compare?jobs=a,b&height=log. Pure. */
+
+const PATTERNS = [
+  ["gallery", /^\/?$/], ["library", /^\/library$/], ["jobs", /^\/jobs$/], ["job", /^\/jobs\/([a-z0-9]{16,64})$/], ["new", /^\/new$/], ["compare", /^\/compare$/],
+];
+
+/** "#/jobs/abc?view=contour" as { name: "job", id: "abc", query: { view: "contour" } }; name is "missing" where nothing fits. */
+export function parse(hash) {
+  const [path, search = ""] = hash.replace(/^#/, "").split("?");
+  const query = Object.fromEntries(new URLSearchParams(search));
+  for (const [name, pattern] of PATTERNS) {
+    const match = pattern.exec(path);
+    if (match) return { name, path: path || "/", id: match[1] ?? null, query };
+  }
+  return { name: "missing", path, id: null, query };
+}
+
+/** The address of `path` with the entries of `query` that are set; commas stay readable. */
+export function address(path, query = {}) {
+  const entries = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const search = new URLSearchParams(entries).toString().replaceAll("%2C", ",");
+  return `#${path}${search ? `?${search}` : ""}`;
+}
+
+/** The jobs a comparison names, each once. */
+export const jobsOf = (query) => [...new Set((query.jobs ?? "").split(",").filter((id) => /^[a-z0-9]{16,64}$/.test(id)))];
+
+/** `query[name]` where it is one of `allowed`, else `fallback`. */
+export const choice = (query, name, allowed, fallback) => (allowed.includes(query[name]) ? query[name] : fallback);

@@ -1,0 +1,105 @@
+/** Heights: how a loss becomes a height, where the picture is cut, which ticks and lines it gets. Pure. */
+
+/** The heights one can choose. `paper` is Figure 1 of Li et al. 2018. */
+export const HEIGHTS = {
+  linear: { label: "linear", says: "linear height" },
+  log: { label: "log", says: "logarithmic height" },
+  paper: { label: "ln(min(z, 10) + 0.1)", says: "height ln(min(z, 10) + 0.1) as in Figure 1 of the paper" },
+};
+
+/** Losses above this are cut off, as in the paper; the logarithm needs a floor. Both are nats. */
+export const CLIP = 10;
+export const FLOOR = 1e-8;
+
+const FORWARD = {
+  linear: (loss) => loss,
+  log: (loss) => Math.log10(Math.max(loss, FLOOR)),
+  paper: (loss) => Math.log(Math.max(loss, 0) + 0.1),
+};
+
+/** All finite values of some matrices: [smallest, largest]; [0, 1] where there are none. */
+export function extent(matrices) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const matrix of matrices)
+    for (const row of matrix)
+      for (const value of row)
+        if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  return low <= high ? [low, high] : [0, 1];
+}
+
+/** Which height to begin with: the paper's, unless a loss is negative (then no logarithm makes sense). */
+export function defaultHeight(results) {
+  return extent(results.map(({ losses }) => losses))[0] < 0 ? "linear" : "paper";
+}
+
+/**
+ * One scale for all `results`: the same heights, colors, ticks and lines for each of them.
+ * `forward` takes a loss (or an accuracy) to its height; `low` and `high` bound the box; `clip` is the loss at which it is cut, or null.
+ */
+export function sharedScale(results, { value = "loss", height = "paper" } = {}) {
+  if (value === "accuracy") return accuracyScale();
+  const [least, most] = extent(results.map(({ losses }) => losses));
+  const clip = height !== "log" && least < CLIP / 2 && most > CLIP ? CLIP : null;
+  const forward = FORWARD[height];
+  const [low, high] = apart(forward(bottom(height, least, clip ?? most)), forward(clip ?? most));
+  const scale = { value, height, title: "loss", matrix: "losses", forward, low, high, clip, least, most };
+  return { ...scale, ticks: ticksOf(scale), relief: evenLines(low, high), contours: contoursOf(scale) };
+}
+
+function accuracyScale() {
+  const forward = (accuracy) => 100 * accuracy;
+  const values = [0, 25, 50, 75, 100];
+  return {
+    value: "accuracy", height: "linear", title: "accuracy, %", matrix: "accuracies", forward, low: 0, high: 100, clip: null, least: 0, most: 1,
+    ticks: { values, text: values.map(String) }, relief: { start: 10, end: 90, size: 10 }, contours: { start: 10, end: 90, size: 10, says: "contours every 10 %" },
+  };
+}
+
+/** The loss at the floor of the box: 0 where the smallest is close to it. */
+function bottom(height, least, top) {
+  if (height === "log" || least < 0) return least;
+  return least < (height === "paper" ? 0.05 : 0.3 * top) ? 0 : least;
+}
+
+const apart = (low, high) => (high - low > 1e-12 ? [low, high] : [low - 0.5, high + 0.5]);
+
+function ticksOf({ height, forward, low, high }) {
+  if (height === "linear") return labelled(niceSteps(low, high, 4), (loss) => loss);
+  const losses = height === "paper" ? [0, 0.1, 0.3, 1, 3, 10] : decades(low, high);
+  const inside = losses.filter((loss) => forward(loss) >= low - 1e-9 && forward(loss) <= high + 1e-9);
+  return inside.length > 1 ? labelled(inside, forward) : labelled([low, high], (x) => x);
+}
+
+const labelled = (losses, forward) => ({ values: losses.map(forward), text: losses.map((loss) => String(Number(loss.toPrecision(3)))) });
+
+function decades(low, high) {
+  const every = Math.max(1, Math.ceil((high - low) / 5));
+  const first = Math.ceil(low - 1e-9);
+  return Array.from({ length: Math.max(0, Math.floor((high - first) / every + 1e-9) + 1) }, (_, k) => 10 ** (first + k * every));
+}
+
+/** Round numbers from `low` to `high`, about `count` of them. */
+export function niceSteps(low, high, count) {
+  const raw = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999);
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(12)));
+}
+
+/** Lines on the surface: evenly spaced in height, the last one on the rim of the cut. */
+function evenLines(low, high, count = 14) {
+  const size = (high - low) / count;
+  return { start: low + size, end: high, size };
+}
+
+/** Levels of the 2-D contours, in the loss (or its logarithm): the paper's 0.1 … 10 in steps of 0.5, else even ones. */
+function contoursOf({ height, low, high, least, most }) {
+  if (height === "paper" && least < CLIP) {
+    return { start: 0.1, end: 9.6, size: 0.5, on: (loss) => loss, says: "contours at 0.1 … 10 in steps of 0.5 as in Figures 5 and 6 of the paper" };
+  }
+  const size = (high - low) / 16;
+  const on = height === "log" ? FORWARD.log : FORWARD.linear;
+  if (height === "paper") return { start: least, end: most, size: (most - least) / 16 || 1, on, says: "16 contours, evenly spaced" };
+  return { start: low + size / 2, end: high, size, on, says: height === "log" ? "16 contours, evenly spaced in the logarithm" : "16 contours, evenly spaced" };
+}

@@ -1,0 +1,71 @@
+/** Lines through the center as Plotly figures: loss and accuracy over alpha, one result or several. Pure. */
+
+import { SERIES } from "./colors.js";
+import { base, hoverLabel, legend } from "./figures.js";
+import { escapeHtml } from "./format.js";
+
+/**
+ * Loss (left, with a band of ± one standard error) and accuracy (right, dashed) over alpha.
+ * `results` as [{result, label}]; `height` is linear, log or paper.
+ */
+export function slicesFigure(results, { theme, height = "linear", compact = false }) {
+  const many = results.length > 1;
+  const data = results.flatMap(({ result, label }, k) => sliceTraces(result, escapeHtml(label), SERIES[theme.name][k % 8], { theme, many }));
+  return { data, layout: layout(theme, height, many, compact) };
+}
+
+/** The only column of a slice's n × 1 matrix. */
+export const column = (matrix) => matrix.map((row) => row[0]);
+
+function sliceTraces(result, label, color, { theme, many }) {
+  const [loss, accuracy, error] = [result.losses, result.accuracies, result.standard_errors].map(column);
+  const hoverlabel = hoverLabel(theme);
+  const prefix = many ? `${label}: ` : "";
+  const line = { type: "scatter", x: result.alphas, connectgaps: false, legendgroup: label, hoverlabel };
+  return [
+    ...bands(result.alphas, loss, error, color, label),
+    { ...line, mode: "lines+markers", name: many ? label : "loss", y: loss, line: { color, width: 2 }, marker: { size: 3.5, color }, hovertemplate: `${prefix}loss %{y:.4g} at α %{x:.4g}<extra></extra>` },
+    { ...line, mode: "lines", name: "accuracy", showlegend: !many, y: accuracy.map((a) => (a === null ? null : 100 * a)), yaxis: "y2", line: { color, width: 1.3, dash: "dot" }, hovertemplate: `${prefix}accuracy %{y:.2f} %<extra></extra>` },
+    ...holeTrace(result, theme, prefix),
+  ];
+}
+
+/** ± one standard error, one closed polygon for each run of computed points. */
+function bands(alphas, loss, error, color, label) {
+  return runs(loss, error).map((run) => ({
+    type: "scatter", mode: "lines", fill: "toself", fillcolor: color, opacity: 0.16, line: { width: 0 }, hoverinfo: "skip", showlegend: false, name: "± one standard error", legendgroup: label,
+    x: [...run.map((k) => alphas[k]), ...run.toReversed().map((k) => alphas[k])],
+    y: [...run.map((k) => loss[k] + error[k]), ...run.toReversed().map((k) => Math.max(loss[k] - error[k], loss[k] > 0 ? loss[k] * 1e-3 : -Infinity))],
+  }));
+}
+
+/** Stretches of neighbours where both are known, as lists of indices; at least two long. */
+export function runs(loss, error) {
+  const found = [];
+  let run = [];
+  loss.forEach((value, k) => {
+    if (value !== null && error[k] !== null) run.push(k);
+    else [run] = [[], found.push(run)];
+  });
+  return [...found, run].filter(({ length }) => length > 1);
+}
+
+function holeTrace(result, theme, prefix) {
+  if (!result.non_finite.length) return [];
+  const points = result.non_finite;
+  return [{
+    type: "scatter", mode: "markers", name: `${prefix}${points.length} not finite`, x: points.map(({ i }) => result.alphas[i]), y: points.map(() => 0), yaxis: "y2",
+    text: points.map(({ value }) => value), hovertemplate: "α %{x:.4g}: loss %{text}<extra></extra>", marker: { symbol: "x", size: 8, color: theme.warn },
+  }];
+}
+
+function layout(theme, height, many, compact) {
+  const axis = { gridcolor: theme.line, zerolinecolor: theme.line, linecolor: theme.line, ticks: "outside", ticklen: 4, tickcolor: theme.line, zeroline: false };
+  return {
+    ...base(theme), margin: { l: 58, r: 54, t: compact ? 8 : 34, b: 44 }, hovermode: "closest",
+    xaxis: { ...axis, title: { text: "α", standoff: 6 } },
+    yaxis: { ...axis, title: { text: "loss", standoff: 8 }, ...(height === "linear" ? { rangemode: "tozero" } : { type: "log" }) },
+    yaxis2: { ...axis, title: { text: "accuracy, %", standoff: 8 }, overlaying: "y", side: "right", range: [0, 102], showgrid: false },
+    showlegend: true, legend: { ...legend(theme), orientation: many ? "v" : "h", y: many ? 1 : 1.02, yanchor: many ? "top" : "bottom", traceorder: "normal" },
+  };
+}

@@ -1,0 +1,60 @@
+/** What the page remembers: small stores with subscribers, the theme, the uploads under way. An effect module. */
+
+/** A value with subscribers. `set` takes the next value or a function of the old one; equal values are not announced. */
+export function store(value) {
+  const listeners = new Set();
+  return {
+    get: () => value,
+    set(next) {
+      const fresh = typeof next === "function" ? next(value) : next;
+      if (Object.is(fresh, value)) return;
+      value = fresh;
+      for (const listener of [...listeners]) listener(value);
+    },
+    /** Calls `listener` on every change until `signal` aborts. */
+    subscribe(listener, signal) {
+      listeners.add(listener);
+      signal?.addEventListener("abort", () => listeners.delete(listener));
+    },
+  };
+}
+
+/** Whether the service answers: { online, retryAt }. network.js writes it. */
+export const connection = store({ online: true, retryAt: null });
+
+/** Uploads of this visit, newest first: { key, file, name, size, sent, state, error, checkpoint }. */
+export const uploads = store([]);
+
+export const changeUpload = (key, change) => uploads.set((list) => list.map((upload) => (upload.key === key ? { ...upload, ...change } : upload)));
+export const removeUpload = (key) => uploads.set((list) => list.filter((upload) => upload.key !== key));
+
+/** "light" or "dark": the reader's choice, else the system's. theme.js applied it before the first paint. */
+const darkSystem = matchMedia("(prefers-color-scheme: dark)");
+export const theme = store(currentTheme());
+darkSystem.addEventListener("change", () => theme.set(currentTheme()));
+
+export function toggleTheme() {
+  const next = theme.get() === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  remember("theme", next === systemTheme() ? null : next);
+  if (next === systemTheme()) delete document.documentElement.dataset.theme;
+  theme.set(next);
+}
+
+function systemTheme() {
+  return darkSystem.matches ? "dark" : "light";
+}
+
+function currentTheme() {
+  return document.documentElement.dataset.theme ?? systemTheme();
+}
+
+/** Keep a small choice between visits; private windows may refuse, and then it lasts for this one. */
+function remember(name, value) {
+  try {
+    if (value === null) localStorage.removeItem(name);
+    else localStorage.setItem(name, value);
+  } catch {
+    // nothing to do: the choice holds until the page is closed
+  }
+}

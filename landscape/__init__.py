@@ -1,0 +1,27 @@
+"""Loss landscapes of neural networks: tensors in, numbers out.
+
+Imports nothing of the service. Names are loaded on first use, so that the torch-free modules
+(`landscape.grid`, `landscape.errors`) can be imported where torch is not installed.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Axis": "grid",
+    "Grid": "grid",
+    "LandscapeError": "errors",
+    "Objective": "objective",
+    "Result": "surface",
+    "slice": "surface",
+    "surface": "surface",
+}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'landscape' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
+    return getattr(import_module(f"landscape.{_HOME[name]}"), name)

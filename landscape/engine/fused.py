@@ -1,0 +1,170 @@
+"""The network as a list of fused layers run by torch: the plan for wide networks, any device, any operator.
+
+Imports layers, flat, onednn, interpret and the objective. BatchNorm is folded, weights are one flat axpy per point,
+activations lie channels-last, and on a CPU in float32 a convolution takes its bias, residual and ReLU along.
+
+Measured: see docs/performance.md, attempt 1. Off: `choice={"engine": "plain"}`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..objective import Objective, Value, evaluate
+from . import onednn
+from .flat import Flat
+from .interpret import run
+from .layers import Layer, Network, weights_of
+
+Values = dict[int, Tensor]
+Apply = Callable[[Values, list[Tensor | None]], None]
+
+
+class FusedPlan:
+    """Layers with folded weights on the device and in the precision of the objective, `batch` samples at a time."""
+
+    name = "fused"
+    group = 1
+
+    def __init__(self, objective: Objective, network: Network, directions: int, *, batch: int):
+        images = objective.images
+        self.network, self.choice = network, {"engine": "fused", "batch": batch}
+        self.private = images.device.type == "cpu" and images.dtype == torch.float32 and onednn.available()
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        self.objective = replace(objective, images=images, batch=batch)
+        self.flat = Flat(weights_of(network.layers), directions, dtype=images.dtype, device=images.device)
+        self.last_use = _last_use(network)
+
+    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+        """The value at center + Σ point[k] · directions[k], for every point.
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+        """
+        return [self._value(point, stop) for point in points]
+
+    def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
+        with torch.inference_mode():
+            weights = self._weights(point)
+            return evaluate(lambda images: self.outputs(images, weights), self.objective, stop=stop)
+
+    def outputs(self, images: Tensor, weights: list[list[Tensor | None]]) -> Tensor:
+        """The scores of one batch, in float64, since a small loss is a difference of large scores."""
+        values: Values = {self.network.input: images}
+        for layer, given, dead in zip(self.network.layers, weights, self.last_use, strict=True):
+            self._apply(layer, values, given)
+            for index in dead:
+                values.pop(index, None)
+        return values[self.network.output].double()
+
+    def _weights(self, point: Sequence[float]) -> list[list[Tensor | None]]:
+        """The weights at `point`, layer by layer."""
+        every = iter(self.flat.at(point))
+        layers = self.network.layers
+        by_layer = [[None if weight is None else next(every) for weight in layer.weights] for layer in layers]
+        if self.private:
+            for layer, given in zip(layers, by_layer, strict=True):
+                if _fusible(layer):
+                    self._prepare(layer, given)
+        return by_layer
+
+    def _prepare(self, layer: Layer, given: list[Tensor | None]) -> None:
+        shape = self.network.shapes[layer.inputs[0]]
+        weight = given[0]
+        assert shape is not None
+        assert weight is not None
+        samples = min(self.objective.batch, len(self.objective.images))
+        given[0] = onednn.prepare(weight, (samples, *shape), layer.settings)
+
+    def _apply(self, layer: Layer, values: Values, given: list[Tensor | None]) -> None:
+        if layer.kind == "generic":
+            node = layer.settings["node"]
+            slots = dict(zip(layer.settings["slots"], given, strict=True))
+            x = values.get(self.network.input, self.objective.images)
+            values |= run(node, {**values, **slots}, self.samples(values), x.device)
+            return
+        inputs = [values[index] for index in layer.inputs]
+        residual = None if layer.residual is None else values[layer.residual]
+        if layer.kind == "convolution" and self.private and _fusible(layer):
+            values[layer.result] = _private_convolution(layer, inputs[0], given, residual)
+            return
+        result = KINDS[layer.kind](layer, inputs, given)
+        result = result if residual is None else result + residual
+        values[layer.result] = result.relu() if layer.relu else result
+
+    def samples(self, values: Values) -> int:
+        return len(values[self.network.input])
+
+
+def _fusible(layer: Layer) -> bool:
+    weight = layer.weights[0] if layer.kind == "convolution" else None
+    return weight is not None and weight.center.ndim == 4 and not layer.settings["transposed"]
+
+
+def _last_use(network: Network) -> list[list[int]]:
+    """For every layer, the values nobody reads after it. The input stays: generic layers ask it for the batch size."""
+    last = {index: at for at, layer in enumerate(network.layers) for index in (*layer.reads(), *_results(layer))}
+    last.pop(network.output, None)
+    last.pop(network.input, None)
+    return [[index for index, when in last.items() if when == at] for at in range(len(network.layers))]
+
+
+def _results(layer: Layer) -> list[int]:
+    return [index for index in layer.results if index is not None]
+
+
+def _private_convolution(layer: Layer, x: Tensor, given: list[Tensor | None], residual: Tensor | None) -> Tensor:
+    weight, bias = given
+    assert weight is not None
+    if residual is None:
+        return onednn.convolution(x, weight, bias, layer.settings, relu=layer.relu)
+    return onednn.convolution_add(x, residual, weight, bias, layer.settings, relu=layer.relu)
+
+
+def _convolution(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> Tensor:
+    names = ("stride", "padding", "dilation", "transposed", "output_padding", "groups")
+    numbers = (layer.settings[name] for name in names)
+    result: Tensor = torch.ops.aten.convolution(inputs[0], given[0], given[1], *numbers)
+    return result
+
+
+def _affine(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> Tensor:
+    scale, shift = given
+    assert scale is not None
+    assert shift is not None
+    ones = (1,) * (inputs[0].ndim - 2)
+    return torch.addcmul(shift.view(-1, *ones), inputs[0], scale.view(-1, *ones))
+
+
+def _linear(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> Tensor:
+    weight, bias = given
+    assert weight is not None
+    return F.linear(inputs[0], weight, bias)
+
+
+def _max_pool(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> Tensor:
+    return F.max_pool2d(inputs[0], layer.settings["kernel"], layer.settings["stride"], layer.settings["padding"])
+
+
+def _average_pool(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> Tensor:
+    return F.avg_pool2d(inputs[0], layer.settings["kernel"], layer.settings["stride"])
+
+
+Kind = Callable[[Layer, list[Tensor], list[Tensor | None]], Any]
+
+KINDS: dict[str, Kind] = {
+    "convolution": _convolution,
+    "affine": _affine,
+    "linear": _linear,
+    "add": lambda layer, inputs, given: inputs[0] + inputs[1],
+    "relu": lambda layer, inputs, given: inputs[0],
+    "mean": lambda layer, inputs, given: inputs[0].mean((2, 3)).reshape(len(inputs[0]), *layer.settings["shape"]),
+    "flatten": lambda layer, inputs, given: inputs[0].reshape(len(inputs[0]), *layer.settings["shape"]),
+    "max_pool": _max_pool,
+    "average_pool": _average_pool,
+}

@@ -1,0 +1,85 @@
+"""A network as plain data: functional ATen operators with parameters, buffers and constants as named inputs.
+
+Imports torch only for the type of constants. Nothing here runs a network (see interpret.py) or makes a graph from one
+(see record.py). The batch size is symbolic: a size that depends on it is a `Size`.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, Union
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A tensor of the graph: an input, a parameter, a buffer, a constant or the result of a node."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """`per_sample` · N + `fixed` for a batch of N samples."""
+
+    per_sample: int
+    fixed: int
+
+    def at(self, samples: int) -> int:
+        return self.per_sample * samples + self.fixed
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A dtype, layout or memory format of torch by name ("float32"); "device" is the device the graph runs on."""
+
+    name: str
+
+
+Argument = Union[Ref, Size, Symbol, bool, int, float, str, None, tuple["Argument", ...]]  # noqa: UP007 - recursive
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: `results[k]` is its k-th tensor; None where nobody may use it."""
+
+    operator: str  # "aten.convolution.default"
+    arguments: tuple[Argument, ...]
+    options: dict[str, Argument]
+    results: tuple[int | None, ...]
+
+    def reads(self) -> list[int]:
+        """Indices of the tensors among the arguments, in order, repeated where an argument repeats."""
+        return [ref.index for ref in _refs((self.arguments, tuple(self.options.values())))]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which they can run; every tensor has one index and is written once."""
+
+    input: int
+    parameters: dict[str, int]  # name -> index
+    buffers: dict[str, int]
+    constants: dict[int, Tensor]
+    nodes: tuple[Node, ...]
+    output: int
+    shapes: dict[int, tuple[int | Size, ...]]
+
+    def uses(self) -> Counter[int]:
+        """How often every tensor is read; the output of the graph counts as a reader."""
+        return Counter([index for node in self.nodes for index in node.reads()] + [self.output])
+
+    def pruned(self) -> "Graph":
+        """Without nodes whose results nobody reads (functional operators have no other effect)."""
+        needed, kept = {self.output}, []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.results):
+                kept.append(node)
+                needed.update(node.reads())
+        return replace(self, nodes=tuple(reversed(kept)))
+
+
+def _refs(argument: Any) -> list[Ref]:
+    if isinstance(argument, Ref):
+        return [argument]
+    return [ref for item in argument for ref in _refs(item)] if isinstance(argument, tuple) else []

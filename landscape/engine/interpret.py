@@ -1,0 +1,51 @@
+"""The reference interpreter of a graph: one ATen call per node, nothing fused, nothing folded.
+
+Imports graph and torch. What the faster back ends compute is defined by this.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .graph import Argument, Graph, Node, Ref, Size, Symbol
+
+
+def interpret(graph: Graph, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """The output of `graph` on the batch `x`, with its parameters and buffers by name in `tensors`."""
+    names = {**graph.parameters, **graph.buffers}
+    values = {index: tensors[name] for name, index in names.items()}
+    values |= {index: tensor.to(x.device) for index, tensor in graph.constants.items()}
+    values[graph.input] = x
+    for node in graph.nodes:
+        values |= run(node, values, len(x), x.device)
+    return values[graph.output]
+
+
+def run(node: Node, values: Mapping[int, Tensor], samples: int, device: torch.device) -> dict[int, Tensor]:
+    """Index -> tensor of the results of one node."""
+    arguments = [resolve(argument, values, samples, device) for argument in node.arguments]
+    options = {name: resolve(option, values, samples, device) for name, option in node.options.items()}
+    results = operator(node.operator)(*arguments, **options)
+    every = results if isinstance(results, tuple | list) else (results,)
+    return {index: result for index, result in zip(node.results, every, strict=True) if index is not None}
+
+
+def operator(name: str) -> Any:
+    """The operator called "aten.convolution.default"."""
+    namespace, base, overload = name.split(".")
+    return getattr(getattr(getattr(torch.ops, namespace), base), overload)
+
+
+def resolve(argument: Argument, values: Mapping[int, Tensor], samples: int, device: torch.device) -> Any:
+    """What an operator is called with: tensors for references, numbers for sizes, torch's objects for symbols."""
+    if isinstance(argument, Ref):
+        return values[argument.index]
+    if isinstance(argument, Size):
+        return argument.at(samples)
+    if isinstance(argument, Symbol):
+        return device if argument.name == "device" else getattr(torch, argument.name)
+    if isinstance(argument, tuple):
+        return [resolve(item, values, samples, device) for item in argument]
+    return argument

@@ -1,0 +1,114 @@
+"""Grid points in the SIMD lanes: the plan for narrow networks and small images.
+
+Imports program, native, layers, the objective. A convolution of eight channels leaves most of a vector register empty;
+sixteen points of the landscape side by side fill it, whatever the network's width, with the same image in every lane.
+
+Measured: see docs/performance.md, attempt 2. Off: `choice={"engine": "fused", "batch": 128}`.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..objective import Objective, Stopped, Value
+from . import native
+from .layers import Network
+from .moving import Moving
+from .program import compile_network
+from .tally import summarize, tally
+
+ALIGNMENT = 64  # bytes: one vector of AVX-512
+CHUNK_WORK = 2e9  # floating-point operations between two looks at `stop`: about 20 ms
+
+
+class LanesPlan:
+    """Whole networks at `group` points at once, `block` images at a time, in float32 on the CPU."""
+
+    name = "lanes"
+
+    def __init__(self, objective: Objective, network: Network, directions: int, *, instruction_set: str, block: int):
+        loaded = native.library()
+        self.group = native.width(instruction_set)
+        assert loaded is not None
+        assert self.group
+        self.native: ctypes.CDLL = loaded
+        self.objective = objective
+        self.choice = {"engine": "lanes", "instruction_set": instruction_set, "block": block}
+        self.program = compile_network(network, filters=int(loaded.lanes_filters(self.group)))
+        self.block, self.directions = block, directions
+        self.images = _pixels_first(objective.images)
+        self.center, self.steps = _vectors(self.program.weights, directions)
+        self.weights = _aligned(self.program.weight_lines * self.group)
+        self.workspace = _aligned(self.program.lines * block * self.group)
+        self.chunk = block * max(1, int(CHUNK_WORK / (max(1.0, self.program.work) * self.group * block)))
+
+    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+        """The value at center + Σ point[k] · directions[k], for every point; `group` points cost as much as one.
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+        """
+        groups = [points[start : start + self.group] for start in range(0, len(points), self.group)]
+        return [value for group in groups for value in self._group(group, stop)]
+
+    def _group(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None) -> list[Value]:
+        self._move(points)
+        parts = [tally(outputs[..., : len(points)], labels) for outputs, labels in self._chunks(stop)]
+        return summarize(parts)
+
+    def _move(self, points: Sequence[Sequence[float]]) -> None:
+        """The weights of every lane; lanes without a point repeat the last one."""
+        coefficients = _aligned(max(1, self.directions) * self.group).view(-1, self.group)
+        for lane in range(self.group):
+            for k, coefficient in enumerate(points[min(lane, len(points) - 1)]):
+                coefficients[k, lane] = coefficient
+        self.native.lanes_weights(
+            self.group, self.center.data_ptr(), self.steps.data_ptr(), self.directions, len(self.center),
+            coefficients.data_ptr(), self.weights.data_ptr(),
+        )  # fmt: skip
+
+    def _chunks(self, stop: Callable[[], bool] | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Scores (images, classes, lanes) with their labels, a few blocks at a time."""
+        for start in range(0, len(self.images), self.chunk):
+            if stop is not None and stop():
+                raise Stopped
+            images = self.images[start : start + self.chunk]
+            yield self._outputs(images), self.objective.labels[start : start + self.chunk]
+
+    def _outputs(self, images: Tensor) -> Tensor:
+        program = self.program
+        outputs = _aligned(len(images) * program.scores * self.group)
+        given = native.Run(
+            program.instructions.data_ptr(), len(program.instructions), self.weights.data_ptr(),
+            program.tables.data_ptr(), images.data_ptr(), len(images), images[0].numel(), program.input, self.block,
+            self.workspace.data_ptr(), outputs.data_ptr(), program.scores, program.output,
+        )  # fmt: skip
+        self.native.lanes_run(self.group, ctypes.byref(given))
+        return outputs.view(len(images), program.scores, self.group)
+
+
+def _pixels_first(images: Tensor) -> Tensor:
+    """(N, height, width, channels) or (N, numbers), contiguous, as the kernels read them."""
+    return (images.permute(0, 2, 3, 1) if images.ndim == 4 else images).contiguous()
+
+
+def _vectors(weights: Sequence[Moving], directions: int) -> tuple[Tensor, Tensor]:
+    """Center and steps of all packed weights, rounded once: (P,) and (directions, P)."""
+    center = torch.cat([weight.center for weight in weights]).float()
+    steps = torch.zeros(directions, len(center))
+    start = 0
+    for weight in weights:
+        for k, step in enumerate(weight.steps):
+            if step is not None:
+                steps[k, start : start + len(step)] = step
+        start += len(weight.center)
+    return center, steps
+
+
+def _aligned(count: int) -> Tensor:
+    """Uninitialised float32 numbers at an address that vectors may be loaded from."""
+    padded = torch.empty(count + ALIGNMENT // 4)
+    skip = -padded.data_ptr() % ALIGNMENT // 4
+    return padded[skip : skip + count]

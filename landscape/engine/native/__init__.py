@@ -1,0 +1,70 @@
+"""The native module of lanes.py, found and described; nothing is computed here.
+
+Imports ctypes. It is built with the package where there is a C++ compiler (setup.py), and optional: `library()` is None
+without it, and everything works, slower.
+"""
+
+import ctypes
+import importlib.machinery
+from functools import cache
+from pathlib import Path
+
+INSTRUCTION_SETS = ("avx512", "avx2", "portable")
+
+_POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+
+
+class Run(ctypes.Structure):
+    """The arguments of `lanes_run`, field by field as in lanes.cpp."""
+
+    _fields_ = (
+        ("program", _POINTER),
+        ("instructions", _LONG),
+        ("weights", _POINTER),
+        ("tables", _POINTER),
+        ("images", _POINTER),
+        ("count", _LONG),
+        ("numbers", _LONG),
+        ("input", _LONG),
+        ("block", _LONG),
+        ("workspace", _POINTER),
+        ("outputs", _POINTER),
+        ("scores", _LONG),
+        ("output", _LONG),
+    )
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The loaded native module, or None where it was not built or does not load."""
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(f"_lanes{suffix}")
+        if path.exists():
+            try:
+                return _described(ctypes.CDLL(str(path)))
+            except OSError:  # built for another machine
+                return None
+    return None
+
+
+def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
+    loaded.lanes_width.argtypes, loaded.lanes_width.restype = [ctypes.c_char_p], _INT
+    loaded.lanes_filters.argtypes, loaded.lanes_filters.restype = [_INT], _INT
+    loaded.lanes_images.argtypes, loaded.lanes_images.restype = [], _INT
+    loaded.lanes_weights.argtypes = [_INT, _POINTER, _POINTER, _LONG, _LONG, _POINTER, _POINTER]
+    loaded.lanes_weights.restype = None
+    loaded.lanes_run.argtypes, loaded.lanes_run.restype = [_INT, ctypes.POINTER(Run)], None
+    return loaded
+
+
+@cache
+def best_instruction_set() -> str | None:
+    """The widest instruction set that this machine and the native module share, None without the module."""
+    loaded = library()
+    return None if loaded is None else next(name for name in INSTRUCTION_SETS if width(name))
+
+
+def width(instruction_set: str) -> int:
+    """Lanes of the instruction set, 0 where this machine or this build lacks it."""
+    loaded = library()
+    return 0 if loaded is None else int(loaded.lanes_width(instruction_set.encode()))

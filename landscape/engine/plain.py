@@ -1,0 +1,41 @@
+"""The plan that always works: add the step to the parameters, run the model. The yardstick for the others."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from ..direction import Params
+from ..objective import Objective, Value
+
+
+class PlainPlan:
+    """center + Σ c_k · direction_k through `torch.func.functional_call`, at the precision of the objective."""
+
+    name = "plain"
+    group = 1
+
+    def __init__(self, objective: Objective, directions: Sequence[Params]):
+        self.objective, self.choice = objective, {"engine": "plain"}
+        self.center = objective.parameters()
+        self.directions = [
+            {name: tensor.to(self.center[name]) for name, tensor in direction.items() if tensor.any()}
+            for direction in directions
+        ]
+
+    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+        """The value at center + Σ point[k] · directions[k], for every point.
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+        """
+        return [self.objective.evaluate(self._parameters(point), stop=stop) for point in points]
+
+    def _parameters(self, point: Sequence[float]) -> Params:
+        return {name: self._at(name, point) for name in self.center}
+
+    def _at(self, name: str, coefficients: Sequence[float]) -> Tensor:
+        moved = self.center[name]
+        for coefficient, direction in zip(coefficients, self.directions, strict=True):
+            if name in direction:
+                moved = moved + coefficient * direction[name]
+        return moved

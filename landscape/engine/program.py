@@ -1,0 +1,308 @@
+"""A network as instructions for the native lanes: where every value lies, and how the weights are packed.
+
+Imports layers, moving, torch. Written for kernels.inc: a value is (row, column, channel), a line per number; weights
+of a convolution are (group, tile of filters, row, column, channel, filter in the tile). Refuses (`NotInLanes`) layers
+the kernels lack; the plan then takes another back end.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .graph import Node
+from .interpret import run
+from .layers import Layer, Network
+from .moving import Moving
+
+KINDS = ("convolution", "affine", "add", "relu", "max_pool", "average_pool", "gather")
+FIELDS = (
+    *("kind", "input", "other", "output", "weight", "bias", "relu", "channels", "height", "width"),
+    *("out_channels", "out_height", "out_width", "kernel_y", "kernel_x", "stride_y", "stride_x"),
+    *("padding_y", "padding_x", "dilation_y", "dilation_x", "groups", "tile", "table"),
+)
+REARRANGING = frozenset(  # operators that move numbers and make zeros, nothing else
+    f"aten.{name}"
+    for name in (
+        *("slice.Tensor", "select.int", "cat.default", "constant_pad_nd.default", "flip.default", "expand.default"),
+        *("permute.default", "transpose.int", "view.default", "_unsafe_view.default", "pixel_shuffle.default"),
+        *("squeeze.dim", "squeeze.dims", "unsqueeze.default", "clone.default", "alias.default", "detach.default"),
+    )
+)
+
+
+class NotInLanes(Exception):
+    """A layer that the native kernels do not know."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the native module runs."""
+
+    instructions: Tensor  # (n, 24) int64
+    weights: tuple[Moving, ...]  # packed, one vector each, in the order of the lines
+    tables: Tensor  # int64, lines of the workspace, -1 for zero
+    lines: int  # of the workspace, per image
+    input: int  # first line of the input
+    output: int  # first line of the scores
+    scores: int
+    work: float  # multiplications and additions of one image at one point, taps outside the picture left out
+    weight_lines: int
+
+
+def compile_network(network: Network, *, filters: int) -> Program:
+    """The program of `network` for kernels that compute `filters` filters together.
+
+    Raises:
+        NotInLanes: a layer or a shape that the kernels do not know.
+    """
+    return _Compiler(network, filters).program()
+
+
+class _Compiler:
+    def __init__(self, network: Network, filters: int):
+        self.network, self.filters = network, filters
+        self.space = _Space()
+        self.instructions: list[list[int]] = []
+        self.weights: list[Moving] = []
+        self.tables: list[int] = []
+        self.weight_lines, self.work = 0, 0.0
+        self.left = network.uses()
+
+    def program(self) -> Program:
+        network = self.network
+        shape = self.shape(network.output)
+        if len(shape) != 1:
+            raise NotInLanes("the scores are not one number per class")
+        start = self.space.take(network.input, self.count(network.input))
+        for layer in network.layers:
+            self._compile(layer)
+        return Program(
+            torch.tensor(self.instructions, dtype=torch.int64).reshape(-1, len(FIELDS)),
+            tuple(self.weights),
+            torch.tensor(self.tables, dtype=torch.int64),
+            self.space.size,
+            start,
+            self.space.at[network.output],
+            shape[0],
+            self.work,
+            self.weight_lines,
+        )
+
+    def _compile(self, layer: Layer) -> None:
+        compilers: dict[str, Callable[[Layer], None]] = {
+            "convolution": self._convolution,
+            "linear": self._linear,
+            "affine": self._affine,
+            "add": self._element_wise,
+            "relu": self._element_wise,
+            "mean": self._mean,
+            "max_pool": self._pool,
+            "average_pool": self._pool,
+            "flatten": self._flatten,
+            "generic": self._generic,
+        }
+        compilers[layer.kind](layer)
+
+    # Where values lie.
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        shape = self.network.shapes[index]
+        if shape is None or len(shape) not in (1, 3):
+            raise NotInLanes(f"a value of shape {shape}")
+        return shape
+
+    def picture(self, index: int) -> tuple[int, int, int]:
+        """(channels, height, width); a vector is a picture of one pixel."""
+        shape = self.shape(index)
+        return (shape[0], 1, 1) if len(shape) == 1 else (shape[0], shape[1], shape[2])
+
+    def count(self, index: int) -> int:
+        return math.prod(self.shape(index))
+
+    def _emit(self, kind: str, layer: Layer, *, in_place: int | None = None, **fields: int) -> None:
+        """Write an instruction; the result takes the place of `in_place` where that value is not needed again."""
+        channels, height, width = self.picture(layer.inputs[0]) if layer.inputs else (0, 0, 0)
+        out_channels, out_height, out_width = self.picture(layer.result)
+        places = {"input": self.space.at[layer.inputs[0]]}
+        if layer.residual is not None or len(layer.inputs) > 1:
+            places["other"] = self.space.at[layer.inputs[1] if layer.residual is None else layer.residual]
+        written = self._place(layer, in_place)
+        known = dict.fromkeys(FIELDS, 0) | {"other": -1, "kind": KINDS.index(kind), "relu": int(layer.relu)} | places
+        known |= {"channels": channels, "height": height, "width": width, "output": written}
+        known |= {"out_channels": out_channels, "out_height": out_height, "out_width": out_width}
+        self.instructions.append([(known | fields)[name] for name in FIELDS])
+
+    def _place(self, layer: Layer, in_place: int | None) -> int:
+        for index in layer.reads():
+            self.left[index] -= 1
+        count = self.count(layer.result)
+        if in_place is not None and not self.left[in_place] and self.count(in_place) == count:
+            place = self.space.rename(in_place, layer.result)
+        else:
+            place = self.space.take(layer.result, count)
+        for index in set(layer.reads()) - {in_place}:
+            self._release(index)
+        if in_place is not None and in_place in self.space.at:
+            self._release(in_place)
+        return place
+
+    def _release(self, index: int) -> None:
+        if not self.left[index]:
+            self.space.give(index)
+
+    def _weights(self, packed: Moving) -> int:
+        start = self.weight_lines
+        self.weights.append(packed.map(torch.flatten))
+        self.weight_lines += packed.center.numel()
+        return start
+
+    # One method per kind of layer.
+
+    def _convolution(self, layer: Layer) -> None:
+        weight, given = layer.weights[0], layer.settings
+        if given["transposed"] or weight is None or weight.center.ndim != 4:
+            raise NotInLanes("a convolution that is transposed or not in two dimensions")
+        numbers = {name: _two(given[name]) for name in ("stride", "padding", "dilation")}
+        fields = {f"{name}_{axis}": pair[k] for name, pair in numbers.items() for k, axis in enumerate("yx")}
+        self._filters(layer, weight, layer.weights[1], int(given["groups"]), fields)
+
+    def _linear(self, layer: Layer) -> None:
+        weight = layer.weights[0]
+        assert weight is not None
+        if len(self.shape(layer.inputs[0])) != 1:
+            raise NotInLanes("a linear layer on more than one vector per sample")
+        ones = dict.fromkeys(("stride_y", "stride_x", "dilation_y", "dilation_x"), 1)
+        self._filters(layer, weight.map(lambda tensor: tensor[:, :, None, None]), layer.weights[1], 1, ones)
+
+    def _filters(self, layer: Layer, weight: Moving, bias: Moving | None, groups: int, fields: dict[str, int]) -> None:
+        filters, inputs, height, width = weight.center.shape
+        tile = 1 if filters // groups == 1 else self.filters
+        bias = bias or weight.map(lambda tensor: torch.zeros_like(tensor[:, 0, 0, 0]))
+        fields |= {"kernel_y": height, "kernel_x": width, "groups": groups, "tile": tile}
+        fields["weight"] = self._weights(weight.map(lambda tensor: pack_filters(tensor, groups, tile)))
+        fields["bias"] = self._weights(bias.map(lambda tensor: pack_filters(tensor, groups, tile)))
+        self._emit("convolution", layer, in_place=layer.residual, **fields)
+        self.work += 2 * filters * inputs * self._taps(layer, fields)
+
+    def _taps(self, layer: Layer, fields: dict[str, int]) -> int:
+        """Pairs of an output pixel and a tap inside the picture."""
+        (_, height, width), (_, out_height, out_width) = self.picture(layer.inputs[0]), self.picture(layer.result)
+        sizes = {"y": (height, out_height), "x": (width, out_width)}
+        return math.prod(_taps(size, out, axis, fields) for axis, (size, out) in sizes.items())
+
+    def _affine(self, layer: Layer) -> None:
+        scale, shift = layer.weights
+        assert scale is not None
+        assert shift is not None
+        self._emit("affine", layer, in_place=layer.inputs[0], weight=self._weights(scale), bias=self._weights(shift))
+
+    def _element_wise(self, layer: Layer) -> None:
+        self._emit(layer.kind, layer, in_place=layer.inputs[0])
+
+    def _pool(self, layer: Layer) -> None:
+        names = [(name, k, axis) for name in ("kernel", "stride", "padding") for k, axis in enumerate("yx")]
+        self._emit(layer.kind, layer, **{f"{name}_{axis}": layer.settings[name][k] for name, k, axis in names})
+
+    def _mean(self, layer: Layer) -> None:
+        """The mean over all pixels is pooling with a window as large as the picture."""
+        _, height, width = self.picture(layer.inputs[0])
+        out = {"out_channels": self.count(layer.result), "out_height": 1, "out_width": 1}
+        self._emit("average_pool", layer, kernel_y=height, kernel_x=width, stride_y=1, stride_x=1, **out)
+
+    def _flatten(self, layer: Layer) -> None:
+        shape = layer.settings["shape"]
+        self._gather(layer, lambda numbers: numbers[0].reshape(len(numbers[0]), *shape))
+
+    def _generic(self, layer: Layer) -> None:
+        node: Node = layer.settings["node"]
+        if node.operator not in REARRANGING or layer.weights or len(layer.results) != 1:
+            raise NotInLanes(f"the operator {node.operator}")
+
+        def rearranged(numbers: list[Tensor]) -> Tensor:
+            values = dict(zip(layer.inputs, numbers, strict=True))
+            return run(node, values, len(numbers[0]), torch.device("cpu"))[layer.result]
+
+        self._gather(layer, rearranged)
+
+    def _gather(self, layer: Layer, rearranged: Callable[[list[Tensor]], Tensor]) -> None:
+        """Let the operator rearrange the line numbers themselves, counted from 1: what becomes 0 is padding."""
+        numbers = [self._lines(index) for index in layer.inputs]
+        table = len(self.tables)
+        result = rearranged([torch.stack([lines, lines]) for lines in numbers])[0]
+        self.tables += (_pixels_first(result).flatten().long() - 1).tolist()
+        for index in layer.inputs:
+            self.picture(index)
+        self._emit("gather", layer, table=table)
+
+    def _lines(self, index: int) -> Tensor:
+        """(channels, height, width) or (channels,), as the operator sees it: line in the workspace + 1."""
+        channels, height, width = self.picture(index)
+        lines = torch.arange(channels * height * width, dtype=torch.float64) + self.space.at[index] + 1
+        return lines.view(height, width, channels).permute(2, 0, 1).reshape(self.shape(index))
+
+
+def _taps(size: int, out: int, axis: str, fields: dict[str, int]) -> int:
+    stride, dilation, padding = fields[f"stride_{axis}"], fields[f"dilation_{axis}"], fields.get(f"padding_{axis}", 0)
+    taps = [at * stride - padding + tap * dilation for at in range(out) for tap in range(fields[f"kernel_{axis}"])]
+    return sum(0 <= tap < size for tap in taps)
+
+
+def _pixels_first(tensor: Tensor) -> Tensor:
+    return tensor.permute(1, 2, 0) if tensor.ndim == 3 else tensor
+
+
+def _two(numbers: Any) -> tuple[int, int]:
+    return (int(numbers[0]), int(numbers[-1]))
+
+
+def pack_filters(tensor: Tensor, groups: int, tile: int) -> Tensor:
+    """(filters, inputs, height, width) as (group, tile of filters, height, width, inputs, filter in the tile).
+
+    A bias, (filters,), becomes (group, tile of filters, filter in the tile). The last tile is filled up with zeros.
+    """
+    grouped = tensor.reshape(groups, -1, *tensor.shape[1:])
+    missing = -grouped.shape[1] % tile
+    filled = torch.cat([grouped, grouped.new_zeros(groups, missing, *tensor.shape[1:])], dim=1)
+    tiled = filled.view(groups, -1, tile, *tensor.shape[1:])  # (group, tile, filter, inputs, height, width)
+    return (tiled.permute(0, 1, 4, 5, 3, 2) if tensor.ndim == 4 else tiled).contiguous()
+
+
+class _Space:
+    """Places for values in the workspace; a place is given back as soon as its value is not needed."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, int] = {}
+        self.counts: dict[int, int] = {}
+        self.free: list[tuple[int, int]] = []  # (start, count), by start
+        self.size = 0
+
+    def take(self, index: int, count: int) -> int:
+        for position, (start, room) in enumerate(self.free):
+            if room >= count:
+                self.free[position : position + 1] = [(start + count, room - count)] if room > count else []
+                break
+        else:
+            start, self.size = self.size, self.size + count
+        self.at[index], self.counts[index] = start, count
+        return start
+
+    def give(self, index: int) -> None:
+        self.free = _merged([*self.free, (self.at.pop(index), self.counts.pop(index))])
+
+    def rename(self, old: int, new: int) -> int:
+        self.at[new], self.counts[new] = self.at.pop(old), self.counts.pop(old)
+        return self.at[new]
+
+
+def _merged(free: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, count in sorted(free):
+        if merged and sum(merged[-1]) == start:
+            merged[-1] = (merged[-1][0], merged[-1][1] + count)
+        else:
+            merged.append((start, count))
+    return merged

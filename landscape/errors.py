@@ -1,0 +1,55 @@
+"""Errors a person can cause, each with a stable code; every message says what to do.
+
+Imports nothing. Never decides how an error is shown: the shell and the service do that.
+"""
+
+
+class LandscapeError(Exception):
+    """Something asked for cannot be done, for a reason the asker can mend."""
+
+    code = "landscape_error"
+
+
+class GridError(LandscapeError):
+    """A grid that cannot be: empty, reversed, not finite or too large."""
+
+    code = "bad_grid"
+
+
+class ShapeMismatchError(LandscapeError):
+    """Names or shapes of two sets of parameters differ."""
+
+    code = "shape_mismatch"
+
+
+class UnknownNameError(LandscapeError):
+    """A name that is not among the known ones; the message lists those."""
+
+    code = "unknown_name"
+
+    def __init__(self, what: str, name: object, known: "list[str] | tuple[str, ...]"):
+        super().__init__(f"Unknown {what} {name!r}. Known: {', '.join(known)}.")
+
+
+class CheckpointError(LandscapeError):
+    """A checkpoint that cannot be read or used."""
+
+    code = "bad_checkpoint"
+
+
+class UnknownNetworkError(CheckpointError):
+    """Parameters that fit none of the known networks."""
+
+    code = "unknown_network"
+
+
+class DataError(LandscapeError):
+    """A data set that cannot be read, or does not fit the network."""
+
+    code = "bad_data"
+
+
+class NotFiniteError(LandscapeError):
+    """A parameter or direction holds NaN or infinity."""
+
+    code = "not_finite"

@@ -1,0 +1,50 @@
+"""Errors of the service that a person can cause, each with a stable code; app/main.py alone maps codes to HTTP.
+
+Imports nothing. Never holds a path, a traceback or a secret in its message.
+"""
+
+
+class ServiceError(Exception):
+    """Something asked of the service cannot be done, for a reason the asker can mend."""
+
+    code = "service_error"
+
+    def __init__(self, message: str, *, field: str | None = None):
+        super().__init__(message)
+        self.field = field
+
+
+class NotFoundError(ServiceError):
+    """Nothing of this kind has this id."""
+
+    code = "not_found"
+
+
+class ConflictError(ServiceError):
+    """The thing is in a state where this cannot be done."""
+
+    code = "conflict"
+
+
+class InvalidError(ServiceError):
+    """A field has a value that cannot be."""
+
+    code = "invalid"
+
+
+class TooLargeError(ServiceError):
+    """An upload is over the limit."""
+
+    code = "too_large"
+
+
+class NoSpaceError(ServiceError):
+    """The disk is nearly full: nothing more is taken."""
+
+    code = "no_space"
+
+
+class DamagedError(ServiceError):
+    """Stored bytes are not what their digest says."""
+
+    code = "damaged"

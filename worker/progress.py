@@ -1,0 +1,44 @@
+"""How far a job is: points, level, speed, time left.
+
+Imports tables and results; no torch. Never changes a row.
+"""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from .results import grid_of
+from .tables import Job, Tile, now
+
+
+def of(session: Session, job: Job) -> dict[str, Any]:
+    """Points done and in all, the level being computed, points per second since the start, seconds left."""
+    speed = _points_per_second(session, job)
+    left = job.points - job.points_done
+    running = job.state == "running"
+    return {
+        "done": job.points_done,
+        "total": job.points,
+        "level": _level(session, job) if running else 0,
+        "levels": len({max(level, 2) for level in _axis_levels(job)}),
+        "points_per_second": round(speed, 3) if speed else None,
+        "eta_seconds": round(left / speed, 1) if speed and running else None,
+    }
+
+
+def _axis_levels(job: Job) -> tuple[int, ...]:
+    grid = grid_of(job)
+    return grid.alpha.levels + (grid.beta.levels if grid.beta else ())
+
+
+def _level(session: Session, job: Job) -> int:
+    unfinished = select(func.min(Tile.level)).where(Tile.job_id == job.id, Tile.state != "done")
+    return session.scalar(unfinished) or 0
+
+
+def _points_per_second(session: Session, job: Job) -> float | None:
+    if not job.started or not job.points_done:
+        return None
+    until = job.finished or session.scalar(select(now())) or job.started
+    return job.points_done / max(until - job.started, 1e-3)
