@@ -24,8 +24,8 @@ async def upload_checkpoint(
     name: Annotated[str, Query(min_length=1, max_length=255, description="file name, for people")],
 ) -> CheckpointOut:
     """Store the body as it streams in; a worker reads it afterwards. `curl -T file '…/api/checkpoints?name=file'`."""
+    service.store.require_space(int(request.headers.get("content-length") or 0))
     with service.store.receive() as receipt:
-        receipt.require_space(int(request.headers.get("content-length") or 0))
         try:
             async for block in request.stream():
                 await run_in_threadpool(receipt.write, block)

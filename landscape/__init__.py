@@ -12,11 +12,13 @@ __version__ = "0.1.0"
 _HOME = {
     "Axis": "grid",
     "Grid": "grid",
+    "Landscape": "landscape",
     "LandscapeError": "errors",
     "Objective": "objective",
-    "Result": "surface",
-    "slice": "surface",
-    "surface": "surface",
+    "Result": "result",
+    "interpolation": "kinds",
+    "slice": "kinds",
+    "surface": "kinds",
 }
 __all__ = [*_HOME, "__version__"]
 

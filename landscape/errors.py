@@ -53,3 +53,21 @@ class NotFiniteError(LandscapeError):
     """A parameter or direction holds NaN or infinity."""
 
     code = "not_finite"
+
+
+class PlaneError(LandscapeError):
+    """Directions or checkpoints that span no line or plane: equal, collinear, zero or too few."""
+
+    code = "bad_plane"
+
+
+class CurvatureError(LandscapeError):
+    """A curvature that cannot be computed: not finite, or no parameters to differentiate by."""
+
+    code = "bad_curvature"
+
+
+class FormatError(LandscapeError):
+    """A file of results or directions that cannot be read."""
+
+    code = "bad_file"

@@ -37,7 +37,8 @@ class Axis:
     def coordinates(self) -> tuple[float, ...]:
         """The coordinates, each from its own index: no running sum, so no drift; symmetric ranges stay symmetric."""
         last = self.count - 1
-        return tuple((self.min * (last - i) + self.max * i) / last for i in range(self.count))
+        inner = ((self.min * (last - i) + self.max * i) / last for i in range(1, last))
+        return (self.min, *inner, self.max)
 
     @property
     def levels(self) -> tuple[int, ...]:

@@ -1,29 +1,32 @@
 """The value plotted: mean loss and accuracy of a model on fixed samples, at given parameters.
 
-Imports torch and errors. This is the obvious evaluator, the oracle for everything in engine/: evaluation mode,
+Imports torch, losses and errors. This is the obvious evaluator, the oracle for everything in engine/: evaluation mode,
 no gradients, running statistics left as they are. It never changes the model it was given.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .errors import DataError, UnknownNameError
+from .losses import CROSS_ENTROPY, Loss, right
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 BATCH = 256
+
+Stop = Callable[[], bool]
 
 
 class Value(NamedTuple):
     """What one point of a landscape holds; infinities and NaN are results and stay."""
 
-    loss: float  # mean over the samples of the cross-entropy, nats
-    accuracy: float  # share of samples whose largest output is the label, 0 to 1
-    standard_error: float  # of the mean loss over the samples, nats
+    loss: float  # mean over the samples, in the unit of the loss: nats for the cross-entropy
+    accuracy: float  # share of samples whose largest output is the label, 0 to 1; NaN where there are no class scores
+    standard_error: float  # of the mean loss over the samples, same unit; NaN for one sample
 
 
 def dtype_of(precision: str) -> torch.dtype:
@@ -46,16 +49,26 @@ class Objective:
     """
 
     model: nn.Module
-    images: Tensor  # (N, …), floating
-    labels: Tensor  # (N,), class indices
+    images: Tensor  # (N, …), floating, or integers where the model takes them (an embedding)
+    labels: Tensor  # (N, …); class indices (N,) for the losses by name
     batch: int = BATCH
+    loss: Loss = CROSS_ENTROPY
 
     @classmethod
-    def of(cls, model: nn.Module, images: Tensor, labels: Tensor, *, precision: str = "float32") -> "Objective":
+    def of(
+        cls,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        precision: str = "float32",
+        loss: Loss = CROSS_ENTROPY,
+        batch: int = BATCH,
+    ) -> "Objective":
         """Build the objective in `precision` on the device of the model.
 
         Raises:
-            DataError: no samples, or images and labels of different lengths.
+            DataError: no samples, images and labels of different lengths, or a model without parameters.
             UnknownNameError: the precision is not known.
         """
         if len(images) == 0 or len(images) != len(labels):
@@ -63,42 +76,69 @@ class Objective:
                 f"Got {len(images)} images and {len(labels)} labels. Use one label per image, at least one."
             )
         dtype = dtype_of(precision)
-        device = next(iter(model.parameters())).device
-        return cls(frozen_copy(model, dtype), images.to(device, dtype), labels.to(device))
+        first = next(iter(model.parameters()), None)
+        if first is None:
+            raise DataError(f"The model {type(model).__name__} has no parameters: there is nothing to move along.")
+        labels = labels if labels.is_floating_point() else labels.long()
+        images, labels = (_floating(tensor.detach(), dtype).to(first.device) for tensor in (images, labels))
+        return cls(frozen_copy(model, dtype), images, labels, batch, loss)
 
     def parameters(self) -> dict[str, Tensor]:
-        """The parameters of the model, by name: the center of the landscape."""
-        return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
+        """Everything that a direction may move, by name: the parameters of the model and its floating buffers."""
+        return {name: tensor.detach() for name, tensor in movable(self.model).items()}
 
-    def evaluate(self, parameters: Mapping[str, Tensor], *, stop: Callable[[], bool] | None = None) -> Value:
+    def evaluate(self, parameters: Mapping[str, Tensor], *, stop: Stop | None = None) -> Value:
         """The value at `parameters` (names and shapes of the model's own; others keep the model's value)."""
+        return evaluate(self.forward(parameters), self, stop=stop)
+
+    def sample_losses(self, parameters: Mapping[str, Tensor], *, stop: Stop | None = None) -> Tensor:
+        """(N,) float64: the loss of every sample at `parameters`."""
+        return torch.cat([losses for losses, _ in judged(self.forward(parameters), self, stop=stop)])
+
+    def forward(self, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Any]:
+        """The model as a function of a batch, at `parameters`."""
         given = dict(parameters)
-        return evaluate(lambda images: torch.func.functional_call(self.model, given, (images,)), self, stop=stop)
+        return lambda images: torch.func.functional_call(self.model, given, (images,))
+
+
+def movable(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and floating buffers of `model` by name; a tied parameter once, under its first name."""
+    buffers = {name: tensor for name, tensor in model.named_buffers() if tensor.is_floating_point()}
+    return {**dict(model.named_parameters()), **buffers}
+
+
+def _floating(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 class Stopped(Exception):
     """`stop` answered true in the middle of an evaluation."""
 
 
-def evaluate(
-    forward: Callable[[Tensor], Tensor], objective: Objective, *, stop: Callable[[], bool] | None = None
-) -> Value:
-    """Cross-entropy of `forward(images)` over all samples of `objective`, summed in float64, sample by sample.
+def evaluate(forward: Callable[[Tensor], Any], objective: Objective, *, stop: Stop | None = None) -> Value:
+    """The value of `forward(images)` over all samples of `objective`, summed in float64, sample by sample.
 
     Raises:
         Stopped: `stop`, asked before every batch, answered true.
     """
-    count = len(objective.images)
-    losses, correct = [], []
-    with torch.inference_mode():
-        for start in range(0, count, objective.batch):
-            if stop is not None and stop():
-                raise Stopped
-            labels = objective.labels[start : start + objective.batch]
+    parts = list(judged(forward, objective, stop=stop))
+    losses, hits = torch.cat([part[0] for part in parts]), [part[1] for part in parts]
+    count = len(losses)
+    error = losses.std() / count**0.5 if count > 1 else torch.tensor(torch.nan)
+    correct = [hit.sum() for hit in hits if hit is not None]
+    accuracy = float(torch.stack(correct).sum()) / count if correct else float("nan")
+    return Value(float(losses.mean()), accuracy, float(error))
+
+
+def judged(
+    forward: Callable[[Tensor], Any], objective: Objective, *, stop: Stop | None = None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Batch by batch: the loss of every sample, float64, and whether it is classified rightly (see `losses.right`)."""
+    for start in range(0, len(objective.images), objective.batch):
+        if stop is not None and stop():
+            raise Stopped
+        labels = objective.labels[start : start + objective.batch]
+        with torch.inference_mode():
             outputs = forward(objective.images[start : start + objective.batch])
-            loss = nn.functional.cross_entropy(outputs, labels, reduction="none").double()
-            losses.append(loss)
-            correct.append(((outputs.argmax(1) == labels) & ~loss.isnan()).sum())  # argmax of NaN names a class
-        every = torch.cat(losses)
-        error = every.std() / count**0.5 if count > 1 else torch.tensor(torch.nan)
-        return Value(float(every.mean()), float(torch.stack(correct).sum()) / count, float(error))
+            losses = objective.loss(outputs, labels)
+            yield losses, right(outputs, labels, losses)

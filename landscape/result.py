@@ -1,10 +1,9 @@
 """What a landscape is once computed: coordinates, values, provenance, self-check; one type, local or fetched.
 
-Imports numpy and grid; no torch. Never computes a loss. `losses[i, j]` belongs to `(alphas[i], betas[j])` everywhere.
+Imports numpy, grid, check, caption; no torch. Never computes a loss.
+`losses[i, j]` belongs to `(alphas[i], betas[j])` everywhere.
 """
 
-import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,63 +13,89 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .caption import caption
+from .check import Check, self_check
 from .errors import UnknownNameError
 from .grid import Grid, Point
 
 Array = NDArray[np.float64]
 VALUES = ("losses", "accuracies", "standard_errors")
-FORMATS = ("json", "npz", "csv")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the self-check: what was looked at, whether it holds, and the numbers."""
-
-    name: str
-    passed: bool
-    text: str
+FORMATS = ("json", "npz", "csv", "h5")
 
 
 @dataclass(frozen=True)
 class Result:
-    """A slice or a surface, whole or partly computed."""
+    """A slice, a surface, or another grid of numbers around a network, whole or partly computed.
 
-    kind: str  # "slice" or "surface"
+    `put` fills the arrays of a result that is being computed; those of a `closed` one can only be read.
+    """
+
+    kind: str  # "slice", "surface", "interpolation", "plane", "trajectory", "curvature"
     alphas: Array  # (n,) unitless multiples of delta
     betas: Array  # (m,) unitless multiples of eta; [0] for a slice
-    losses: Array  # (n, m) nats per sample, NaN where not computed; NaN and infinity where the loss is
+    losses: Array  # (n, m) mean per sample, nats for the cross-entropy; NaN where not computed, and where the loss is
     accuracies: Array  # (n, m) share of samples, NaN where not computed
-    standard_errors: Array  # (n, m) of the losses over the samples, nats
+    standard_errors: Array  # (n, m) of the losses over the samples, in their unit
     computed: NDArray[np.bool_]  # (n, m)
     provenance: dict[str, Any] = field(default_factory=dict)  # how it was made; empty until the center is known
     caption: str = ""  # every choice, in one line
+    extra: dict[str, Array] = field(default_factory=dict)  # more arrays (n, m) by name: "test_losses", "lambda_min", …
+    path: dict[str, Any] | None = None  # the trajectory in this plane, as JSON: see pca.Path.to_json
 
     @classmethod
-    def empty(cls, grid: Grid, provenance: dict[str, Any] | None = None) -> "Result":
-        """A result of this grid with nothing computed yet."""
-        nothing = {name: np.full(grid.shape, np.nan) for name in VALUES}
+    def empty(
+        cls,
+        grid: Grid,
+        provenance: dict[str, Any] | None = None,
+        *,
+        kind: str | None = None,
+        columns: Sequence[str] = VALUES,
+    ) -> "Result":
+        """A result of this grid with nothing computed yet; `columns` are `VALUES` and the names of extra arrays."""
+        nothing: dict[str, Any] = {name: np.full(grid.shape, np.nan) for name in columns}
+        assert tuple(columns[: len(VALUES)]) == VALUES
         return cls(
-            kind="surface" if grid.beta else "slice",
+            kind=kind or ("surface" if grid.beta else "slice"),
             alphas=np.array(grid.alphas),
             betas=np.array(grid.betas),
-            **nothing,
+            **{name: nothing.pop(name) for name in VALUES},
             computed=np.zeros(grid.shape, bool),
             provenance=provenance or {},
             caption=caption(grid, provenance or {}),
+            extra=nothing,
         )
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the arrays, in the order of a row of `put`."""
+        return (*VALUES, *self.extra)
+
+    def array(self, name: str) -> Array:
+        """The array called `name`, (n, m).
+
+        Raises:
+            UnknownNameError: there is none; the message lists the known.
+        """
+        if name not in self.columns:
+            raise UnknownNameError("array", name, self.columns)
+        found: Array = self.extra[name] if name in self.extra else getattr(self, name)
+        return found
+
     def put(self, points: Sequence[Point], values: "Array | Sequence[Sequence[float]]") -> None:
-        """Write `values` (one row of loss, accuracy, standard error per point) at `points`."""
+        """Write `values` (one row of numbers per point, in the order of `columns`) at `points`."""
         rows, columns = np.array(points, dtype=np.intp).reshape(-1, 2).T
-        for name, column in zip(VALUES, np.array(values, dtype=np.float64).reshape(-1, 3).T, strict=True):
-            getattr(self, name)[rows, columns] = column
+        numbers = np.array(values, dtype=np.float64).reshape(-1, len(self.columns)).T
+        for name, column in zip(self.columns, numbers, strict=True):
+            self.array(name)[rows, columns] = column
         self.computed[rows, columns] = True
 
     def closed(self, **facts: Any) -> "Result":
         """This result with what is known once every point is in: counts of NaN and infinities, and `facts`."""
         odd = [point["value"] for point in self.non_finite]
         counts = {"nan_count": odd.count("nan"), "infinite_count": len(odd) - odd.count("nan")}
-        return replace(self, provenance={**self.provenance, **counts, **facts})
+        read_only = {name: _read_only(getattr(self, name)) for name in ("alphas", "betas", "computed", *VALUES)}
+        extra = {name: _read_only(array) for name, array in self.extra.items()}
+        return replace(self, **read_only, extra=extra, provenance={**self.provenance, **counts, **facts})
 
     @property
     def non_finite(self) -> list[dict[str, Any]]:
@@ -81,7 +106,7 @@ class Result:
     @property
     def checks(self) -> list[Check]:
         """The self-check: is this plot right? Empty until the center is known."""
-        return self_check(self) if self.provenance else []
+        return self_check(self.provenance, self.losses, self.computed) if self.provenance else []
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: null where a value is not computed or not finite (the latter listed in `non_finite`)."""
@@ -90,8 +115,10 @@ class Result:
             "kind": self.kind,
             "alphas": self.alphas.tolist(),
             "betas": self.betas.tolist(),
-            **{name: [[finite_or_none(x) for x in row] for row in getattr(self, name).tolist()] for name in VALUES},
+            **{name: nested(self.array(name)) for name in VALUES},
+            "extra": {name: nested(array) for name, array in self.extra.items()},
             "non_finite": self.non_finite,
+            "trajectory": self.path,
             "provenance": self.provenance or None,
             "self_check": {"passed": all(check["passed"] for check in checks), "checks": checks} if checks else None,
             "caption": self.caption,
@@ -103,33 +130,48 @@ class Result:
         Raises:
             UnknownNameError: the format is not one of `FORMATS`.
         """
-        writers = {"json": self._json_bytes, "npz": self._npz_bytes, "csv": self._csv_bytes}
+        from .formats import tables
+
+        if file_format == "h5":
+            from .formats.paper import surface_bytes
+
+            return surface_bytes(self)
+        writers = {"json": tables.json_bytes, "npz": tables.npz_bytes, "csv": tables.csv_bytes}
         if file_format not in writers:
             raise UnknownNameError("format", file_format, FORMATS)
-        return writers[file_format]()
+        return writers[file_format](self)
 
     def save(self, path: "str | Path") -> None:
         """Write the result to `path`; its ending names the format."""
         path = Path(path)
         path.write_bytes(self.to_bytes(path.suffix.lstrip(".")))
 
-    def _json_bytes(self) -> bytes:
-        return json.dumps(self.to_json(), indent=1, allow_nan=False).encode()
+    @classmethod
+    def load(cls, path: "str | Path") -> "Result":
+        """Read a result from an .npz file that `save` wrote, or an .h5 surface of the authors' layout.
 
-    def _npz_bytes(self) -> bytes:
-        file = io.BytesIO()
-        arrays = {name: getattr(self, name) for name in ("alphas", "betas", *VALUES, "computed")}
-        np.savez_compressed(
-            file, **arrays, provenance=json.dumps(self.provenance), caption=self.caption, kind=self.kind
-        )
-        return file.getvalue()
+        Raises:
+            FormatError: the file cannot be read or holds something else.
+        """
+        from .formats import tables
 
-    def _csv_bytes(self) -> bytes:
-        lines = ["alpha,beta,loss,accuracy,standard_error"]
-        for i, j in np.argwhere(self.computed).tolist():
-            numbers = [self.alphas[i], self.betas[j], *(getattr(self, name)[i, j] for name in VALUES)]
-            lines.append(",".join(repr(float(number)) for number in numbers))
-        return ("\n".join(lines) + "\n").encode()
+        path = Path(path)
+        if path.suffix == ".h5":
+            from .formats.paper import read_surface
+
+            return read_surface(path)
+        return tables.read_npz(path)
+
+
+def _read_only(array: Any) -> Any:
+    copied = array.copy()
+    copied.setflags(write=False)
+    return copied
+
+
+def nested(array: Array) -> list[list[float | None]]:
+    """The rows of (n, m) as lists, null where not finite."""
+    return [[finite_or_none(number) for number in row] for row in array.tolist()]
 
 
 def finite_or_none(number: float) -> float | None:
@@ -140,71 +182,3 @@ def finite_or_none(number: float) -> float | None:
 def name_of(number: float) -> str:
     """ "nan", "inf" or "-inf"."""
     return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"
-
-
-def caption(grid: Grid, provenance: dict[str, Any]) -> str:
-    """Every choice behind a picture, in one line; it stands on the page and on every export."""
-    if not provenance:
-        return ""
-    alpha, beta = grid.alpha, grid.beta
-    axes = [axis for axis in (alpha, beta) if axis]
-    spans = [f"[{axis.min:g}, {axis.max:g}]" for axis in axes]
-    span = f"{spans[0]}²" if len(spans) == 2 and spans[0] == spans[1] else " × ".join(spans)
-    samples, of = provenance["samples"], provenance["samples_in_split"]
-    parts = [
-        provenance["architecture"]["label"],
-        f"{provenance['dataset']}, {samples if samples == of else f'{samples} of {of}'} {provenance['split']} samples",
-        f"{' × '.join(str(axis.count) for axis in axes)} points on {span}".replace("-", "−"),
-        "filter-normalised" + (", orthogonal in every filter" if beta else ""),
-        "BatchNorm frozen",
-        f"seed {provenance['seed']}",
-    ]
-    if provenance["precision"] != "float32":
-        parts.append(provenance["precision"])
-    return " · ".join(parts)
-
-
-def self_check(result: Result) -> list[Check]:
-    """Hold a result against what must be true of it; every line states its numbers."""
-    facts = result.provenance
-    center = facts["center"]
-    checks = [_center_check(center, facts["precision"])]
-    if facts["cosine"] is not None:
-        bound = 1e-6 if facts["parallel_filters"] == 0 else 0.1
-        text = f"cos(δ, η) = {facts['cosine']:.1e}"
-        if facts["parallel_filters"]:
-            text += f"; {facts['parallel_filters']} one-element filters cannot be orthogonal"
-        checks.append(Check("directions orthogonal", abs(facts["cosine"]) <= bound, text))
-    low, high = facts["filter_ratio_min"], facts["filter_ratio_max"]
-    close = low is not None and max(abs(low - 1), abs(high - 1)) <= 1e-6
-    checks.append(
-        Check("filter norms", close, f"‖direction filter‖ / ‖weight filter‖ from {low} to {high}, expected 1")
-    )
-    checks.append(
-        Check("model unchanged", facts["model_unchanged"], "parameters and buffers compared before and after")
-    )
-    checks.append(
-        Check(
-            "evaluation mode", facts["mode"] == "evaluation", f"{facts['mode']} mode, BatchNorm {facts['batch_norm']}"
-        )
-    )
-    odd = result.non_finite
-    infinite = sum(1 for point in odd if point["value"] != "nan")
-    checks.append(
-        Check(
-            "finite losses",
-            not odd,
-            f"{len(odd) - infinite} NaN, {infinite} infinite of {int(result.computed.sum())} points",
-        )
-    )
-    return checks
-
-
-def _center_check(center: dict[str, Any], precision: str) -> Check:
-    loss, other = center["loss"], center["independent_loss"]
-    bound = 1e-9 if precision == "float64" else 1e-5
-    if loss is None or other is None:
-        return Check("center loss", False, f"engine {loss}, {center['independent_method']} {other}: not finite")
-    difference = abs(loss - other) / max(abs(other), 1e-3)
-    text = f"engine {loss:.7g}, {center['independent_method']} {other:.7g}, relative difference {difference:.1e}"
-    return Check("center loss", difference <= bound, text)

@@ -3,6 +3,7 @@
 Imports typer; what a command needs is imported when it runs. Never computes.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,9 @@ from .errors import ServiceError
 Data = Annotated[Path | None, typer.Option(help="Folder of database, store and private broker [landscape-data].")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on [8000].")]
+
+
+Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery uses, redis://… or unix://…")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,11 +45,11 @@ def up(
         raise LandscapeError(str(error)) from None
 
 
-def serve(data: Data = None, host: Host = None, port: Port = None) -> None:
-    """Start the API and the page alone; workers and a broker run elsewhere (LANDSCAPE_BROKER names it)."""
+def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broker = None) -> None:
+    """Start the API and the page alone; workers run elsewhere, and so does the broker."""
     import uvicorn
 
-    settings = _settings(data=data, host=host, port=port)
+    settings = _settings(data=data, host=host, port=port, broker=broker)
     os.environ.update(settings.environment())  # read again where uvicorn builds the application
     uvicorn.run(
         "app.main:create_app",
@@ -57,9 +61,9 @@ def serve(data: Data = None, host: Host = None, port: Port = None) -> None:
     )
 
 
-def worker(data: Data = None) -> None:
+def worker(data: Data = None, broker: Broker = None) -> None:
     """Start one worker on the broker and the database of a running service."""
-    os.environ.update(_settings(data=data).environment())
+    os.environ.update(_settings(data=data, broker=broker).environment())
     from .tasks import main
 
     main()
@@ -79,4 +83,5 @@ def _settings(**given: Any) -> Any:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    with contextlib.suppress(OSError):  # the terminal may be gone; the service stops by the signal, not by this
+        print(text, flush=True)

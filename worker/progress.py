@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from .results import grid_of
 from .tables import Job, Tile, now
 
+RECENT_TILES = 12
+
 
 def of(session: Session, job: Job) -> dict[str, Any]:
     """Points done and in all, the level being computed, points per second since the start, seconds left."""
@@ -38,7 +40,13 @@ def _level(session: Session, job: Job) -> int:
 
 
 def _points_per_second(session: Session, job: Job) -> float | None:
+    """Over the whole time of a finished job, over the last tiles of a running one: a restart or a pause passes."""
     if not job.started or not job.points_done:
         return None
-    until = job.finished or session.scalar(select(now())) or job.started
-    return job.points_done / max(until - job.started, 1e-3)
+    if job.finished:
+        return job.points_done / max(job.finished - job.started, 1e-3)
+    last = select(Tile).where(Tile.job_id == job.id, Tile.sequence > job.tiles_done - RECENT_TILES)
+    tiles = list(session.scalars(last.order_by(Tile.sequence)))
+    before = job.started if len(tiles) < RECENT_TILES else tiles.pop(0).finished or job.started
+    current = session.scalar(select(now())) or before
+    return sum(len(tile.points) for tile in tiles) / max(current - before, 1e-3)

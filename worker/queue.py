@@ -223,7 +223,9 @@ def finish_points(session: Session, held: Lease, values: bytes) -> bool:
     if not _finish(session, held):
         return False
     row = session.execute(counted).one()
-    session.execute(update(Tile).where(Tile.id == held.tile).values(values=values, sequence=row.tiles_done))
+    session.execute(
+        update(Tile).where(Tile.id == held.tile).values(values=values, sequence=row.tiles_done, finished=now())
+    )
     if row.points_done == row.points:
         _end(session, held.subject, "done")
     return True
@@ -299,7 +301,7 @@ def retry(session: Session, job_id: str) -> Job:
     if old.state not in ("failed", "cancelled"):
         raise ConflictError(f"The job is {old.state}; only a failed or cancelled one can be tried again.")
     job = submit(session, job_spec.validate_python(old.spec), gallery=old.gallery)
-    if old.provenance:
+    if old.provenance is not None:
         session.execute(delete(Tile).where(Tile.job_id == job.id))
         job.provenance, job.points_per_tile = old.provenance, old.points_per_tile
         job.state, job.tiles_done, job.points_done = "running", old.tiles_done, old.points_done
@@ -309,7 +311,7 @@ def retry(session: Session, job_id: str) -> Job:
 
 
 def _copy_tiles(session: Session, old: Job, job: Job) -> list[Tile]:
-    copied = ("purpose", "level", "points", "state", "values", "sequence")
+    copied = ("purpose", "level", "points", "state", "values", "sequence", "finished")
     ranks: Counter[int] = Counter()
     copies = []
     for tile in session.scalars(select(Tile).where(Tile.job_id == old.id, Tile.sequence.is_not(None))):

@@ -30,12 +30,23 @@ class Store:
     def receive(self) -> Iterator["Receipt"]:
         """Take bytes piece by piece; without `Receipt.keep()` nothing of them stays."""
         path = self.unfinished / uuid4().hex
+        self.require_space(0)
         with path.open("xb") as file:
-            receipt = Receipt(self, path, file)
             try:
-                yield receipt
+                yield Receipt(self, path, file)
             finally:
                 path.unlink(missing_ok=True)
+
+    def require_space(self, announced: int) -> None:
+        """Refuse `announced` more bytes where they are over the limit or do not fit the disk.
+
+        Raises:
+            TooLargeError, NoSpaceError
+        """
+        if announced > self.max_bytes:
+            raise TooLargeError(f"The file is larger than {self.max_bytes} bytes, the limit of this service.")
+        if shutil.disk_usage(self.folder).free - announced < self.min_free_bytes:
+            raise NoSpaceError("Too little disk space is left for this file. Ask the operator to make room.")
 
     def keep_file(self, path: Path) -> str:
         """Copy a finished file into the store.
@@ -86,22 +97,14 @@ class Receipt:
     def __init__(self, store: Store, path: Path, file: BinaryIO):
         self.store, self.path, self.file = store, path, file
         self.size, self._digest, self._unchecked = 0, hashlib.sha256(), 0
-        self.require_space(0)
-
-    def require_space(self, announced: int) -> None:
-        """Refuse an upload of `announced` bytes that is over the limit or does not fit the disk."""
-        if announced > self.store.max_bytes:
-            raise TooLargeError(f"The file is larger than {self.store.max_bytes} bytes, the limit of this service.")
-        if shutil.disk_usage(self.store.folder).free - announced < self.store.min_free_bytes:
-            raise NoSpaceError("Too little disk space is left for this file. Ask the operator to make room.")
 
     def write(self, block: bytes) -> None:
         self.size += len(block)
         if self.size > self.store.max_bytes:
-            self.require_space(self.size)
+            self.store.require_space(self.size)
         self._unchecked += len(block)
         if self._unchecked > 64 * _BLOCK:
-            self.require_space(0)
+            self.store.require_space(0)
             self._unchecked = 0
         self._digest.update(block)
         self.file.write(block)

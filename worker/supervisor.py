@@ -67,7 +67,7 @@ class _Child:
         if self.process is not None:
             self.failures = 0 if clock - self.started > 60 else self.failures + 1
             self.not_before = clock + (min(SLOWEST_RESTART, 2.0 ** (self.failures - 1)) if self.failures > 1 else 0.0)
-            say(f"{self.name} ended with code {self.process.returncode}; starting it again")
+            say(f"{self.name} ended with code {self.process.returncode}; starting it again (its log: {self.log})")
             self.process = None
         if clock >= self.not_before:
             self.start()
@@ -117,7 +117,8 @@ def _run(settings: Settings, workers: int | None, demo: bool, say: Say) -> None:
     broker = None if "broker" in settings.model_fields_set else PrivateBroker()
     if broker:
         settings = settings.model_copy(update={"broker": broker.url})
-    children = _children(settings, broker, workers or _default_workers())
+    gpus = _gpus()
+    children = _children(settings, broker, workers or len(gpus) or _cores(), gpus)
     try:
         for child in children:
             child.start()
@@ -126,7 +127,7 @@ def _run(settings: Settings, workers: int | None, demo: bool, say: Say) -> None:
             gallery.add_checkpoints(database, Store(settings.store, max_bytes=settings.max_upload_bytes))
         _watch(settings, database, children, demo, say)
     finally:
-        _say_quietly(say, "stopping …")
+        say("stopping …")
         for child in reversed(children):  # workers first, so that they can finish their tiles
             if child.process and child.process.stdin and child.name.startswith("worker"):
                 child.process.stdin.close()
@@ -134,30 +135,38 @@ def _run(settings: Settings, workers: int | None, demo: bool, say: Say) -> None:
             child.stop(30)
         if broker:
             broker.remove()
-        _say_quietly(say, "stopped")
+        say("stopped")
 
 
-def _say_quietly(say: Say, text: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal may be gone
-        say(text)
-
-
-def _children(settings: Settings, broker: PrivateBroker | None, workers: int) -> list[_Child]:
+def _children(settings: Settings, broker: PrivateBroker | None, workers: int, gpus: list[str]) -> list[_Child]:
     logs = settings.data / "logs"
     logs.mkdir(exist_ok=True)
     threads = str(settings.threads)
     environment = {**os.environ, **settings.environment(), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     environment |= {"OPENBLAS_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
-    named = [("broker", broker.command())] if broker else []
-    named.append(("service", [sys.executable, "-m", "landscape.cli", "serve"]))
-    named += [(f"worker {n + 1}", [sys.executable, "-m", "landscape.cli", "worker"]) for n in range(workers)]
-    return [_Child(name, command, logs / f"{name.replace(' ', '-')}.log", environment) for name, command in named]
+    landscape = [sys.executable, "-m", "landscape.cli"]
+    children = [_Child("broker", broker.command(), logs / "broker.log", environment)] if broker else []
+    children.append(_Child("service", [*landscape, "serve"], logs / "service.log", environment))
+    for n in range(workers):
+        seen = {"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {}
+        children.append(
+            _Child(f"worker {n + 1}", [*landscape, "worker"], logs / f"worker-{n + 1}.log", environment | seen)
+        )
+    return children
 
 
-def _default_workers() -> int:
-    """One per GPU, else one single-threaded worker per CPU core we may use."""
-    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    return gpus or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else gpus or os.cpu_count() or 1
+def _gpus() -> list[str]:
+    """Ids of the GPUs that torch can use; asked in a process of its own, and only where there may be any."""
+    if not list(Path("/dev").glob("nvidia[0-9]*")):
+        return []
+    code = "import torch; print(torch.cuda.device_count())"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return [str(n) for n in range(int(answer.stdout or 0))]
+
+
+def _cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _watch(settings: Settings, database: Database, children: list[_Child], demo: bool, say: Say) -> None:

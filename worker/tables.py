@@ -100,6 +100,7 @@ class Tile(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, 3 a point, see results.py
     sequence: Mapped[int | None]  # the order in which the tiles of a job were done: id of its event
+    finished: Mapped[float | None]
     __table_args__ = (
         UniqueConstraint("job_id", "level", "rank"),
         Index("tiles_by_turn", "state", "level", "rank"),

@@ -22,10 +22,11 @@ from safetensors.torch import load_file
 from landscape import data
 from landscape.errors import LandscapeError
 from landscape.grid import Grid
+from landscape.kinds import coordinates
+from landscape.landscape import Landscape
 from landscape.models import build
 from landscape.models.architecture import from_json
 from landscape.objective import Stopped
-from landscape.surface import Landscape, coordinates
 
 from . import queue
 from .errors import ServiceError
@@ -53,6 +54,7 @@ class Worker:
         self.database = Database(settings.database_url)
         self.store = Store(settings.store, max_bytes=settings.max_upload_bytes)
         self.hints = Hints(settings.broker)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
         self._landscapes: OrderedDict[str, Landscape] = OrderedDict()
 
@@ -154,7 +156,7 @@ class Worker:
         model.load_state_dict(load_file(self.store.path(checkpoint.weights_sha256)), strict=False)
         samples = self._samples(spec)
         return Landscape(
-            model,
+            model.to(self.device),
             samples.images,
             samples.labels,
             dimensions=2 if spec.kind == "surface" else 1,
@@ -200,15 +202,14 @@ class Worker:
 
     def show_presence(self) -> None:
         """Say every few seconds that this worker lives, until the process ends."""
-        with self.database.writing() as session:
-            session.add(WorkerRow(id=self.id, device="cpu"))
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         while True:
-            time.sleep(3)
             try:
                 with self.database.writing() as session:
-                    session.merge(WorkerRow(id=self.id, device="cpu", seen=now()))
+                    session.merge(WorkerRow(id=self.id, device=device, seen=now()))
             except Exception:
                 logger.exception("presence failed")
+            time.sleep(3)
 
 
 def main() -> None:

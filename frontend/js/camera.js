@@ -7,13 +7,14 @@ const FOV = Math.PI / 4;
 export const BOX = { x: 1, y: 1, z: 0.66 };
 
 /** Where one looks from, in degrees: azimuth from the alpha axis, elevation above the floor. */
-export const DIRECTION = { azimuth: -52, elevation: 34 };
+export const DIRECTION = { azimuth: -50, elevation: 35 };
 
 /**
  * Plotly camera that looks along `direction` at a box filling a picture of `width` × `height` pixels.
- * `margin` is the share of the half-picture left free for tick labels: [sides, top, bottom].
+ * `room` are the pixels left free for tick labels: at each side, above, below.
  */
-export function fitCamera(width, height, { direction = DIRECTION, box = BOX, margin = [0.07, 0.03, 0.1] } = {}) {
+export function fitCamera(width, height, { direction = DIRECTION, box = BOX, room = [30, 6, 26] } = {}) {
+  const margin = [room[0] / (width / 2), room[1] / (height / 2), room[2] / (height / 2)].map((share) => Math.min(share, 0.4));
   const toEye = unit(direction);
   let [near, far] = [0.2, 20];
   for (let k = 0; k < 40; k += 1) {

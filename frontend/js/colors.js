@@ -7,13 +7,13 @@
 export const THEMES = {
   light: {
     name: "light", page: "#faf9f6", card: "#ffffff", ink: "#1c2024", soft: "#5d6770", line: "#e4e1da",
-    accent: "#2f5bd0", warn: "#9a5b00", lid: "#8d887c", rim: "rgba(28,32,36,0.55)", relief: "rgba(20,24,44,0.30)",
-    lightness: [0.32, 0.89], lines: [0.34, 0.66],
+    accent: "#2f5bd0", warn: "#9a5b00", lid: "#8d887c", relief: "#e3e9ee",
+    ambient: 0.72, lightness: [0.32, 0.89], lines: [0.34, 0.66],
   },
   dark: {
     name: "dark", page: "#101317", card: "#171b21", ink: "#e8eaed", soft: "#9aa4af", line: "#2f3640",
-    accent: "#7aa2ff", warn: "#f0b45a", lid: "#8b95a1", rim: "rgba(232,234,237,0.6)", relief: "rgba(255,255,255,0.34)",
-    lightness: [0.4, 0.93], lines: [0.56, 0.93],
+    accent: "#7aa2ff", warn: "#f0b45a", lid: "#8b95a1", relief: "#c3d0da",
+    ambient: 0.62, lightness: [0.4, 0.88], lines: [0.56, 0.93],
   },
 };
 

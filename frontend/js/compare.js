@@ -7,7 +7,7 @@ import { extent } from "./scales.js";
 const MUST = [
   ["data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
   ["data set", ({ spec }) => spec.dataset],
-  ["images", ({ spec }) => `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`],
+  ["images used", ({ spec }) => `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`],
   ["normalisation", ({ provenance: p, spec }) => `${spec.normalization}, ${p?.orthogonal ?? ""}`],
   ["BatchNorm", ({ provenance: p }) => p?.batch_norm ?? "frozen"],
   ["range", ({ spec }) => Object.values(spec.grid).map(range).join(" × ")],
@@ -27,7 +27,7 @@ export function differences(items) {
   const differ = ([, of]) => new Set((finished.length === items.length ? items : items.map((item) => ({ ...item, provenance: null }))).map(of)).size > 1;
   const serious = MUST.filter(differ).map(([name]) => name);
   if (serious.includes("data set")) serious.splice(serious.indexOf("data"), 1);
-  else if (serious.includes("data") && serious.includes("images")) serious.splice(serious.indexOf("data"), 1);
+  else if (serious.includes("data") && serious.includes("images used")) serious.splice(serious.indexOf("data"), 1);
   return { serious, minor: NOTE.filter(differ).map(([name]) => name) };
 }
 
@@ -57,12 +57,12 @@ export function centerOf(result) {
 
 /** Columns of the table of numbers: short label, unit, what it means, text and plain value of a result. */
 export const COLUMNS = [
-  { key: "center_loss", label: "loss at θ*", unit: "nats", means: "Mean loss at the center, the checkpoint itself", of: (r) => centerOf(r).loss, text: number },
-  { key: "center_accuracy", label: "accuracy at θ*", unit: "%", means: "Share of the images classified correctly at the center", of: (r) => centerOf(r).accuracy, text: inPercent },
-  { key: "least", label: "smallest", unit: "nats", means: "Smallest loss on the grid", of: (r) => finite(r)?.[0] ?? null, text: number },
-  { key: "most", label: "largest", unit: "nats", means: "Largest finite loss on the grid", of: (r) => finite(r)?.[1] ?? null, text: number },
-  { key: "below", label: "below θ* + 1", unit: "% of grid", means: "Share of the grid points whose loss is less than one nat above the center's: how wide the basin is in this plane", of: shareBelow, text: inPercent },
-  { key: "cosine", label: "cos(δ, η)", unit: "", means: "Cosine of the two directions; zero where they are orthogonal", of: (r) => r.provenance?.cosine ?? null, text: number },
+  { key: "center_loss", label: "loss at θ*", unit: "nats", means: "Mean loss at the center, the checkpoint itself", of: (r) => centerOf(r).loss, text: (value) => number(value) },
+  { key: "center_accuracy", label: "accuracy at θ*", unit: "%", means: "Share of the images classified correctly at the center", of: (r) => centerOf(r).accuracy, text: (value) => inPercent(value) },
+  { key: "least", label: "smallest", unit: "nats", means: "Smallest loss on the grid", of: (r) => finite(r)?.[0] ?? null, text: (value) => number(value) },
+  { key: "most", label: "largest", unit: "nats", means: "Largest finite loss on the grid", of: (r) => finite(r)?.[1] ?? null, text: (value) => number(value) },
+  { key: "below", label: "below θ* + 1", unit: "% of grid", means: "Share of the grid points whose loss is less than one nat above the center's: how wide the basin is in this plane", of: shareBelow, text: (value) => inPercent(value) },
+  { key: "cosine", label: "cos(δ, η)", unit: "", means: "Cosine of the two directions; zero where they are orthogonal", of: (r) => r.provenance?.cosine ?? null, text: (value) => number(value) },
   { key: "filter_ratio", label: "filter ratio", unit: "min … max", means: "‖filter of the direction‖ / ‖filter of the weights‖, smallest and largest", of: (r) => r.provenance?.filter_ratio_min ?? null, text: (value, r) => (value === null ? "–" : `${number(value, 6)} … ${number(r.provenance.filter_ratio_max, 6)}`) },
   { key: "non_finite", label: "not finite", unit: "points", means: "Points whose loss came out NaN or infinite", of: (r) => r.non_finite.length, text: (_, r) => holes(r.non_finite) || "0" },
 ];

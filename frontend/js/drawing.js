@@ -25,6 +25,9 @@ export const plotly = new Promise((resolve, reject) => {
 });
 plotly.catch(() => {}); // each picture says it
 
+/** Fingers turn and swipe; a bar of small buttons would be in their way. */
+const handheld = matchMedia("(max-width: 719px), (pointer: coarse)");
+
 const pictures = new Set();
 let frame = 0;
 
@@ -96,7 +99,7 @@ async function draw(own) {
     own.scene = scene;
     if (scene) layout.scene.camera = cameras?.camera() ?? fitCamera(width, height);
     if (!pictures.has(own)) return;
-    await Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { ...CONFIG, displayModeBar: own.bar ? "hover" : false, plotGlPixelRatio: pixelRatio() });
+    await Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { ...CONFIG, displayModeBar: own.bar && !handheld.matches ? "hover" : false, plotGlPixelRatio: pixelRatio() });
     if (!pictures.has(own)) return release(own);
     plot.dataset.drawn = key;
     if (scene) cameras?.listen(own);
@@ -134,23 +137,29 @@ function pixelRatio() {
   return ratio;
 }
 
-/** Cameras that move together: turn one picture and the others follow, once a frame. */
+/**
+ * Cameras that move together: turn one picture and the others follow, all of them in each frame where that is quick, else one a frame
+ * so that the one being turned stays with the hand.
+ */
 export function cameraGroup() {
   const members = new Set();
   let camera = null;
-  let moved = null;
-  let waiting = 0;
-  const followers = () => [...members].filter((own) => own.scene && own !== moved && own.plot.classList.contains("js-plotly-plot"));
-  const apply = () => {
-    waiting = 0;
-    for (const { plot } of followers()) globalThis.Plotly.relayout(plot, { "scene.camera": camera });
+  let leader = null;
+  let behind = [];
+  let frame = 0;
+  let last = 0;
+  const follow = (now) => {
+    const slow = now - last > 60 && now - last < 2000;
+    [last, frame] = [now, 0];
+    for (const { plot } of behind.splice(0, slow ? 1 : behind.length)) if (plot.classList.contains("js-plotly-plot")) globalThis.Plotly.relayout(plot, { "scene.camera": camera });
+    if (behind.length) frame = requestAnimationFrame(follow);
   };
   const onMove = (own) => (event) => {
     const fresh = event?.["scene.camera"];
-    if (!fresh || (moved !== own && waiting)) return;
-    if (same(fresh, camera)) return;
-    [camera, moved] = [fresh, own];
-    waiting ||= requestAnimationFrame(apply);
+    if (!fresh || same(fresh, camera) || (behind.length && leader !== own)) return;
+    [camera, leader] = [fresh, own];
+    behind = [...behind.filter((other) => other !== own), ...[...members].filter((other) => other.scene && other !== own && !behind.includes(other))];
+    frame ||= requestAnimationFrame(follow);
   };
   return {
     camera: () => camera,
@@ -164,7 +173,7 @@ export function cameraGroup() {
     },
     /** Back to the camera that fits the box. */
     reset() {
-      [camera, moved] = [null, null];
+      [camera, leader, behind] = [null, null, []];
       for (const own of members) own.drawn = null;
       schedule();
     },

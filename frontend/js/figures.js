@@ -4,6 +4,7 @@ import { BOX } from "./camera.js";
 import { colorscale, reversed } from "./colors.js";
 import { escapeHtml, holes } from "./format.js";
 import { centerIndex, computed, nearestFilled } from "./grid.js";
+import { regionAbove } from "./isolines.js";
 
 export const FONT = '-apple-system, "Segoe UI", "Helvetica Neue", Arial, system-ui, sans-serif';
 
@@ -23,7 +24,7 @@ export function surfaceFigure(result, { scale, theme, camera, compact = false })
     type: "surface", name: "surface", x: result.alphas, y: result.betas, z: heights, customdata: transposeForPlotly(result[scale.matrix]),
     colorscale: colors(scale, theme.lightness), cmin: scale.low, cmax: scale.high, showscale: false,
     contours: { z: { show: whole, ...scale.relief, color: theme.relief, width: 1, highlight: false }, x: { highlight: false }, y: { highlight: false } },
-    lighting: { ambient: 0.72, diffuse: 0.55, specular: 0.06, roughness: 0.8, fresnel: 0.05 }, lightposition: { x: -8e3, y: -1.2e4, z: 2e4 },
+    lighting: { ambient: theme.ambient, diffuse: 0.55, specular: 0.06, roughness: 0.8, fresnel: 0.05 }, lightposition: { x: -8e3, y: -1.2e4, z: 2e4 },
     hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
   };
   const data = [surface, ...lid(result, scale, theme), ...holesInSpace(result, scale, theme)];
@@ -63,7 +64,7 @@ export const FIGURES = { surface: surfaceFigure, contour: contourFigure, heatmap
 export function base(theme) {
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 0, r: 0, t: 0, b: 0 }, autosize: true,
-    font: { family: FONT, size: 11, color: theme.soft }, hoverlabel: { font: { family: FONT, size: 12 } }, showlegend: false, dragmode: "pan",
+    font: { family: FONT, size: 11, color: theme.soft }, hoverlabel: { font: { family: FONT, size: 12 } }, showlegend: false, dragmode: "pan", modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.soft, activecolor: theme.ink },
   };
 }
 
@@ -83,38 +84,20 @@ function hover(scale) {
   return `α %{x:.4g}, β %{y:.4g}<br>${value}<extra></extra>`;
 }
 
-/** A neutral, translucent sheet at the clip, over the points above it: the plateau, without its noise. */
+/** A neutral, translucent sheet at the clip, where the loss is above it: the plateau, without its noise. */
 function lid(result, scale, theme) {
   if (scale.clip === null) return [];
-  const fine = resample(result, scale, 4);
-  if (!fine.z.some((row) => row.some((value) => value !== null))) return [];
+  const heights = result.losses.map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
+  const { points, triangles } = regionAbove(heights, scale.high);
+  if (!points.length) return [];
+  const along = (coordinates, k) => coordinates[Math.floor(k)] + (k % 1) * ((coordinates[Math.ceil(k)] ?? 0) - coordinates[Math.floor(k)]);
+  const sheet = scale.high - 0.004 * (scale.high - scale.low); // not on the cut itself, where rounding would stipple it
   return [{
-    type: "surface", name: `above ${scale.clip}`, ...fine, opacity: 0.16, showscale: false, hoverinfo: "skip",
-    colorscale: [[0, theme.lid], [1, theme.lid]], lighting: { ambient: 1, diffuse: 0, specular: 0, fresnel: 0 },
-    contours: { x: { highlight: false }, y: { highlight: false }, z: { highlight: false } },
+    type: "mesh3d", name: `above ${scale.clip}`, x: points.map(([i]) => along(result.alphas, i)), y: points.map(([, j]) => along(result.betas, j)), z: points.map(() => sheet),
+    i: triangles.map(([p]) => p), j: triangles.map(([, p]) => p), k: triangles.map(([, , p]) => p),
+    color: theme.lid, opacity: 0.16, hoverinfo: "skip", lighting: { ambient: 1, diffuse: 0, specular: 0, fresnel: 0 }, flatshading: true,
   }];
 }
-
-/** The clip height wherever the (bilinear, as drawn) surface lies above it, on a grid `times` as fine. */
-function resample(result, scale, times) {
-  const heights = result.losses.map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
-  const x = finer(result.alphas, times);
-  const y = finer(result.betas, times);
-  const at = (p, q) => {
-    const [i, j] = [Math.min(Math.floor(p / times), result.alphas.length - 2), Math.min(Math.floor(q / times), result.betas.length - 2)];
-    const [s, t] = [p / times - i, q / times - j];
-    const corners = [heights[i][j], heights[i][j + 1], heights[i + 1][j], heights[i + 1][j + 1]];
-    if (corners.includes(null)) return null;
-    const [a, b, c, d] = corners;
-    return (1 - s) * ((1 - t) * a + t * b) + s * ((1 - t) * c + t * d);
-  };
-  const sheet = scale.high - 0.004 * (scale.high - scale.low); // not on the cut itself, where rounding would stipple it
-  const z = y.map((_, q) => x.map((_, p) => ((at(p, q) ?? -Infinity) > scale.high ? sheet : null)));
-  return { x, y, z };
-}
-
-const finer = (coordinates, times) =>
-  coordinates.slice(1).flatMap((next, k) => Array.from({ length: times }, (_, s) => coordinates[k] + ((next - coordinates[k]) * s) / times)).concat(coordinates.at(-1));
 
 function scene(scale, theme, camera, compact) {
   const axis = {
@@ -167,7 +150,7 @@ function holesInPlane(result, theme) {
 }
 
 function holesInSpace(result, scale, theme) {
-  return holeTraces(result, theme).map((trace) => ({ ...trace, type: "scatter3d", z: trace.x.map(() => scale.low), marker: { ...trace.marker, size: 4 } }));
+  return holeTraces(result, theme).map((trace) => ({ ...trace, type: "scatter3d", z: trace.x.map(() => scale.high), marker: { symbol: "diamond", size: 5, color: theme.warn } }));
 }
 
 /** Points that came out NaN or infinite: holes, with a marker and a legend entry of their own. */
@@ -176,6 +159,6 @@ function holeTraces({ alphas, betas, non_finite: points }, theme) {
   return [{
     mode: "markers", name: escapeHtml(holes(points)), x: points.map(({ i }) => alphas[i]), y: points.map(({ j }) => betas[j]), text: points.map(({ value }) => value),
     hovertemplate: "α %{x:.4g}, β %{y:.4g}<br>loss %{text}<extra></extra>", hoverlabel: hoverLabel(theme), showlegend: true,
-    marker: { symbol: "x", size: 7, color: theme.warn, line: { width: 1, color: theme.card } },
+    marker: { symbol: "diamond", size: 9, color: theme.warn, line: { width: 1, color: theme.card } },
   }];
 }

@@ -69,6 +69,12 @@ export function gridWords({ alpha, beta }) {
   return `${whole(alpha.count)} × ${whole(beta.count)} points on ${square ? `${range(alpha)}²` : `${range(alpha)} × ${range(beta)}`}`;
 }
 
+/** What a job asks for, in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0. */
+export function specWords({ kind, grid, split, subset, seed, precision }) {
+  const images = `${subset ? whole(subset.count) : "all"} ${split === "train" ? "training" : "test"} images`;
+  return [kind, gridWords(grid), images, `seed ${seed}`, precision === "float64" && precision].filter(Boolean).join(" · ");
+}
+
 /** 2 points NaN, 1 infinite: what `non_finite` holds; empty where nothing. */
 export function holes(nonFinite) {
   const nan = nonFinite.filter(({ value }) => value === "nan").length;

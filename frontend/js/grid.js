@@ -61,14 +61,16 @@ export function subGrid(result, level) {
 /**
  * What a picture can honestly show now: the finest complete sub-grid, with the points of the next level that have come.
  * Points still missing are put on the coarser surface (bilinear), which is where it was drawn before; a hole stays a hole.
- * At most `most` points an axis. Null where nothing can be drawn yet.
+ * At most `most` points an axis. `level` is the complete one, `seen` how many points are real (all: Infinity). Null where nothing can be
+ * drawn yet.
  */
 export function drawable(result, most = 201) {
   const complete = completeLevel(result);
   if (complete < 0) return null;
   const finest = finestLevel(result, most);
-  if (complete >= finest) return { ...subGrid(result, finest), level: finest };
-  return { ...onCoarser(subGrid(result, complete + 1), complete), level: complete };
+  if (complete >= finest) return { ...subGrid(result, finest), level: finest, seen: Infinity };
+  const next = subGrid(result, complete + 1);
+  return { ...onCoarser(next, complete), level: complete, seen: computed(next).flat().filter(Boolean).length };
 }
 
 /** The whole grid, every missing cell holding the value of the nearest computed one; null where nothing is known. */

@@ -11,7 +11,7 @@ const MAX_NAME = 200;
 /** What the form begins with. Numbers are the texts people typed. */
 export const DEFAULTS = {
   kind: "surface", checkpoint: "", dataset: "digits", split: "train", images: "all", subsetCount: "1000", subsetSeed: "0",
-  alphaMin: "-1", alphaMax: "1", alphaCount: "51", ownBeta: false, betaMin: "-1", betaMax: "1", betaCount: "51", seed: "0", precision: "float32", name: "",
+  alphaMin: "−1", alphaMax: "1", alphaCount: "51", ownBeta: false, betaMin: "−1", betaMax: "1", betaCount: "51", seed: "0", precision: "float32", name: "",
 };
 
 /** Which place of the form a field of the JobSpec is: for errors of the service. */
@@ -115,7 +115,7 @@ export function estimate(spec, jobs, dataset) {
 
 /** The request for a shell. */
 export function asCurl(spec, origin) {
-  const body = JSON.stringify(spec, null, 2).replaceAll("'", "'\\''");
+  const body = literal(spec, JSON_WORDS).replaceAll("'", "'\\''");
   return `curl -X POST ${origin}/api/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
 }
 
@@ -124,7 +124,7 @@ export function asPython(spec, origin) {
   return `import json, urllib.request
 
 service = "${origin}"
-spec = ${pythonLiteral(spec)}
+spec = ${literal(spec, PYTHON_WORDS)}
 request = urllib.request.Request(f"{service}/api/jobs", json.dumps(spec).encode(), {"Content-Type": "application/json"})
 job = json.load(urllib.request.urlopen(request))["id"]
 # when it is done (or while it runs: what is not computed is None)
@@ -132,17 +132,19 @@ result = json.load(urllib.request.urlopen(f"{service}/api/jobs/{job}/result"))
 result["losses"]  # losses[i][j] belongs to (alphas[i], betas[j])`;
 }
 
-/** JSON as Python writes it. Strings are JSON strings, which Python reads the same. */
-function pythonLiteral(value, indent = "") {
-  if (value === null) return "None";
-  if (typeof value === "boolean") return value ? "True" : "False";
+const JSON_WORDS = { null: "null", true: "true", false: "false", last: "" };
+const PYTHON_WORDS = { null: "None", true: "True", false: "False", last: "," };
+
+/** JSON, or the same as Python writes it; small objects on a line. Strings are JSON strings, which Python reads the same. */
+function literal(value, words, indent = "") {
+  if (value === null || typeof value === "boolean") return words[value];
   if (typeof value !== "object") return JSON.stringify(value);
-  const inner = `${indent}    `;
-  const entries = Object.entries(value);
-  if (indent && entries.every(([, own]) => typeof own !== "object")) return `{${entries.map(([key, own]) => `"${key}": ${pythonLiteral(own)}`).join(", ")}}`;
-  return `{\n${entries.map(([key, own]) => `${inner}"${key}": ${pythonLiteral(own, inner)},\n`).join("")}${indent}}`;
+  const inner = `${indent}  `;
+  const entries = Object.entries(value).map(([key, own]) => `"${key}": ${literal(own, words, inner)}`);
+  if (indent && Object.values(value).every((own) => own === null || typeof own !== "object")) return `{${entries.join(", ")}}`;
+  return `{\n${inner}${entries.join(`,\n${inner}`)}${words.last}\n${indent}}`;
 }
 
-/** "all 1 500 images" */
-export const allImages = (dataset, split) => (dataset ? `all ${whole(dataset.splits[split])} images` : "all images");
+/** "all 1 500" */
+export const allImages = (dataset, split) => (dataset ? `all ${whole(dataset.splits[split])}` : "all");
 

@@ -3,15 +3,24 @@
 import { SERIES } from "./colors.js";
 import { base, hoverLabel, legend } from "./figures.js";
 import { escapeHtml } from "./format.js";
+import { extent } from "./scales.js";
 
 /**
  * Loss (left, with a band of ± one standard error) and accuracy (right, dashed) over alpha.
  * `results` as [{result, label}]; `height` is linear, log or paper.
  */
 export function slicesFigure(results, { theme, height = "linear", compact = false }) {
+  const ends = extent(results.map(({ result }) => [result.alphas]));
+  const [least, most] = extent(results.map(({ result }) => result.losses));
   const many = results.length > 1;
   const data = results.flatMap(({ result, label }, k) => sliceTraces(result, escapeHtml(label), SERIES[theme.name][k % 8], { theme, many }));
-  return { data, layout: layout(theme, height, many, compact) };
+  return { data, layout: layout(theme, { height, many, compact, ends, span: [Math.log10(Math.max(least, 1e-12)) - 0.4, Math.log10(Math.max(most, 1e-12)) + 0.15] }) };
+}
+
+/** A logarithm where the losses span more than three decades, else linear as in the paper. */
+export function defaultSliceHeight(results) {
+  const [least, most] = extent(results.map(({ losses }) => losses));
+  return least > 0 && most / least > 1e3 ? "log" : "linear";
 }
 
 /** The only column of a slice's n × 1 matrix. */
@@ -42,12 +51,13 @@ function bands(alphas, loss, error, color, label) {
 /** Stretches of neighbours where both are known, as lists of indices; at least two long. */
 export function runs(loss, error) {
   const found = [];
-  let run = [];
+  let run = null;
   loss.forEach((value, k) => {
-    if (value !== null && error[k] !== null) run.push(k);
-    else [run] = [[], found.push(run)];
+    if (value === null || error[k] === null) run = null;
+    else if (run) run.push(k);
+    else found.push((run = [k]));
   });
-  return [...found, run].filter(({ length }) => length > 1);
+  return found.filter(({ length }) => length > 1);
 }
 
 function holeTrace(result, theme, prefix) {
@@ -55,17 +65,17 @@ function holeTrace(result, theme, prefix) {
   const points = result.non_finite;
   return [{
     type: "scatter", mode: "markers", name: `${prefix}${points.length} not finite`, x: points.map(({ i }) => result.alphas[i]), y: points.map(() => 0), yaxis: "y2",
-    text: points.map(({ value }) => value), hovertemplate: "α %{x:.4g}: loss %{text}<extra></extra>", marker: { symbol: "x", size: 8, color: theme.warn },
+    text: points.map(({ value }) => value), hovertemplate: "α %{x:.4g}: loss %{text}<extra></extra>", marker: { symbol: "diamond", size: 9, color: theme.warn },
   }];
 }
 
-function layout(theme, height, many, compact) {
+function layout(theme, { height, many, compact, ends, span }) {
   const axis = { gridcolor: theme.line, zerolinecolor: theme.line, linecolor: theme.line, ticks: "outside", ticklen: 4, tickcolor: theme.line, zeroline: false };
   return {
     ...base(theme), margin: { l: 58, r: 54, t: compact ? 8 : 34, b: 44 }, hovermode: "closest",
-    xaxis: { ...axis, title: { text: "α", standoff: 6 } },
-    yaxis: { ...axis, title: { text: "loss", standoff: 8 }, ...(height === "linear" ? { rangemode: "tozero" } : { type: "log" }) },
-    yaxis2: { ...axis, title: { text: "accuracy, %", standoff: 8 }, overlaying: "y", side: "right", range: [0, 102], showgrid: false },
+    xaxis: { ...axis, range: ends, title: { text: "α", standoff: 6 } },
+    yaxis: { ...axis, title: { text: "loss", standoff: 8 }, ...(height === "linear" ? { rangemode: "tozero" } : { type: "log", range: span, exponentformat: "power", dtick: Math.max(1, Math.ceil((span[1] - span[0]) / 7)) }) },
+    yaxis2: { ...axis, title: { text: "accuracy, %", standoff: 8 }, overlaying: "y", side: "right", range: [0, 102], tickmode: "linear", tick0: 0, dtick: 25, showgrid: false },
     showlegend: true, legend: { ...legend(theme), orientation: many ? "v" : "h", y: many ? 1 : 1.02, yanchor: many ? "top" : "bottom", traceorder: "normal" },
   };
 }

@@ -1,5 +1,7 @@
 /** What the page remembers: small stores with subscribers, the theme, the uploads under way. An effect module. */
 
+import { address } from "./route.js";
+
 /** A value with subscribers. `set` takes the next value or a function of the old one; equal values are not announced. */
 export function store(value) {
   const listeners = new Set();
@@ -57,4 +59,10 @@ function remember(name, value) {
   } catch {
     // nothing to do: the choice holds until the page is closed
   }
+}
+
+/** Write choices into the address without leaving the view: what is in sight can be shared by copying it. */
+export function replaceQuery(route, change) {
+  Object.assign(route.query, change);
+  history.replaceState(null, "", address(route.path, route.query));
 }

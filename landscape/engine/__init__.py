@@ -12,17 +12,25 @@ A plan is made by a `choice`, a small JSON object: which back end, which batch. 
 fastest choice, to be stored and passed to every other worker.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import torch
+from torch import Tensor
+
 from ..direction import Params
+from ..errors import UnknownNameError
 from ..objective import Objective, Value
 from .choose import Choice, build, default_choice
 from .plain import PlainPlan
 from .prepare import prepare
 from .record import Unrecordable
 
+logger = logging.getLogger(__name__)
+
 Stop = Callable[[], bool]
+CHECKED = 4  # images
 
 
 class Plan(Protocol):
@@ -31,6 +39,7 @@ class Plan(Protocol):
     name: str  # what runs, for the provenance
     choice: Choice  # what `plan` must be given to make the same plan again
     group: int  # points that are computed together: ask for a multiple of it at a time
+    directions: int
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
@@ -40,13 +49,42 @@ class Plan(Protocol):
         """
         ...
 
+    def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
+        """The outputs of the network at one point for a few images, (n, classes), in float64."""
+        ...
+
 
 def plan(objective: Objective, directions: Sequence[Params], choice: Mapping[str, object] | None = None) -> Plan:
-    """The plan of `choice`, by default the one the fixed rule picks; plainly where the network cannot be recorded."""
+    """The plan of `choice`, by default the one the fixed rule picks; plainly where the network cannot be recorded.
+
+    Raises:
+        UnknownNameError: `choice` names an engine that is not known.
+    """
+    plain = PlainPlan(objective, directions)
     if choice is not None and choice.get("engine") == "plain":
-        return PlainPlan(objective, directions)
+        return plain
     try:
         network = prepare(objective, directions)
-    except Unrecordable:
-        return PlainPlan(objective, directions)
-    return build(objective, network, len(directions), choice or default_choice(objective, network))
+        faster = build(objective, network, len(directions), choice or default_choice(objective, network))
+        return faster if agree(plain, faster, objective.images[:CHECKED]) else plain
+    except UnknownNameError:
+        raise
+    except Unrecordable as reason:
+        logger.info("The network runs plainly, since it cannot be recorded: %s", reason)
+    except Exception:  # nothing is refused for being unusual: what trips the engine still has its landscape
+        logger.warning("The network runs plainly, since the engine tripped over it.", exc_info=True)
+    return plain
+
+
+def agree(plain: Plan, faster: Plan, images: Tensor) -> bool:
+    """Whether both plans give the same scores on a few images, half a direction away from the center.
+
+    A network recorded wrongly is wrong at once and everywhere; rounding is a thousand times below the tolerance.
+    """
+    point = (0.5,) * faster.directions
+    expected, got = plain.scores(point, images), faster.scores(point, images)
+    size = float(expected.abs().nan_to_num(0.0, 0.0, 0.0).max())
+    if torch.allclose(expected, got, rtol=0.0, atol=1e-3 * size, equal_nan=True):
+        return True
+    logger.warning("The network runs plainly, since its %s plan does not agree with it.", faster.name)
+    return False

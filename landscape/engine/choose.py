@@ -63,9 +63,9 @@ def build(objective: Objective, network: Network, directions: int, choice: Mappi
     Raises:
         UnknownNameError: the engine is not known.
     """
+    if choice["engine"] not in ENGINES:
+        raise UnknownNameError("engine", choice["engine"], ENGINES)
     if choice["engine"] == "lanes":
         settings = {"instruction_set": str(choice["instruction_set"]), "block": int(choice["block"])}
         return LanesPlan(objective, network, directions, **settings)  # type: ignore[arg-type]
-    if choice["engine"] != "fused":
-        raise UnknownNameError("engine", choice["engine"], ENGINES)
     return FusedPlan(objective, network, directions, batch=int(choice["batch"]))

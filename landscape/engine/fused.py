@@ -32,12 +32,14 @@ class FusedPlan:
 
     def __init__(self, objective: Objective, network: Network, directions: int, *, batch: int):
         images = objective.images
-        self.network, self.choice = network, {"engine": "fused", "batch": batch}
+        self.network, self.directions = network, directions
+        self.choice = {"engine": "fused", "batch": batch}
         self.private = images.device.type == "cpu" and images.dtype == torch.float32 and onednn.available()
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         self.objective = replace(objective, images=images, batch=batch)
         self.flat = Flat(weights_of(network.layers), directions, dtype=images.dtype, device=images.device)
+        self.fixed = {index: tensor.to(images.device) for index, tensor in network.fixed.items()}
         self.last_use = _last_use(network)
 
     def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
@@ -51,16 +53,20 @@ class FusedPlan:
     def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
         with torch.inference_mode():
             weights = self._weights(point)
-            return evaluate(lambda images: self.outputs(images, weights), self.objective, stop=stop)
+            return evaluate(lambda images: self._outputs(images, weights), self.objective, stop=stop)
 
-    def outputs(self, images: Tensor, weights: list[list[Tensor | None]]) -> Tensor:
-        """The scores of one batch, in float64, since a small loss is a difference of large scores."""
-        values: Values = {self.network.input: images}
+    def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
+        """The outputs of the network at `point` for a few images, in float64."""
+        with torch.inference_mode():
+            return self._outputs(images, self._weights(point)).double()
+
+    def _outputs(self, images: Tensor, weights: list[list[Tensor | None]]) -> Tensor:
+        values: Values = {self.network.input: images, **self.fixed}
         for layer, given, dead in zip(self.network.layers, weights, self.last_use, strict=True):
             self._apply(layer, values, given)
             for index in dead:
                 values.pop(index, None)
-        return values[self.network.output].double()
+        return values[self.network.output]
 
     def _weights(self, point: Sequence[float]) -> list[list[Tensor | None]]:
         """The weights at `point`, layer by layer."""

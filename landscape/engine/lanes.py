@@ -53,9 +53,16 @@ class LanesPlan:
         groups = [points[start : start + self.group] for start in range(0, len(points), self.group)]
         return [value for group in groups for value in self._group(group, stop)]
 
+    def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
+        """The outputs of the network at `point` for a few images, in float64."""
+        self._move([point])
+        return self._outputs(_pixels_first(images))[..., 0].double()
+
     def _group(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None) -> list[Value]:
         self._move(points)
-        parts = [tally(outputs[..., : len(points)], labels) for outputs, labels in self._chunks(stop)]
+        parts = [
+            tally(outputs[..., : len(points)], labels, self.objective.loss) for outputs, labels in self._chunks(stop)
+        ]
         return summarize(parts)
 
     def _move(self, points: Sequence[Sequence[float]]) -> None:

@@ -47,6 +47,7 @@ class Network:
     layers: tuple[Layer, ...]
     output: int
     shapes: dict[int, tuple[int, ...] | None]
+    fixed: dict[int, Tensor] = field(default_factory=dict)  # tensors that are not numbers to move: indices, masks
 
     def uses(self) -> dict[int, int]:
         """How often every value is read; the output counts once."""
@@ -57,12 +58,12 @@ class Network:
         return counts
 
 
-def lower(graph: Graph, tensors: Mapping[str, Moving], constants: Mapping[int, Moving]) -> Network:
-    """The layers of `graph`, with parameters and buffers by name in `tensors`."""
-    lowering = _Lowering(graph, tensors, constants)
+def lower(graph: Graph, weights: Mapping[int, Moving], fixed: Mapping[int, Tensor]) -> Network:
+    """The layers of `graph`, whose parameters, buffers and constants are in `weights` or `fixed`, by index."""
+    lowering = _Lowering(graph, weights)
     layers = tuple(layer for node in graph.nodes if (layer := lowering.layer(node)) is not None)
     shapes = {index: _sample_shape(shape) for index, shape in graph.shapes.items()}
-    return Network(graph.input, layers, graph.output, shapes)
+    return Network(graph.input, layers, graph.output, shapes, dict(fixed))
 
 
 def _sample_shape(shape: tuple[int | Size, ...]) -> tuple[int, ...] | None:
@@ -72,10 +73,8 @@ def _sample_shape(shape: tuple[int | Size, ...]) -> tuple[int, ...] | None:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, tensors: Mapping[str, Moving], constants: Mapping[int, Moving]):
-        self.graph, self.uses = graph, graph.uses()
-        self.weights = {index: tensors[name] for name, index in {**graph.parameters, **graph.buffers}.items()}
-        self.weights |= constants
+    def __init__(self, graph: Graph, weights: Mapping[int, Moving]):
+        self.uses, self.weights = graph.uses(), dict(weights)
         self.shapes = {index: _sample_shape(shape) for index, shape in graph.shapes.items()}
 
     def layer(self, node: Node) -> Layer | None:

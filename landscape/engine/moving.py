@@ -7,7 +7,6 @@ per plan in float64 and never per point.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -43,8 +42,3 @@ def _plus(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     if one is None or other is None:
         return other if one is None else one
     return one + other
-
-
-def constant(tensor: Tensor, directions: int) -> Moving:
-    """`tensor` as something that no direction moves."""
-    return Moving(tensor.detach().to("cpu", torch.float64), (None,) * directions)

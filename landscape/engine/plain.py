@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from ..direction import Params
@@ -17,10 +18,13 @@ class PlainPlan:
     def __init__(self, objective: Objective, directions: Sequence[Params]):
         self.objective, self.choice = objective, {"engine": "plain"}
         self.center = objective.parameters()
-        self.directions = [
-            {name: tensor.to(self.center[name]) for name, tensor in direction.items() if tensor.any()}
-            for direction in directions
-        ]
+        self.directions, self.steps = (
+            len(directions),
+            [
+                {name: tensor.to(self.center[name]) for name, tensor in direction.items() if tensor.any()}
+                for direction in directions
+            ],
+        )
 
     def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
@@ -30,12 +34,18 @@ class PlainPlan:
         """
         return [self.objective.evaluate(self._parameters(point), stop=stop) for point in points]
 
+    def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
+        """The outputs of the model at `point` for a few images, in float64."""
+        with torch.inference_mode():
+            outputs: Tensor = torch.func.functional_call(self.objective.model, self._parameters(point), (images,))
+            return outputs.double()
+
     def _parameters(self, point: Sequence[float]) -> Params:
         return {name: self._at(name, point) for name in self.center}
 
     def _at(self, name: str, coefficients: Sequence[float]) -> Tensor:
         moved = self.center[name]
-        for coefficient, direction in zip(coefficients, self.directions, strict=True):
+        for coefficient, direction in zip(coefficients, self.steps, strict=True):
             if name in direction:
                 moved = moved + coefficient * direction[name]
         return moved

@@ -5,13 +5,13 @@ Imports record, layers, fold, moving and the objective.
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..direction import Params
 from ..objective import Objective
 from .fold import fold, fuse
 from .layers import Network, lower
-from .moving import Moving, constant
+from .moving import Moving
 from .record import record
 
 
@@ -23,14 +23,23 @@ def prepare(
     Raises:
         Unrecordable: the model cannot be turned into a graph.
     """
-    images = objective.images
+    images, center = objective.images, _center(objective.model)
     graph = record(objective.model, tuple(images.shape[1:]), images.dtype)
-    center = {**dict(objective.model.named_buffers()), **dict(objective.model.named_parameters())}
-    tensors = {name: _moving(name, tensor, directions) for name, tensor in center.items()}
-    constants = {index: constant(tensor, len(directions)) for index, tensor in graph.constants.items()}
-    network = lower(graph, tensors, constants)
+    names = {index: name for name, index in {**graph.parameters, **graph.buffers}.items()}
+    tensors = {index: center[name] for index, name in names.items()} | graph.constants
+    dtype = next(objective.model.parameters()).dtype
+    weights = {
+        index: _moving(names.get(index, ""), tensor, directions)
+        for index, tensor in tensors.items()
+        if tensor.dtype == dtype
+    }
+    network = lower(graph, weights, {index: tensor for index, tensor in tensors.items() if index not in weights})
     network = fold(network) if folding else network
     return fuse(network) if fusing else network
+
+
+def _center(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_buffers()), **dict(model.named_parameters())}
 
 
 def _moving(name: str, tensor: Tensor, directions: Sequence[Params]) -> Moving:

@@ -185,7 +185,8 @@ class _Compiler:
         fields |= {"kernel_y": height, "kernel_x": width, "groups": groups, "tile": tile}
         fields["weight"] = self._weights(weight.map(lambda tensor: pack_filters(tensor, groups, tile)))
         fields["bias"] = self._weights(bias.map(lambda tensor: pack_filters(tensor, groups, tile)))
-        self._emit("convolution", layer, in_place=layer.residual, **fields)
+        free = layer.residual if layer.residual not in layer.inputs else None  # a window reads what neighbours write
+        self._emit("convolution", layer, in_place=free, **fields)
         self.work += 2 * filters * inputs * self._taps(layer, fields)
 
     def _taps(self, layer: Layer, fields: dict[str, int]) -> int:
@@ -269,40 +270,3 @@ def pack_filters(tensor: Tensor, groups: int, tile: int) -> Tensor:
     filled = torch.cat([grouped, grouped.new_zeros(groups, missing, *tensor.shape[1:])], dim=1)
     tiled = filled.view(groups, -1, tile, *tensor.shape[1:])  # (group, tile, filter, inputs, height, width)
     return (tiled.permute(0, 1, 4, 5, 3, 2) if tensor.ndim == 4 else tiled).contiguous()
-
-
-class _Space:
-    """Places for values in the workspace; a place is given back as soon as its value is not needed."""
-
-    def __init__(self) -> None:
-        self.at: dict[int, int] = {}
-        self.counts: dict[int, int] = {}
-        self.free: list[tuple[int, int]] = []  # (start, count), by start
-        self.size = 0
-
-    def take(self, index: int, count: int) -> int:
-        for position, (start, room) in enumerate(self.free):
-            if room >= count:
-                self.free[position : position + 1] = [(start + count, room - count)] if room > count else []
-                break
-        else:
-            start, self.size = self.size, self.size + count
-        self.at[index], self.counts[index] = start, count
-        return start
-
-    def give(self, index: int) -> None:
-        self.free = _merged([*self.free, (self.at.pop(index), self.counts.pop(index))])
-
-    def rename(self, old: int, new: int) -> int:
-        self.at[new], self.counts[new] = self.at.pop(old), self.counts.pop(old)
-        return self.at[new]
-
-
-def _merged(free: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for start, count in sorted(free):
-        if merged and sum(merged[-1]) == start:
-            merged[-1] = (merged[-1][0], merged[-1][1] + count)
-        else:
-            merged.append((start, count))
-    return merged

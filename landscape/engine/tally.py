@@ -1,7 +1,6 @@
 """From scores to values for several points at once, in float64.
 
-Imports objective, torch. Scores are float32; the cross-entropy is taken in float64, since a small loss is a small
-difference of large scores and would lose half its digits.
+Imports losses, objective and torch. The cross-entropy of all points is one call; another loss is called per point.
 """
 
 from collections.abc import Sequence
@@ -10,24 +9,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..losses import CROSS_ENTROPY, Loss, right
 from ..objective import Value
 
-Part = tuple[Tensor, Tensor]  # losses (N, points), right (N, points)
+Part = tuple[Tensor, Tensor | None]  # losses (N, points), whether classified rightly (N, points)
 
 
-def tally(outputs: Tensor, labels: Tensor) -> Part:
-    """Losses in nats and whether the largest score is the label's, from scores (N, classes, points)."""
-    wanted = labels[:, None].expand(-1, outputs.shape[-1])
-    losses = F.cross_entropy(outputs.double(), wanted, reduction="none")
-    return losses, (outputs.argmax(1) == wanted) & ~losses.isnan()  # argmax of NaN names a class
+def tally(outputs: Tensor, labels: Tensor, loss: Loss) -> Part:
+    """Loss of every sample at every point, and whether it is classified rightly, from scores (N, classes, points)."""
+    if loss is CROSS_ENTROPY:
+        wanted = labels[:, None].expand(-1, outputs.shape[-1])
+        losses = F.cross_entropy(outputs.double(), wanted, reduction="none")
+        return losses, (outputs.argmax(1) == wanted) & ~losses.isnan()  # argmax of NaN names a class
+    every = [loss(scores, labels) for scores in outputs.unbind(-1)]
+    hits = [right(scores, labels, losses) for scores, losses in zip(outputs.unbind(-1), every, strict=True)]
+    return torch.stack(every, -1), None if hits[0] is None else torch.stack(
+        [hit for hit in hits if hit is not None], -1
+    )
 
 
 def summarize(parts: Sequence[Part]) -> list[Value]:
     """One value per point from the parts of a data set."""
     losses = torch.cat([losses for losses, _ in parts]).t().contiguous()
-    right = torch.cat([right for _, right in parts]).sum(0)
-    count = losses.shape[1]
-    return [
-        Value(float(every.mean()), int(correct) / count, float(every.std()) / count**0.5 if count > 1 else float("nan"))
-        for every, correct in zip(losses, right, strict=True)
-    ]
+    hits = [hits for _, hits in parts if hits is not None]
+    shares = torch.cat(hits).double().mean(0) if hits else torch.full((len(losses),), torch.nan)
+    return [_value(every, float(share)) for every, share in zip(losses, shares, strict=True)]
+
+
+def _value(losses: Tensor, accuracy: float) -> Value:
+    count = len(losses)
+    return Value(float(losses.mean()), accuracy, float(losses.std()) / count**0.5 if count > 1 else float("nan"))

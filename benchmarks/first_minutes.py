@@ -1,0 +1,110 @@
+"""What a visitor waits for on this machine, measured through a real browser: `python -m benchmarks.first_minutes`.
+
+Starts the demo on a fresh folder, opens the page, and prints the seconds from the moment the address was printed to the
+first coarse surface and to the finished first comparison; then the memory that a 1 GB upload takes. Asserts nothing.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PORT = 8765
+FIRST = ("resnet56-w8-skip", "resnet56-w8-plain")
+
+
+def main() -> None:
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "landscape.cli", "up", "--demo", "--data", folder, "--port", str(PORT)]
+        started = time.monotonic()
+        service = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert service.stdout is not None
+            print(service.stdout.readline().strip())
+            printed = time.monotonic()
+            print(f"{printed - started:6.1f} s  from the command to the address")
+            threading.Thread(target=service.stdout.read, daemon=True).start()
+            _watch_page(printed)
+            _upload(service, Path(folder))
+        finally:
+            service.terminate()
+            service.wait()
+
+
+def _watch_page(printed: float) -> None:
+    with sync_playwright() as playwright:
+        chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"http://127.0.0.1:{PORT}/")
+        page.wait_for_function(_SURFACES, arg=1, timeout=300_000, polling=100)
+        print(f"{time.monotonic() - printed:6.1f} s  to the first coarse surface on the page")
+        _wait_for_comparison(page)
+        print(f"{time.monotonic() - printed:6.1f} s  to the first comparison: two 25 × 25 surfaces over 1000 images")
+        browser.close()
+
+
+_SURFACES = """count => [...document.querySelectorAll('.js-plotly-plot')].filter(plot =>
+    (plot.data || []).some(trace => trace.type === 'surface' && (trace.z || []).length >= 5)).length >= count"""
+
+
+def _wait_for_comparison(page: Page) -> None:
+    while True:
+        jobs = httpx.get(f"http://127.0.0.1:{PORT}/api/jobs", trust_env=False).json()["items"]
+        if sum(job["state"] == "done" for job in jobs if job["gallery"] in FIRST) == len(FIRST):
+            return
+        page.wait_for_timeout(200)
+
+
+def _upload(service: "subprocess.Popen[str]", folder: Path) -> None:
+    large = folder / "large.bin"
+    with large.open("wb") as file:
+        file.truncate(1 << 30)
+    [face] = [process for process in psutil.Process(service.pid).children(recursive=True) if _is_face(process)]
+    most, over = [face.memory_info().rss], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            most.append(face.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    began = time.monotonic()
+    with large.open("rb") as file:
+        answer = httpx.put(
+            f"http://127.0.0.1:{PORT}/api/checkpoints?name=large.bin", content=file, timeout=600, trust_env=False
+        )
+    over.set()
+    watcher.join()
+    took = time.monotonic() - began
+    print(
+        f"{took:6.1f} s  to upload 1 GiB (answer {answer.status_code}); the service held {max(most) >> 20} MiB at most"
+    )
+
+
+def _is_face(process: psutil.Process) -> bool:
+    command = process.cmdline()
+    return command[-1:] == ["serve"] and not any("leash.py" in part for part in command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+/**
+ * The page: finds the view of an address, shows it, and what stays around it (header, banner, drop anywhere).
+ *
+ * Hooks for browser tests (data-testid):
+ *   everywhere  new-job, theme, banner, drop-input (file input; gallery and library), view-surface|contour|heatmap, height-linear|log|paper,
+ *               value-loss|accuracy, reset-camera, plot (with data-drawn once painted; Plotly's .data: z[j][i] = height of losses[i][j],
+ *               customdata[j][i] = losses[i][j] itself)
+ *   gallery     comparison (data-name), gallery-cell (data-job, data-state), gallery-compare
+ *   library     upload-row (data-name; while sending or failed), checkpoint-row (data-id, data-name, data-state), checkpoint-state,
+ *               choose-architecture (data-index), compute, delete, confirm
+ *   new job     job-kind, job-checkpoint, job-dataset, job-split, job-images, job-subset, job-count-alpha, job-count-beta, job-min, job-max,
+ *               job-own-beta, job-min-beta, job-max-beta, job-seed, job-subset-seed, job-precision, job-name, job-cost, job-problem, start-job,
+ *               request-curl, request-python
+ *   jobs        job-row (data-id, data-state), select-job, compare-button, job-state, job-progress, cancel-job, retry-job, delete, confirm
+ *   job         job-state, job-progress, cancel-job, retry-job, heatmap, surface, result, result-loss-center and result-accuracy-center
+ *               (data-value: the number in full), result-least, result-most, self-check (data-passed), caption, provenance, non-finite,
+ *               download-json|npz|csv|png
+ *   compare     compare-cell (data-job, data-state), cell-loss-center (data-value), number-KEY in a row with data-job (data-value), comparable
+ *               (data-serious), caption, export-png
+ */
+
+import { element, setChildren } from "./element.js";
+import { parse } from "./route.js";
+import { connection, theme, toggleTheme } from "./state.js";
+import { send } from "./uploads.js";
+import { compare } from "./views/compare.js";
+import { gallery } from "./views/gallery.js";
+import { job } from "./views/job.js";
+import { jobs } from "./views/jobs.js";
+import { library } from "./views/library.js";
+import { newJob } from "./views/newjob.js";
+
+const VIEWS = { gallery, library, jobs, job, new: newJob, compare };
+const page = document.getElementById("page");
+const places = document.getElementById("places");
+const menu = document.querySelector(".menu");
+let leave = new AbortController();
+let shown = null;
+
+/** Show the view of the address. A view gets { route, signal } and returns { title, node }; `signal` aborts when it is left. */
+function show() {
+  const route = parse(location.hash);
+  leave.abort();
+  leave = new AbortController();
+  const view = VIEWS[route.name] ?? missing;
+  const { title, node } = view({ route, signal: leave.signal });
+  document.title = `${title} – Loss Landscape`;
+  setChildren(page, node);
+  for (const link of places.children) {
+    if (link.dataset.place === route.name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  fold();
+  if (shown !== null) {
+    scrollTo(0, 0);
+    page.focus({ preventScroll: true });
+  }
+  shown = route.name;
+}
+
+function missing() {
+  const node = element("section", { class: "empty-state" }, element("h1", {}, "There is nothing at this address"), element("p", {}, "It may have been deleted, or mistyped."), element("a", { class: "button", href: "#/" }, "Go to the gallery"));
+  return { title: "Nothing here", node };
+}
+
+function fold(open = false) {
+  menu.setAttribute("aria-expanded", String(open));
+  places.classList.toggle("open", open);
+}
+
+/** Files may be dropped anywhere; the library shows what becomes of them. */
+function acceptDrops() {
+  const overlay = document.getElementById("drop");
+  const files = (event) => event.dataTransfer?.types.includes("Files");
+  let depth = 0;
+  const cover = (change) => {
+    depth = Math.max(0, depth + change);
+    overlay.hidden = depth === 0;
+  };
+  addEventListener("dragenter", (event) => files(event) && cover(1));
+  addEventListener("dragleave", (event) => files(event) && cover(-1));
+  addEventListener("dragover", (event) => files(event) && event.preventDefault());
+  addEventListener("drop", (event) => {
+    if (!files(event)) return;
+    event.preventDefault();
+    cover(-depth);
+    send(event.dataTransfer.files);
+    location.hash = "#/library";
+  });
+}
+
+/** One quiet line while the service is away. */
+function showConnection({ online, retryAt }) {
+  const banner = document.getElementById("banner");
+  const seconds = Math.max(0, Math.round(((retryAt ?? 0) - Date.now()) / 1000));
+  setChildren(banner, online ? [] : element("p", { "data-testid": "banner" }, `The service does not answer. What is shown stays; trying again${seconds > 1 ? ` in ${seconds} s` : ""}.`));
+}
+
+const sayTheme = () => document.querySelector(".theme").setAttribute("aria-pressed", String(theme.get() === "dark"));
+
+addEventListener("hashchange", show);
+menu.addEventListener("click", () => fold(menu.getAttribute("aria-expanded") !== "true"));
+document.querySelector(".theme").addEventListener("click", toggleTheme);
+document.querySelector(".skip").addEventListener("click", (event) => [event.preventDefault(), page.focus()]);
+connection.subscribe(showConnection);
+theme.subscribe(sayTheme);
+sayTheme();
+acceptDrops();
+show();

@@ -1,0 +1,148 @@
+/** Two or more results side by side: one scale, one camera, the numbers below. */
+
+import { THEMES } from "../colors.js";
+import { COLUMNS, asShipped, columnsFor, commonCaption, differences, listed, numbersOf, ownCaption } from "../compare.js";
+import { MAX_SCENES, exportPng, picture } from "../drawing.js";
+import { element, setChildren, setText } from "../element.js";
+import { plural } from "../format.js";
+import { revision } from "../live.js";
+import { follow, get, post, unlessAborted } from "../network.js";
+import { address, choice, jobsOf } from "../route.js";
+import { HEIGHTS } from "../scales.js";
+import { slicesFigure } from "../slices.js";
+import { replaceQuery, theme } from "../state.js";
+import { pictureMatrix } from "./matrix.js";
+import { caveat, emptyState, noticeLine, pictureControls } from "./parts.js";
+
+export function compare({ route, signal }) {
+  const ids = jobsOf(route.query);
+  const node = element("div", { class: "view compare" }, element("p", { class: "empty" }, "Loading…"));
+  (ids.length ? fillComparison(node, ids, { route, signal }) : fillPicker(node, signal)).catch(unlessAborted).catch((error) => setChildren(node, unreachable(error)));
+  return { title: "Compare", node };
+}
+
+const unreachable = (error) => emptyState("This comparison cannot be shown", error.message, element("a", { class: "button", href: "#/jobs" }, "Pick results again"));
+
+/** Nothing chosen: the shipped comparisons, and the way to one's own. */
+async function fillPicker(node, signal) {
+  const { comparisons } = await get("/api/gallery", signal);
+  const links = comparisons.map(({ title, cells }) => element("a", { class: "button", href: address("/compare", { jobs: cells.flat().map(({ job }) => job).filter(Boolean).join() }) }, title));
+  setChildren(node, element("h1", { class: "unseen" }, "Compare"), emptyState("Nothing to compare yet", "Pick two or more results in the list of jobs, or take a shipped comparison.", element("a", { class: "button primary", href: address("/jobs", { state: "done" }) }, "Pick results"), links));
+}
+
+async function fillComparison(node, ids, { route, signal }) {
+  const [{ comparisons }, ...jobs] = await Promise.all([get("/api/gallery", signal).catch(() => ({ comparisons: [] })), ...ids.map((id) => get(`/api/jobs/${id}`, signal).catch((error) => ({ id, gone: error.message })))]);
+  const present = jobs.filter(({ gone }) => !gone);
+  if (!present.length) return setChildren(node, unreachable({ message: jobs[0].gone }));
+  const surfaces = present.filter(({ kind }) => kind === "surface");
+  const slices = present.filter(({ kind }) => kind === "slice");
+  const shipped = asShipped(surfaces.map(({ id }) => id), comparisons);
+  if (shipped) inOrder(present, shipped.cells.flat().map(({ job }) => job));
+  const many = surfaces.length > MAX_SCENES;
+  const chosen = {
+    view: choice(route.query, "view", many ? ["contour", "heatmap"] : ["surface", "contour", "heatmap"], many ? "contour" : "surface"),
+    height: choice(route.query, "height", surfaces.length ? Object.keys(HEIGHTS) : ["linear", "log"], surfaces.length ? "paper" : "linear"),
+    value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
+  };
+  const notice = noticeLine();
+  const retry = (id) => post(`/api/jobs/${id}/retry`).then(() => following.reload(id), (error) => notice.say(error.message));
+  const matrix = surfaces.length ? pictureMatrix({ ...layoutOf(surfaces, shipped), chosen, signal, testid: "compare-cell", onRetry: retry }) : null;
+  const lines = slices.length ? overlay(slices, chosen, signal) : null;
+  const title = shipped?.title ?? titleOf(present);
+  const caption = element("p", { class: "caption", "data-testid": "caption" });
+  const warning = element("p", { class: "notice", hidden: true, "data-testid": "comparable" });
+  const table = numbersTable(present);
+  const entries = new Map();
+  const controls = pictureControls(chosen, (part) => {
+    replaceQuery(route, part);
+    matrix?.redraw();
+    lines?.redraw();
+  }, { views: surfaces.length ? (many ? ["contour", "heatmap"] : ["surface", "contour", "heatmap"]) : [], heights: surfaces.length ? undefined : ["linear", "log"], reset: matrix?.reset });
+  const save = element("button", { type: "button", class: "button", "data-testid": "export-png", onclick: () => savePng().catch((error) => notice.say(error.message)) }, "Save as PNG");
+  const savePng = () => (matrix ? matrix.png("comparison.png", title, caption.textContent) : lines.png("comparison.png", title, caption.textContent));
+
+  setChildren(node,
+    element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, title), caption), save, controls),
+    notice.node, warning, many && element("p", { class: "notice" }, `${plural(surfaces.length, "surface")} are drawn as contours: browsers draw at most ${MAX_SCENES} in 3-D at once.`),
+    jobs.length > present.length && element("p", { class: "notice" }, `${plural(jobs.length - present.length, "result")} of this comparison no longer exist${jobs.length - present.length === 1 ? "s" : ""}.`),
+    matrix?.node, lines?.node, table.node, present.length === 1 && element("p", { class: "notice" }, "This is one result. ", element("a", { href: "#/jobs" }, "Pick another to compare it with.")), caveat("compare"));
+
+  const following = follow(present.map(({ id }) => id), signal, (id, entry) => {
+    entries.set(id, entry);
+    matrix?.change(id, entry);
+    lines?.change(id, entry);
+    const known = [...entries.values()].filter(({ result }) => result);
+    setText(caption, commonCaption(known.map(({ result }) => result.caption)));
+    table.update(entries);
+    warn(warning, known);
+  });
+}
+
+/** The shipped rows and columns where the jobs are a shipped comparison; else as square as it goes. */
+function layoutOf(jobs, shipped) {
+  if (shipped) return { rows: shipped.rows, columns: shipped.columns, cells: shipped.cells.map((row, r) => row.map(({ job }, c) => ({ id: job, label: `${shipped.columns[c]} ${shipped.rows[r]}` }))) };
+  const width = columnsFor(jobs.length);
+  const rows = Array.from({ length: Math.ceil(jobs.length / width) }, (_, r) => jobs.slice(r * width, (r + 1) * width));
+  const cells = rows.map((row) => Array.from({ length: width }, (_, c) => (row[c] ? { id: row[c].id, label: row[c].name } : null)));
+  return { rows: rows.map(() => ""), columns: Array(width).fill(""), cells };
+}
+
+const inOrder = (jobs, ids) => jobs.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
+
+const titleOf = (jobs) => (jobs.length === 2 ? `${jobs[0].name} against ${jobs[1].name}` : jobs.length === 1 ? jobs[0].name : `${plural(jobs.length, "result")} side by side`);
+
+function warn(node, known) {
+  const { serious, minor } = differences(known.map(({ job, result }) => ({ spec: job.spec, provenance: result.provenance })));
+  node.hidden = !serious.length && !minor.length;
+  node.classList.toggle("warning", serious.length > 0);
+  node.dataset.serious = serious.join();
+  if (serious.length) setText(node, `! These results differ in ${listed(serious)}: their heights and shapes are not comparable.`);
+  else if (minor.length) setText(node, `They differ in ${listed(minor)}.`);
+}
+
+/** Slices over one another in one plot. */
+function overlay(jobs, chosen, signal) {
+  const host = element("div", { class: "picture wide", "data-testid": "slices" });
+  const names = jobs.map(({ name }) => name).join(", ");
+  const plot = picture(host, { label: `Loss along one direction of ${names}` });
+  const entries = new Map();
+  const items = () => jobs.filter(({ id }) => entries.get(id)?.result).map(({ id, name }) => ({ label: name, result: entries.get(id).result }));
+  const make = () => slicesFigure(items(), { theme: THEMES[theme.get()], height: chosen.height });
+  const redraw = () => items().length && plot.show(make, [chosen.height, theme.get(), ...items().map(({ result }) => revision(result))].join());
+  theme.subscribe(redraw, signal);
+  signal.addEventListener("abort", plot.stop);
+  return {
+    redraw, node: element("div", { class: "card" }, host),
+    change: (id, entry) => jobs.some((job) => job.id === id) && [entries.set(id, entry), redraw()],
+    png: (name, title, caption) => exportPng({ title, caption, rows: [""], columns: [""], cells: [[make]], colors: THEMES[theme.get()], name }, [960, 560]),
+  };
+}
+
+/** The numbers beside the pictures. It scrolls in itself rather than wrap. */
+function numbersTable(jobs) {
+  const own = element("th", { scope: "col" }, "its own choices");
+  const head = element("tr", {}, element("th", { scope: "col" }, "network"), COLUMNS.map(({ label, unit, means }) => element("th", { scope: "col", title: means }, label, unit && element("span", { class: "unit" }, unit))), own);
+  const body = element("tbody");
+  const node = element("div", { class: "card table-card", tabindex: 0, role: "region", "aria-label": "Numbers" }, element("table", { class: "numbers" }, element("thead", {}, head), body));
+  let shown = "";
+  return {
+    node,
+    update(entries) {
+      const key = jobs.map(({ id }) => (entries.get(id)?.result ? revision(entries.get(id).result) : (entries.get(id)?.error?.message ?? ""))).join();
+      if (key === shown) return;
+      shown = key;
+      const captions = [...entries.values()].filter(({ result }) => result).map(({ result }) => result.caption);
+      const choices = new Map(jobs.map((job) => [job.id, ownChoices(job, entries.get(job.id)?.result, captions)]));
+      own.hidden = ![...choices.values()].some(Boolean);
+      setChildren(body, jobs.map((job) => rowOf(job, entries.get(job.id), own.hidden ? null : choices.get(job.id))));
+    },
+  };
+}
+
+const ownChoices = (job, result, captions) => (result ? ownCaption(result.caption, captions).split(" · ").filter((part) => part !== job.checkpoint.label).join(" · ") : "");
+
+function rowOf(job, entry, own) {
+  const label = element("th", { scope: "row" }, element("a", { href: `#/jobs/${job.id}` }, job.checkpoint.label), job.name.startsWith(job.checkpoint.label) ? null : element("span", { class: "unit" }, job.name));
+  if (!entry?.result) return element("tr", { "data-job": job.id }, label, element("td", { colspan: COLUMNS.length + 1, class: "soft" }, entry?.error?.message ?? "loading…"));
+  return element("tr", { "data-job": job.id }, label, numbersOf(entry.result).map(({ key, text, value }) => element("td", { "data-testid": `number-${key}`, "data-value": String(value) }, text)), own !== null && element("td", { class: "soft own" }, own || "–"));
+}

@@ -1,0 +1,206 @@
+/** One job: while it runs its tiles and its surface, when it is done its result. */
+
+import { THEMES, colorscale, reversed } from "../colors.js";
+import { centerOf } from "../compare.js";
+import { cameraGroup, exportPng, picture } from "../drawing.js";
+import { element, setChildren, setText } from "../element.js";
+import { FIGURES } from "../figures.js";
+import { duration, gridWords, holes, number, percent, progressWords, sentence, whole } from "../format.js";
+import { drawable } from "../grid.js";
+import { revision } from "../live.js";
+import { finished, follow, post, remove } from "../network.js";
+import { address, choice } from "../route.js";
+import { HEIGHTS, defaultHeight, extent, sharedScale } from "../scales.js";
+import { defaultSliceHeight, slicesFigure } from "../slices.js";
+import { replaceQuery, theme } from "../state.js";
+import { attempt, badge, caveat, colorKey, confirmButton, emptyState, iconOf, noticeLine, pictureControls, progressBar, selfCheck } from "./parts.js";
+
+export function job({ route, signal }) {
+  const node = element("div", { class: "view job" }, element("p", { class: "empty" }, "Loading the job…"));
+  let page = null;
+  const following = follow([route.id], signal, (_, { job: own, result, error }) => {
+    if (error && !page) return setChildren(node, emptyState("This job cannot be shown", error.message, element("a", { class: "button", href: "#/jobs" }, "All jobs")));
+    if (!own || !result) return;
+    page ??= layOut(node, own, { route, signal, reload: () => following.reload(route.id) });
+    page.update(own, result);
+  });
+  return { title: "Job", node };
+}
+
+function layOut(node, own, { route, signal, reload }) {
+  const notice = noticeLine();
+  const head = header(own, notice, reload);
+  const place = element("div", {});
+  const side = element("div", {});
+  setChildren(node, head.node, notice.node, place, side);
+  document.title = `${own.name} – Loss Landscape`;
+  let mode = "";
+  let pictures = null;
+  let inner = new AbortController();
+  signal.addEventListener("abort", () => inner.abort());
+  return {
+    update(job, result) {
+      head.update(job, result);
+      const next = job.kind === "slice" ? "slice" : finished(job.state) ? "result" : "running";
+      if (next !== mode) {
+        inner.abort();
+        inner = new AbortController();
+        mode = next;
+        pictures = { slice: slicePicture, result: resultPicture, running: runningPictures }[mode]({ job, result, route, signal: inner.signal, notice });
+        setChildren(place, pictures.node);
+      }
+      pictures.update(result, job);
+      if (side.dataset.key !== factsKey(job, result)) setChildren(side, finished(job.state) ? factsOf(job, result) : caveat(job.kind));
+      side.dataset.key = factsKey(job, result);
+    },
+  };
+}
+
+const factsKey = (job, result) => [job.state, Boolean(result.provenance), result.non_finite.length, finished(job.state) && job.progress.done].join();
+
+/** Name, state, caption, progress, and what can be done with the job. */
+function header(own, notice, reload) {
+  const state = badge("job-state");
+  const caption = element("p", { class: "caption", "data-testid": "caption" });
+  const error = element("p", { class: "notice error", hidden: true });
+  const words = element("p", { class: "progress-words", "aria-live": "polite" });
+  const bar = progressBar("Progress of the job", "job-progress");
+  const act = (path) => attempt(notice, () => post(`/api/jobs/${own.id}/${path}`)).then(reload, () => {});
+  const cancel = element("button", { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") }, "Cancel");
+  const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", title: "Computes what is missing; what is there stays", onclick: () => act("retry") }, "Retry");
+  const other = element("a", { class: "button", href: address("/jobs", { compare: own.id }) }, "Compare with…");
+  const erase = confirmButton("Delete this job", "Delete the job and its result", () => attempt(notice, () => remove(`/api/jobs/${own.id}`)).then(() => (location.hash = "#/jobs")));
+  const actions = element("div", { class: "actions" }, cancel, retry, other, erase);
+  let told = 0;
+  return {
+    node: element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, own.name, " ", state.node), caption, words, bar.node, error), actions),
+    update(job, result) {
+      const over = finished(job.state);
+      state.update(job.state);
+      setText(caption, result.caption);
+      cancel.hidden = over;
+      retry.hidden = job.state !== "failed" && job.state !== "cancelled";
+      other.hidden = job.state !== "done";
+      erase.hidden = !over;
+      bar.node.hidden = words.hidden = job.state === "done";
+      bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
+      if (over || Date.now() - told > 1000) [told] = [Date.now(), setText(words, job.state === "queued" ? "Waiting for a worker; it begins with 25 points." : progressWords(job.progress))];
+      error.hidden = !job.error;
+      setText(error, job.error ?? "");
+    },
+  };
+}
+
+/** While it runs: tiles on the left as they come, the surface on the right as it refines. */
+function runningPictures({ job, signal }) {
+  const tiles = element("div", { class: "picture", "data-testid": "heatmap" });
+  const shape = element("div", { class: "picture", "data-testid": "surface" });
+  const waiting = element("p", { class: "waiting" }, "The surface begins with its first 25 points.");
+  const left = picture(tiles, { label: `Tiles of ${job.name}: computed points in full color, the rest dimmed`, bar: false });
+  const right = picture(shape, { label: `Surface of ${job.name}, refining`, cameras: cameraGroup(), pause: 500 });
+  const key = element("div", { class: "key-row" });
+  let latest = null;
+  const update = (result = latest) => {
+    latest = result;
+    if (!result) return;
+    const part = drawable(result);
+    const scale = sharedScale([result], { height: defaultHeight([result]) });
+    const colors = THEMES[theme.get()];
+    const drawnAs = [scale.low, scale.high, scale.clip, colors.name, revision(result)].join();
+    left.show(() => FIGURES.heatmap(result, { scale, theme: colors }), drawnAs);
+    waiting.hidden = Boolean(part);
+    if (part) right.show(() => FIGURES.surface(part, { scale, theme: colors }), drawnAs);
+    setChildren(key, colorKey(scale, colorscale(colors.lightness)));
+  };
+  theme.subscribe(() => update(), signal);
+  signal.addEventListener("abort", () => [left.stop(), right.stop()]);
+  return { update, node: element("div", { class: "pair" }, element("div", { class: "card" }, element("h2", { class: "small" }, "Tiles"), tiles), element("div", { class: "card" }, element("h2", { class: "small" }, "Surface so far"), shape, waiting), key) };
+}
+
+/** The finished surface, large, with its choices. */
+function resultPicture({ job, result, route, signal, notice }) {
+  const chosen = choices(route, Object.keys(HEIGHTS), defaultHeight([result]));
+  const host = element("div", { class: "picture large", "data-testid": "result" });
+  const cameras = cameraGroup();
+  const plot = picture(host, { cameras, label: `Loss surface of ${job.name}` });
+  const key = element("div", { class: "key-row" });
+  const says = element("p", { class: "says" });
+  let latest = result;
+  let make = null;
+  const update = (fresh = latest) => {
+    latest = fresh;
+    const part = drawable(latest);
+    const scale = sharedScale([latest], chosen);
+    const colors = THEMES[theme.get()];
+    if (!part && chosen.view !== "heatmap") return setText(says, "Too little was computed for a picture. Retry computes what is missing.");
+    make = () => FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, { scale, theme: colors });
+    plot.show(make, [chosen.view, chosen.value, chosen.height, colors.name, revision(latest)].join());
+    const ramp = colorscale(chosen.view === "contour" ? colors.lines : colors.lightness);
+    setChildren(key, colorKey(scale, chosen.value === "accuracy" ? reversed(ramp) : ramp));
+    setText(says, saysHow(scale, chosen, latest, part));
+  };
+  const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], { reset: cameras.reset });
+  theme.subscribe(() => update(), signal);
+  signal.addEventListener("abort", plot.stop);
+  const png = () => exportPng({ title: job.name, caption: latest.caption, rows: [""], columns: [""], cells: [[make]], colors: THEMES[theme.get()], camera: cameras.camera(), name: `${job.id}.png` }, [960, 680]);
+  return { update, node: element("div", {}, controls, element("div", { class: "card" }, host, element("div", { class: "under" }, key, says)), downloads(job, png, notice)) };
+}
+
+function saysHow(scale, { view, height, value }, result, part) {
+  const how = value === "accuracy" ? "Accuracy in %" : view === "contour" ? sentence(scale.contours.says) : sentence(HEIGHTS[height].says) + (scale.clip === null ? "" : `, cut at ${scale.clip}`);
+  const thinned = part && part.alphas.length < result.alphas.length && view !== "heatmap" ? ` Drawn on ${whole(part.alphas.length)} × ${whole(part.betas.length)} of its points.` : "";
+  const center = result.provenance && !result.provenance.center.on_grid ? " (0, 0) is not a grid point: it was evaluated besides." : "";
+  const lost = result.non_finite.length ? ` ◆ ${holes(result.non_finite)}: left as holes.` : "";
+  return `${how}.${thinned}${center}${lost}`;
+}
+
+/** A slice, growing or done. */
+function slicePicture({ job, result, route, signal, notice }) {
+  const chosen = choices(route, ["linear", "log"], defaultSliceHeight([result]));
+  const host = element("div", { class: "picture large", "data-testid": "result" });
+  const plot = picture(host, { label: `Loss and accuracy along one direction of ${job.name}` });
+  let latest = null;
+  const make = () => slicesFigure([{ result: latest, label: job.name }], { theme: THEMES[theme.get()], height: chosen.height });
+  const update = (result = latest) => {
+    latest = result;
+    if (result) plot.show(make, [chosen.height, theme.get(), revision(result)].join());
+  };
+  const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], { views: [], heights: ["linear", "log"] });
+  theme.subscribe(() => update(), signal);
+  signal.addEventListener("abort", plot.stop);
+  const png = () => exportPng({ title: job.name, caption: latest.caption, rows: [""], columns: [""], cells: [[make]], colors: THEMES[theme.get()], name: `${job.id}.png` }, [960, 560]);
+  return { update, node: element("div", {}, controls, element("div", { class: "card" }, host, element("p", { class: "under says" }, "The band is ± one standard error of the mean over the images.")), downloads(job, png, notice)) };
+}
+
+const choices = ({ query }, heights, height) => ({ view: choice(query, "view", ["surface", "contour", "heatmap"], "surface"), height: choice(query, "height", heights, height), value: choice(query, "value", ["loss", "accuracy"], "loss") });
+
+function downloads(job, png, notice) {
+  const link = (format) => element("a", { class: "button", href: `/api/jobs/${job.id}/result?format=${format}`, download: "", "data-testid": `download-${format}` }, iconOf("down"), format.toUpperCase());
+  const picture = element("button", { type: "button", class: "button", "data-testid": "download-png", onclick: () => attempt(notice, png).catch(() => {}) }, iconOf("down"), "PNG with caption");
+  return element("div", { class: "downloads" }, ["json", "npz", "csv"].map(link), picture);
+}
+
+/** The numbers of a result, its self-check, where it comes from. */
+function factsOf(job, result) {
+  const { loss, accuracy, onGrid } = centerOf(result);
+  const [least, most] = extent([result.losses]);
+  const fact = (label, text, value, testid) => element("div", {}, element("dt", {}, label), element("dd", { "data-testid": testid, "data-value": String(value) }, text));
+  const lost = holes(result.non_finite);
+  const where = result.provenance && !onGrid ? "at the center, besides the grid" : "at the center";
+  return element("div", { class: "result-facts" },
+    element("div", { class: "card" },
+      element("dl", { class: "facts-list" },
+        fact(`loss ${where}`, `${number(loss)} nats`, loss, "result-loss-center"), fact(`accuracy ${where}`, percent(accuracy), accuracy, "result-accuracy-center"),
+        fact("smallest loss", `${number(least)} nats`, least, "result-least"), fact("largest loss", `${number(most)} nats`, most, "result-most"),
+        lost && fact("not finite", lost, result.non_finite.length, "non-finite")),
+      selfCheck(result.self_check) ?? element("p", { class: "soft" }, "The self-check comes with a finished result."),
+      result.provenance && provenance(result.provenance, job)),
+    caveat(job.kind));
+}
+
+function provenance(facts, job) {
+  const rows = Object.entries(facts).flatMap(([name, value]) => (value && typeof value === "object" ? Object.entries(value).map(([key, own]) => [`${name}.${key}`, own]) : [[name, value]]));
+  const text = (name, value) => (value === null ? "–" : name === "seconds" ? duration(value) : String(value));
+  return element("details", { class: "provenance", "data-testid": "provenance" }, element("summary", {}, "Where the numbers come from"),
+    element("table", {}, element("tbody", {}, [["job", job.id], ["grid", gridWords(job.spec.grid)], ...rows].map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name.replaceAll("_", " ")), element("td", {}, text(name, value)))))));
+}

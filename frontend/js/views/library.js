@@ -1,0 +1,138 @@
+/** The checkpoints: what they were recognised as, or one sentence why not. */
+
+import { element, keyedList, setChildren, setText } from "../element.js";
+import { ago, bytes, percent, whole } from "../format.js";
+import { get, post, remove, repeat } from "../network.js";
+import { address } from "../route.js";
+import { removeUpload, uploads } from "../state.js";
+import { dismiss, send, sendAgain } from "../uploads.js";
+import { attempt, badge, confirmButton, emptyState, filePicker, noticeLine, progressBar } from "./parts.js";
+import { thumbnail } from "./thumbnail.js";
+
+const PAGE = 50;
+
+export function library({ route, signal }) {
+  const offset = PAGE * Math.max(0, (Number(route.query.page) || 1) - 1);
+  const notice = noticeLine();
+  const list = element("ul", { class: "rows library-rows" });
+  const rest = element("div", {});
+  const update = keyedList(list, ({ key }) => key, (item) => (item.checkpoint ? checkpointRow(item, { notice, again: () => again(), signal }) : uploadRow(item)));
+  let known = { items: [], total: 0, loaded: false };
+  let surfaces = new Map();
+
+  const show = () => {
+    const sent = uploads.get();
+    const fresh = offset ? [] : sent.filter(({ checkpoint }) => checkpoint && !known.items.some(({ id }) => id === checkpoint.id)).map(({ checkpoint }) => checkpoint);
+    const rows = [...sent.filter(({ checkpoint }) => !checkpoint), ...[...fresh, ...known.items].map((checkpoint) => ({ key: checkpoint.id, checkpoint, surface: surfaces.get(checkpoint.id) }))];
+    update(rows);
+    setChildren(rest, known.loaded && !rows.length && emptyState("No checkpoint here yet", "Drop one anywhere on this page and it is read at once."), pager(known.total, offset));
+  };
+  async function load() {
+    const [page, done] = await Promise.all([get(`/api/checkpoints?limit=${PAGE}&offset=${offset}`, signal), get("/api/jobs?kind=surface&state=done&limit=100", signal)]);
+    known = { ...page, loaded: true };
+    surfaces = new Map(done.items.toReversed().map((job) => [job.checkpoint.id, job.id]));
+    for (const { key, checkpoint } of uploads.get()) if (checkpoint && known.items.some(({ id }) => id === checkpoint.id)) removeUpload(key);
+    show();
+  }
+  const reading = () => uploads.get().some(({ checkpoint }) => checkpoint) || known.items.some(({ state }) => state === "received" || state === "reading");
+  const again = repeat(load, () => (reading() ? 0.7 : 8), signal);
+  let sent = 0;
+  uploads.subscribe((rows) => {
+    show();
+    const count = rows.filter(({ checkpoint }) => checkpoint).length;
+    if (count > sent) again();
+    sent = count;
+  }, signal);
+  show();
+  const node = element("div", { class: "view library" }, element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, "Library"), element("p", { class: "lead" }, "Checkpoints this service has read."))), filePicker(send, "Choose files"), notice.node, list, rest);
+  return { title: "Library", node };
+}
+
+function pager(total, offset) {
+  if (total <= PAGE) return null;
+  const page = offset / PAGE + 1;
+  const link = (label, to, on) => on && element("a", { class: "button", href: address("/library", { page: to }) }, label);
+  return element("nav", { class: "pager", "aria-label": "Pages" }, link("Newer", page - 1, page > 1), element("span", { class: "soft" }, `${whole(offset + 1)}–${whole(Math.min(total, offset + PAGE))} of ${whole(total)}`), link("Older", page + 1, offset + PAGE < total));
+}
+
+/** A file on its way: how much of it is there, or why it did not arrive. */
+function uploadRow({ key, name }) {
+  const state = badge("checkpoint-state");
+  const bar = progressBar(`Upload of ${name}`, "upload-progress");
+  const words = element("span", { class: "soft", "aria-live": "polite" });
+  const again = element("button", { type: "button", class: "button", onclick: () => sendAgain(key) }, "Try again");
+  const node = element("li", { class: "row", "data-testid": "upload-row", "data-name": name },
+    element("div", { class: "thumb" }), element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node, " ", words), bar.node),
+    element("div", { class: "actions" }, again, element("button", { type: "button", class: "quiet", onclick: () => dismiss(key) }, "Dismiss")));
+  return {
+    node,
+    update({ state: own, sent, size, error }) {
+      const failed = own === "failed";
+      state.update(failed ? "rejected" : "reading", failed ? "not uploaded" : own === "waiting" ? "waiting for its turn" : "uploading");
+      setText(words, failed ? error : `${bytes(sent)} of ${bytes(size)}`);
+      bar.update(size ? sent / size : 0);
+      bar.node.hidden = failed;
+      again.hidden = !failed;
+    },
+  };
+}
+
+/** A checkpoint the service has: what it is, or why not. */
+function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) {
+  const state = badge("checkpoint-state");
+  const thumb = element("a", { class: "thumb" });
+  const network = element("div", { class: "network" });
+  const measures = element("div", { class: "measures" });
+  const when = element("span", { class: "soft when" });
+  const compute = element("a", { class: "button", href: address("/new", { checkpoint: id }), "data-testid": "compute" }, "Compute");
+  const erase = confirmButton(`Delete ${name}`, "Delete it", () => attempt(notice, () => remove(`/api/checkpoints/${id}`)).then(() => forget(id)).then(again));
+  const node = element("li", { class: "row", "data-testid": "checkpoint-row", "data-id": id, "data-name": name }, thumb, element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node), network), measures, when, element("div", { class: "actions" }, compute, erase));
+  let seen = "";
+  return {
+    node,
+    update({ checkpoint, surface }) {
+      const key = JSON.stringify([checkpoint, surface]);
+      setText(when, ago(checkpoint.created, Date.now()));
+      if (key === seen) return;
+      seen = key;
+      const choosing = checkpoint.state === "ready" && !checkpoint.architecture && checkpoint.candidates.length > 1;
+      node.dataset.state = checkpoint.state;
+      state.update(choosing ? "choose" : checkpoint.state, stateWords(checkpoint, choosing));
+      setChildren(network, choosing && candidates(checkpoint, notice, again));
+      setChildren(measures, measuresOf(checkpoint));
+      when.title = checkpoint.created;
+      compute.hidden = !checkpoint.architecture;
+      if (surface) {
+        thumb.href = `#/jobs/${surface}`;
+        thumb.setAttribute("aria-label", `Surface of ${name}`);
+        thumbnail(thumb, surface, signal);
+      }
+    },
+  };
+}
+
+function forget(id) {
+  uploads.set((rows) => rows.filter(({ checkpoint }) => checkpoint?.id !== id));
+}
+
+function stateWords({ state, architecture, reason }, choosing) {
+  if (choosing) return "fits several networks: which is it?";
+  if (state === "ready") return architecture?.label ?? "ready";
+  return state === "rejected" ? reason : state === "reading" ? "reading…" : "received, waiting to be read";
+}
+
+function candidates(checkpoint, notice, again) {
+  const choose = (index) => attempt(notice, () => post(`/api/checkpoints/${checkpoint.id}/architecture`, { index })).then(again, () => {});
+  return element("div", { class: "actions" }, checkpoint.candidates.map(({ label }, index) => element("button", { type: "button", class: "button", "data-testid": "choose-architecture", "data-index": index, onclick: () => choose(index) }, label)));
+}
+
+/** Parameters, size, and what the file says of itself. */
+function measuresOf({ parameters, size, facts }) {
+  const errors = new Set(["train_error", "test_error"]);
+  const said = Object.entries(facts ?? {}).filter(([name]) => ["train_loss", "test_error", "acc", "best_acc", "epoch"].includes(name)).slice(0, 3);
+  const text = (name, value) => `${name.replaceAll("_", " ")} ${errors.has(name) && Number(value) <= 1 ? percent(Number(value), 1) : short(value)}`;
+  return [element("span", {}, parameters ? `${whole(parameters)} parameters · ${bytes(size)}` : bytes(size)), said.length > 0 && element("span", { class: "soft", title: Object.entries(facts).map(([name, value]) => `${name}: ${value}`).join("\n") }, said.map(([name, value]) => text(name, value)).join(" · "))];
+}
+
+const short = (value) => (/^-?\d*\.\d{5,}/.test(value) ? String(Number(Number(value).toPrecision(3))) : String(value).slice(0, 24));
+

@@ -1,0 +1,149 @@
+/**
+ * Pictures in rows and columns with one camera, one height and one scale, as in Figures 5 and 6 of the paper: the gallery and the
+ * comparison are both one of these. On a phone it is a strip, one picture at a time.
+ */
+
+import { THEMES, colorscale, reversed } from "../colors.js";
+import { centerOf } from "../compare.js";
+import { cameraGroup, exportPng, picture } from "../drawing.js";
+import { element, setChildren, setText } from "../element.js";
+import { FIGURES } from "../figures.js";
+import { holes, percent, progressWords } from "../format.js";
+import { drawable } from "../grid.js";
+import { revision } from "../live.js";
+import { HEIGHTS, sharedScale } from "../scales.js";
+import { theme } from "../state.js";
+import { colorKey, factsLine, iconOf, progressBar, selfCheck } from "./parts.js";
+
+/**
+ * `rows` and `columns` are labels ("" for none), `cells[r][c]` is { id, label, facts? } or null. `chosen` is { view, height, value }, read at
+ * each `update`. Returns { node, change(id, entry), redraw(), reset(), png(name, title, caption) }.
+ */
+export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, onRetry, pause = 250 }) {
+  const cameras = cameraGroup();
+  const made = cells.map((row, r) => row.map((cell, c) => cell && makeCell(cell, [columns[c], rows[r]].filter(Boolean).join(", "), { cameras, pause, testid, onRetry })));
+  const flat = made.flat().filter(Boolean);
+  const key = element("div", { class: "key-row" });
+  const says = element("p", { class: "says" });
+  const grid = element("div", { class: `matrix${rows.some(Boolean) ? " labelled" : ""}`, style: { "--columns": String(columns.length), "--picture": rows.length === 1 ? "clamp(260px, 54vh, 560px)" : "clamp(230px, 33vh, 460px)" }, role: "group", "aria-label": "Pictures" },
+    columns.some(Boolean) && [rows.some(Boolean) && element("span", { class: "corner" }), columns.map((label) => element("span", { class: "column-label" }, label))],
+    made.map((row, r) => [rows.some(Boolean) && element("span", { class: "row-label" }, element("span", {}, rows[r])), row.map((cell) => cell?.node ?? element("span"))]));
+  const node = element("div", { class: "matrix-frame" }, grid, flat.length > 1 && swipeButtons(grid), element("div", { class: "under" }, key, says));
+
+  function redraw() {
+    const parts = new Map(flat.map(({ id, entry }) => [id, entry.result && drawable(entry.result)]));
+    const scale = sharedScale([...parts.values()].filter(Boolean), chosen);
+    const colors = THEMES[theme.get()];
+    for (const cell of flat) cell.draw(parts.get(cell.id), scale, colors, chosen.view);
+    const ramp = colorscale(chosen.view === "contour" ? colors.lines : colors.lightness);
+    setChildren(key, colorKey(scale, chosen.value === "accuracy" ? reversed(ramp) : ramp));
+    setText(says, sayHow(scale, chosen, flat.length));
+  }
+
+  function png(name, title, caption) {
+    const colors = THEMES[theme.get()];
+    const figures = made.map((row) => row.map((cell) => cell?.make ?? null));
+    return exportPng({ title, caption, rows, columns, cells: figures, colors, camera: cameras.camera(), name });
+  }
+
+  theme.subscribe(redraw, signal);
+  signal.addEventListener("abort", () => flat.forEach(({ stop }) => stop()));
+  redraw();
+  let due = 0;
+  return {
+    node, redraw, png, reset: cameras.reset,
+    change(id, entry) {
+      flat.filter((cell) => cell.id === id).forEach((cell) => cell.change(entry));
+      due ||= setTimeout(() => ([due] = [0, redraw()]), 120); // several tiles, one pass
+    },
+  };
+}
+
+function sayHow(scale, { view, height, value }, count) {
+  const one = count > 1 ? (view === "surface" ? "One camera, one height, one scale: " : "One scale: ") : "";
+  if (value === "accuracy") return `${one}accuracy in %${view === "contour" ? `, ${scale.contours.says}` : ""}.`;
+  const cut = scale.clip === null ? "" : `, cut at ${scale.clip}`;
+  return `${one}${view === "contour" ? scale.contours.says : HEIGHTS[height].says + cut}.`;
+}
+
+function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry }) {
+  const status = element("div", { class: "cell-status" });
+  const numbers = element("div", { class: "facts" });
+  const frame = element("div", { class: "picture", "data-testid": "plot" });
+  const waiting = element("p", { class: "waiting" });
+  const bar = progressBar(`Progress of ${label}`, "cell-progress");
+  const link = element("a", { class: "cell-link", href: `#/jobs/${id}`, title: label }, element("span", { class: "cell-label" }, place || label), iconOf("out"), element("span", { class: "unseen" }, `Open ${label}`));
+  const rotate = element("button", { type: "button", class: "rotate", "aria-pressed": "false", onclick: () => turn(node, rotate) }, "Turn");
+  const node = element("article", { class: "cell", "data-testid": testid, "data-job": id, "aria-label": label }, element("header", {}, status, numbers, link), frame, waiting, rotate, bar.node);
+  const plot = picture(frame, { cameras, pause, bar: false, label: `Loss surface of ${label}` });
+  const cell = {
+    id, node, make: null, entry: { job: null, result: null, error: null }, stop: plot.stop,
+    change(entry) {
+      const before = cell.entry;
+      cell.entry = entry;
+      node.dataset.state = entry.job?.state ?? "unknown";
+      showProgress(entry, bar, node);
+      const line = statusLine(entry, onRetry);
+      if (line.key !== status.dataset.key) setChildren(status, line.nodes());
+      status.dataset.key = line.key;
+      if (entry.result && (before.result?.provenance !== entry.result.provenance || !numbers.firstChild)) setChildren(numbers, facts ?? factsLine(centerOf(entry.result), "cell-loss-center"));
+    },
+    draw(part, scale, colors, view) {
+      setText(waiting, part ? "" : waitingWords(cell.entry));
+      if (!part) return;
+      cell.make = () => FIGURES[view](view === "heatmap" ? cell.entry.result : part, { scale, theme: colors, compact: true });
+      plot.show(cell.make, [view, scale.value, scale.height, scale.low, scale.high, scale.clip, colors.name, view === "heatmap" ? revision(cell.entry.result) : revisionOf(part)].join());
+      plot.describe(describe(label, cell.entry.result, scale));
+    },
+  };
+  return cell;
+}
+
+/** What a refinement picture depends on: its level and how much of the next one has come, in eighths. */
+function revisionOf(part) {
+  const points = part.losses.flat().length;
+  return `${part.state}:${part.level}:${points}:${Math.floor((8 * part.seen) / points)}`;
+}
+
+function describe(label, result, scale) {
+  const { loss } = centerOf(result);
+  return `${scale.value} surface of ${label}${loss === null ? "" : `; loss ${loss.toPrecision(3)} at the center`}. The numbers are in the table and in the downloads.`;
+}
+
+function waitingWords({ job, error }) {
+  if (error) return error.message;
+  if (!job) return "";
+  if (job.state === "queued") return "Waiting for a worker";
+  return job.state === "running" ? "The first 25 points…" : "Nothing was computed.";
+}
+
+function showProgress({ job }, bar, node) {
+  const running = job && (job.state === "running" || job.state === "queued");
+  node.classList.toggle("running", Boolean(running));
+  if (job) bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
+}
+
+/** Self-check when done; what it is doing else. The key says when it must be made anew. */
+function statusLine({ job, result, error }, onRetry) {
+  if (error) return { key: "error", nodes: () => element("span", { class: "state", "data-state": "failed" }, "✕ not there") };
+  if (!job) return { key: "none", nodes: () => [] };
+  if (job.state === "done" && result) {
+    const lost = holes(result.non_finite);
+    return { key: `done:${lost}:${result.self_check?.passed}`, nodes: () => [selfCheck(result.self_check), lost && element("span", { class: "holes", "data-testid": "non-finite" }, `◆ ${lost}`)] };
+  }
+  if (job.state === "failed" || job.state === "cancelled") return { key: job.state, nodes: () => [element("span", { class: "state", "data-state": job.state, title: job.error ?? "" }, job.state === "failed" ? "✕ failed" : "– cancelled"), onRetry && element("button", { type: "button", class: "link", "data-testid": "retry-job", onclick: () => onRetry(job.id) }, "Retry")] };
+  const share = percent(Math.floor((100 * job.progress.done) / job.progress.total) / 100, 0);
+  return { key: `${job.state}:${share}`, nodes: () => element("span", { class: "state", "data-state": job.state }, job.state === "queued" ? "○ queued" : `◐ ${share}`) };
+}
+
+/** On a phone a finger swipes; turning the picture is asked for. */
+function turn(node, button) {
+  const on = node.classList.toggle("turning");
+  button.setAttribute("aria-pressed", String(on));
+  setText(button, on ? "Done turning" : "Turn");
+}
+
+function swipeButtons(strip) {
+  const go = (step) => strip.scrollBy({ left: step * strip.clientWidth, behavior: "smooth" });
+  return element("div", { class: "swipe" }, element("button", { type: "button", class: "icon", onclick: () => go(-1) }, iconOf("left"), element("span", { class: "unseen" }, "Previous picture")), element("span", { class: "soft" }, "Swipe for the other pictures"), element("button", { type: "button", class: "icon", onclick: () => go(1) }, iconOf("right"), element("span", { class: "unseen" }, "Next picture")));
+}

@@ -1,0 +1,155 @@
+/** Parts that several views share. They make nodes from data and call back; they know no addresses of the service. */
+
+import { element, setChildren, setText, svg } from "../element.js";
+import { number, percent } from "../format.js";
+import { HEIGHTS } from "../scales.js";
+
+const SYMBOLS = { queued: "○", running: "◐", done: "✓", failed: "✕", cancelled: "–", received: "○", reading: "◐", ready: "✓", rejected: "✕", choose: "?" };
+
+/** A state in words, with a symbol; the color only repeats it. */
+export function badge(testid) {
+  const node = element("span", { class: "state", "data-testid": testid });
+  return {
+    node,
+    update(state, words = state) {
+      setChildren(node, element("span", { class: "symbol", "aria-hidden": "true" }, SYMBOLS[state] ?? "·"), words);
+      node.dataset.state = state;
+    },
+  };
+}
+
+/** A progress bar; `update(share, words)` with share from 0 to 1. */
+export function progressBar(label, testid) {
+  const bar = element("div", { class: "filled" });
+  const node = element("div", { class: "progress", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100, "data-testid": testid }, bar);
+  return {
+    node,
+    update(share, words = "") {
+      const percentage = Math.floor(100 * Math.min(1, Math.max(0, share || 0)));
+      bar.style.setProperty("transform", `scaleX(${Math.min(1, share || 0)})`);
+      node.setAttribute("aria-valuenow", String(percentage));
+      if (words) node.setAttribute("aria-valuetext", words);
+    },
+  };
+}
+
+let groups = 0;
+
+/** One of several, as real radio buttons. `options`: [{ value, label }]; test hooks are `name-value`. */
+export function segmented({ name, legend, options, value, onchange }) {
+  const group = `${name}-${(groups += 1)}`;
+  const inputs = options.map((option) => element("input", { type: "radio", name: group, value: option.value, checked: option.value === value, "data-testid": `${name}-${option.value}`, onchange: () => onchange(option.value) }));
+  const node = element("fieldset", { class: "segmented" }, element("legend", { class: "unseen" }, legend), options.map(({ label }, k) => element("label", {}, inputs[k], element("span", {}, label))));
+  return { node, disable: (disabled) => (node.disabled = disabled) };
+}
+
+/** The three choices every picture has. `change({ view | height | value })` is called with what changed. */
+export function pictureControls(chosen, change, { views = ["surface", "contour", "heatmap"], heights = Object.keys(HEIGHTS), reset = null } = {}) {
+  const names = { surface: "3-D", contour: "Contour", heatmap: "Heatmap" };
+  const height = segmented({ name: "height", legend: "Height", value: chosen.height, options: heights.map((key) => ({ value: key, label: HEIGHTS[key].label })), onchange: (value) => change({ height: value }) });
+  const camera = reset && element("button", { type: "button", class: "quiet", "data-testid": "reset-camera", title: "Back to the camera that fits the box", onclick: reset }, "Reset camera");
+  const sync = ({ view, value }) => {
+    height.disable(value === "accuracy");
+    if (camera) camera.hidden = view !== "surface";
+  };
+  const tell = (part) => {
+    Object.assign(chosen, part);
+    sync(chosen);
+    change(part);
+  };
+  const node = element("div", { class: "controls" },
+    views.length > 1 && segmented({ name: "view", legend: "Picture", value: chosen.view, options: views.map((key) => ({ value: key, label: names[key] })), onchange: (view) => tell({ view }) }).node,
+    height.node,
+    views.length > 0 && segmented({ name: "value", legend: "Value", value: chosen.value, options: [{ value: "loss", label: "loss" }, { value: "accuracy", label: "accuracy" }], onchange: (value) => tell({ value }) }).node,
+    camera);
+  sync(chosen);
+  return node;
+}
+
+/** The color scale as a key: what the colors and the lid mean, once for all pictures. */
+export function colorKey(scale, colors) {
+  const at = (height) => `${(100 * (height - scale.low)) / (scale.high - scale.low)}%`;
+  const ramp = element("div", { class: "ramp", style: { background: `linear-gradient(to right, ${colors.map(([t, color]) => `${color} ${100 * t}%`).join(", ")})` } });
+  const ticks = scale.ticks.values.map((height, k) => element("span", { style: { left: at(height) } }, scale.ticks.text[k]));
+  return element("div", { class: "key", "aria-hidden": "true" }, element("span", { class: "name" }, scale.title), element("div", { class: "scale" }, ramp, element("div", { class: "ticks" }, ticks)), scale.clip !== null && element("span", { class: "above" }, `above ${scale.clip}`));
+}
+
+/** The self-check of a result as one line; each check on demand. Null while there is none. */
+export function selfCheck(check) {
+  if (!check) return null;
+  const failed = check.checks.filter(({ passed }) => !passed);
+  const words = check.passed ? "self-check" : `self-check failed: ${failed.map(({ name }) => name).join(", ")}`;
+  return element("details", { class: `self-check ${check.passed ? "passed" : "failed"}`, "data-testid": "self-check", "data-passed": String(check.passed) },
+    element("summary", {}, element("span", { "aria-hidden": "true" }, check.passed ? "✓ " : "✕ "), words, check.passed && element("span", { class: "unseen" }, " passed")),
+    element("ul", {}, check.checks.map(({ name, passed, text }) => element("li", { class: passed ? "passed" : "failed" }, element("span", { "aria-hidden": "true" }, passed ? "✓" : "✕"), element("span", {}, element("b", {}, name), element("span", { class: "unseen" }, passed ? " passed: " : " failed: "), element("span", { class: "text" }, text))))));
+}
+
+/** Loss and accuracy at the center, in one line. */
+export function factsLine(center, testid) {
+  return [element("span", { "data-testid": testid, "data-value": String(center.loss) }, `loss ${number(center.loss, 3)}`), ` · acc ${percent(center.accuracy, 1)}`];
+}
+
+/** A button that asks once before it acts. */
+export function confirmButton(label, question, act, { testid = "delete", icon = "trash" } = {}) {
+  const node = element("span", { class: "confirm" });
+  const calm = () => setChildren(node, element("button", { type: "button", class: "icon small", title: label, "data-testid": testid, onclick: ask }, iconOf(icon), element("span", { class: "unseen" }, label)));
+  const ask = () => {
+    const yes = element("button", { type: "button", class: "danger", "data-testid": "confirm", onclick: () => act().catch(calm) }, question);
+    setChildren(node, yes, element("button", { type: "button", class: "quiet", onclick: calm }, "Keep"));
+    yes.focus();
+  };
+  calm();
+  return node;
+}
+
+const ICONS = {
+  trash: "M4 7h16M9 7V4h6v3M6.5 7l1 13h9l1-13M10 11v5M14 11v5", down: "M12 4v11M7 11l5 5 5-5M5 20h14", stop: "M7 7h10v10H7z", again: "M19 12a7 7 0 1 1-2-5M17 3v4h-4", out: "M8 16 16 8M9 8h7v7", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7",
+};
+export const iconOf = (name) => svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+
+/** One line that says what to do next, with what does it. */
+export function emptyState(title, text, ...actions) {
+  return element("section", { class: "empty-state" }, element("h2", {}, title), element("p", {}, text), element("div", { class: "actions" }, actions));
+}
+
+/** A line of its own for what went wrong (or is worth knowing); empty text hides it. */
+export function noticeLine(kind = "error") {
+  const node = element("p", { class: `notice ${kind}`, role: "alert", hidden: true });
+  return {
+    node,
+    say(text) {
+      node.hidden = !text;
+      setText(node, text ?? "");
+    },
+  };
+}
+
+/** The input that takes files, as a button; the whole page takes drops besides. */
+export function filePicker(onfiles, label = "Choose a file") {
+  const input = element("input", { type: "file", multiple: true, class: "unseen", id: "drop-input", "data-testid": "drop-input" });
+  input.addEventListener("change", () => {
+    onfiles([...input.files]);
+    input.value = "";
+  });
+  return element("div", { class: "dropzone" }, element("p", {}, "Drop a checkpoint anywhere on this page, or"), input, element("label", { class: "button", for: "drop-input" }, label), element("p", { class: "soft" }, "PyTorch .pt, .pth, .t7 with a state dict, or .safetensors. It is read in a process of its own and stays on this service."));
+}
+
+/** Run an action of a button; what goes wrong is said in `notice`. */
+export async function attempt(notice, action) {
+  notice.say(null);
+  try {
+    return await action();
+  } catch (error) {
+    notice.say(error.message);
+    throw error;
+  }
+}
+
+/** What a picture cannot tell. Source: Li et al. 2018, section 6. */
+export const CAVEATS = {
+  surface: "A plane is a drastic projection of the weights. Non-convex here means non-convex; convex-looking proves nothing, only that positive curvature dominates. Frozen BatchNorm statistics make perturbed networks look steeper. Colors, levels and height shape the impression, so they are named with the picture. One seed, one plane: repeat before you conclude.",
+  slice: "A line hides non-convexity: what looks convex along one direction proves nothing. Frozen BatchNorm statistics make perturbed networks look steeper. One seed, one direction: repeat before you conclude.",
+  compare: "Compare sharpness only with filter normalisation, on the same data and range. Convex-looking proves nothing; non-convex in the plane means non-convex. One seed, one plane each: repeat before you conclude.",
+};
+
+export const caveat = (kind) => element("p", { class: "caveat" }, CAVEATS[kind]);

@@ -1,0 +1,116 @@
+"""What BatchNorm normalises with at a point away from the checkpoint: three policies, each in the caption.
+
+Imports torch, objective and plane. Never changes the statistics of the model it was given.
+
+* "frozen": the checkpoint's running statistics everywhere (the paper's). Perturbed networks look steeper than with
+  statistics of their own.
+* "recalibrated": at every point the statistics of a fixed calibration subset there.
+* "batch": those of each evaluation batch; the value then depends on the batch size, which the provenance states.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .errors import DataError, UnknownNameError
+from .objective import Objective, Stop, Stopped, Value
+from .plane import Plane
+
+POLICIES = ("frozen", "recalibrated", "batch")
+CALIBRATION = 512  # samples
+
+
+def require_policy(policy: str) -> None:
+    """Raise UnknownNameError where the policy is not among the known ones."""
+    if policy not in POLICIES:
+        raise UnknownNameError("BatchNorm policy", policy, POLICIES)
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether any layer of `model` normalises with running statistics."""
+    return bool(_layers(model))
+
+
+def _layers(model: nn.Module) -> dict[str, _BatchNorm]:
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, _BatchNorm) and layer.running_mean is not None
+    }
+
+
+def with_batch_statistics(objective: Objective) -> Objective:
+    """The same objective with a copy of its model that has no running statistics: every batch brings its own."""
+    model = copy.deepcopy(objective.model)
+    for layer in _layers(model).values():
+        layer.running_mean = layer.running_var = layer.num_batches_tracked = None
+        layer.track_running_stats = False
+    return replace(objective, model=model)
+
+
+def calibration_subset(images: Tensor, count: int = CALIBRATION) -> Tensor:
+    """At most `count` samples, evenly spaced over the data set: the same ones every time, of every class in most."""
+    if len(images) <= count:
+        return images
+    return images[torch.linspace(0, len(images) - 1, count, dtype=torch.float64).round().long()]
+
+
+class Calibration:
+    """Statistics of fixed samples under any parameters of a model."""
+
+    def __init__(self, model: nn.Module, images: Tensor):
+        """
+        Args:
+            model: in evaluation mode; a copy is made.
+            images: (n, …), all in one batch: each layer sees statistics of all n, exact, and keeps them.
+        """
+        if len(images) < 2:
+            raise DataError(f"BatchNorm cannot be recalibrated on {len(images)} sample; give it at least 2.")
+        self.model, self.images = copy.deepcopy(model), images
+        self.names = list(_layers(self.model))
+        for layer in _layers(self.model).values():
+            layer.train()
+            layer.momentum = 1.0  # keep nothing of what was before
+
+    def statistics(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Name -> running mean and (unbiased) variance of every BatchNorm layer, at `parameters`."""
+        buffers = dict(self.model.named_buffers())
+        fresh = {name: torch.zeros_like(buffers[name]) for name in self._statistics()}
+        counters = {f"{name}.num_batches_tracked": torch.zeros((), dtype=torch.long) for name in self.names}
+        counters = {name: tensor for name, tensor in counters.items() if name in buffers}
+        with torch.inference_mode():
+            torch.func.functional_call(self.model, {**parameters, **fresh, **counters}, (self.images,))
+        return fresh
+
+    def _statistics(self) -> list[str]:
+        return [f"{name}.{kind}" for name in self.names for kind in ("running_mean", "running_var")]
+
+
+class RecalibratedPlan:
+    """The plain path with statistics of their own for every point: one pass over the calibration subset before each."""
+
+    name = "plain"
+    group = 1
+
+    def __init__(self, objective: Objective, plane: Plane, calibration: Calibration):
+        self.objective, self.plane, self.calibration = objective, plane, calibration
+        self.choice: dict[str, Any] = {"engine": "plain"}
+
+    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
+        """The value at every point.
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+        """
+        return [self._value(point, stop) for point in points]
+
+    def _value(self, point: Sequence[float], stop: Stop | None) -> Value:
+        if stop is not None and stop():
+            raise Stopped
+        parameters = self.plane.at(self.objective.parameters(), point)
+        return self.objective.evaluate({**parameters, **self.calibration.statistics(parameters)}, stop=stop)

@@ -1,0 +1,139 @@
+"""The self-check: is this plot right? Lines that are green or red, each with its numbers; and the caption.
+
+Imports numpy only. Reads provenance as it lies in a result or a database; keys that older results lack have the
+meaning of the defaults.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Facts = Mapping[str, Any]
+
+_ROUNDING = {"float64": 1e-9}
+_FLOAT32 = 1e-5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the self-check: what was looked at, whether it holds, and the numbers."""
+
+    name: str
+    passed: bool
+    text: str
+
+
+def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool_]) -> list[Check]:
+    """Hold a result against what must be true of it.
+
+    Args:
+        facts: its provenance, not empty.
+        losses: (n, m); computed: (n, m), which of them have been.
+    """
+    lines = [_center(facts, losses, computed), *_far_end(facts), _cosine(facts), _norms(facts)]
+    lines += [
+        Check("model unchanged", facts["model_unchanged"], "parameters and buffers compared before and after"),
+        Check("evaluation mode", facts["mode"] == "evaluation", f"{facts['mode']} mode, BatchNorm {_policy(facts)}"),
+        _data(facts),
+        _finite(facts, losses, computed),
+    ]
+    return [line for line in lines if line is not None]
+
+
+def tolerance(facts: Facts) -> float:
+    """How far two right evaluations may be apart, relative: rounding of the precision."""
+    return _ROUNDING.get(facts["precision"], _FLOAT32)
+
+
+def _agree(one: float | None, other: float | None, facts: Facts) -> tuple[bool, str]:
+    if one is None or other is None:
+        return False, "not finite"
+    difference = abs(one - other) / max(abs(other), 1e-3)  # below 0.001 the difference counts, not its share
+    return difference <= tolerance(facts), f"relative difference {difference:.1e}"
+
+
+def _center(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool_]) -> Check:
+    center = facts["center"]
+    loss, other, method = center["loss"], center["independent_loss"], center["independent_method"]
+    close, words = _agree(loss, other, facts)
+    text = f"engine {_short(loss)}, {method} {_short(other)}, {words}"
+    at = center.get("point")
+    if close and at is not None and computed[tuple(at)]:
+        value = float(losses[tuple(at)])
+        close, words = _agree(value, loss, facts)
+        text += f"; on the grid {_short(value)}"
+    return Check("center loss", close, text)
+
+
+def _far_end(facts: Facts) -> list[Check]:
+    """At other checkpoints in the plane the plot must show their own loss."""
+    ends = facts.get("landmark_losses") or []
+    lines = []
+    for end in ends:
+        close, words = _agree(end["loss"], end["independent_loss"], facts)
+        text = f"plot {_short(end['loss'])}, checkpoint alone {_short(end['independent_loss'])}, {words}"
+        lines.append(Check(f"checkpoint {end['name']!r}", close, text))
+    return lines
+
+
+def _cosine(facts: Facts) -> Check | None:
+    cosine, alone = facts["cosine"], facts["parallel_filters"]
+    if cosine is None:
+        return None
+    drawing = facts.get("directions") or {}
+    text = f"cos(δ, η) = {cosine:.1e}"
+    if drawing.get("source", "random") == "random" and drawing.get("orthogonality", "filter") == "none":
+        return Check("directions orthogonal", True, f"{text}; independent draws, not made orthogonal")
+    if drawing.get("biases", "fixed") == "parameter":
+        return Check("directions orthogonal", True, f"{text}; biases are the same in both, the rest is orthogonal")
+    if drawing.get("source", "random") in ("given", "file"):
+        return Check("directions orthogonal", True, f"{text}; as given")
+    if alone:
+        text += f"; {alone} one-element filters cannot be orthogonal"
+    return Check("directions orthogonal", abs(cosine) <= (0.1 if alone else 1e-6), text)
+
+
+def _norms(facts: Facts) -> Check:
+    kind = facts["normalization"]
+    if kind == "layer":
+        return _ratio("layer norms", facts.get("layer_ratio_min"), facts.get("layer_ratio_max"))
+    low, high = facts["filter_ratio_min"], facts["filter_ratio_max"]
+    if kind == "filter":
+        return _ratio("filter norms", low, high)
+    warning = "sharpness is comparable between networks with filter normalisation only"
+    ratios = f"‖direction filter‖ / ‖weight filter‖ from {_short(low)} to {_short(high)}"
+    return Check("filter norms", True, f"{ratios}, normalisation {kind!r}: {warning}")
+
+
+def _ratio(name: str, low: float | None, high: float | None) -> Check:
+    close = low is not None and high is not None and max(abs(low - 1), abs(high - 1)) <= 1e-6
+    part = name.split()[0]
+    return Check(name, close, f"‖direction {part}‖ / ‖weight {part}‖ from {low} to {high}, expected 1")
+
+
+def _data(facts: Facts) -> Check | None:
+    digest = facts.get("data_sha256")
+    if digest is None:
+        return None
+    same = facts.get("data_unchanged", True)
+    return Check("data digest", same, f"{facts['samples']} samples, SHA-256 {digest[:12]}…")
+
+
+def _finite(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool_]) -> Check:
+    nan = int((computed & np.isnan(losses)).sum())
+    infinite = int((computed & np.isinf(losses)).sum())
+    text = f"{nan} NaN, {infinite} infinite of {int(computed.sum())} points"
+    if nan and (facts.get("directions") or {}).get("moves_statistics") and _policy(facts) == "frozen":
+        text += "; running variances turn negative beyond the checkpoints: recalibrate BatchNorm there"
+    return Check("finite losses", not nan and not infinite, text)
+
+
+def _policy(facts: Facts) -> str:
+    return str(facts.get("batch_norm", "frozen"))
+
+
+def _short(number: float | None) -> str:
+    return "not finite" if number is None else f"{number:.7g}"

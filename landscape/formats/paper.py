@@ -1,0 +1,206 @@
+"""The HDF5 layout of Li et al.'s code: directions, surfaces, projections, read and written.
+
+Imports h5py, numpy, errors; torch only for directions. Three things of that layout live here and nowhere else: the
+transposition (`Z[row = y][column = x]`), −1 for a point not computed, and accuracy in percent.
+
+Source: the authors' net_plotter.py, plot_surface.py, h5_util.py, projection.py.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError, ShapeMismatchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..plane import Plane
+    from ..result import Result
+
+Array = NDArray[np.float64]
+
+MISSING = -1.0
+GROUPS = ("xdirection", "ydirection")
+_NAMES = {  # ours -> theirs, and their unit per ours
+    "losses": ("train_loss", 1.0),
+    "accuracies": ("train_acc", 100.0),
+    "test_losses": ("test_loss", 1.0),
+    "test_accuracies": ("test_acc", 100.0),
+    "lambda_min": ("min_eig", 1.0),
+    "lambda_max": ("max_eig", 1.0),
+}
+
+
+def to_paper(array: Array, *, unit: float = 1.0) -> Array:
+    """Ours (n_alpha, n_beta), NaN where missing -> theirs (n_y, n_x), −1 where missing; 1-D stays 1-D."""
+    theirs = np.where(np.isnan(array), MISSING, array * unit).T
+    return theirs[0] if theirs.shape[0] == 1 else np.ascontiguousarray(theirs)
+
+
+def from_paper(array: Array, shape: tuple[int, int], *, unit: float = 1.0) -> Array:
+    """Theirs -> ours (n_alpha, n_beta); −1 becomes NaN.
+
+    On grids that are not square their code declares the array (n_x, n_y) but fills it in the order of (n_y, n_x), so
+    what counts is the order of the numbers, which is read here.
+    """
+    ours = np.array(array, dtype=np.float64).reshape(shape[1], shape[0]).T
+    return np.where(ours == MISSING, np.nan, ours / unit)
+
+
+def surface_bytes(result: "Result") -> bytes:
+    """The content of a surface file with every array of `result` that the layout has a name for."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["dir_file"] = str((result.provenance.get("directions") or {}).get("file", ""))
+        file["xcoordinates"] = np.asarray(result.alphas)
+        if len(result.betas) > 1:
+            file["ycoordinates"] = np.asarray(result.betas)
+        for ours, (theirs, unit) in _NAMES.items():
+            if ours in result.columns:
+                values = np.where(result.computed, result.array(ours), np.nan)
+                file[theirs] = to_paper(values, unit=unit)
+        file.attrs["caption"] = result.caption
+    return buffer.getvalue()
+
+
+def read_surface(path: Path) -> "Result":
+    """The result in a surface file; it has no provenance, since the layout has none.
+
+    Raises:
+        FormatError: the file cannot be read, lacks coordinates or losses, or their sizes do not fit.
+    """
+    from ..result import Result
+
+    with _opened(path) as file:
+        alphas = _dataset(file, "xcoordinates", path).ravel()
+        betas = _dataset(file, "ycoordinates", path).ravel() if "ycoordinates" in file else np.zeros(1)
+        shape = (len(alphas), len(betas))
+        losses = _dataset(file, "train_loss", path)
+        known = [(ours, theirs, unit) for ours, (theirs, unit) in _NAMES.items() if theirs in file]
+        arrays = {}
+        for ours, theirs, unit in known:
+            given = _dataset(file, theirs, path)
+            if given.size != shape[0] * shape[1]:
+                raise FormatError(
+                    f"{path.name}: '{theirs}' holds {given.size} numbers for {shape[0]} × {shape[1]} coordinates."
+                )
+            arrays[ours] = from_paper(given, shape, unit=unit)
+        caption = str(file.attrs.get("caption", ""))
+    # A NaN of theirs is a computed loss, a −1 is none: only the file itself tells them apart.
+    computed = losses.reshape(shape[1], shape[0]).T != MISSING
+    accuracies = arrays.pop("accuracies", np.full(shape, np.nan))
+    kind = "surface" if len(betas) > 1 else "slice"
+    blank = np.full(shape, np.nan)
+    return Result(kind, alphas, betas, arrays.pop("losses"), accuracies, blank, computed, {}, caption, arrays)
+
+
+def write_directions(
+    path: "str | Path", plane: "Plane", center: "Mapping[str, Tensor]", *, buffers: "Mapping[str, Tensor] | None" = None
+) -> None:
+    """Write one direction or two in parameter order, float32, as `--dir_file` of the authors' scripts takes them.
+
+    Args:
+        center: the parameters, in the order of `model.parameters()`.
+        buffers: where the statistics move too (their `states`): the whole state dict in its order.
+    """
+    names = list(buffers or center)
+    with h5py.File(path, "w") as file:
+        for group, direction in zip(GROUPS, plane.directions, strict=False):
+            for index, name in enumerate(names):
+                tensor = direction.get(name)
+                shape = tuple((buffers or center)[name].shape)
+                values = np.zeros(shape, np.float32) if tensor is None else tensor.numpy().astype(np.float32)
+                file[f"{group}/{index}"] = values
+        for key in ("explained_variance_ratio_", "singular_values_", "explained_variance_"):
+            if key in plane.facts:
+                file[key] = np.array(plane.facts[key], dtype=np.float64)
+
+
+def read_directions(
+    path: "str | Path", center: "Mapping[str, Tensor]", *, state: "Mapping[str, Tensor] | None" = None
+) -> "Plane":
+    """The plane in a direction file of the authors' layout.
+
+    Args:
+        center: the parameters, in the order of `model.parameters()`.
+        state: the whole state dict in its order, for files of type `states`, which hold the statistics too.
+
+    Raises:
+        FormatError: the file cannot be read or holds no direction.
+        ShapeMismatchError: it was made for another network; the message names the parameter.
+    """
+    from ..plane import given
+
+    path = Path(path)
+    with _opened(path) as file:
+        groups = [group for group in GROUPS if group in file]
+        if not groups:
+            raise FormatError(f"{path.name} holds no direction: neither {GROUPS[0]!r} nor {GROUPS[1]!r} is in it.")
+        directions = [_direction(file[group], center, state, path) for group in groups]
+        keys = ("explained_variance_ratio_", "singular_values_", "explained_variance_")
+        facts: dict[str, Any] = {key: np.array(file[key]).tolist() for key in keys if key in file}
+    moved = {**dict(center), **{name: t for name, t in (state or {}).items() if t.is_floating_point()}}
+    return given(directions, moved, source="file", file=path.name, label=f"directions of {path.name}", **facts)
+
+
+def _direction(
+    group: Any, center: "Mapping[str, Tensor]", state: "Mapping[str, Tensor] | None", path: Path
+) -> "dict[str, Tensor]":
+    import torch
+
+    count = len(group)
+    fitting = next((names for names in (center, state or {}) if len(names) == count), None)
+    if fitting is None:
+        raise ShapeMismatchError(
+            f"{path.name} has directions of {count} tensors; the network has {len(center)} parameters"
+            f"{f' and {len(state)} tensors in its state' if state else ''}. "
+            "Use a direction made from the same architecture."
+        )
+    direction = {}
+    for index, (name, tensor) in enumerate(fitting.items()):
+        values = torch.from_numpy(np.array(_dataset(group, str(index), path)))
+        if values.shape != tensor.shape:
+            raise ShapeMismatchError(
+                f"Tensor {index} of {path.name} has shape {tuple(values.shape)}; parameter {name!r} has "
+                f"{tuple(tensor.shape)}. Use a direction made from the same architecture."
+            )
+        if tensor.is_floating_point():
+            direction[name] = values
+    return direction
+
+
+def write_projection(path: "str | Path", coordinates: Sequence[Sequence[float]]) -> None:
+    """Write the (x, y) of a trajectory, in its order."""
+    with h5py.File(path, "w") as file:
+        for key, column in zip(("proj_xcoord", "proj_ycoord"), zip(*coordinates, strict=True), strict=True):
+            file[key] = np.array(column, dtype=np.float64)
+
+
+def read_projection(path: "str | Path") -> Array:
+    """(M, 2): the coordinates of a trajectory.
+
+    Raises:
+        FormatError: the file cannot be read or lacks a coordinate.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        return np.stack([_dataset(file, key, path) for key in ("proj_xcoord", "proj_ycoord")], axis=1)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise FormatError(f"{path.name} cannot be read as HDF5. Is it complete, and not open elsewhere?") from error
+
+
+def _dataset(file: Any, key: str, path: Path) -> Array:
+    if key not in file or not isinstance(file[key], h5py.Dataset):
+        raise FormatError(f"{path.name} lacks the array {key!r}.")
+    return np.array(file[key], dtype=np.float64)

@@ -1,0 +1,316 @@
+"""One network, one or more data sets, one or two directions: ready to be evaluated at any point, in any process.
+
+Imports direction, plane, objective, engine, batchnorm. Never stores, sends or draws anything, never changes the model.
+"""
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from . import __version__, engine
+from .batchnorm import (
+    CALIBRATION,
+    Calibration,
+    RecalibratedPlan,
+    calibration_subset,
+    has_batch_norm,
+    require_policy,
+    with_batch_statistics,
+)
+from .direction import dot, random_directions
+from .errors import DataError
+from .facts import direction_facts
+from .grid import Grid
+from .losses import CROSS_ENTROPY, PerSample, loss_of
+from .objective import Objective, Stop, Value, movable
+from .plane import Plane
+from .result import VALUES, finite_or_none
+
+Samples = tuple[Tensor, Tensor]
+
+
+class Evaluator(Protocol):
+    """What answers values: a plan of the engine, or the plain path with a BatchNorm policy."""
+
+    choice: dict[str, Any]
+    group: int
+
+    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
+        """The value at every point."""
+        ...
+
+
+class Landscape:
+    """L(θ* + αδ + βη) of one model on one data set, ready to be evaluated at any (α, β).
+
+    Directions are random, filter-normalised and orthogonal inside every filter unless `plane` or the choices of
+    `random_directions` say otherwise; the model is copied, not changed.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        dimensions: int = 2,
+        seed: int = 0,
+        normalization: str = "filter",
+        biases: str = "fixed",
+        orthogonality: str = "filter",
+        drawn: str = "named",
+        plane: Plane | None = None,
+        precision: str = "float32",
+        loss: "str | PerSample" = "cross_entropy",
+        label_smoothing: float = 0.0,
+        weight_decay: float = 0.0,
+        batch_norm: str = "frozen",
+        compare_batch_norm: Sequence[str] = (),
+        calibration: Tensor | int = CALIBRATION,
+        also: Mapping[str, Samples] | None = None,
+        choice: Mapping[str, Any] | None = None,
+    ):
+        """
+        Args:
+            model: any module that maps `images` to class scores (N, classes), or to what `loss` takes.
+            images: (N, …), already normalised.
+            labels: (N,), integers in [0, classes), or what `loss` takes.
+            dimensions: 1 for a slice, 2 for a surface; only of random directions.
+            plane: directions from elsewhere; `seed` to `drawn` are then not used.
+            loss: "cross_entropy", "mse", or a callable (outputs, labels) -> (N,), one loss per sample.
+            weight_decay: adds ½ · weight_decay · ‖θ‖² over all parameters, as SGD's weight decay minimises.
+            batch_norm: see batchnorm.py; `compare_batch_norm` are further policies, in columns of their own.
+            calibration: samples to recalibrate BatchNorm on, or how many, evenly spaced, of `images`.
+            also: more data sets by name, such as {"test": (images, labels)}, evaluated in the same pass.
+            choice: how the engine computes, as an earlier landscape's `plan.choice` says: equal bits in any process.
+
+        Raises:
+            DataError, NotFiniteError, PlaneError, UnknownNameError: see `Objective.of` and `random_directions`.
+        """
+        for policy in (batch_norm, *compare_batch_norm):
+            require_policy(policy)
+        if not 0 <= weight_decay < float("inf"):
+            raise DataError(f"'weight_decay' must be a finite number, 0 or more; got {weight_decay}.")
+        self.model, self.digest = model, state_digest(model)
+        self.precision, self.weight_decay, self.batch_norm = precision, weight_decay, batch_norm
+        self.loss = loss_of(loss, label_smoothing=label_smoothing)
+        self.objective = self._objective(images, labels)
+        self.center = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        self.seed: int | None = seed if plane is None else None
+        self.normalization = normalization if plane is None else "none"
+        self.plane = plane or _random_plane(
+            self.center,
+            seed=seed,
+            count=dimensions,
+            normalization=normalization,
+            biases=biases,
+            orthogonality=orthogonality,
+            drawn=drawn,
+        )
+        self.directions = self.plane.directions
+        self.calibration = (
+            self._calibration(calibration) if "recalibrated" in (batch_norm, *compare_batch_norm) else None
+        )
+        self.plan = self._plan(self.objective, batch_norm, choice)
+        self.also = {name: self._objective(*samples) for name, samples in (also or {}).items()}
+        self._more = {
+            **{name: self._plan(objective, batch_norm, self.plan.choice) for name, objective in self.also.items()},
+            **{
+                policy: self._plan(self.objective, policy, None)
+                for policy in compare_batch_norm
+                if policy != batch_norm
+            },
+        }
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the numbers of a row are: `VALUES`, then "test_losses", "test_accuracies", … for every further view."""
+        return (*VALUES, *(f"{name}_{value}" for name in self._more for value in VALUES))
+
+    def values(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
+        """Values on the first data set at `coordinates`, each (α,) or (α, β).
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+        """
+        return self._values(self.plan, coordinates, stop)
+
+    def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
+        """One row per point, its numbers named by `columns`; raises as `values`."""
+        views = [self._values(plan, coordinates, stop) for plan in (self.plan, *self._more.values())]
+        return [tuple(number for value in point for number in value) for point in zip(*views, strict=True)]
+
+    def unchanged(self) -> bool:
+        """Whether every parameter and buffer of the model is bit for bit what it was."""
+        return state_digest(self.model) == self.digest
+
+    def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
+        """How the numbers are made, and what they must agree with (JSON; NaN and infinity as null)."""
+        [value] = self.values([(0.0,) * len(self.directions)], stop)
+        facts = asdict(direction_facts(self.directions, self.center))
+        return {
+            "weights_sha256": self.digest,
+            "seed": self.seed,
+            "normalization": self.normalization,
+            **{name: finite_or_none(fact) if isinstance(fact, float) else fact for name, fact in facts.items()},
+            "directions": {"source": self.plane.source, **self.plane.facts},
+            "landmarks": [{"name": name, "coordinates": list(at)} for name, at in self.plane.landmarks],
+            "loss": {"name": self.loss.name, "unit": self.loss.unit, "weight_decay": self.weight_decay},
+            "batch_norm": self.batch_norm,
+            "has_batch_norm": has_batch_norm(self.model),
+            "batch": self.objective.batch,
+            "calibration_samples": len(self.calibration.images) if self.calibration else None,
+            "mode": "training" if any(module.training for module in self.objective.model.modules()) else "evaluation",
+            "precision": self.precision,
+            "samples": len(self.objective.images),
+            "center": {
+                "on_grid": grid.center is not None,
+                "point": list(grid.center) if grid.center is not None else None,
+                **{name: finite_or_none(number) for name, number in value._asdict().items()},
+                "independent_loss": finite_or_none(self.independent_center(stop)),
+                "independent_method": "plain float64 forward pass",
+            },
+            "model_unchanged": self.unchanged(),
+            "engine": self.plan.choice,
+            "device": str(self.objective.images.device),
+            "versions": {"landscape": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        }
+
+    def independent_center(self, stop: Stop | None = None) -> float:
+        """Loss of the untouched model without engine or directions: float64, batch by batch, in the loss's unit."""
+        return self.loss_of_model(self.model, stop)
+
+    def loss_of_model(self, model: nn.Module, stop: Stop | None = None) -> float:
+        """Loss of any `model` on the first data set, computed as `independent_center`."""
+        given = self.objective
+        double = Objective.of(model, given.images, given.labels, precision="float64", loss=self.loss, batch=given.batch)
+        parameters = {name: parameter.detach() for name, parameter in double.model.named_parameters()}
+        if self.batch_norm == "batch":
+            double = with_batch_statistics(double)
+        if self.batch_norm == "recalibrated" and self.calibration is not None:
+            fresh = Calibration(double.model, _as(self.calibration.images, torch.float64))
+            double.model.load_state_dict(fresh.statistics(parameters), strict=False)
+        penalty = 0.5 * self.weight_decay * dot(parameters, parameters) if self.weight_decay else 0.0
+        return float(double.sample_losses({}, stop=stop).mean()) + penalty
+
+    def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:
+        """(N,) float64: the loss of every sample of the first data set at `point`, by the plain path."""
+        parameters = self.plane.at(self.objective.parameters(), point)
+        if self.batch_norm == "batch":
+            return with_batch_statistics(self.objective).sample_losses(_kept(parameters, self.center), stop=stop)
+        statistics = self.calibration.statistics(parameters) if self.batch_norm == "recalibrated" else {}
+        return self.objective.sample_losses({**parameters, **statistics}, stop=stop)
+
+    def _objective(self, images: Tensor, labels: Tensor) -> Objective:
+        objective = Objective.of(self.model, images, labels, precision=self.precision, loss=self.loss)
+        _require_fit(objective)
+        return objective
+
+    def _calibration(self, samples: Tensor | int) -> Calibration:
+        images = self.objective.images
+        chosen = calibration_subset(images, samples) if isinstance(samples, int) else samples
+        return Calibration(self.objective.model, _as(chosen, images.dtype).to(images.device))
+
+    def _plan(self, objective: Objective, policy: str, choice: Mapping[str, Any] | None) -> Evaluator:
+        if policy == "recalibrated":
+            assert self.calibration is not None
+            return RecalibratedPlan(objective, self.plane, self.calibration)
+        if policy == "batch":  # the engine may cut batches as it likes, and so would change the statistics
+            return engine.plan(with_batch_statistics(objective), self.directions, {"engine": "plain"})
+        if objective.loss is not CROSS_ENTROPY or self._moves_buffers():  # plain until the engine says it can
+            return engine.plan(objective, self.directions, {"engine": "plain"})
+        return engine.plan(objective, self.directions, choice)
+
+    def _moves_buffers(self) -> bool:
+        return self.plane.moves(movable(self.model).keys() - self.center.keys())
+
+    def _values(self, plan: Evaluator, coordinates: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
+        points = [point[: len(self.directions)] for point in coordinates]
+        values = plan.values(points, stop)
+        if not self.weight_decay:
+            return values
+        return [value._replace(loss=value.loss + self._penalty(at)) for value, at in zip(values, points, strict=True)]
+
+    def _penalty(self, point: Sequence[float]) -> float:
+        moved = Plane(self.directions, "").at({name: tensor.double() for name, tensor in self.center.items()}, point)
+        return 0.5 * self.weight_decay * dot(moved, moved)
+
+
+def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:
+    directions = random_directions(center, seed=seed, count=count, **choices)  # type: ignore[arg-type]
+    return Plane(directions, "random", {name: choices[name] for name in ("biases", "orthogonality", "drawn")})
+
+
+def _as(images: Tensor, dtype: torch.dtype) -> Tensor:
+    return images.to(dtype) if images.is_floating_point() else images
+
+
+def _kept(parameters: Mapping[str, Tensor], names: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: parameters[name] for name in names}
+
+
+def state_digest(model: nn.Module) -> str:
+    """SHA-256 (hex) over names, types, shapes and bytes of all parameters and buffers of `model`."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def data_digest(images: Tensor, labels: Tensor) -> str:
+    """SHA-256 (hex) over shapes and bytes of samples and labels, as `Dataset.digest`."""
+    from .data import Dataset
+
+    return Dataset("", "", images.cpu(), labels.cpu(), 0, (), ()).digest
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
+def _require_fit(objective: Objective) -> None:
+    """Two samples through model and loss: a misfit is a sentence and not a traceback in the middle of a grid."""
+    if objective.loss.scores:
+        _require_indices(objective)
+    try:
+        with torch.inference_mode():
+            outputs = objective.model(objective.images[:2])
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        shape = tuple(objective.images.shape[1:])
+        raise DataError(
+            f"The network cannot take samples of shape {shape}: {str(error).splitlines()[0][:200]}"
+        ) from None
+    if objective.loss.scores:
+        _require_scores(objective, outputs)
+    first = replace(objective, images=objective.images[:2], labels=objective.labels[:2])
+    first.sample_losses({})
+
+
+def _require_indices(objective: Objective) -> None:
+    labels = objective.labels
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise DataError(
+            f"The labels have shape {tuple(labels.shape)} and type {labels.dtype}; the loss {objective.loss.name!r} "
+            "takes class indices of shape (N,). Pass a callable as the loss for other targets."
+        )
+
+
+def _require_scores(objective: Objective, scores: Any) -> None:
+    if not isinstance(scores, Tensor) or scores.ndim != 2:
+        found = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+        raise DataError(
+            f"The network answers with {found}; expected one row of class scores a sample. "
+            "Pass a callable as the loss for other outputs."
+        )
+    low, high = int(objective.labels.min()), int(objective.labels.max())
+    if low < 0 or high >= scores.shape[1]:
+        raise DataError(
+            f"The data has labels from {low} to {high}; the network has {scores.shape[1]} classes "
+            f"(0 to {scores.shape[1] - 1})."
+        )
