@@ -11,11 +11,13 @@ from typing import Any, TypedDict, Unpack
 
 from torch import Tensor, nn
 
+from .digest import data_digest
 from .errors import GridError
 from .grid import Axis, Grid, Point, tiles
-from .landscape import Landscape, Samples, data_digest
+from .landscape import Landscape, Samples
 from .losses import PerSample
-from .plane import Plane, State, between, through
+from .plane import Plane, State, between
+from .plane import through as plane_through
 from .result import Result
 
 Progress = Callable[[int, int], None]
@@ -112,7 +114,7 @@ def interpolation(
     return compute(landscape, grid, kind="interpolation", progress=progress, checkpoints={"end": _state(end)})
 
 
-def plane(
+def through(
     model: nn.Module,
     second: "State | nn.Module",
     third: "State | nn.Module",
@@ -129,7 +131,7 @@ def plane(
     the other two corners against the checkpoints evaluated alone. See `plane.through`.
     """
     names = [name for name, _ in model.named_parameters()]
-    spanned = through(model.state_dict(), _state(second), _state(third), parameters=names)
+    spanned = plane_through(model.state_dict(), _state(second), _state(third), parameters=names)
     grid = grid or around([at for _, at in spanned.landmarks], count=25)
     _require_axes(grid, 2, None)
     landscape = Landscape(model, images, labels, plane=spanned, **options)

@@ -3,7 +3,6 @@
 Imports direction, plane, objective, engine, batchnorm. Never stores, sends or draws anything, never changes the model.
 """
 
-import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -22,7 +21,8 @@ from .batchnorm import (
     require_policy,
     with_batch_statistics,
 )
-from .direction import dot, random_directions
+from .digest import state_digest
+from .direction import Params, dot, random_directions
 from .errors import DataError
 from .facts import direction_facts
 from .grid import Grid
@@ -200,11 +200,16 @@ class Landscape:
 
     def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:
         """(N,) float64: the loss of every sample of the first data set at `point`, by the plain path."""
-        parameters = self.plane.at(self.objective.parameters(), point)
-        if self.batch_norm == "batch":
-            return with_batch_statistics(self.objective).sample_losses(_kept(parameters, self.center), stop=stop)
-        statistics = self.calibration.statistics(parameters) if self.batch_norm == "recalibrated" else {}
-        return self.objective.sample_losses({**parameters, **statistics}, stop=stop)
+        objective, parameters = self.located(point)
+        return objective.sample_losses(parameters, stop=stop)
+
+    def located(self, point: Sequence[float]) -> tuple[Objective, Params]:
+        """An objective and everything it needs to stand at `point`: parameters, and statistics by the policy."""
+        objective = with_batch_statistics(self.objective) if self.batch_norm == "batch" else self.objective
+        parameters = self.plane.at(objective.parameters(), point[: len(self.directions)])
+        if self.batch_norm == "recalibrated" and self.calibration is not None:
+            parameters |= self.calibration.statistics(parameters)
+        return objective, parameters
 
     def _objective(self, images: Tensor, labels: Tensor) -> Objective:
         objective = Objective.of(self.model, images, labels, precision=self.precision, loss=self.loss)
@@ -242,36 +247,12 @@ class Landscape:
 
 
 def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:
-    directions = random_directions(center, seed=seed, count=count, **choices)  # type: ignore[arg-type]
+    directions = random_directions(center, seed=seed, count=count, **choices)
     return Plane(directions, "random", {name: choices[name] for name in ("biases", "orthogonality", "drawn")})
 
 
 def _as(images: Tensor, dtype: torch.dtype) -> Tensor:
     return images.to(dtype) if images.is_floating_point() else images
-
-
-def _kept(parameters: Mapping[str, Tensor], names: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: parameters[name] for name in names}
-
-
-def state_digest(model: nn.Module) -> str:
-    """SHA-256 (hex) over names, types, shapes and bytes of all parameters and buffers of `model`."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(_bytes(tensor))
-    return digest.hexdigest()
-
-
-def data_digest(images: Tensor, labels: Tensor) -> str:
-    """SHA-256 (hex) over shapes and bytes of samples and labels, as `Dataset.digest`."""
-    from .data import Dataset
-
-    return Dataset("", "", images.cpu(), labels.cpu(), 0, (), ()).digest
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def _require_fit(objective: Objective) -> None:

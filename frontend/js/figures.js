@@ -19,16 +19,15 @@ export function transposeForPlotly(matrix) {
  */
 export function surfaceFigure(result, { scale, theme, camera, compact = false }) {
   const heights = transposeForPlotly(result[scale.matrix].map((row) => row.map((value) => (value === null ? null : scale.forward(value)))));
-  const whole = result.non_finite.length === 0;
   const surface = {
     type: "surface", name: "surface", x: result.alphas, y: result.betas, z: heights, customdata: transposeForPlotly(result[scale.matrix]),
     colorscale: colors(scale, theme.lightness), cmin: scale.low, cmax: scale.high, showscale: false,
-    contours: { z: { show: whole, ...scale.relief, color: theme.relief, width: 1, highlight: false }, x: { highlight: false }, y: { highlight: false } },
+    contours: { z: { show: true, ...scale.relief, color: theme.relief, width: 1, highlight: false }, x: { highlight: false }, y: { highlight: false } },
     lighting: { ambient: theme.ambient, diffuse: 0.55, specular: 0.06, roughness: 0.8, fresnel: 0.05 }, lightposition: { x: -8e3, y: -1.2e4, z: 2e4 },
     hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
   };
   const data = [surface, ...lid(result, scale, theme), ...holesInSpace(result, scale, theme)];
-  return { data, layout: { ...base(theme), scene: scene(scale, theme, camera, compact), showlegend: !compact && !whole, legend: legend(theme) } };
+  return { data, layout: { ...base(theme), scene: scene(scale, theme, camera, compact), showlegend: !compact && result.non_finite.length > 0, legend: legend(theme) } };
 }
 
 /** The plane seen from above, cell by cell. While computing, missing cells take the nearest value, dimmed. */
@@ -109,7 +108,7 @@ function scene(scale, theme, camera, compact) {
   return {
     xaxis: { ...axis, title: title("α") }, yaxis: { ...axis, title: title("β") },
     zaxis: { ...axis, title: title(scale.title), range: [low, high], tickvals: scale.ticks.values, ticktext: scale.ticks.text },
-    aspectmode: "manual", aspectratio: BOX, camera, dragmode: "orbit",
+    aspectmode: "manual", aspectratio: BOX, camera, dragmode: "turntable",
   };
 }
 

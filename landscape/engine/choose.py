@@ -21,7 +21,7 @@ Choice = dict[str, Any]
 
 ENGINES = ("plain", "fused", "lanes")
 BATCH = 128  # measured: 16–128 images of CIFAR's shape stay in cache, 128 fills oneDNN's threads on small ones
-LANE_BLOCK = 24
+LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
 NARROW = 20.0  # channels; beyond them oneDNN fills its vectors
 
 
@@ -39,7 +39,7 @@ def fits_lanes(objective: Objective, network: Network) -> bool:
     if images.device.type != "cpu" or images.dtype != torch.float32 or objective.labels.ndim != 1:
         return False
     try:
-        compile_network(network, filters=4)
+        compile_network(network, filters=4, block=LANE_BLOCK)
     except NotInLanes:
         return False
     return True

@@ -36,13 +36,15 @@ class LanesPlan:
         self.native: ctypes.CDLL = loaded
         self.objective = objective
         self.choice = {"engine": "lanes", "instruction_set": instruction_set, "block": block}
-        self.program = compile_network(network, filters=int(loaded.lanes_filters(self.group)))
-        self.block, self.directions = block, directions
+        self.program = compile_network(network, filters=int(loaded.lanes_filters(self.group)), block=block)
+        self.directions = directions
         self.images = _pixels_first(objective.images)
         self.center, self.steps = _vectors(self.program.weights, directions)
         self.weights = _aligned(self.program.weight_lines * self.group)
-        self.workspace = _aligned(self.program.lines * block * self.group)
-        self.chunk = block * max(1, int(CHUNK_WORK / (max(1.0, self.program.work) * self.group * block)))
+        self.workspace = _aligned(self.program.lines * self.group)
+        self.outer = _aligned(self.program.outer_lines * self.group)
+        work = max(1.0, self.program.work) * self.group * self.program.block
+        self.chunk = self.program.block * max(1, int(CHUNK_WORK / work))
 
     def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point; `group` points cost as much as one.
@@ -88,10 +90,22 @@ class LanesPlan:
         program = self.program
         outputs = _aligned(len(images) * program.scores * self.group)
         given = native.Run(
-            program.instructions.data_ptr(), len(program.instructions), self.weights.data_ptr(),
-            program.tables.data_ptr(), images.data_ptr(), len(images), images[0].numel(), program.input, self.block,
-            self.workspace.data_ptr(), outputs.data_ptr(), program.scores, program.output,
-        )  # fmt: skip
+            program=program.instructions.data_ptr(),
+            stretches=program.stretches.data_ptr(),
+            stretch_count=len(program.stretches),
+            weights=self.weights.data_ptr(),
+            tables=program.tables.data_ptr(),
+            images=images.data_ptr(),
+            count=len(images),
+            numbers=images[0].numel(),
+            input=program.input,
+            outer_block=program.block,
+            workspace=self.workspace.data_ptr(),
+            outer=self.outer.data_ptr(),
+            outputs=outputs.data_ptr(),
+            scores=program.scores,
+            output=program.output,
+        )
         self.native.lanes_run(self.group, ctypes.byref(given))
         return outputs.view(len(images), program.scores, self.group)
 

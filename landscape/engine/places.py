@@ -55,10 +55,12 @@ def _without_short(cut: list[Stretch], *, least: int = 3) -> list[Stretch]:
 
 
 def _live_lines(network: Network, counts: dict[int, int]) -> list[int]:
-    """Lines per image that are alive while each layer runs."""
+    """Lines per image that are alive while each layer runs; a sum is written over the summand that ends there."""
     last = last_uses(network)
     alive, lines = {network.input: counts[network.input]}, []
     for at, layer in enumerate(network.layers):
+        if layer.residual is not None and last[layer.residual] == at:
+            alive.pop(layer.residual, None)
         alive[layer.result] = counts[layer.result]
         lines.append(sum(alive.values()))
         alive = {index: count for index, count in alive.items() if last.get(index, at) > at}

@@ -17,12 +17,14 @@ from .graph import Node
 from .interpret import run
 from .layers import Layer, Network
 from .moving import Moving
+from .places import Places, passing, stretches
 
 KINDS = ("convolution", "affine", "add", "relu", "max_pool", "average_pool", "gather")
 FIELDS = (
     *("kind", "input", "other", "output", "weight", "bias", "relu", "channels", "height", "width"),
     *("out_channels", "out_height", "out_width", "kernel_y", "kernel_x", "stride_y", "stride_x"),
     *("padding_y", "padding_x", "dilation_y", "dilation_x", "groups", "tile", "table"),
+    *("input_outer", "other_outer", "output_outer"),
 )
 REARRANGING = frozenset(  # operators that move numbers and make zeros, nothing else
     f"aten.{name}"
@@ -42,54 +44,63 @@ class NotInLanes(Exception):
 class Program:
     """What the native module runs."""
 
-    instructions: Tensor  # (n, 24) int64
+    instructions: Tensor  # (n, 27) int64
     weights: tuple[Moving, ...]  # packed, one vector each, in the order of the lines
-    tables: Tensor  # int64, lines of the workspace, -1 for zero
-    lines: int  # of the workspace, per image
-    input: int  # first line of the input
-    output: int  # first line of the scores
+    stretches: Tensor  # (m, 2) int64: the end of a stretch of instructions, and its images
+    tables: Tensor  # int64: 2 · line, + 1 in the outer workspace; -1 for zero
+    lines: int  # of the inner workspace, all images of a stretch
+    outer_lines: int  # of the outer workspace, all images of a block
+    block: int  # images
+    input: int  # first line of the input, in the outer workspace
+    output: int  # first line of the scores, in the outer workspace
     scores: int
     work: float  # multiplications and additions of one image at one point, taps outside the picture left out
     weight_lines: int
 
 
-def compile_network(network: Network, *, filters: int) -> Program:
-    """The program of `network` for kernels that compute `filters` filters together.
+def compile_network(network: Network, *, filters: int, block: int) -> Program:
+    """The program of `network` for kernels that compute `filters` filters together, at most `block` images at a time.
 
     Raises:
         NotInLanes: a layer or a shape that the kernels do not know.
     """
-    return _Compiler(network, filters).program()
+    return _Compiler(network, filters, block).program()
 
 
 class _Compiler:
-    def __init__(self, network: Network, filters: int):
+    def __init__(self, network: Network, filters: int, block: int):
         self.network, self.filters = network, filters
-        self.space = _Space()
+        counts = {index: self.count(index) for index in _values(network)}
+        self.stretches = stretches(network, counts, largest=block)
+        self.places = Places(network, counts, passing(network, self.stretches))
         self.instructions: list[list[int]] = []
         self.weights: list[Moving] = []
         self.tables: list[int] = []
         self.weight_lines, self.work = 0, 0.0
-        self.left = network.uses()
 
     def program(self) -> Program:
-        network = self.network
-        shape = self.shape(network.output)
+        network, shape = self.network, self.shape(self.network.output)
         if len(shape) != 1:
             raise NotInLanes("the scores are not one number per class")
-        start = self.space.take(network.input, self.count(network.input))
-        for layer in network.layers:
-            self._compile(layer)
+        start = self.places.take(network.input)
+        cuts = []
+        for stretch in self.stretches:
+            for layer in network.layers[stretch.first : stretch.end]:
+                self._compile(layer)
+            cuts.append((len(self.instructions), stretch.block))
         return Program(
-            torch.tensor(self.instructions, dtype=torch.int64).reshape(-1, len(FIELDS)),
-            tuple(self.weights),
-            torch.tensor(self.tables, dtype=torch.int64),
-            self.space.size,
-            start,
-            self.space.at[network.output],
-            shape[0],
-            self.work,
-            self.weight_lines,
+            instructions=torch.tensor(self.instructions, dtype=torch.int64).reshape(-1, len(FIELDS)),
+            stretches=torch.tensor(cuts, dtype=torch.int64),
+            weights=tuple(self.weights),
+            tables=torch.tensor(self.tables, dtype=torch.int64),
+            lines=self.places.spaces[False].size * max(block for _, block in cuts),
+            outer_lines=self.places.spaces[True].size * max(block for _, block in cuts),
+            block=max(block for _, block in cuts),
+            input=start.line,
+            output=self.places.at[network.output].line,
+            scores=shape[0],
+            work=self.work,
+            weight_lines=self.weight_lines,
         )
 
     def _compile(self, layer: Layer) -> None:
@@ -123,36 +134,22 @@ class _Compiler:
     def count(self, index: int) -> int:
         return math.prod(self.shape(index))
 
-    def _emit(self, kind: str, layer: Layer, *, in_place: int | None = None, **fields: int) -> None:
-        """Write an instruction; the result takes the place of `in_place` where that value is not needed again."""
-        channels, height, width = self.picture(layer.inputs[0]) if layer.inputs else (0, 0, 0)
-        out_channels, out_height, out_width = self.picture(layer.result)
-        places = {"input": self.space.at[layer.inputs[0]]}
-        if layer.residual is not None or len(layer.inputs) > 1:
-            places["other"] = self.space.at[layer.inputs[1] if layer.residual is None else layer.residual]
-        written = self._place(layer, in_place)
-        known = dict.fromkeys(FIELDS, 0) | {"other": -1, "kind": KINDS.index(kind), "relu": int(layer.relu)} | places
-        known |= {"channels": channels, "height": height, "width": width, "output": written}
-        known |= {"out_channels": out_channels, "out_height": out_height, "out_width": out_width}
+    def _emit(self, kind: str, layer: Layer, *, over: int | None = None, **fields: int) -> None:
+        """Write an instruction; the result takes the place of `over` where that value is not needed again."""
+        others = layer.inputs[1:2] if layer.residual is None else (layer.residual,)
+        known = dict.fromkeys(FIELDS, 0) | {"other": -1, "kind": KINDS.index(kind), "relu": int(layer.relu)}
+        known |= self._read("input", layer.inputs[0])
+        for index in others:
+            known |= self._read("other", index)
+        place = self.places.write(layer, over=over)
+        known |= {"output": place.line, "output_outer": int(place.outer)}
+        known |= dict(zip(("channels", "height", "width"), self.picture(layer.inputs[0]), strict=True))
+        known |= dict(zip(("out_channels", "out_height", "out_width"), self.picture(layer.result), strict=True))
         self.instructions.append([(known | fields)[name] for name in FIELDS])
 
-    def _place(self, layer: Layer, in_place: int | None) -> int:
-        for index in layer.reads():
-            self.left[index] -= 1
-        count = self.count(layer.result)
-        if in_place is not None and not self.left[in_place] and self.count(in_place) == count:
-            place = self.space.rename(in_place, layer.result)
-        else:
-            place = self.space.take(layer.result, count)
-        for index in set(layer.reads()) - {in_place}:
-            self._release(index)
-        if in_place is not None and in_place in self.space.at:
-            self._release(in_place)
-        return place
-
-    def _release(self, index: int) -> None:
-        if not self.left[index]:
-            self.space.give(index)
+    def _read(self, name: str, index: int) -> dict[str, int]:
+        place = self.places.at[index]
+        return {name: place.line, f"{name}_outer": int(place.outer)}
 
     def _weights(self, packed: Moving) -> int:
         start = self.weight_lines
@@ -186,7 +183,7 @@ class _Compiler:
         fields["weight"] = self._weights(weight.map(lambda tensor: pack_filters(tensor, groups, tile)))
         fields["bias"] = self._weights(bias.map(lambda tensor: pack_filters(tensor, groups, tile)))
         free = layer.residual if layer.residual not in layer.inputs else None  # a window reads what neighbours write
-        self._emit("convolution", layer, in_place=free, **fields)
+        self._emit("convolution", layer, over=free, **fields)
         self.work += 2 * filters * inputs * self._taps(layer, fields)
 
     def _taps(self, layer: Layer, fields: dict[str, int]) -> int:
@@ -199,10 +196,10 @@ class _Compiler:
         scale, shift = layer.weights
         assert scale is not None
         assert shift is not None
-        self._emit("affine", layer, in_place=layer.inputs[0], weight=self._weights(scale), bias=self._weights(shift))
+        self._emit("affine", layer, over=layer.inputs[0], weight=self._weights(scale), bias=self._weights(shift))
 
     def _element_wise(self, layer: Layer) -> None:
-        self._emit(layer.kind, layer, in_place=layer.inputs[0])
+        self._emit(layer.kind, layer, over=layer.inputs[0])
 
     def _pool(self, layer: Layer) -> None:
         names = [(name, k, axis) for name in ("kernel", "stride", "padding") for k, axis in enumerate("yx")]
@@ -240,9 +237,10 @@ class _Compiler:
         self._emit("gather", layer, table=table)
 
     def _lines(self, index: int) -> Tensor:
-        """(channels, height, width) or (channels,), as the operator sees it: line in the workspace + 1."""
-        channels, height, width = self.picture(index)
-        lines = torch.arange(channels * height * width, dtype=torch.float64) + self.space.at[index] + 1
+        """(channels, height, width) or (channels,), as the operator sees it: 2 · line + 1, the outer ones + 1."""
+        (channels, height, width), place = self.picture(index), self.places.at[index]
+        lines = torch.arange(channels * height * width, dtype=torch.float64) + place.line
+        lines = 2 * lines + 1 + place.outer
         return lines.view(height, width, channels).permute(2, 0, 1).reshape(self.shape(index))
 
 
@@ -254,6 +252,10 @@ def _taps(size: int, out: int, axis: str, fields: dict[str, int]) -> int:
 
 def _pixels_first(tensor: Tensor) -> Tensor:
     return tensor.permute(1, 2, 0) if tensor.ndim == 3 else tensor
+
+
+def _values(network: Network) -> set[int]:
+    return {network.input, *(index for layer in network.layers for index in (*layer.reads(), layer.result))}
 
 
 def _two(numbers: Any) -> tuple[int, int]:

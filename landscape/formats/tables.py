@@ -53,7 +53,7 @@ def read_npz(path: Path) -> "Result":
     from ..result import VALUES, Result
 
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except Exception as error:  # on damaged files zipfile and numpy raise almost anything
         raise FormatError(f"{path.name} cannot be read as an .npz file ({type(error).__name__}).") from error

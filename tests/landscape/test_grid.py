@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,7 @@ def test_every_level_of_an_axis_halves_the_widest_gap(count: int) -> None:
     levels = Axis(count=count).levels
     for level in range(1, max(levels) + 1):
         known = [i for i, of in enumerate(levels) if of <= level]
-        assert max(b - a for a, b in zip(known, known[1:], strict=False)) <= math.ceil((count - 1) / 2**level)
+        assert max(b - a for a, b in pairwise(known)) <= math.ceil((count - 1) / 2**level)
 
 
 def test_the_first_level_of_a_9_by_5_grid_is_its_coarse_5_by_5_picture() -> None:

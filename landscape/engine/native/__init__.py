@@ -9,6 +9,7 @@ import importlib.machinery
 from functools import cache
 from pathlib import Path
 
+VERSION = 2  # of the structures shared with lanes.cpp
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
@@ -19,15 +20,17 @@ class Run(ctypes.Structure):
 
     _fields_ = (
         ("program", _POINTER),
-        ("instructions", _LONG),
+        ("stretches", _POINTER),
+        ("stretch_count", _LONG),
         ("weights", _POINTER),
         ("tables", _POINTER),
         ("images", _POINTER),
         ("count", _LONG),
         ("numbers", _LONG),
         ("input", _LONG),
-        ("block", _LONG),
+        ("outer_block", _LONG),
         ("workspace", _POINTER),
+        ("outer", _POINTER),
         ("outputs", _POINTER),
         ("scores", _LONG),
         ("output", _LONG),
@@ -41,13 +44,15 @@ def library() -> ctypes.CDLL | None:
         path = Path(__file__).with_name(f"_lanes{suffix}")
         if path.exists():
             try:
-                return _described(ctypes.CDLL(str(path)))
-            except OSError:  # built for another machine
+                loaded = _described(ctypes.CDLL(str(path)))
+            except (OSError, AttributeError):  # built for another machine, or from other sources
                 return None
+            return loaded if loaded.lanes_version() == VERSION else None
     return None
 
 
 def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
+    loaded.lanes_version.argtypes, loaded.lanes_version.restype = [], _INT
     loaded.lanes_width.argtypes, loaded.lanes_width.restype = [ctypes.c_char_p], _INT
     loaded.lanes_filters.argtypes, loaded.lanes_filters.restype = [_INT], _INT
     loaded.lanes_images.argtypes, loaded.lanes_images.restype = [], _INT

@@ -9,8 +9,8 @@
 
 namespace {
 
-// One instruction of a network, as lanes.py writes it: 24 numbers. Buffers are offsets into the workspace in lines,
-// a line being the lanes of one number of one image; weights are offsets in lines into the weights.
+// One instruction of a network, as program.py writes it. Values are offsets in lines, a line being the lanes of one
+// number of one image, in the workspace of the stretch or in the outer one; weights are offsets in lines.
 struct Instruction {
     int64_t kind, input, other, output, weight, bias, relu;
     int64_t channels, height, width;              // of the input
@@ -18,21 +18,29 @@ struct Instruction {
     int64_t kernel_y, kernel_x, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x, groups;
     int64_t tile;   // filters computed together
     int64_t table;  // gather: offset into the tables
+    int64_t input_outer, other_outer, output_outer;
 };
-static_assert(sizeof(Instruction) == 24 * sizeof(int64_t), "lanes.py writes 24 numbers per instruction");
+static_assert(sizeof(Instruction) == 27 * sizeof(int64_t), "program.py writes 27 numbers per instruction");
 
 enum Kind : int64_t { CONVOLUTION, AFFINE, ADD, RELU, MAX_POOL, AVERAGE_POOL, GATHER };
 
+// Consecutive instructions that run with `block` images at a time, up to instruction `end`.
+struct Stretch {
+    int64_t end, block;
+};
+
 struct Run {
     const Instruction* program;
-    int64_t instructions;
-    const float* weights;    // lines
-    const int64_t* tables;   // sources of gathers
-    const float* images;     // (count, numbers), the order of the pixels of a buffer
+    const Stretch* stretches;
+    int64_t stretch_count;
+    const float* weights;   // lines
+    const int64_t* tables;  // sources of gathers
+    const float* images;    // (count, numbers), the order of the pixels of a value
     int64_t count, numbers, input;
-    int64_t block;           // images in flight, a multiple of IMAGES
-    float* workspace;        // lines of `block` images
-    float* outputs;          // (count, scores, lanes)
+    int64_t outer_block;  // images in flight, a multiple of the block of every stretch
+    float* workspace;     // values of one stretch
+    float* outer;         // values that pass from one stretch to another
+    float* outputs;       // (count, scores, lanes)
     int64_t scores, output;
 };
 
@@ -95,6 +103,9 @@ constexpr int IMAGES = 6;  // images in a register tile
 #undef FILTERS
 
 extern "C" {
+
+// Raised with every change of the structures above: lanes of another version are not used.
+int lanes_version(void) { return 2; }
 
 // How many lanes the instruction set called `name` has, 0 where this machine or this build lacks it.
 int lanes_width(const char* name) {

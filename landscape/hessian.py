@@ -1,0 +1,195 @@
+"""Gradient and Hessian of the mean loss at any point: products, extreme eigenvalues, trace, density, directions.
+
+Imports torch, objective, lanczos, plane. In evaluation mode with frozen statistics; eigenvalues are of the *mean* loss
+(the authors sum over batches: theirs are ours times the number of batches). Never changes the model.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import lanczos
+from .direction import Params, has_filters
+from .errors import CurvatureError, UnknownNameError
+from .lanczos import Density, Eigenpair, Estimate
+from .objective import Objective, Stop, Stopped
+from .plane import Plane
+
+OVER = ("filters", "all")
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What is known of the Hessian at one point."""
+
+    lambda_min: float  # nats per squared unit of the parameters
+    lambda_max: float
+    residual_min: float  # bounds on the errors of the two
+    residual_max: float
+    trace: Estimate
+    density: Density
+    parameters: int  # numbers differentiated by
+
+    @property
+    def ratio(self) -> float:
+        """|λ_min / λ_max|: near 0 where the surface is nearly convex."""
+        return abs(self.lambda_min / self.lambda_max) if self.lambda_max else float("nan")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        single = ("lambda_min", "lambda_max", "residual_min", "residual_max", "ratio", "parameters")
+        return {
+            **{name: getattr(self, name) for name in single},
+            "trace": vars(self.trace),
+            "density": {"eigenvalues": self.density.eigenvalues.tolist(), "density": self.density.density.tolist()},
+        }
+
+
+class Hessian:
+    """The Hessian of an objective at one point, over the parameters named, as products with vectors."""
+
+    def __init__(
+        self, objective: Objective, at: Mapping[str, Tensor], *, over: str = "filters", stop: Stop | None = None
+    ):
+        """
+        Args:
+            at: parameters and statistics of the point, by name; what is missing stays as in the model.
+            over: "filters": by parameters with two axes or more, as the authors do; "all": by every parameter.
+
+        Raises:
+            UnknownNameError: `over` is not known.
+            CurvatureError: there is no such parameter.
+        """
+        self.objective, self.stop = objective, stop
+        self.at = {**objective.parameters(), **at}
+        self.names = names_over(objective, over)
+        self.sizes = [self.at[name].numel() for name in self.names]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters n."""
+        return sum(self.sizes)
+
+    def product(self, vector: Tensor) -> Tensor:
+        """H v, (n,) float64 on the CPU, summed over the batches; in the precision of the objective within a batch.
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+        """
+        along = self.split(vector)
+        total = torch.zeros(len(vector), dtype=torch.float64)
+        for images, labels in self._batches():
+
+            def slope(moving: Params, images: Tensor = images, labels: Tensor = labels) -> Tensor:
+                gradients = torch.func.grad(lambda moved: self._sum(moved, images, labels))(moving)
+                return torch.stack([(gradients[name] * along[name]).sum() for name in self.names]).sum()
+
+            total += self.join(torch.func.grad(slope)(self._moving()))
+        return total / len(self.objective.images)
+
+    def gradient(self) -> Tensor:
+        """∇L, (n,) float64 on the CPU."""
+        total = torch.zeros(self.size, dtype=torch.float64)
+        for images, labels in self._batches():
+            total += self.join(
+                torch.func.grad(lambda moved, x=images, y=labels: self._sum(moved, x, y))(self._moving())
+            )
+        return total / len(self.objective.images)
+
+    def split(self, vector: Tensor) -> Params:
+        """(n,) as tensors by name, in the type and on the device of the parameters."""
+        parts = torch.split(vector, self.sizes)
+        return {
+            name: part.view(self.at[name].shape).to(self.at[name]) for name, part in zip(self.names, parts, strict=True)
+        }
+
+    def join(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Tensors by name as (n,) float64 on the CPU."""
+        return torch.cat([tensors[name].detach().to("cpu", torch.float64).flatten() for name in self.names])
+
+    def extremes(self, *, seed: int = 0, steps: int = lanczos.STEPS) -> tuple[Eigenpair, Eigenpair]:
+        """The smallest and the largest eigenvalue; see `lanczos.extremes`."""
+        return lanczos.extremes(self.product, self.size, seed=seed, steps=steps)
+
+    def spectrum(self, *, seed: int = 0, steps: int = lanczos.STEPS, probes: int = 8) -> Spectrum:
+        """Extreme eigenvalues, trace and density at this point."""
+        low, high = self.extremes(seed=seed, steps=steps)
+        trace = lanczos.trace(self.product, self.size, probes=max(2, probes), seed=seed)
+        density = lanczos.density(self.product, self.size, probes=probes, steps=min(40, steps), seed=seed)
+        return Spectrum(low.value, high.value, low.residual, high.residual, trace, density, self.size)
+
+    def _moving(self) -> Params:
+        return {name: self.at[name] for name in self.names}
+
+    def _sum(self, moved: Params, images: Tensor, labels: Tensor) -> Tensor:
+        outputs = torch.func.functional_call(self.objective.model, {**self.at, **moved}, (images,))
+        return self.objective.loss(outputs, labels).sum()
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        given = self.objective
+        for batch in zip(torch.split(given.images, given.batch), torch.split(given.labels, given.batch), strict=True):
+            if self.stop is not None and self.stop():
+                raise Stopped
+            yield batch
+
+
+def names_over(objective: Objective, over: str) -> list[str]:
+    """Names of the parameters to differentiate by: "filters" (two axes or more) or "all"."""
+    if over not in OVER:
+        raise UnknownNameError("choice of parameters", over, OVER)
+    named = dict(objective.model.named_parameters())
+    names = [name for name, parameter in named.items() if over == "all" or has_filters(parameter)]
+    if not names:
+        raise CurvatureError("No parameter has two axes or more: there is nothing to differentiate by. Use over='all'.")
+    return names
+
+
+def gradient_plane(objective: Objective, second: Params | None = None) -> Plane:
+    """The line along the gradient of the mean loss at the checkpoint, normed to 1; with `second`, a plane.
+
+    Raises:
+        CurvatureError: the gradient is zero or not finite.
+    """
+    hessian = Hessian(objective, {}, over="all")
+    slope = hessian.gradient()
+    size = float(slope.norm())
+    if not 0 < size < float("inf"):
+        raise CurvatureError(f"The gradient has norm {size} at this checkpoint: it gives no direction.")
+    direction = _doubles(hessian.split(slope / size))
+    directions = (direction,) if second is None else (direction, second)
+    return Plane(directions, "gradient", {"gradient_norm": size, "label": "along the gradient, norm 1"})
+
+
+def eigenvector_plane(
+    objective: Objective, *, count: int = 2, over: str = "filters", seed: int = 0, steps: int = lanczos.STEPS
+) -> Plane:
+    """The plane (or line, `count` 1) of the Hessian's eigenvectors with the largest |λ|, each of norm 1.
+
+    Along them the curvature of the plot is the eigenvalue; signs are settled by the largest element being positive.
+    """
+    hessian = Hessian(objective, {}, over=over)
+    pairs = lanczos.largest(hessian.product, hessian.size, count=count, seed=seed, steps=steps)
+    directions = tuple(_whole(_signed(pair.vector), hessian, objective) for pair in pairs)
+    values = [pair.value for pair in pairs]
+    facts = {"eigenvalues": values, "residuals": [pair.residual for pair in pairs]}
+    return Plane(directions, "eigenvectors", {**facts, "label": "top Hessian eigenvectors, norm 1"})
+
+
+def _signed(vector: Tensor) -> Tensor:
+    return vector * torch.sign(vector[vector.abs().argmax()])
+
+
+def _whole(vector: Tensor, hessian: Hessian, objective: Objective) -> Params:
+    named = dict(objective.model.named_parameters())
+    found = _doubles(dict(zip(hessian.names, torch.split(vector, hessian.sizes), strict=True)))
+    return {
+        name: found[name].view(parameter.shape) if name in found else torch.zeros(parameter.shape, dtype=torch.float64)
+        for name, parameter in named.items()
+    }
+
+
+def _doubles(tensors: Mapping[str, Tensor]) -> Params:
+    return {name: tensor.detach().to("cpu", torch.float64) for name, tensor in tensors.items()}
