@@ -47,5 +47,7 @@ async def follow_job(
 def _look(service: Service, job_id: str, seen: int) -> dict[str, Any]:
     with service.database.reading() as session:
         job = queue.require(session, Job, job_id)
-        tiles = [(tile.sequence, results.tile_event(tile)) for tile in results.finished_tiles(session, job_id, seen)]
+        columns = results.columns_of(job)
+        new = results.finished_tiles(session, job_id, seen)
+        tiles = [(tile.sequence, results.tile_event(tile, columns)) for tile in new]
         return {"state": job.state, "error": job.error, "tiles": tiles, "progress": progress.of(session, job)}

@@ -7,20 +7,20 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import func, select
 
 from worker import progress, queue, results
-from worker.spec import JobSpec
+from worker.spec import JobSpec, Kind
 from worker.tables import Job
 
 from .deps import IdPath, PageDep, Service, ServiceDep
-from .schemas import Accepted, JobList, JobOut, Progress
+from .schemas import Accepted, JobList, JobOut, Number, NumberList, Progress
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-MEDIA = {"npz": "application/octet-stream", "csv": "text/csv; charset=utf-8"}
+MEDIA = {"npz": "application/octet-stream", "h5": "application/x-hdf5", "csv": "text/csv; charset=utf-8"}
 
 
 @router.post("", status_code=202)
 def submit_job(service: ServiceDep, spec: JobSpec) -> Accepted:
-    """Ask for a slice or a surface; the answer comes at once, the numbers as they are computed."""
+    """Ask for a slice, a surface or another landscape; the answer comes at once, the numbers as they are computed."""
     with service.database.writing() as session:
         job_id = queue.submit(session, spec).id
     service.hints.top_up(1)
@@ -32,7 +32,7 @@ def list_jobs(
     service: ServiceDep,
     page: PageDep,
     state: Literal["queued", "running", "done", "failed", "cancelled"] | None = None,
-    kind: Literal["surface", "slice"] | None = None,
+    kind: Kind | None = None,
     checkpoint: Annotated[str | None, Query(pattern=r"^[a-z0-9]{16,64}$")] = None,
 ) -> JobList:
     """Newest first."""
@@ -76,7 +76,7 @@ def delete_job(service: ServiceDep, job_id: IdPath) -> None:
 
 @router.get("/{job_id}/result", response_model=None)
 def get_result(
-    service: ServiceDep, job_id: IdPath, format: Annotated[Literal["json", "npz", "csv"] | None, Query()] = None
+    service: ServiceDep, job_id: IdPath, format: Annotated[Literal["json", "npz", "csv", "h5"] | None, Query()] = None
 ) -> Response:
     """What has been computed so far. With `format` it comes as a file; `losses[i][j]` is at (alphas[i], betas[j])."""
     with service.database.reading() as session:
@@ -89,6 +89,19 @@ def get_result(
     if format == "json":
         return JSONResponse(described, headers=headers)
     return Response(result.to_bytes(format), media_type=MEDIA[format], headers=headers)
+
+
+@router.get("/{job_id}/numbers")
+def get_numbers(
+    service: ServiceDep,
+    job_id: IdPath,
+    level: Annotated[float, Query(allow_inf_nan=False, description="loss whose contour encloses an area")] = 0.1,
+    radius: Annotated[float, Query(gt=0, allow_inf_nan=False, description="of the sharpness, in the plane")] = 0.5,
+) -> NumberList:
+    """The numbers beside the picture, each with its definition, unit and error."""
+    with service.database.reading() as session:
+        result = results.load(session, queue.require(session, Job, job_id))
+    return NumberList(items=[Number.model_validate(one.to_json()) for one in results.numbers(result, level, radius)])
 
 
 def _job(service: Service, job_id: str) -> JobOut:

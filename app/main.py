@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +23,7 @@ from worker.errors import ServiceError
 from worker.hints import Hints
 from worker.logs import log_as_json
 from worker.settings import Settings
+from worker.spec import Kind
 from worker.store import Store
 from worker.tables import Database
 
@@ -149,7 +151,7 @@ def _invalid_request(_: Request, error: Exception) -> JSONResponse:
     """Say which field, what was wrong and what it got; never echo the whole input (it may not even be JSON)."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "surface", "slice"))
+    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", *get_args(Kind)))
     message = str(first["msg"]).removeprefix("Value error, ")
     got = first.get("input")
     if isinstance(got, str | int | float | bool) and first["type"] != "json_invalid":

@@ -132,6 +132,20 @@ class JobList(BaseModel):
     total: int
 
 
+class Number(BaseModel):
+    """One number of a landscape."""
+
+    name: str
+    value: float | None = Field(description="null where the grid is too small or too full of holes")
+    unit: str
+    error: float | None
+    definition: str
+
+
+class NumberList(BaseModel):
+    items: list[Number]
+
+
 class Health(BaseModel):
     status: Literal["ok", "degraded"]
     database: Literal["ok", "unreachable"]

@@ -1,194 +1,204 @@
-"""Reading checkpoints people have: names and arrays out of a file, and which networks they fit.
+"""Reading checkpoints people have: names and tensors out of a file, and which networks they fit.
 
-Imports numpy, safetensors and models.architecture; torch only for files of torch.save. Meant to run in a throw-away
-process: never unpickles anything but tensors, and never believes a file's own word about its size.
+Imports numpy, files/ and models.architecture; no torch. Meant to run in a throw-away process (boundary.py): nothing in
+the file is executed, and no size that it declares is believed.
 """
 
 import json
-import struct
-import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CheckpointError
+from .errors import CheckpointError, LandscapeError
+from .files import safe, torchfile
+from .files.source import FileError, Source, printable
+from .files.tensors import StoredTensor
 from .models.architecture import Architecture, recognize
+from .states import AVERAGE, copies_in, facts_in
 
 Weights = dict[str, NDArray[np.float32]]
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")  # keys under which people store the state
-PREFIXES = ("module.", "_orig_mod.", "model.")  # what DataParallel, torch.compile and Lightning put before names
-_FACTS = ("architecture", "dataset", "epoch", "seed", "train_loss", "train_error", "test_error", "acc", "best_acc")
-_MAX_HEADER, _MAX_TENSORS = 25_000_000, 10_000
+MAX_SENTENCE = 500
+_COUNTER = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network that a file fits, with one of the copies of the weights in it."""
+
+    architecture: Architecture
+    copy: str  # "" for the weights as trained, states.AVERAGE for their running average
+    asked: bool = False  # whether the file holds both copies, so that the label must tell them apart
+
+    @property
+    def label(self) -> str:
+        which = {"": " (as trained)", AVERAGE: " (averaged copy, EMA)"}[self.copy] if self.asked else ""
+        return self.architecture.label + which
+
+    def to_json(self) -> dict[str, Any]:
+        """The architecture as JSON, with what a person and a job want to know of it."""
+        return {**self.architecture.described(), "label": self.label, "copy": self.copy}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file turned out to hold."""
+    """What a file turned out to hold; the numbers are still in it."""
 
-    weights: Weights  # parameters and buffers by bare name, float32; batch counters left out
-    candidates: list[Architecture]  # every known network that fits, never empty
+    copies: dict[str, dict[str, StoredTensor]]  # parameters and buffers by bare name; batch counters left out
+    candidates: list[Candidate]  # every known network that fits, never empty
     facts: dict[str, str]  # what the file says of itself
+    metadata: dict[str, str] = field(default_factory=dict)  # what the sanitised file must carry: a packed graph
+
+    @property
+    def weights(self) -> Weights:
+        """The arrays of the first copy, float32."""
+        return self.arrays(self.candidates[0].copy)
+
+    def arrays(self, copy: str) -> Weights:
+        """The arrays of one copy, float32, each checked.
+
+        Raises:
+            CheckpointError: NaN, infinity, a number too large for float32, or a negative variance.
+        """
+        return {name: sound(name, tensor) for name, tensor in self.copies[copy].items()}
+
+    def table(self) -> list[dict[str, Any]]:
+        """Name, type and shape of every tensor of the first copy, in the order of the file."""
+        state = self.copies[self.candidates[0].copy]
+        return [{"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape)} for name, tensor in state.items()]
+
+    def save(self, path: Path) -> None:
+        """Write every copy as safetensors of float32, one array in memory at a time; the averaged one is prefixed."""
+        named = {copy + name: (name, tensor) for copy, state in self.copies.items() for name, tensor in state.items()}
+        shapes = {full: ("F32", tensor.shape) for full, (_, tensor) in named.items()}
+        safe.write(path, shapes, (sound(name, tensor) for name, tensor in named.values()), self.metadata)
 
 
 def read(path: Path) -> Reading:
-    """Read the checkpoint at `path`.
+    """Read the checkpoint at `path`, its checksums included, and check every number.
 
     Raises:
         CheckpointError: it cannot be read, or holds something else; the message is one sentence or two.
         UnknownNetworkError: no known network fits.
     """
-    state, facts = _read_any(path)
-    weights = _bare_names({name: array for name, array in state.items() if not name.endswith("num_batches_tracked")})
-    candidates = recognize({name: array.shape for name, array in weights.items()})
-    _require_sound(weights)
-    return Reading(weights, _those_named(candidates, facts.pop("architecture", "")), facts)
-
-
-def _read_any(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(16)
-    if size == 0:
+        reading = describe(Source(file))
+        for tensor in _every(reading.copies):
+            sound(*tensor)
+    return reading
+
+
+def describe(source: Source) -> Reading:
+    """What an open file holds, its numbers not looked at yet.
+
+    Raises:
+        CheckpointError, UnknownNetworkError: as `read`.
+    """
+    try:
+        content, metadata = _content(source)
+        copies = copies_in(content)
+        facts = facts_in(content, metadata)
+    except FileError as error:
+        raise CheckpointError(str(error)[:MAX_SENTENCE]) from None
+    copies = {copy: _dense(state) for copy, state in copies.items()}
+    _require_worth_reading(copies)
+    candidates = [
+        Candidate(architecture, copy, asked=len(copies) > 1)
+        for copy, state in copies.items()
+        for architecture in recognize({name: tensor.shape for name, tensor in state.items()})
+    ]
+    return Reading(copies, _those_named(candidates, facts.pop("architecture", "")), facts)
+
+
+def _content(source: Source) -> tuple[dict[Any, Any], dict[str, str]]:
+    """The outermost dictionary of a file, and the metadata of safetensors."""
+    if source.size == 0:
         raise CheckpointError("The file is empty.")
+    head = source.read(0, min(source.size, 8))
     if head[:4] == b"PK\x03\x04":
-        return _read_zip(path)
-    if head[:2] == b"\x80\x02":
-        return _read_torch(path)
-    if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= min(size, _MAX_HEADER):
-        return _read_safetensors(path)
+        return _dictionary(torchfile.read_zip(source)), {}
+    if head[:1] == b"\x80":
+        return _dictionary(torchfile.read_legacy(source)), {}
+    if safe.is_safetensors(source):
+        tensors, metadata = safe.read(source)
+        return dict(tensors), metadata
     raise CheckpointError(
         "This is not a checkpoint: it is neither a file of torch.save nor a safetensors file. "
         "Save one with torch.save(model.state_dict(), 'checkpoint.pt')."
     )
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            names = list(file.keys())
-            if len(names) > _MAX_TENSORS:
-                raise CheckpointError(f"The file holds {len(names)} tensors; at most {_MAX_TENSORS} are read.")
-            types = {name: file.get_slice(name).get_dtype() for name in names}
-            facts = _facts_of(file.metadata() or {})
-            if "BF16" not in types.values():
-                return {name: _floating(name, file.get_tensor(name)) for name in names}, facts
-        with safe_open(path, framework="pt") as file:  # numpy has no bfloat16
-            return {name: _floating(name, file.get_tensor(name).float().numpy()) for name in names}, facts
-    except (SafetensorError, OverflowError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"The safetensors file is damaged: {_one_line(error)}.") from None
+def _dictionary(content: Any) -> dict[Any, Any]:
+    if type(content) is not dict:
+        kind = "tensor" if isinstance(content, StoredTensor) else type(content).__name__
+        raise CheckpointError(f"The file holds a {kind}, not a dictionary of tensors. Save model.state_dict().")
+    return content
 
 
-def _read_zip(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if sum(1 for name in names if name.endswith("/data.pkl")) != 1:
-                raise CheckpointError("This zip archive is not a checkpoint of torch.save: it has no data.pkl.")
-            if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
-                raise CheckpointError(
-                    "This is a TorchScript program, which holds code. Save the weights instead: "
-                    "torch.save(model.state_dict(), 'checkpoint.pt')."
-                )
-            broken = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"The file is damaged: {_one_line(error)}.") from None
-    if broken is not None:
-        raise CheckpointError("The file is damaged: a stored tensor does not match its checksum.")
-    return _read_torch(path)
+def _dense(state: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """Without batch counters; every other entry is a floating tensor."""
+    kept = {name: tensor for name, tensor in state.items() if not name.endswith(_COUNTER)}
+    for name, tensor in kept.items():
+        if not tensor.floating:
+            raise CheckpointError(
+                f"Parameter {printable(name)!r} has type {tensor.dtype}; only dense real floating-point numbers are "
+                "read. Convert it with .float()."
+            )
+    return kept
 
 
-def _read_torch(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    import pickle
-
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+def _require_worth_reading(copies: Mapping[str, Mapping[str, StoredTensor]]) -> None:
+    """Tensors may share their numbers (tied weights), but not so often that the file unfolds to many times its size."""
+    spread = sum(tensor.elements for _, tensor in _every(copies))
+    stored = sum({tensor.start: tensor.count for _, tensor in _every(copies)}.values())
+    if spread > 4 * stored:
         raise CheckpointError(
-            "The file holds Python objects besides tensors, which are not read because they can run code. "
-            "Save the weights alone: torch.save(model.state_dict(), 'checkpoint.pt')."
-        ) from None
-    except MemoryError:
-        raise CheckpointError("The file needs more memory than reading a checkpoint may take.") from None
-    except Exception as error:  # the parser raises whatever a broken file makes it raise
-        raise CheckpointError(f"The file is damaged: {_one_line(error)}.") from None
-    state, around = _unwrap(content)
-    return {name: _array(name, value) for name, value in state.items()}, _facts_of(around)
-
-
-def _unwrap(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The state dict in `content`, and what stands around it."""
-    if not isinstance(content, dict):
-        raise CheckpointError(f"The file holds a {type(content).__name__}, not a dictionary of tensors.")
-    for key in WRAPPERS:
-        inner = content.get(key)
-        if isinstance(inner, dict) and inner:
-            return inner, {name: value for name, value in content.items() if name not in WRAPPERS}
-    return content, {}
-
-
-def _array(name: Any, value: Any) -> NDArray[Any]:
-    import torch
-
-    if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-        raise CheckpointError(
-            f"Entry {str(name)[:60]!r} is a {type(value).__name__}, not a tensor. Save what model.state_dict() returns."
+            f"The tensors of the file repeat the same numbers: {stored} are stored, {spread} named. "
+            "Save each with .clone()."
         )
-    if value.layout != torch.strided or value.is_quantized or value.is_complex():
+
+
+def _every(copies: Mapping[str, Mapping[str, StoredTensor]]) -> Iterator[tuple[str, StoredTensor]]:
+    return ((name, tensor) for state in copies.values() for name, tensor in state.items())
+
+
+def sound(name: str, tensor: StoredTensor) -> NDArray[np.float32]:
+    """The numbers of a tensor as float32, each finite.
+
+    Raises:
+        CheckpointError: NaN, infinity, a number too large for float32, or a negative variance.
+    """
+    array = tensor.array()
+    if not np.isfinite(array).all():
         raise CheckpointError(
-            f"Parameter {name[:60]!r} is sparse, quantized or complex; only dense real tensors are read."
+            f"Parameter {printable(name)!r} holds NaN or infinity: there is no landscape around it. "
+            "Use a checkpoint from before the training diverged."
         )
-    if not value.is_floating_point():
-        return value.numpy()
-    return _floating(name, value.detach().float().contiguous().numpy())
+    if name.endswith("running_var") and (array < 0).any():
+        raise CheckpointError(f"Buffer {printable(name)!r} holds a negative variance: the file is damaged.")
+    if array.dtype == np.float64 and (np.abs(array) > np.finfo(np.float32).max).any():
+        raise CheckpointError(f"Parameter {printable(name)!r} holds numbers too large for float32.")
+    return array.astype(np.float32, copy=False)
 
 
-def _floating(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    if not np.issubdtype(array.dtype, np.floating) and not name.endswith("num_batches_tracked"):
-        raise CheckpointError(f"Parameter {name[:60]!r} has type {array.dtype}; only floating point is read.")
-    return array.astype(np.float32) if np.issubdtype(array.dtype, np.floating) else array
-
-
-def _bare_names(state: Mapping[str, NDArray[Any]]) -> Weights:
-    """Names without the prefixes that wrappers put before all of them."""
-    names = list(state)
-    while prefix := next((p for p in PREFIXES if names and all(name.startswith(p) for name in names)), None):
-        names = [name.removeprefix(prefix) for name in names]
-    return dict(zip(names, state.values(), strict=True))
-
-
-def _require_sound(weights: Weights) -> None:
-    for name, array in weights.items():
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"Parameter {name!r} holds NaN or infinity: there is no landscape around it.")
-        if name.endswith("running_var") and (array < 0).any():
-            raise CheckpointError(f"Buffer {name!r} holds a negative variance: the file is damaged.")
-
-
-def _those_named(candidates: list[Architecture], description: str) -> list[Architecture]:
-    """The candidate the file itself names, where it names one of them; otherwise all."""
+def _those_named(candidates: list[Candidate], description: str) -> list[Candidate]:
+    """The candidates of the network that the file itself names, where it names one of them; otherwise all."""
     try:
         named = json.loads(description)
-    except ValueError:
+    except (ValueError, RecursionError):
         return candidates
-    return [candidate for candidate in candidates if candidate.to_json() == named] or candidates
+    return [candidate for candidate in candidates if candidate.architecture.to_json() == named] or candidates
 
 
-def _facts_of(around: Mapping[str, Any]) -> dict[str, str]:
-    known = {key: around[key] for key in _FACTS if isinstance(around.get(key), str | int | float | bool)}
-    return {key: str(value)[:300] for key, value in known.items()}
+def sentence(error: LandscapeError) -> str:
+    """The message of an error as a verdict: one line, at most 500 characters."""
+    return printable(" ".join(str(error).split()), MAX_SENTENCE)
 
 
-def _one_line(error: BaseException) -> str:
-    """The first line of a library's message, without paths and control characters."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    words = [word for word in line.split() if "/" not in word and "weights_only" not in word]
-    return "".join(character for character in " ".join(words) if character.isprintable())[:160].rstrip(". ")
+def names_of(tensors: Iterable[str]) -> str:
+    """A few names for a message."""
+    return ", ".join(printable(name) for name in sorted(tensors)[:3])

@@ -35,8 +35,9 @@ def direction_facts(directions: Sequence[Params], center: Mapping[str, Tensor]) 
     layer_low, layer_high = _range([layers for _, layers in ratios])
     norms = torch.cat([filter_norms(center[name]) for name in filtered] or [torch.zeros(0)])
     single = sum(len(center[name]) for name in filtered if center[name][0].numel() < 2) if len(directions) > 1 else 0
+    moved = [{name: direction[name] for name in center} for direction in directions]  # without running statistics
     return DirectionFacts(
-        cosine=cosine(directions[0], directions[1]) if len(directions) == 2 else None,
+        cosine=cosine(moved[0], moved[1]) if len(moved) == 2 else None,
         filter_ratio_min=low,
         filter_ratio_max=high,
         layer_ratio_min=layer_low,

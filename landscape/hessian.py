@@ -79,24 +79,20 @@ class Hessian:
         Raises:
             Stopped: `stop`, asked before every batch, answered true.
         """
-        along = self.split(vector)
+        along = list(self.split(vector).values())
         total = torch.zeros(len(vector), dtype=torch.float64)
         for images, labels in self._batches():
-
-            def slope(moving: Params, images: Tensor = images, labels: Tensor = labels) -> Tensor:
-                gradients = torch.func.grad(lambda moved: self._sum(moved, images, labels))(moving)
-                return torch.stack([(gradients[name] * along[name]).sum() for name in self.names]).sum()
-
-            total += self.join(torch.func.grad(slope)(self._moving()))
+            moving = self._moving()
+            slopes = torch.autograd.grad(self._sum(moving, images, labels), list(moving.values()), create_graph=True)
+            total += self._joined(moving, list(slopes), along)
         return total / len(self.objective.images)
 
     def gradient(self) -> Tensor:
         """∇L, (n,) float64 on the CPU."""
         total = torch.zeros(self.size, dtype=torch.float64)
         for images, labels in self._batches():
-            total += self.join(
-                torch.func.grad(lambda moved, x=images, y=labels: self._sum(moved, x, y))(self._moving())
-            )
+            moving = self._moving()
+            total += self._joined(moving, [self._sum(moving, images, labels)], None)
         return total / len(self.objective.images)
 
     def split(self, vector: Tensor) -> Params:
@@ -105,10 +101,6 @@ class Hessian:
         return {
             name: part.view(self.at[name].shape).to(self.at[name]) for name, part in zip(self.names, parts, strict=True)
         }
-
-    def join(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Tensors by name as (n,) float64 on the CPU."""
-        return torch.cat([tensors[name].detach().to("cpu", torch.float64).flatten() for name in self.names])
 
     def extremes(self, *, seed: int = 0, steps: int = lanczos.STEPS) -> tuple[Eigenpair, Eigenpair]:
         """The smallest and the largest eigenvalue; see `lanczos.extremes`."""
@@ -122,7 +114,16 @@ class Hessian:
         return Spectrum(low.value, high.value, low.residual, high.residual, trace, density, self.size)
 
     def _moving(self) -> Params:
-        return {name: self.at[name] for name in self.names}
+        return {name: self.at[name].detach().clone().requires_grad_() for name in self.names}
+
+    def _joined(self, moving: Params, outputs: list[Tensor], along: list[Tensor] | None) -> Tensor:
+        """Σ along · ∂outputs / ∂moving, (n,) float64 on the CPU; zero where nothing depends on a parameter."""
+        known = [k for k, output in enumerate(outputs) if output.requires_grad]
+        weights = None if along is None else [along[k] for k in known]
+        found = torch.autograd.grad(
+            [outputs[k] for k in known], list(moving.values()), weights, allow_unused=True, materialize_grads=True
+        )
+        return torch.cat([part.detach().to("cpu", torch.float64).flatten() for part in found])
 
     def _sum(self, moved: Params, images: Tensor, labels: Tensor) -> Tensor:
         outputs = torch.func.functional_call(self.objective.model, {**self.at, **moved}, (images,))

@@ -62,35 +62,52 @@ class Density:
     width: float  # standard deviation of the smoothing Gaussian
 
 
-def lanczos(operator: Operator, start: Tensor, steps: int) -> Tridiagonal:
-    """At most `steps` products of Lanczos from `start`, every new vector orthogonalised twice against all before it.
-
-    Stops early where the space is exhausted: the eigenvalues of T are then exact.
-
-    Raises:
-        CurvatureError: a product is NaN or infinite.
+class Lanczos:
+    """Products of Lanczos from a start, as many as asked for so far; every new vector orthogonalised twice against all.
 
     Source: Golub & Van Loan, section 10.1, with full reorthogonalisation, without which copies of λ_max appear.
     """
-    basis = [start / start.norm()]
-    diagonal: list[float] = []
-    below: list[float] = []
-    for _ in range(min(steps, len(start))):
-        product = operator(basis[-1])
+
+    def __init__(self, operator: Operator, start: Tensor):
+        self.operator, self.basis = operator, [start / start.norm()]
+        self.diagonal: list[float] = []
+        self.below: list[float] = []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the space is: the eigenvalues of T are then exact, and no further product adds any."""
+        return bool(self.below) and not self.below[-1]
+
+    def advance(self, steps: int) -> Tridiagonal:
+        """What is known after `steps` products in all, or fewer where the space is exhausted.
+
+        Raises:
+            CurvatureError: a product is NaN or infinite.
+        """
+        while len(self.diagonal) < steps and not self.exhausted:
+            self._next()
+        basis = torch.stack(self.basis[: len(self.diagonal)])
+        return Tridiagonal(basis, *(torch.tensor(given, dtype=torch.float64) for given in (self.diagonal, self.below)))
+
+    def _next(self) -> None:
+        vector = self.basis[-1]
+        product = self.operator(vector)
         if not bool(torch.isfinite(product).all()):
             raise CurvatureError("A Hessian-vector product is not finite: the loss has no curvature there.")
-        diagonal.append(float(basis[-1] @ product))
-        size, known = float(product.norm()), torch.stack(basis)
+        self.diagonal.append(float(vector @ product))
+        size, known = float(product.norm()), torch.stack(self.basis)
         for _ in range(2):
             product = product - known.T @ (known @ product)
         rest = float(product.norm())
-        exhausted = rest <= _BREAKDOWN * max(size, _BREAKDOWN) or len(basis) == len(start)
-        below.append(0.0 if exhausted else rest)
-        if exhausted:
-            break
-        basis.append(product / rest)
-    values = [torch.tensor(numbers, dtype=torch.float64) for numbers in (diagonal, below)]
-    return Tridiagonal(torch.stack(basis[: len(diagonal)]), *values)
+        over = rest <= _BREAKDOWN * max(size, _BREAKDOWN) or len(self.basis) == len(vector)
+        self.below.append(0.0 if over else rest)
+        if not over:
+            self.basis.append(product / rest)
+
+
+def lanczos(operator: Operator, start: Tensor, steps: int) -> Tridiagonal:
+    """At most `steps` products of Lanczos from `start`; see `Lanczos`."""
+    return Lanczos(operator, start).advance(steps)
 
 
 def extremes(
@@ -98,27 +115,18 @@ def extremes(
 ) -> tuple[Eigenpair, Eigenpair]:
     """The smallest and the largest eigenvalue, from one run of Lanczos with a seeded Gaussian start.
 
-    Runs in rounds of doubled length until both residuals are below `tolerance` times the larger magnitude, or `steps`
-    products are spent; the residuals say how far it came. An eigenvector orthogonal to the start cannot be found: for a
-    Gaussian start that has probability zero, but an eigenvalue close to the extreme one may be reported in its place.
+    Goes on until both residuals are below `tolerance` times the larger magnitude, or `steps` products are spent; the
+    residuals say how far it came. An eigenvector orthogonal to the start cannot be found: for a Gaussian start that has
+    probability zero, but an eigenvalue close to the extreme one may be reported in its place.
     """
-    start = gaussian(size, seed)
-    for length in _lengths(min(steps, size)):
-        found = lanczos(operator, start, length)
-        pairs = eigenpairs_of(found)
+    run = Lanczos(operator, gaussian(size, seed))
+    for length in [*range(10, steps, 5), steps]:
+        pairs = eigenpairs_of(run.advance(length))
         low, high = pairs[0], pairs[-1]
         scale = max(abs(low.value), abs(high.value))
-        if max(low.residual, high.residual) <= tolerance * scale or len(found.diagonal) < length:
+        if max(low.residual, high.residual) <= tolerance * scale or run.exhausted:
             break
     return low, high
-
-
-def _lengths(steps: int) -> list[int]:
-    lengths, length = [], 16
-    while length < steps:
-        lengths.append(length)
-        length *= 2
-    return [*lengths, steps]
 
 
 def eigenpairs_of(found: Tridiagonal) -> list[Eigenpair]:

@@ -4,7 +4,7 @@ Imports direction, plane, objective, engine, batchnorm. Never stores, sends or d
 """
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
@@ -226,7 +226,8 @@ class Landscape:
             assert self.calibration is not None
             return RecalibratedPlan(objective, self.plane, self.calibration)
         if policy == "batch":  # the engine may cut batches as it likes, and so would change the statistics
-            return engine.plan(with_batch_statistics(objective), self.directions, {"engine": "plain"})
+            own = with_batch_statistics(objective)
+            return engine.plan(own, _among(self.directions, own.parameters()), {"engine": "plain"})
         if objective.loss is not CROSS_ENTROPY or self._moves_buffers():  # plain until the engine says it can
             return engine.plan(objective, self.directions, {"engine": "plain"})
         return engine.plan(objective, self.directions, choice)
@@ -249,6 +250,10 @@ class Landscape:
 def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:
     directions = random_directions(center, seed=seed, count=count, **choices)
     return Plane(directions, "random", {name: choices[name] for name in ("biases", "orthogonality", "drawn")})
+
+
+def _among(directions: Sequence[Params], names: Collection[str]) -> list[Params]:
+    return [{name: tensor for name, tensor in direction.items() if name in names} for direction in directions]
 
 
 def _as(images: Tensor, dtype: torch.dtype) -> Tensor:

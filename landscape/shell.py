@@ -137,8 +137,10 @@ def _model(checkpoint: Path, chosen: int | None) -> "nn.Module":
         raise CheckpointError(f"Several networks fit this checkpoint. Choose one with --architecture: {names}.")
     if not 0 <= (chosen or 0) < len(candidates):
         raise CheckpointError(f"--architecture must be from 0 to {len(candidates) - 1}; got {chosen}.")
-    model = build(candidates[chosen or 0])
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in reading.weights.items()}, strict=False)
+    candidate = candidates[chosen or 0]
+    model = build(candidate.architecture)
+    arrays = reading.arrays(candidate.copy)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=False)
     return model
 
 

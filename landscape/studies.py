@@ -78,8 +78,8 @@ def curvature(
 ) -> Result:
     """λ_min, λ_max and |λ_min / λ_max| of the Hessian over a grid (default 11 × 11 on [−1, 1]²), besides the loss.
 
-    Every point costs up to 16 + 32 + … + `steps` products of the Hessian with a vector, each about four passes over
-    the data. See `CurvatureLandscape`.
+    Every point costs up to `steps` products of the Hessian with a vector, each about six passes over the data.
+    See `CurvatureLandscape`.
     """
     grid = grid or Grid.square(11)
     drawn = 2 if grid.beta else 1

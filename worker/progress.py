@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .results import grid_of
-from .tables import Job, Tile, now
+from .tables import Job, Tile, grid_of, now
 
 RECENT_TILES = 12
 
@@ -23,7 +22,7 @@ def of(session: Session, job: Job) -> dict[str, Any]:
         "done": job.points_done,
         "total": job.points,
         "level": _level(session, job) if running else 0,
-        "levels": len({max(level, 2) for level in _axis_levels(job)}),
+        "levels": len({max(level, 2) for level in _axis_levels(job)}) if job.grid else 1,
         "points_per_second": round(speed, 3) if speed else None,
         "eta_seconds": round(left / speed, 1) if speed and running else None,
     }

@@ -4,24 +4,24 @@ Imports tables, spec, catalog. Never computes, never talks to the broker: hints.
 """
 
 import logging
+import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import CursorResult, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from landscape.grid import Point, tiles
+from landscape.grid import Grid, Point, tiles
 
 from .catalog import dataset_facts
 from .errors import ConflictError, InvalidError, NotFoundError
-from .spec import SliceSpec, SurfaceSpec, job_spec
-from .tables import TERMINAL, Checkpoint, Job, Tile, new_id, now
+from .spec import DEFAULT_POINTS, AnySpec, job_spec
+from .tables import TERMINAL, Checkpoint, Job, Tile, grid_of, new_id, now
 
 logger = logging.getLogger(__name__)
 
-Spec = SurfaceSpec | SliceSpec
 Row = TypeVar("Row", Checkpoint, Job)
 READ_LEVEL, PREPARE_LEVEL = -2, -1
 
@@ -49,17 +49,14 @@ def receive_checkpoint(
     return checkpoint
 
 
-def submit(session: Session, spec: Spec, *, gallery: str | None = None) -> Job:
+def submit(session: Session, spec: AnySpec, *, gallery: str | None = None) -> Job:
     """Turn a request into a job that waits.
 
     Raises:
         InvalidError: a field names something unknown, or things that do not fit together.
     """
-    checkpoint = session.get(Checkpoint, spec.checkpoint)
-    architecture = _require_usable(checkpoint)
-    assert checkpoint is not None
+    checkpoint, architecture = _require_checkpoints(session, spec)
     _require_fit(spec, architecture)
-    shape = spec.grid.grid().shape
     job = Job(
         id=new_id(),
         kind=spec.kind,
@@ -73,12 +70,28 @@ def submit(session: Session, spec: Spec, *, gallery: str | None = None) -> Job:
         },
         checkpoint_id=checkpoint.id,
         gallery=gallery,
-        points=shape[0] * shape[1],
+        grid=spec.grid.model_dump() if spec.grid else None,
+        points=math.prod(spec.grid.grid().shape) if spec.grid else DEFAULT_POINTS,
     )
     session.add(job)
     session.flush()
     session.add(Tile(purpose="prepare", job_id=job.id, level=PREPARE_LEVEL))
     return job
+
+
+def _require_checkpoints(session: Session, spec: AnySpec) -> tuple[Checkpoint, dict[str, Any]]:
+    """The checkpoint in the center, and the architecture that all checkpoints of the request share."""
+    rows = [session.get(Checkpoint, checkpoint_id) for checkpoint_id in spec.checkpoints]
+    architectures = [_require_usable(row) for row in rows]
+    assert rows[0] is not None
+    for row, architecture in zip(rows, architectures, strict=True):
+        if row is not None and architecture != architectures[0]:
+            raise InvalidError(
+                f"{row.name} is a {architecture['label']}, {rows[0].name} a {architectures[0]['label']}. "
+                "Use checkpoints of one network.",
+                field="checkpoint",
+            )
+    return rows[0], architectures[0]
 
 
 def _require_usable(checkpoint: Checkpoint | None) -> dict[str, Any]:
@@ -94,7 +107,7 @@ def _require_usable(checkpoint: Checkpoint | None) -> dict[str, Any]:
     return checkpoint.architecture
 
 
-def _require_fit(spec: Spec, architecture: dict[str, Any]) -> None:
+def _require_fit(spec: AnySpec, architecture: dict[str, Any]) -> None:
     facts = dataset_facts(spec.dataset)
     if architecture["classes"] != facts.classes:
         raise InvalidError(
@@ -191,12 +204,15 @@ def finish_reading(session: Session, held: Lease, verdict: dict[str, Any]) -> bo
     return True
 
 
-def finish_preparing(session: Session, held: Lease, provenance: dict[str, Any], points_per_tile: int) -> bool:
+def finish_preparing(
+    session: Session, held: Lease, provenance: dict[str, Any], grid: Grid, points_per_tile: int
+) -> bool:
     """Write how a job's numbers are made, and cut its grid into tiles, coarse first."""
     if not _finish(session, held):
         return False
     job = require(session, Job, held.subject)
     job.provenance, job.points_per_tile = provenance, points_per_tile
+    job.grid, job.points = asdict(grid), math.prod(grid.shape)
     _cut(session, job)
     session.execute(update(Job).where(Job.id == job.id, Job.state == "queued").values(state="running", started=now()))
     return True
@@ -205,7 +221,7 @@ def finish_preparing(session: Session, held: Lease, provenance: dict[str, Any], 
 def _cut(session: Session, job: Job, computed: list[Tile] | None = None) -> None:
     """Tiles for every point of the job that is not in `computed`."""
     there = {(i, j) for tile in computed or [] for i, j in tile.points}
-    for level, points in enumerate(job_spec.validate_python(job.spec).grid.grid().levels()):
+    for level, points in enumerate(grid_of(job).levels()):
         first = sum(1 for tile in computed or [] if tile.level == level)
         missing = [point for point in points if point not in there]
         for rank, part in enumerate(tiles(missing, job.points_per_tile) if missing else [], first):
@@ -303,7 +319,8 @@ def retry(session: Session, job_id: str) -> Job:
     job = submit(session, job_spec.validate_python(old.spec), gallery=old.gallery)
     if old.provenance is not None:
         session.execute(delete(Tile).where(Tile.job_id == job.id))
-        job.provenance, job.points_per_tile = old.provenance, old.points_per_tile
+        job.provenance, job.points_per_tile, job.grid = old.provenance, old.points_per_tile, old.grid
+        job.points = old.points
         job.state, job.tiles_done, job.points_done = "running", old.tiles_done, old.points_done
         _cut(session, job, _copy_tiles(session, old, job))
         session.execute(update(Job).where(Job.id == job.id).values(started=now()))

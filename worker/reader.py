@@ -1,19 +1,14 @@
-"""The boundary around strangers' files: each is read by a throw-away process of its own, which writes clean weights.
+"""What a worker does with an upload: have it read at the boundary, keep what comes out clean.
 
-Run as a module it is that process, and imports landscape.checkpoint there only.
-Never unpickles or parses anything in the worker itself.
+Imports landscape.boundary, store, settings; no torch. Never opens or parses a stranger's file itself.
 """
 
-import contextlib
-import json
-import os
-import resource
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from landscape.boundary import Limits, ask
 
 from .errors import ServiceError
 from .settings import Settings
@@ -21,7 +16,7 @@ from .store import Store
 
 
 class RejectedError(ServiceError):
-    """A file that is not a usable checkpoint, and why, in a sentence."""
+    """A file that is not usable, and why, in a sentence."""
 
     code = "rejected"
 
@@ -41,73 +36,16 @@ def read_checkpoint(sha256: str, store: Store, settings: Settings) -> Verdict:
     Raises:
         RejectedError: it is not a usable checkpoint; at most 500 characters, no path and no traceback.
     """
-    source = store.path(sha256)
+    answer, digest = _read("checkpoint", sha256, store, settings)
+    return Verdict(digest, answer["candidates"], answer["facts"])
+
+
+def _read(task: str, sha256: str, store: Store, settings: Settings) -> tuple[dict[str, Any], str]:
+    """The answer about an upload, and the digest of what was written for it."""
+    limits = Limits(settings.reader_memory_bytes, settings.reader_seconds)
     with TemporaryDirectory(dir=store.unfinished, prefix="reading-") as folder:
-        weights = Path(folder) / "weights.safetensors"
-        answer = _ask_child(source, weights, settings)
+        clean = Path(folder) / "clean.safetensors"
+        answer = ask(task, store.path(sha256), clean, limits)
         if "rejected" in answer:
             raise RejectedError(answer["rejected"][:500])
-        return Verdict(store.keep_file(weights), answer["candidates"], answer["facts"])
-
-
-def _ask_child(source: Path, weights: Path, settings: Settings) -> dict[str, Any]:
-    command = [sys.executable, "-I", "-m", "worker.reader", str(weights), str(settings.reader_memory_bytes)]
-    environment = {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    try:
-        with source.open("rb") as file:
-            child = subprocess.run(
-                [*command, str(int(settings.reader_seconds))],
-                stdin=file,
-                capture_output=True,
-                env=environment,
-                timeout=settings.reader_seconds,
-                start_new_session=True,
-            )
-    except subprocess.TimeoutExpired:
-        raise RejectedError(f"Reading the file took longer than {settings.reader_seconds:g} s.") from None
-    if child.returncode != 0:
-        raise RejectedError("This file crashed the reader, so it cannot be used.")
-    answer: dict[str, Any] = json.loads(child.stdout)
-    return answer
-
-
-def _limit(memory: int, seconds: int) -> None:
-    for kind, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, memory),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        with contextlib.suppress(ValueError, OSError):  # macOS has no RLIMIT_AS worth the name
-            resource.setrlimit(kind, (most, most))
-
-
-def main() -> None:
-    """Read the checkpoint on standard input; print the answer as one JSON object."""
-    weights, memory, seconds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    _limit(memory, seconds)
-    print(json.dumps(_answer(Path("/dev/stdin"), weights)))
-
-
-def _answer(source: Path, weights: Path) -> dict[str, Any]:
-    from safetensors.numpy import save_file
-
-    from landscape.checkpoint import read
-    from landscape.errors import LandscapeError
-
-    try:
-        reading = read(source)
-        save_file(reading.weights, weights)
-    except LandscapeError as error:
-        return {"rejected": str(error)}
-    except MemoryError:
-        return {"rejected": "The file needs more memory than reading a checkpoint may take."}
-    described = [
-        {**candidate.to_json(), "label": candidate.label, "parameters": candidate.parameter_count}
-        for candidate in reading.candidates
-    ]
-    return {"candidates": described, "facts": reading.facts}
-
-
-if __name__ == "__main__":
-    main()
+        return answer, store.keep_file(clean)

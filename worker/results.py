@@ -4,42 +4,58 @@ Imports tables, landscape.result; no torch. Never changes a row.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from landscape.grid import Grid
+from landscape import roughness
 from landscape.result import VALUES, Result, finite_or_none, name_of
+from landscape.roughness import Number
 
-from .spec import job_spec
-from .tables import Job, Tile
-
-
-def pack(values: Sequence[tuple[float, float, float]]) -> bytes:
-    """Loss, accuracy, standard error of each point as float64, little-endian."""
-    return np.array(values, dtype="<f8").tobytes()
+from .errors import ConflictError
+from .tables import Job, Tile, grid_of
 
 
-def unpack(values: bytes) -> Any:
-    """The array (points, 3) behind `pack`."""
-    return np.frombuffer(values, dtype="<f8").reshape(-1, len(VALUES))
+def pack(rows: Sequence[Sequence[float]]) -> bytes:
+    """The numbers of each point as float64, little-endian."""
+    return np.array(rows, dtype="<f8").tobytes()
 
 
-def grid_of(job: Job) -> Grid:
-    """The grid a job asks for."""
-    return job_spec.validate_python(job.spec).grid.grid()
+def unpack(values: bytes, columns: Sequence[str]) -> Any:
+    """The array (points, columns) behind `pack`."""
+    return np.frombuffer(values, dtype="<f8").reshape(-1, len(columns))
+
+
+def columns_of(job: Job) -> tuple[str, ...]:
+    """Names of the numbers a job computes per point."""
+    return tuple((job.provenance or {}).get("columns", VALUES))
 
 
 def load(session: Session, job: Job) -> Result:
-    """What has been computed of a job so far, with its provenance."""
-    result = Result.empty(grid_of(job), job.provenance or {})
+    """What has been computed of a job so far, with its provenance.
+
+    Raises:
+        ConflictError: its grid is not known yet.
+    """
+    if job.grid is None:
+        raise ConflictError("The range of this job is known when a worker has loaded its checkpoints. Ask again soon.")
+    provenance, columns = dict(job.provenance or {}), columns_of(job)
+    path = provenance.pop("path", None)
+    result = Result.empty(grid_of(job), provenance, kind=job.kind, columns=columns)
     for tile in finished_tiles(session, job.id):
-        result.put([(i, j) for i, j in tile.points], unpack(tile.values or b""))
+        result.put([(i, j) for i, j in tile.points], unpack(tile.values or b"", columns))
+    result = replace(result, path=path)
     if job.provenance and job.finished and job.started:
         return result.closed(seconds=round(job.finished - job.started, 3))
     return result
+
+
+def numbers(result: Result, level: float, radius: float) -> list[Number]:
+    """The numbers beside the picture."""
+    return roughness.numbers(result, levels=[level], radius=radius)
 
 
 def finished_tiles(session: Session, job_id: str, after: int = 0) -> list[Tile]:
@@ -48,13 +64,14 @@ def finished_tiles(session: Session, job_id: str, after: int = 0) -> list[Tile]:
     return list(session.scalars(done))
 
 
-def tile_event(tile: Tile) -> dict[str, Any]:
+def tile_event(tile: Tile, columns: Sequence[str]) -> dict[str, Any]:
     """A finished tile as the page gets it: null for what is not finite, and those listed by name."""
-    values = unpack(tile.values or b"").tolist()
-    columns = {name: [finite_or_none(row[k]) for row in values] for k, name in enumerate(VALUES)}
+    values = unpack(tile.values or b"", columns).tolist()
+    numbers: dict[str, Any] = {name: [finite_or_none(row[k]) for row in values] for k, name in enumerate(columns)}
+    extra = {name: numbers.pop(name) for name in columns if name not in VALUES}
     odd = [
         {"i": i, "j": j, "value": name_of(row[0])}
         for (i, j), row in zip(tile.points, values, strict=True)
         if finite_or_none(row[0]) is None
     ]
-    return {"level": tile.level, "points": tile.points, **columns, "non_finite": odd}
+    return {"level": tile.level, "points": tile.points, **numbers, "extra": extra, "non_finite": odd}

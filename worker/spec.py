@@ -12,7 +12,9 @@ from landscape.grid import Axis, Grid
 
 MAX_POINTS = 1_002_001  # 1001 × 1001
 MAX_RANGE = 1e6
-Normalization = Literal["filter"]
+DEFAULT_POINTS = 25 * 25  # of a plane or a trajectory, whose range is known when its checkpoints are loaded
+Split = Literal["train", "test"]
+BatchNorm = Literal["frozen", "recalibrated", "batch"]
 Precision = Literal["float32", "float64"]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]{16,64}$")]
 
@@ -69,30 +71,111 @@ class SubsetSpec(_Strict):
     seed: int = Field(0, ge=0, lt=2**63)
 
 
-class _LandscapeSpec(_Strict):
-    checkpoint: Id
+class _Spec(_Strict):
+    """What every kind of job may choose."""
+
     dataset: str = Field("digits", min_length=1, max_length=64)
-    split: Literal["train", "test"] = "train"
-    subset: SubsetSpec | None = Field(None, description="Whole data set where absent.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Draws the directions.")
-    normalization: Normalization = "filter"
+    split: Split = "train"
+    also: Split | None = Field(None, description="A second split, evaluated in the same pass into columns of its own.")
+    subset: SubsetSpec | None = Field(None, description="Of the first split; the whole of it where absent.")
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="Adds half of it times the squared norm of all parameters."
+    )
+    batch_norm: BatchNorm = "frozen"
+    compare_batch_norm: list[BatchNorm] = Field([], max_length=2, description="Further policies, to compare.")
+    calibration: int = Field(512, ge=2, le=100_000, description="Samples on which BatchNorm is recalibrated.")
     precision: Precision = "float32"
     name: str | None = Field(None, max_length=200, description="What to call the job on the page.")
 
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Ids of every checkpoint it needs; the first is the center."""
+        raise NotImplementedError
 
-class SurfaceSpec(_LandscapeSpec):
+
+class _Around(_Spec):
+    """Something around one checkpoint."""
+
+    checkpoint: Id
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        return (self.checkpoint,)
+
+
+class _Drawn(_Around):
+    """Random directions around one checkpoint, and how they are drawn."""
+
+    seed: int = Field(0, ge=0, lt=2**63, description="Draws the directions.")
+    normalization: Literal["filter", "layer", "weight", "dfilter", "dlayer", "none"] = "filter"
+    biases: Literal["fixed", "parameter", "random"] = Field("fixed", description="What biases and normalisation do.")
+    orthogonality: Literal["filter", "overall", "none"] = "filter"
+    drawn: Literal["named", "authors"] = Field("named", description="By name and seed, or in the authors' order.")
+
+
+class SurfaceSpec(_Drawn):
     """L(θ* + αδ + βη) on a grid."""
 
     kind: Literal["surface"] = "surface"
     grid: SurfaceGrid = SurfaceGrid()
 
 
-class SliceSpec(_LandscapeSpec):
+class SliceSpec(_Drawn):
     """L(θ* + αδ) on a line."""
 
     kind: Literal["slice"] = "slice"
     grid: SliceGrid = SliceGrid()
 
 
-JobSpec = Annotated[SurfaceSpec | SliceSpec, Field(discriminator="kind")]
-job_spec: TypeAdapter[SurfaceSpec | SliceSpec] = TypeAdapter(JobSpec)
+class CurvatureSpec(_Drawn):
+    """λ_min, λ_max and their ratio over a grid, besides the loss; a point costs hundreds of passes over the data."""
+
+    kind: Literal["curvature"] = "curvature"
+    grid: SurfaceGrid = SurfaceGrid(alpha=AxisSpec(count=11), beta=AxisSpec(count=11))
+    over: Literal["filters", "all"] = Field("filters", description="Parameters the Hessian is taken over.")
+    steps: int = Field(60, ge=4, le=1000, description="Products of the Hessian with a vector per point, at most.")
+
+
+class InterpolationSpec(_Around):
+    """L on the line from one checkpoint (α = 0) to another (α = 1), BatchNorm's statistics moved along."""
+
+    kind: Literal["interpolation"] = "interpolation"
+    end: Id
+    grid: SliceGrid = SliceGrid(alpha=AxisSpec(min=-0.5, max=1.5, count=41))
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        return self.checkpoint, self.end
+
+
+class PlaneSpec(_Around):
+    """L on the plane through three checkpoints; coordinates are distances in parameter space."""
+
+    kind: Literal["plane"] = "plane"
+    second: Id
+    third: Id
+    grid: SurfaceGrid | None = Field(None, description="25 × 25 points around the three where absent.")
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        return self.checkpoint, self.second, self.third
+
+
+class TrajectorySpec(_Spec):
+    """The path of a training run in the plane of its two principal components, and the loss around it."""
+
+    kind: Literal["trajectory"] = "trajectory"
+    epochs: list[Id] = Field(min_length=4, max_length=1000, description="Checkpoints in the order of training.")
+    grid: SurfaceGrid | None = Field(None, description="25 × 25 points around the path where absent.")
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        return self.epochs[-1], *self.epochs[:-1]
+
+
+AnySpec = SurfaceSpec | SliceSpec | CurvatureSpec | InterpolationSpec | PlaneSpec | TrajectorySpec
+JobSpec = Annotated[AnySpec, Field(discriminator="kind")]
+job_spec: TypeAdapter[AnySpec] = TypeAdapter(JobSpec)
+Kind = Literal["surface", "slice", "curvature", "interpolation", "plane", "trajectory"]

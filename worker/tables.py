@@ -12,6 +12,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Float
 
+from landscape.grid import Axis, Grid
+
 JobState = str  # "queued" → "running" → "done" | "failed" | "cancelled"
 TERMINAL = ("done", "failed", "cancelled")
 
@@ -74,6 +76,7 @@ class Job(Base):
     state: Mapped[JobState] = mapped_column(default="queued", index=True)
     error: Mapped[str | None]
     provenance: Mapped[dict[str, Any] | None]  # written once the center is known
+    grid: Mapped[dict[str, Any] | None]  # alpha and beta; where the request leaves it out, known once prepared
     points: Mapped[int]
     points_per_tile: Mapped[int] = mapped_column(default=1)
     points_done: Mapped[int] = mapped_column(default=0)
@@ -81,6 +84,12 @@ class Job(Base):
     created: Mapped[float] = mapped_column(default=now(), index=True)
     started: Mapped[float | None]
     finished: Mapped[float | None]
+
+
+def grid_of(job: Job) -> Grid:
+    """The grid of a job, once it is known."""
+    assert job.grid is not None
+    return Grid(*(Axis(**job.grid[name]) for name in ("alpha", "beta") if job.grid.get(name)))
 
 
 class Tile(Base):

@@ -12,27 +12,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import uuid4
 
 import torch
 from celery.signals import setup_logging
-from safetensors.torch import load_file
 
-from landscape import data
 from landscape.errors import LandscapeError
-from landscape.grid import Grid
 from landscape.kinds import coordinates
-from landscape.landscape import Landscape
-from landscape.models import build
-from landscape.models.architecture import from_json
 from landscape.objective import Stopped
 
 from . import queue
 from .errors import ServiceError
 from .hints import QUEUE, TASK, Hints
+from .landscapes import Subject
 from .logs import log_as_json
-from .queue import Lease, Spec
+from .queue import Lease
 from .reader import RejectedError, read_checkpoint
 from .results import pack
 from .settings import Settings
@@ -43,7 +37,9 @@ from .tables import Worker as WorkerRow
 
 logger = logging.getLogger(__name__)
 
-_KEPT_LANDSCAPES = 4
+Stop = Callable[[], bool]
+
+_KEPT_SUBJECTS = 4
 
 
 class Worker:
@@ -56,7 +52,7 @@ class Worker:
         self.hints = Hints(settings.broker)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-        self._landscapes: OrderedDict[str, Landscape] = OrderedDict()
+        self._subjects: OrderedDict[str, Subject] = OrderedDict()
 
     def work(self) -> None:
         """Take the tile whose turn it is, if any, and see it through."""
@@ -81,7 +77,7 @@ class Worker:
             waiting = queue.waiting(session)
         self.hints.top_up(waiting)
 
-    def _dispatch(self, held: Lease, stop: Callable[[], bool]) -> None:
+    def _dispatch(self, held: Lease, stop: Stop) -> None:
         if held.purpose == "read":
             self._read(held)
         elif held.purpose == "prepare":
@@ -101,78 +97,49 @@ class Worker:
         columns["architecture"] = verdict.candidates[0] if len(verdict.candidates) == 1 else None
         self._write(queue.finish_reading, held, columns)
 
-    def _prepare(self, held: Lease, stop: Callable[[], bool]) -> None:
-        job, landscape = self._job_and_landscape(held)
-        spec = job_spec.validate_python(job.spec)
-        grid = spec.grid.grid()
-        dataset = data.load(spec.dataset, spec.split)
-        provenance = {
-            **landscape.provenance(grid, stop),
-            "dataset": spec.dataset,
-            "split": spec.split,
-            "subset": spec.subset.model_dump() if spec.subset else None,
-            "samples_in_split": len(dataset),
-            "data_sha256": self._samples(spec).digest,
-            "architecture": self._architecture(job),
-        }
-        self._write(queue.finish_preparing, held, provenance, self._points_per_tile(landscape, grid, stop))
+    def _prepare(self, held: Lease, stop: Stop) -> None:
+        subject = self._subject(held)
+        provenance = subject.provenance(stop)
+        points_per_tile = self._points_per_tile(subject, stop)
+        self._write(queue.finish_preparing, held, provenance, subject.grid, points_per_tile)
 
-    def _points_per_tile(self, landscape: Landscape, grid: Grid, stop: Callable[[], bool]) -> int:
-        """As many points as take about `tile_seconds`, by measuring one group of those that are computed together."""
-        points = coordinates(grid, grid.levels()[0][: landscape.plan.group])
+    def _points_per_tile(self, subject: Subject, stop: Stop) -> int:
+        """As many points as take about `tile_seconds`, by measuring one and, if that is quick, a group of them."""
+        group, points = subject.landscape.plan.group, coordinates(subject.grid, subject.grid.levels()[0])
+        seconds = self._seconds(subject, points[:1], stop)
+        if seconds > self.settings.tile_seconds:
+            return 1
+        seconds = self._seconds(subject, points[:group], stop)
+        return len(points[:group]) * max(1, round(self.settings.tile_seconds / seconds))
+
+    def _seconds(self, subject: Subject, points: list[tuple[float, float]], stop: Stop) -> float:
         started = time.perf_counter()
-        landscape.values(points, stop)
-        groups = self.settings.tile_seconds / (time.perf_counter() - started)
-        return landscape.plan.group * max(1, round(groups))
+        subject.landscape.rows(points, stop)
+        return time.perf_counter() - started
 
-    def _compute(self, held: Lease, stop: Callable[[], bool]) -> None:
-        job, landscape = self._job_and_landscape(held)
-        grid = job_spec.validate_python(job.spec).grid.grid()
-        values = landscape.values(coordinates(grid, held.points), stop)
-        if not landscape.unchanged():
+    def _compute(self, held: Lease, stop: Stop) -> None:
+        subject = self._subject(held)
+        rows = subject.landscape.rows(coordinates(subject.grid, held.points), stop)
+        if not subject.landscape.unchanged():
             raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
-        self._write(queue.finish_points, held, pack(values))
+        self._write(queue.finish_points, held, pack(rows))
 
-    def _job_and_landscape(self, held: Lease) -> tuple[Job, Landscape]:
+    def _subject(self, held: Lease) -> Subject:
+        """What the job asks for, kept for its next tile."""
         with self.database.reading() as session:
             job = queue.require(session, Job, held.subject)
-            checkpoint = queue.require(session, Checkpoint, job.checkpoint_id)
-        spec = job_spec.validate_python(job.spec)
-        key = spec.model_dump_json(exclude={"grid", "name"})
+            spec = job_spec.validate_python(job.spec)
+            rows = [queue.require(session, Checkpoint, one) for one in spec.checkpoints]
         choice = (job.provenance or {}).get("engine")  # the worker that prepared the job chose; all others follow
-        landscape = self._landscapes.pop(key, None)
-        if landscape is None or choice not in (None, landscape.plan.choice):
-            landscape = self._landscape(spec, checkpoint, choice)
-        self._landscapes[key] = landscape
-        if len(self._landscapes) > _KEPT_LANDSCAPES:
-            self._landscapes.popitem(last=False)
-        return job, landscape
-
-    def _landscape(self, spec: Spec, checkpoint: Checkpoint, choice: dict[str, Any] | None) -> Landscape:
-        assert checkpoint.architecture is not None
-        assert checkpoint.weights_sha256 is not None
-        described = {k: v for k, v in checkpoint.architecture.items() if k not in ("label", "parameters")}
-        model = build(from_json(described))
-        model.load_state_dict(load_file(self.store.path(checkpoint.weights_sha256)), strict=False)
-        samples = self._samples(spec)
-        return Landscape(
-            model.to(self.device),
-            samples.images,
-            samples.labels,
-            dimensions=2 if spec.kind == "surface" else 1,
-            seed=spec.seed,
-            normalization=spec.normalization,
-            precision=spec.precision,
-            choice=choice,
-        )
-
-    def _samples(self, spec: Spec) -> data.Dataset:
-        samples = data.load(spec.dataset, spec.split)
-        return samples.subset(spec.subset.count, spec.subset.seed) if spec.subset else samples
-
-    def _architecture(self, job: Job) -> dict[str, Any] | None:
-        with self.database.reading() as session:
-            return queue.require(session, Checkpoint, job.checkpoint_id).architecture
+        subject = self._subjects.pop(job.id, None)
+        if subject is None or choice not in (None, subject.landscape.plan.choice):
+            weights = [row.weights_sha256 or "" for row in rows]
+            architecture = rows[0].architecture or {}
+            subject = Subject(spec, architecture, weights, store=self.store, device=self.device, choice=choice)
+        self._subjects[job.id] = subject
+        if len(self._subjects) > _KEPT_SUBJECTS:
+            self._subjects.popitem(last=False)
+        return subject
 
     def _write(self, change: Callable[..., object], held: Lease, *details: object) -> None:
         with self.database.writing() as session:

@@ -87,8 +87,8 @@ async function draw(own) {
   const { plot, key, make, cameras } = own;
   own.at = performance.now();
   own.size = sizeOf(own);
-  own.drawn = key;
   const [width, height] = [plot.clientWidth, plot.clientHeight];
+  own.drawn = key;
   if (!width || !height) return;
   try {
     const Plotly = await plotly;
@@ -101,7 +101,7 @@ async function draw(own) {
     const scene = Boolean(figure.layout.scene);
     if (scene && !own.scene) makeRoom(own);
     if (own.scene && !scene) release(own);
-    own.scene = scene;
+    Object.assign(own, { scene, drawn: key });
     if (!pictures.has(own)) return;
     await Plotly.react(plot, figure);
     if (pictures.has(own) && scene && asMeasured(plot)) await Plotly.react(plot, paint());

@@ -54,18 +54,29 @@ class Plan(Protocol):
         ...
 
 
-def plan(objective: Objective, directions: Sequence[Params], choice: Mapping[str, object] | None = None) -> Plan:
+def plan(
+    objective: Objective,
+    directions: Sequence[Params],
+    choice: Mapping[str, object] | None = None,
+    *,
+    precision: str | None = None,
+) -> Plan:
     """The plan of `choice`, by default the one the fixed rule picks; plainly where the network cannot be recorded.
 
+    Args:
+        choice: what `plan.choice` was, to get the same bits.
+        precision: "bfloat16" for 16-bit arithmetic on a float32 objective (show its error: audit.py); by default that
+            of the objective.
+
     Raises:
-        UnknownNameError: `choice` names an engine that is not known.
+        UnknownNameError: an engine that is not known, or bfloat16 for a network with operators that lack it.
     """
     plain = PlainPlan(objective, directions)
     if choice is not None and choice.get("engine") == "plain":
         return plain
     try:
         network = prepare(objective, directions)
-        faster = build(objective, network, len(directions), choice or default_choice(objective, network))
+        faster = build(objective, network, len(directions), choice or default_choice(objective, network, precision))
         return faster if agree(plain, faster, objective.images[:CHECKED]) else plain
     except UnknownNameError:
         raise
@@ -84,7 +95,8 @@ def agree(plain: Plan, faster: Plan, images: Tensor) -> bool:
     point = (0.5,) * faster.directions
     expected, got = plain.scores(point, images), faster.scores(point, images)
     size = float(expected.abs().nan_to_num(0.0, 0.0, 0.0).max())
-    if torch.allclose(expected, got, rtol=0.0, atol=1e-3 * size, equal_nan=True):
+    tolerance = 0.2 if faster.choice.get("precision") == "bfloat16" else 1e-3
+    if torch.allclose(expected, got, rtol=0.0, atol=tolerance * size, equal_nan=True):
         return True
     logger.warning("The network runs plainly, since its %s plan does not agree with it.", faster.name)
     return False

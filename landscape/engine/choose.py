@@ -3,6 +3,7 @@
 Imports layers and the back ends.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,50 +12,48 @@ import torch
 from ..errors import UnknownNameError
 from ..objective import Objective
 from . import native
+from .cost import fused_time, lanes_time
 from .fused import FusedPlan
 from .lanes import LanesPlan
 from .layers import Network
-from .program import NotInLanes, compile_network
+from .program import NotInLanes, Program, compile_network
 
-# {"engine": "fused", "batch": 128} or {"engine": "lanes", "instruction_set": "avx512", "block": 24}
+# {"engine": "fused", "batch": 128, "precision": "float32"}
+# {"engine": "lanes", "instruction_set": "avx512", "block": 96}
 Choice = dict[str, Any]
 
 ENGINES = ("plain", "fused", "lanes")
-BATCH = 128  # measured: 16–128 images of CIFAR's shape stay in cache, 128 fills oneDNN's threads on small ones
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+BATCH_NUMBERS = 4_194_304  # 16 MiB in float32: 128 images of CIFAR's shape with 32 channels
 LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
-NARROW = 20.0  # channels; beyond them oneDNN fills its vectors
 
 
-def default_choice(objective: Objective, network: Network) -> Choice:
+def default_choice(objective: Objective, network: Network, precision: str | None = None) -> Choice:
     """The choice of the fixed rule: the same for the same network, data and directions on the same kind of machine."""
+    if precision == "bfloat16":
+        return {"engine": "fused", "batch": min(64, fused_batch(network)), "precision": "bfloat16"}
     instruction_set = native.best_instruction_set()
-    if instruction_set and fits_lanes(objective, network) and mean_width(network) <= NARROW:
+    program = _program(objective, network) if instruction_set else None
+    if instruction_set and program and lanes_time(program, native.width(instruction_set)) <= fused_time(network):
         return {"engine": "lanes", "instruction_set": instruction_set, "block": LANE_BLOCK}
-    return {"engine": "fused", "batch": BATCH}
+    return {"engine": "fused", "batch": fused_batch(network), "precision": "float32"}
 
 
-def fits_lanes(objective: Objective, network: Network) -> bool:
-    """Whether the native kernels can compute this objective: float32 on the CPU, every layer known to them."""
+def fused_batch(network: Network) -> int:
+    """The largest batch up to 128 whose largest value stays near the cache."""
+    numbers = max(math.prod(shape) for shape in network.shapes.values() if shape is not None)
+    return max((batch for batch in BATCHES if batch * numbers <= BATCH_NUMBERS), default=1)
+
+
+def _program(objective: Objective, network: Network) -> Program | None:
+    """What the native kernels would run, or None: they take float32 on the CPU and layers they know."""
     images = objective.images
     if images.device.type != "cpu" or images.dtype != torch.float32 or objective.labels.ndim != 1:
-        return False
+        return None
     try:
-        compile_network(network, filters=4, block=LANE_BLOCK)
+        return compile_network(network, filters=4, block=LANE_BLOCK)
     except NotInLanes:
-        return False
-    return True
-
-
-def mean_width(network: Network) -> float:
-    """Filters per convolution, weighted by the work of the convolution."""
-    total = weighted = 0.0
-    for layer in network.layers:
-        shape = network.shapes[layer.result] if layer.kind == "convolution" else None
-        weight = layer.weights[0] if shape else None
-        if shape and weight is not None:
-            work = float(weight.center.numel() * shape[-1] * shape[-2])
-            total, weighted = total + work, weighted + work * shape[0]
-    return weighted / total if total else 0.0
+        return None
 
 
 def build(objective: Objective, network: Network, directions: int, choice: Mapping[str, Any]) -> FusedPlan | LanesPlan:
@@ -68,4 +67,5 @@ def build(objective: Objective, network: Network, directions: int, choice: Mappi
     if choice["engine"] == "lanes":
         settings = {"instruction_set": str(choice["instruction_set"]), "block": int(choice["block"])}
         return LanesPlan(objective, network, directions, **settings)  # type: ignore[arg-type]
-    return FusedPlan(objective, network, directions, batch=int(choice["batch"]))
+    precision = str(choice.get("precision", "float32"))
+    return FusedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)

@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..errors import UnknownNameError
 from ..objective import Objective, Value, evaluate
 from . import onednn
 from .flat import Flat
 from .interpret import run
-from .layers import Layer, Network, weights_of
+from .layers import REARRANGING, Layer, Network, weights_of
+
+PRECISIONS = ("float32", "bfloat16")  # "float32" means as exact as the objective: float64 stays float64
 
 Values = dict[int, Tensor]
 Apply = Callable[[Values, list[Tensor | None]], None]
@@ -30,15 +33,23 @@ class FusedPlan:
     name = "fused"
     group = 1
 
-    def __init__(self, objective: Objective, network: Network, directions: int, *, batch: int):
+    def __init__(
+        self, objective: Objective, network: Network, directions: int, *, batch: int, precision: str = "float32"
+    ):
         images = objective.images
         self.network, self.directions = network, directions
-        self.choice = {"engine": "fused", "batch": batch}
+        if precision not in PRECISIONS:
+            raise UnknownNameError("precision of the fused engine", precision, PRECISIONS)
+        self.choice = {"engine": "fused", "batch": batch, "precision": precision}
         self.private = images.device.type == "cpu" and images.dtype == torch.float32 and onednn.available()
+        self.flat = Flat(weights_of(network.layers), directions, dtype=_number(images), device=images.device)
+        self.half = precision == "bfloat16"
+        if self.half:
+            require_half(network)
+            images = images.bfloat16()
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         self.objective = replace(objective, images=images, batch=batch)
-        self.flat = Flat(weights_of(network.layers), directions, dtype=images.dtype, device=images.device)
         self.fixed = {index: tensor.to(images.device) for index, tensor in network.fixed.items()}
         self.last_use = _last_use(network)
 
@@ -58,6 +69,7 @@ class FusedPlan:
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at `point` for a few images, in float64."""
         with torch.inference_mode():
+            images = images.bfloat16() if self.half else images
             return self._outputs(images, self._weights(point)).double()
 
     def _outputs(self, images: Tensor, weights: list[list[Tensor | None]]) -> Tensor:
@@ -73,6 +85,11 @@ class FusedPlan:
         every = iter(self.flat.at(point))
         layers = self.network.layers
         by_layer = [[None if weight is None else next(every) for weight in layer.weights] for layer in layers]
+        if self.half:  # the point is added up in float32 and rounded once
+            by_layer = [
+                given if layer.kind == "linear" else [None if weight is None else weight.bfloat16() for weight in given]
+                for layer, given in zip(layers, by_layer, strict=True)
+            ]
         if self.private:
             for layer, given in zip(layers, by_layer, strict=True):
                 if _fusible(layer):
@@ -105,6 +122,21 @@ class FusedPlan:
 
     def samples(self, values: Values) -> int:
         return len(values[self.network.input])
+
+
+def require_half(network: Network) -> None:
+    """Refuse bfloat16 for a network with layers that have no 16-bit form here.
+
+    Raises:
+        UnknownNameError: the name of the precision, since it does not exist for this network.
+    """
+    if any(layer.kind == "generic" and layer.settings["node"].operator not in REARRANGING for layer in network.layers):
+        raise UnknownNameError("precision for this network", "bfloat16", ("float32", "float64"))
+
+
+def _number(images: Tensor) -> torch.dtype:
+    """The type of the weights: that of the images, unless these are indices."""
+    return images.dtype if images.is_floating_point() else torch.float32
 
 
 def _fusible(layer: Layer) -> bool:
@@ -150,7 +182,13 @@ def _affine(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> T
 def _linear(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> Tensor:
     weight, bias = given
     assert weight is not None
-    return F.linear(inputs[0], weight, bias)
+    return F.linear(inputs[0].to(weight.dtype), weight, bias)
+
+
+def _mean(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> Tensor:
+    """In float32 at least: the scores are made of these few numbers."""
+    dtype = torch.float32 if inputs[0].dtype == torch.bfloat16 else inputs[0].dtype
+    return inputs[0].mean((2, 3), dtype=dtype).reshape(len(inputs[0]), *layer.settings["shape"])
 
 
 def _max_pool(layer: Layer, inputs: list[Tensor], given: list[Tensor | None]) -> Tensor:
@@ -169,7 +207,7 @@ KINDS: dict[str, Kind] = {
     "linear": _linear,
     "add": lambda layer, inputs, given: inputs[0] + inputs[1],
     "relu": lambda layer, inputs, given: inputs[0],
-    "mean": lambda layer, inputs, given: inputs[0].mean((2, 3)).reshape(len(inputs[0]), *layer.settings["shape"]),
+    "mean": _mean,
     "flatten": lambda layer, inputs, given: inputs[0].reshape(len(inputs[0]), *layer.settings["shape"]),
     "max_pool": _max_pool,
     "average_pool": _average_pool,

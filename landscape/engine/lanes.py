@@ -8,6 +8,7 @@ Measured: see docs/performance.md, attempt 2. Off: `choice={"engine": "fused", "
 
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -41,8 +42,7 @@ class LanesPlan:
         self.images = _pixels_first(objective.images)
         self.center, self.steps = _vectors(self.program.weights, directions)
         self.weights = _aligned(self.program.weight_lines * self.group)
-        self.workspace = _aligned(self.program.lines * self.group)
-        self.outer = _aligned(self.program.outer_lines * self.group)
+        self.spaces: list[tuple[Tensor, Tensor]] = []  # inner and outer workspace of every thread
         work = max(1.0, self.program.work) * self.group * self.program.block
         self.chunk = self.program.block * max(1, int(CHUNK_WORK / work))
 
@@ -80,15 +80,36 @@ class LanesPlan:
 
     def _chunks(self, stop: Callable[[], bool] | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Scores (images, classes, lanes) with their labels, a few blocks at a time."""
-        for start in range(0, len(self.images), self.chunk):
+        threads = torch.get_num_threads()
+        size = self.chunk * threads
+        for start in range(0, len(self.images), size):
             if stop is not None and stop():
                 raise Stopped
-            images = self.images[start : start + self.chunk]
-            yield self._outputs(images), self.objective.labels[start : start + self.chunk]
+            images = self.images[start : start + size]
+            yield self._outputs(images, threads), self.objective.labels[start : start + size]
 
-    def _outputs(self, images: Tensor) -> Tensor:
+    def _outputs(self, images: Tensor, threads: int = 1) -> Tensor:
+        """Scores of `images`, shared out to `threads`; every image is computed alone, so the bits stay the same."""
+        outputs = _aligned(len(images) * self.program.scores * self.group).view(len(images), -1, self.group)
+        self._make_room(threads)
+        blocks = -(-len(images) // self.program.block)
+        share = self.program.block * -(-blocks // threads)
+        jobs = list(zip(torch.split(images, share), torch.split(outputs, share), self.spaces, strict=False))
+        if len(jobs) == 1:
+            self._run(*jobs[0])
+        else:
+            with ThreadPoolExecutor(len(jobs)) as pool:
+                list(pool.map(self._run, *zip(*jobs, strict=True)))
+        return outputs
+
+    def _make_room(self, threads: int) -> None:
+        sizes = (self.program.lines * self.group, self.program.outer_lines * self.group)
+        while len(self.spaces) < threads:
+            self.spaces.append((_aligned(sizes[0]), _aligned(sizes[1])))
+
+    def _run(self, images: Tensor, outputs: Tensor, spaces: tuple[Tensor, Tensor]) -> None:
+        """Fill `outputs` natively; Python's lock is released meanwhile."""
         program = self.program
-        outputs = _aligned(len(images) * program.scores * self.group)
         given = native.Run(
             program=program.instructions.data_ptr(),
             stretches=program.stretches.data_ptr(),
@@ -100,14 +121,13 @@ class LanesPlan:
             numbers=images[0].numel(),
             input=program.input,
             outer_block=program.block,
-            workspace=self.workspace.data_ptr(),
-            outer=self.outer.data_ptr(),
+            workspace=spaces[0].data_ptr(),
+            outer=spaces[1].data_ptr(),
             outputs=outputs.data_ptr(),
             scores=program.scores,
             output=program.output,
         )
         self.native.lanes_run(self.group, ctypes.byref(given))
-        return outputs.view(len(images), program.scores, self.group)
 
 
 def _pixels_first(images: Tensor) -> Tensor:

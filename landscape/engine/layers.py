@@ -16,6 +16,15 @@ from torch import Tensor
 from .graph import Graph, Node, Ref, Size
 from .moving import Moving
 
+REARRANGING = frozenset(  # operators that move numbers and make zeros, nothing else
+    f"aten.{name}"
+    for name in (
+        *("slice.Tensor", "select.int", "cat.default", "constant_pad_nd.default", "flip.default", "expand.default"),
+        *("permute.default", "transpose.int", "view.default", "_unsafe_view.default", "pixel_shuffle.default"),
+        *("squeeze.dim", "squeeze.dims", "unsqueeze.default", "clone.default", "alias.default", "detach.default"),
+    )
+)
+
 
 @dataclass(frozen=True)
 class Layer:

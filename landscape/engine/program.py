@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .graph import Node
 from .interpret import run
-from .layers import Layer, Network
+from .layers import REARRANGING, Layer, Network
 from .moving import Moving
 from .places import Places, passing, stretches
 
@@ -25,14 +25,6 @@ FIELDS = (
     *("out_channels", "out_height", "out_width", "kernel_y", "kernel_x", "stride_y", "stride_x"),
     *("padding_y", "padding_x", "dilation_y", "dilation_x", "groups", "tile", "table"),
     *("input_outer", "other_outer", "output_outer"),
-)
-REARRANGING = frozenset(  # operators that move numbers and make zeros, nothing else
-    f"aten.{name}"
-    for name in (
-        *("slice.Tensor", "select.int", "cat.default", "constant_pad_nd.default", "flip.default", "expand.default"),
-        *("permute.default", "transpose.int", "view.default", "_unsafe_view.default", "pixel_shuffle.default"),
-        *("squeeze.dim", "squeeze.dims", "unsqueeze.default", "clone.default", "alias.default", "detach.default"),
-    )
 )
 
 
@@ -54,8 +46,13 @@ class Program:
     input: int  # first line of the input, in the outer workspace
     output: int  # first line of the scores, in the outer workspace
     scores: int
-    work: float  # multiplications and additions of one image at one point, taps outside the picture left out
+    parts: tuple[tuple[float, int], ...]  # per convolution: operations of one image at one point, lines of weights
     weight_lines: int
+
+    @property
+    def work(self) -> float:
+        """Multiplications and additions of one image at one point, taps outside the picture left out."""
+        return sum(work for work, _ in self.parts)
 
 
 def compile_network(network: Network, *, filters: int, block: int) -> Program:
@@ -76,7 +73,8 @@ class _Compiler:
         self.instructions: list[list[int]] = []
         self.weights: list[Moving] = []
         self.tables: list[int] = []
-        self.weight_lines, self.work = 0, 0.0
+        self.parts: list[tuple[float, int]] = []
+        self.weight_lines = 0
 
     def program(self) -> Program:
         network, shape = self.network, self.shape(self.network.output)
@@ -99,7 +97,7 @@ class _Compiler:
             input=start.line,
             output=self.places.at[network.output].line,
             scores=shape[0],
-            work=self.work,
+            parts=tuple(self.parts),
             weight_lines=self.weight_lines,
         )
 
@@ -184,7 +182,8 @@ class _Compiler:
         fields["bias"] = self._weights(bias.map(lambda tensor: pack_filters(tensor, groups, tile)))
         free = layer.residual if layer.residual not in layer.inputs else None  # a window reads what neighbours write
         self._emit("convolution", layer, over=free, **fields)
-        self.work += 2 * filters * inputs * self._taps(layer, fields)
+        work = 2.0 * filters * inputs // groups * self._taps(layer, fields)
+        self.parts.append((work, weight.center.numel()))
 
     def _taps(self, layer: Layer, fields: dict[str, int]) -> int:
         """Pairs of an output pixel and a tap inside the picture."""

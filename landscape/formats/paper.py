@@ -37,9 +37,9 @@ _NAMES = {  # ours -> theirs, and their unit per ours
 }
 
 
-def to_paper(array: Array, *, unit: float = 1.0) -> Array:
-    """Ours (n_alpha, n_beta), NaN where missing -> theirs (n_y, n_x), −1 where missing; 1-D stays 1-D."""
-    theirs = np.where(np.isnan(array), MISSING, array * unit).T
+def to_paper(array: Array, computed: NDArray[np.bool_], *, unit: float = 1.0) -> Array:
+    """Ours (n_alpha, n_beta) -> theirs (n_y, n_x), −1 where not computed; 1-D stays 1-D. A loss that is NaN stays."""
+    theirs = np.where(computed, array * unit, MISSING).T
     return theirs[0] if theirs.shape[0] == 1 else np.ascontiguousarray(theirs)
 
 
@@ -63,8 +63,7 @@ def surface_bytes(result: "Result") -> bytes:
             file["ycoordinates"] = np.asarray(result.betas)
         for ours, (theirs, unit) in _NAMES.items():
             if ours in result.columns:
-                values = np.where(result.computed, result.array(ours), np.nan)
-                file[theirs] = to_paper(values, unit=unit)
+                file[theirs] = to_paper(result.array(ours), result.computed, unit=unit)
         file.attrs["caption"] = result.caption
     return buffer.getvalue()
 
@@ -75,22 +74,26 @@ def read_surface(path: Path) -> "Result":
     Raises:
         FormatError: the file cannot be read, lacks coordinates or losses, or their sizes do not fit.
     """
+    try:
+        return read_surface_bytes(path.read_bytes(), path.name)
+    except OSError as error:
+        raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+
+
+def read_surface_bytes(content: bytes, name: str) -> "Result":
+    """`read_surface` of the content of a file called `name`."""
     from ..result import Result
 
-    with _opened(path) as file:
-        alphas = _dataset(file, "xcoordinates", path).ravel()
-        betas = _dataset(file, "ycoordinates", path).ravel() if "ycoordinates" in file else np.zeros(1)
+    with _opened(io.BytesIO(content), name) as file:
+        alphas = _dataset(file, "xcoordinates", name).ravel()
+        betas = _dataset(file, "ycoordinates", name).ravel() if "ycoordinates" in file else np.zeros(1)
         shape = (len(alphas), len(betas))
-        losses = _dataset(file, "train_loss", path)
-        known = [(ours, theirs, unit) for ours, (theirs, unit) in _NAMES.items() if theirs in file]
-        arrays = {}
-        for ours, theirs, unit in known:
-            given = _dataset(file, theirs, path)
-            if given.size != shape[0] * shape[1]:
-                raise FormatError(
-                    f"{path.name}: '{theirs}' holds {given.size} numbers for {shape[0]} × {shape[1]} coordinates."
-                )
-            arrays[ours] = from_paper(given, shape, unit=unit)
+        losses = _dataset(file, "train_loss", name)
+        arrays = {
+            ours: from_paper(_sized(file, theirs, shape, name), shape, unit=unit)
+            for ours, (theirs, unit) in _NAMES.items()
+            if theirs in file
+        }
         caption = str(file.attrs.get("caption", ""))
     # A NaN of theirs is a computed loss, a −1 is none: only the file itself tells them apart.
     computed = losses.reshape(shape[1], shape[0]).T != MISSING
@@ -98,6 +101,13 @@ def read_surface(path: Path) -> "Result":
     kind = "surface" if len(betas) > 1 else "slice"
     blank = np.full(shape, np.nan)
     return Result(kind, alphas, betas, arrays.pop("losses"), accuracies, blank, computed, {}, caption, arrays)
+
+
+def _sized(file: Any, key: str, shape: tuple[int, int], name: str) -> Array:
+    array = _dataset(file, key, name)
+    if array.size != shape[0] * shape[1]:
+        raise FormatError(f"{name}: '{key}' holds {array.size} numbers for {shape[0]} × {shape[1]} coordinates.")
+    return array
 
 
 def write_directions(
@@ -138,7 +148,7 @@ def read_directions(
     from ..plane import given
 
     path = Path(path)
-    with _opened(path) as file:
+    with _opened(path, path.name) as file:
         groups = [group for group in GROUPS if group in file]
         if not groups:
             raise FormatError(f"{path.name} holds no direction: neither {GROUPS[0]!r} nor {GROUPS[1]!r} is in it.")
@@ -164,7 +174,7 @@ def _direction(
         )
     direction = {}
     for index, (name, tensor) in enumerate(fitting.items()):
-        values = torch.from_numpy(np.array(_dataset(group, str(index), path)))
+        values = torch.from_numpy(np.array(_dataset(group, str(index), path.name)))
         if values.shape != tensor.shape:
             raise ShapeMismatchError(
                 f"Tensor {index} of {path.name} has shape {tuple(values.shape)}; parameter {name!r} has "
@@ -189,18 +199,18 @@ def read_projection(path: "str | Path") -> Array:
         FormatError: the file cannot be read or lacks a coordinate.
     """
     path = Path(path)
-    with _opened(path) as file:
-        return np.stack([_dataset(file, key, path) for key in ("proj_xcoord", "proj_ycoord")], axis=1)
+    with _opened(path, path.name) as file:
+        return np.stack([_dataset(file, key, path.name) for key in ("proj_xcoord", "proj_ycoord")], axis=1)
 
 
-def _opened(path: Path) -> Any:
+def _opened(content: Any, name: str) -> Any:
     try:
-        return h5py.File(path, "r")
+        return h5py.File(content, "r")
     except OSError as error:
-        raise FormatError(f"{path.name} cannot be read as HDF5. Is it complete, and not open elsewhere?") from error
+        raise FormatError(f"{name} cannot be read as HDF5. Is it complete, and not open elsewhere?") from error
 
 
-def _dataset(file: Any, key: str, path: Path) -> Array:
+def _dataset(file: Any, key: str, name: str) -> Array:
     if key not in file or not isinstance(file[key], h5py.Dataset):
-        raise FormatError(f"{path.name} lacks the array {key!r}.")
+        raise FormatError(f"{name} lacks the array {key!r}.")
     return np.array(file[key], dtype=np.float64)

@@ -6,7 +6,7 @@ Imports torch and the descriptions in `architecture`. Never draws a random numbe
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .architecture import CifarResNet, Shortcuts
+from .cifar_resnet import CifarResNet, Shortcuts
 
 
 class Block(nn.Module):

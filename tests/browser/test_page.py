@@ -200,7 +200,7 @@ def computed_job(database: Database, checkpoint_id: str) -> str:
         held = queue.lease(session, 60)
         assert held is not None
         assert held.subject == job.id
-        queue.finish_preparing(session, held, provenance_of(architecture), 100)
+        queue.finish_preparing(session, held, provenance_of(architecture), grid.grid(), 100)
         while held := queue.lease(session, 60):
             rows = [(10.0 * i + j, 0.5, 0.0) for i, j in held.points]
             queue.finish_points(session, held, results.pack(rows))

@@ -1,7 +1,10 @@
 """Every back end against the plain loop in float64, over a zoo of networks; the last batch is always short."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import Tensor
 
 from landscape import engine
 from landscape.engine import native
@@ -11,6 +14,7 @@ from landscape.engine.lanes import LanesPlan
 from landscape.engine.plain import PlainPlan
 from landscape.engine.prepare import prepare
 from landscape.engine.record import Unrecordable, record
+from landscape.losses import PerSample, loss_of
 from landscape.objective import Value
 
 from .zoo import LANED, ZOO, directions, objective
@@ -88,6 +92,31 @@ def test_folding_and_fusing_switched_off_give_the_same_values(switches: dict[str
     along = directions(given)
     plan = FusedPlan(given, prepare(given, along, **switches), 2, batch=20)
     require_close(plan.values(POINTS), reference("resnet-20 with shortcuts"), 1e-6)
+
+
+def everywhere(outputs: Tensor, labels: Tensor) -> Tensor:
+    """A loss of our own, without a name."""
+    return (outputs - labels[:, None]).square().sum(1)
+
+
+@pytest.mark.parametrize("loss", ["mse", everywhere], ids=["mse", "a callable"])
+@pytest.mark.parametrize("name", ["resnet-20 with shortcuts", "attention"])
+def test_any_loss_runs_at_full_speed_with_its_standard_error(name: str, loss: str | PerSample) -> None:
+    given, exact = (replace(objective(name, precision), loss=loss_of(loss)) for precision in ("float32", "float64"))
+    plan = engine.plan(given, directions(given))
+    assert plan.name == ("lanes" if name in LANED and SETS else "fused")
+    require_close(plan.values(POINTS), PlainPlan(exact, directions(given)).values(POINTS), 1e-6)
+
+
+@pytest.mark.parametrize("name", ["resnet-20 with shortcuts", "dense", "vgg"])
+def test_running_statistics_may_move_as_between_two_checkpoints(name: str) -> None:
+    given, exact = objective(name), objective(name, "float64")
+    center = exact.parameters()
+    along = {key: 0.3 * tensor if "running" in key else 0.2 * tensor.sin() for key, tensor in center.items()}
+    points = [(0.0,), (0.4,), (1.0,)]
+    plan = engine.plan(given, (along,))
+    assert plan.name != "plain"
+    require_close(plan.values(points), PlainPlan(exact, (along,)).values(points), 1e-6)
 
 
 def test_a_network_that_decides_by_values_is_not_recorded() -> None:

@@ -17,7 +17,7 @@ from .zoo import directions, objective
 
 NAME = "resnet-20 with shortcuts"
 POINTS = [(0.05 * k, 0.4 - 0.03 * k) for k in range(19)]
-CHOICES: list[Choice] = [{"engine": "fused", "batch": 16}, {"engine": "plain"}]
+CHOICES: list[Choice] = [{"engine": "fused", "batch": 16, "precision": "float32"}, {"engine": "plain"}]
 if best := native.best_instruction_set():
     CHOICES.append({"engine": "lanes", "instruction_set": best, "block": 12})
 every_choice = pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice["engine"])
@@ -51,6 +51,20 @@ def test_the_width_of_the_vectors_does_not_change_a_bit() -> None:
     choices = [{"engine": "lanes", "instruction_set": name, "block": 6} for name in ("avx512", "avx2")]
     one, other = (engine.plan(given, directions(given), choice).values(POINTS) for choice in choices)
     assert one == other
+
+
+@pytest.mark.skipif(not best, reason="the native module was not built")
+def test_the_number_of_threads_does_not_change_a_bit_of_the_lanes() -> None:
+    given = objective(NAME, samples=301)
+    plan = engine.plan(given, directions(given), {"engine": "lanes", "instruction_set": best, "block": 12})
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(plan.values(POINTS))
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0] == found[1] == found[2]
 
 
 @every_choice

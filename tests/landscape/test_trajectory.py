@@ -134,7 +134,7 @@ def test_epochs_with_batchnorm_are_judged_with_their_own_statistics() -> None:
 
 
 def test_the_default_grid_holds_the_whole_path_with_a_rim(states: list[State]) -> None:
-    result = studies.trajectory(perceptron(), states, *vectors(), precision="float64", choice={"engine": "plain"})
+    result = studies.trajectory(perceptron(), states, *vectors())
     assert result.path is not None
     for axis, coordinates in zip(
         (result.alphas, result.betas), zip(*result.path["coordinates"], strict=True), strict=True

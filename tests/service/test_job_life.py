@@ -129,6 +129,15 @@ def test_events_tell_every_value_once_and_resume_after_the_last_one_seen(
     assert rest == [number for number, _ in tiles if int(number or 0) > int(middle or 0)]
 
 
+def test_numbers_stand_beside_the_picture(service: Service, surface: dict[str, Any]) -> None:
+    numbers = service.api.get(f"/jobs/{surface['id']}/numbers").json()["items"]
+    assert all(number["definition"] and number["unit"] for number in numbers)
+    by_name = {number["name"]: number["value"] for number in numbers}
+    assert 0 <= by_name["area under 0.1"] <= 1.5 * 1.5
+    assert 0 <= by_name["negative curvature"] <= 1
+    assert service.api.get(f"/jobs/{surface['id']}/numbers", params={"radius": 0}).status_code == 422
+
+
 def test_a_slice_has_one_axis(service: Service, shipped: dict[str, Any]) -> None:
     grid = {"alpha": {"min": -1.0, "max": 1.0, "count": 4}}
     job_id = service.submit(kind="slice", checkpoint=shipped["id"], subset={"count": 60}, grid=grid, split="test")

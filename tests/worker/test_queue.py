@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from landscape.grid import Axis, Grid
 from worker import queue, results
 from worker.errors import ConflictError, InvalidError
 from worker.queue import Lease
@@ -15,6 +16,7 @@ from worker.tables import Checkpoint, Database, Job, Tile
 
 ARCHITECTURE = {"label": "ResNet-8, width 4, with shortcuts", "classes": 10, "channels": 1, "parameters": 1}
 ALPHA, BETA = AxisSpec(count=5), AxisSpec(count=3)
+GRID = Grid(Axis(count=5), Axis(count=3))
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def submit(session: Session, checkpoint: Checkpoint) -> Job:
 
 def prepared_job(session: Session, points_per_tile: int = 4) -> Job:
     job = submit(session, ready_checkpoint(session))
-    assert queue.finish_preparing(session, take(session), {}, points_per_tile)
+    assert queue.finish_preparing(session, take(session), {}, GRID, points_per_tile)
     session.expire_all()
     return job
 
@@ -83,7 +85,7 @@ def test_coarse_levels_of_every_job_come_before_fine_levels_of_any(session: Sess
     spec = SurfaceSpec(checkpoint=checkpoint.id, grid=SurfaceGrid(alpha=AxisSpec(count=9), beta=AxisSpec(count=9)))
     for _ in range(2):
         queue.submit(session, spec)
-        queue.finish_preparing(session, take(session), {}, 8)
+        queue.finish_preparing(session, take(session), {}, Grid.square(9), 8)
     turns = []
     while held := queue.lease(session, 60):
         level = session.scalar(select(Tile.level).where(Tile.id == held.tile))

@@ -1,0 +1,49 @@
+"""How far a fast plan is from an exact one, at points spread over a grid: the error that stands in the result.
+
+Imports the plan only by its shape. Asked for by whoever asks for bfloat16: at least 25 points of the same landscape are
+computed again in float32.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+from ..objective import Value
+
+AUDITED = 25
+
+
+class Evaluates(Protocol):
+    """Points in, values out."""
+
+    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+        """As `Plan.values`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Audit:
+    """|fast − exact| / |exact| of the loss over the audited points, unitless; points that are not finite left out."""
+
+    points: int
+    median: float
+    worst: float
+
+
+def spread(points: Sequence[Sequence[float]], count: int = AUDITED) -> list[Sequence[float]]:
+    """`count` of `points` (all, if there are fewer), evenly through the list, the first and the last included."""
+    if len(points) <= count:
+        return list(points)
+    return [points[round(k * (len(points) - 1) / (count - 1))] for k in range(count)]
+
+
+def audit(fast: Evaluates, exact: Evaluates, points: Sequence[Sequence[float]]) -> Audit:
+    """Compare two plans at `points`."""
+    pairs = zip(fast.values(points), exact.values(points), strict=True)
+    errors = [abs(one.loss - other.loss) / abs(other.loss) for one, other in pairs if _finite(one, other)]
+    return Audit(len(errors), median(errors), max(errors)) if errors else Audit(0, float("nan"), float("nan"))
+
+
+def _finite(one: Value, other: Value) -> bool:
+    return abs(one.loss) < float("inf") and 0 < abs(other.loss) < float("inf")

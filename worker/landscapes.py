@@ -1,0 +1,140 @@
+"""From a request to a landscape that can be evaluated: one function per kind, and what its provenance needs besides.
+
+Imports landscape (and so torch), store, spec. Never touches the database.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from landscape import data
+from landscape.grid import Grid
+from landscape.kinds import around, landmark_losses
+from landscape.landscape import Landscape
+from landscape.maps import CurvatureLandscape
+from landscape.models import build
+from landscape.models.architecture import from_json
+from landscape.pca import plane_of, principal, project
+from landscape.plane import Plane, between, through
+
+from .spec import AnySpec, CurvatureSpec, InterpolationSpec, PlaneSpec, SliceSpec, SurfaceSpec
+from .store import Store
+
+State = Mapping[str, Tensor]
+Stop = Callable[[], bool]
+
+_DRAWN = {"seed", "normalization", "biases", "orthogonality", "drawn"}
+_OPTIONS = {"loss", "label_smoothing", "weight_decay", "batch_norm", "compare_batch_norm", "calibration", "precision"}
+
+
+class Subject:
+    """A request with everything it names loaded: checkpoints, samples, and the landscape they make."""
+
+    def __init__(
+        self,
+        spec: AnySpec,
+        architecture: Mapping[str, Any],
+        weights: Sequence[str],
+        *,
+        store: Store,
+        device: torch.device,
+        choice: Mapping[str, Any] | None,
+    ):
+        """
+        Args:
+            architecture: of all checkpoints of the request, with its label.
+            weights: digests of their weights in the store, the center first.
+            choice: how the engine computes, where the worker that prepared the job has chosen.
+        """
+        self.spec, self.architecture = spec, architecture
+        self.states: list[State] = [load_file(store.path(sha256)) for sha256 in weights]
+        model = _model(architecture, self.states[0]).to(device)
+        self.samples = _samples(spec)
+        also = data.load(spec.dataset, spec.also) if spec.also else None
+        options = {
+            **spec.model_dump(include=_OPTIONS),
+            "also": {spec.also: (also.images, also.labels)} if also else None,
+            "choice": choice,
+        }
+        self.landscape = self._landscape(model, options)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid asked for, or the one that holds every landmark or the whole path."""
+        if self.spec.grid is not None:
+            return self.spec.grid.grid()
+        coordinates = self._path().coordinates if self.spec.kind == "trajectory" else None
+        return around(coordinates or [at for _, at in self.landscape.plane.landmarks], count=25)
+
+    def provenance(self, stop: Stop) -> dict[str, Any]:
+        """How the numbers are made; for the kinds with several checkpoints also how each fares in the plane."""
+        spec, landscape = self.spec, self.landscape
+        return {
+            **landscape.provenance(self.grid, stop),
+            "columns": list(landscape.columns),
+            "dataset": spec.dataset,
+            "split": spec.split,
+            "subset": spec.subset.model_dump() if spec.subset else None,
+            "samples_in_split": len(data.load(spec.dataset, spec.split)),
+            "data_sha256": self.samples.digest,
+            "architecture": dict(self.architecture),
+            "landmark_losses": landmark_losses(landscape, self._landmark_states()),
+            **({"path": self._path_with_losses(stop)} if spec.kind == "trajectory" else {}),
+        }
+
+    def _landscape(self, model: nn.Module, options: dict[str, Any]) -> Landscape:
+        spec = self.spec
+        images, labels = self.samples.images, self.samples.labels
+        if isinstance(spec, CurvatureSpec):
+            drawn = spec.model_dump(include=_DRAWN)
+            return CurvatureLandscape(model, images, labels, over=spec.over, steps=spec.steps, **drawn, **options)
+        if isinstance(spec, SurfaceSpec | SliceSpec):
+            dimensions = 2 if spec.kind == "surface" else 1
+            return Landscape(model, images, labels, dimensions=dimensions, **spec.model_dump(include=_DRAWN), **options)
+        return Landscape(model, images, labels, plane=self._plane(model), **options)
+
+    def _plane(self, model: nn.Module) -> Plane:
+        names = [name for name, _ in model.named_parameters()]
+        if isinstance(self.spec, InterpolationSpec):
+            return between(self.states[0], self.states[1])
+        if isinstance(self.spec, PlaneSpec):
+            return through(*self.states, parameters=names)
+        return plane_of(principal(self._epochs(), parameters=names))
+
+    def _landmark_states(self) -> dict[str, State]:
+        if isinstance(self.spec, InterpolationSpec):
+            return {"end": self.states[1]}
+        if isinstance(self.spec, PlaneSpec):
+            return {"second": self.states[1], "third": self.states[2]}
+        return {}
+
+    def _epochs(self) -> list[State]:
+        return [*self.states[1:], self.states[0]]
+
+    def _path(self) -> Any:
+        names = [name for name, _ in self.landscape.model.named_parameters()]
+        return project(self._epochs(), self.landscape.plane, parameters=names)
+
+    def _path_with_losses(self, stop: Stop) -> dict[str, Any]:
+        path, landscape = self._path(), self.landscape
+        device = landscape.objective.images.device
+        own = [landscape.loss_of_model(_model(self.architecture, state).to(device), stop) for state in self._epochs()]
+        seen = [value.loss for value in landscape.values(path.coordinates, stop)]
+        described: dict[str, Any] = replace(path, losses=tuple(own), plane_losses=tuple(seen)).to_json()
+        return described
+
+
+def _model(architecture: Mapping[str, Any], state: State) -> nn.Module:
+    described = {key: value for key, value in architecture.items() if key not in ("label", "parameters")}
+    model = build(from_json(described))
+    model.load_state_dict(dict(state), strict=False)
+    return model
+
+
+def _samples(spec: AnySpec) -> data.Dataset:
+    samples = data.load(spec.dataset, spec.split)
+    return samples.subset(spec.subset.count, spec.subset.seed) if spec.subset else samples
