@@ -16,9 +16,16 @@ _HOME = {
     "LandscapeError": "errors",
     "Objective": "objective",
     "Result": "result",
+    "curvature": "studies",
     "interpolation": "kinds",
+    "numbers": "roughness",
+    "paired": "kinds",
+    "repeated": "studies",
     "slice": "kinds",
+    "spectrum": "studies",
     "surface": "kinds",
+    "through": "kinds",
+    "trajectory": "studies",
 }
 __all__ = [*_HOME, "__version__"]
 

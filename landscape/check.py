@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 Facts = Mapping[str, Any]
 
-_ROUNDING = {"float64": 1e-9}
-_FLOAT32 = 1e-5
+_ROUNDING = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 0.1}  # relative
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
         facts: its provenance, not empty.
         losses: (n, m); computed: (n, m), which of them have been.
     """
-    lines = [_center(facts, losses, computed), *_far_end(facts), _cosine(facts), _norms(facts)]
+    lines = [_center(facts, losses, computed), *_far_end(facts), _audit(facts), _cosine(facts), _norms(facts)]
     lines += [
         Check("model unchanged", facts["model_unchanged"], "parameters and buffers compared before and after"),
         Check("evaluation mode", facts["mode"] == "evaluation", f"{facts['mode']} mode, BatchNorm {_policy(facts)}"),
@@ -45,7 +44,7 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
 
 def tolerance(facts: Facts) -> float:
     """How far two right evaluations may be apart, relative: rounding of the precision."""
-    return _ROUNDING.get(facts["precision"], _FLOAT32)
+    return _ROUNDING[facts["precision"]]
 
 
 def _agree(one: float | None, other: float | None, facts: Facts) -> tuple[bool, str]:
@@ -77,6 +76,16 @@ def _far_end(facts: Facts) -> list[Check]:
         text = f"plot {_short(end['loss'])}, checkpoint alone {_short(end['independent_loss'])}, {words}"
         lines.append(Check(f"checkpoint {end['name']!r}", close, text))
     return lines
+
+
+def _audit(facts: Facts) -> Check | None:
+    found = facts.get("audit")
+    if not found:
+        return None
+    text = f"{found['points']} points again in float32: relative error median {_short(found['median'])}"
+    worst = found["worst"]
+    passed = worst is not None and worst <= tolerance(facts)
+    return Check(f"{facts['precision']} error", passed, f"{text}, worst {_short(worst)}")
 
 
 def _cosine(facts: Facts) -> Check | None:

@@ -29,6 +29,7 @@ class DirectionFacts:
 
 def direction_facts(directions: Sequence[Params], center: Mapping[str, Tensor]) -> DirectionFacts:
     """Measure a pair of directions (or one) against its center, in float64."""
+    directions = [{name: direction[name] for name in center} for direction in directions]  # without the statistics
     filtered = [name for name, parameter in center.items() if has_filters(parameter)]
     ratios = [_ratios(direction, center, filtered) for direction in directions]
     low, high = _range([filters for filters, _ in ratios])

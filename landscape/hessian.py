@@ -148,8 +148,10 @@ def names_over(objective: Objective, over: str) -> list[str]:
     return names
 
 
-def gradient_plane(objective: Objective, second: Params | None = None) -> Plane:
-    """The line along the gradient of the mean loss at the checkpoint, normed to 1; with `second`, a plane.
+def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0) -> Plane:
+    """The line along the gradient of the mean loss at the checkpoint, normed to 1.
+
+    With two `dimensions`, a random direction of norm 1, orthogonal to it as one vector, is the second (our choice).
 
     Raises:
         CurvatureError: the gradient is zero or not finite.
@@ -159,9 +161,14 @@ def gradient_plane(objective: Objective, second: Params | None = None) -> Plane:
     size = float(slope.norm())
     if not 0 < size < float("inf"):
         raise CurvatureError(f"The gradient has norm {size} at this checkpoint: it gives no direction.")
-    direction = _doubles(hessian.split(slope / size))
-    directions = (direction,) if second is None else (direction, second)
-    return Plane(directions, "gradient", {"gradient_norm": size, "label": "along the gradient, norm 1"})
+    vectors = [slope / size]
+    if dimensions == 2:
+        drawn = lanczos.gaussian(hessian.size, seed)
+        rest = drawn - (drawn @ vectors[0]) * vectors[0]
+        vectors.append(rest / rest.norm())
+    label = "along the gradient, norm 1" + (", and a random direction orthogonal to it" if dimensions == 2 else "")
+    directions = tuple(_whole(vector, hessian, objective) for vector in vectors)
+    return Plane(directions, "gradient", {"gradient_norm": size, "label": label})
 
 
 def eigenvector_plane(
@@ -184,13 +191,9 @@ def _signed(vector: Tensor) -> Tensor:
 
 
 def _whole(vector: Tensor, hessian: Hessian, objective: Objective) -> Params:
-    named = dict(objective.model.named_parameters())
-    found = _doubles(dict(zip(hessian.names, torch.split(vector, hessian.sizes), strict=True)))
+    """(n,) as a direction over every parameter, zero where the Hessian is not taken; float64 on the CPU."""
+    parts = dict(zip(hessian.names, torch.split(vector, hessian.sizes), strict=True))
     return {
-        name: found[name].view(parameter.shape) if name in found else torch.zeros(parameter.shape, dtype=torch.float64)
-        for name, parameter in named.items()
+        name: parts[name].view(parameter.shape) if name in parts else torch.zeros(parameter.shape, dtype=torch.float64)
+        for name, parameter in objective.model.named_parameters()
     }
-
-
-def _doubles(tensors: Mapping[str, Tensor]) -> Params:
-    return {name: tensor.detach().to("cpu", torch.float64) for name, tensor in tensors.items()}

@@ -6,6 +6,7 @@ Imports direction, plane, objective, engine, batchnorm. Never stores, sends or d
 import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -23,15 +24,17 @@ from .batchnorm import (
 )
 from .digest import state_digest
 from .direction import Params, dot, random_directions
-from .errors import DataError
+from .engine.audit import audit, spread
+from .errors import DataError, UnknownNameError
 from .facts import direction_facts
 from .grid import Grid
-from .losses import CROSS_ENTROPY, PerSample, loss_of
-from .objective import Objective, Stop, Value, movable
+from .losses import PerSample, loss_of
+from .objective import PRECISIONS, Objective, Stop, Value
 from .plane import Plane
 from .result import VALUES, finite_or_none
 
 Samples = tuple[Tensor, Tensor]
+FAST = "bfloat16"
 
 
 class Evaluator(Protocol):
@@ -83,6 +86,8 @@ class Landscape:
             dimensions: 1 for a slice, 2 for a surface; only of random directions.
             plane: directions from elsewhere; `seed` to `drawn` are then not used.
             loss: "cross_entropy", "mse", or a callable (outputs, labels) -> (N,), one loss per sample.
+            precision: "float32", "float64", or "bfloat16": 16-bit arithmetic where the engine has it, with an audit
+                against float32 in the provenance.
             weight_decay: adds ½ · weight_decay · ‖θ‖² over all parameters, as SGD's weight decay minimises.
             batch_norm: see batchnorm.py; `compare_batch_norm` are further policies, in columns of their own.
             calibration: samples to recalibrate BatchNorm on, or how many, evenly spaced, of `images`.
@@ -97,6 +102,8 @@ class Landscape:
         if not 0 <= weight_decay < float("inf"):
             raise DataError(f"'weight_decay' must be a finite number, 0 or more; got {weight_decay}.")
         self.model, self.digest = model, state_digest(model)
+        if precision not in (*PRECISIONS, FAST):
+            raise UnknownNameError("precision", precision, (*PRECISIONS, FAST))
         self.precision, self.weight_decay, self.batch_norm = precision, weight_decay, batch_norm
         self.loss = loss_of(loss, label_smoothing=label_smoothing)
         self.objective = self._objective(images, labels)
@@ -126,6 +133,11 @@ class Landscape:
                 if policy != batch_norm
             },
         }
+
+    @property
+    def fast(self) -> bool:
+        """Whether values are computed in 16-bit arithmetic; the objective then is the float32 they are held against."""
+        return self.precision == FAST
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -175,6 +187,7 @@ class Landscape:
                 "independent_loss": finite_or_none(self.independent_center(stop)),
                 "independent_method": "plain float64 forward pass",
             },
+            "audit": self._audit(grid) if self.fast else None,
             "model_unchanged": self.unchanged(),
             "engine": self.plan.choice,
             "device": str(self.objective.images.device),
@@ -212,7 +225,9 @@ class Landscape:
         return objective, parameters
 
     def _objective(self, images: Tensor, labels: Tensor) -> Objective:
-        objective = Objective.of(self.model, images, labels, precision=self.precision, loss=self.loss)
+        objective = Objective.of(
+            self.model, images, labels, precision="float32" if self.fast else self.precision, loss=self.loss
+        )
         _require_fit(objective)
         return objective
 
@@ -228,12 +243,7 @@ class Landscape:
         if policy == "batch":  # the engine may cut batches as it likes, and so would change the statistics
             own = with_batch_statistics(objective)
             return engine.plan(own, _among(self.directions, own.parameters()), {"engine": "plain"})
-        if objective.loss is not CROSS_ENTROPY or self._moves_buffers():  # plain until the engine says it can
-            return engine.plan(objective, self.directions, {"engine": "plain"})
-        return engine.plan(objective, self.directions, choice)
-
-    def _moves_buffers(self) -> bool:
-        return self.plane.moves(movable(self.model).keys() - self.center.keys())
+        return engine.plan(objective, self.directions, choice, precision="bfloat16" if self.fast else None)
 
     def _values(self, plan: Evaluator, coordinates: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
         points = [point[: len(self.directions)] for point in coordinates]
@@ -243,8 +253,21 @@ class Landscape:
         return [value._replace(loss=value.loss + self._penalty(at)) for value, at in zip(values, points, strict=True)]
 
     def _penalty(self, point: Sequence[float]) -> float:
-        moved = Plane(self.directions, "").at({name: tensor.double() for name, tensor in self.center.items()}, point)
-        return 0.5 * self.weight_decay * dot(moved, moved)
+        at = torch.tensor([1.0, *point], dtype=torch.float64)
+        return 0.5 * self.weight_decay * float(at @ self._squares @ at)
+
+    @cached_property
+    def _squares(self) -> Tensor:
+        """Inner products of θ*, δ and η over the parameters: ‖θ* + αδ + βη‖² is a quadratic form of (1, α, β)."""
+        moves = [self.center, *({name: direction[name] for name in self.center} for direction in self.directions)]
+        return torch.tensor([[dot(one, other) for other in moves] for one in moves], dtype=torch.float64)
+
+    def _audit(self, grid: Grid) -> dict[str, Any]:
+        """How far 16-bit values are from float32 ones, at 25 points spread over the grid."""
+        coordinates = [(alpha, beta)[: len(self.directions)] for alpha in grid.alphas for beta in grid.betas]
+        exact = engine.plan(self.objective, self.directions)
+        found = audit(self.plan, exact, spread(coordinates))
+        return {name: finite_or_none(number) for name, number in asdict(found).items()}
 
 
 def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:

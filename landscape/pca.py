@@ -71,7 +71,7 @@ def principal(states: Sequence[State], *, parameters: Collection[str], count: in
     Source: Li et al. 2018, section 7. One component costs M² inner products; nothing of size parameters² is made.
     """
     moves = differences(states, parameters)
-    gram = torch.tensor([[dot(one, other) for other in moves] for one in moves], dtype=torch.float64)
+    gram = _gram(moves)
     centered = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
     values, vectors = torch.linalg.eigh(centered)
     values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
@@ -88,6 +88,15 @@ def principal(states: Sequence[State], *, parameters: Collection[str], count: in
         tuple(values[:count].sqrt().tolist()),
         tuple((values[:count] / (len(states) - 1)).tolist()),
     )
+
+
+def _gram(moves: Sequence[Params]) -> Tensor:
+    """(M, M) inner products."""
+    gram = torch.zeros(len(moves), len(moves), dtype=torch.float64)
+    for i, one in enumerate(moves):
+        for j, other in enumerate(moves[: i + 1]):
+            gram[i, j] = gram[j, i] = dot(one, other)
+    return gram
 
 
 def _component(moves: Sequence[Params], weights: Tensor, value: float) -> Params:

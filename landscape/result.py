@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .caption import caption
 from .check import Check, self_check
 from .errors import UnknownNameError
-from .grid import Grid, Point
+from .grid import Axis, Grid, Point
 
 Array = NDArray[np.float64]
 VALUES = ("losses", "accuracies", "standard_errors")
@@ -96,6 +96,12 @@ class Result:
         read_only = {name: _read_only(getattr(self, name)) for name in ("alphas", "betas", "computed", *VALUES)}
         extra = {name: _read_only(array) for name, array in self.extra.items()}
         return replace(self, **read_only, extra=extra, provenance={**self.provenance, **counts, **facts})
+
+    def described(self, **facts: Any) -> "Result":
+        """This result with names that tensors do not carry: dataset, split, samples_in_split, architecture."""
+        provenance = {**self.provenance, **facts}
+        axes = [Axis(float(one[0]), float(one[-1]), len(one)) for one in (self.alphas, self.betas) if len(one) > 1]
+        return replace(self, provenance=provenance, caption=caption(Grid(*axes), provenance))
 
     @property
     def non_finite(self) -> list[dict[str, Any]]:

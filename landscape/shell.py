@@ -1,9 +1,9 @@
-"""`landscape surface` and `landscape slice`: local files in, a result file out.
+"""`landscape surface`, `slice`, `interpolation`, `trajectory`, `curvature`: local files in, a result file out.
 
 Imports typer and errors; what a command needs is imported when it runs. Never talks to a service.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,40 +16,57 @@ from .grid import Axis, Grid
 if TYPE_CHECKING:
     from torch import nn
 
+    from .checkpoint import Candidate
     from .data import Dataset
     from .kinds import Progress
+    from .plane import Plane
+    from .result import Result
 
 CheckpointFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .pt, .pth or .safetensors file.")]
 DatasetName = Annotated[str, typer.Option(help="A built-in data set, or an .npz file with images and labels.")]
 Split = Annotated[str, typer.Option(help="train or test, of a built-in data set.")]
 Images = Annotated[int | None, typer.Option(help="A fixed random subset of this many samples [all].")]
-Range = Annotated[str, typer.Option(help="MIN:MAX of the first axis, in units of the direction.")]
+Range = Annotated[str, typer.Option("--range", help="MIN:MAX of the first axis, in units of delta.")]
+RangeBeta = Annotated[str | None, typer.Option(help="MIN:MAX of the second axis [as --range].")]
+Points = Annotated[str, typer.Option(help="Points along both axes.")]
+PointsOfLine = Annotated[str, typer.Option(help="Points along the axis.")]
 Seed = Annotated[int, typer.Option(min=0, help="Draws the directions.")]
-Normalization = Annotated[str, typer.Option(help="How directions are normalised.")]
+Normalization = Annotated[str, typer.Option(help="filter, layer, weight, dfilter, dlayer or none.")]
+Biases = Annotated[str, typer.Option(help="Biases and normalisation: fixed, parameter (as the authors) or random.")]
+Orthogonality = Annotated[str, typer.Option(help="Of the two directions: filter (inside each), overall or none.")]
+Directions = Annotated[Path | None, typer.Option(exists=True, help="Directions from a file, .h5 or .safetensors.")]
 Precision = Annotated[str, typer.Option(help="float32 or float64.")]
+Loss = Annotated[str, typer.Option(help="cross_entropy or mse.")]
+BatchNorm = Annotated[str, typer.Option(help="frozen, recalibrated (per point) or batch (statistics).")]
 Architecture = Annotated[int | None, typer.Option(help="Which network, where several fit the file.")]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", help="The result; its ending names the format: json, npz, csv.")
-]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The result; its ending names the format.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `landscape`."""
     app.command()(surface)
     app.command("slice")(slice_)
+    app.command()(interpolation)
+    app.command()(trajectory)
+    app.command()(curvature)
 
 
 def surface(
     checkpoint: CheckpointFile,
     output: Output,
     dataset: DatasetName = "digits",
-    grid: Annotated[str, typer.Option(help="Points along both axes.")] = "51x51",
-    range_: Annotated[str, typer.Option("--range", help="MIN:MAX of the first axis, in units of delta.")] = "-1:1",
-    range_beta: Annotated[str | None, typer.Option(help="MIN:MAX of the second axis [as --range].")] = None,
+    grid: Points = "51x51",
+    range_: Range = "-1:1",
+    range_beta: RangeBeta = None,
     split: Split = "train",
     images: Images = None,
     seed: Seed = 0,
     normalization: Normalization = "filter",
+    biases: Biases = "fixed",
+    orthogonality: Orthogonality = "filter",
+    directions: Directions = None,
+    loss: Loss = "cross_entropy",
+    batch_norm: BatchNorm = "frozen",
     precision: Precision = "float32",
     architecture: Architecture = None,
 ) -> None:
@@ -57,22 +74,28 @@ def surface(
 
     Example: landscape surface checkpoint.pt --dataset digits --grid 25x25 --range=-1:1 -o surface.npz
     """
-    counts = _counts(grid, axes=2)
-    axes = Grid(_axis(range_, counts[0]), _axis(range_beta or range_, counts[1]))
-    choices = {"seed": seed, "normalization": normalization, "precision": precision}
-    _run(checkpoint, output, axes, data=(dataset, split, images), architecture=architecture, choices=choices)
+    from . import kinds
+
+    subject = _Subject([checkpoint], dataset, split, images, architecture, output)
+    drawing = {"normalization": normalization, "biases": biases, "orthogonality": orthogonality}
+    options = {"seed": seed, **drawing, "loss": loss, "batch_norm": batch_norm, "precision": precision}
+    subject.run(kinds.surface, _grid(grid, range_, range_beta), plane=subject.plane(directions), **options)
 
 
 def slice_(
     checkpoint: CheckpointFile,
     output: Output,
     dataset: DatasetName = "digits",
-    grid: Annotated[str, typer.Option(help="Points along the axis.")] = "51",
-    range_: Annotated[str, typer.Option("--range", help="MIN:MAX of the axis, in units of delta.")] = "-1:1",
+    grid: PointsOfLine = "51",
+    range_: Range = "-1:1",
     split: Split = "train",
     images: Images = None,
     seed: Seed = 0,
     normalization: Normalization = "filter",
+    biases: Biases = "fixed",
+    directions: Directions = None,
+    loss: Loss = "cross_entropy",
+    batch_norm: BatchNorm = "frozen",
     precision: Precision = "float32",
     architecture: Architecture = None,
 ) -> None:
@@ -80,32 +103,145 @@ def slice_(
 
     Example: landscape slice checkpoint.pt --dataset digits --grid 51 -o slice.csv
     """
-    axis = Grid(_axis(range_, _counts(grid, axes=1)[0]))
-    choices = {"seed": seed, "normalization": normalization, "precision": precision}
-    _run(checkpoint, output, axis, data=(dataset, split, images), architecture=architecture, choices=choices)
-
-
-def _run(
-    checkpoint: Path,
-    output: Path,
-    grid: Grid,
-    *,
-    data: tuple[str, str, int | None],
-    architecture: int | None,
-    choices: dict[str, Any],
-) -> None:
     from . import kinds
 
-    _require_format(output)
-    model, samples = _model(checkpoint, architecture), _samples(*data)
-    compute = kinds.surface if grid.beta else kinds.slice
-    points = " × ".join(str(count) for count in grid.shape if count > 1)
-    with _progress(f"{checkpoint.name}: {points} points") as progress:
-        result = compute(model, samples.images, samples.labels, grid=grid, progress=progress, **choices)
-    result.save(output)
-    for check in result.checks:
-        typer.echo(f"{'✓' if check.passed else '✗'} {check.name}: {check.text}", err=True)
-    typer.echo(f"{result.caption}; written to {output}")
+    subject = _Subject([checkpoint], dataset, split, images, architecture, output)
+    options = {"seed": seed, "normalization": normalization, "biases": biases}
+    options |= {"loss": loss, "batch_norm": batch_norm, "precision": precision}
+    subject.run(kinds.slice, _line(grid, range_), plane=subject.plane(directions), **options)
+
+
+def interpolation(
+    checkpoint: CheckpointFile,
+    end: CheckpointFile,
+    output: Output,
+    dataset: DatasetName = "digits",
+    grid: PointsOfLine = "41",
+    range_: Range = "-0.5:1.5",
+    split: Split = "train",
+    images: Images = None,
+    loss: Loss = "cross_entropy",
+    batch_norm: BatchNorm = "frozen",
+    precision: Precision = "float32",
+    architecture: Architecture = None,
+) -> None:
+    """Compute L on the line from one checkpoint (0) to another (1), BatchNorm's statistics moved along.
+
+    Example: landscape interpolation small-batch.pt large-batch.pt -o interpolation.npz
+    """
+    from . import kinds
+
+    subject = _Subject([checkpoint, end], dataset, split, images, architecture, output)
+    options = {"loss": loss, "batch_norm": batch_norm, "precision": precision}
+    subject.run(kinds.interpolation, _line(grid, range_), subject.states[1], **options)
+
+
+def trajectory(
+    checkpoints: Annotated[list[Path], typer.Argument(exists=True, help="Checkpoints in the order of training.")],
+    output: Output,
+    dataset: DatasetName = "digits",
+    grid: Annotated[str | None, typer.Option(help="Points along both axes [25x25 around the path].")] = None,
+    range_: Range = "-1:1",
+    range_beta: RangeBeta = None,
+    split: Split = "train",
+    images: Images = None,
+    loss: Loss = "cross_entropy",
+    batch_norm: BatchNorm = "frozen",
+    precision: Precision = "float32",
+    architecture: Architecture = None,
+) -> None:
+    """Compute the path of a training run in the plane of its two principal components, and the loss around it.
+
+    Example: landscape trajectory run/trajectory/epoch-*.safetensors -o trajectory.npz
+    """
+    from . import studies
+
+    subject = _Subject(checkpoints, dataset, split, images, architecture, output)
+    where = _grid(grid, range_, range_beta) if grid else None
+    options = {"loss": loss, "batch_norm": batch_norm, "precision": precision}
+    subject.run(studies.trajectory, where, subject.states, **options)
+
+
+def curvature(
+    checkpoint: CheckpointFile,
+    output: Output,
+    dataset: DatasetName = "digits",
+    grid: Points = "11x11",
+    range_: Range = "-1:1",
+    range_beta: RangeBeta = None,
+    split: Split = "train",
+    images: Images = None,
+    seed: Seed = 0,
+    over: Annotated[str, typer.Option(help="The Hessian over filters (two axes or more) or all.")] = "filters",
+    precision: Precision = "float32",
+    architecture: Architecture = None,
+) -> None:
+    """Compute the extreme eigenvalues of the Hessian, and their ratio, over a grid.
+
+    Example: landscape curvature checkpoint.pt --grid 7x7 --images 200 -o curvature.npz
+    """
+    from . import studies
+
+    subject = _Subject([checkpoint], dataset, split, images, architecture, output)
+    options = {"seed": seed, "over": over, "precision": precision}
+    subject.run(studies.curvature, _grid(grid, range_, range_beta), **options)
+
+
+class _Subject:
+    """What a command is about: the model, its other states, the samples, and where the result goes."""
+
+    def __init__(
+        self,
+        checkpoints: list[Path],
+        dataset: str,
+        split: str,
+        images: int | None,
+        architecture: int | None,
+        output: Path,
+    ):
+        _require_format(output)
+        self.name, self.output = checkpoints[-1].name, output
+        built = [_model(path, architecture) for path in checkpoints]
+        self.label, self.models = built[0][1], [model for model, _ in built]
+        self.states = [model.state_dict() for model in self.models]
+        self.whole = _samples(dataset, split)
+        self.samples = self.whole if images is None else self.whole.subset(images)
+
+    def plane(self, directions: Path | None) -> "Plane | None":
+        """The directions in a file, where one is named."""
+        from .formats.directions import read
+
+        return read(directions, self.models[0]) if directions else None
+
+    def run(self, compute: "Callable[..., Result]", grid: Grid | None, *arguments: Any, **options: Any) -> None:
+        """Compute with a progress bar, write the result, and say whether it can be trusted."""
+        images, labels = self.samples.images, self.samples.labels
+        with _progress(self.name) as progress:
+            result = compute(self.models[0], *arguments, images, labels, grid=grid, progress=progress, **options)
+        result = self._named(result)
+        result.save(self.output)
+        for check in result.checks:
+            typer.echo(f"{'✓' if check.passed else '✗'} {check.name}: {check.text}", err=True)
+        typer.echo(f"{result.caption}; written to {self.output}")
+
+    def _named(self, result: "Result") -> "Result":
+        """With the names of network and data, which a function of tensors cannot know."""
+        named = {
+            "dataset": self.samples.name,
+            "split": self.samples.split,
+            "samples_in_split": len(self.whole),
+            "architecture": {"label": self.label},
+        }
+        return result.described(**named)
+
+
+def _grid(counts: str, first: str, second: str | None) -> Grid:
+    alpha, beta = _counts(counts, axes=2)
+    return Grid(_axis(first, alpha), _axis(second or first, beta))
+
+
+def _line(count: str, span: str) -> Grid:
+    return Grid(_axis(span, _counts(count, axes=1)[0]))
 
 
 def _counts(text: str, *, axes: int) -> list[int]:
@@ -124,31 +260,34 @@ def _axis(text: str, count: int) -> Axis:
     return Axis(low, high, count)
 
 
-def _model(checkpoint: Path, chosen: int | None) -> "nn.Module":
+def _model(checkpoint: Path, chosen: int | None) -> "tuple[nn.Module, str]":
+    """The network in a file, and what it is called."""
     import torch
 
     from .checkpoint import read
     from .models import build
 
-    reading = read(checkpoint)
-    candidates = reading.candidates
+    with read(checkpoint) as reading:
+        candidate = _chosen(reading.candidates, chosen)
+        arrays = reading.arrays(candidate.copy)
+    model = build(candidate.architecture)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=False)
+    return model, candidate.label
+
+
+def _chosen(candidates: "list[Candidate]", chosen: int | None) -> "Candidate":
     if chosen is None and len(candidates) > 1:
         names = "; ".join(f"{n}: {candidate.label}" for n, candidate in enumerate(candidates))
         raise CheckpointError(f"Several networks fit this checkpoint. Choose one with --architecture: {names}.")
     if not 0 <= (chosen or 0) < len(candidates):
         raise CheckpointError(f"--architecture must be from 0 to {len(candidates) - 1}; got {chosen}.")
-    candidate = candidates[chosen or 0]
-    model = build(candidate.architecture)
-    arrays = reading.arrays(candidate.copy)
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=False)
-    return model
+    return candidates[chosen or 0]
 
 
-def _samples(dataset: str, split: str, count: int | None) -> "Dataset":
+def _samples(dataset: str, split: str) -> "Dataset":
     from .data import load, load_file
 
-    samples = load_file(dataset) if dataset.endswith(".npz") else load(dataset, split)
-    return samples if count is None else samples.subset(count)
+    return load_file(dataset) if dataset.endswith(".npz") else load(dataset, split)
 
 
 def _require_format(output: Path) -> None:

@@ -11,16 +11,20 @@ from typing import Any, Unpack
 import numpy as np
 from torch import Tensor, nn
 
-from .errors import GridError
+from .errors import GridError, UnknownNameError
 from .grid import Grid
-from .hessian import Hessian, Spectrum
+from .hessian import Hessian, Spectrum, eigenvector_plane, gradient_plane
 from .kinds import Drawing, Options, Progress, around, compute, slice, surface
 from .lanczos import STEPS
 from .landscape import Landscape
+from .losses import PerSample, loss_of
 from .maps import CurvatureLandscape
+from .objective import Objective
 from .pca import plane_of, principal, project
 from .plane import Plane, State
 from .result import Array, Result, nested
+
+SOURCES = ("gradient", "eigenvectors")
 
 
 def trajectory(
@@ -106,6 +110,34 @@ def spectrum(
     landscape = Landscape(model, images, labels, dimensions=1, **options)
     objective, parameters = landscape.located((0.0,))
     return Hessian(objective, parameters, over=over).spectrum(seed=seed, steps=steps, probes=probes)
+
+
+def plane_along(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    source: str,
+    dimensions: int = 2,
+    seed: int = 0,
+    precision: str = "float32",
+    loss: "str | PerSample" = "cross_entropy",
+) -> Plane:
+    """Directions that the loss itself singles out at the model, for `surface` and `slice` as `plane`.
+
+    Args:
+        source: "gradient" (with a random second direction) or "eigenvectors" (those of largest |λ| over all parameters).
+
+    Raises:
+        UnknownNameError: the source is not known.
+        CurvatureError: the gradient is zero, or the Hessian has too few eigenvectors.
+    """
+    objective = Objective.of(model, images, labels, precision=precision, loss=loss_of(loss))
+    if source == "gradient":
+        return gradient_plane(objective, dimensions=dimensions, seed=seed)
+    if source == "eigenvectors":
+        return eigenvector_plane(objective, count=dimensions, over="all", seed=seed)
+    raise UnknownNameError("source of directions", source, SOURCES)
 
 
 @dataclass(frozen=True)

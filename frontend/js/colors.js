@@ -7,7 +7,7 @@
 export const THEMES = {
   light: {
     name: "light", page: "#faf9f6", card: "#ffffff", ink: "#1c2024", soft: "#5d6770", line: "#e4e1da",
-    accent: "#2f5bd0", warn: "#9a5b00", lid: "#8d887c", relief: "#e3e9ee",
+    accent: "#2f5bd0", warn: "#8f5400", lid: "#8d887c", relief: "#e3e9ee",
     ambient: 0.72, lightness: [0.32, 0.89], lines: [0.34, 0.66],
   },
   dark: {

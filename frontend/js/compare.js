@@ -5,15 +5,17 @@ import { extent } from "./scales.js";
 
 /** What must be the same for two pictures to be compared, and what is merely good to know. */
 const MUST = [
+  ["kind", ({ spec }) => spec.kind],
   ["data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
   ["data set", ({ spec }) => spec.dataset],
   ["images used", ({ spec }) => `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`],
-  ["normalisation", ({ provenance: p, spec }) => `${spec.normalization}, ${p?.orthogonal ?? ""}`],
-  ["BatchNorm", ({ provenance: p }) => p?.batch_norm ?? "frozen"],
-  ["range", ({ spec }) => Object.values(spec.grid).map(range).join(" × ")],
+  ["loss function", ({ spec }) => [spec.loss, spec.label_smoothing, spec.weight_decay].join()],
+  ["normalisation", ({ spec }) => [spec.normalization, spec.orthogonality, spec.biases].join()],
+  ["BatchNorm", ({ spec }) => spec.batch_norm],
+  ["range", ({ spec }) => Object.values(spec.grid ?? {}).map(range).join(" × ")],
 ];
 const NOTE = [
-  ["number of points", ({ spec }) => Object.values(spec.grid).map(({ count }) => count).join(" × ")],
+  ["number of points", ({ spec }) => Object.values(spec.grid ?? {}).map(({ count }) => count).join(" × ")],
   ["seed", ({ spec }) => spec.seed],
   ["precision", ({ spec }) => spec.precision],
 ];
@@ -55,28 +57,18 @@ export function centerOf(result) {
   return { loss: result.losses[i][j], accuracy: result.accuracies[i][j], onGrid: true, error: result.standard_errors[i][j] };
 }
 
-/** Columns of the table of numbers: short label, unit, what it means, text and plain value of a result. */
+/** First columns of the table: short label, unit, what it means, text and plain value of a result. The service has more. */
 export const COLUMNS = [
   { key: "center_loss", label: "loss at θ*", unit: "nats", means: "Mean loss at the center, the checkpoint itself", of: (r) => centerOf(r).loss, text: (value) => number(value) },
   { key: "center_accuracy", label: "accuracy at θ*", unit: "%", means: "Share of the images classified correctly at the center", of: (r) => centerOf(r).accuracy, text: (value) => inPercent(value) },
   { key: "least", label: "smallest", unit: "nats", means: "Smallest loss on the grid", of: (r) => finite(r)?.[0] ?? null, text: (value) => number(value) },
   { key: "most", label: "largest", unit: "nats", means: "Largest finite loss on the grid", of: (r) => finite(r)?.[1] ?? null, text: (value) => number(value) },
-  { key: "below", label: "below θ* + 1", unit: "% of grid", means: "Share of the grid points whose loss is less than one nat above the center's: how wide the basin is in this plane", of: shareBelow, text: (value) => inPercent(value) },
   { key: "cosine", label: "cos(δ, η)", unit: "", means: "Cosine of the two directions; zero where they are orthogonal", of: (r) => r.provenance?.cosine ?? null, text: (value) => number(value) },
-  { key: "filter_ratio", label: "filter ratio", unit: "min … max", means: "‖filter of the direction‖ / ‖filter of the weights‖, smallest and largest", of: (r) => r.provenance?.filter_ratio_min ?? null, text: (value, r) => (value === null ? "–" : `${number(value, 6)} … ${number(r.provenance.filter_ratio_max, 6)}`) },
   { key: "non_finite", label: "not finite", unit: "points", means: "Points whose loss came out NaN or infinite", of: (r) => r.non_finite.length, text: (_, r) => holes(r.non_finite) || "0" },
 ];
 
 /** Rows of the table: [{ key, text, value }] for each column. */
 export const numbersOf = (result) => COLUMNS.map(({ key, of, text }) => ({ key, value: of(result), text: text(of(result), result) }));
-
-/** Share of the finite grid points less than one nat above the center. */
-export function shareBelow(result) {
-  const { loss } = centerOf(result);
-  const values = result.losses.flat().filter((value) => value !== null);
-  if (loss === null || !values.length) return null;
-  return values.filter((value) => value < loss + 1).length / (values.length + result.non_finite.length);
-}
 
 function finite(result) {
   return result.losses.flat().some((value) => value !== null) ? extent([result.losses]) : null;
@@ -84,6 +76,18 @@ function finite(result) {
 
 function inPercent(share) {
   return share === null ? "–" : percent(share).replace(/\s*%$/, "");
+}
+
+/** The numbers the service gives beside its pictures (each { name, value, unit, error, definition }) as columns, in their order. */
+export function furtherColumns(lists) {
+  const known = new Map(lists.flat().map((one) => [one.name, one]));
+  return [...known.values()].map(({ name, unit, definition }) => ({ key: name.replaceAll(" ", "_"), name, label: name, unit, means: definition }));
+}
+
+/** 0.698 ± 0.088: a number with its error, in the error's figures. */
+export function withError({ value, error }) {
+  if (value === null) return "–";
+  return error ? `${number(value, 3)} ± ${number(error, 2)}` : number(value, 3);
 }
 
 /** Columns for `count` pictures that were put in no order: as square as pictures like it. */

@@ -2,11 +2,9 @@
 
 import { BOX } from "./camera.js";
 import { colorscale, reversed } from "./colors.js";
-import { escapeHtml, holes } from "./format.js";
-import { centerIndex, computed, nearestFilled } from "./grid.js";
+import { computed, nearestFilled } from "./grid.js";
 import { regionAbove } from "./isolines.js";
-
-export const FONT = '-apple-system, "Segoe UI", "Helvetica Neue", Arial, system-ui, sans-serif';
+import { FONT, hoverLabel, marksInPlane, marksInSpace } from "./marks.js";
 
 /** losses[i][j] at (alphas[i], betas[j]) as Plotly's z[j][i]: rows are beta. n × m in, m × n out. */
 export function transposeForPlotly(matrix) {
@@ -18,43 +16,43 @@ export function transposeForPlotly(matrix) {
  * that there is more. `compact` is for pictures in rows and columns, whose labels stand at the edge.
  */
 export function surfaceFigure(result, { scale, theme, camera, compact = false }) {
-  const heights = transposeForPlotly(result[scale.matrix].map((row) => row.map((value) => (value === null ? null : scale.forward(value)))));
+  const heights = transposeForPlotly(scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value)))));
   const surface = {
-    type: "surface", name: "surface", x: result.alphas, y: result.betas, z: heights, customdata: transposeForPlotly(result[scale.matrix]),
+    type: "surface", name: "surface", x: result.alphas, y: result.betas, z: heights, customdata: transposeForPlotly(scale.of(result)),
     colorscale: colors(scale, theme.lightness), cmin: scale.low, cmax: scale.high, showscale: false,
     contours: { z: { show: true, ...scale.relief, color: theme.relief, width: 1, highlight: false }, x: { highlight: false }, y: { highlight: false } },
     lighting: { ambient: theme.ambient, diffuse: 0.55, specular: 0.06, roughness: 0.8, fresnel: 0.05 }, lightposition: { x: -8e3, y: -1.2e4, z: 2e4 },
     hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
   };
-  const data = [surface, ...lid(result, scale, theme), ...holesInSpace(result, scale, theme)];
+  const data = [surface, ...lid(result, scale, theme), ...marksInSpace(result, scale, theme)];
   return { data, layout: { ...base(theme), scene: scene(scale, theme, camera, compact), showlegend: !compact && result.non_finite.length > 0, legend: legend(theme) } };
 }
 
 /** The plane seen from above, cell by cell. While computing, missing cells take the nearest value, dimmed. */
 export function heatmapFigure(result, { scale, theme, compact = false }) {
   const mask = computed(result);
-  const heights = result[scale.matrix].map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
+  const heights = scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
   const cells = {
     type: "heatmap", name: scale.title, x: result.alphas, y: result.betas, colorscale: colors(scale, theme.lightness),
     zmin: scale.low, zmax: scale.high, showscale: false,
   };
   const missing = mask.some((row) => row.includes(false));
-  const known = { ...cells, z: transposeForPlotly(heights), customdata: transposeForPlotly(result[scale.matrix]), hovertemplate: hover(scale), hoverlabel: hoverLabel(theme), hoverongaps: false };
+  const known = { ...cells, z: transposeForPlotly(heights), customdata: transposeForPlotly(scale.of(result)), hovertemplate: hover(scale), hoverlabel: hoverLabel(theme), hoverongaps: false };
   const guess = { ...cells, name: "not computed yet", z: transposeForPlotly(nearestFilled(heights, mask)), opacity: 0.22, hoverinfo: "skip" };
-  return { data: [...(missing ? [guess] : []), known, ...holesInPlane(result, theme), ...marks(result, scale, theme)], layout: plane(result, theme, compact) };
+  return { data: [...(missing ? [guess] : []), known, ...marksInPlane(result, theme)], layout: plane(result, theme, compact) };
 }
 
 /** Lines of equal loss. The levels are the scale's: the paper's, or even ones. */
 export function contourFigure(result, { scale, theme, compact = false }) {
   const { start, end, size, on = scale.forward } = scale.contours;
-  const z = result[scale.matrix].map((row) => row.map((value) => (value === null ? null : on(value))));
+  const z = scale.of(result).map((row) => row.map((value) => (value === null ? null : on(value))));
   const lines = {
-    type: "contour", name: scale.title, x: result.alphas, y: result.betas, z: transposeForPlotly(z), customdata: transposeForPlotly(result[scale.matrix]),
+    type: "contour", name: scale.title, x: result.alphas, y: result.betas, z: transposeForPlotly(z), customdata: transposeForPlotly(scale.of(result)),
     colorscale: colors(scale, theme.lines), zauto: false, zmin: start, zmax: end, autocontour: false, showscale: false, connectgaps: false,
     contours: { coloring: "lines", start, end, size, showlabels: !compact, labelfont: { size: 9, color: theme.soft } }, line: { width: compact ? 1.2 : 1.5, smoothing: 0 },
     hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
   };
-  return { data: [lines, ...holesInPlane(result, theme), ...marks(result, scale, theme)], layout: plane(result, theme, compact) };
+  return { data: [lines, ...marksInPlane(result, theme)], layout: plane(result, theme, compact) };
 }
 
 export const FIGURES = { surface: surfaceFigure, contour: contourFigure, heatmap: heatmapFigure };
@@ -67,26 +65,22 @@ export function base(theme) {
   };
 }
 
-export function hoverLabel(theme) {
-  return { bgcolor: theme.card, bordercolor: theme.line, font: { family: FONT, size: 12, color: theme.ink } };
-}
-
 export const legend = (theme) => ({ x: 0, y: 1, xanchor: "left", yanchor: "top", bgcolor: "rgba(0,0,0,0)", font: { color: theme.ink, size: 12 } });
 
 function colors(scale, lightness) {
   const forLoss = colorscale(lightness);
-  return scale.value === "accuracy" ? reversed(forLoss) : forLoss;
+  return scale.backwards ? reversed(forLoss) : forLoss;
 }
 
 function hover(scale) {
-  const value = scale.value === "accuracy" ? "accuracy %{customdata:.2%}" : "loss %{customdata:.4g}";
+  const value = scale.backwards ? "accuracy %{customdata:.2%}" : `${scale.value.replaceAll("_", " ")} %{customdata:.4g}`;
   return `α %{x:.4g}, β %{y:.4g}<br>${value}<extra></extra>`;
 }
 
 /** A neutral, translucent sheet at the clip, where the loss is above it: the plateau, without its noise. */
 function lid(result, scale, theme) {
   if (scale.clip === null) return [];
-  const heights = result.losses.map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
+  const heights = scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
   const { points, triangles } = regionAbove(heights, scale.high);
   if (!points.length) return [];
   const along = (coordinates, k) => coordinates[Math.floor(k)] + (k % 1) * ((coordinates[Math.ceil(k)] ?? 0) - coordinates[Math.floor(k)]);
@@ -123,41 +117,4 @@ function plane(result, theme, compact) {
     yaxis: { ...axis, range: span(result.betas), constrain: "domain", title: { text: compact ? "" : "β", standoff: 2 }, ...(square ? { scaleanchor: "x" } : {}) },
     legend: { ...legend(theme), orientation: "h", y: 1.02, yanchor: "bottom" }, showlegend: !compact && result.non_finite.length > 0,
   };
-}
-
-/** The center, and the smallest loss where it is elsewhere. */
-function marks(result, scale, theme) {
-  const mark = (name, at, symbol) => ({
-    type: "scatter", mode: "markers", name, x: [at[0]], y: [at[1]], showlegend: false, hovertemplate: `${name}<extra></extra>`, hoverlabel: hoverLabel(theme),
-    marker: { symbol, size: symbol === "star" ? 10 : 8, color: theme.accent, line: { width: 1.5, color: theme.card } },
-  });
-  const least = leastIndex(result.losses);
-  const center = centerIndex(result.alphas, result.betas);
-  const elsewhere = least && (!center || least[0] !== center[0] || least[1] !== center[1]);
-  return [mark("center", [0, 0], "circle"), ...(elsewhere ? [mark("smallest loss on the grid", [result.alphas[least[0]], result.betas[least[1]]], "star")] : [])];
-}
-
-/** Where the smallest loss is; null where there is none. */
-export function leastIndex(losses) {
-  let [least, at] = [Infinity, null];
-  losses.forEach((row, i) => row.forEach((value, j) => value !== null && value < least && ([least, at] = [value, [i, j]])));
-  return at;
-}
-
-function holesInPlane(result, theme) {
-  return holeTraces(result, theme).map((trace) => ({ ...trace, type: "scatter" }));
-}
-
-function holesInSpace(result, scale, theme) {
-  return holeTraces(result, theme).map((trace) => ({ ...trace, type: "scatter3d", z: trace.x.map(() => scale.high), marker: { symbol: "diamond", size: 5, color: theme.warn } }));
-}
-
-/** Points that came out NaN or infinite: holes, with a marker and a legend entry of their own. */
-function holeTraces({ alphas, betas, non_finite: points }, theme) {
-  if (!points.length) return [];
-  return [{
-    mode: "markers", name: escapeHtml(holes(points)), x: points.map(({ i }) => alphas[i]), y: points.map(({ j }) => betas[j]), text: points.map(({ value }) => value),
-    hovertemplate: "α %{x:.4g}, β %{y:.4g}<br>loss %{text}<extra></extra>", hoverlabel: hoverLabel(theme), showlegend: true,
-    marker: { symbol: "diamond", size: 9, color: theme.warn, line: { width: 1, color: theme.card } },
-  }];
 }

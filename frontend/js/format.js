@@ -72,8 +72,11 @@ export function gridWords({ alpha, beta }) {
 /** What a job asks for, in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0. */
 export function specWords({ kind, grid, split, subset, seed, precision }) {
   const images = `${subset ? whole(subset.count) : "all"} ${split === "train" ? "training" : "test"} images`;
-  return [kind, gridWords(grid), images, `seed ${seed}`, precision === "float64" && precision].filter(Boolean).join(" · ");
+  return [kind, grid && gridWords(grid), images, seed !== undefined && `seed ${seed}`, precision === "float64" && precision].filter(Boolean).join(" · ");
 }
+
+/** The caption of a result; from its request while the service has none. */
+export const captionOf = (job, result) => result?.caption || `${job.checkpoint.label} · ${specWords(job.spec)}`;
 
 /** 2 points NaN, 1 infinite: what `non_finite` holds; empty where nothing. */
 export function holes(nonFinite) {

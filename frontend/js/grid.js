@@ -6,8 +6,16 @@
 /** Axis levels up to this one (5 points) are computed as one: the first picture. As in landscape/grid.py. */
 export const COARSEST = 2;
 
-/** Matrices of a result, all n × m. */
-export const VALUES = ["losses", "accuracies", "standard_errors"];
+const VALUES = ["losses", "accuracies", "standard_errors"];
+
+/** Kinds that are drawn over alpha alone. */
+export const isLine = (kind) => kind === "slice" || kind === "interpolation";
+
+/** `change(matrix, name)` for every n × m matrix of a result, those in `extra` too; the rest of the result stays. */
+export function mapMatrices(result, change) {
+  const extra = Object.entries(result.extra ?? {}).map(([name, matrix]) => [name, change(matrix, name)]);
+  return { ...result, ...Object.fromEntries(VALUES.map((name) => [name, change(result[name], name)])), extra: Object.fromEntries(extra) };
+}
 
 /** Refinement level of every index: the ends are level 0, then each level halves what is between. */
 export function axisLevels(count) {
@@ -48,10 +56,8 @@ export function completeLevel(result) {
 /** The part of a result on the rows and columns up to `level`; `rows` and `columns` say where they were. */
 export function subGrid(result, level) {
   const [rows, columns] = levelsOf(result).map((levels) => levels.flatMap((own, k) => (own <= level ? [k] : [])));
-  const part = { ...result, rows, columns };
-  part.alphas = rows.map((i) => result.alphas[i]);
-  part.betas = columns.map((j) => result.betas[j]);
-  for (const name of VALUES) part[name] = rows.map((i) => columns.map((j) => result[name][i][j]));
+  const part = mapMatrices(result, (matrix) => rows.map((i) => columns.map((j) => matrix[i][j])));
+  Object.assign(part, { rows, columns, alphas: rows.map((i) => result.alphas[i]), betas: columns.map((j) => result.betas[j]) });
   part.non_finite = result.non_finite
     .map((point) => ({ ...point, i: rows.indexOf(point.i), j: columns.indexOf(point.j) }))
     .filter(({ i, j }) => i >= 0 && j >= 0);
@@ -122,13 +128,7 @@ function onCoarser(part, complete) {
   };
   const rows = coarse(part.rows, part.rows.at(-1) + 1);
   const columns = coarse(part.columns, part.columns.at(-1) + 1);
-  const filled = { ...part };
-  for (const name of VALUES) {
-    filled[name] = part[name].map((row, i) =>
-      row.map((value, j) => (mask[i][j] ? value : between(part[name], part, [i, j], [rows[i], columns[j]]))),
-    );
-  }
-  return filled;
+  return mapMatrices(part, (matrix) => matrix.map((row, i) => row.map((value, j) => (mask[i][j] ? value : between(matrix, part, [i, j], [rows[i], columns[j]])))));
 }
 
 /** Bilinear value at (i, j) from its neighbours on coarse rows and columns; null beside a hole. */

@@ -1,21 +1,19 @@
 /** A result that is still growing: tiles go in, a new result comes out. Pure. */
 
-import { VALUES, computed } from "./grid.js";
+import { computed, mapMatrices } from "./grid.js";
 
 /** `result` with the points of one `tile` event; rows that did not change are shared with the old result. */
 export function merge(result, tile) {
-  const merged = { ...result };
   const touched = new Set(tile.points.map(([i]) => i));
-  for (const name of VALUES) {
-    merged[name] = result[name].map((row, i) => (touched.has(i) ? row.slice() : row));
-    tile.points.forEach(([i, j], k) => {
-      merged[name][i][j] = tile[name]?.[k] ?? null;
-    });
-  }
+  const merged = mapMatrices(result, (matrix, name) => {
+    const values = tile[name] ?? tile.extra?.[name] ?? [];
+    const fresh = matrix.map((row, i) => (touched.has(i) ? row.slice() : row));
+    tile.points.forEach(([i, j], k) => (fresh[i][j] = values[k] ?? null));
+    return fresh;
+  });
   const key = ({ i, j }) => `${i},${j}`;
   const known = new Set(result.non_finite.map(key));
-  merged.non_finite = [...result.non_finite, ...tile.non_finite.filter((point) => !known.has(key(point)))];
-  return merged;
+  return { ...merged, non_finite: [...result.non_finite, ...tile.non_finite.filter((point) => !known.has(key(point)))] };
 }
 
 /** `fresh` from the API, plus the points that only `older` (fed by events) has: whichever came first is right. */
@@ -25,8 +23,8 @@ export function combine(older, fresh) {
   const points = [];
   computed(older).forEach((row, i) => row.forEach((known, j) => known && !has[i][j] && points.push([i, j])));
   if (!points.length) return fresh;
-  const tile = { points, non_finite: older.non_finite };
-  for (const name of VALUES) tile[name] = points.map(([i, j]) => older[name][i][j]);
+  const tile = { points, non_finite: older.non_finite, extra: {} };
+  mapMatrices(older, (matrix, name) => (tile[name] = points.map(([i, j]) => matrix[i][j])));
   return merge(fresh, tile);
 }
 

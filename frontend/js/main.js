@@ -13,8 +13,8 @@
  *               request-curl, request-python
  *   jobs        job-row (data-id, data-state), select-job, compare-button, job-state, job-progress, cancel-job, retry-job, delete, confirm
  *   job         job-state, job-progress, cancel-job, retry-job, heatmap, surface, result, result-loss-center and result-accuracy-center
- *               (data-value: the number in full), result-least, result-most, self-check (data-passed), caption, provenance, non-finite,
- *               download-json|npz|csv|png
+ *               (data-value: the number in full), result-least, result-most, number-NAME (the service's numbers, data-value), self-check (data-passed), caption, provenance, non-finite,
+ *               download-json|npz|csv|h5|png
  *   compare     compare-cell (data-job, data-state), cell-loss-center (data-value), number-KEY in a row with data-job (data-value), comparable
  *               (data-serious), caption, export-png
  */

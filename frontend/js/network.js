@@ -142,8 +142,9 @@ function untilOnline(signal) {
   });
 }
 
-/** Browsers open six connections to a host, all tabs together: two streams for us, the rest of the jobs is asked every few seconds. */
-const STREAMS = 2;
+/** Browsers open six connections to a host, all tabs together: three streams for us, the other jobs are asked every few seconds. */
+const STREAMS = 3;
+let streaming = 0;
 const ASK_EVERY = 2.5;
 
 export const finished = (state) => state === "done" || state === "failed" || state === "cancelled";
@@ -177,12 +178,15 @@ export function follow(ids, signal, onChange) {
   }
 
   function close(id) {
-    streams.get(id)?.();
+    if (!streams.has(id)) return;
+    streams.get(id)();
     streams.delete(id);
+    streaming -= 1;
   }
 
   function stream(id) {
     let early = []; // tiles that came before the first result
+    streaming += 1;
     streams.set(id, listen(id, {
       progress: ({ state, ...progress }) => changeJob(id, { progress, ...(state && !finished(state) ? { state } : {}) }),
       tile: (tile) => {
@@ -203,7 +207,7 @@ export function follow(ids, signal, onChange) {
 
   function fillStreams() {
     const running = ids.filter((id) => entries.get(id).job?.state === "running" && !streams.has(id));
-    if (!signal.aborted && !document.hidden) for (const id of running.slice(0, STREAMS - streams.size)) stream(id);
+    if (!signal.aborted && !document.hidden) for (const id of running.slice(0, STREAMS - streaming)) stream(id);
   }
 
   const unfinished = () => ids.filter((id) => !streams.has(id) && !entries.get(id).error && !finished(entries.get(id).job?.state));

@@ -27,6 +27,9 @@ export function extent(matrices) {
   return low <= high ? [low, high] : [0, 1];
 }
 
+/** The matrix of a result that `value` names: loss, accuracy, or one of its `extra` arrays. */
+export const matrixOf = (result, value) => (value === "loss" ? result.losses : value === "accuracy" ? result.accuracies : result.extra?.[value]) ?? result.losses;
+
 /** Which height to begin with: the paper's, unless a loss is negative (then no logarithm makes sense). */
 export function defaultHeight(results) {
   return extent(results.map(({ losses }) => losses))[0] < 0 ? "linear" : "paper";
@@ -34,23 +37,25 @@ export function defaultHeight(results) {
 
 /**
  * One scale for all `results`: the same heights, colors, ticks and lines for each of them.
- * `forward` takes a loss (or an accuracy) to its height; `low` and `high` bound the box; `clip` is the loss at which it is cut, or null.
+ * `of` takes a result to the matrix that is drawn, `forward` one of its values to its height; `low` and `high` bound the box; `clip` is the loss at which it is cut, or null.
  */
 export function sharedScale(results, { value = "loss", height = "paper" } = {}) {
-  if (value === "accuracy") return accuracyScale();
-  const [least, most] = extent(results.map(({ losses }) => losses));
-  const clip = height !== "log" && least < CLIP / 2 && most > CLIP ? CLIP : null;
-  const forward = FORWARD[height];
-  const [low, high] = apart(forward(bottom(height, least, clip ?? most)), forward(clip ?? most));
-  const scale = { value, height, title: "loss", matrix: "losses", forward, low, high, clip, least, most };
+  const of = (result) => matrixOf(result, value);
+  if (/accurac/.test(value)) return accuracyScale(value, of);
+  const [least, most] = extent(results.map(of));
+  const plain = value !== "loss" && !/loss/.test(value); // neither a loss nor cut like one: an eigenvalue, a ratio
+  const clip = !plain && height !== "log" && least < CLIP / 2 && most > CLIP ? CLIP : null;
+  const own = plain ? "linear" : height;
+  const forward = FORWARD[own];
+  const [low, high] = apart(forward(bottom(own, least, clip ?? most)), forward(clip ?? most));
+  const scale = { value, of, height: own, title: value.replaceAll("_", " "), forward, low, high, clip, least, most };
   return { ...scale, ticks: ticksOf(scale), relief: evenLines(low, high), contours: contoursOf(scale) };
 }
 
-function accuracyScale() {
-  const forward = (accuracy) => 100 * accuracy;
+function accuracyScale(value, of) {
   const values = [0, 25, 50, 75, 100];
   return {
-    value: "accuracy", height: "linear", title: "accuracy, %", matrix: "accuracies", forward, low: 0, high: 100, clip: null, least: 0, most: 1,
+    value, of, height: "linear", title: `${value.replaceAll("_", " ")}, %`, forward: (accuracy) => 100 * accuracy, low: 0, high: 100, clip: null, least: 0, most: 1, backwards: true,
     ticks: { values, text: values.map(String) }, relief: { start: 10, end: 90, size: 10 }, contours: { start: 10, end: 90, size: 10, says: "contours every 10 %" },
   };
 }

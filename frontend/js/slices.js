@@ -1,8 +1,9 @@
 /** Lines through the center as Plotly figures: loss and accuracy over alpha, one result or several. Pure. */
 
 import { SERIES } from "./colors.js";
-import { base, hoverLabel, legend } from "./figures.js";
+import { base, legend } from "./figures.js";
 import { escapeHtml } from "./format.js";
+import { hoverLabel } from "./marks.js";
 import { extent } from "./scales.js";
 
 /**

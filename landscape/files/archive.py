@@ -191,7 +191,7 @@ def _content(source: Source, name: str, header: int, method: int) -> int:
         raise FileError(_DAMAGED.format(f"the header of entry {printable(name)!r} does not fit"))
     if source.read(header + 30, named) != name.encode():
         raise FileError(_DAMAGED.format(f"entry {printable(name)!r} has two names"))
-    return header + 30 + named + extra
+    return header + 30 + int(named) + int(extra)
 
 
 def _require_apart(entries: list[Entry], directory: int) -> None:

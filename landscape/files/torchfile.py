@@ -47,6 +47,7 @@ _LEFT_ASIDE = (
     "argparse.Namespace",
     "torch.device",
     "torch.Size",
+    "torch.serialization._get_layout",
     "numpy.dtype",
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",

@@ -9,8 +9,10 @@ from small_models import ALONG_X_AND_Y, TwoNumbers, convolutional, gaussian, per
 from torch import nn
 from torch.nn import functional as F
 
-from landscape import kinds
-from landscape.errors import NotFiniteError, PlaneError, ShapeMismatchError
+from landscape import kinds, studies
+from landscape.direction import norm
+from landscape.errors import NotFiniteError, PlaneError, ShapeMismatchError, UnknownNameError
+from landscape.facts import direction_facts
 from landscape.grid import Axis, Grid
 from landscape.hessian import eigenvector_plane, gradient_plane
 from landscape.objective import Objective
@@ -77,7 +79,11 @@ def test_the_far_end_is_held_against_the_checkpoint_alone_under_the_same_policy(
 def test_a_plane_through_three_checkpoints_shows_each_ones_own_loss_at_its_place() -> None:
     models = [convolutional(seed) for seed in (1, 2, 3)]
     result = kinds.through(*models, *pictures(), precision="float64", grid=Grid(Axis(-1, 2, 3), Axis(-1, 2, 4)))
-    assert [check.passed for check in result.checks if check.name.startswith("checkpoint")] == [True, True]
+    assert [check.name for check in result.checks if check.name.startswith("checkpoint")] == [
+        "checkpoint 'second'",
+        "checkpoint 'third'",
+    ]
+    assert all(check.passed for check in result.checks)
     marks = {mark["name"]: mark["coordinates"] for mark in result.provenance["landmarks"]}
     assert marks["first"] == [0, 0]
     names = [name for name, _ in models[0].named_parameters()]
@@ -148,6 +154,23 @@ def test_along_the_top_eigenvectors_the_curvature_of_the_plot_is_the_eigenvalue(
     assert curvatures == pytest.approx(plane.facts["eigenvalues"], rel=1e-4)
     mixed = (losses[0, 0] + losses[2, 2] - losses[0, 2] - losses[2, 0]) / (4 * step**2)
     assert abs(mixed) < 1e-5 * curvatures[0]
+
+
+@pytest.mark.parametrize("source", studies.SOURCES)
+def test_planes_that_the_loss_singles_out_have_orthonormal_directions_and_a_green_self_check(source: str) -> None:
+    model, samples = convolutional(), pictures()
+    plane = studies.plane_along(model, *samples, source=source, precision="float64")
+    facts = direction_facts(plane.directions, dict(model.named_parameters()))
+    assert abs(facts.cosine or 0) < 1e-10
+    assert [norm(direction) for direction in plane.directions] == pytest.approx([1, 1], rel=1e-10)
+    result = kinds.surface(model, *samples, grid=Grid(Axis(-1, 1, 3), Axis(-1, 1, 2)), plane=plane)
+    assert all(check.passed for check in result.checks)
+    assert str(plane.facts["label"]) in result.caption
+
+
+def test_an_unknown_source_of_directions_is_refused_with_the_known() -> None:
+    with pytest.raises(UnknownNameError, match=r"'noise'\. Known: gradient, eigenvectors"):
+        studies.plane_along(perceptron(), *vectors(), source="noise")
 
 
 def test_checkpoints_that_span_no_line_or_plane_are_refused_in_a_sentence() -> None:

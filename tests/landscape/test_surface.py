@@ -209,6 +209,19 @@ def test_a_network_without_batchnorm_has_one_surface_whatever_the_policy_and_the
         assert "no BatchNorm" in result.caption
 
 
+def test_bfloat16_carries_an_audit_against_float32_in_its_self_check() -> None:
+    model, samples = convolutional(), pictures()
+    fast = kinds.surface(model, *samples, grid=GRID, precision="bfloat16")
+    exact = kinds.surface(model, *samples, grid=GRID)
+    found = fast.provenance["audit"]
+    errors = np.abs(fast.losses / exact.losses - 1)
+    assert found["points"] == 12
+    assert found["worst"] == pytest.approx(errors.max(), rel=1e-3)
+    assert [check.name for check in fast.checks if not check.passed] == []
+    assert "bfloat16 error" in [check.name for check in fast.checks]
+    assert fast.caption.endswith("bfloat16")
+
+
 def test_progress_is_told_until_every_point_is_in() -> None:
     told: list[tuple[int, int]] = []
     kinds.surface(perceptron(), *vectors(), grid=GRID, progress=lambda *numbers: told.append(numbers))

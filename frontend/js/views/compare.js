@@ -1,10 +1,11 @@
 /** Two or more results side by side: one scale, one camera, the numbers below. */
 
 import { THEMES } from "../colors.js";
-import { COLUMNS, asShipped, columnsFor, commonCaption, differences, listed, numbersOf, ownCaption } from "../compare.js";
+import { COLUMNS, asShipped, columnsFor, commonCaption, differences, furtherColumns, listed, numbersOf, ownCaption, withError } from "../compare.js";
 import { MAX_SCENES, exportPng, picture } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
-import { plural } from "../format.js";
+import { captionOf, plural } from "../format.js";
+import { isLine } from "../grid.js";
 import { revision } from "../live.js";
 import { follow, get, post, unlessAborted } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
@@ -34,8 +35,8 @@ async function fillComparison(node, ids, { route, signal }) {
   const [{ comparisons }, ...jobs] = await Promise.all([get("/api/gallery", signal).catch(() => ({ comparisons: [] })), ...ids.map((id) => get(`/api/jobs/${id}`, signal).catch((error) => ({ id, gone: error.message })))]);
   const present = jobs.filter(({ gone }) => !gone);
   if (!present.length) return setChildren(node, unreachable({ message: jobs[0].gone }));
-  const surfaces = present.filter(({ kind }) => kind === "surface");
-  const slices = present.filter(({ kind }) => kind === "slice");
+  const surfaces = present.filter(({ kind }) => !isLine(kind));
+  const slices = present.filter(({ kind }) => isLine(kind));
   const shipped = asShipped(surfaces.map(({ id }) => id), comparisons);
   if (shipped) inOrder(present, shipped.cells.flat().map(({ job }) => job));
   const many = surfaces.length > MAX_SCENES;
@@ -45,7 +46,7 @@ async function fillComparison(node, ids, { route, signal }) {
     value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
   };
   const notice = noticeLine();
-  const retry = (id) => post(`/api/jobs/${id}/retry`).then(() => following.reload(id), (error) => notice.say(error.message));
+  const retry = (id) => post(`/api/jobs/${id}/retry`).then((job) => (job.id === id ? following.reload(id) : (location.hash = address("/compare", { ...route.query, jobs: ids.map((own) => (own === id ? job.id : own)).join() }))), (error) => notice.say(error.message));
   const matrix = surfaces.length ? pictureMatrix({ ...layoutOf(surfaces, shipped), chosen, signal, testid: "compare-cell", onRetry: retry }) : null;
   const lines = slices.length ? overlay(slices, chosen, signal) : null;
   const title = shipped?.title ?? titleOf(present);
@@ -57,7 +58,7 @@ async function fillComparison(node, ids, { route, signal }) {
     replaceQuery(route, part);
     matrix?.redraw();
     lines?.redraw();
-  }, { views: surfaces.length ? (many ? ["contour", "heatmap"] : ["surface", "contour", "heatmap"]) : [], heights: surfaces.length ? undefined : ["linear", "log"], reset: matrix?.reset });
+  }, { views: surfaces.length ? (many ? ["contour", "heatmap"] : ["surface", "contour", "heatmap"]) : [], values: surfaces.length ? undefined : [], heights: surfaces.length ? undefined : ["linear", "log"], reset: matrix?.reset });
   const save = element("button", { type: "button", class: "button", "data-testid": "export-png", onclick: () => savePng().catch((error) => notice.say(error.message)) }, "Save as PNG");
   const savePng = () => (matrix ? matrix.png("comparison.png", title, caption.textContent) : lines.png("comparison.png", title, caption.textContent));
 
@@ -72,8 +73,9 @@ async function fillComparison(node, ids, { route, signal }) {
     matrix?.change(id, entry);
     lines?.change(id, entry);
     const known = [...entries.values()].filter(({ result }) => result);
-    setText(caption, commonCaption(known.map(({ result }) => result.caption)));
+    setText(caption, commonCaption(known.map(({ job, result }) => captionOf(job, result))));
     table.update(entries);
+    if (entry.job?.state === "done" && entry.result) table.fetchNumbers(id, signal);
     warn(warning, known);
   });
 }
@@ -118,31 +120,50 @@ function overlay(jobs, chosen, signal) {
   };
 }
 
-/** The numbers beside the pictures. It scrolls in itself rather than wrap. */
+/** The numbers beside the pictures: ours first, then the service's. It scrolls in itself rather than wrap. */
 function numbersTable(jobs) {
-  const own = element("th", { scope: "col" }, "its own choices");
-  const head = element("tr", {}, element("th", { scope: "col" }, "network"), COLUMNS.map(({ label, unit, means }) => element("th", { scope: "col", title: means }, label, unit && element("span", { class: "unit" }, unit))), own);
+  const head = element("tr");
   const body = element("tbody");
   const node = element("div", { class: "card table-card", tabindex: 0, role: "region", "aria-label": "Numbers" }, element("table", { class: "numbers" }, element("thead", {}, head), body));
-  let shown = "";
+  const further = new Map();
+  let [known, shown] = [new Map(), ""];
+  function update(entries = known) {
+    known = entries;
+    const key = [further.size, ...jobs.map(({ id }) => (entries.get(id)?.result ? revision(entries.get(id).result) : (entries.get(id)?.error?.message ?? "")))].join();
+    if (key === shown) return;
+    shown = key;
+    const results = jobs.map(({ id }) => entries.get(id)?.result).filter(Boolean);
+    const captions = results.map(({ caption }) => caption);
+    const extra = furtherColumns([...further.values()]);
+    const columns = [...COLUMNS.filter((column) => column.key !== "non_finite" || results.some(column.of)), ...extra];
+    const own = new Map(jobs.map((job) => [job.id, ownChoices(job, entries.get(job.id)?.result, captions)]));
+    const choices = [...own.values()].some(Boolean);
+    setChildren(head, element("th", { scope: "col" }, "network"), columns.map(({ label, unit, means }) => element("th", { scope: "col", title: means }, label, unit && element("span", { class: "unit" }, unit))), choices && element("th", { scope: "col" }, "its own choices"));
+    setChildren(body, jobs.map((job) => rowOf(job, entries.get(job.id), columns, further.get(job.id), choices && (own.get(job.id) || "–"))));
+  }
   return {
-    node,
-    update(entries) {
-      const key = jobs.map(({ id }) => (entries.get(id)?.result ? revision(entries.get(id).result) : (entries.get(id)?.error?.message ?? ""))).join();
-      if (key === shown) return;
-      shown = key;
-      const captions = [...entries.values()].filter(({ result }) => result).map(({ result }) => result.caption);
-      const choices = new Map(jobs.map((job) => [job.id, ownChoices(job, entries.get(job.id)?.result, captions)]));
-      own.hidden = ![...choices.values()].some(Boolean);
-      setChildren(body, jobs.map((job) => rowOf(job, entries.get(job.id), own.hidden ? null : choices.get(job.id))));
+    node, update,
+    async fetchNumbers(id, signal) {
+      if (further.has(id)) return;
+      further.set(id, []);
+      const { items } = await get(`/api/jobs/${id}/numbers`, signal).catch(() => ({ items: [] }));
+      further.set(id, items);
+      shown = "";
+      update();
     },
   };
 }
 
 const ownChoices = (job, result, captions) => (result ? ownCaption(result.caption, captions).split(" · ").filter((part) => part !== job.checkpoint.label).join(" · ") : "");
 
-function rowOf(job, entry, own) {
+function rowOf(job, entry, columns, further, choices) {
   const label = element("th", { scope: "row" }, element("a", { href: `#/jobs/${job.id}` }, job.checkpoint.label), job.name.startsWith(job.checkpoint.label) ? null : element("span", { class: "unit" }, job.name));
-  if (!entry?.result) return element("tr", { "data-job": job.id }, label, element("td", { colspan: COLUMNS.length + 1, class: "soft" }, entry?.error?.message ?? "loading…"));
-  return element("tr", { "data-job": job.id }, label, numbersOf(entry.result).map(({ key, text, value }) => element("td", { "data-testid": `number-${key}`, "data-value": String(value) }, text)), own !== null && element("td", { class: "soft own" }, own || "–"));
+  if (!entry?.result) return element("tr", { "data-job": job.id }, label, element("td", { colspan: columns.length + 1, class: "soft" }, entry?.error?.message ?? "loading…"));
+  const ours = new Map(numbersOf(entry.result).map((one) => [one.key, one]));
+  const cell = ({ key, name }) => {
+    const theirs = name && further?.find((one) => one.name === name);
+    const { text, value } = ours.get(key) ?? (theirs ? { text: withError(theirs), value: theirs.value } : { text: "–", value: null });
+    return element("td", { "data-testid": `number-${key}`, "data-value": String(value) }, text);
+  };
+  return element("tr", { "data-job": job.id }, label, columns.map(cell), choices && element("td", { class: "soft own" }, choices));
 }

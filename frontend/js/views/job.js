@@ -1,19 +1,19 @@
 /** One job: while it runs its tiles and its surface, when it is done its result. */
 
 import { THEMES, colorscale, reversed } from "../colors.js";
-import { centerOf } from "../compare.js";
+import { centerOf, withError } from "../compare.js";
 import { cameraGroup, exportPng, picture } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { FIGURES } from "../figures.js";
-import { duration, gridWords, holes, number, percent, progressWords, sentence, whole } from "../format.js";
-import { drawable } from "../grid.js";
+import { captionOf, duration, gridWords, holes, number, percent, progressWords, sentence, whole } from "../format.js";
+import { drawable, isLine } from "../grid.js";
 import { revision } from "../live.js";
-import { finished, follow, post, remove } from "../network.js";
+import { finished, follow, get, post, remove } from "../network.js";
 import { address, choice } from "../route.js";
 import { HEIGHTS, defaultHeight, extent, sharedScale } from "../scales.js";
 import { defaultSliceHeight, slicesFigure } from "../slices.js";
 import { replaceQuery, theme } from "../state.js";
-import { attempt, badge, caveat, colorKey, confirmButton, emptyState, iconOf, noticeLine, pictureControls, progressBar, selfCheck } from "./parts.js";
+import { attempt, badge, caveat, colorKey, confirmButton, emptyState, iconOf, noticeLine, pictureControls, progressBar, selfCheck, valuesOf } from "./parts.js";
 
 export function job({ route, signal }) {
   const node = element("div", { class: "view job" }, element("p", { class: "empty" }, "Loading the job…"));
@@ -41,7 +41,7 @@ function layOut(node, own, { route, signal, reload }) {
   return {
     update(job, result) {
       head.update(job, result);
-      const next = job.kind === "slice" ? "slice" : finished(job.state) ? "result" : "running";
+      const next = isLine(job.kind) ? "slice" : finished(job.state) ? "result" : "running";
       if (next !== mode) {
         inner.abort();
         inner = new AbortController();
@@ -50,7 +50,7 @@ function layOut(node, own, { route, signal, reload }) {
         setChildren(place, pictures.node);
       }
       pictures.update(result, job);
-      if (side.dataset.key !== factsKey(job, result)) setChildren(side, finished(job.state) ? factsOf(job, result) : caveat(job.kind));
+      if (side.dataset.key !== factsKey(job, result)) setChildren(side, finished(job.state) ? factsOf(job, result, signal) : caveat(job.kind));
       side.dataset.key = factsKey(job, result);
     },
   };
@@ -65,7 +65,7 @@ function header(own, notice, reload) {
   const error = element("p", { class: "notice error", hidden: true });
   const words = element("p", { class: "progress-words", "aria-live": "polite" });
   const bar = progressBar("Progress of the job", "job-progress");
-  const act = (path) => attempt(notice, () => post(`/api/jobs/${own.id}/${path}`)).then(reload, () => {});
+  const act = (path) => attempt(notice, () => post(`/api/jobs/${own.id}/${path}`)).then(({ id }) => (id === own.id ? reload() : (location.hash = `#/jobs/${id}`)), () => {});
   const cancel = element("button", { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") }, "Cancel");
   const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", title: "Computes what is missing; what is there stays", onclick: () => act("retry") }, "Retry");
   const other = element("a", { class: "button", href: address("/jobs", { compare: own.id }) }, "Compare with…");
@@ -77,7 +77,7 @@ function header(own, notice, reload) {
     update(job, result) {
       const over = finished(job.state);
       state.update(job.state);
-      setText(caption, result.caption);
+      setText(caption, captionOf(job, result));
       cancel.hidden = over;
       retry.hidden = job.state !== "failed" && job.state !== "cancelled";
       other.hidden = job.state !== "done";
@@ -119,7 +119,7 @@ function runningPictures({ job, signal }) {
 
 /** The finished surface, large, with its choices. */
 function resultPicture({ job, result, route, signal, notice }) {
-  const chosen = choices(route, Object.keys(HEIGHTS), defaultHeight([result]));
+  const chosen = choices(route, Object.keys(HEIGHTS), defaultHeight([result]), valuesOf([result]));
   const host = element("div", { class: "picture large", "data-testid": "result" });
   const cameras = cameraGroup();
   const plot = picture(host, { cameras, label: `Loss surface of ${job.name}` });
@@ -136,10 +136,10 @@ function resultPicture({ job, result, route, signal, notice }) {
     make = () => FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, { scale, theme: colors });
     plot.show(make, [chosen.view, chosen.value, chosen.height, colors.name, revision(latest)].join());
     const ramp = colorscale(chosen.view === "contour" ? colors.lines : colors.lightness);
-    setChildren(key, colorKey(scale, chosen.value === "accuracy" ? reversed(ramp) : ramp));
+    setChildren(key, colorKey(scale, scale.backwards ? reversed(ramp) : ramp));
     setText(says, saysHow(scale, chosen, latest, part));
   };
-  const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], { reset: cameras.reset });
+  const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], { reset: cameras.reset, values: valuesOf([result]) });
   theme.subscribe(() => update(), signal);
   signal.addEventListener("abort", plot.stop);
   const png = () => exportPng({ title: job.name, caption: latest.caption, rows: [""], columns: [""], cells: [[make]], colors: THEMES[theme.get()], camera: cameras.camera(), name: `${job.id}.png` }, [960, 680]);
@@ -147,7 +147,7 @@ function resultPicture({ job, result, route, signal, notice }) {
 }
 
 function saysHow(scale, { view, height, value }, result, part) {
-  const how = value === "accuracy" ? "Accuracy in %" : view === "contour" ? sentence(scale.contours.says) : sentence(HEIGHTS[height].says) + (scale.clip === null ? "" : `, cut at ${scale.clip}`);
+  const how = value !== "loss" ? sentence(scale.title) : view === "contour" ? sentence(scale.contours.says) : sentence(HEIGHTS[height].says) + (scale.clip === null ? "" : `, cut at ${scale.clip}`);
   const thinned = part && part.alphas.length < result.alphas.length && view !== "heatmap" ? ` Drawn on ${whole(part.alphas.length)} × ${whole(part.betas.length)} of its points.` : "";
   const center = result.provenance && !result.provenance.center.on_grid ? " (0, 0) is not a grid point: it was evaluated besides." : "";
   const lost = result.non_finite.length ? ` ◆ ${holes(result.non_finite)}: left as holes.` : "";
@@ -165,42 +165,46 @@ function slicePicture({ job, result, route, signal, notice }) {
     latest = result;
     if (result) plot.show(make, [chosen.height, theme.get(), revision(result)].join());
   };
-  const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], { views: [], heights: ["linear", "log"] });
+  const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], { views: [], values: [], heights: ["linear", "log"] });
   theme.subscribe(() => update(), signal);
   signal.addEventListener("abort", plot.stop);
   const png = () => exportPng({ title: job.name, caption: latest.caption, rows: [""], columns: [""], cells: [[make]], colors: THEMES[theme.get()], name: `${job.id}.png` }, [960, 560]);
   return { update, node: element("div", {}, controls, element("div", { class: "card" }, host, element("p", { class: "under says" }, "The band is ± one standard error of the mean over the images.")), downloads(job, png, notice)) };
 }
 
-const choices = ({ query }, heights, height) => ({ view: choice(query, "view", ["surface", "contour", "heatmap"], "surface"), height: choice(query, "height", heights, height), value: choice(query, "value", ["loss", "accuracy"], "loss") });
+const choices = ({ query }, heights, height, values = ["loss"]) => ({ view: choice(query, "view", ["surface", "contour", "heatmap"], "surface"), height: choice(query, "height", heights, height), value: choice(query, "value", values, "loss") });
 
 function downloads(job, png, notice) {
   const link = (format) => element("a", { class: "button", href: `/api/jobs/${job.id}/result?format=${format}`, download: "", "data-testid": `download-${format}` }, iconOf("down"), format.toUpperCase());
   const picture = element("button", { type: "button", class: "button", "data-testid": "download-png", onclick: () => attempt(notice, png).catch(() => {}) }, iconOf("down"), "PNG with caption");
-  return element("div", { class: "downloads" }, ["json", "npz", "csv"].map(link), picture);
+  return element("div", { class: "downloads" }, ["json", "npz", "csv", "h5"].map(link), picture);
 }
 
 /** The numbers of a result, its self-check, where it comes from. */
-function factsOf(job, result) {
+function factsOf(job, result, signal) {
   const { loss, accuracy, onGrid } = centerOf(result);
   const [least, most] = extent([result.losses]);
   const fact = (label, text, value, testid) => element("div", {}, element("dt", {}, label), element("dd", { "data-testid": testid, "data-value": String(value) }, text));
   const lost = holes(result.non_finite);
+  const unit = result.provenance?.loss?.unit ?? "nats";
+  const further = element("dl", { class: "facts-list further" });
+  if (job.state === "done") get(`/api/jobs/${job.id}/numbers`, signal).then(({ items }) => setChildren(further, items.map((one) => element("div", { title: one.definition }, element("dt", {}, one.name), element("dd", { "data-testid": `number-${one.name.replaceAll(" ", "_")}`, "data-value": String(one.value) }, withError(one), element("span", { class: "unit" }, one.unit))))), () => {});
   const where = result.provenance && !onGrid ? "at the center, besides the grid" : "at the center";
   return element("div", { class: "result-facts" },
     element("div", { class: "card" },
       element("dl", { class: "facts-list" },
-        fact(`loss ${where}`, `${number(loss)} nats`, loss, "result-loss-center"), fact(`accuracy ${where}`, percent(accuracy), accuracy, "result-accuracy-center"),
-        fact("smallest loss", `${number(least)} nats`, least, "result-least"), fact("largest loss", `${number(most)} nats`, most, "result-most"),
+        fact(`loss ${where}`, `${number(loss)} ${unit}`, loss, "result-loss-center"), fact(`accuracy ${where}`, percent(accuracy), accuracy, "result-accuracy-center"),
+        fact("smallest loss", `${number(least)} ${unit}`, least, "result-least"), fact("largest loss", `${number(most)} ${unit}`, most, "result-most"),
         lost && fact("not finite", lost, result.non_finite.length, "non-finite")),
+      further,
       selfCheck(result.self_check) ?? element("p", { class: "soft" }, "The self-check comes with a finished result."),
       result.provenance && provenance(result.provenance, job)),
     caveat(job.kind));
 }
 
 function provenance(facts, job) {
-  const rows = Object.entries(facts).flatMap(([name, value]) => (value && typeof value === "object" ? Object.entries(value).map(([key, own]) => [`${name}.${key}`, own]) : [[name, value]]));
-  const text = (name, value) => (value === null ? "–" : name === "seconds" ? duration(value) : String(value));
+  const rows = Object.entries(facts).flatMap(([name, value]) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value).map(([key, own]) => [`${name}.${key}`, own]) : [[name, value]]));
+  const text = (name, value) => (value === null ? "–" : name === "seconds" ? duration(value) : typeof value === "object" ? JSON.stringify(value) : String(value));
   return element("details", { class: "provenance", "data-testid": "provenance" }, element("summary", {}, "Where the numbers come from"),
-    element("table", {}, element("tbody", {}, [["job", job.id], ["grid", gridWords(job.spec.grid)], ...rows].map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name.replaceAll("_", " ")), element("td", {}, text(name, value)))))));
+    element("table", {}, element("tbody", {}, [["job", job.id], job.spec.grid && ["grid", gridWords(job.spec.grid)], ...rows].filter(Boolean).map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name.replaceAll("_", " ")), element("td", {}, text(name, value)))))));
 }

@@ -16,7 +16,8 @@ import { theme } from "../state.js";
 import { colorKey, factsLine, iconOf, progressBar, selfCheck } from "./parts.js";
 
 /**
- * `rows` and `columns` are labels ("" for none), `cells[r][c]` is { id, label, facts? } or null. `chosen` is { view, height, value }, read at
+ * `rows` and `columns` are labels ("" for none), `cells[r][c]` is { id, label, facts? } or null; `id` is null where the
+ * job is not there yet. `chosen` is { view, height, value }, read at
  * each `update`. Returns { node, change(id, entry), redraw(), reset(), png(name, title, caption) }.
  */
 export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, onRetry, pause = 250 }) {
@@ -36,7 +37,7 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
     const colors = THEMES[theme.get()];
     for (const cell of flat) cell.draw(parts.get(cell.id), scale, colors, chosen.view);
     const ramp = colorscale(chosen.view === "contour" ? colors.lines : colors.lightness);
-    setChildren(key, colorKey(scale, chosen.value === "accuracy" ? reversed(ramp) : ramp));
+    setChildren(key, colorKey(scale, scale.backwards ? reversed(ramp) : ramp));
     setText(says, sayHow(scale, chosen, flat.length));
   }
 
@@ -61,7 +62,7 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
 
 function sayHow(scale, { view, height, value }, count) {
   const one = count > 1 ? (view === "surface" ? "One camera, one height, one scale: " : "One scale: ") : "";
-  if (value === "accuracy") return `${one}accuracy in %${view === "contour" ? `, ${scale.contours.says}` : ""}.`;
+  if (value !== "loss") return `${one}${scale.title}${view === "contour" ? `, ${scale.contours.says}` : ""}${scale.clip === null ? "" : `, cut at ${scale.clip}`}.`;
   const cut = scale.clip === null ? "" : `, cut at ${scale.clip}`;
   return `${one}${view === "contour" ? scale.contours.says : HEIGHTS[height].says + cut}.`;
 }
@@ -72,9 +73,9 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
   const frame = element("div", { class: "picture", "data-testid": "plot" });
   const waiting = element("p", { class: "waiting" });
   const bar = progressBar(`Progress of ${label}`, "cell-progress");
-  const link = element("a", { class: "cell-link", href: `#/jobs/${id}`, title: label }, element("span", { class: "cell-label" }, place || label), iconOf("out"), element("span", { class: "unseen" }, `Open ${label}`));
+  const link = element("a", { class: "cell-link", href: id && `#/jobs/${id}`, title: label }, element("span", { class: "cell-label" }, place || label), iconOf("out"), element("span", { class: "unseen" }, `Open ${label}`));
   const rotate = element("button", { type: "button", class: "rotate", "aria-pressed": "false", onclick: () => turn(node, rotate) }, "Turn");
-  const node = element("article", { class: "cell", "data-testid": testid, "data-job": id, "aria-label": label }, element("header", {}, status, numbers, link), frame, waiting, rotate, bar.node);
+  const node = element("article", { class: "cell", "data-testid": testid, "data-job": id, "data-state": "waiting", "aria-label": label }, element("header", {}, status, numbers, link), frame, waiting, rotate, bar.node);
   const plot = picture(frame, { cameras, pause, bar: false, label: `Loss surface of ${label}` });
   const cell = {
     id, node, make: null, entry: { job: null, result: null, error: null }, stop: plot.stop,
@@ -86,7 +87,7 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
       const line = statusLine(entry, onRetry);
       if (line.key !== status.dataset.key) setChildren(status, line.nodes());
       status.dataset.key = line.key;
-      if (entry.result && (before.result?.provenance !== entry.result.provenance || !numbers.firstChild)) setChildren(numbers, facts ?? factsLine(centerOf(entry.result), "cell-loss-center"));
+      if (entry.result && (before.result?.provenance !== entry.result.provenance || !numbers.firstChild)) setChildren(numbers, facts ? facts() : factsLine(centerOf(entry.result), "cell-loss-center"));
     },
     draw(part, scale, colors, view) {
       setText(waiting, part ? "" : waitingWords(cell.entry));
@@ -112,8 +113,7 @@ function describe(label, result, scale) {
 
 function waitingWords({ job, error }) {
   if (error) return error.message;
-  if (!job) return "";
-  if (job.state === "queued") return "Waiting for a worker";
+  if (!job || job.state === "queued") return "Waiting for a worker";
   return job.state === "running" ? "The first 25 points…" : "Nothing was computed.";
 }
 

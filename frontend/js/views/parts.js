@@ -2,6 +2,7 @@
 
 import { element, setChildren, setText, svg } from "../element.js";
 import { number, percent } from "../format.js";
+import { isLine } from "../grid.js";
 import { HEIGHTS } from "../scales.js";
 
 const SYMBOLS = { queued: "○", running: "◐", done: "✓", failed: "✕", cancelled: "–", received: "○", reading: "◐", ready: "✓", rejected: "✕", choose: "?" };
@@ -44,12 +45,12 @@ export function segmented({ name, legend, options, value, onchange }) {
 }
 
 /** The three choices every picture has. `change({ view | height | value })` is called with what changed. */
-export function pictureControls(chosen, change, { views = ["surface", "contour", "heatmap"], heights = Object.keys(HEIGHTS), reset = null } = {}) {
+export function pictureControls(chosen, change, { views = ["surface", "contour", "heatmap"], heights = Object.keys(HEIGHTS), values = ["loss", "accuracy"], reset = null } = {}) {
   const names = { surface: "3-D", contour: "Contour", heatmap: "Heatmap" };
   const height = segmented({ name: "height", legend: "Height", value: chosen.height, options: heights.map((key) => ({ value: key, label: HEIGHTS[key].label })), onchange: (value) => change({ height: value }) });
   const camera = reset && element("button", { type: "button", class: "quiet", "data-testid": "reset-camera", title: "Back to the camera that fits the box", onclick: reset }, "Reset camera");
   const sync = ({ view, value }) => {
-    height.disable(value === "accuracy");
+    height.disable(!/loss/.test(value));
     if (camera) camera.hidden = view !== "surface";
   };
   const tell = (part) => {
@@ -60,7 +61,7 @@ export function pictureControls(chosen, change, { views = ["surface", "contour",
   const node = element("div", { class: "controls" },
     views.length > 1 && segmented({ name: "view", legend: "Picture", value: chosen.view, options: views.map((key) => ({ value: key, label: names[key] })), onchange: (view) => tell({ view }) }).node,
     height.node,
-    views.length > 0 && segmented({ name: "value", legend: "Value", value: chosen.value, options: [{ value: "loss", label: "loss" }, { value: "accuracy", label: "accuracy" }], onchange: (value) => tell({ value }) }).node,
+    values.length > 1 && segmented({ name: "value", legend: "Value", value: chosen.value, options: values.map((key) => ({ value: key, label: key.replaceAll("_", " ") })), onchange: (value) => tell({ value }) }).node,
     camera);
   sync(chosen);
   return node;
@@ -82,6 +83,13 @@ export function selfCheck(check) {
   return element("details", { class: `self-check ${check.passed ? "passed" : "failed"}`, "data-testid": "self-check", "data-passed": String(check.passed) },
     element("summary", {}, element("span", { "aria-hidden": "true" }, check.passed ? "✓ " : "✕ "), words, check.passed && element("span", { class: "unseen" }, " passed")),
     element("ul", {}, check.checks.map(({ name, passed, text }) => element("li", { class: passed ? "passed" : "failed" }, element("span", { "aria-hidden": "true" }, passed ? "✓" : "✕"), element("span", {}, element("b", {}, name), element("span", { class: "unseen" }, passed ? " passed: " : " failed: "), element("span", { class: "text" }, text))))));
+}
+
+/** What a picture of these results can show: the loss, the accuracy, and each extra array that all of them have. */
+export function valuesOf(results) {
+  const extras = results.map(({ extra }) => Object.keys(extra ?? {}));
+  const shared = (extras[0] ?? []).filter((name) => !/standard_error/.test(name) && extras.every((names) => names.includes(name)));
+  return ["loss", "accuracy", ...shared];
 }
 
 /** Loss and accuracy at the center, in one line. */
@@ -152,4 +160,4 @@ export const CAVEATS = {
   compare: "Compare sharpness only with filter normalisation, on the same data and range. Convex-looking proves nothing; non-convex in the plane means non-convex. One seed, one plane each: repeat before you conclude.",
 };
 
-export const caveat = (kind) => element("p", { class: "caveat" }, CAVEATS[kind]);
+export const caveat = (kind) => element("p", { class: "caveat" }, CAVEATS[kind] ?? CAVEATS[isLine(kind) ? "slice" : "surface"]);

@@ -1,0 +1,79 @@
+"""A long-lived reader for thousands of files: it imports what reading needs once, and forks for every file.
+
+Run as a script. A line of JSON in: {"task", "path", "seed"?}; a line out: {"answer" | "signal" | "code", "seconds"}.
+Every fork puts itself under the limits of the real boundary and calls the function that the real process calls. With a
+seed the file is first changed, in the fork, in one to eight places.
+"""
+
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import landscape.checkpoint  # noqa: F401 - imported before the forks
+from landscape.boundary import answer, limit
+
+MEMORY, SECONDS = 4 << 30, 10
+
+
+def mutated(content: bytes, seed: int) -> bytes:
+    """`content` with bytes replaced, deleted, inserted or cut off."""
+    chance, changed = random.Random(seed), bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 4, 8))):
+        at = int(len(changed) * chance.random() ** chance.choice((1, 1, 4)))  # the beginning more often
+        kind = chance.random()
+        if kind < 0.7:
+            changed[at : at + 1] = bytes(
+                [chance.choice((chance.randrange(256), changed[at] ^ 1 << chance.randrange(8)))]
+            )
+        elif kind < 0.8:
+            del changed[at : at + chance.randrange(1, 9)]
+        elif kind < 0.9:
+            changed[at:at] = chance.randbytes(chance.randrange(1, 9))
+        elif kind < 0.97:
+            other = chance.randrange(len(changed))
+            changed[at : at + 16] = changed[other : other + 16]
+        else:
+            del changed[at + 1 :]
+    return bytes(changed)
+
+
+def serve_one(request: dict[str, object], result: int) -> None:
+    limit(MEMORY, SECONDS)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(str(request["path"]))
+        if "seed" in request:
+            path, original = Path(folder) / "mutant", path
+            path.write_bytes(mutated(original.read_bytes(), int(str(request["seed"]))))
+        with path.open("rb") as file:
+            given = answer(str(request["task"]), file.fileno(), Path(folder) / "clean")
+    os.write(result, json.dumps(given).encode()[:60_000])
+
+
+def main() -> None:
+    for line in sys.stdin:
+        receiving, sending = os.pipe()
+        started = time.perf_counter()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                serve_one(json.loads(line), sending)
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(sending)
+        with os.fdopen(receiving, "rb") as pipe:
+            text = pipe.read()
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        ended: dict[str, object] = {"seconds": time.perf_counter() - started, "code": code}
+        if code == 0:
+            ended["answer"] = json.loads(text) if len(text) < 60_000 else {}
+        print(json.dumps(ended), flush=True)
+
+
+if __name__ == "__main__":
+    main()

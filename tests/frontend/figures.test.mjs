@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { THEMES } from "../../frontend/js/colors.js";
+import { contourFigure, heatmapFigure, surfaceFigure, transposeForPlotly } from "../../frontend/js/figures.js";
+import { leastIndex } from "../../frontend/js/marks.js";
+import { sharedScale } from "../../frontend/js/scales.js";
+import { defaultSliceHeight, runs, slicesFigure } from "../../frontend/js/slices.js";
+import { near, partOf, resultOf } from "./sample.mjs";
+
+const theme = THEMES.light;
+const camera = {};
+
+test("Plotly gets z[j][i] = losses[i][j]: f = 10x + y on 3 × 5 points puts every value where it belongs", () => {
+  const result = resultOf((a, b) => 10 * a + b, { n: 3, m: 5 });
+  const z = transposeForPlotly(result.losses);
+  assert.deepEqual(z, [[-12, -2, 8], [-11, -1, 9], [-10, 0, 10], [-9, 1, 11], [-8, 2, 12]]);
+  const scale = sharedScale([result], { height: "linear" });
+  for (const { data: [trace] } of [surfaceFigure(result, { scale, theme, camera }), heatmapFigure(result, { scale, theme }), contourFigure(result, { scale, theme })]) {
+    assert.deepEqual(trace.x, [-1, 0, 1]);
+    assert.deepEqual(trace.y, [-2, -1, 0, 1, 2]);
+    trace.y.forEach((beta, j) => trace.x.forEach((alpha, i) => assert.equal(trace.z[j][i], 10 * alpha + beta)));
+    assert.deepEqual(trace.customdata, z);
+  }
+});
+
+test("whatever the height, a surface carries the losses themselves besides", () => {
+  const result = resultOf((a, b) => a * a + b * b, { n: 7, m: 4 });
+  for (const height of ["linear", "log", "paper"]) {
+    const { data: [trace] } = surfaceFigure(result, { scale: sharedScale([result], { height }), theme, camera });
+    assert.deepEqual(trace.customdata, transposeForPlotly(result.losses));
+  }
+});
+
+test("the paper's height below the cut is ln(min(z, 10) + 0.1), and the box ends at the cut", () => {
+  const result = resultOf((a, b) => 20 * (a * a + b * b), { n: 7, m: 5 });
+  const { data: [trace, lid], layout } = surfaceFigure(result, { scale: sharedScale([result]), theme, camera });
+  const top = layout.scene.zaxis.range[1];
+  assert.equal(top, Math.log(10.1));
+  trace.z.forEach((row, j) => row.forEach((height, i) => assert.equal(Math.min(height, top), Math.log(Math.min(result.losses[i][j], 10) + 0.1))));
+  assert.equal(lid.name, "above 10");
+  assert.ok(lid.z.every((height) => height < top));
+});
+
+test("a surface that is nowhere above the cut has no lid", () => {
+  const result = resultOf((a, b) => a * a + b * b, { n: 7, m: 4 });
+  assert.equal(surfaceFigure(result, { scale: sharedScale([result]), theme, camera }).data.length, 1);
+});
+
+test("points that are not finite are holes with a trace and a legend entry of their own", () => {
+  const result = resultOf((a, b) => a * a + b * b, { n: 5, m: 3 });
+  result.losses[1][2] = result.losses[4][0] = null;
+  result.non_finite = [{ i: 1, j: 2, value: "nan" }, { i: 4, j: 0, value: "inf" }];
+  const scale = sharedScale([result]);
+  for (const figure of [surfaceFigure(result, { scale, theme, camera }), heatmapFigure(result, { scale, theme }), contourFigure(result, { scale, theme })]) {
+    assert.equal(figure.data[0].z[2][1], null);
+    const holes = figure.data.find(({ name }) => name === "1 point NaN, 1 point infinite");
+    assert.deepEqual([holes.x, holes.y, holes.text, holes.showlegend], [[-0.5, 1], [2, -2], ["nan", "inf"], true]);
+    assert.equal(figure.layout.showlegend, true);
+  }
+});
+
+test("while a heatmap fills, computed cells are in one trace and guesses, dimmed, in another", () => {
+  const result = partOf(resultOf((a, b) => a + b, { n: 6, m: 4 }), (i, j) => (i + j) % 2 === 0);
+  const [guess, known] = heatmapFigure(result, { scale: sharedScale([result], { height: "linear" }), theme }).data;
+  assert.ok(guess.opacity < 0.5 && guess.z.flat().every((value) => value !== null));
+  assert.deepEqual(known.customdata, transposeForPlotly(result.losses));
+  assert.equal(heatmapFigure(resultOf((a) => a), { scale: sharedScale([result]), theme }).data[0].name, "loss");
+});
+
+test("the paper's contours are at 0.1 to 9.6 in steps of 0.5 of the loss itself", () => {
+  const result = resultOf((a, b) => 9 * (a * a + b * b), { n: 7, m: 4 });
+  const { data: [trace] } = contourFigure(result, { scale: sharedScale([result]), theme });
+  assert.deepEqual([trace.contours.start, trace.contours.end, trace.contours.size], [0.1, 9.6, 0.5]);
+  assert.deepEqual(trace.z, transposeForPlotly(result.losses));
+});
+
+test("accuracy is drawn in per cent, from its own matrix", () => {
+  const result = resultOf((a) => a, { n: 3, m: 4 });
+  result.accuracies = result.losses.map((row, i) => row.map((_, j) => (i + 3 * j) / 20));
+  const { data: [trace] } = surfaceFigure(result, { scale: sharedScale([result], { value: "accuracy" }), theme, camera });
+  trace.z.forEach((row, j) => row.forEach((height, i) => assert.ok(near(height, 5 * (i + 3 * j)))));
+});
+
+test("an extra array is drawn like a loss where it is one, and as it is where it is not", () => {
+  const result = resultOf((a, b) => 30 * (a * a + b * b), { n: 3, m: 5 });
+  const scale = sharedScale([result], { value: "test_losses", height: "linear" });
+  assert.deepEqual(surfaceFigure(result, { scale, theme, camera }).data[0].z, transposeForPlotly(result.extra.test_losses));
+  assert.equal(scale.clip, 10);
+  result.extra.lambda_max = result.losses;
+  assert.equal(sharedScale([result], { value: "lambda_max", height: "paper" }).height, "linear");
+});
+
+test("the path of a training run stands in the plane at its coordinates, in space at its losses below the cut", () => {
+  const result = resultOf((a, b) => 30 * (a * a + b * b), { n: 3, m: 5 });
+  result.trajectory = { coordinates: [[1, 2], [0.5, 1], [0, 0]], losses: [90, 3, 0.1] };
+  const scale = sharedScale([result], { height: "linear" });
+  const path = (figure) => figure.data.find(({ name }) => name === "training");
+  assert.deepEqual([path(contourFigure(result, { scale, theme })).x, path(contourFigure(result, { scale, theme })).y], [[1, 0.5, 0], [2, 1, 0]]);
+  assert.deepEqual(path(surfaceFigure(result, { scale, theme, camera })).z, [10, 3, 0.1]);
+});
+
+test("the star is at the smallest loss", () => {
+  const result = resultOf((a, b) => (a - 0.5) ** 2 + (b + 1) ** 2, { n: 5, m: 9 });
+  const [i, j] = leastIndex(result.losses);
+  assert.deepEqual([result.alphas[i], result.betas[j]], [0.5, -1]);
+});
+
+test("a slice draws its column, with a band of one standard error", () => {
+  const result = resultOf((a) => 3 + a * a, { n: 5, kind: "slice" });
+  const { data } = slicesFigure([{ result, label: "x" }], { theme });
+  const loss = data.find(({ name }) => name === "loss");
+  assert.deepEqual(loss.y, [4, 3.25, 3, 3.25, 4]);
+  const band = data.find(({ fill }) => fill === "toself");
+  assert.deepEqual(band.y.slice(0, 5), [4.1, 3.35, 3.1, 3.35, 4.1]);
+  assert.deepEqual(band.x.slice(5), [1, 0.5, 0, -0.5, -1]);
+});
+
+test("a band stops at points that are not there", () => {
+  assert.deepEqual(runs([1, 2, null, 4, 5, 6, null, 8], [1, 1, 1, 1, 1, null, 1, 1]), [[0, 1], [3, 4]]);
+});
+
+test("names of people enter Plotly as text", () => {
+  const result = resultOf((a) => a * a, { n: 5, kind: "slice" });
+  const names = slicesFigure([{ result, label: "<b>x</b> & <a href='//evil'>" }, { result, label: "y" }], { theme }).data.flatMap(({ name, hovertemplate }) => [name, hovertemplate ?? ""]);
+  assert.ok(names.some((name) => name.includes("&lt;b&gt;x&lt;/b&gt; &amp;")));
+  assert.ok(names.every((name) => !/<(b|a)[ >]/.test(name)));
+});
+
+test("slices are logarithmic where they span more than three decades", () => {
+  assert.equal(defaultSliceHeight([resultOf((a) => 1e-4 + a * a, { n: 5, kind: "slice" })]), "log");
+  assert.equal(defaultSliceHeight([resultOf((a) => 1 + a * a, { n: 5, kind: "slice" })]), "linear");
+});
