@@ -5,7 +5,7 @@ Imports direction, plane, objective, engine, batchnorm. Never stores, sends or d
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -27,9 +27,10 @@ from .direction import Params, dot, random_directions
 from .engine.audit import audit, spread
 from .errors import DataError, UnknownNameError
 from .facts import direction_facts
+from .fit import require_fit
 from .grid import Grid
 from .losses import PerSample, loss_of
-from .objective import PRECISIONS, Objective, Stop, Value
+from .objective import PRECISIONS, Objective, Stop, Value, movable
 from .plane import Plane
 from .result import VALUES, finite_or_none
 
@@ -228,7 +229,7 @@ class Landscape:
         objective = Objective.of(
             self.model, images, labels, precision="float32" if self.fast else self.precision, loss=self.loss
         )
-        _require_fit(objective)
+        require_fit(objective)
         return objective
 
     def _calibration(self, samples: Tensor | int) -> Calibration:
@@ -243,7 +244,14 @@ class Landscape:
         if policy == "batch":  # the engine may cut batches as it likes, and so would change the statistics
             own = with_batch_statistics(objective)
             return engine.plan(own, _among(self.directions, own.parameters()), {"engine": "plain"})
+        if self._moves_statistics() or not objective.images.is_floating_point():
+            # Measured: the engine's ReLU turns the NaN of a negative variance into 0, and it reads float64 parameters as
+            # float32 where samples are integers.
+            return engine.plan(objective, self.directions, {"engine": "plain"})
         return engine.plan(objective, self.directions, choice, precision="bfloat16" if self.fast else None)
+
+    def _moves_statistics(self) -> bool:
+        return self.plane.moves(movable(self.model).keys() - self.center.keys())
 
     def _values(self, plan: Evaluator, coordinates: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
         points = [point[: len(self.directions)] for point in coordinates]
@@ -281,45 +289,3 @@ def _among(directions: Sequence[Params], names: Collection[str]) -> list[Params]
 
 def _as(images: Tensor, dtype: torch.dtype) -> Tensor:
     return images.to(dtype) if images.is_floating_point() else images
-
-
-def _require_fit(objective: Objective) -> None:
-    """Two samples through model and loss: a misfit is a sentence and not a traceback in the middle of a grid."""
-    if objective.loss.scores:
-        _require_indices(objective)
-    try:
-        with torch.inference_mode():
-            outputs = objective.model(objective.images[:2])
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        shape = tuple(objective.images.shape[1:])
-        raise DataError(
-            f"The network cannot take samples of shape {shape}: {str(error).splitlines()[0][:200]}"
-        ) from None
-    if objective.loss.scores:
-        _require_scores(objective, outputs)
-    first = replace(objective, images=objective.images[:2], labels=objective.labels[:2])
-    first.sample_losses({})
-
-
-def _require_indices(objective: Objective) -> None:
-    labels = objective.labels
-    if labels.ndim != 1 or labels.is_floating_point():
-        raise DataError(
-            f"The labels have shape {tuple(labels.shape)} and type {labels.dtype}; the loss {objective.loss.name!r} "
-            "takes class indices of shape (N,). Pass a callable as the loss for other targets."
-        )
-
-
-def _require_scores(objective: Objective, scores: Any) -> None:
-    if not isinstance(scores, Tensor) or scores.ndim != 2:
-        found = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
-        raise DataError(
-            f"The network answers with {found}; expected one row of class scores a sample. "
-            "Pass a callable as the loss for other outputs."
-        )
-    low, high = int(objective.labels.min()), int(objective.labels.max())
-    if low < 0 or high >= scores.shape[1]:
-        raise DataError(
-            f"The data has labels from {low} to {high}; the network has {scores.shape[1]} classes "
-            f"(0 to {scores.shape[1] - 1})."
-        )

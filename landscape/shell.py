@@ -271,7 +271,7 @@ def _model(checkpoint: Path, chosen: int | None) -> "tuple[nn.Module, str]":
         candidate = _chosen(reading.candidates, chosen)
         arrays = reading.arrays(candidate.copy)
     model = build(candidate.architecture)
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=False)
+    model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()}, strict=False)
     return model, candidate.label
 
 

@@ -126,7 +126,7 @@ def plane_along(
     """Directions that the loss itself singles out at the model, for `surface` and `slice` as `plane`.
 
     Args:
-        source: "gradient" (with a random second direction) or "eigenvectors" (those of largest |λ| over all parameters).
+        source: "gradient" (with a random second direction) or "eigenvectors" (of largest |λ|, over all parameters).
 
     Raises:
         UnknownNameError: the source is not known.

@@ -44,5 +44,7 @@ class Source:
 
 def printable(text: str, length: int = 60) -> str:
     """`text` for a message: on one line, without control characters or lone surrogates, clipped."""
+    if len(text) <= length and text.isascii() and text.isprintable():
+        return text
     clean = "".join(c for c in text[: 4 * length] if c.isprintable()).encode(errors="replace").decode()
     return clean if len(clean) <= length else clean[: length - 1] + "…"

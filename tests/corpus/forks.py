@@ -5,6 +5,7 @@ Every fork puts itself under the limits of the real boundary and calls the funct
 seed the file is first changed, in the fork, in one to eight places.
 """
 
+import gc
 import json
 import os
 import random
@@ -41,19 +42,26 @@ def mutated(content: bytes, seed: int) -> bytes:
     return bytes(changed)
 
 
-def serve_one(request: dict[str, object], result: int) -> None:
+def serve_one(request: dict[str, object], clean: Path, result: int) -> None:
     limit(MEMORY, SECONDS)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(str(request["path"]))
+    with Path(str(request["path"])).open("rb") as file:
+        descriptor = file.fileno()
         if "seed" in request:
-            path, original = Path(folder) / "mutant", path
-            path.write_bytes(mutated(original.read_bytes(), int(str(request["seed"]))))
-        with path.open("rb") as file:
-            given = answer(str(request["task"]), file.fileno(), Path(folder) / "clean")
+            mutant = os.memfd_create("mutant")
+            os.write(mutant, mutated(file.read(), int(str(request["seed"]))))
+            descriptor = mutant
+        given = answer(str(request["task"]), descriptor, clean)
     os.write(result, json.dumps(given).encode()[:60_000])
 
 
 def main() -> None:
+    gc.collect()
+    gc.freeze()  # the forks need not copy what they never change
+    with tempfile.TemporaryDirectory() as folder:
+        serve(Path(folder) / "clean")
+
+
+def serve(clean: Path) -> None:
     for line in sys.stdin:
         receiving, sending = os.pipe()
         started = time.perf_counter()
@@ -61,7 +69,7 @@ def main() -> None:
         if child == 0:
             code = 1
             try:
-                serve_one(json.loads(line), sending)
+                serve_one(json.loads(line), clean, sending)
                 code = 0
             finally:
                 os._exit(code)
@@ -72,6 +80,7 @@ def main() -> None:
         ended: dict[str, object] = {"seconds": time.perf_counter() - started, "code": code}
         if code == 0:
             ended["answer"] = json.loads(text) if len(text) < 60_000 else {}
+        clean.unlink(missing_ok=True)
         print(json.dumps(ended), flush=True)
 
 

@@ -168,10 +168,11 @@ def test_the_density_integrates_to_one_and_has_the_moments_of_each_probe_exactly
 
 
 def test_the_density_of_a_network_matches_the_eigenvalues_of_its_dense_hessian() -> None:
-    objective, at = located(perceptron(), vectors())
+    objective = Objective.of(perceptron(), *vectors(), precision="float64")
+    at = objective.parameters()
     hessian = Hessian(objective, at, over="all")
     exact = torch.linalg.eigvalsh(dense(objective, at, hessian.names))
-    found = hessian.spectrum(probes=40, steps=40)
+    found = hessian.spectrum(probes=20, steps=25)
     bells = torch.exp(-0.5 * ((found.density.eigenvalues[:, None] - exact) / found.density.width) ** 2)
     expected = bells.sum(1) / (len(exact) * found.density.width * math.sqrt(2 * math.pi))
     error = torch.trapezoid((found.density.density - expected).abs(), found.density.eigenvalues)
