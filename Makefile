@@ -6,37 +6,36 @@ DATA ?= landscape-data
 BIN := .venv/bin
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
-.PHONY: demo test setup lint types unit clean
+.PHONY: demo test setup lint types first-minutes clean
 
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
 
-test: .venv/tested-with lint types
+test: .venv/installed lint types
+	@sh tests/browser/need_chromium.sh
 	$(NODE) --test tests/frontend/
 	$(BIN)/pytest
 
-setup: .venv/tested-with
+setup: .venv/installed
 
-# The virtual environment with everything the service needs. Nothing but packages is downloaded.
-.venv/installed: pyproject.toml constraints.txt $(wildcard setup.py) $(wildcard landscape/engine/native/*)
+# The virtual environment with everything the service and its tests need. Nothing but packages is downloaded.
+.venv/installed: pyproject.toml constraints.txt setup.py $(wildcard landscape/engine/native/*.cpp landscape/engine/native/*.inc)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing packages into .venv/ ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@echo "Installing packages into .venv/ (a minute or two, once) ..."
+	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# ... and what the tests need besides, Chromium included.
-.venv/tested-with: .venv/installed
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@sh tests/browser/need_chromium.sh
-	@touch $@
-
-lint: .venv/tested-with
+lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: .venv/tested-with
+types: .venv/installed
 	$(BIN)/mypy
+
+# What a visitor waits for on this machine, through a real browser.
+first-minutes: .venv/installed
+	$(BIN)/python -m benchmarks.first_minutes
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -108,19 +108,25 @@ def _cosine(facts: Facts) -> Check | None:
 def _norms(facts: Facts) -> Check:
     kind = facts["normalization"]
     if kind == "layer":
-        return _ratio("layer norms", facts.get("layer_ratio_min"), facts.get("layer_ratio_max"))
-    low, high = facts["filter_ratio_min"], facts["filter_ratio_max"]
+        return _ratio("layer", facts.get("layer_ratio_min"), facts.get("layer_ratio_max"), "")
+    low, high, still = facts["filter_ratio_min"], facts["filter_ratio_max"], _still(facts)
     if kind == "filter":
-        return _ratio("filter norms", low, high)
+        return _ratio("filter", low, high, still)
     warning = "sharpness is comparable between networks with filter normalisation only"
     ratios = f"‖direction filter‖ / ‖weight filter‖ from {_short(low)} to {_short(high)}"
-    return Check("filter norms", True, f"{ratios}, normalisation {kind!r}: {warning}")
+    return Check("filter norms", True, f"{ratios}, normalisation {kind!r}: {warning}{still}")
 
 
-def _ratio(name: str, low: float | None, high: float | None) -> Check:
+def _ratio(part: str, low: float | None, high: float | None, still: str) -> Check:
     close = low is not None and high is not None and max(abs(low - 1), abs(high - 1)) <= 1e-6
-    part = name.split()[0]
-    return Check(name, close, f"‖direction {part}‖ / ‖weight {part}‖ from {low} to {high}, expected 1")
+    text = f"‖direction {part}‖ / ‖weight {part}‖ from {low} to {high}, expected 1{still}"
+    return Check(f"{part} norms", close, text)
+
+
+def _still(facts: Facts) -> str:
+    count, names = facts.get("zero_filters") or 0, facts.get("zero_names") or []
+    where = f", the first in {names[0]!r}" if names else ""
+    return f"; {count} filters are zero and stay{where}" if count else ""
 
 
 def _data(facts: Facts) -> Check | None:

@@ -24,6 +24,7 @@ class DirectionFacts:
     layer_ratio_max: float
     filters: int  # filters of the center with a norm above zero
     zero_filters: int  # filters of the center that are zero, and so stay
+    zero_names: list[str]  # the parameters they are in, at most five
     parallel_filters: int  # one-element filters, where two directions cannot be orthogonal
 
 
@@ -45,6 +46,7 @@ def direction_facts(directions: Sequence[Params], center: Mapping[str, Tensor]) 
         layer_ratio_max=layer_high,
         filters=int((norms > 0).sum()),
         zero_filters=int((norms == 0).sum()),
+        zero_names=[name for name in filtered if bool((filter_norms(center[name]) == 0).any())][:5],
         parallel_filters=single,
     )
 

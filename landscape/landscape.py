@@ -23,9 +23,9 @@ from .batchnorm import (
     with_batch_statistics,
 )
 from .digest import state_digest
-from .direction import Params, dot, random_directions
+from .direction import Params, dot, norm, random_directions
 from .engine.audit import audit, spread
-from .errors import DataError, UnknownNameError
+from .errors import DataError, PlaneError, UnknownNameError
 from .facts import direction_facts
 from .fit import require_fit
 from .grid import Grid
@@ -245,8 +245,8 @@ class Landscape:
             own = with_batch_statistics(objective)
             return engine.plan(own, _among(self.directions, own.parameters()), {"engine": "plain"})
         if self._moves_statistics() or not objective.images.is_floating_point():
-            # Measured: the engine's ReLU turns the NaN of a negative variance into 0, and it reads float64 parameters as
-            # float32 where samples are integers.
+            # The engine's ReLU turns the NaN of a negative variance into 0, and samples that are integers make it
+            # compute in float32 whatever the precision.
             return engine.plan(objective, self.directions, {"engine": "plain"})
         return engine.plan(objective, self.directions, choice, precision="bfloat16" if self.fast else None)
 
@@ -280,6 +280,11 @@ class Landscape:
 
 def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:
     directions = random_directions(center, seed=seed, count=count, **choices)
+    if not all(norm(direction) for direction in directions):
+        raise PlaneError(
+            "Every filter of the network is zero, or it has none: a random direction moves nothing. "
+            "Use biases='random' to move parameters with one axis, or give directions of your own."
+        )
     return Plane(directions, "random", {name: choices[name] for name in ("biases", "orthogonality", "drawn")})
 
 

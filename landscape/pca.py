@@ -80,10 +80,10 @@ def principal(states: Sequence[State], *, parameters: Collection[str], count: in
             f"The checkpoints differ along fewer than {count} directions: no plane fits them. "
             "Save checkpoints that are further apart."
         )
-    components = tuple(_component(moves, vectors[:, k], float(values[k])) for k in range(count))
+    components = [_component(moves, vectors[:, k], float(values[k])) for k in range(count)]
     shares = values / values.sum()
     return Principal(
-        components,
+        tuple(_orthonormal(components)),
         tuple(shares[:count].tolist()),
         tuple(values[:count].sqrt().tolist()),
         tuple((values[:count] / (len(states) - 1)).tolist()),
@@ -104,6 +104,15 @@ def _component(moves: Sequence[Params], weights: Tensor, value: float) -> Params
     weights = (weights - weights.mean()) / value**0.5
     sign = float(torch.sign(weights[weights.abs().argmax()]))
     return combine(moves, (sign * weights).tolist())
+
+
+def _orthonormal(components: Sequence[Params]) -> list[Params]:
+    """The components without what rounding gave each of those before it; a Gram matrix squares that error."""
+    kept: list[Params] = []
+    for component in components:
+        rest = combine([component, *kept], [1.0, *(-dot(component, other) for other in kept)])
+        kept.append(combine([rest], [1 / dot(rest, rest) ** 0.5]))
+    return kept
 
 
 def differences(states: Sequence[State], parameters: Collection[str]) -> list[Params]:

@@ -90,7 +90,7 @@ def between(start: State, end: State) -> Plane:
     direction = difference(end, start)
     if not norm(direction):
         raise PlaneError("The two checkpoints are equal: there is no line between them. Choose two different ones.")
-    facts = {"distance": norm(direction), "moves_statistics": True}
+    facts = {"distance": norm(direction), "moves_statistics": True, "label": "on the line between two checkpoints"}
     return Plane((direction,), "between checkpoints", facts, (("start", (0.0,)), ("end", (1.0,))))
 
 
@@ -125,7 +125,8 @@ def through(first: State, second: State, third: State, *, parameters: Collection
         )
     eta = combine([rest], [1 / height])
     marks = (("first", (0.0, 0.0)), ("second", (length, 0.0)), ("third", (along, height)))
-    return Plane((delta, eta), "through checkpoints", {"moves_statistics": True}, marks)
+    facts = {"moves_statistics": True, "label": "on the plane through three checkpoints"}
+    return Plane((delta, eta), "through checkpoints", facts, marks)
 
 
 def difference(end: State, start: State) -> Params:

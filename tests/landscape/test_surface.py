@@ -222,6 +222,50 @@ def test_bfloat16_carries_an_audit_against_float32_in_its_self_check() -> None:
     assert fast.caption.endswith("bfloat16")
 
 
+OTHER_LOSSES = {
+    "mse": lambda scores, labels: (scores.softmax(1) - F.one_hot(labels, 3)).square().mean(),
+    "cross_entropy": lambda scores, labels: F.cross_entropy(scores, labels, label_smoothing=0.3),
+}
+
+
+@pytest.mark.parametrize("loss", OTHER_LOSSES)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_surface_of_another_loss_is_that_of_the_obvious_loop_whatever_computes_it(
+    loss: str, precision: str
+) -> None:
+    model, (images, labels) = convolutional(), pictures()
+    smoothing = 0.3 if loss == "cross_entropy" else 0.0
+    options = {"seed": 1, "precision": precision, "loss": loss, "label_smoothing": smoothing}
+    result = kinds.surface(model, images, labels, grid=GRID, **options)
+    delta, eta = random_directions(dict(model.named_parameters()), seed=1)
+    for i, alpha in enumerate(GRID.alphas):
+        for j, beta in enumerate(GRID.betas):
+            other = copy.deepcopy(model).double().eval()
+            with torch.no_grad():
+                for name, parameter in other.named_parameters():
+                    parameter += alpha * delta[name] + beta * eta[name]
+                expected = float(OTHER_LOSSES[loss](other(images.double()), labels))
+            assert result.losses[i, j] == pytest.approx(expected, rel=1e-5 if precision == "float32" else 1e-12)
+
+
+def test_zero_filters_are_counted_and_named_in_the_self_check() -> None:
+    model = convolutional()
+    with torch.no_grad():
+        model[3].weight[2:4] = 0
+    result = kinds.surface(model, *pictures(), grid=GRID)
+    [line] = [check for check in result.checks if check.name == "filter norms"]
+    assert line.passed
+    assert line.text.endswith("2 filters are zero and stay, the first in '3.weight'")
+
+
+def test_a_network_that_no_random_direction_moves_is_refused_with_advice() -> None:
+    still = nn.Sequential(nn.BatchNorm1d(5))
+    with pytest.raises(PlaneError, match="Use biases='random'"):
+        kinds.slice(still, *vectors(), grid=Grid.line(3))
+    result = kinds.slice(still, *vectors(), grid=Grid.line(3), biases="random")
+    assert np.isfinite(result.losses).all()
+
+
 def test_progress_is_told_until_every_point_is_in() -> None:
     told: list[tuple[int, int]] = []
     kinds.surface(perceptron(), *vectors(), grid=GRID, progress=lambda *numbers: told.append(numbers))
