@@ -7,6 +7,8 @@ import pytest
 import torch
 from small_models import convolutional, gaussian, perceptron, pictures, vectors
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape import lanczos, studies
 from landscape.errors import CurvatureError, UnknownNameError
@@ -228,6 +230,49 @@ def test_what_has_no_curvature_is_refused_in_a_sentence() -> None:
         names_over(objective, "weights")
     with pytest.raises(CurvatureError, match="not finite"):
         lanczos.lanczos(lambda v: v * math.inf, torch.ones(3).double(), 3)
+
+
+def test_a_network_whose_second_derivative_is_silently_cut_turns_the_check_of_the_product_red() -> None:
+    class OnceOnly(torch.autograd.Function):
+        """Autograd leaves out what it cannot differentiate twice, and says nothing."""
+
+        @staticmethod
+        def forward(context, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+            return 2 * x
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(context, slope: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+            return 2 * slope
+
+    class Doubled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return OnceOnly.apply(self.linear(x))  # type: ignore[no-untyped-call,no-any-return]
+
+    grid = Grid(Axis(-1, 1, 3))
+    cut, sound = (studies.curvature(model, *vectors(), grid=grid) for model in (Doubled(), perceptron()))
+    assert [check.name for check in cut.checks if not check.passed] == ["Hessian product"]
+    assert "Hessian product" in [check.name for check in sound.checks if check.passed]
+
+
+def test_an_operator_without_a_second_derivative_is_named() -> None:
+    class Attentive(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(5, 12)
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = self.linear(x).view(-1, 1, 4, 3)
+            with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # insists on the one without
+                return F.scaled_dot_product_attention(tokens, tokens, tokens).mean((1, 2))
+
+    objective, at = located(Attentive(), vectors())
+    with pytest.raises(CurvatureError, match="no second derivative"):
+        Hessian(objective, at).product(torch.ones(60).double())
 
 
 def test_asking_to_stop_stops_inside_a_product() -> None:

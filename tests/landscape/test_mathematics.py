@@ -15,8 +15,10 @@ from landscape.batchnorm import POLICIES
 from landscape.digest import state_digest
 from landscape.direction import draw_as_authors, normalize, random_directions
 from landscape.grid import Axis, Grid
+from landscape.hessian import Hessian
 from landscape.models import CifarResNet, build
 from landscape.plane import Plane
+from tests.engine.zoo import ZOO, objective
 
 GRID = Grid(Axis(-1, 1, 5), Axis(-0.5, 1, 4))
 
@@ -214,6 +216,30 @@ def test_every_architecture_has_the_surface_of_the_obvious_float64_loop_and_a_gr
                 expected = float(F.cross_entropy(moved(images.double()), labels))
             assert result.losses[i, j] == pytest.approx(expected, rel=1e-5), (alpha, beta)
     assert [check.name for check in result.checks if not check.passed] == []
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("name", ZOO)
+def test_every_network_of_the_zoo_has_a_green_self_check_under_every_batchnorm_policy(name: str, policy: str) -> None:
+    given = objective(name, samples=21)
+    result = kinds.slice(given.model, given.images, given.labels, grid=Grid(Axis(-0.5, 1, 4)), batch_norm=policy)
+    assert [(check.name, check.text) for check in result.checks if not check.passed] == []
+    assert ("no BatchNorm" in result.caption) == (not any("running" in key for key in given.model.state_dict()))
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_hessian_products_of_every_network_of_the_zoo_are_differences_of_its_gradient(name: str) -> None:
+    given = objective(name, "float64", samples=11)
+    at = given.parameters()
+    vector = gaussian(Hessian(given, at, over="all").size, seed=2).double()
+    along, step = Hessian(given, at, over="all").split(vector / vector.norm()), 1e-6
+    ahead, behind = (
+        Hessian(given, {**at, **{key: at[key] + sign * step * along[key] for key in along}}, over="all").gradient()
+        for sign in (1, -1)
+    )
+    expected = (ahead - behind) / (2 * step)
+    product = Hessian(given, at, over="all").product(vector / vector.norm())
+    assert float((product - expected).norm()) <= 1e-5 * float(expected.norm()) + 1e-8
 
 
 OTHERS = [convolutional(seed) for seed in (7, 8, 9)]  # made here, since making a module draws random numbers

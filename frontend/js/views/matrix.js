@@ -13,6 +13,7 @@ import { drawable } from "../grid.js";
 import { revision } from "../live.js";
 import { HEIGHTS, sharedScale } from "../scales.js";
 import { theme } from "../state.js";
+import { contours, thumbnailColors } from "./thumbnail.js";
 import { colorKey, factsLine, iconOf, progressBar, selfCheck } from "./parts.js";
 
 /**
@@ -71,6 +72,8 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
   const status = element("div", { class: "cell-status" });
   const numbers = element("div", { class: "facts" });
   const frame = element("div", { class: "picture", "data-testid": "plot" });
+  const standIn = element("div", { class: "stand-in", "aria-hidden": "true" }); // until the picture is drawn, and when it is far from sight
+  frame.append(standIn);
   const waiting = element("p", { class: "waiting" });
   const bar = progressBar(`Progress of ${label}`, "cell-progress");
   const link = element("a", { class: "cell-link", href: id && `#/jobs/${id}`, title: label }, element("span", { class: "cell-label" }, place || label), iconOf("out"), element("span", { class: "unseen" }, `Open ${label}`));
@@ -92,6 +95,8 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
     draw(part, scale, colors, view) {
       setText(waiting, part ? "" : waitingWords(cell.entry));
       if (!part) return;
+      if (part.level !== standIn.level || colors !== standIn.colors) setChildren(standIn, contours(part, thumbnailColors()));
+      Object.assign(standIn, { level: part.level, colors });
       cell.make = () => FIGURES[view](view === "heatmap" ? cell.entry.result : part, { scale, theme: colors, compact: true });
       plot.show(cell.make, [view, scale.value, scale.height, scale.low, scale.high, scale.clip, colors.name, view === "heatmap" ? revision(cell.entry.result) : revisionOf(part)].join());
       plot.describe(describe(label, cell.entry.result, scale));

@@ -12,6 +12,8 @@ const SIZE = 64;
 const LEVELS = 9;
 const results = new Map();
 
+export const thumbnailColors = () => colorscale(THEMES[theme.get()].lines, LEVELS);
+
 /** Fill `host` with the picture of a finished job. */
 export async function thumbnail(host, jobId, signal) {
   if (host.dataset.job === jobId) return;
@@ -19,7 +21,7 @@ export async function thumbnail(host, jobId, signal) {
   try {
     if (!results.has(jobId)) results.set(jobId, get(`/api/jobs/${jobId}/result`, signal));
     const part = drawable(await results.get(jobId), 33);
-    const paint = () => part && setChildren(host, (part.kind === "slice" ? line : contours)(part, colorscale(THEMES[theme.get()].lines, LEVELS)));
+    const paint = () => part && setChildren(host, (part.betas.length === 1 ? line : contours)(part, thumbnailColors()));
     paint();
     theme.subscribe(paint, signal);
   } catch (error) {
@@ -37,7 +39,8 @@ function line(part, colors) {
   return svg("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, class: "contours", "aria-hidden": "true" }, svg("path", { d: `M${points.join("L")}`, stroke: colors[2][1] }));
 }
 
-function contours(part, colors) {
+/** The contours of (part of) a surface as a small drawing that needs no WebGL. */
+export function contours(part, colors) {
   const scale = sharedScale([part]);
   const heights = part.losses.map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
   const level = (k) => scale.low + ((k + 0.5) * (scale.high - scale.low)) / LEVELS;
