@@ -26,15 +26,16 @@ class Case:
 
 
 def model_of(case: Case) -> nn.Module:
-    """The network in evaluation mode, its BatchNorm statistics taken from a few batches, as after training."""
+    """The network in evaluation mode, its BatchNorm statistics those of one batch, so that values stay moderate."""
     random_state = torch.get_rng_state()
     torch.manual_seed(0)
     model = case.network()
     torch.set_rng_state(random_state)
-    images, _ = data_of(case, 256)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
     with torch.no_grad():
-        for _ in range(10):
-            model.train()(images[:64])
+        model.train()(data_of(case, 32)[0])
     return model.eval().requires_grad_(False)
 
 
@@ -101,11 +102,11 @@ def resnet(depth: int, width: int, channels: int = 3) -> Callable[[], nn.Module]
 
 
 CASES = (
-    Case("ResNet-20", resnet(20, 16), "cifar", 1000, 256),
-    Case("ResNet-56", resnet(56, 16), "cifar", 1000, 128),
-    Case("WRN-56-4", resnet(56, 64), "cifar", 200, 16),
-    Case("VGG-9", vgg9, "cifar", 500, 96),
-    Case("DenseNet-121", densenet121, "cifar", 200, 16),
+    Case("ResNet-20", resnet(20, 16), "cifar", 1000, 128),
+    Case("ResNet-56", resnet(56, 16), "cifar", 1000, 48),
+    Case("WRN-56-4", resnet(56, 64), "cifar", 200, 8),
+    Case("VGG-9", vgg9, "cifar", 500, 64),
+    Case("DenseNet-121", densenet121, "cifar", 200, 8),
     Case("MLP, digits", mlp, "digits", 1437, 1437),
     Case("ResNet-8 of width 8, digits", resnet(8, 8, 1), "digits", 1437, 1437),
     Case("ResNet-56 of width 8, digits", resnet(56, 8, 1), "digits", 1437, 500),

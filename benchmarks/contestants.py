@@ -7,7 +7,7 @@ called as its documentation does, without its plotting and printing.
 import contextlib
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from landscape import engine
-from landscape.direction import random_directions
+from landscape.direction import Params
 from landscape.objective import Objective
 
 Measure = Callable[[], float]  # seconds per point
@@ -24,19 +24,14 @@ OURS = ("ours, float32", "ours, bfloat16", "plain loop")
 PEERS = {"losscape": "1.5.10", "loss-landscapes": "3.0.6", "landscaper": "1.3.1"}
 
 
-def contestant(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
-    """`name`, ready to be measured again and again."""
-    makers = {
-        "losscape": losscape,
-        "loss-landscapes": loss_landscapes,
-        "landscaper": landscaper,
-    }
-    return makers[name](model, images, labels) if name in makers else ours(name, model, images, labels)
+def peer(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
+    """The peer called `name`, ready to be measured again and again."""
+    makers = {"losscape": losscape, "loss-landscapes": loss_landscapes, "landscaper": landscaper}
+    return makers[name](model, images, labels)
 
 
-def ours(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
-    """A plan of the engine; the plain loop is the engine's own yardstick."""
-    plan = plan_of(name, Objective.of(model, images, labels))
+def ours(plan: engine.Plan) -> Measure:
+    """A plan of the engine, over as many points as it takes at once; the plain loop is the engine's own yardstick."""
     points = [(0.05 * k, -0.02 * k) for k in range(plan.group)]
 
     def measure() -> float:
@@ -47,9 +42,8 @@ def ours(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Measure
     return measure
 
 
-def plan_of(name: str, objective: Objective) -> engine.Plan:
+def plan_of(name: str, objective: Objective, directions: Sequence[Params]) -> engine.Plan:
     """The plan called `name` in the table."""
-    directions = random_directions(objective.parameters(), seed=0)
     if name == "plain loop":
         return engine.plan(objective, directions, {"engine": "plain"})
     return engine.plan(objective, directions, precision="bfloat16" if "bfloat16" in name else None)
@@ -74,7 +68,10 @@ def losscape(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
 
 
 def loss_landscapes(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
-    """`random_plane` with its `Loss` metric over all samples at once (its filter normalization divides by zero here)."""
+    """`random_plane` with its `Loss` metric over all samples at once.
+
+    Normalised by model: its filter normalization divides by zero for biases that are zero.
+    """
     import loss_landscapes
     from loss_landscapes.metrics import Loss
 

@@ -79,7 +79,7 @@ def answer(name: str, threads: int) -> None:
     import torch
 
     from .cases import CASES, data_of, model_of
-    from .contestants import contestant
+    from .contestants import peer
 
     torch.set_num_threads(threads)
     measure = None
@@ -87,7 +87,7 @@ def answer(name: str, threads: int) -> None:
         question = json.loads(line)
         if "case" in question:
             case = next(case for case in CASES if case.name == question["case"])
-            measure = contestant(name, model_of(case), *data_of(case, question["samples"]))
+            measure = peer(name, model_of(case), *data_of(case, question["samples"]))
             print("ready", flush=True)
         else:
             assert measure is not None

@@ -37,6 +37,7 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
         Check("model unchanged", facts["model_unchanged"], "parameters and buffers compared before and after"),
         Check("evaluation mode", facts["mode"] == "evaluation", f"{facts['mode']} mode, BatchNorm {_policy(facts)}"),
         _data(facts),
+        _product(facts),
         _finite(facts, losses, computed),
     ]
     return [line for line in lines if line is not None]
@@ -135,6 +136,15 @@ def _data(facts: Facts) -> Check | None:
         return None
     same = facts.get("data_unchanged", True)
     return Check("data digest", same, f"{facts['samples']} samples, SHA-256 {digest[:12]}…")
+
+
+def _product(facts: Facts) -> Check | None:
+    found = facts.get("curvature")
+    if not found:
+        return None
+    error = found.get("product_error")
+    text = f"H·v and a difference of gradients differ by {_short(error)} of their size, in float64"
+    return Check("Hessian product", error is not None and error <= 1e-4, text)
 
 
 def _finite(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool_]) -> Check:

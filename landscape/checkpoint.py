@@ -19,6 +19,7 @@ from .files import safe, torchfile
 from .files.source import FileError, Source, printable
 from .files.tensors import StoredTensor
 from .models.architecture import Architecture, recognize
+from .packing.reader import architecture_of, clean_part, is_packed
 from .states import AVERAGE, copies_in, facts_in
 
 Weights = dict[str, NDArray[np.float32]]
@@ -55,6 +56,11 @@ class Reading:
     metadata: dict[str, str] = field(default_factory=dict)  # what the sanitised file must carry: a packed graph
 
     @property
+    def packed(self) -> bool:
+        """Whether the file carries its network with it; its tensors need not all be weights then."""
+        return bool(self.metadata)
+
+    @property
     def weights(self) -> Weights:
         """The arrays of the first copy, float32."""
         return self.arrays(self.candidates[0].copy)
@@ -75,8 +81,14 @@ class Reading:
     def save(self, path: Path) -> None:
         """Write every copy as safetensors of float32, one array in memory at a time; the averaged one is prefixed."""
         named = {copy + name: (name, tensor) for copy, state in self.copies.items() for name, tensor in state.items()}
-        shapes = {full: ("F32", tensor.shape) for full, (_, tensor) in named.items()}
-        safe.write(path, shapes, (sound(name, tensor) for name, tensor in named.values()), self.metadata)
+        shapes = {full: (_written(tensor), tensor.shape) for full, (_, tensor) in named.items()}
+        checked = clean_part if self.packed else sound
+        safe.write(path, shapes, (checked(name, tensor) for name, tensor in named.values()), self.metadata)
+
+
+def _written(tensor: StoredTensor) -> str:
+    """The type in a sanitised file."""
+    return "F32" if tensor.floating else "BOOL" if tensor.dtype == "BOOL" else "I64"
 
 
 @contextmanager
@@ -99,6 +111,8 @@ def describe(source: Source) -> Reading:
     """
     try:
         content, metadata = _content(source)
+        if is_packed(metadata):
+            return _packed(content, metadata)
         copies = copies_in(content)
         facts = facts_in(content, metadata)
     except FileError as error:
@@ -111,6 +125,12 @@ def describe(source: Source) -> Reading:
         for architecture in recognize({name: tensor.shape for name, tensor in state.items()})
     ]
     return Reading(copies, _those_named(candidates, facts.pop("architecture", "")), facts)
+
+
+def _packed(state: dict[str, StoredTensor], metadata: dict[str, str]) -> Reading:
+    candidate = Candidate(architecture_of(state, metadata), "")
+    carried = {key: metadata[key] for key in ("format", "graph")}
+    return Reading({"": state}, [candidate], facts_in({}, metadata), carried)
 
 
 def _content(source: Source) -> tuple[dict[Any, Any], dict[str, str]]:

@@ -3,6 +3,7 @@
 Imports landscape, plane, result. These are the functions of `import landscape as ls`.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any, TypedDict, Unpack
 from torch import Tensor, nn
 
 from .digest import data_digest
-from .errors import GridError
+from .errors import GridError, ShapeMismatchError
 from .grid import Axis, Grid, Point, tiles
 from .landscape import Landscape, Samples
 from .losses import PerSample
@@ -109,9 +110,9 @@ def interpolation(
     """
     grid = grid or Grid(Axis(-0.5, 1.5, 41))
     _require_axes(grid, 1, None)
-    line = between(model.state_dict(), _state(end))
+    line = between(model.state_dict(), state_of(end))
     landscape = Landscape(model, images, labels, plane=line, **options)
-    return compute(landscape, grid, kind="interpolation", progress=progress, checkpoints={"end": _state(end)})
+    return compute(landscape, grid, kind="interpolation", progress=progress, checkpoints={"end": state_of(end)})
 
 
 def through(
@@ -131,11 +132,11 @@ def through(
     the other two corners against the checkpoints evaluated alone. See `plane.through`.
     """
     names = [name for name, _ in model.named_parameters()]
-    spanned = plane_through(model.state_dict(), _state(second), _state(third), parameters=names)
+    spanned = plane_through(model.state_dict(), state_of(second), state_of(third), parameters=names)
     grid = grid or around([at for _, at in spanned.landmarks], count=25)
     _require_axes(grid, 2, None)
     landscape = Landscape(model, images, labels, plane=spanned, **options)
-    corners = {"second": _state(second), "third": _state(third)}
+    corners = {"second": state_of(second), "third": state_of(third)}
     return compute(landscape, grid, kind="plane", progress=progress, checkpoints=corners)
 
 
@@ -226,21 +227,37 @@ def _provenance(landscape: Landscape, grid: Grid, checkpoints: Mapping[str, Stat
 
 def landmark_losses(landscape: Landscape, checkpoints: Mapping[str, State]) -> list[dict[str, Any]]:
     """For every checkpoint named like a landmark: the plot's loss there, and that of the checkpoint evaluated alone."""
-    import copy
-
     found = []
     for name, at in landscape.plane.landmarks:
         if name in checkpoints:
-            alone = copy.deepcopy(landscape.model)
-            alone.load_state_dict(dict(checkpoints[name]), strict=False)
+            alone = loaded(landscape.model, checkpoints[name])
             [value] = landscape.values([at])
             pair = {"loss": value.loss, "independent_loss": landscape.loss_of_model(alone)}
             found.append({"name": name, **{key: loss if math.isfinite(loss) else None for key, loss in pair.items()}})
     return found
 
 
-def _state(checkpoint: "State | nn.Module") -> State:
+def state_of(checkpoint: "State | nn.Module") -> State:
+    """The state dict of a module, or the state dict given."""
     return checkpoint.state_dict() if isinstance(checkpoint, nn.Module) else checkpoint
+
+
+def loaded(model: nn.Module, state: State) -> nn.Module:
+    """A copy of `model` with `state`; counters of batches may be left out of it.
+
+    Raises:
+        ShapeMismatchError: a parameter is missing or has another shape.
+    """
+    for name, parameter in model.named_parameters():
+        found = tuple(state[name].shape) if name in state else "no such parameter"
+        if found != tuple(parameter.shape):
+            raise ShapeMismatchError(
+                f"Parameter {name!r} has shape {tuple(parameter.shape)} in the model; a checkpoint has {found}. "
+                "Use checkpoints of the same architecture, with the names of its state_dict()."
+            )
+    other = copy.deepcopy(model)
+    other.load_state_dict(dict(state), strict=False)
+    return other
 
 
 def _require_axes(grid: Grid, axes: int, plane: Plane | None) -> None:

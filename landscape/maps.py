@@ -10,9 +10,12 @@ from .errors import CurvatureError
 from .grid import Grid
 from .hessian import Hessian, names_over
 from .landscape import Landscape
-from .objective import Stop
+from .objective import Objective, Stop
+from .result import finite_or_none
 
 CURVATURES = ("lambda_min", "lambda_max", "curvature_ratio", "lambda_min_error", "lambda_max_error")
+CHECKED = 256  # samples
+TOLERANCE = 1e-3  # of an eigenvalue, as a share of the larger magnitude: a map is read by its colours
 
 
 class CurvatureLandscape(Landscape):
@@ -45,14 +48,28 @@ class CurvatureLandscape(Landscape):
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
         """As of `Landscape`, with how the eigenvalues are found."""
         size = sum(self.center[name].numel() for name in names_over(self.objective, self.over))
-        curvature = {"over": self.over, "steps": self.steps, "parameters": size, "start_seed": 0}
+        curvature = {
+            "over": self.over,
+            "steps": self.steps,
+            "parameters": size,
+            "start_seed": 0,
+            "tolerance": TOLERANCE,
+            "product_error": finite_or_none(self._product_error()),
+        }
         return {**super().provenance(grid, stop), "curvature": curvature}
+
+    def _product_error(self) -> float:
+        """Of a Hessian-vector product at the checkpoint against gradients, in float64 on the first samples."""
+        given = self.objective
+        some = (given.images[:CHECKED], given.labels[:CHECKED])
+        double = Objective.of(self.model, *some, precision="float64", loss=self.loss)
+        return Hessian(double, {}, over=self.over).product_error()
 
     def _curvature(self, point: Sequence[float], stop: Stop | None) -> tuple[float, ...]:
         objective, parameters = self.located(point)
         hessian = Hessian(objective, parameters, over=self.over, stop=stop)
         try:
-            low, high = hessian.extremes(steps=self.steps)
+            low, high = hessian.extremes(steps=self.steps, tolerance=TOLERANCE)
         except CurvatureError:
             return (float("nan"),) * len(CURVATURES)
         least, most = (pair.value + self.weight_decay for pair in (low, high))

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import CheckpointError, GridError, LandscapeError, UnknownNameError
+from .errors import GridError, LandscapeError, UnknownNameError
 from .grid import Axis, Grid
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .checkpoint import Candidate
     from .data import Dataset
     from .kinds import Progress
     from .plane import Plane
@@ -262,26 +261,10 @@ def _axis(text: str, count: int) -> Axis:
 
 def _model(checkpoint: Path, chosen: int | None) -> "tuple[nn.Module, str]":
     """The network in a file, and what it is called."""
-    import torch
+    from .inspection import inspect
 
-    from .checkpoint import read
-    from .models import build
-
-    with read(checkpoint) as reading:
-        candidate = _chosen(reading.candidates, chosen)
-        arrays = reading.arrays(candidate.copy)
-    model = build(candidate.architecture)
-    model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()}, strict=False)
-    return model, candidate.label
-
-
-def _chosen(candidates: "list[Candidate]", chosen: int | None) -> "Candidate":
-    if chosen is None and len(candidates) > 1:
-        names = "; ".join(f"{n}: {candidate.label}" for n, candidate in enumerate(candidates))
-        raise CheckpointError(f"Several networks fit this checkpoint. Choose one with --architecture: {names}.")
-    if not 0 <= (chosen or 0) < len(candidates):
-        raise CheckpointError(f"--architecture must be from 0 to {len(candidates) - 1}; got {chosen}.")
-    return candidates[chosen or 0]
+    inspected = inspect(checkpoint)
+    return inspected.model(chosen), inspected.candidate(chosen)["label"]
 
 
 def _samples(dataset: str, split: str) -> "Dataset":

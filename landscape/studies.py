@@ -3,7 +3,6 @@
 Imports kinds, pca, hessian, maps. These too are functions of `import landscape as ls`.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -11,10 +10,10 @@ from typing import Any, Unpack
 import numpy as np
 from torch import Tensor, nn
 
-from .errors import GridError, UnknownNameError
+from .errors import GridError, PlaneError, UnknownNameError
 from .grid import Grid
 from .hessian import Hessian, Spectrum, eigenvector_plane, gradient_plane
-from .kinds import Drawing, Options, Progress, around, compute, slice, surface
+from .kinds import Drawing, Options, Progress, around, compute, loaded, slice, state_of, surface
 from .lanczos import STEPS
 from .landscape import Landscape
 from .losses import PerSample, loss_of
@@ -53,15 +52,18 @@ def trajectory(
     Raises:
         PlaneError, ShapeMismatchError, NotFiniteError: see `pca.principal`.
     """
-    saved = [_state(state) for state in states]
+    saved = [state_of(state) for state in states]
+    if not saved:
+        raise PlaneError("A trajectory needs checkpoints, four or more; got none.")
+    center = loaded(model, saved[-1])
     names = [name for name, _ in model.named_parameters()]
     plane = plane or plane_of(principal(saved, parameters=names))
     path = project(saved, plane, parameters=names)
     grid = grid or around(path.coordinates, count=25)
     if grid.beta is None:
         raise GridError("A trajectory needs a grid with two axes. Use Grid(Axis(…), Axis(…)), or leave it out.")
-    landscape = Landscape(_loaded(model, saved[-1]), images, labels, plane=plane, **options)
-    losses = tuple(landscape.loss_of_model(_loaded(model, state)) for state in saved)
+    landscape = Landscape(center, images, labels, plane=plane, **options)
+    losses = tuple(landscape.loss_of_model(loaded(model, state)) for state in saved)
     seen = tuple(value.loss for value in landscape.values(path.coordinates))
     result = compute(landscape, grid, kind="trajectory", progress=progress)
     return replace(result, path=replace(path, losses=losses, plane_losses=seen).to_json())
@@ -203,14 +205,3 @@ def repeated(
     kind = surface if grid.beta else slice
     results = [kind(model, images, labels, grid=grid, seed=seed, progress=progress, **options) for seed in seeds]
     return Repeated(tuple(results), tuple(seeds))
-
-
-def _state(checkpoint: "State | nn.Module") -> State:
-    return checkpoint.state_dict() if isinstance(checkpoint, nn.Module) else checkpoint
-
-
-def _loaded(model: nn.Module, state: State) -> nn.Module:
-    """A copy of `model` with `state`; counters of batches may be left out of it."""
-    loaded = copy.deepcopy(model)
-    loaded.load_state_dict(dict(state), strict=False)
-    return loaded

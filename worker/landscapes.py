@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from landscape import data
@@ -16,10 +15,11 @@ from landscape.grid import Grid
 from landscape.kinds import around, landmark_losses
 from landscape.landscape import Landscape
 from landscape.maps import CurvatureLandscape
-from landscape.models import build
-from landscape.models.architecture import from_json
+from landscape.models import clean_file, load, own_copy
 from landscape.pca import plane_of, principal, project
 from landscape.plane import Plane, between, through
+from landscape.repeats import RepeatedLandscape
+from landscape.studies import plane_along
 
 from .spec import AnySpec, CurvatureSpec, InterpolationSpec, PlaneSpec, SliceSpec, SurfaceSpec
 from .store import Store
@@ -51,8 +51,10 @@ class Subject:
             choice: how the engine computes, where the worker that prepared the job has chosen.
         """
         self.spec, self.architecture = spec, architecture
-        self.states: list[State] = [load_file(store.path(sha256)) for sha256 in weights]
-        model = _model(architecture, self.states[0]).to(device)
+        files = [clean_file(store.path(sha256)) for sha256 in weights]
+        self.graph = files[0][1]
+        self.states: list[State] = [own_copy(architecture, state) for state, _ in files]
+        model = self._model(self.states[0]).to(device)
         self.samples = _samples(spec)
         also = data.load(spec.dataset, spec.also) if spec.also else None
         options = {
@@ -86,6 +88,9 @@ class Subject:
             **({"path": self._path_with_losses(stop)} if spec.kind == "trajectory" else {}),
         }
 
+    def _model(self, state: State) -> nn.Module:
+        return load({**self.architecture, "copy": ""}, state, self.graph)
+
     def _landscape(self, model: nn.Module, options: dict[str, Any]) -> Landscape:
         spec = self.spec
         images, labels = self.samples.images, self.samples.labels
@@ -93,9 +98,20 @@ class Subject:
             drawn = spec.model_dump(include=_DRAWN)
             return CurvatureLandscape(model, images, labels, over=spec.over, steps=spec.steps, **drawn, **options)
         if isinstance(spec, SurfaceSpec | SliceSpec):
-            dimensions = 2 if spec.kind == "surface" else 1
-            return Landscape(model, images, labels, dimensions=dimensions, **spec.model_dump(include=_DRAWN), **options)
+            return self._around(spec, model, options)
         return Landscape(model, images, labels, plane=self._plane(model), **options)
+
+    def _around(self, spec: SurfaceSpec | SliceSpec, model: nn.Module, options: dict[str, Any]) -> Landscape:
+        images, labels, dimensions = self.samples.images, self.samples.labels, 2 if spec.kind == "surface" else 1
+        if spec.directions != "random":
+            plane = plane_along(
+                model, images, labels, source=spec.directions, dimensions=dimensions, seed=spec.seed, loss=spec.loss
+            )
+            return Landscape(model, images, labels, plane=plane, **options)
+        drawn = {"dimensions": dimensions, **spec.model_dump(include=_DRAWN)}
+        if spec.repeats > 1:
+            return RepeatedLandscape(model, images, labels, repeats=spec.repeats, **drawn, **options)
+        return Landscape(model, images, labels, **drawn, **options)
 
     def _plane(self, model: nn.Module) -> Plane:
         names = [name for name, _ in model.named_parameters()]
@@ -122,17 +138,10 @@ class Subject:
     def _path_with_losses(self, stop: Stop) -> dict[str, Any]:
         path, landscape = self._path(), self.landscape
         device = landscape.objective.images.device
-        own = [landscape.loss_of_model(_model(self.architecture, state).to(device), stop) for state in self._epochs()]
+        own = [landscape.loss_of_model(self._model(state).to(device), stop) for state in self._epochs()]
         seen = [value.loss for value in landscape.values(path.coordinates, stop)]
         described: dict[str, Any] = replace(path, losses=tuple(own), plane_losses=tuple(seen)).to_json()
         return described
-
-
-def _model(architecture: Mapping[str, Any], state: State) -> nn.Module:
-    described = {key: value for key, value in architecture.items() if key not in ("label", "parameters")}
-    model = build(from_json(described))
-    model.load_state_dict(dict(state), strict=False)
-    return model
 
 
 def _samples(spec: AnySpec) -> data.Dataset:

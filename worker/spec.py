@@ -15,7 +15,7 @@ MAX_RANGE = 1e6
 DEFAULT_POINTS = 25 * 25  # of a plane or a trajectory, whose range is known when its checkpoints are loaded
 Split = Literal["train", "test"]
 BatchNorm = Literal["frozen", "recalibrated", "batch"]
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "bfloat16"]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]{16,64}$")]
 
 
@@ -115,14 +115,27 @@ class _Drawn(_Around):
     drawn: Literal["named", "authors"] = Field("named", description="By name and seed, or in the authors' order.")
 
 
-class SurfaceSpec(_Drawn):
+class _Repeatable(_Drawn):
+    """What can be repeated for several seeds, or follow the directions that the loss itself singles out."""
+
+    repeats: int = Field(1, ge=1, le=64, description="Seeds, from `seed` on: their mean, with a band, where above 1.")
+    directions: Literal["random", "gradient", "eigenvectors"] = "random"
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> "_Repeatable":
+        if self.repeats > 1 and (self.directions != "random" or self.also or self.compare_batch_norm):
+            raise ValueError("repeats above 1 take random directions, one split and one BatchNorm policy.")
+        return self
+
+
+class SurfaceSpec(_Repeatable):
     """L(θ* + αδ + βη) on a grid."""
 
     kind: Literal["surface"] = "surface"
     grid: SurfaceGrid = SurfaceGrid()
 
 
-class SliceSpec(_Drawn):
+class SliceSpec(_Repeatable):
     """L(θ* + αδ) on a line."""
 
     kind: Literal["slice"] = "slice"

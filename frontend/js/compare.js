@@ -9,9 +9,9 @@ const MUST = [
   ["data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
   ["data set", ({ spec }) => spec.dataset],
   ["images used", ({ spec }) => `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`],
-  ["loss function", ({ spec }) => [spec.loss, spec.label_smoothing, spec.weight_decay].join()],
-  ["normalisation", ({ spec }) => [spec.normalization, spec.orthogonality, spec.biases].join()],
-  ["BatchNorm", ({ spec }) => spec.batch_norm],
+  ["loss function", ({ spec }) => [spec.loss ?? "cross_entropy", spec.label_smoothing ?? 0, spec.weight_decay ?? 0].join()],
+  ["normalisation", ({ spec }) => [spec.normalization, spec.orthogonality ?? "filter", spec.biases ?? "fixed"].join()],
+  ["BatchNorm", ({ spec }) => spec.batch_norm ?? "frozen"],
   ["range", ({ spec }) => Object.values(spec.grid ?? {}).map(range).join(" × ")],
 ];
 const NOTE = [

@@ -55,6 +55,17 @@ export function contourFigure(result, { scale, theme, compact = false }) {
   return { data: [lines, ...marksInPlane(result, theme)], layout: plane(result, theme, compact) };
 }
 
+/**
+ * What the colors mean, for the key beside the pictures and on exports: { title, stops, ticks: [{ at, text }], above }, `at` from 0 to 1.
+ * Contours are colored by their level, surfaces and heatmaps by their height.
+ */
+export function keyOf(scale, view, theme) {
+  const contour = view === "contour";
+  const [low, high, { values, text }] = contour ? [scale.contours.start, scale.contours.end, scale.contours.ticks] : [scale.low, scale.high, scale.ticks];
+  const ticks = values.map((value, k) => ({ at: (value - low) / (high - low), text: text[k] })).filter(({ at }) => at > -1e-9 && at < 1 + 1e-9);
+  return { title: scale.title, stops: colors(scale, contour ? theme.lines : theme.lightness), ticks, above: scale.clip !== null && view === "surface" ? `above ${scale.clip}` : null };
+}
+
 export const FIGURES = { surface: surfaceFigure, contour: contourFigure, heatmap: heatmapFigure };
 
 /** Layout that every figure shares. */

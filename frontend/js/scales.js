@@ -49,14 +49,17 @@ export function sharedScale(results, { value = "loss", height = "paper" } = {}) 
   const forward = FORWARD[own];
   const [low, high] = apart(forward(bottom(own, least, clip ?? most)), forward(clip ?? most));
   const scale = { value, of, height: own, title: value.replaceAll("_", " "), forward, low, high, clip, least, most };
-  return { ...scale, ticks: ticksOf(scale), relief: evenLines(low, high), contours: contoursOf(scale) };
+  const ticks = ticksOf(scale);
+  const contours = contoursOf(scale);
+  const linear = contours.on === FORWARD.log ? ticks : labelled(niceSteps(contours.start, contours.end, 4), (loss) => loss);
+  return { ...scale, ticks, relief: evenLines(low, high), contours: { ...contours, ticks: linear } };
 }
 
 function accuracyScale(value, of) {
   const values = [0, 25, 50, 75, 100];
   return {
     value, of, height: "linear", title: `${value.replaceAll("_", " ")}, %`, forward: (accuracy) => 100 * accuracy, low: 0, high: 100, clip: null, least: 0, most: 1, backwards: true,
-    ticks: { values, text: values.map(String) }, relief: { start: 10, end: 90, size: 10 }, contours: { start: 10, end: 90, size: 10, says: "contours every 10 %" },
+    ticks: { values, text: values.map(String) }, relief: { start: 10, end: 90, size: 10 }, contours: { start: 10, end: 90, size: 10, says: "contours every 10 %", ticks: { values, text: values.map(String) } },
   };
 }
 
@@ -101,7 +104,7 @@ function evenLines(low, high, count = 14) {
 /** Levels of the 2-D contours, in the loss (or its logarithm): the paper's 0.1 … 10 in steps of 0.5, else even ones. */
 function contoursOf({ height, low, high, least, most }) {
   if (height === "paper" && least < CLIP) {
-    return { start: 0.1, end: 9.6, size: 0.5, on: (loss) => loss, says: "contours at 0.1 … 10 in steps of 0.5 as in Figures 5 and 6 of the paper" };
+    return { start: 0.1, end: 9.6, size: 0.5, on: FORWARD.linear, says: "contours at 0.1 … 10 in steps of 0.5 as in Figures 5 and 6 of the paper" };
   }
   const size = (high - low) / 16;
   const on = height === "log" ? FORWARD.log : FORWARD.linear;

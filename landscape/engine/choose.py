@@ -23,7 +23,7 @@ from .program import NotInLanes, Program, compile_network
 Choice = dict[str, Any]
 
 ENGINES = ("plain", "fused", "lanes")
-BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 BATCH_NUMBERS = 4_194_304  # 16 MiB in float32: 128 images of CIFAR's shape with 32 channels
 LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
 
@@ -40,7 +40,7 @@ def default_choice(objective: Objective, network: Network, precision: str | None
 
 
 def fused_batch(network: Network) -> int:
-    """The largest batch up to 128 whose largest value stays near the cache."""
+    """The largest of `BATCHES` whose largest value stays near the cache."""
     numbers = max(math.prod(shape) for shape in network.shapes.values() if shape is not None)
     return max((batch for batch in BATCHES if batch * numbers <= BATCH_NUMBERS), default=1)
 

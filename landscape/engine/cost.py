@@ -10,6 +10,8 @@ from .program import Program
 LANES_RATE = 110.0  # GFLOP/s on one core at AVX-512, on the taps inside the picture
 CACHED_LINES = 24_576  # weights of one layer beyond 1.5 MiB of lanes fall out of the second-level cache
 BEYOND_CACHE = 0.5  # share of the rate that remains
+SMALL_MATRIX = 250_000  # weights; a product with fewer is over before torch is up to speed
+SMALL_MATRIX_RATE = 55.0
 
 
 def lanes_time(program: Program, lanes: int) -> float:
@@ -30,7 +32,9 @@ def _fused(network: Network, layer: Layer) -> float:
     pixels = 1
     for size in shape[1:]:
         pixels *= size
-    return 2.0 * weight.center.numel() * pixels / _fused_rate(min(weight.center.shape[:2]), pixels)
+    small = layer.kind == "linear" and weight.center.numel() < SMALL_MATRIX
+    rate = SMALL_MATRIX_RATE if small else _fused_rate(min(weight.center.shape[:2]), pixels)
+    return 2.0 * weight.center.numel() * pixels / rate
 
 
 def _fused_rate(channels: int, pixels: int) -> float:

@@ -4,7 +4,8 @@ Imports layers, moving. With frozen statistics BatchNorm is an affine map per ch
 are affine in the coefficients is linear as well and is done once per plan, in float64. Where a direction moves
 BatchNorm's own scale *and* the convolution, the product is no longer affine and the map stays a layer of its own.
 
-Measured, ResNet-56 width 8, 1000 digits of 8×8, one thread: see docs/performance.md, attempt 1.
+Measured together with the fused convolutions it makes possible: docs/performance.md, attempt 1.
+Off: `prepare(…, folding=False)`.
 """
 
 from collections.abc import Callable

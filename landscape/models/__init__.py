@@ -3,15 +3,19 @@
 Importing this package or `landscape.models.architecture` does not import torch; `build` does.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from .architecture import Architecture, CifarResNet
+from ..errors import UnknownNetworkError
+from .architecture import COUNTER, Architecture, CifarResNet, from_json
 
-__all__ = ["Architecture", "CifarResNet", "build"]
+__all__ = ["Architecture", "CifarResNet", "build", "clean_file", "load", "own_copy"]
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
@@ -25,19 +29,53 @@ def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
     """
     import torch
 
+    from .modules import module_of
+
     with torch.device("meta"):  # the constructors' own random initialisation must not touch the global generator
-        module = _module(architecture)
+        module = module_of(architecture)
     _initialize(module.to_empty(device="cpu"), torch.Generator().manual_seed(seed))
     return module
 
 
-def _module(architecture: Architecture) -> "nn.Module":
-    from ..errors import UnknownNetworkError
-    from .resnet import ResNet
+def load(description: Mapping[str, Any], state: "Mapping[str, Tensor]", graph: str | None = None) -> "nn.Module":
+    """The module that `Architecture.described` described, with the weights of a sanitised file, in evaluation mode.
 
-    if isinstance(architecture, CifarResNet):
-        return ResNet(architecture)
-    raise UnknownNetworkError(f"No module is known for {architecture!r}. Known families: {CifarResNet.family}.")
+    Args:
+        description: as the reader answers it; `copy` says which of the copies in `state` is meant.
+        graph: of a packed network, as `clean_file` finds it.
+
+    Raises:
+        UnknownNetworkError: the description fits no module, or `state` lacks a parameter.
+    """
+    if description.get("family") == "packed":
+        from ..packing.module import PackedModule
+        from ..packing.text import from_text
+
+        return PackedModule(from_text(graph or ""), state).eval()
+    module = build(from_json(description))
+    named = own_copy(description, state)
+    missing = [name for name in module.load_state_dict(named, strict=False).missing_keys if not name.endswith(COUNTER)]
+    if missing:
+        raise UnknownNetworkError(f"The weights lack {missing[0][:100]!r}. Upload the checkpoint again.")
+    return module.eval()
+
+
+def clean_file(path: "Path") -> "tuple[dict[str, Tensor], str | None]":
+    """The tensors of a sanitised file, and the graph where it carries one."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata.get("graph")  # noqa: SIM118
+
+
+def own_copy(description: Mapping[str, Any], state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """The tensors of `state` that belong to the copy that `description` means, by bare name."""
+    if description.get("family") == "packed":
+        return dict(state)
+    copy = description.get("copy", "")
+    chosen = {name: tensor for name, tensor in state.items() if name.startswith("@") == bool(copy)}
+    return {name.removeprefix(copy): tensor for name, tensor in chosen.items()}
 
 
 def _initialize(module: "nn.Module", generator: "torch.Generator") -> None:
@@ -49,5 +87,8 @@ def _initialize(module: "nn.Module", generator: "torch.Generator") -> None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm):
             layer.reset_parameters()  # also resets the statistics; draws nothing
+        else:  # tokens and positions of a ViT: 0.02 as its source has it
+            for parameter in layer.parameters(recurse=False):
+                nn.init.normal_(parameter, std=0.02, generator=generator)

@@ -5,15 +5,31 @@ module: `landscape.models.build` does. A new family is one subclass of `Architec
 branch in `landscape.models.modules`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from ..errors import UnknownNetworkError
-from .base import COUNTER, DERIVED, Architecture, Shape, Shapes, clip, names_in_words, rest_in_words
+from .base import (
+    COUNTER,
+    DERIVED,
+    Architecture,
+    Shape,
+    Shapes,
+    as_tuples,
+    clip,
+    names_in_words,
+    rest_in_words,
+)
+from .chains import MLP, LeNet
 from .cifar_resnet import CifarResNet, Shortcuts
+from .deep_resnet import DeepResNet
+from .densenet import DenseNet
+from .vgg import VGG
+from .vit import ViT
 
 __all__ = [
+    "COUNTER",
     "DERIVED",
     "FAMILIES",
     "Architecture",
@@ -25,7 +41,7 @@ __all__ = [
     "recognize",
 ]
 
-FAMILIES: tuple[type[Architecture], ...] = (CifarResNet,)
+FAMILIES: tuple[type[Architecture], ...] = (CifarResNet, DeepResNet, VGG, DenseNet, ViT, LeNet, MLP)
 
 
 def from_json(description: Mapping[str, Any]) -> Architecture:
@@ -38,7 +54,7 @@ def from_json(description: Mapping[str, Any]) -> Architecture:
     name = description.get("family") if isinstance(description, Mapping) else None
     if not isinstance(name, str) or name not in known:
         raise UnknownNetworkError(f"Unknown network family {clip(repr(name))}. Known: {', '.join(known)}.")
-    given = {key: value for key, value in description.items() if key not in ("family", *DERIVED)}
+    given = {key: as_tuples(value) for key, value in description.items() if key not in ("family", *DERIVED)}
     expected = {field.name for field in fields(known[name])}
     if given.keys() != expected:
         parts = [f"missing {names_in_words(expected - given.keys())}"] if expected - given.keys() else []
@@ -59,13 +75,21 @@ def recognize(shapes: Shapes) -> list[Architecture]:
     Raises:
         UnknownNetworkError: none fits; the sentence names the closest and what is missing, extra or misshapen.
     """
-    candidates = [candidate for family in FAMILIES for candidate in family.candidates(shapes)]
+    candidates = [candidate for family in FAMILIES for candidate in _members(family, shapes)]
     differences = [_difference(candidate, shapes) for candidate in candidates]
     fitting = [candidate for candidate, found in zip(candidates, differences, strict=True) if not any(found)]
     if fitting:
         return fitting
     closest = min(range(len(candidates)), key=lambda i: sum(map(len, differences[i])))
     raise UnknownNetworkError(_refusal(candidates[closest], shapes, differences[closest]))
+
+
+def _members(family: type[Architecture], shapes: Shapes) -> Sequence[Architecture]:
+    """The members of a family that `shapes` suggest; none where what they suggest is not possible."""
+    try:
+        return family.candidates(shapes)
+    except UnknownNetworkError:
+        return ()
 
 
 Difference = tuple[list[str], list[str], list[str]]  # names that are missing, extra, misshapen
@@ -85,8 +109,9 @@ def _refusal(closest: Architecture, shapes: Shapes, difference: Difference) -> s
     missing, extra, misshapen = difference
     if len(extra) == len(shapes):
         return (
-            f"No known network has parameters with these names: {names_in_words(extra)}. "
-            "Known are CIFAR ResNets of 6n+2 layers (conv1, bn1, layer1.0.conv1, …, linear). Use one's state_dict()."
+            f"No known network has parameters with these names: {names_in_words(extra)}. Known are ResNets, VGGs, "
+            "DenseNets, ViTs, LeNets and MLPs by their public names; landscape.pack(model, example_input) makes a "
+            "file of any other network."
         )
     parts = []
     if missing:
@@ -100,5 +125,5 @@ def _refusal(closest: Architecture, shapes: Shapes, difference: Difference) -> s
         parts.append(f"misshapen {clip(name)}: {shape}{rest_in_words(len(misshapen) - 1)}")
     return (
         f"No known network has these parameters; the closest is {closest.label}, {'; '.join(parts)}. "
-        "Use the unchanged state_dict() of a known network."
+        "Use the unchanged state_dict() of a known network, or landscape.pack(model, example_input) for your own."
     )

@@ -69,7 +69,7 @@ class Architecture(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary with the key "family" and every field; `from_json` is its inverse."""
-        return {"family": self.family, **asdict(self)}
+        return {"family": self.family, **{key: as_lists(value) for key, value in asdict(self).items()}}
 
     def described(self) -> dict[str, Any]:
         """`to_json`, and beside it what people and jobs want to know of the network; see `DERIVED`."""
@@ -80,6 +80,16 @@ class Architecture(ABC):
             "takes": {"kind": self.takes, "shape": list(self.input_shape)},
             "answers": self.outputs,
         }
+
+
+def as_lists(value: Any) -> Any:
+    """Tuples as lists, as JSON has them."""
+    return [as_lists(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def as_tuples(value: Any) -> Any:
+    """Lists as tuples, as the fields of an architecture are."""
+    return tuple(as_tuples(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def names_in_words(names: Iterable[str], shown: int = 2) -> str:

@@ -56,9 +56,7 @@ class DeepResNetModule(nn.Module):
             planes, stage_blocks = a.width << stage, []
             for block in range(count):
                 stride = 2 if stage > 0 and block == 0 else 1
-                stage_blocks.append(
-                    DeepBlock(inputs, planes, stride=stride, bottleneck=a.bottleneck, naming=a.naming)
-                )
+                stage_blocks.append(DeepBlock(inputs, planes, stride=stride, bottleneck=a.bottleneck, naming=a.naming))
                 inputs = planes * a.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*stage_blocks))
         self.add_module(self.last, nn.Linear(inputs, a.classes))

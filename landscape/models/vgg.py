@@ -4,6 +4,7 @@ Imports plan; no torch. The modules are in vgg_modules.py.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self, get_args
 
@@ -126,7 +127,7 @@ class VGG(Planned):
         return [cls(layout, batch_norm, head, hidden, min(side, 64), classes, channels)]
 
 
-def _layout(convolutions: dict[int, tuple[int, ...]], each: int) -> Layout:
+def _layout(convolutions: Mapping[int, tuple[int, ...]], each: int) -> Layout:
     """Channels, with a pooling wherever the numbering skips one, and one after the last convolution."""
     layout: list[int | str] = []
     previous = None

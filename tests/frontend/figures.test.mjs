@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { THEMES } from "../../frontend/js/colors.js";
-import { contourFigure, heatmapFigure, surfaceFigure, transposeForPlotly } from "../../frontend/js/figures.js";
+import { contourFigure, heatmapFigure, keyOf, surfaceFigure, transposeForPlotly } from "../../frontend/js/figures.js";
 import { leastIndex } from "../../frontend/js/marks.js";
 import { sharedScale } from "../../frontend/js/scales.js";
 import { defaultSliceHeight, runs, slicesFigure } from "../../frontend/js/slices.js";
@@ -129,4 +129,15 @@ test("names of people enter Plotly as text", () => {
 test("slices are logarithmic where they span more than three decades", () => {
   assert.equal(defaultSliceHeight([resultOf((a) => 1e-4 + a * a, { n: 5, kind: "slice" })]), "log");
   assert.equal(defaultSliceHeight([resultOf((a) => 1 + a * a, { n: 5, kind: "slice" })]), "linear");
+});
+
+test("the key names colors where the picture puts them: by height on a surface, by level on contours", () => {
+  const result = resultOf((a, b) => 20 * (a * a + b * b), { n: 7, m: 5 });
+  const scale = sharedScale([result]);
+  const surface = keyOf(scale, "surface", theme);
+  for (const { at, text } of surface.ticks) assert.ok(near(at, (Math.log(Number(text) + 0.1) - Math.log(0.1)) / (Math.log(10.1) - Math.log(0.1)), 1e-9), text);
+  const contour = keyOf(scale, "contour", theme);
+  assert.ok(contour.ticks.length > 2);
+  for (const { at, text } of contour.ticks) assert.ok(near(at, (Number(text) - 0.1) / 9.5, 1e-9), text);
+  assert.deepEqual([surface.above, contour.above], ["above 10", null]);
 });

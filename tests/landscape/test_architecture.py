@@ -64,7 +64,7 @@ GOOD = CifarResNet(8).to_json()
     ("description", "said"),
     [
         ({}, "family None"),
-        ({**GOOD, "family": "lenet"}, "'lenet'. Known: cifar_resnet"),
+        ({**GOOD, "family": "unet"}, "'unet'. Known: cifar_resnet"),
         ({**GOOD, "family": ["cifar_resnet"]}, "Known: cifar_resnet"),
         ({**GOOD, "dropout": 0.5}, "unknown dropout"),
         ({key: GOOD[key] for key in GOOD if key != "width"}, "missing width"),

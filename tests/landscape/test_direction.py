@@ -176,12 +176,14 @@ def test_each_normalisation_has_the_norms_of_its_definition(kind: str) -> None:
     for name, tensor in normalize(raw, weights, kind=kind).items():
         weight = weights[name].double()
         expected = {
-            "filter": lambda d, w: torch.stack([a * (b.norm() / a.norm()) for a, b in zip(d, w, strict=True)]),
-            "layer": lambda d, w: d * (w.norm() / d.norm()),
-            "weight": lambda d, w: d * w,
-            "dfilter": lambda d, w: torch.stack([a / a.norm() for a in d]),
-            "dlayer": lambda d, w: d / d.norm(),
-            "none": lambda d, w: d,
+            "filter": lambda drawn, given: torch.stack(
+                [a * (b.norm() / a.norm()) for a, b in zip(drawn, given, strict=True)]
+            ),
+            "layer": lambda drawn, given: drawn * (given.norm() / drawn.norm()),
+            "weight": lambda drawn, given: drawn * given,
+            "dfilter": lambda drawn, given: torch.stack([a / a.norm() for a in drawn]),
+            "dlayer": lambda drawn, given: drawn / drawn.norm(),
+            "none": lambda drawn, given: drawn,
         }[kind](raw[name], weight)
         torch.testing.assert_close(tensor, expected, rtol=1e-12, atol=0)
 

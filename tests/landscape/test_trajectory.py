@@ -154,5 +154,12 @@ def test_what_cannot_be_a_trajectory_is_refused_in_a_sentence(states: list[State
         principal([states[0]] * 5, parameters=names)
     with pytest.raises(ShapeMismatchError, match=r"'0\.weight' has shape"):
         principal([*states[:3], perceptron(hidden=9).state_dict()], parameters=names)
+    with pytest.raises(PlaneError, match="got none"):
+        studies.trajectory(perceptron(), [], *vectors())
+    prefixed = [{f"module.{name}": tensor for name, tensor in state.items()} for state in states]
+    with pytest.raises(ShapeMismatchError, match=r"'0\.weight' has shape \(7, 5\) in the model; .* no such parameter"):
+        studies.trajectory(perceptron(), prefixed, *vectors())
+    with pytest.raises(ShapeMismatchError, match=r"\(9, 5\) in the model; a checkpoint has \(7, 5\)"):
+        studies.trajectory(perceptron(hidden=9), states, *vectors())
     with pytest.raises(GridError, match="grid with two axes"):
         studies.trajectory(perceptron(), states, *vectors(), grid=Grid.line(5))

@@ -126,6 +126,37 @@ def test_every_choice_stands_in_the_caption(
     assert words in result["caption"]
 
 
+def test_repeats_give_a_mean_and_a_band(service: Service, epochs: list[dict[str, Any]]) -> None:
+    grid = {"alpha": {"count": 3}}
+    spec = {"kind": "slice", "checkpoint": epochs[5]["id"], "grid": grid}
+    together = finished(service, **spec, seed=3, repeats=2)
+    single = [np.array(finished(service, **spec, seed=seed)["losses"]) for seed in (3, 4)]
+    assert np.array(together["losses"]) == pytest.approx(np.mean(single, axis=0))
+    assert np.array(together["extra"]["lowest_losses"]) == pytest.approx(np.minimum(*single))
+    answer = service.api.post("/jobs", json={**spec, "repeats": 2, "also": "test"})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("source", ["gradient", "eigenvectors"])
+def test_a_slice_follows_the_directions_of_the_loss(
+    service: Service, epochs: list[dict[str, Any]], source: str
+) -> None:
+    grid = {"alpha": {"min": -0.1, "max": 0.1, "count": 3}}
+    result = finished(service, kind="slice", checkpoint=epochs[2]["id"], grid=grid, directions=source)
+    assert result["provenance"]["seed"] is None
+    assert source[:8] in result["caption"]
+
+
+def test_bfloat16_is_audited_against_float32(service: Service, epochs: list[dict[str, Any]]) -> None:
+    grid = {"alpha": {"count": 7}, "beta": {"count": 5}}
+    spec = {"kind": "surface", "checkpoint": epochs[5]["id"], "grid": grid}
+    result = finished(service, **spec, precision="bfloat16")
+    exact = np.array(finished(service, **spec)["losses"])
+    assert result["provenance"]["audit"]["points"] >= 25
+    assert np.array(result["losses"]) == pytest.approx(exact, rel=0.1)
+    assert "bfloat16" in result["caption"]
+
+
 def test_the_papers_hdf5_has_rows_along_y(service: Service, epochs: list[dict[str, Any]], tmp_path: Path) -> None:
     grid = {"alpha": {"count": 4}, "beta": {"count": 3}}
     job_id = service.submit(kind="surface", checkpoint=epochs[5]["id"], grid=grid, subset=SUBSET)

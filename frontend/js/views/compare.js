@@ -116,7 +116,7 @@ function overlay(jobs, chosen, signal) {
   return {
     redraw, node: element("div", { class: "card" }, host),
     change: (id, entry) => jobs.some((job) => job.id === id) && [entries.set(id, entry), redraw()],
-    png: (name, title, caption) => exportPng({ title, caption, rows: [""], columns: [""], cells: [[make]], colors: THEMES[theme.get()], name }, [960, 560]),
+    png: (name, title, caption) => exportPng({ title, caption: [caption], rows: [""], columns: [""], cells: [[{ make }]], colors: THEMES[theme.get()], name }, [960, 560]),
   };
 }
 

@@ -1,10 +1,10 @@
 /** One job: while it runs its tiles and its surface, when it is done its result. */
 
-import { THEMES, colorscale, reversed } from "../colors.js";
+import { THEMES } from "../colors.js";
 import { centerOf, withError } from "../compare.js";
 import { cameraGroup, exportPng, picture } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
-import { FIGURES } from "../figures.js";
+import { FIGURES, keyOf } from "../figures.js";
 import { captionOf, duration, gridWords, holes, number, percent, progressWords, sentence, whole } from "../format.js";
 import { drawable, isLine } from "../grid.js";
 import { revision } from "../live.js";
@@ -110,7 +110,7 @@ function runningPictures({ job, signal }) {
     left.show(() => FIGURES.heatmap(result, { scale, theme: colors }), drawnAs);
     waiting.hidden = Boolean(part);
     if (part) right.show(() => FIGURES.surface(part, { scale, theme: colors }), drawnAs);
-    setChildren(key, colorKey(scale, colorscale(colors.lightness)));
+    setChildren(key, colorKey(keyOf(scale, "surface", colors)));
   };
   theme.subscribe(() => update(), signal);
   signal.addEventListener("abort", () => [left.stop(), right.stop()]);
@@ -127,6 +127,7 @@ function resultPicture({ job, result, route, signal, notice }) {
   const says = element("p", { class: "says" });
   let latest = result;
   let make = null;
+  let shownKey = null;
   const update = (fresh = latest) => {
     latest = fresh;
     const part = drawable(latest);
@@ -135,14 +136,14 @@ function resultPicture({ job, result, route, signal, notice }) {
     if (!part && chosen.view !== "heatmap") return setText(says, "Too little was computed for a picture. Retry computes what is missing.");
     make = () => FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, { scale, theme: colors });
     plot.show(make, [chosen.view, chosen.value, chosen.height, colors.name, revision(latest)].join());
-    const ramp = colorscale(chosen.view === "contour" ? colors.lines : colors.lightness);
-    setChildren(key, colorKey(scale, scale.backwards ? reversed(ramp) : ramp));
+    shownKey = keyOf(scale, chosen.view, colors);
+    setChildren(key, colorKey(shownKey));
     setText(says, saysHow(scale, chosen, latest, part));
   };
   const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], { reset: cameras.reset, values: valuesOf([result]) });
   theme.subscribe(() => update(), signal);
   signal.addEventListener("abort", plot.stop);
-  const png = () => exportPng({ title: job.name, caption: latest.caption, rows: [""], columns: [""], cells: [[make]], colors: THEMES[theme.get()], camera: cameras.camera(), name: `${job.id}.png` }, [960, 680]);
+  const png = () => exportPng({ title: job.name, caption: [captionOf(job, latest), says.textContent], key: shownKey, rows: [""], columns: [""], cells: [[{ make }]], colors: THEMES[theme.get()], camera: cameras.camera(), name: `${job.id}.png` }, [960, 680]);
   return { update, node: element("div", {}, controls, element("div", { class: "card" }, host, element("div", { class: "under" }, key, says)), downloads(job, png, notice)) };
 }
 
@@ -168,7 +169,7 @@ function slicePicture({ job, result, route, signal, notice }) {
   const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], { views: [], values: [], heights: ["linear", "log"] });
   theme.subscribe(() => update(), signal);
   signal.addEventListener("abort", plot.stop);
-  const png = () => exportPng({ title: job.name, caption: latest.caption, rows: [""], columns: [""], cells: [[make]], colors: THEMES[theme.get()], name: `${job.id}.png` }, [960, 560]);
+  const png = () => exportPng({ title: job.name, caption: [captionOf(job, latest)], rows: [""], columns: [""], cells: [[{ make }]], colors: THEMES[theme.get()], name: `${job.id}.png` }, [960, 560]);
   return { update, node: element("div", {}, controls, element("div", { class: "card" }, host, element("p", { class: "under says" }, "The band is ± one standard error of the mean over the images.")), downloads(job, png, notice)) };
 }
 

@@ -3,7 +3,8 @@
 import { element, keyedList, setChildren, setText } from "../element.js";
 import { ago, plural, progressWords, specWords, whole } from "../format.js";
 import { get, finished, post, remove, repeat } from "../network.js";
-import { address, choice } from "../route.js";
+import { address, choice, jobsOf } from "../route.js";
+import { replaceQuery } from "../state.js";
 import { attempt, badge, confirmButton, emptyState, noticeLine, progressBar, segmented } from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 
@@ -13,7 +14,7 @@ const STATES = ["all", "queued", "running", "done", "failed", "cancelled"];
 export function jobs({ route, signal }) {
   const state = choice(route.query, "state", STATES, "all");
   const page = Math.max(1, Number(route.query.page) || 1);
-  const picked = new Map(route.query.compare ? [[route.query.compare, null]] : []);
+  const picked = new Set(jobsOf({ jobs: route.query.compare }));
   const notice = noticeLine();
   const list = element("ul", { class: "rows job-rows" });
   const rest = element("div", {});
@@ -22,7 +23,8 @@ export function jobs({ route, signal }) {
 
   function showPicked() {
     bar.hidden = picked.size === 0;
-    const ids = [...picked.keys()];
+    const ids = [...picked];
+    replaceQuery(route, { compare: ids.join() });
     const go = element("a", { class: "button primary", "data-testid": "compare-button", href: address("/compare", { jobs: ids.join() }) }, `Compare ${picked.size}`);
     setChildren(bar, element("span", { "aria-live": "polite" }, picked.size === 1 ? "1 picked. Pick another to compare it with." : `${picked.size} picked`), picked.size > 1 && go, element("button", { type: "button", class: "quiet", onclick: () => [picked.clear(), showPicked(), again()] }, "Clear"));
   }
@@ -32,11 +34,11 @@ export function jobs({ route, signal }) {
     const { items, total } = await get(`/api/jobs?limit=${PAGE}&offset=${PAGE * (page - 1)}${filter}`, signal);
     active = items.some((job) => !finished(job.state));
     update(items);
-    setChildren(rest, !items.length && nothing(state), pager(total, page, state));
+    setChildren(rest, !items.length && nothing(state), pager(total, page, { state, compare: [...picked].join() }));
   }
   const again = repeat(load, () => (active ? 1.5 : 6), signal);
   showPicked();
-  const filter = segmented({ name: "state", legend: "State", value: state, options: STATES.map((value) => ({ value, label: value })), onchange: (value) => (location.hash = address("/jobs", { state: value === "all" ? null : value, compare: [...picked.keys()][0] })) });
+  const filter = segmented({ name: "state", legend: "State", value: state, options: STATES.map((value) => ({ value, label: value })), onchange: (value) => (location.hash = address("/jobs", { state: value === "all" ? null : value, compare: [...picked].join() })) });
   const node = element("div", { class: "view jobs" }, element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, "Jobs"), element("p", { class: "lead" }, "Surfaces and slices, newest first. Pick two or more to see them side by side.")), filter.node), notice.node, list, rest, bar);
   return { title: "Jobs", node };
 }
@@ -46,9 +48,9 @@ function nothing(state) {
   return emptyState("No job yet", "Take a checkpoint and compute its surface.", element("a", { class: "button primary", href: "#/new" }, "New job"));
 }
 
-function pager(total, page, state) {
+function pager(total, page, { state, compare }) {
   if (total <= PAGE) return null;
-  const link = (label, to, on) => on && element("a", { class: "button", href: address("/jobs", { page: to, state: state === "all" ? null : state }) }, label);
+  const link = (label, to, on) => on && element("a", { class: "button", href: address("/jobs", { page: to, state: state === "all" ? null : state, compare }) }, label);
   return element("nav", { class: "pager", "aria-label": "Pages" }, link("Newer", page - 1, page > 1), element("span", { class: "soft" }, `${whole(PAGE * (page - 1) + 1)}–${whole(Math.min(total, PAGE * page))} of ${whole(total)}`), link("Older", page + 1, PAGE * page < total));
 }
 
@@ -58,7 +60,7 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
   const words = element("span", { class: "soft" });
   const when = element("span", { class: "soft when" });
   const thumb = element("a", { class: "thumb", href: `#/jobs/${id}`, tabindex: -1, "aria-hidden": "true" });
-  const box = element("input", { type: "checkbox", "data-testid": "select-job", "aria-label": `Pick ${name} for comparison`, checked: picked.has(id), onchange: () => [box.checked ? picked.set(id, null) : picked.delete(id), onPick()] });
+  const box = element("input", { type: "checkbox", "data-testid": "select-job", "aria-label": `Pick ${name} for comparison`, checked: picked.has(id), onchange: () => [box.checked ? picked.add(id) : picked.delete(id), onPick()] });
   const act = (path) => attempt(notice, () => post(`/api/jobs/${id}/${path}`)).then(again, () => {});
   const cancel = element("button", { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") }, "Cancel");
   const retry = element("button", { type: "button", class: "button", "data-testid": "retry-job", title: "Computes what is missing", onclick: () => act("retry") }, "Retry");

@@ -129,7 +129,7 @@ function candidates(checkpoint, notice, again) {
 /** Parameters, size, and what the file says of itself. */
 function measuresOf({ parameters, size, facts }) {
   const errors = new Set(["train_error", "test_error"]);
-  const said = Object.entries(facts ?? {}).filter(([name]) => ["train_loss", "test_error", "acc", "best_acc", "epoch"].includes(name)).slice(0, 3);
+  const said = ["train_loss", "test_error", "best_acc", "acc", "epoch"].filter((name) => facts?.[name] !== undefined).slice(0, 2).map((name) => [name, facts[name]]);
   const text = (name, value) => `${name.replaceAll("_", " ")} ${errors.has(name) && Number(value) <= 1 ? percent(Number(value), 1) : short(value)}`;
   return [element("span", {}, parameters ? `${whole(parameters)} parameters · ${bytes(size)}` : bytes(size)), said.length > 0 && element("span", { class: "soft", title: Object.entries(facts).map(([name, value]) => `${name}: ${value}`).join("\n") }, said.map(([name, value]) => text(name, value)).join(" · "))];
 }

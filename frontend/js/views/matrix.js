@@ -3,11 +3,11 @@
  * comparison are both one of these. On a phone it is a strip, one picture at a time.
  */
 
-import { THEMES, colorscale, reversed } from "../colors.js";
+import { THEMES } from "../colors.js";
 import { centerOf } from "../compare.js";
 import { cameraGroup, exportPng, picture } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
-import { FIGURES } from "../figures.js";
+import { FIGURES, keyOf } from "../figures.js";
 import { holes, percent, progressWords } from "../format.js";
 import { drawable } from "../grid.js";
 import { revision } from "../live.js";
@@ -27,25 +27,27 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
   const flat = made.flat().filter(Boolean);
   const key = element("div", { class: "key-row" });
   const says = element("p", { class: "says" });
-  const grid = element("div", { class: `matrix${rows.some(Boolean) ? " labelled" : ""}`, style: { "--columns": String(columns.length), "--picture": rows.length === 1 ? "clamp(260px, 54vh, 560px)" : "clamp(230px, 33vh, 460px)" }, role: "group", "aria-label": "Pictures" },
+  const grid = element("div", { class: `matrix${rows.some(Boolean) ? " labelled" : ""}`, style: { "--columns": String(columns.length), "--picture": rows.length === 1 ? "clamp(260px, 54vh, 560px)" : columns.length < 3 ? "clamp(250px, 40vh, 520px)" : "clamp(230px, 33vh, 460px)" }, role: "group", "aria-label": "Pictures" },
     columns.some(Boolean) && [rows.some(Boolean) && element("span", { class: "corner" }), columns.map((label) => element("span", { class: "column-label" }, label))],
     made.map((row, r) => [rows.some(Boolean) && element("span", { class: "row-label" }, element("span", {}, rows[r])), row.map((cell) => cell?.node ?? element("span"))]));
   const node = element("div", { class: "matrix-frame" }, grid, flat.length > 1 && swipeButtons(grid), element("div", { class: "under" }, key, says));
+
+  let drawnScale = null;
 
   function redraw() {
     const parts = new Map(flat.map(({ id, entry }) => [id, entry.result && drawable(entry.result)]));
     const scale = sharedScale([...parts.values()].filter(Boolean), chosen);
     const colors = THEMES[theme.get()];
     for (const cell of flat) cell.draw(parts.get(cell.id), scale, colors, chosen.view);
-    const ramp = colorscale(chosen.view === "contour" ? colors.lines : colors.lightness);
-    setChildren(key, colorKey(scale, scale.backwards ? reversed(ramp) : ramp));
+    setChildren(key, colorKey(keyOf(scale, chosen.view, colors)));
+    drawnScale = scale;
     setText(says, sayHow(scale, chosen, flat.length));
   }
 
   function png(name, title, caption) {
     const colors = THEMES[theme.get()];
-    const figures = made.map((row) => row.map((cell) => cell?.make ?? null));
-    return exportPng({ title, caption, rows, columns, cells: figures, colors, camera: cameras.camera(), name });
+    const pictures = made.map((row) => row.map((cell) => cell?.make && { make: cell.make, label: cell.label }));
+    return exportPng({ title, caption: [caption, says.textContent], rows, columns, cells: pictures, key: keyOf(drawnScale, chosen.view, colors), colors, camera: cameras.camera(), name });
   }
 
   theme.subscribe(redraw, signal);
@@ -81,7 +83,7 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
   const node = element("article", { class: "cell", "data-testid": testid, "data-job": id, "data-state": "waiting", "aria-label": label }, element("header", {}, status, numbers, link), frame, waiting, rotate, bar.node);
   const plot = picture(frame, { cameras, pause, bar: false, label: `Loss surface of ${label}` });
   const cell = {
-    id, node, make: null, entry: { job: null, result: null, error: null }, stop: plot.stop,
+    id, label, node, make: null, entry: { job: null, result: null, error: null }, stop: plot.stop,
     change(entry) {
       const before = cell.entry;
       cell.entry = entry;

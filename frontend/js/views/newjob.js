@@ -139,6 +139,9 @@ function codeBlock(testid) {
     setText(button, copied ? "Copied" : "Select and copy it by hand");
     setTimeout(() => setText(button, "Copy"), 2000);
   });
-  return { node: element("div", { class: "code" }, element("pre", { tabindex: 0 }, code), button), show: (text) => setText(code, text) };
+  return { node: element("div", { class: "code" }, element("pre", { tabindex: 0 }, code), button), show(text) {
+      setText(code, text || "Once the sentence is complete, the request stands here.");
+      button.hidden = !text;
+    } };
 }
 

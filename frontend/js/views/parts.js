@@ -67,12 +67,11 @@ export function pictureControls(chosen, change, { views = ["surface", "contour",
   return node;
 }
 
-/** The color scale as a key: what the colors and the lid mean, once for all pictures. */
-export function colorKey(scale, colors) {
-  const at = (height) => `${(100 * (height - scale.low)) / (scale.high - scale.low)}%`;
-  const ramp = element("div", { class: "ramp", style: { background: `linear-gradient(to right, ${colors.map(([t, color]) => `${color} ${100 * t}%`).join(", ")})` } });
-  const ticks = scale.ticks.values.map((height, k) => element("span", { style: { left: at(height) } }, scale.ticks.text[k]));
-  return element("div", { class: "key", "aria-hidden": "true" }, element("span", { class: "name" }, scale.title), element("div", { class: "scale" }, ramp, element("div", { class: "ticks" }, ticks)), scale.clip !== null && element("span", { class: "above" }, `above ${scale.clip}`));
+/** The color scale as a key, once for all pictures. `key` as figures.js describes it. */
+export function colorKey({ title, stops, ticks, above }) {
+  const ramp = element("div", { class: "ramp", style: { background: `linear-gradient(to right, ${stops.map(([t, color]) => `${color} ${100 * t}%`).join(", ")})` } });
+  const marks = ticks.map(({ at, text }) => element("span", { style: { left: `${100 * at}%` } }, text));
+  return element("div", { class: "key", "aria-hidden": "true" }, element("span", { class: "name" }, title), element("div", { class: "scale" }, ramp, element("div", { class: "ticks" }, marks)), above && element("span", { class: "above" }, above));
 }
 
 /** The self-check of a result as one line; each check on demand. Null while there is none. */

@@ -6,11 +6,14 @@ without it, and everything works, slower.
 
 import ctypes
 import importlib.machinery
+import logging
 from functools import cache
 from pathlib import Path
 
-VERSION = 2  # of the structures shared with lanes.cpp
+VERSION = 3  # of the structures shared with lanes.cpp
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
+
+logger = logging.getLogger(__name__)
 
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 
@@ -39,7 +42,14 @@ class Run(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The loaded native module, or None where it was not built or does not load."""
+    """The loaded native module, or None, said once in the log, where it was not built or does not fit."""
+    found = _load()
+    if found is None:
+        logger.warning("The native module is not built: narrow networks take several times as long. See setup.py.")
+    return found
+
+
+def _load() -> ctypes.CDLL | None:
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(f"_lanes{suffix}")
         if path.exists():

@@ -1,0 +1,70 @@
+"""A packed graph as an nn.Module: parameters, buffers and constants by name, run by the engine's interpreter.
+
+Imports torch, engine. The engine records it like any other module and finds the same graph.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from ..engine.interpret import interpret
+from ..errors import UnknownNetworkError
+from ..files.source import printable
+from . import CONSTANT
+from .text import PackedGraph
+
+_CONSTANTS = "packed_constants."
+
+
+class PackedModule(nn.Module):
+    """Samples (N, …) -> the output of the graph."""
+
+    def __init__(self, packed: PackedGraph, tensors: Mapping[str, Tensor]):
+        """
+        Args:
+            tensors: of every parameter and buffer by name, and of every constant as "@constant/<index>".
+
+        Raises:
+            UnknownNetworkError: a name that torch cannot have, or a tensor that is missing.
+        """
+        super().__init__()
+        constants = {f"{_CONSTANTS}{index}": index for index in packed.constants}
+        self._graph = replace(packed.graph, buffers={**packed.graph.buffers, **constants})
+        try:
+            for name in packed.graph.parameters:
+                _put(self, name, nn.Parameter(tensors[name].clone()))
+            for name in packed.graph.buffers:
+                _put(self, name, tensors[name].clone())
+            for name, index in constants.items():
+                _put(self, name, tensors[f"{CONSTANT}{index}"].clone())
+        except (KeyError, AttributeError, TypeError) as error:
+            raise UnknownNetworkError(f"The packed network lacks {printable(str(error))}, or cannot name it.") from None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, …) -> the output of the graph for these samples."""
+        return interpret(self._graph, dict([*self.named_parameters(), *self.named_buffers()]), x)
+
+
+def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
+    """Register a parameter or buffer under a name with dots, making the modules on the way."""
+    *path, last = name.split(".")
+    for part in path:
+        if part not in module._modules:
+            module.add_module(part, nn.Module())
+        module = module.get_submodule(part)
+    if isinstance(tensor, nn.Parameter):
+        module.register_parameter(last, tensor)
+    else:
+        module.register_buffer(last, tensor)
+
+
+def as_saved(tensor: Tensor) -> Tensor:
+    """A tensor as a packed file holds it: floating numbers as float32, on the CPU, contiguous."""
+    tensor = tensor.detach().cpu()
+    return (
+        (tensor.float() if tensor.is_floating_point() else tensor)
+        .contiguous()
+        .clone(memory_format=torch.contiguous_format)
+    )

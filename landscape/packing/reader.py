@@ -1,0 +1,125 @@
+"""A packed file read at the boundary: graph and tensors checked, tried, and written again clean.
+
+Imports files, text, trial (and so torch, in this one case of a stranger's file: the operators are tried on shapes).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..files.source import FileError, printable
+from ..files.tensors import StoredTensor
+from ..models.base import Architecture, Shape, Shapes
+from . import CONSTANT, FORMAT
+
+MAX_ELEMENTS = 2**31
+
+
+@dataclass(frozen=True)
+class Packed(Architecture):
+    """A network of one's own, as a packed file describes it; the graph itself is in the sanitised file."""
+
+    family = "packed"
+
+    name: str
+    operators: int
+    sample: Shape
+    tokens: bool
+    output: Shape
+    vocabulary: int | None
+    count: int
+
+    @property
+    def label(self) -> str:
+        """For example "UNet (packed, 48 operators)"."""
+        return f"{self.name} (packed, {self.operators} operators)"
+
+    @property
+    def takes(self) -> str:
+        if self.tokens:
+            return "tokens"
+        return "images" if len(self.sample) == 3 else "vectors"
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        return self.sample
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes: the last axis for tokens, the first otherwise."""
+        return self.output[-1] if self.tokens else self.output[0]
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        raise NotImplementedError  # the file has them
+
+    def buffer_shapes(self) -> dict[str, Shape]:
+        raise NotImplementedError
+
+    @property
+    def parameter_count(self) -> int:
+        return self.count
+
+    @classmethod
+    def candidates(cls, shapes: Shapes) -> list["Packed"]:
+        return []
+
+
+def is_packed(metadata: Mapping[str, str]) -> bool:
+    """Whether a safetensors file carries a packed network."""
+    return metadata.get("format") == FORMAT
+
+
+def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, str]) -> Packed:
+    """What a packed file describes, once its graph has been checked and tried.
+
+    Raises:
+        FileError: the graph or a tensor is not what it must be.
+    """
+    import torch
+
+    from .text import from_text
+    from .trial import try_out
+
+    torch.set_num_threads(1)
+    packed = from_text(metadata.get("graph", ""))
+    graph = packed.graph
+    wanted = {*graph.parameters, *graph.buffers, *(f"{CONSTANT}{index}" for index in packed.constants)}
+    if wanted != set(state):
+        name = printable(sorted(wanted ^ set(state))[0])
+        raise FileError(f"The packed network and its tensors differ: {name!r} is only in one of them. Pack it again.")
+    if sum(tensor.elements for tensor in state.values()) > MAX_ELEMENTS:
+        raise FileError(f"The packed network holds more than {MAX_ELEMENTS} numbers.")
+    arrays = {name: clean(name, tensor, weight=name in graph.parameters) for name, tensor in state.items()}
+    found = try_out(packed, {name: torch.from_numpy(array) for name, array in arrays.items()})
+    count = sum(state[name].elements for name in graph.parameters)
+    name = printable(metadata.get("name", "") or "network", 40)
+    tokens = packed.dtype == "int64"
+    return Packed(name, len(graph.nodes), packed.sample, tokens, found.output, found.vocabulary, count)
+
+
+def clean_part(name: str, tensor: StoredTensor) -> NDArray[Any]:
+    """The numbers of a tensor whose weights have been checked already."""
+    return clean(name, tensor, weight=False)
+
+
+def clean(name: str, tensor: StoredTensor, *, weight: bool) -> NDArray[Any]:
+    """The numbers of a tensor: float32, or int64 and bool where they are no weights. Masks may hold infinities.
+
+    Raises:
+        FileError: NaN, an infinite weight, a weight that is not floating, a negative variance.
+    """
+    array = tensor.array()
+    if tensor.floating:
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+        if np.isnan(array).any() or (weight and np.isinf(array).any()):
+            raise FileError(f"Tensor {printable(name)!r} holds NaN or infinity: there is no landscape around it.")
+        if name.endswith("running_var") and (array < 0).any():
+            raise FileError(f"Buffer {printable(name)!r} holds a negative variance: the file is damaged.")
+        return array
+    if weight:
+        raise FileError(f"Parameter {printable(name)!r} has type {tensor.dtype}; only floating point is read.")
+    return array.astype(bool) if tensor.dtype == "BOOL" else array.astype(np.int64)
