@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from .caption import caption
 from .check import Check, self_check
 from .errors import UnknownNameError
 from .grid import Axis, Grid, Point
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 Array = NDArray[np.float64]
 VALUES = ("losses", "accuracies", "standard_errors")
@@ -113,6 +116,18 @@ class Result:
     def checks(self) -> list[Check]:
         """The self-check: is this plot right? Empty until the center is known."""
         return self_check(self.provenance, self.losses, self.computed) if self.provenance else []
+
+    def figure(self, *, height: str = "paper", array: str = "losses") -> "Figure":
+        """A Plotly figure with caption and self-check on it; see figures.figure."""
+        from .figures import figure
+
+        return figure(self, height=height, array=array)
+
+    def contour(self, *, array: str = "losses") -> "Figure":
+        """Contours as in the paper, a Plotly figure; see figures.contour."""
+        from .figures import contour
+
+        return contour(self, array=array)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: null where a value is not computed or not finite (the latter listed in `non_finite`)."""
