@@ -8,8 +8,8 @@ Never changes an answer beyond rounding; what it cannot improve runs plainly.
     fused.py, lanes.py         the back ends; plain.py is the yardstick and the fallback
 
 A plan is made by a `choice`, a small JSON object: which back end, which batch. Without one a fixed rule decides
-(choose.py), so the same request gives the same bits in any process; `measure` tries the candidates and answers the
-fastest choice, to be stored and passed to every other worker.
+(choose.py), so the same request gives the same bits in any process; what it chose is stored with a job and passed to
+every other worker.
 """
 
 import logging

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from landscape import engine
+from landscape.direction import random_directions
 from landscape.engine import native
 from landscape.engine.choose import Choice
 from landscape.errors import UnknownNameError
+from landscape.models import CifarResNet, build
 from landscape.objective import Objective, Stopped
 
 from .zoo import directions, objective
@@ -123,3 +125,18 @@ def test_an_unknown_engine_is_refused() -> None:
     given = objective(NAME)
     with pytest.raises(UnknownNameError, match="plain, fused, lanes"):
         engine.plan(given, directions(given), {"engine": "magic"})
+
+
+@every_choice
+def test_what_overflows_is_nan_or_infinite_and_never_a_finite_loss(choice: Choice) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.randn(20, 1, 8, 8, generator=generator), torch.randint(0, 10, (20,), generator=generator)
+    given = Objective.of(build(CifarResNet(56, 4, "none", 10, 1)), images, labels)
+    drawn = random_directions(given.parameters(), seed=0)
+    points = [(0.5, 0.25), (100.0, 100.0), (1e5, 1e5)]
+    expected = [value.loss for value in engine.plan(given, drawn, {"engine": "plain"}).values(points)]
+    found = [value.loss for value in engine.plan(given, drawn, choice).values(points)]
+    assert math.isfinite(expected[0])
+    assert not any(map(math.isfinite, expected[1:]))
+    assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    assert not any(map(math.isfinite, found[1:]))
