@@ -6,7 +6,7 @@ DATA ?= landscape-data
 BIN := .venv/bin
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
-.PHONY: demo test setup lint types first-minutes clean
+.PHONY: demo test setup lint types first-minutes bench clean
 
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
@@ -36,6 +36,11 @@ types: .venv/installed
 # What a visitor waits for on this machine, through a real browser.
 first-minutes: .venv/installed
 	$(BIN)/python -m benchmarks.first_minutes
+
+# This engine against the plain loop and the peers (SHORT= for the long mode); they install into build/peers.
+SHORT ?= --short
+bench: .venv/installed
+	$(BIN)/python -m benchmarks $(SHORT)
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

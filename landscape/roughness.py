@@ -87,13 +87,15 @@ def table(results: Mapping[str, "Result"], **choices: Any) -> dict[str, Any]:
 
 
 def of_spectrum(found: "Spectrum") -> list[Number]:
-    """λ_max, λ_min and the trace at the checkpoint, for the same table."""
+    """λ_max, λ_min and the trace at the checkpoint, for the same table; an error is never below rounding."""
     unit = "loss per squared unit of the parameters"
+
+    def extreme(name: str, value: float, residual: float, words: str) -> Number:
+        return Number(name, value, unit, max(residual, _ROUNDING * abs(value)), f"{words} eigenvalue of the Hessian")
+
     return [
-        Number(
-            "λ_max", found.lambda_max, unit, found.residual_max, "largest eigenvalue of the Hessian of the mean loss"
-        ),
-        Number("λ_min", found.lambda_min, unit, found.residual_min, "smallest eigenvalue of the same"),
+        extreme("λ_max", found.lambda_max, found.residual_max, "largest"),
+        extreme("λ_min", found.lambda_min, found.residual_min, "smallest"),
         Number(
             "trace", found.trace.value, unit, found.trace.standard_error, "sum of all eigenvalues, by random probes"
         ),

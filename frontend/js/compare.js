@@ -1,6 +1,6 @@
 /** Results side by side: may they be compared, what do they have in common, which numbers stand beside them. Pure. */
 
-import { number, percent, holes, range } from "./format.js";
+import { number, percent, holes, range, specWords } from "./format.js";
 import { extent } from "./scales.js";
 
 /** What must be the same for two pictures to be compared, and what is merely good to know. */
@@ -46,6 +46,16 @@ export function commonCaption(captions) {
 export function ownCaption(caption, captions) {
   const common = new Set(commonCaption(captions).split(" · "));
   return caption.split(" · ").filter((part) => !common.has(part)).join(" · ");
+}
+
+/** What to call each job's picture: its name, and where names repeat also what it has for itself. */
+export function distinctLabels(jobs) {
+  const names = jobs.map(({ name }) => name);
+  const words = jobs.map(({ spec }) => specWords(spec));
+  return names.map((name, k) => {
+    const own = names.filter((other) => other === name).length > 1 ? ownCaption(words[k], words) : "";
+    return own ? `${name} · ${own}` : name;
+  });
 }
 
 /** Loss and accuracy at (0, 0): from the provenance, else from the grid. */

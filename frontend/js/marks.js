@@ -36,7 +36,7 @@ function points(result, theme) {
   const landmarks = named.map(({ name, coordinates }) => ({ ...mark(escapeHtml(name), coordinates, "circle", theme), mode: "markers+text", text: [escapeHtml(name)], textposition: "top center", textfont: { color: theme.ink, size: 11 } }));
   const least = leastIndex(result.losses);
   const at = centerIndex(result.alphas, result.betas);
-  const elsewhere = least && (!at || least[0] !== at[0] || least[1] !== at[1]);
+  const elsewhere = least && !named.length && (!at || least[0] !== at[0] || least[1] !== at[1]);
   return [...center, ...landmarks, ...(elsewhere ? [mark("smallest loss on the grid", [result.alphas[least[0]], result.betas[least[1]]], "star", theme)] : [])];
 }
 

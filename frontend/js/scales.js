@@ -101,9 +101,9 @@ function evenLines(low, high, count = 14) {
   return { start: low + size, end: high, size };
 }
 
-/** Levels of the 2-D contours, in the loss (or its logarithm): the paper's 0.1 … 10 in steps of 0.5, else even ones. */
+/** Levels of the 2-D contours, in the loss (or its logarithm): the paper's 0.1 … 10 in steps of 0.5 where three or more are met, else even ones. */
 function contoursOf({ height, low, high, least, most }) {
-  if (height === "paper" && least < CLIP) {
+  if (height === "paper" && least < CLIP && most > 1.6) {
     return { start: 0.1, end: 9.6, size: 0.5, on: FORWARD.linear, says: "contours at 0.1 … 10 in steps of 0.5 as in Figures 5 and 6 of the paper" };
   }
   const size = (high - low) / 16;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { asShipped, centerOf, columnsFor, commonCaption, differences, listed, furtherColumns, numbersOf, ownCaption, withError } from "../../frontend/js/compare.js";
+import { asShipped, centerOf, columnsFor, commonCaption, differences, distinctLabels, listed, furtherColumns, numbersOf, ownCaption, withError } from "../../frontend/js/compare.js";
 import { resultOf } from "./sample.mjs";
 
 const spec = { kind: "surface", dataset: "digits", split: "train", subset: null, seed: 0, normalization: "filter", precision: "float32", grid: { alpha: { min: -1, max: 1, count: 9 }, beta: { min: -1, max: 1, count: 5 } } };
@@ -58,6 +58,11 @@ test("the service's numbers are columns once each, with their error", () => {
   assert.equal(withError(area), "0.123 ± 0.012");
   assert.equal(withError({ value: 10, error: null }), "10");
   assert.equal(withError({ value: null, error: null }), "–");
+});
+
+test("pictures of the same name are told apart by what their requests do not share", () => {
+  const jobs = [{ name: "net", spec }, { name: "net", spec: { ...spec, seed: 7 } }, { name: "other", spec }];
+  assert.deepEqual(distinctLabels(jobs), ["net · seed 0", "net · seed 7", "other"]);
 });
 
 test("names are listed as in a sentence, and pictures as square as they go", () => {

@@ -48,6 +48,12 @@ test("the last line on a surface is the rim of the cut", () => {
   assert.ok(near(Math.round((relief.end - relief.start) / relief.size), (relief.end - relief.start) / relief.size, 1e-9));
 });
 
+test("the paper's contours give way to even ones where hardly any of them is met", () => {
+  assert.equal(sharedScale([steep]).contours.start, 0.1);
+  const { start, end, size } = sharedScale([resultOf((a, b) => 0.01 + 0.02 * (a * a + b * b), { n: 5, m: 3 })]).contours;
+  assert.ok(near((end - start) / size, 16, 1e-9));
+});
+
 test("a loss of zero has a place in the logarithm", () => {
   const scale = sharedScale([resultOf((a) => a * a, { n: 5, m: 3 })], { height: "log" });
   assert.ok(Number.isFinite(scale.low) && Number.isFinite(scale.forward(0)));

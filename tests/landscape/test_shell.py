@@ -73,6 +73,15 @@ def test_directions_from_a_file_give_the_surface_they_came_from(tmp_path: Path) 
     assert one == pytest.approx(other, rel=1e-4)
 
 
+def test_a_spectrum_is_written_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "spectrum.json"
+    few = ["--images", "20", "--steps", "8", "--probes", "2"]
+    assert run("spectrum", SKIP, *few, "-o", str(output)) == 0
+    found = json.loads(output.read_text())
+    assert found["lambda_min"] < found["lambda_max"]
+    assert f"λ_max = {found['lambda_max']:.6g} ±" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -84,6 +93,7 @@ def test_directions_from_a_file_give_the_surface_they_came_from(tmp_path: Path) 
         (["slice", SKIP, "--precision", "float8", "-o", "x.npz"], "Known: float32"),
         (["slice", SKIP, "--images", "5000", "-o", "x.npz"], "1500"),
         (["slice", SKIP, "-o", "x.pdf"], "Unknown format"),
+        (["spectrum", SKIP, "-o", "x.npz"], "Known: .json"),
         (["slice", SKIP, "-o", "none/x.npz"], "Make it first"),
         (["slice", __file__, "-o", "x.npz"], "not a checkpoint"),
         (["interpolation", SKIP, OTHER, *FEW, "-o", "x.npz"], "Use checkpoints of one architecture"),

@@ -1,5 +1,6 @@
 """Breaking real processes: nothing that was acknowledged is lost, and nothing is left running."""
 
+import json
 import os
 import signal
 import socket
@@ -46,6 +47,14 @@ def undisturbed(service: Service, shipped: dict[str, Any]) -> Any:
     job_id = service.submit(kind="surface", checkpoint=shipped["id"], grid=GRID, seed=1)
     service.wait(job_id)
     return service.result(job_id)["losses"]
+
+
+def test_several_workers_share_one_job(service: Service, shipped: dict[str, Any], undisturbed: Any) -> None:
+    logs = [path.read_text() for path in sorted((service.data / "logs").glob("worker-*.log"))]
+    tiles = [[json.loads(line) for line in log.splitlines() if '"event": "tile"' in line] for log in logs]
+    jobs = [{tile["job"] for tile in lines if tile["purpose"] == "points"} for lines in tiles]
+    assert len(jobs) == 2
+    assert jobs[0] & jobs[1]
 
 
 def test_a_killed_worker_costs_nothing_but_time(own: Any, undisturbed: Any) -> None:
@@ -151,7 +160,7 @@ def test_cut_off_uploads_leave_nothing(service: Service) -> None:
     assert sorted((service.data / "store").rglob("*")) == before
 
 
-def test_an_upload_of_a_gigabyte_takes_little_memory(own: Any, tmp_path: Path) -> None:
+def test_a_large_upload_takes_little_memory(own: Any, tmp_path: Path) -> None:
     service = own(workers=1)
     [face] = processes_of(service, "serve")
     large = tmp_path / "large.pt"

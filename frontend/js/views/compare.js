@@ -1,7 +1,7 @@
 /** Two or more results side by side: one scale, one camera, the numbers below. */
 
 import { THEMES } from "../colors.js";
-import { COLUMNS, asShipped, columnsFor, commonCaption, differences, furtherColumns, listed, numbersOf, ownCaption, withError } from "../compare.js";
+import { COLUMNS, asShipped, columnsFor, commonCaption, differences, distinctLabels, furtherColumns, listed, numbersOf, ownCaption, withError } from "../compare.js";
 import { MAX_SCENES, exportPng, picture } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { captionOf, plural } from "../format.js";
@@ -84,8 +84,9 @@ async function fillComparison(node, ids, { route, signal }) {
 function layoutOf(jobs, shipped) {
   if (shipped) return { rows: shipped.rows, columns: shipped.columns, cells: shipped.cells.map((row, r) => row.map(({ job }, c) => ({ id: job, label: `${shipped.columns[c]} ${shipped.rows[r]}` }))) };
   const width = columnsFor(jobs.length);
+  const labels = distinctLabels(jobs);
   const rows = Array.from({ length: Math.ceil(jobs.length / width) }, (_, r) => jobs.slice(r * width, (r + 1) * width));
-  const cells = rows.map((row) => Array.from({ length: width }, (_, c) => (row[c] ? { id: row[c].id, label: row[c].name } : null)));
+  const cells = rows.map((row, r) => Array.from({ length: width }, (_, c) => (row[c] ? { id: row[c].id, label: labels[r * width + c] } : null)));
   return { rows: rows.map(() => ""), columns: Array(width).fill(""), cells };
 }
 
@@ -105,10 +106,10 @@ function warn(node, known) {
 /** Slices over one another in one plot. */
 function overlay(jobs, chosen, signal) {
   const host = element("div", { class: "picture wide", "data-testid": "slices" });
-  const names = jobs.map(({ name }) => name).join(", ");
-  const plot = picture(host, { label: `Loss along one direction of ${names}` });
+  const labels = new Map(distinctLabels(jobs).map((label, k) => [jobs[k].id, label]));
+  const plot = picture(host, { label: `Loss along one direction of ${[...labels.values()].join("; ")}` });
   const entries = new Map();
-  const items = () => jobs.filter(({ id }) => entries.get(id)?.result).map(({ id, name }) => ({ label: name, result: entries.get(id).result }));
+  const items = () => jobs.filter(({ id }) => entries.get(id)?.result).map(({ id }) => ({ label: labels.get(id), result: entries.get(id).result }));
   const make = () => slicesFigure(items(), { theme: THEMES[theme.get()], height: chosen.height });
   const redraw = () => items().length && plot.show(make, [chosen.height, theme.get(), ...items().map(({ result }) => revision(result))].join());
   theme.subscribe(redraw, signal);

@@ -84,7 +84,7 @@ function header(own, notice, reload) {
       erase.hidden = !over;
       bar.node.hidden = words.hidden = job.state === "done";
       bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
-      if (over || Date.now() - told > 1000) [told] = [Date.now(), setText(words, job.state === "queued" ? "Waiting for a worker; it begins with 25 points." : progressWords(job.progress))];
+      if (over || Date.now() - told > 1000) [told] = [Date.now(), setText(words, job.state === "queued" ? "Waiting for a worker; it begins with 25 points." : progressWords(over ? { ...job.progress, levels: 1, points_per_second: null, eta_seconds: null } : job.progress))];
       error.hidden = !job.error;
       setText(error, job.error ?? "");
     },

@@ -87,7 +87,7 @@ export function selfCheck(check) {
 /** What a picture of these results can show: the loss, the accuracy, and each extra array that all of them have. */
 export function valuesOf(results) {
   const extras = results.map(({ extra }) => Object.keys(extra ?? {}));
-  const shared = (extras[0] ?? []).filter((name) => !/standard_error/.test(name) && extras.every((names) => names.includes(name)));
+  const shared = (extras[0] ?? []).filter((name) => !/error/.test(name) && extras.every((names) => names.includes(name)));
   return ["loss", "accuracy", ...shared];
 }
 
