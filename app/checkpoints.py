@@ -5,14 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import func, select
-from starlette.requests import ClientDisconnect
 
 from worker import queue
-from worker.errors import InvalidError
 from worker.tables import Checkpoint
 
 from .deps import IdPath, PageDep, Service, ServiceDep
 from .schemas import CheckpointList, CheckpointOut, Choice
+from .uploads import printable, received
 
 router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
 
@@ -24,17 +23,8 @@ async def upload_checkpoint(
     name: Annotated[str, Query(min_length=1, max_length=255, description="file name, for people")],
 ) -> CheckpointOut:
     """Store the body as it streams in; a worker reads it afterwards. `curl -T file '…/api/checkpoints?name=file'`."""
-    service.store.require_space(int(request.headers.get("content-length") or 0))
-    with service.store.receive() as receipt:
-        try:
-            async for block in request.stream():
-                await run_in_threadpool(receipt.write, block)
-        except ClientDisconnect:
-            raise InvalidError("The upload was cut off before its end; nothing was kept.") from None
-        if receipt.size == 0:
-            raise InvalidError("The upload is empty. Send the file as the body of the request.")
-        sha256 = await run_in_threadpool(receipt.keep)
-        return await run_in_threadpool(_note, service, _printable(name), sha256, receipt.size)
+    sha256, size = await received(request, service)
+    return await run_in_threadpool(_note, service, printable(name), sha256, size)
 
 
 def _note(service: Service, name: str, sha256: str, size: int) -> CheckpointOut:
@@ -43,11 +33,6 @@ def _note(service: Service, name: str, sha256: str, size: int) -> CheckpointOut:
     service.hints.top_up(1)
     with service.database.reading() as session:
         return CheckpointOut.of(queue.require(session, Checkpoint, checkpoint_id))
-
-
-def _printable(name: str) -> str:
-    """A name is a string for people: without control characters and lone surrogates, never a path."""
-    return "".join(c for c in name if c.isprintable()).encode(errors="replace").decode() or "unnamed"
 
 
 @router.get("")

@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from worker import queue
+from worker import archives, queue
 from worker.errors import ServiceError
 from worker.hints import Hints
 from worker.logs import log_as_json
@@ -87,7 +87,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     log_as_json()
-    task = asyncio.create_task(_reconcile(app.state.service))
+    service = app.state.service
+    await asyncio.to_thread(archives.add, service.database, service.store, service.settings.data / archives.FOLDER)
+    task = asyncio.create_task(_reconcile(service))
     yield
     task.cancel()
 

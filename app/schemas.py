@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from worker.tables import Checkpoint, Job
+from worker.catalog import DatasetFacts, facts_of
+from worker.tables import Checkpoint, Dataset, Job
 
 
 class ErrorDetail(BaseModel):
@@ -75,12 +76,44 @@ class Choice(BaseModel):
 
 
 class DatasetOut(BaseModel):
+    """A data set that jobs may name, or an upload on its way to be one."""
+
+    id: str | None = Field(description="of an upload; built-in ones have none")
     name: str
     title: str
-    splits: dict[str, int]
+    state: Literal["received", "reading", "ready", "rejected"]
+    reason: str | None = Field(description="why it was rejected, in a sentence")
+    kind: Literal["images", "vectors", "tokens"] | None = Field(description="what a sample is; null until read")
+    targets: Literal["classes", "values", "tokens"] | None
+    splits: dict[str, int] = Field(description="samples in each")
     classes: int
-    shape: list[int] = Field(description="channels, height, width")
+    shape: list[int] = Field(description="of one sample: channels, height, width")
     normalization: str
+    vocabulary: int = Field(description="largest token + 1; 0 where samples are no tokens")
+    size: int | None = Field(description="bytes of the upload")
+    created: str | None
+
+    @classmethod
+    def of_facts(cls, facts: DatasetFacts, state: str = "ready") -> "DatasetOut":
+        return cls(**{**facts.to_json(), "shape": list(facts.shape)}, state=state, reason=None, size=None, created=None)
+
+    @classmethod
+    def of(cls, row: Dataset) -> "DatasetOut":
+        about = {"size": row.size, "created": moment(row.created)}
+        if row.state == "ready":
+            return cls.of_facts(facts_of(row)).model_copy(update=about)
+        return cls(
+            **{name: getattr(row, name) for name in ("id", "name", "state", "reason")},
+            **about,
+            title=row.name,
+            kind=None,
+            targets=None,
+            splits={},
+            classes=0,
+            shape=[],
+            normalization="",
+            vocabulary=0,
+        )
 
 
 class DatasetList(BaseModel):

@@ -104,7 +104,17 @@ def _checkpoint(file: Any, output: Path) -> dict[str, Any]:
     }
 
 
-TASKS: dict[str, Callable[[Any, Path], dict[str, Any]]] = {"checkpoint": _checkpoint}
+def _dataset(file: Any, output: Path) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from landscape.files.samples import read
+
+    samples = read(file)
+    samples.save(output)
+    return asdict(samples.described)
+
+
+TASKS: dict[str, Callable[[Any, Path], dict[str, Any]]] = {"checkpoint": _checkpoint, "dataset": _dataset}
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ Precision = Annotated[str, typer.Option(help="float32 or float64.")]
 Loss = Annotated[str, typer.Option(help="cross_entropy or mse.")]
 BatchNorm = Annotated[str, typer.Option(help="frozen, recalibrated (per point) or batch (statistics).")]
 Architecture = Annotated[int | None, typer.Option(help="Which network, where several fit the file.")]
+Over = Annotated[str, typer.Option(help="The Hessian over filters (two axes or more) or all parameters.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The result; its ending names the format.")]
 
 
@@ -48,6 +49,7 @@ def register(app: typer.Typer) -> None:
     app.command()(interpolation)
     app.command()(trajectory)
     app.command()(curvature)
+    app.command()(spectrum)
 
 
 def surface(
@@ -171,7 +173,7 @@ def curvature(
     split: Split = "train",
     images: Images = None,
     seed: Seed = 0,
-    over: Annotated[str, typer.Option(help="The Hessian over filters (two axes or more) or all.")] = "filters",
+    over: Over = "filters",
     precision: Precision = "float32",
     architecture: Architecture = None,
 ) -> None:
@@ -184,6 +186,45 @@ def curvature(
     subject = _Subject([checkpoint], dataset, split, images, architecture, output)
     options = {"seed": seed, "over": over, "precision": precision}
     subject.run(studies.curvature, _grid(grid, range_, range_beta), **options)
+
+
+def spectrum(
+    checkpoint: CheckpointFile,
+    output: Output,
+    dataset: DatasetName = "digits",
+    split: Split = "train",
+    images: Images = None,
+    seed: Seed = 0,
+    over: Over = "filters",
+    steps: Annotated[int, typer.Option(min=4, help="Products of the Hessian with a vector, per probe.")] = 60,
+    probes: Annotated[int, typer.Option(min=1, help="Random vectors for trace and density.")] = 8,
+    loss: Loss = "cross_entropy",
+    architecture: Architecture = None,
+) -> None:
+    """Compute extreme eigenvalues, trace and density of the Hessian at a checkpoint.
+
+    Example: landscape spectrum checkpoint.pt --images 500 -o spectrum.json
+    """
+    import json
+
+    from . import roughness, studies
+
+    if output.suffix != ".json":
+        raise UnknownNameError("format of a spectrum", output.suffix, (".json",))
+    subject = _Subject([checkpoint], dataset, split, images, architecture, output)
+    found = studies.spectrum(
+        subject.models[0],
+        subject.samples.images,
+        subject.samples.labels,
+        over=over,
+        seed=seed,
+        steps=steps,
+        probes=probes,
+        loss=loss,
+    )
+    output.write_text(json.dumps(found.to_json(), indent=1))
+    for number in roughness.of_spectrum(found):
+        typer.echo(f"{number.name} = {number.value:.6g} ± {number.error or 0:.2g}, {number.definition}")
 
 
 class _Subject:
@@ -268,9 +309,9 @@ def _model(checkpoint: Path, chosen: int | None) -> "tuple[nn.Module, str]":
 
 
 def _samples(dataset: str, split: str) -> "Dataset":
-    from .data import load, load_file
+    from .data import BUILT_IN, load, load_file
 
-    return load_file(dataset) if dataset.endswith(".npz") else load(dataset, split)
+    return load_file(dataset, split) if dataset not in BUILT_IN and Path(dataset).is_file() else load(dataset, split)
 
 
 def _require_format(output: Path) -> None:

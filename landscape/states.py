@@ -165,3 +165,17 @@ def recorded_accuracy(facts: Mapping[str, str]) -> tuple[str, float] | None:
         if 0 <= value <= 1:
             return key, 1 - value if key == "test_error" else value
     return None
+
+
+def mismatch(facts: Mapping[str, str], accuracy: float | None, split: str) -> str | None:
+    """A sentence where a network scores far below what its own file records; None where it does not.
+
+    Fifteen points are far (our choice): training and test accuracy differ by less in networks worth looking at.
+    """
+    recorded = recorded_accuracy(facts)
+    if recorded is None or accuracy is None or recorded[1] - accuracy < 0.15:
+        return None
+    return (
+        f"This checkpoint says {recorded[1]:.0%} ({recorded[0]}), here it scores {accuracy:.0%} on the {split} split: "
+        "wrong normalisation or classes?"
+    )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape import data
+from landscape.data.judging import loss_for
 from landscape.grid import Grid
 from landscape.kinds import around, landmark_losses
 from landscape.landscape import Landscape
@@ -19,6 +20,7 @@ from landscape.models import clean_file, load, own_copy
 from landscape.pca import plane_of, principal, project
 from landscape.plane import Plane, between, through
 from landscape.repeats import RepeatedLandscape
+from landscape.states import mismatch
 from landscape.studies import plane_along
 
 from .spec import AnySpec, CurvatureSpec, InterpolationSpec, PlaneSpec, SliceSpec, SurfaceSpec
@@ -41,6 +43,8 @@ class Subject:
         weights: Sequence[str],
         *,
         store: Store,
+        samples: Callable[[str], data.Dataset],
+        facts: Mapping[str, str],
         device: torch.device,
         choice: Mapping[str, Any] | None,
     ):
@@ -48,6 +52,8 @@ class Subject:
         Args:
             architecture: of all checkpoints of the request, with its label.
             weights: digests of their weights in the store, the center first.
+            samples: from a split of the data set to its samples.
+            facts: what the file of the center says of itself.
             choice: how the engine computes, where the worker that prepared the job has chosen.
         """
         self.spec, self.architecture = spec, architecture
@@ -55,12 +61,14 @@ class Subject:
         self.graph = files[0][1]
         self.states: list[State] = [own_copy(architecture, state) for state, _ in files]
         model = self._model(self.states[0]).to(device)
-        self.samples = _samples(spec)
-        also = data.load(spec.dataset, spec.also) if spec.also else None
+        self.facts, self.whole = facts, samples(spec.split)
+        self.samples = self.whole.subset(spec.subset.count, spec.subset.seed) if spec.subset else self.whole
+        also = samples(spec.also) if spec.also else None
         options = {
             **spec.model_dump(include=_OPTIONS),
             "also": {spec.also: (also.images, also.labels)} if also else None,
             "choice": choice,
+            **({} if self.whole.targets == "classes" else {"loss": loss_for(self.whole.targets)}),
         }
         self.landscape = self._landscape(model, options)
 
@@ -75,13 +83,18 @@ class Subject:
     def provenance(self, stop: Stop) -> dict[str, Any]:
         """How the numbers are made; for the kinds with several checkpoints also how each fares in the plane."""
         spec, landscape = self.spec, self.landscape
+        own = landscape.provenance(self.grid, stop)
+        warning = mismatch(self.facts, own["center"]["accuracy"], spec.split)
         return {
-            **landscape.provenance(self.grid, stop),
+            **own,
+            "warnings": [warning] if warning else [],
             "columns": list(landscape.columns),
-            "dataset": spec.dataset,
+            "dataset": self.whole.name,
+            "dataset_id": spec.dataset,
+            "normalization_of_data": {"mean": list(self.whole.mean), "std": list(self.whole.std)},
             "split": spec.split,
             "subset": spec.subset.model_dump() if spec.subset else None,
-            "samples_in_split": len(data.load(spec.dataset, spec.split)),
+            "samples_in_split": len(self.whole),
             "data_sha256": self.samples.digest,
             "architecture": dict(self.architecture),
             "landmark_losses": landmark_losses(landscape, self._landmark_states()),
@@ -105,7 +118,13 @@ class Subject:
         images, labels, dimensions = self.samples.images, self.samples.labels, 2 if spec.kind == "surface" else 1
         if spec.directions != "random":
             plane = plane_along(
-                model, images, labels, source=spec.directions, dimensions=dimensions, seed=spec.seed, loss=spec.loss
+                model,
+                images,
+                labels,
+                source=spec.directions,
+                dimensions=dimensions,
+                seed=spec.seed,
+                loss=options["loss"],
             )
             return Landscape(model, images, labels, plane=plane, **options)
         drawn = {"dimensions": dimensions, **spec.model_dump(include=_DRAWN)}
@@ -142,8 +161,3 @@ class Subject:
         seen = [value.loss for value in landscape.values(path.coordinates, stop)]
         described: dict[str, Any] = replace(path, losses=tuple(own), plane_losses=tuple(seen)).to_json()
         return described
-
-
-def _samples(spec: AnySpec) -> data.Dataset:
-    samples = data.load(spec.dataset, spec.split)
-    return samples.subset(spec.subset.count, spec.subset.seed) if spec.subset else samples

@@ -17,13 +17,15 @@ from landscape.grid import Grid, Point, tiles
 
 from .catalog import dataset_facts
 from .errors import ConflictError, InvalidError, NotFoundError
+from .fitting import require_fit
 from .spec import DEFAULT_POINTS, AnySpec, job_spec
-from .tables import TERMINAL, Checkpoint, Job, Tile, grid_of, new_id, now
+from .tables import TERMINAL, Checkpoint, Dataset, Job, Tile, grid_of, new_id, now
 
 logger = logging.getLogger(__name__)
 
-Row = TypeVar("Row", Checkpoint, Job)
+Row = TypeVar("Row", Checkpoint, Dataset, Job)
 READ_LEVEL, PREPARE_LEVEL = -2, -1
+_READ: dict[str, type[Checkpoint] | type[Dataset]] = {"read": Checkpoint, "read-data": Dataset}  # what a tile reads
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ def receive_checkpoint(
     return checkpoint
 
 
+def receive_dataset(session: Session, *, name: str, sha256: str, size: int) -> Dataset:
+    """Note an uploaded data set whose bytes are in the store, and that it waits to be read."""
+    dataset = Dataset(id=new_id(), name=name, sha256=sha256, size=size)
+    session.add(dataset)
+    session.flush()
+    session.add(Tile(purpose="read-data", dataset_id=dataset.id, level=READ_LEVEL))
+    return dataset
+
+
 def submit(session: Session, spec: AnySpec, *, gallery: str | None = None) -> Job:
     """Turn a request into a job that waits.
 
@@ -56,11 +67,13 @@ def submit(session: Session, spec: AnySpec, *, gallery: str | None = None) -> Jo
         InvalidError: a field names something unknown, or things that do not fit together.
     """
     checkpoint, architecture = _require_checkpoints(session, spec)
-    _require_fit(spec, architecture)
+    facts = dataset_facts(spec.dataset, session)
+    require_fit(spec, architecture, facts)
+    spec = spec.model_copy(update={"dataset": facts.id or facts.name})  # a later upload of this name changes nothing
     job = Job(
         id=new_id(),
         kind=spec.kind,
-        name=spec.name or f"{architecture['label']} on {spec.dataset}",
+        name=spec.name or f"{architecture['label']} on {facts.name}",
         spec=spec.model_dump(mode="json"),
         checkpoint={
             "id": checkpoint.id,
@@ -107,27 +120,6 @@ def _require_usable(checkpoint: Checkpoint | None) -> dict[str, Any]:
     return checkpoint.architecture
 
 
-def _require_fit(spec: AnySpec, architecture: dict[str, Any]) -> None:
-    facts = dataset_facts(spec.dataset)
-    if architecture["classes"] != facts.classes:
-        raise InvalidError(
-            f"The network has {architecture['classes']} classes; {facts.name} has {facts.classes}.", field="dataset"
-        )
-    if architecture["channels"] != facts.shape[0]:
-        raise InvalidError(
-            f"The network takes images with {architecture['channels']} channels; those of {facts.name} have "
-            f"{facts.shape[0]}.",
-            field="dataset",
-        )
-    there = facts.splits[spec.split]
-    if spec.subset and spec.subset.count > there:
-        raise InvalidError(
-            f"A subset of {spec.subset.count} samples is not possible: the {spec.split} split of {facts.name} "
-            f"has {there}.",
-            field="subset.count",
-        )
-
-
 def choose_architecture(session: Session, checkpoint_id: str, index: int) -> Checkpoint:
     """Say which of several networks that fit a checkpoint is meant."""
     checkpoint = require(session, Checkpoint, checkpoint_id)
@@ -159,9 +151,28 @@ def delete_checkpoint(session: Session, checkpoint_id: str) -> list[str]:
     ]
 
 
+def delete_dataset(session: Session, dataset_id: str) -> list[str]:
+    """Forget an uploaded data set that no unfinished job uses; finished results stay.
+
+    Returns:
+        Digests of stored bytes that nothing else refers to.
+
+    Raises:
+        ConflictError: a job that is not finished uses it.
+    """
+    dataset = require(session, Dataset, dataset_id)
+    specs = session.scalars(select(Job.spec).where(Job.state.not_in(TERMINAL)))
+    if any(spec["dataset"] == dataset_id for spec in specs):
+        raise ConflictError("A job that is not finished uses this data set. Cancel it first.")
+    session.delete(dataset)
+    session.flush()
+    return [digest for digest in (dataset.sha256, dataset.data_sha256) if digest and not _is_used(session, digest)]
+
+
 def _is_used(session: Session, sha256: str) -> bool:
-    users = select(Checkpoint.id).where(or_(Checkpoint.sha256 == sha256, Checkpoint.weights_sha256 == sha256))
-    return session.scalar(users.limit(1)) is not None
+    checkpoints = select(Checkpoint.id).where(or_(Checkpoint.sha256 == sha256, Checkpoint.weights_sha256 == sha256))
+    datasets = select(Dataset.id).where(or_(Dataset.sha256 == sha256, Dataset.data_sha256 == sha256))
+    return any(session.scalar(users.limit(1)) is not None for users in (checkpoints, datasets))
 
 
 # --- tiles -----------------------------------------------------------------------------------------------------------
@@ -180,10 +191,11 @@ def lease(session: Session, seconds: float) -> Lease | None:
         return None
     tile.state, tile.lease, tile.attempts = "leased", uuid4().hex, tile.attempts + 1
     session.execute(update(Tile).where(Tile.id == tile.id).values(leased_until=now() + seconds))
-    subject = tile.job_id or tile.checkpoint_id
+    subject = tile.job_id or tile.checkpoint_id or tile.dataset_id
     assert subject is not None
-    if tile.purpose == "read":
-        session.execute(update(Checkpoint).where(Checkpoint.id == subject).values(state="reading"))
+    if tile.purpose in _READ:
+        table = _READ[tile.purpose]
+        session.execute(update(table).where(table.id == subject).values(state="reading"))
     return Lease(tile.id, tile.lease, tile.purpose, subject, [(i, j) for i, j in tile.points], tile.attempts)
 
 
@@ -193,14 +205,15 @@ def beat(session: Session, held: Lease, seconds: float) -> bool:
 
 
 def finish_reading(session: Session, held: Lease, verdict: dict[str, Any]) -> bool:
-    """Write what a checkpoint was read as: the columns of `Checkpoint` that `verdict` names.
+    """Write what an upload was read as: the columns of its row that `verdict` names.
 
     Returns:
         Whether it counted: a worker that lost its lease changes nothing.
     """
     if not _finish(session, held):
         return False
-    session.execute(update(Checkpoint).where(Checkpoint.id == held.subject).values(**verdict))
+    table = _READ[held.purpose]
+    session.execute(update(table).where(table.id == held.subject).values(**verdict))
     return True
 
 
@@ -273,8 +286,9 @@ def _finish(session: Session, held: Lease) -> bool:
 
 
 def _fail_subject(session: Session, purpose: str, subject: str, reason: str) -> None:
-    if purpose == "read":
-        rejected = update(Checkpoint).where(Checkpoint.id == subject, Checkpoint.state.in_(("received", "reading")))
+    if purpose in _READ:
+        table = _READ[purpose]
+        rejected = update(table).where(table.id == subject, table.state.in_(("received", "reading")))
         session.execute(rejected.values(state="rejected", reason=reason))
     else:
         _end(session, subject, "failed", reason)
@@ -384,10 +398,10 @@ def reclaim(session: Session, max_attempts: int) -> int:
     for tile in lost:
         tile.state, tile.lease = "waiting", None
         if tile.attempts >= max_attempts:
-            subject = tile.job_id or tile.checkpoint_id or ""
+            subject = tile.job_id or tile.checkpoint_id or tile.dataset_id or ""
             tile.state = "done"
             session.flush()
-            reason = "The reader died" if tile.purpose == "read" else "Worker lost: the process died"
+            reason = "The reader died" if tile.purpose in _READ else "Worker lost: the process died"
             _fail_subject(session, tile.purpose, subject, f"{reason} {tile.attempts} times in a row.")
     return len(lost)
 

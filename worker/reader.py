@@ -40,6 +40,18 @@ def read_checkpoint(sha256: str, store: Store, settings: Settings) -> Verdict:
     return Verdict(digest, answer["candidates"], answer["facts"])
 
 
+def read_dataset(sha256: str, store: Store, settings: Settings) -> tuple[dict[str, Any], str]:
+    """Read an uploaded data set in a fresh process and keep its sanitised samples.
+
+    Returns:
+        What is known of it (landscape.files.samples.Described), and the digest of the sanitised file.
+
+    Raises:
+        RejectedError: as `read_checkpoint`.
+    """
+    return _read("dataset", sha256, store, settings)
+
+
 def _read(task: str, sha256: str, store: Store, settings: Settings) -> tuple[dict[str, Any], str]:
     """The answer about an upload, and the digest of what was written for it."""
     limits = Limits(settings.reader_memory_bytes, settings.reader_seconds)

@@ -62,6 +62,21 @@ class Checkpoint(Base):
     created: Mapped[float] = mapped_column(default=now(), index=True)
 
 
+class Dataset(Base):
+    """An uploaded data set and what it was read as."""
+
+    __tablename__ = "datasets"
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(index=True)
+    sha256: Mapped[str]  # of the upload
+    size: Mapped[int]
+    state: Mapped[str] = mapped_column(default="received")  # received → reading → ready | rejected
+    reason: Mapped[str | None]  # why rejected, one sentence
+    data_sha256: Mapped[str | None]  # of the sanitised safetensors in the store
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # landscape.files.samples.Described
+    created: Mapped[float] = mapped_column(default=now(), index=True)
+
+
 class Job(Base):
     """One request for a landscape."""
 
@@ -97,8 +112,9 @@ class Tile(Base):
 
     __tablename__ = "tiles"
     id: Mapped[int] = mapped_column(primary_key=True)
-    purpose: Mapped[str]  # read | prepare | points
+    purpose: Mapped[str]  # read | read-data | prepare | points
     checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))  # to read
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))  # to read
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     level: Mapped[int]  # refinement level; −1 to prepare, −2 to read: lower goes first
     rank: Mapped[int] = mapped_column(default=0)  # order within the level

@@ -17,6 +17,7 @@ from uuid import uuid4
 import torch
 from celery.signals import setup_logging
 
+from landscape import data
 from landscape.errors import LandscapeError
 from landscape.kinds import coordinates
 from landscape.objective import Stopped
@@ -27,12 +28,12 @@ from .hints import QUEUE, TASK, Hints
 from .landscapes import Subject
 from .logs import log_as_json
 from .queue import Lease
-from .reader import RejectedError, read_checkpoint
+from .reader import RejectedError, read_checkpoint, read_dataset
 from .results import pack
 from .settings import Settings
 from .spec import job_spec
 from .store import Store
-from .tables import Checkpoint, Database, Job, now
+from .tables import Checkpoint, Database, Dataset, Job, now
 from .tables import Worker as WorkerRow
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,8 @@ class Worker:
     def _dispatch(self, held: Lease, stop: Stop) -> None:
         if held.purpose == "read":
             self._read(held)
+        elif held.purpose == "read-data":
+            self._read_data(held)
         elif held.purpose == "prepare":
             self._prepare(held, stop)
         else:
@@ -96,6 +99,16 @@ class Worker:
         columns = {"state": "ready", **vars(verdict)}
         columns["architecture"] = verdict.candidates[0] if len(verdict.candidates) == 1 else None
         self._write(queue.finish_reading, held, columns)
+
+    def _read_data(self, held: Lease) -> None:
+        with self.database.reading() as session:
+            sha256 = queue.require(session, Dataset, held.subject).sha256
+        try:
+            facts, digest = read_dataset(sha256, self.store, self.settings)
+        except RejectedError as rejected:
+            self._write(queue.finish_reading, held, {"state": "rejected", "reason": str(rejected)})
+            return
+        self._write(queue.finish_reading, held, {"state": "ready", "facts": facts, "data_sha256": digest})
 
     def _prepare(self, held: Lease, stop: Stop) -> None:
         subject = self._subject(held)
@@ -135,11 +148,29 @@ class Worker:
         if subject is None or choice not in (None, subject.landscape.plan.choice):
             weights = [row.weights_sha256 or "" for row in rows]
             architecture = rows[0].architecture or {}
-            subject = Subject(spec, architecture, weights, store=self.store, device=self.device, choice=choice)
+            subject = Subject(
+                spec,
+                architecture,
+                weights,
+                store=self.store,
+                samples=self._samples(spec.dataset),
+                facts=rows[0].facts,
+                device=self.device,
+                choice=choice,
+            )
         self._subjects[job.id] = subject
         if len(self._subjects) > _KEPT_SUBJECTS:
             self._subjects.popitem(last=False)
         return subject
+
+    def _samples(self, name: str) -> Callable[[str], data.Dataset]:
+        """From a split to its samples, of a built-in or an uploaded data set."""
+        if name in data.BUILT_IN:
+            return lambda split: data.load(name, split)
+        with self.database.reading() as session:
+            row = queue.require(session, Dataset, name)
+        path = self.store.path(row.data_sha256 or "")
+        return lambda split: data.load_clean(path, row.name, split)
 
     def _write(self, change: Callable[..., object], held: Lease, *details: object) -> None:
         with self.database.writing() as session:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownNetworkError
 from .architecture import COUNTER, Architecture, CifarResNet, from_json
+from .installed import Installed, module_called
 
 __all__ = ["Architecture", "CifarResNet", "build", "clean_file", "load", "own_copy"]
 
@@ -31,6 +32,8 @@ def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
 
     from .modules import module_of
 
+    if isinstance(architecture, Installed):
+        return module_called(architecture.name)
     with torch.device("meta"):  # the constructors' own random initialisation must not touch the global generator
         module = module_of(architecture)
     _initialize(module.to_empty(device="cpu"), torch.Generator().manual_seed(seed))

@@ -25,6 +25,7 @@ from .chains import MLP, LeNet
 from .cifar_resnet import CifarResNet, Shortcuts
 from .deep_resnet import DeepResNet
 from .densenet import DenseNet
+from .installed import Installed
 from .vgg import VGG
 from .vit import ViT
 
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 FAMILIES: tuple[type[Architecture], ...] = (CifarResNet, DeepResNet, VGG, DenseNet, ViT, LeNet, MLP)
+_NAMED: tuple[type[Architecture], ...] = (*FAMILIES, Installed)  # all that a description may name
 
 
 def from_json(description: Mapping[str, Any]) -> Architecture:
@@ -50,7 +52,7 @@ def from_json(description: Mapping[str, Any]) -> Architecture:
     Raises:
         UnknownNetworkError: the family is unknown, or a field is missing, unknown or not possible.
     """
-    known = {family.family: family for family in FAMILIES}
+    known = {family.family: family for family in _NAMED}
     name = description.get("family") if isinstance(description, Mapping) else None
     if not isinstance(name, str) or name not in known:
         raise UnknownNetworkError(f"Unknown network family {clip(repr(name))}. Known: {', '.join(known)}.")
@@ -78,6 +80,7 @@ def recognize(shapes: Shapes) -> list[Architecture]:
     candidates = [candidate for family in FAMILIES for candidate in _members(family, shapes)]
     differences = [_difference(candidate, shapes) for candidate in candidates]
     fitting = [candidate for candidate, found in zip(candidates, differences, strict=True) if not any(found)]
+    fitting = fitting or [*Installed.candidates(shapes)]
     if fitting:
         return fitting
     closest = min(range(len(candidates)), key=lambda i: sum(map(len, differences[i])))

@@ -67,6 +67,8 @@ class MLP(Planned):
         chain = _chain(shapes)
         if not chain or len(chain) > MAX_LAYERS or any(len(shape) != 2 for _, shape, _ in chain):
             return []
+        if len(chain) == 1 and not chain[0][2]:  # a single matrix is no network yet
+            return []
         layers = tuple((name, bias) for name, _, bias in chain)
         sizes = (chain[0][1][1], *(shape[0] for _, shape, _ in chain))
         kinds = get_args(Activation) if len(chain) > 1 else ("relu",)

@@ -14,7 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import landscape.checkpoint  # noqa: F401 - imported before the forks
+import h5py  # noqa: F401 - imported before the forks
+
+import landscape.checkpoint
+import landscape.files.samples  # noqa: F401
 from landscape.boundary import answer, limit
 
 MEMORY, SECONDS = 4 << 30, 10

@@ -71,7 +71,7 @@ def test_the_record_holds_no_path_of_the_machine(folder: Path) -> None:
     ("arguments", "said"),
     [
         (["--depth", "21"], "6n+2 layers"),
-        (["--dataset", "mnist"], "Unknown data set 'mnist'. Known: digits."),
+        (["--dataset", "mnist"], "Unknown data set 'mnist'. Known: digits, synthetic."),
         (["--epochs", "0"], "'epochs' must be at least 1"),
         (["--lr", "nan"], "'learning_rate' must be a finite number"),
         (["--width", "100000"], "from 1 to 4096"),

@@ -1,0 +1,60 @@
+"""A data set in memory: samples and labels in a fixed order, with a digest. Imports torch and errors."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled samples in a fixed order. The tensors are shared, not copied: do not write to them."""
+
+    name: str
+    split: str  # "train" or "test"; "all" for a file
+    images: Tensor  # (N, C, H, W) or (N, F), float32, normalised: (pixel in [0, 1] − mean) / std; tokens (N, T), int64
+    labels: Tensor  # (N,), int64, in [0, classes); (N, T) for tokens, float32 for values
+    classes: int
+    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; () where images came normalised
+    std: tuple[float, ...]
+    targets: str = "classes"  # "values" for regression, "tokens" for language models; see files.samples
+
+    def __len__(self) -> int:
+        """Number of samples N."""
+        return len(self.labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) over shapes, types and bytes of `images` and `labels`: equal exactly where the samples are."""
+        described = [[list(tensor.shape), str(tensor.dtype)] for tensor in (self.images, self.labels)]
+        digest = hashlib.sha256(json.dumps(described).encode())
+        for tensor in (self.images, self.labels):
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def subset(self, count: int, seed: int = 0) -> "Dataset":
+        """`count` samples chosen by `seed`, in their old order; the same on every machine and version.
+
+        For one seed the subsets are nested: 100 samples are among the 500. (Our choice: samples with the smallest
+        SHA-256 of seed and index, so that no library's generator decides.)
+
+        Raises:
+            DataError: `count` is below 1 or more than there are.
+        """
+        if not 1 <= count <= len(self):
+            raise DataError(
+                f"A subset of {count} samples is not possible: the {self.split} split of {self.name} has {len(self)}. "
+                f"Use a count from 1 to {len(self)}."
+            )
+        chosen = torch.tensor(sorted(shuffled(len(self), f"subset {seed}")[:count]))
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+
+
+def shuffled(count: int, key: str) -> list[int]:
+    """0 … count − 1 in an order that depends on `key` alone."""
+    return sorted(range(count), key=lambda index: hashlib.sha256(f"{key}:{index}".encode()).digest())

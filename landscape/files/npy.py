@@ -1,0 +1,71 @@
+"""Arrays of .npz files: shape and type first, the numbers on demand; what a header declares is checked before memory.
+
+Imports archive and numpy.
+"""
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .archive import Archive
+from .source import FileError, Source, printable
+
+MAX_BYTES = 4 << 30  # of all arrays of a file, unpacked
+_HEADER = 70_000
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in a file: what it says of itself, and its numbers when asked for."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    load: Callable[[], NDArray[Any]]
+
+
+def read(source: Source) -> dict[str, StoredArray]:
+    """The arrays of a file by name, without the ending `.npy`.
+
+    Raises:
+        FileError: it is damaged, holds something else than arrays of numbers, or is too large.
+    """
+    archive = Archive(source, compressed=True, most=MAX_BYTES)
+    return {
+        name.removesuffix(".npy"): _array(archive, name) for name in archive.entries if name.endswith(".npy")
+    }  # fmt: skip
+
+
+def _array(archive: Archive, name: str) -> StoredArray:
+    size, head = archive.entries[name].size, io.BytesIO(_beginning(archive, name))
+    try:
+        version = np.lib.format.read_magic(head)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, fortran, dtype = read_header(head)
+    except Exception:  # numpy's parser raises whatever a broken header makes it raise
+        raise FileError(f"{printable(name)} is damaged: its header makes no sense. Save it with numpy.savez.") from None
+    if dtype.hasobject or dtype.kind not in "biuf":
+        raise FileError(
+            f"{printable(name)} holds Python objects or text, not numbers. Save images as uint8 or float32."
+        )
+    if len(shape) > 8 or min(shape, default=0) < 0 or head.tell() + math.prod(shape) * dtype.itemsize != size:
+        raise FileError(f"{printable(name)} says {dtype} of shape {shape} but holds another number of bytes.")
+    start = head.tell()
+
+    def load() -> NDArray[Any]:
+        flat = np.frombuffer(archive.read(name), dtype, offset=start)
+        return flat.reshape(shape, order="F" if fortran else "C")
+
+    return StoredArray(tuple(shape), dtype, load)
+
+
+def _beginning(archive: Archive, name: str) -> bytes:
+    """The first block of a member, its checksum not verified yet (`load` does)."""
+    return next(archive.blocks(name), b"")[:_HEADER]
