@@ -27,6 +27,8 @@ def mutated(content: bytes, seed: int) -> bytes:
     """`content` with bytes replaced, deleted, inserted or cut off."""
     chance, changed = random.Random(seed), bytearray(content)
     for _ in range(chance.choice((1, 1, 2, 4, 8))):
+        if not changed:
+            break
         at = int(len(changed) * chance.random() ** chance.choice((1, 1, 4)))  # the beginning more often
         kind = chance.random()
         if kind < 0.7:
