@@ -5,7 +5,7 @@ the file is executed, and no size that it declares is believed.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -216,8 +216,3 @@ def _those_named(candidates: list[Candidate], description: str) -> list[Candidat
 def sentence(error: LandscapeError) -> str:
     """The message of an error as a verdict: one line, at most 500 characters."""
     return printable(" ".join(str(error).split()), MAX_SENTENCE)
-
-
-def names_of(tensors: Iterable[str]) -> str:
-    """A few names for a message."""
-    return ", ".join(printable(name) for name in sorted(tensors)[:3])

@@ -17,6 +17,7 @@ from landscape.kinds import around, landmark_losses
 from landscape.landscape import Landscape
 from landscape.maps import CurvatureLandscape
 from landscape.models import clean_file, load, own_copy
+from landscape.packing import CONSTANT
 from landscape.pca import plane_of, principal, project
 from landscape.plane import Plane, between, through
 from landscape.repeats import RepeatedLandscape
@@ -59,7 +60,8 @@ class Subject:
         self.spec, self.architecture = spec, architecture
         files = [clean_file(store.path(sha256)) for sha256 in weights]
         self.graph = files[0][1]
-        self.states: list[State] = [own_copy(architecture, state) for state, _ in files]
+        self._constants = {name: tensor for name, tensor in files[0][0].items() if name.startswith(CONSTANT)}
+        self.states: list[State] = [_weights(architecture, state) for state, _ in files]
         model = self._model(self.states[0]).to(device)
         self.facts, self.whole = facts, samples(spec.split)
         self.samples = self.whole.subset(spec.subset.count, spec.subset.seed) if spec.subset else self.whole
@@ -102,7 +104,7 @@ class Subject:
         }
 
     def _model(self, state: State) -> nn.Module:
-        return load({**self.architecture, "copy": ""}, state, self.graph)
+        return load({**self.architecture, "copy": ""}, {**self._constants, **state}, self.graph)
 
     def _landscape(self, model: nn.Module, options: dict[str, Any]) -> Landscape:
         spec = self.spec
@@ -161,3 +163,8 @@ class Subject:
         seen = [value.loss for value in landscape.values(path.coordinates, stop)]
         described: dict[str, Any] = replace(path, losses=tuple(own), plane_losses=tuple(seen)).to_json()
         return described
+
+
+def _weights(architecture: Mapping[str, Any], state: State) -> State:
+    """Parameters and buffers of the copy that is meant, without the constants of a packed network."""
+    return {name: tensor for name, tensor in own_copy(architecture, state).items() if not name.startswith(CONSTANT)}

@@ -98,13 +98,18 @@ def _require_checkpoints(session: Session, spec: AnySpec) -> tuple[Checkpoint, d
     architectures = [_require_usable(row) for row in rows]
     assert rows[0] is not None
     for row, architecture in zip(rows, architectures, strict=True):
-        if row is not None and architecture != architectures[0]:
+        if row is not None and _network(architecture) != _network(architectures[0]):
             raise InvalidError(
                 f"{row.name} is a {architecture['label']}, {rows[0].name} a {architectures[0]['label']}. "
                 "Use checkpoints of one network.",
                 field="checkpoint",
             )
     return rows[0], architectures[0]
+
+
+def _network(architecture: dict[str, Any]) -> dict[str, Any]:
+    """The network itself: an averaged copy and a plain file may be of one."""
+    return {key: value for key, value in architecture.items() if key not in ("label", "copy")}
 
 
 def _require_usable(checkpoint: Checkpoint | None) -> dict[str, Any]:

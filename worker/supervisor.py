@@ -120,9 +120,9 @@ def _run(settings: Settings, workers: int | None, demo: bool, say: Say) -> None:
     gpus = _gpus()
     children = _children(settings, broker, workers or len(gpus) or _cores(), gpus)
     try:
+        database = Database(settings.database_url)
         for child in children:
             child.start()
-        database = Database(settings.database_url)
         if demo:
             gallery.add_checkpoints(database, Store(settings.store, max_bytes=settings.max_upload_bytes))
         _watch(settings, database, children, demo, say)

@@ -6,13 +6,26 @@ Imports SQLAlchemy. Holds tables and the connection only; what may change when i
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from sqlalchemy import JSON, Connection, ForeignKey, Index, LargeBinary, String, UniqueConstraint, create_engine, event
+from sqlalchemy import (
+    JSON,
+    Connection,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    create_engine,
+    event,
+    inspect,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Float
 
 from landscape.grid import Axis, Grid
+
+from .errors import ConflictError
 
 JobState = str  # "queued" → "running" → "done" | "failed" | "cancelled"
 TERMINAL = ("done", "failed", "cancelled")
@@ -154,8 +167,22 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         Base.metadata.create_all(self.engine)
+        self._require_this_version()
         self.reading = sessionmaker(self.engine, expire_on_commit=False)
         self.writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False).begin
+
+    def _require_this_version(self) -> None:
+        """A database of another version is refused with a sentence instead of failing at the first query."""
+        inspector = inspect(self.engine)
+        for table in Base.metadata.sorted_tables:
+            missing = {column.name for column in table.columns} - {
+                one["name"] for one in inspector.get_columns(table.name)
+            }
+            if missing:
+                raise ConflictError(
+                    f"The database was made by another version of Loss Landscape (no {table.name}.{min(missing)}). "
+                    "Move its folder away, or choose another with --data."
+                )
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

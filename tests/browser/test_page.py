@@ -139,6 +139,7 @@ def test_two_results_stand_side_by_side_with_the_numbers_of_the_api(
     for job_id in jobs:
         center = service.result(job_id)["provenance"]["center"]
         row = page.locator(f'tr[data-job="{job_id}"]')
+        expect(row.locator("td[data-value]").first).to_be_visible(timeout=PATIENCE)
         values = row.locator("td[data-value]").evaluate_all("cells => cells.map(cell => Number(cell.dataset.value))")
         assert center["loss"] in values
         assert center["accuracy"] in values

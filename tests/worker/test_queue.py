@@ -1,5 +1,6 @@
 """Jobs and tiles change state as promised: leases, attempts, terminal states, turns."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,14 @@ def values_for(held: Lease) -> bytes:
 def run_out(session: Session) -> None:
     session.execute(update(Tile).where(Tile.state == "leased").values(leased_until=0.0))
     session.expire_all()
+
+
+def test_a_database_of_another_version_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "old.sqlite") as connection:
+        connection.execute("CREATE TABLE jobs (id VARCHAR PRIMARY KEY)")
+    connection.close()
+    with pytest.raises(ConflictError, match="another version"):
+        Database(f"sqlite:///{tmp_path / 'old.sqlite'}").engine.dispose()
 
 
 def test_a_job_is_done_when_every_point_is_in(session: Session) -> None:
