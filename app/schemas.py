@@ -139,7 +139,7 @@ class JobOut(BaseModel):
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     error: str | None
     spec: dict[str, Any]
-    checkpoint: dict[str, Any] = Field(description="id, name, label and gallery as they were when asked")
+    checkpoint: dict[str, Any] = Field(description="id, name, label, architecture and gallery as they were when asked")
     progress: Progress
     gallery: str | None
     created: str

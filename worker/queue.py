@@ -79,6 +79,7 @@ def submit(session: Session, spec: AnySpec, *, gallery: str | None = None) -> Jo
             "id": checkpoint.id,
             "name": checkpoint.name,
             "label": architecture["label"],
+            "architecture": architecture,
             "gallery": checkpoint.gallery,
         },
         checkpoint_id=checkpoint.id,
@@ -95,7 +96,7 @@ def submit(session: Session, spec: AnySpec, *, gallery: str | None = None) -> Jo
 def _require_checkpoints(session: Session, spec: AnySpec) -> tuple[Checkpoint, dict[str, Any]]:
     """The checkpoint in the center, and the architecture that all checkpoints of the request share."""
     rows = [session.get(Checkpoint, checkpoint_id) for checkpoint_id in spec.checkpoints]
-    architectures = [_require_usable(row) for row in rows]
+    architectures = [_require_usable(row, spec.architecture) for row in rows]
     assert rows[0] is not None
     for row, architecture in zip(rows, architectures, strict=True):
         if row is not None and _network(architecture) != _network(architectures[0]):
@@ -112,13 +113,20 @@ def _network(architecture: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in architecture.items() if key not in ("label", "copy")}
 
 
-def _require_usable(checkpoint: Checkpoint | None) -> dict[str, Any]:
+def _require_usable(checkpoint: Checkpoint | None, label: str | None) -> dict[str, Any]:
+    """The network that a checkpoint is taken as: the one named, else the one chosen."""
     if checkpoint is None:
         raise InvalidError("No checkpoint has this id. Upload it first.", field="checkpoint")
     if checkpoint.state == "rejected":
         raise InvalidError(f"This checkpoint was rejected: {checkpoint.reason}", field="checkpoint")
     if checkpoint.state != "ready":
         raise InvalidError("This checkpoint is still being read. Try again in a moment.", field="checkpoint")
+    named = [one for one in checkpoint.candidates if one["label"] == label]
+    if label is not None and not named:
+        known = ", ".join(candidate["label"] for candidate in checkpoint.candidates)
+        raise InvalidError(f"This checkpoint does not fit {label!r}. It fits: {known}.", field="architecture")
+    if named:
+        return dict(named[0])
     if checkpoint.architecture is None:
         labels = " or ".join(candidate["label"] for candidate in checkpoint.candidates)
         raise InvalidError(f"Several networks fit this checkpoint: {labels}. Choose one first.", field="checkpoint")

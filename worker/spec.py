@@ -74,6 +74,9 @@ class SubsetSpec(_Strict):
 class _Spec(_Strict):
     """What every kind of job may choose."""
 
+    architecture: str | None = Field(
+        None, max_length=300, description="Label of the network meant, where several fit; the chosen one where absent."
+    )
     dataset: str = Field("digits", min_length=1, max_length=64)
     split: Split = "train"
     also: Split | None = Field(None, description="A second split, evaluated in the same pass into columns of its own.")

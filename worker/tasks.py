@@ -147,10 +147,9 @@ class Worker:
         subject = self._subjects.pop(job.id, None)
         if subject is None or choice not in (None, subject.landscape.plan.choice):
             weights = [row.weights_sha256 or "" for row in rows]
-            architecture = rows[0].architecture or {}
             subject = Subject(
                 spec,
-                architecture,
+                job.checkpoint["architecture"],
                 weights,
                 store=self.store,
                 samples=self._samples(spec.dataset),

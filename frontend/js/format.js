@@ -70,9 +70,12 @@ export function gridWords({ alpha, beta }) {
 }
 
 /** What a job asks for, in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0. */
-export function specWords({ kind, grid, split, subset, seed, precision }) {
+export function specWords({ kind, grid, split, also, subset, seed, repeats, directions, epochs, precision }) {
   const images = `${subset ? whole(subset.count) : "all"} ${split === "train" ? "training" : "test"} images`;
-  return [kind, grid && gridWords(grid), images, seed !== undefined && `seed ${seed}`, precision === "float64" && precision].filter(Boolean).join(" · ");
+  const second = also && `also ${also === "train" ? "training" : "test"} images`;
+  const seeds = seed !== undefined && (repeats > 1 ? `seeds ${seed}–${seed + repeats - 1}` : `seed ${seed}`);
+  const along = directions && directions !== "random" && `along ${directions === "gradient" ? "the gradient" : directions}`;
+  return [kind, epochs && `${whole(epochs.length)} checkpoints`, grid && gridWords(grid), images, second, along, seeds, precision && precision !== "float32" && precision].filter(Boolean).join(" · ");
 }
 
 /** The caption of a result; from its request while the service has none. */

@@ -2,13 +2,15 @@
  * The page: finds the view of an address, shows it, and what stays around it (header, banner, drop anywhere).
  *
  * Hooks for browser tests (data-testid):
- *   everywhere  new-job, theme, banner, drop-input (file input; gallery and library), view-surface|contour|heatmap, height-linear|log|paper,
+ *   everywhere  new-job, warning (job and compare), theme, banner, drop-input (file input; gallery and library), view-surface|contour|heatmap, height-linear|log|paper,
  *               value-loss|accuracy, reset-camera, plot (with data-drawn once painted; Plotly's .data: z[j][i] = height of losses[i][j],
  *               customdata[j][i] = losses[i][j] itself)
  *   gallery     comparison (data-name), gallery-cell (data-job, data-state), gallery-compare
  *   library     upload-row (data-name; while sending or failed), checkpoint-row (data-id, data-name, data-state), checkpoint-state,
  *               choose-architecture (data-index), compute, delete, confirm
- *   new job     job-kind, job-checkpoint, job-dataset, job-split, job-images, job-subset, job-count-alpha, job-count-beta, job-min, job-max,
+ *               dataset-row (data-id, data-name, data-state), dataset-state
+ *   new job     job-kind, job-end, job-second, job-third, job-epochs, job-epoch, job-epochs-all, job-directions, job-repeats,
+ *               job-normalization, job-orthogonality, job-biases, job-loss, job-batch-norm, job-also, job-checkpoint, job-dataset, job-split, job-images, job-subset, job-count-alpha, job-count-beta, job-min, job-max,
  *               job-own-beta, job-min-beta, job-max-beta, job-seed, job-subset-seed, job-precision, job-name, job-cost, job-problem, start-job,
  *               request-curl, request-python
  *   jobs        job-row (data-id, data-state), select-job, compare-button, job-state, job-progress, cancel-job, retry-job, delete, confirm

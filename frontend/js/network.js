@@ -46,11 +46,11 @@ function errorOf(status, body) {
   return new ApiError(message ?? `The service answered with status ${status}. Try again; if it stays, look at its log.`, { code, field, status });
 }
 
-/** Send one file; `onProgress(sent)` in bytes. Resolves to the Checkpoint. `signal` aborts it. */
-export function upload(file, { onProgress, signal }) {
+/** Send one file to `path`; `onProgress(sent)` in bytes. Resolves to the Checkpoint or the Dataset. `signal` aborts it. */
+export function upload(file, { path, onProgress, signal }) {
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();
-    sending.open("PUT", `/api/checkpoints?name=${encodeURIComponent(file.name)}`);
+    sending.open("PUT", `${path}?name=${encodeURIComponent(file.name)}`);
     sending.responseType = "json";
     sending.upload.onprogress = ({ loaded }) => onProgress(loaded);
     sending.onload = () => (sending.status === 201 ? resolve(sending.response) : reject(errorOf(sending.status, sending.response)));
@@ -113,6 +113,12 @@ export function unlessAborted(error) {
   if (error.name !== "AbortError") throw error;
 }
 
+/** A plane or a trajectory has no result, not even an empty one, until a worker has found its range. */
+function unlessEarly(error) {
+  if (error.code !== "conflict") throw error;
+  return null;
+}
+
 let asking = null;
 
 /** Ask for the service's health, with growing pauses, until it answers. */
@@ -169,11 +175,11 @@ export function follow(ids, signal, onChange) {
     try {
       const job = await get(`/api/jobs/${id}`, signal);
       const same = before.result && before.job?.state === job.state && before.job.progress.done === job.progress.done;
-      const result = same && !streams.has(id) ? before.result : combine(entries.get(id).result, await get(`/api/jobs/${id}/result`, signal));
+      const fresh = same && !streams.has(id) ? before.result : await get(`/api/jobs/${id}/result`, signal).catch(unlessEarly);
+      const result = fresh && fresh !== before.result ? combine(entries.get(id).result, fresh) : fresh;
       change(id, { job, result, error: null });
     } catch (error) {
-      unlessAborted(error);
-      change(id, { error });
+      if (error.name !== "AbortError") change(id, { error });
     }
   }
 
@@ -206,7 +212,7 @@ export function follow(ids, signal, onChange) {
   }
 
   function fillStreams() {
-    const running = ids.filter((id) => entries.get(id).job?.state === "running" && !streams.has(id));
+    const running = ids.filter((id) => entries.get(id).job?.state === "running" && entries.get(id).result && !streams.has(id));
     if (!signal.aborted && !document.hidden) for (const id of running.slice(0, STREAMS - streaming)) stream(id);
   }
 

@@ -24,7 +24,7 @@ export function store(value) {
 /** Whether the service answers: { online, retryAt }. network.js writes it. */
 export const connection = store({ online: true, retryAt: null });
 
-/** Uploads of this visit, newest first: { key, file, name, size, sent, state, error, checkpoint }. */
+/** Uploads of this visit, newest first: { key, file, name, size, sent, state, error, data, checkpoint, dataset }; `data` where it is a data set. */
 export const uploads = store([]);
 
 export const changeUpload = (key, change) => uploads.set((list) => list.map((upload) => (upload.key === key ? { ...upload, ...change } : upload)));

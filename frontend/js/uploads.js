@@ -1,5 +1,6 @@
-/** Uploads under way: from files the reader gave to checkpoints the service knows. Joins network.js and state.js. */
+/** Uploads under way: from files the reader gave to checkpoints and data sets the service knows. Joins network.js and state.js. */
 
+import { isData } from "./datasets.js";
 import { upload } from "./network.js";
 import { changeUpload, removeUpload, uploads } from "./state.js";
 
@@ -8,7 +9,7 @@ let count = 0;
 
 /** Begin to send files, one after the other so that each is as quick as it can be. */
 export async function send(files) {
-  const rows = [...files].map((file) => ({ key: `upload-${(count += 1)}`, file, name: file.name, size: file.size, sent: 0, state: "waiting", error: null, checkpoint: null }));
+  const rows = [...files].map((file) => ({ key: `upload-${(count += 1)}`, file, name: file.name, size: file.size, sent: 0, state: "waiting", error: null, data: isData(file.name), checkpoint: null, dataset: null }));
   uploads.set((list) => [...rows.toReversed(), ...list]);
   for (const { key } of rows) await sendOne(key);
 }
@@ -29,8 +30,8 @@ async function sendOne(key) {
   stops.set(key, stop);
   changeUpload(key, { state: "sending", sent: 0, error: null });
   try {
-    const checkpoint = await upload(row.file, { signal: stop.signal, onProgress: (sent) => changeUpload(key, { sent: Math.min(sent, row.size) }) });
-    changeUpload(key, { state: "sent", sent: row.size, checkpoint, file: null });
+    const arrived = await upload(row.file, { path: row.data ? "/api/datasets" : "/api/checkpoints", signal: stop.signal, onProgress: (sent) => changeUpload(key, { sent: Math.min(sent, row.size) }) });
+    changeUpload(key, { state: "sent", sent: row.size, [row.data ? "dataset" : "checkpoint"]: arrived, file: null });
   } catch (error) {
     changeUpload(key, { state: "failed", error: error.message });
   }

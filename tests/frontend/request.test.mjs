@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULTS, asCurl, asPython, centerOnGrid, cost, estimate, jobSpec, problems } from "../../frontend/js/request.js";
+import { DEFAULTS, alike, asCurl, asPython, centerOnGrid, cost, estimate, gridDefaults, jobSpec, placeOf, problems } from "../../frontend/js/request.js";
 
 const id = "0123456789abcdef";
 const dataset = { name: "digits", splits: { train: 1500, test: 297 } };
@@ -73,4 +73,66 @@ test("the center is on the grid where both axes hold 0", () => {
   assert.equal(centerOnGrid(jobSpec(form())), true);
   assert.equal(centerOnGrid(jobSpec(form({ alphaCount: "50" }))), false);
   assert.equal(centerOnGrid(jobSpec(form({ kind: "slice", alphaMin: "0.5", alphaMax: "1" }))), false);
+});
+
+const network = { label: "ResNet-20" };
+const checkpoints = ["a", "b", "c", "d"].map((letter, k) => ({ id: letter.repeat(16), name: `epoch-${[1, 10, 2, 3][k]}`, architecture: network })).concat({ id: "e".repeat(16), name: "vgg", architecture: { label: "VGG-9" } });
+const [a, b, c, d, other] = checkpoints.map(({ id: own }) => own);
+const begin = (kind, change = {}) => form({ kind, checkpoint: a, ...gridDefaults(kind), ...change });
+const line = { dataset: "digits", split: "train", subset: null, precision: "float32", name: null };
+
+test("an interpolation, a plane and a trajectory name their checkpoints and send nothing of directions", () => {
+  assert.deepEqual(jobSpec(begin("interpolation", { end: b, biases: "random", repeats: "5" })), { kind: "interpolation", checkpoint: a, end: b, ...line, grid: { alpha: { min: -0.5, max: 1.5, count: 41 } } });
+  assert.deepEqual(jobSpec(begin("plane", { second: b, third: c })), { kind: "plane", checkpoint: a, second: b, third: c, ...line });
+  assert.deepEqual(jobSpec(begin("trajectory", { epochs: [a, c, d, b] })), { kind: "trajectory", epochs: [a, c, d, b], ...line });
+  assert.match(asPython(jobSpec(begin("trajectory", { epochs: [a, b] })), "x"), /"epochs": \["a+", "b+"\],/);
+});
+
+test("a curvature map begins with 11 × 11 points and takes no repeats", () => {
+  const spec = jobSpec(begin("curvature", { repeats: "3", directions: "gradient" }));
+  assert.deepEqual([spec.grid.alpha.count, spec.grid.beta.count, spec.repeats, spec.directions], [11, 11, undefined, undefined]);
+});
+
+test("further choices are sent where they differ from the service's own", () => {
+  const change = { loss: "mse", batchNorm: "batch", normalization: "layer", orthogonality: "none", biases: "parameter", repeats: "4", also: "other", precision: "bfloat16" };
+  const { loss, batch_norm, normalization, orthogonality, biases, repeats, also, precision } = jobSpec(form(change));
+  assert.deepEqual([loss, batch_norm, normalization, orthogonality, biases, repeats, also, precision], ["mse", "batch", "layer", "none", "parameter", 4, "test", "bfloat16"]);
+  const along = jobSpec(form({ directions: "gradient", normalization: "layer", biases: "random" }));
+  assert.deepEqual([along.directions, along.normalization, along.biases], ["gradient", "filter", undefined]);
+});
+
+test("checkpoints must be there, different, and of one network", () => {
+  const wrong = (kind, change) => problems(begin(kind, change), dataset, checkpoints);
+  assert.deepEqual(wrong("plane", { second: b, third: c }), {});
+  assert.match(wrong("plane", { second: b, third: b }).third, /chosen already/);
+  assert.match(wrong("interpolation", { end: a }).end, /chosen already/);
+  assert.equal(wrong("interpolation", { end: "" }).end, "Choose a checkpoint.");
+  assert.match(wrong("interpolation", { checkpoint: other, end: "" }).end, /^2 checkpoints of one network are needed; the library has 1 of VGG-9/);
+  assert.equal(wrong("interpolation", { end: other }).end, "vgg is a VGG-9, epoch-1 a ResNet-20. Use checkpoints of one network.");
+  assert.match(wrong("trajectory", { epochs: [a, b, c] }).epochs, /^A trajectory needs at least 4 checkpoints of one network; 3 chosen/);
+  assert.deepEqual(wrong("trajectory", { epochs: [a, c, d, b], checkpoint: "" }), {});
+  assert.deepEqual(alike(checkpoints[0], checkpoints).map(({ name }) => name), ["epoch-1", "epoch-2", "epoch-3", "epoch-10"]);
+});
+
+test("repeats, splits and the loss are checked as the service does", () => {
+  const wrong = (change, data = dataset) => problems(form(change), data);
+  assert.equal(wrong({ repeats: "65" }).repeats, "65 is more than 64.");
+  assert.match(wrong({ repeats: "2", also: "other" }).repeats, /^repeats above 1 take/);
+  assert.equal(wrong({ also: "other" }, { name: "mine", splits: { train: 5 } }).also, "mine has no test split. It has: train.");
+  assert.match(wrong({ loss: "mse" }, { ...dataset, targets: "tokens" }).loss, /loss of their own/);
+});
+
+test("an error of the service finds its place, that of a part too", () => {
+  assert.deepEqual(["epochs.3", "batch_norm", "grid.alpha.count", "nothing", null].map(placeOf), ["epochs", "batchNorm", "alphaCount", undefined, undefined]);
+});
+
+test("cost and time know a grid that the service finds, repeats and a second split", () => {
+  const plane = jobSpec(begin("plane", { second: b, third: c }));
+  assert.match(cost(plane, dataset).replaceAll("\u202f", ""), /^625 points × 1500 images/);
+  assert.match(cost(jobSpec(form({ repeats: "2", kind: "slice" })), dataset), /^102 points/);
+  assert.match(cost(jobSpec(form({ kind: "slice", also: "other" })), dataset).replaceAll("\u202f", ""), /× 1797 images/);
+  const done = { state: "done", started: "2026-01-01T00:00:00Z", finished: "2026-01-01T00:00:10Z", spec: { ...plane, grid: null } };
+  assert.equal(estimate(plane, [done], dataset), 10);
+  assert.equal(estimate(jobSpec(begin("curvature")), [done], dataset), null);
+  assert.equal(centerOnGrid(plane), true);
 });

@@ -100,6 +100,21 @@ def test_a_good_file_is_read_whatever_its_wrapping(service: Service, kind: str) 
     assert checkpoint["architecture"] is None
 
 
+def test_a_request_may_name_the_network_meant(service: Service) -> None:
+    checkpoint = service.upload(saved(GOOD), "named.pt")
+    spec = {"kind": "slice", "checkpoint": checkpoint["id"], "grid": {"alpha": {"count": 3}}, "subset": {"count": 20}}
+    losses = []
+    for candidate in checkpoint["candidates"]:
+        job_id = service.submit(**spec, architecture=candidate["label"])
+        assert service.wait(job_id)["checkpoint"]["label"] == candidate["label"]
+        losses.append(service.result(job_id)["losses"])
+    assert losses[0] != losses[1]
+    refused = service.api.post("/jobs", json={**spec, "architecture": "VGG-9"})
+    assert refused.status_code == 422
+    assert refused.json()["error"]["field"] == "architecture"
+    assert "It fits: ResNet-20" in refused.json()["error"]["message"]
+
+
 def test_where_several_networks_fit_the_user_chooses(service: Service) -> None:
     checkpoint = service.upload(saved(GOOD), "ambiguous.pt")
     spec = {"kind": "slice", "checkpoint": checkpoint["id"], "grid": {"alpha": {"count": 3}}, "subset": {"count": 20}}

@@ -13,7 +13,7 @@ import { HEIGHTS } from "../scales.js";
 import { slicesFigure } from "../slices.js";
 import { replaceQuery, theme } from "../state.js";
 import { pictureMatrix } from "./matrix.js";
-import { caveat, emptyState, noticeLine, pictureControls } from "./parts.js";
+import { caveat, emptyState, noticeLine, pictureControls, warningsOf } from "./parts.js";
 
 export function compare({ route, signal }) {
   const ids = jobsOf(route.query);
@@ -52,6 +52,8 @@ async function fillComparison(node, ids, { route, signal }) {
   const title = shipped?.title ?? titleOf(present);
   const caption = element("p", { class: "caption", "data-testid": "caption" });
   const warning = element("p", { class: "notice", hidden: true, "data-testid": "comparable" });
+  const warnings = element("div", { class: "warnings" });
+  const labels = new Map(distinctLabels(present).map((label, k) => [present[k].id, label]));
   const table = numbersTable(present);
   const entries = new Map();
   const controls = pictureControls(chosen, (part) => {
@@ -64,7 +66,7 @@ async function fillComparison(node, ids, { route, signal }) {
 
   setChildren(node,
     element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, title), caption), save, controls),
-    notice.node, warning, many && element("p", { class: "notice" }, `${plural(surfaces.length, "surface")} are drawn as contours: browsers draw at most ${MAX_SCENES} in 3-D at once.`),
+    notice.node, warning, warnings, many && element("p", { class: "notice" }, `${plural(surfaces.length, "surface")} are drawn as contours: browsers draw at most ${MAX_SCENES} in 3-D at once.`),
     jobs.length > present.length && element("p", { class: "notice" }, `${plural(jobs.length - present.length, "result")} of this comparison no longer exist${jobs.length - present.length === 1 ? "s" : ""}.`),
     matrix?.node, lines?.node, table.node, present.length === 1 && element("p", { class: "notice" }, "This is one result. ", element("a", { href: "#/jobs" }, "Pick another to compare it with.")), caveat("compare"));
 
@@ -77,6 +79,10 @@ async function fillComparison(node, ids, { route, signal }) {
     table.update(entries);
     if (entry.job?.state === "done" && entry.result) table.fetchNumbers(id, signal);
     warn(warning, known);
+    const told = known.map(({ job, result }) => [labels.get(job.id), result.provenance]);
+    const said = JSON.stringify(told.map(([label, provenance]) => [label, provenance?.warnings]));
+    if (warnings.dataset.key !== said) setChildren(warnings, told.map(([label, provenance]) => warningsOf(provenance, label)));
+    warnings.dataset.key = said;
   });
 }
 

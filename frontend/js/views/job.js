@@ -13,13 +13,14 @@ import { address, choice } from "../route.js";
 import { HEIGHTS, defaultHeight, extent, sharedScale } from "../scales.js";
 import { defaultSliceHeight, slicesFigure } from "../slices.js";
 import { replaceQuery, theme } from "../state.js";
-import { attempt, badge, caveat, colorKey, confirmButton, emptyState, iconOf, noticeLine, pictureControls, progressBar, selfCheck, valuesOf } from "./parts.js";
+import { attempt, badge, caveat, colorKey, confirmButton, emptyState, iconOf, noticeLine, pictureControls, progressBar, selfCheck, valuesOf, warningsOf } from "./parts.js";
 
 export function job({ route, signal }) {
   const node = element("div", { class: "view job" }, element("p", { class: "empty" }, "Loading the job…"));
   let page = null;
   const following = follow([route.id], signal, (_, { job: own, result, error }) => {
     if (error && !page) return setChildren(node, emptyState("This job cannot be shown", error.message, element("a", { class: "button", href: "#/jobs" }, "All jobs")));
+    if (own && !result && !page) return setChildren(node, early(own));
     if (!own || !result) return;
     page ??= layOut(node, own, { route, signal, reload: () => following.reload(route.id) });
     page.update(own, result);
@@ -27,12 +28,19 @@ export function job({ route, signal }) {
   return { title: "Job", node };
 }
 
+/** Before a plane or a trajectory knows its range, or where it never will. */
+function early(job) {
+  const words = job.error ?? (finished(job.state) ? `The job was ${job.state} before it began.` : "It is drawn once a worker has loaded its checkpoints and knows its range.");
+  return emptyState(`${job.name}: ${job.state}`, words, element("a", { class: "button", href: "#/jobs" }, "All jobs"));
+}
+
 function layOut(node, own, { route, signal, reload }) {
   const notice = noticeLine();
   const head = header(own, notice, reload);
+  const warnings = element("div", { class: "warnings" });
   const place = element("div", {});
   const side = element("div", {});
-  setChildren(node, head.node, notice.node, place, side);
+  setChildren(node, head.node, notice.node, warnings, place, side);
   document.title = `${own.name} – Loss Landscape`;
   let mode = "";
   let pictures = null;
@@ -50,6 +58,8 @@ function layOut(node, own, { route, signal, reload }) {
         setChildren(place, pictures.node);
       }
       pictures.update(result, job);
+      if (warnings.dataset.key !== factsKey(job, result)) setChildren(warnings, warningsOf(result.provenance));
+      warnings.dataset.key = factsKey(job, result);
       if (side.dataset.key !== factsKey(job, result)) setChildren(side, finished(job.state) ? factsOf(job, result, signal) : caveat(job.kind));
       side.dataset.key = factsKey(job, result);
     },

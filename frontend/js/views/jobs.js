@@ -39,7 +39,7 @@ export function jobs({ route, signal }) {
   const again = repeat(load, () => (active ? 1.5 : 6), signal);
   showPicked();
   const filter = segmented({ name: "state", legend: "State", value: state, options: STATES.map((value) => ({ value, label: value })), onchange: (value) => (location.hash = address("/jobs", { state: value === "all" ? null : value, compare: [...picked].join() })) });
-  const node = element("div", { class: "view jobs" }, element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, "Jobs"), element("p", { class: "lead" }, "Surfaces and slices, newest first. Pick two or more to see them side by side.")), filter.node), notice.node, list, rest, bar);
+  const node = element("div", { class: "view jobs" }, element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, "Jobs"), element("p", { class: "lead" }, "Surfaces, lines and paths, newest first. Pick two or more to see them side by side.")), filter.node), notice.node, list, rest, bar);
   return { title: "Jobs", node };
 }
 
@@ -75,7 +75,7 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
       box.checked = picked.has(id);
       box.disabled = job.progress.done === 0;
       state.update(job.state);
-      setText(words, ` · ${job.state === "failed" && job.error ? job.error : job.state === "running" ? progressWords(job.progress) : specWords(job.spec)}`);
+      setText(words, ` · ${job.state === "failed" && job.error ? `${kind} · ${job.error}` : job.state === "running" ? `${kind} · ${progressWords(job.progress)}` : specWords(job.spec)}`);
       setText(when, ago(job.created, Date.now()));
       when.title = job.created;
       bar.update(job.progress.done / job.progress.total, `${whole(job.progress.done)} of ${plural(job.progress.total, "point")}`);

@@ -1,5 +1,6 @@
-/** The checkpoints: what they were recognised as, or one sentence why not. */
+/** The checkpoints and, below them, the data sets: what they were recognised as, or one sentence why not. */
 
+import { datasetWords, shapeWords, splitWords } from "../datasets.js";
 import { element, keyedList, setChildren, setText } from "../element.js";
 import { ago, bytes, percent, whole } from "../format.js";
 import { get, post, remove, repeat } from "../network.js";
@@ -19,9 +20,10 @@ export function library({ route, signal }) {
   const update = keyedList(list, ({ key }) => key, (item) => (item.checkpoint ? checkpointRow(item, { notice, again: () => again(), signal }) : uploadRow(item)));
   let known = { items: [], total: 0, loaded: false };
   let surfaces = new Map();
+  const data = datasetList({ notice, signal });
 
   const show = () => {
-    const sent = uploads.get();
+    const sent = uploads.get().filter(({ data }) => !data);
     const fresh = offset ? [] : sent.filter(({ checkpoint }) => checkpoint && !known.items.some(({ id }) => id === checkpoint.id)).map(({ checkpoint }) => checkpoint);
     const rows = [...sent.filter(({ checkpoint }) => !checkpoint), ...[...fresh, ...known.items].map((checkpoint) => ({ key: checkpoint.id, checkpoint, surface: surfaces.get(checkpoint.id) }))];
     update(rows);
@@ -44,8 +46,38 @@ export function library({ route, signal }) {
     sent = count;
   }, signal);
   show();
-  const node = element("div", { class: "view library" }, element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, "Library"), element("p", { class: "lead" }, "Checkpoints this service has read."))), filePicker(send, "Choose files"), notice.node, list, rest);
+  const node = element("div", { class: "view library" }, element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, "Library"), element("p", { class: "lead" }, "Checkpoints this service has read, and the data sets below them."))), filePicker(send, "Choose files"), notice.node, list, rest, data);
   return { title: "Library", node };
+}
+
+/** The data sets: those on their way, the uploaded ones, the built-in ones. */
+function datasetList({ notice, signal }) {
+  const list = element("ul", { class: "rows library-rows" });
+  const update = keyedList(list, ({ key }) => key, (item) => (item.dataset ? datasetRow(item.dataset, { notice, again: () => again() }) : uploadRow(item)));
+  let known = [];
+  const rowOf = (dataset) => ({ key: dataset.id ?? `built-in-${dataset.name}`, dataset });
+  const show = () => {
+    const sent = uploads.get().filter(({ data }) => data);
+    const fresh = sent.filter(({ dataset }) => dataset && !known.some(({ id }) => id === dataset.id)).map(({ dataset }) => dataset);
+    const all = [...fresh, ...known];
+    update([...sent.filter(({ dataset }) => !dataset), ...[...all.filter(({ id }) => id), ...all.filter(({ id }) => !id)].map(rowOf)]);
+  };
+  async function load() {
+    known = (await get("/api/datasets?limit=200", signal)).items;
+    for (const { key, dataset } of uploads.get()) if (dataset && known.some(({ id }) => id === dataset.id)) removeUpload(key);
+    show();
+  }
+  const reading = () => uploads.get().some(({ dataset }) => dataset) || known.some(({ state }) => state === "received" || state === "reading");
+  const again = repeat(load, () => (reading() ? 0.7 : 8), signal);
+  let arrived = 0;
+  uploads.subscribe((rows) => {
+    show();
+    const count = rows.filter(({ dataset }) => dataset).length;
+    if (count > arrived) again();
+    arrived = count;
+  }, signal);
+  show();
+  return element("section", { class: "datasets", "aria-label": "Data sets" }, element("h2", {}, "Data sets"), list);
 }
 
 function pager(total, offset) {
@@ -111,8 +143,35 @@ function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) 
   };
 }
 
+/** A data set: what it was read as, or why not. The built-in ones stay. */
+function datasetRow({ id, name }, { notice, again }) {
+  const state = badge("dataset-state");
+  const title = element("span", { class: "soft" });
+  const measures = element("div", { class: "measures" });
+  const when = element("span", { class: "soft when" });
+  const erase = id && confirmButton(`Delete ${name}`, "Delete it; results stay", () => attempt(notice, () => remove(`/api/datasets/${id}`)).then(() => forget(id)).then(again));
+  const node = element("li", { class: "row", "data-testid": "dataset-row", "data-id": id ?? "", "data-name": name }, element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node), title), measures, when, element("div", { class: "actions" }, erase));
+  let seen = "";
+  return {
+    node,
+    update(dataset) {
+      const own = dataset.dataset;
+      setText(when, own.created ? ago(own.created, Date.now()) : "built in");
+      if (JSON.stringify(own) === seen) return;
+      seen = JSON.stringify(own);
+      node.dataset.state = own.state;
+      state.update(own.state, datasetWords(own));
+      setText(title, own.title === name ? "" : own.title);
+      when.title = own.created ?? "";
+      const splits = splitWords(own.splits);
+      const size = own.size === null ? "" : bytes(own.size);
+      setChildren(measures, element("span", {}, [splits, size].filter(Boolean).join(" · ")), own.state === "ready" && element("span", { class: "soft" }, shapeWords(own)));
+    },
+  };
+}
+
 function forget(id) {
-  uploads.set((rows) => rows.filter(({ checkpoint }) => checkpoint?.id !== id));
+  uploads.set((rows) => rows.filter(({ checkpoint, dataset }) => (checkpoint ?? dataset)?.id !== id));
 }
 
 function stateWords({ state, architecture, reason }, choosing) {

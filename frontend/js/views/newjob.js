@@ -2,9 +2,9 @@
 
 import { copy } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
-import { duration } from "../format.js";
+import { ago, duration } from "../format.js";
 import { get, post, unlessAborted } from "../network.js";
-import { DEFAULTS, PLACES, allImages, asCurl, asPython, centerOnGrid, cost, estimate, jobSpec, problems } from "../request.js";
+import { DEFAULTS, KINDS, alike, allImages, asCurl, asPython, centerOnGrid, cost, estimate, gridDefaults, isDrawn, jobSpec, otherSplit, placeOf, problems, samples } from "../request.js";
 import { emptyState, noticeLine, segmented } from "./parts.js";
 
 export function newJob({ route, signal }) {
@@ -14,21 +14,20 @@ export function newJob({ route, signal }) {
 }
 
 async function load(node, route, signal) {
-  const [checkpoints, datasets, jobs] = await Promise.all([get("/api/checkpoints?limit=200", signal), get("/api/datasets", signal), get("/api/jobs?state=done&limit=50", signal)]);
+  const [checkpoints, datasets, jobs] = await Promise.all([get("/api/checkpoints?limit=200", signal), get("/api/datasets?limit=200", signal), get("/api/jobs?state=done&limit=50", signal)]);
   const ready = checkpoints.items.filter(({ architecture }) => architecture);
   const asked = route.query.checkpoint;
   if (asked && !ready.some(({ id }) => id === asked)) await get(`/api/checkpoints/${asked}`, signal).then((one) => one.architecture && ready.push(one), () => {});
   const empty = emptyState("No checkpoint to begin with", "A job needs a network: drop a checkpoint anywhere on this page.", element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"));
-  setChildren(node, node.firstChild, ready.length ? sentence({ ready, datasets: datasets.items, jobs: jobs.items, asked }) : empty);
+  setChildren(node, node.firstChild, ready.length ? sentence({ ready, datasets: datasets.items.filter(({ state }) => state === "ready"), jobs: jobs.items, asked }) : empty);
 }
 
 function sentence({ ready, datasets, jobs, asked }) {
-  const form = { ...DEFAULTS, checkpoint: ready.find(({ id }) => id === asked)?.id ?? ready[0].id, dataset: datasets[0]?.name ?? DEFAULTS.dataset };
+  const form = { ...DEFAULTS, checkpoint: ready.find(({ id }) => id === asked)?.id ?? ready[0].id, dataset: datasets[0] ? keyOf(datasets[0]) : DEFAULTS.dataset };
   const inputs = {};
-  const says = {};
   const touched = new Set();
   const refused = {}; // what the service said, until that place is changed
-  const dataset = () => datasets.find(({ name }) => name === form.dataset) ?? null;
+  const dataset = () => datasets.find((own) => keyOf(own) === form.dataset) ?? null;
 
   const place = (name, control, testid, label) => {
     const describe = `problem-${name}`;
@@ -40,6 +39,7 @@ function sentence({ ready, datasets, jobs, asked }) {
       form[name] = control.type === "checkbox" ? control.checked : control.value;
       touched.add(name);
       delete refused[name];
+      follow(name);
       refresh();
     });
     inputs[name] = control;
@@ -48,24 +48,45 @@ function sentence({ ready, datasets, jobs, asked }) {
   const select = (name, testid, label, options) => place(name, element("select", {}, options.map(([value, text]) => element("option", { value, selected: value === form[name] }, text))), testid, label);
   const field = (name, testid, label, width) => place(name, element("input", { type: "text", inputmode: "numeric", autocomplete: "off", spellcheck: "false", value: form[name], style: { "--characters": String(width) } }), testid, label);
 
-  const kind = select("kind", "job-kind", "What to compute", [["surface", "Surface"], ["slice", "Slice"]]);
-  const checkpoint = select("checkpoint", "job-checkpoint", "Checkpoint", ready.map((own) => [own.id, nameOf(own, ready)]));
-  const data = select("dataset", "job-dataset", "Data set", datasets.map(({ name }) => [name, name]));
-  const split = select("split", "job-split", "Part of the data", [["train", "training"], ["test", "test"]]);
-  const images = select("images", "job-images", "How many images", [["all", "all"], ["some", "a fixed subset of"]]);
-  const subset = element("span", { class: "part" }, " ", field("subsetCount", "job-subset", "Number of images", 6));
-  const beta = element("span", { class: "part" }, " × ", field("betaCount", "job-count-beta", "Points along β", 5));
-  const square = element("span", { class: "power" });
-  const ownRange = element("span", { class: "part" }, " × [", field("betaMin", "job-min-beta", "Smallest β", 5), ", ", field("betaMax", "job-max-beta", "Largest β", 5), "]");
-  const text = element("p", { class: "sentence" }, kind, " of ", checkpoint, " on ", images, subset, " ", split, " images of ", data, ", ", field("alphaCount", "job-count-alpha", "Points along α", 5), beta, " points on [", field("alphaMin", "job-min", "Smallest α", 5), ", ", field("alphaMax", "job-max", "Largest α", 5), "]", square, ownRange, ", seed ", field("seed", "job-seed", "Seed of the directions", 6), ".");
+  const part = (...children) => element("span", { class: "part" }, children);
 
+  const kind = select("kind", "job-kind", "What to compute", Object.entries(KINDS).map(([value, { label }]) => [value, label]));
+  const checkpoint = select("checkpoint", "job-checkpoint", "Checkpoint", ready.map((own) => [own.id, nameOf(own, ready)]));
+  const data = select("dataset", "job-dataset", "Data set", datasets.map((own) => [keyOf(own), dataName(own, datasets)]));
+  const split = select("split", "job-split", "Part of the data", []);
+  const images = select("images", "job-images", "How many images", [["all", "all"], ["some", "a fixed subset of"]]);
+  const subset = part(" ", field("subsetCount", "job-subset", "Number of images", 6));
+  const beta = part(" × ", field("betaCount", "job-count-beta", "Points along β", 5));
+  const square = element("span", { class: "power" });
+  const ownRange = part(" × [", field("betaMin", "job-min-beta", "Smallest β", 5), ", ", field("betaMax", "job-max-beta", "Largest β", 5), "]");
+  const [preposition, noun, around] = [element("span"), element("span"), element("span")];
+  const end = element("span", {}, " to ", select("end", "job-end", "Checkpoint at the end", []));
+  const three = element("span", {}, ", ", select("second", "job-second", "Second checkpoint", []), " and ", select("third", "job-third", "Third checkpoint", []));
+  const grid = element("span", {}, field("alphaCount", "job-count-alpha", "Points along α", 5), beta, " points on ", part("[", field("alphaMin", "job-min", "Smallest α", 5), ", ", field("alphaMax", "job-max", "Largest α", 5), "]", square), ownRange);
+  const seed = part(", seed ", field("seed", "job-seed", "Seed of the directions", 6));
+  const text = element("p", { class: "sentence" }, kind, preposition, checkpoint, end, three, " on ", images, subset, " ", split, noun, data, ", ", around, grid, seed, ".");
+
+  const epochs = element("fieldset", { class: "epochs", id: "field-epochs", tabindex: -1, "data-testid": "job-epochs", "aria-label": "Checkpoints of the path", "aria-describedby": "problem-epochs" });
+  inputs.epochs = epochs;
+
+  const choice = (label, name, testid, options) => element("label", {}, `${label} `, select(name, testid, label, options.map((option) => (Array.isArray(option) ? option : [option, option]))));
   const betaChoice = element("label", { class: "check" }, place("ownBeta", element("input", { type: "checkbox" }), "job-own-beta", "A range of its own for β"), "β has a range of its own");
+  const repeatable = [choice("Directions", "directions", "job-directions", ["random", ["gradient", "along the gradient"], ["eigenvectors", "along the sharpest eigenvectors"]]), element("label", {}, "Repeats ", field("repeats", "job-repeats", "Repeats", 3))];
+  const drawn = [
+    choice("Normalisation", "normalization", "job-normalization", ["filter", "layer", "weight", "dfilter", "dlayer", "none"]),
+    choice("Orthogonality", "orthogonality", "job-orthogonality", [["filter", "in every filter"], ["overall", "overall"], "none"]),
+    choice("Biases", "biases", "job-biases", [["fixed", "stay fixed"], ["parameter", "move, as one parameter"], ["random", "move at random"]]),
+  ];
+  const how = element("p", { class: "soft" });
   const advanced = element("details", { class: "advanced" }, element("summary", {}, "More choices"), element("div", { class: "choices" },
-    betaChoice,
-    element("label", {}, "Precision ", select("precision", "job-precision", "Precision", [["float32", "float32"], ["float64", "float64"]])),
+    betaChoice, repeatable, drawn,
+    choice("Loss", "loss", "job-loss", [["cross_entropy", "cross-entropy"], ["mse", "mean squared error"]]),
+    choice("BatchNorm", "batchNorm", "job-batch-norm", [["frozen", "frozen"], ["recalibrated", "recalibrated at every point"], ["batch", "of the batch"]]),
+    choice("Also", "also", "job-also", ["none", ["other", "the other split"]]),
+    choice("Precision", "precision", "job-precision", ["float32", "float64", "bfloat16"]),
     element("label", {}, "Seed of the subset ", field("subsetSeed", "job-subset-seed", "Seed of the subset", 6)),
     element("label", { class: "grow" }, "Name ", place("name", element("input", { type: "text", value: "", placeholder: "made from the network and the data", autocomplete: "off", maxlength: 300 }), "job-name", "Name of the job")),
-    element("p", { class: "soft" }, "Directions are random, filter-normalised and orthogonal in every filter. BatchNorm statistics stay frozen; the model is not changed.")));
+    how));
   const costLine = element("p", { class: "cost", "data-testid": "job-cost" });
   const centerLine = element("p", { class: "soft", hidden: true }, "The center (0, 0) is not a point of this grid: it is evaluated besides, and the result says so.");
   const troubles = element("ul", { class: "troubles", role: "alert" });
@@ -76,16 +97,73 @@ function sentence({ ready, datasets, jobs, asked }) {
   python.node.hidden = true;
   const request = element("section", { class: "card request" }, element("header", {}, element("h3", {}, "The same request"), language.node), curl.node, python.node);
 
+  const twins = () => {
+    const center = ready.find(({ id }) => id === form.checkpoint);
+    return center ? alike(center, ready) : [];
+  };
+
+  /** What else changes with a place: the checkpoints that go with this one, the splits of that data set, the grid of a kind. */
+  function follow(name) {
+    if (["kind", "checkpoint", "dataset"].includes(name)) for (const own of Object.keys(refused)) delete refused[own]; // it was said of what was asked before
+    if (name === "kind") for (const [own, value] of Object.entries(gridDefaults(form.kind))) if (!touched.has(own)) inputs[own].value = form[own] = value;
+    if (name === "checkpoint") {
+      form.epochs = [];
+      const others = twins().filter(({ id }) => id !== form.checkpoint);
+      for (const [own, k] of [["end", 0], ["second", 0], ["third", 1]]) {
+        fillOptions(own, others.length ? others.map(({ id, name: file }) => [id, file]) : [["", "no other checkpoint"]], others[k]?.id ?? "");
+      }
+      setChildren(epochs, element("legend", {}, "The path, in the order of training"), twins().map(({ id, name: file }) => element("label", {}, element("input", { type: "checkbox", value: id, "data-testid": "job-epoch", onchange: chooseEpochs }), file)),
+        twins().length > 4 && element("button", { type: "button", class: "quiet", "data-testid": "job-epochs-all", onclick: chooseAll }, "All of them"));
+    }
+    if (name === "dataset" || name === "split") {
+      const known = Object.keys(dataset()?.splits ?? { train: 0, test: 0 });
+      if (name === "dataset") fillOptions("split", known.map((own) => [own, own === "train" ? "training" : own]), known.includes(form.split) ? form.split : known[0]);
+      const other = otherSplit(form.split);
+      fillOptions("also", [["none", "none"], ...(known.includes(other) ? [["other", other === "train" ? "training" : "test"]] : [])], known.includes(other) ? form.also : "none");
+    }
+  }
+
+  function fillOptions(name, options, value) {
+    form[name] = value;
+    delete refused[name];
+    setChildren(inputs[name], options.map(([own, words]) => element("option", { value: own, selected: own === value }, words)));
+  }
+
+  function chooseEpochs() {
+    form.epochs = [...epochs.querySelectorAll("input:checked")].map(({ value }) => value);
+    touched.add("epochs");
+    delete refused.epochs;
+    refresh();
+  }
+
+  function chooseAll() {
+    for (const box of epochs.querySelectorAll("input")) box.checked = true;
+    chooseEpochs();
+  }
+
   function refresh(all = false) {
-    const surface = form.kind === "surface";
-    beta.hidden = betaChoice.hidden = !surface;
-    ownRange.hidden = !surface || !form.ownBeta;
-    setText(square, surface && !form.ownBeta ? "²" : "");
+    const asked = KINDS[form.kind];
+    const path = form.kind === "trajectory";
+    const square2 = asked.grid && asked.beta;
+    beta.hidden = betaChoice.hidden = !square2;
+    ownRange.hidden = !square2 || !form.ownBeta;
+    setText(square, square2 && !form.ownBeta ? "²" : "");
+    grid.hidden = !asked.grid;
+    seed.hidden = !asked.drawn;
+    end.hidden = form.kind !== "interpolation";
+    three.hidden = form.kind !== "plane";
+    epochs.hidden = !path;
+    setText(preposition, { interpolation: " from ", plane: " through ", trajectory: ` through ${form.epochs.length || "the"} checkpoints chosen below, of the network of ` }[form.kind] ?? " of ");
+    setText(noun, ` ${samples(dataset())} of `);
+    setText(around, asked.grid ? "" : `25 × 25 points around ${path ? "the path" : "the three"}`);
+    for (const node of repeatable) node.hidden = !asked.repeatable;
+    for (const node of drawn) node.hidden = !isDrawn(form);
+    setText(how, directionsWords(form));
     subset.hidden = inputs.subsetSeed.parentElement.hidden = form.images === "all";
     setText(images.options[0], allImages(dataset(), form.split));
-    const found = { ...problems(form, dataset()), ...refused };
+    const found = { ...problems(form, dataset(), ready), ...refused };
     for (const [name, control] of Object.entries(inputs)) control.setAttribute("aria-invalid", String(Boolean(found[name]) && (all || touched.has(name))));
-    setChildren(troubles, Object.entries(found).filter(([name]) => all || touched.has(name) || refused[name]).map(([name, words]) => element("li", { id: `problem-${name}`, "data-testid": "job-problem", "data-field": name }, element("a", { href: `#field-${name}`, onclick: (event) => [event.preventDefault(), inputs[name]?.focus()] }, inputs[name]?.getAttribute("aria-label") ?? name), `: ${words}`)));
+    setChildren(troubles, Object.entries(found).filter(([name]) => all || touched.has(name) || refused[name]).map(([name, words]) => element("li", { id: `problem-${name}`, "data-testid": "job-problem", "data-field": name }, element("a", { href: `#field-${name}`, onclick: (event) => [event.preventDefault(), reveal(name)] }, inputs[name]?.getAttribute("aria-label") ?? name), `: ${words}`)));
     const sound = Object.keys(found).length === 0;
     const spec = jobSpec(form);
     setText(costLine, sound ? costWords(spec, dataset(), jobs) : "");
@@ -98,26 +176,50 @@ function sentence({ ready, datasets, jobs, asked }) {
   async function submit(event) {
     event.preventDefault();
     notice.say(null);
-    if (!refresh(true)) return inputs[Object.keys(problems(form, dataset()))[0]]?.focus();
+    if (!refresh(true)) return reveal(Object.keys({ ...problems(form, dataset(), ready), ...refused })[0]);
     start.disabled = true;
     try {
       const { id } = await post("/api/jobs", jobSpec(form));
       location.hash = `#/jobs/${id}`;
     } catch (error) {
-      const name = PLACES[error.field];
+      const name = placeOf(error.field);
       if (name) refused[name] = error.message;
       else notice.say(error.message);
       refresh(true);
-      if (name && advanced.contains(inputs[name])) advanced.open = true;
-      inputs[name]?.focus();
+      reveal(name);
     } finally {
       start.disabled = false;
     }
   }
 
+  function reveal(name) {
+    if (advanced.contains(inputs[name])) advanced.open = true;
+    inputs[name]?.focus();
+  }
+
+  follow("checkpoint");
+  follow("dataset");
   refresh();
-  const own = element("form", { class: "card", novalidate: true, onsubmit: submit }, text, troubles, advanced, notice.node, element("div", { class: "start" }, start, element("div", {}, costLine, centerLine)));
+  const own = element("form", { class: "card", novalidate: true, onsubmit: submit }, text, epochs, troubles, advanced, notice.node, element("div", { class: "start" }, start, element("div", {}, costLine, centerLine)));
   return element("div", { class: "new-job-columns" }, own, request);
+}
+
+/** How a job names a data set: an upload by its id, since a later upload may have the same name. */
+const keyOf = ({ id, name }) => id ?? name;
+
+function dataName(own, all) {
+  return all.filter(({ name }) => name === own.name).length > 1 && own.created ? `${own.name} (${ago(own.created, Date.now())})` : own.name;
+}
+
+/** How the directions come about, in a sentence or two. */
+function directionsWords(form) {
+  const { kind, directions, normalization, orthogonality, batchNorm } = form;
+  const source = { gradient: "The directions follow the gradient of the loss.", eigenvectors: "The directions are eigenvectors of the Hessian." }[directions];
+  const scaled = normalization === "none" ? "not normalised" : `${normalization}-normalised`;
+  const apart = { filter: " and orthogonal in every filter", overall: " and orthogonal overall", none: "" }[orthogonality];
+  const how = !KINDS[kind].drawn ? "The directions lead from one checkpoint to another." : isDrawn(form) ? `Directions are random, ${scaled}${kind === "slice" ? "" : apart}.` : source;
+  const statistics = { frozen: `BatchNorm statistics ${kind === "interpolation" ? "move along" : "stay frozen"}`, recalibrated: "BatchNorm statistics are taken anew at every point", batch: "BatchNorm takes the statistics of each batch" }[batchNorm];
+  return `${how} ${statistics}; the model is not changed.`;
 }
 
 /** What distinguishes a checkpoint in the list: its network, and its file where the network alone does not. */

@@ -91,6 +91,9 @@ export function valuesOf(results) {
   return ["loss", "accuracy", ...shared];
 }
 
+/** What the service warns of in a result, each a sentence; `whose` result it is where several are in sight. */
+export const warningsOf = (provenance, whose = "") => (provenance?.warnings ?? []).map((text) => element("p", { class: "notice warning", "data-testid": "warning" }, whose && element("b", {}, `${whose}: `), text));
+
 /** Loss and accuracy at the center, in one line. */
 export function factsLine(center, testid) {
   return [element("span", { "data-testid": testid, "data-value": String(center.loss) }, `loss ${number(center.loss, 3)}`), ` · acc ${percent(center.accuracy, 1)}`];
@@ -138,7 +141,7 @@ export function filePicker(onfiles, label = "Choose a file") {
     onfiles([...input.files]);
     input.value = "";
   });
-  return element("div", { class: "dropzone" }, element("p", {}, "Drop a checkpoint anywhere on this page, or"), input, element("label", { class: "button", for: "drop-input" }, label), element("p", { class: "soft" }, "PyTorch .pt, .pth, .t7 with a state dict, or .safetensors. It is read in a process of its own and stays on this service."));
+  return element("div", { class: "dropzone" }, element("p", {}, "Drop a checkpoint or a data set anywhere on this page, or"), input, element("label", { class: "button", for: "drop-input" }, label), element("p", { class: "soft" }, "PyTorch .pt, .pth, .t7 with a state dict, or .safetensors. Data sets, too: .npz, .h5, or a .tar, .gz, .zip or .bin of CIFAR or MNIST. It is read in a process of its own and stays on this service."));
 }
 
 /** Run an action of a button; what goes wrong is said in `notice`. */
