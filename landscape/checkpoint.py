@@ -6,7 +6,6 @@ the file is executed, and no size that it declares is believed.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from .files.tensors import StoredTensor
 from .models.architecture import Architecture, recognize
 from .packing.reader import architecture_of, clean_part, is_packed
 from .states import AVERAGE, copies_in, facts_in
-
-Weights = dict[str, NDArray[np.float32]]
 
 MAX_SENTENCE = 500
 _COUNTER = "num_batches_tracked"
@@ -60,19 +57,6 @@ class Reading:
         """Whether the file carries its network with it; its tensors need not all be weights then."""
         return bool(self.metadata)
 
-    @property
-    def weights(self) -> Weights:
-        """The arrays of the first copy, float32."""
-        return self.arrays(self.candidates[0].copy)
-
-    def arrays(self, copy: str) -> Weights:
-        """The arrays of one copy, float32, each checked.
-
-        Raises:
-            CheckpointError: NaN, infinity, a number too large for float32, or a negative variance.
-        """
-        return {name: sound(name, tensor) for name, tensor in self.copies[copy].items()}
-
     def table(self) -> list[dict[str, Any]]:
         """Name, type and shape of every tensor of the first copy, in the order of the file."""
         state = self.copies[self.candidates[0].copy]
@@ -91,23 +75,12 @@ def _written(tensor: StoredTensor) -> str:
     return "F32" if tensor.floating else "BOOL" if tensor.dtype == "BOOL" else "I64"
 
 
-@contextmanager
-def read(path: Path) -> Iterator[Reading]:
-    """The checkpoint at `path`, open as long as its arrays are wanted.
-
-    Raises:
-        CheckpointError: it cannot be read, or holds something else; the message is one sentence or two.
-        UnknownNetworkError: no known network fits.
-    """
-    with path.open("rb") as file:
-        yield describe(Source(file))
-
-
 def describe(source: Source) -> Reading:
     """What an open file holds, its numbers not looked at yet.
 
     Raises:
-        CheckpointError, UnknownNetworkError: as `read`.
+        CheckpointError: it cannot be read, or holds something else; the message is one sentence or two.
+        UnknownNetworkError: no known network fits.
     """
     try:
         content, metadata = _content(source)

@@ -5,6 +5,7 @@ Imports landscape (and so torch), store, spec. Never touches the database.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from landscape.landscape import Landscape
 from landscape.maps import CurvatureLandscape
 from landscape.models import clean_file, load, own_copy
 from landscape.packing import CONSTANT
-from landscape.pca import plane_of, principal, project
+from landscape.pca import Path, plane_of, principal, project
 from landscape.plane import Plane, between, through
 from landscape.repeats import RepeatedLandscape
 from landscape.states import mismatch
@@ -74,12 +75,12 @@ class Subject:
         }
         self.landscape = self._landscape(model, options)
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
-        """The grid asked for, or the one that holds every landmark or the whole path."""
+        """The grid asked for, or the one that holds every landmark or the whole path (every tile asks for it)."""
         if self.spec.grid is not None:
             return self.spec.grid.grid()
-        coordinates = self._path().coordinates if self.spec.kind == "trajectory" else None
+        coordinates = self._path.coordinates if self.spec.kind == "trajectory" else None
         return around(coordinates or [at for _, at in self.landscape.plane.landmarks], count=25)
 
     def provenance(self, stop: Stop) -> dict[str, Any]:
@@ -152,12 +153,13 @@ class Subject:
     def _epochs(self) -> list[State]:
         return [*self.states[1:], self.states[0]]
 
-    def _path(self) -> Any:
+    @cached_property
+    def _path(self) -> Path:
         names = [name for name, _ in self.landscape.model.named_parameters()]
         return project(self._epochs(), self.landscape.plane, parameters=names)
 
     def _path_with_losses(self, stop: Stop) -> dict[str, Any]:
-        path, landscape = self._path(), self.landscape
+        path, landscape = self._path, self.landscape
         device = landscape.objective.images.device
         own = [landscape.loss_of_model(self._model(state).to(device), stop) for state in self._epochs()]
         seen = [value.loss for value in landscape.values(path.coordinates, stop)]

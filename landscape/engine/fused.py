@@ -29,7 +29,6 @@ WATCHED = 4  # images
 FAR_FROM_OVERFLOW = 1e30
 
 Values = dict[int, Tensor]
-Apply = Callable[[Values, list[Tensor | None]], None]
 
 
 class FusedPlan:

@@ -254,11 +254,3 @@ READERS: dict[str, Callable[[_Lowering, Node], Layer | None]] = {
 def weights_of(layers: tuple[Layer, ...]) -> list[Moving]:
     """Every weight of the layers, in order."""
     return [weight for layer in layers for weight in layer.weights if weight is not None]
-
-
-def materialize(weight: Moving, coefficients: tuple[float, ...]) -> Tensor:
-    """A weight at a point, in float64: the slow way, for tests."""
-    moved = weight.center
-    for coefficient, step in zip(coefficients, weight.steps, strict=True):
-        moved = moved if step is None else moved + coefficient * step
-    return moved

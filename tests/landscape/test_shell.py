@@ -52,17 +52,12 @@ def test_a_result_names_network_and_data_and_checks_itself(tmp_path: Path, capsy
 
 
 def test_directions_from_a_file_give_the_surface_they_came_from(tmp_path: Path) -> None:
-    from landscape.checkpoint import read
     from landscape.direction import random_directions
     from landscape.formats.directions import write
-    from landscape.models import build
+    from landscape.inspection import inspect
     from landscape.plane import given
 
-    with read(Path(SKIP)) as reading:
-        model = build(reading.candidates[0].architecture)
-        import torch
-
-        model.load_state_dict({n: torch.tensor(a) for n, a in reading.arrays("").items()}, strict=False)
+    model = inspect(Path(SKIP)).model()
     center = {name: parameter.detach() for name, parameter in model.named_parameters()}
     write(tmp_path / "directions.h5", given(random_directions(center, seed=3), model.state_dict()), model)
     drawn, read_back = tmp_path / "drawn.csv", tmp_path / "read.csv"
