@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import func, select
 
-from worker import queue
-from worker.tables import Checkpoint
+from worker import library
+from worker.tables import Checkpoint, require
 
 from .deps import IdPath, PageDep, Service, ServiceDep
 from .schemas import CheckpointList, CheckpointOut, Choice
@@ -29,10 +29,10 @@ async def upload_checkpoint(
 
 def _note(service: Service, name: str, sha256: str, size: int) -> CheckpointOut:
     with service.database.writing() as session:
-        checkpoint_id = queue.receive_checkpoint(session, name=name, sha256=sha256, size=size).id
+        checkpoint_id = library.receive_checkpoint(session, name=name, sha256=sha256, size=size).id
     service.hints.top_up(1)
     with service.database.reading() as session:
-        return CheckpointOut.of(queue.require(session, Checkpoint, checkpoint_id))
+        return CheckpointOut.of(require(session, Checkpoint, checkpoint_id))
 
 
 @router.get("")
@@ -48,20 +48,20 @@ def list_checkpoints(service: ServiceDep, page: PageDep) -> CheckpointList:
 @router.get("/{checkpoint_id}")
 def get_checkpoint(service: ServiceDep, checkpoint_id: IdPath) -> CheckpointOut:
     with service.database.reading() as session:
-        return CheckpointOut.of(queue.require(session, Checkpoint, checkpoint_id))
+        return CheckpointOut.of(require(session, Checkpoint, checkpoint_id))
 
 
 @router.post("/{checkpoint_id}/architecture")
 def choose_architecture(service: ServiceDep, checkpoint_id: IdPath, choice: Choice) -> CheckpointOut:
     """Say which of several networks that fit is meant."""
     with service.database.writing() as session:
-        return CheckpointOut.of(queue.choose_architecture(session, checkpoint_id, choice.index))
+        return CheckpointOut.of(library.choose_architecture(session, checkpoint_id, choice.index))
 
 
 @router.delete("/{checkpoint_id}", status_code=204)
 def delete_checkpoint(service: ServiceDep, checkpoint_id: IdPath) -> None:
     """Results computed from it stay."""
     with service.database.writing() as session:
-        unused = queue.delete_checkpoint(session, checkpoint_id)
+        unused = library.delete_checkpoint(session, checkpoint_id)
     for sha256 in unused:
         service.store.remove(sha256)

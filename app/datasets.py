@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import func, select
 
-from worker import queue
+from worker import library
 from worker.catalog import DATASETS, find
 from worker.errors import InvalidError, NotFoundError
-from worker.tables import Dataset
+from worker.tables import Dataset, require
 
 from .deps import IdPath, PageDep, Service, ServiceDep
 from .schemas import DatasetList, DatasetOut
@@ -34,10 +34,10 @@ async def upload_dataset(
 
 def _note(service: Service, name: str, sha256: str, size: int) -> DatasetOut:
     with service.database.writing() as session:
-        dataset_id = queue.receive_dataset(session, name=name, sha256=sha256, size=size).id
+        dataset_id = library.receive_dataset(session, name=name, sha256=sha256, size=size).id
     service.hints.top_up(1)
     with service.database.reading() as session:
-        return DatasetOut.of(queue.require(session, Dataset, dataset_id))
+        return DatasetOut.of(require(session, Dataset, dataset_id))
 
 
 @router.get("")
@@ -68,6 +68,6 @@ def get_dataset(service: ServiceDep, name: str) -> DatasetOut:
 def delete_dataset(service: ServiceDep, dataset_id: IdPath) -> None:
     """Results computed from it stay."""
     with service.database.writing() as session:
-        unused = queue.delete_dataset(session, dataset_id)
+        unused = library.delete_dataset(session, dataset_id)
     for sha256 in unused:
         service.store.remove(sha256)

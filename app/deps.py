@@ -8,10 +8,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
 
+from worker.database import Database
 from worker.hints import Hints
 from worker.settings import Settings
 from worker.store import Store
-from worker.tables import Database
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Header
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from worker import progress, queue, results
-from worker.tables import TERMINAL, Job
+from worker import progress, results
+from worker.tables import TERMINAL, Job, require
 
 from .deps import IdPath, Service, ServiceDep
 
@@ -46,7 +46,7 @@ async def follow_job(
 
 def _look(service: Service, job_id: str, seen: int) -> dict[str, Any]:
     with service.database.reading() as session:
-        job = queue.require(session, Job, job_id)
+        job = require(session, Job, job_id)
         columns = results.columns_of(job)
         new = results.finished_tiles(session, job_id, seen)
         tiles = [(tile.sequence, results.tile_event(tile, columns)) for tile in new]

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy import func, select
 
-from worker import progress, queue, results
+from worker import jobs, progress, results
 from worker.spec import JobSpec, Kind
-from worker.tables import Job
+from worker.tables import Job, require
 
 from .deps import IdPath, PageDep, Service, ServiceDep
 from .schemas import Accepted, JobList, JobOut, Number, NumberList, Progress
@@ -22,7 +22,7 @@ MEDIA = {"npz": "application/octet-stream", "h5": "application/x-hdf5", "csv": "
 def submit_job(service: ServiceDep, spec: JobSpec) -> Accepted:
     """Ask for a slice, a surface or another landscape; the answer comes at once, the numbers as they are computed."""
     with service.database.writing() as session:
-        job_id = queue.submit(session, spec).id
+        job_id = jobs.submit(session, spec).id
     service.hints.top_up(1)
     return Accepted(id=job_id)
 
@@ -55,7 +55,7 @@ def get_job(service: ServiceDep, job_id: IdPath) -> JobOut:
 def cancel_job(service: ServiceDep, job_id: IdPath) -> JobOut:
     """End it; what has been computed stays and can be fetched."""
     with service.database.writing() as session:
-        queue.cancel(session, job_id)
+        jobs.cancel(session, job_id)
     return _job(service, job_id)
 
 
@@ -63,7 +63,7 @@ def cancel_job(service: ServiceDep, job_id: IdPath) -> JobOut:
 def retry_job(service: ServiceDep, job_id: IdPath) -> JobOut:
     """A new job like this failed or cancelled one, which takes over what that had computed."""
     with service.database.writing() as session:
-        new_id = queue.retry(session, job_id).id
+        new_id = jobs.retry(session, job_id).id
     service.hints.top_up(1)
     return _job(service, new_id)
 
@@ -71,7 +71,7 @@ def retry_job(service: ServiceDep, job_id: IdPath) -> JobOut:
 @router.delete("/{job_id}", status_code=204)
 def delete_job(service: ServiceDep, job_id: IdPath) -> None:
     with service.database.writing() as session:
-        queue.delete_job(session, job_id)
+        jobs.delete_job(session, job_id)
 
 
 @router.get("/{job_id}/result", response_model=None)
@@ -80,7 +80,7 @@ def get_result(
 ) -> Response:
     """What has been computed so far. With `format` it comes as a file; `losses[i][j]` is at (alphas[i], betas[j])."""
     with service.database.reading() as session:
-        job = queue.require(session, Job, job_id)
+        job = require(session, Job, job_id)
         result = results.load(session, job)
     described = {"id": job.id, "state": job.state, "name": job.name, **result.to_json()}
     if format is None:
@@ -100,11 +100,11 @@ def get_numbers(
 ) -> NumberList:
     """The numbers beside the picture, each with its definition, unit and error."""
     with service.database.reading() as session:
-        result = results.load(session, queue.require(session, Job, job_id))
+        result = results.load(session, require(session, Job, job_id))
     return NumberList(items=[Number.model_validate(one.to_json()) for one in results.numbers(result, level, radius)])
 
 
 def _job(service: Service, job_id: str) -> JobOut:
     with service.database.reading() as session:
-        row = queue.require(session, Job, job_id)
+        row = require(session, Job, job_id)
         return JobOut.of(row, Progress(**progress.of(session, row)))

@@ -19,13 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from worker import archives, queue
+from worker.database import Database
 from worker.errors import ServiceError
 from worker.hints import Hints
 from worker.logs import log_as_json
 from worker.settings import Settings
 from worker.spec import Kind
 from worker.store import Store
-from worker.tables import Database
 
 from . import checkpoints, datasets, events, gallery, jobs, system
 from .deps import Service

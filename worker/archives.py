@@ -1,6 +1,6 @@
 """Official archives of CIFAR and MNIST placed in the data folder: they go the way of every uploaded data set.
 
-Imports queue, catalog, store; no torch. Never opens what is inside of them.
+Imports library, catalog, store; no torch. Never opens what is inside of them.
 """
 
 import logging
@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import select
 
-from . import queue
+from . import library
+from .database import Database
 from .store import Store
-from .tables import Database, Dataset
+from .tables import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -53,5 +54,5 @@ def _add_file(database: Database, store: Store, name: str, path: Path) -> None:
             return
     sha256, size = store.keep_file(path), path.stat().st_size
     with database.writing() as session:
-        queue.receive_dataset(session, name=name, sha256=sha256, size=size)
+        library.receive_dataset(session, name=name, sha256=sha256, size=size)
     logger.info("data set found", extra={"dataset": name})

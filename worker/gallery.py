@@ -1,6 +1,6 @@
 """The shipped comparisons: their checkpoints go the way of every upload, their jobs the way of every request.
 
-Imports queue, store; no torch. Never computes anything, and adds nothing twice.
+Imports jobs, library, store; no torch. Never computes anything, and adds nothing twice.
 """
 
 import json
@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 import landscape
 
-from . import queue
+from . import jobs, library
+from .database import Database
 from .spec import AxisSpec, SubsetSpec, SurfaceGrid, SurfaceSpec
 from .store import Store
-from .tables import TERMINAL, Checkpoint, Database, Job
+from .tables import TERMINAL, Checkpoint, Job
 
 FOLDER = Path(landscape.__file__).parent / "gallery"
 
@@ -78,7 +79,7 @@ def add_checkpoints(database: Database, store: Store) -> None:
                 path = FOLDER / known[name]["file"]
                 size = path.stat().st_size
                 sha256 = store.keep_file(path)
-                queue.receive_checkpoint(session, name=path.name, sha256=sha256, size=size, gallery=name)
+                library.receive_checkpoint(session, name=path.name, sha256=sha256, size=size, gallery=name)
 
 
 def add_next_jobs(database: Database) -> bool:
@@ -89,12 +90,12 @@ def add_next_jobs(database: Database) -> bool:
     """
     with database.writing() as session:
         for pair in _PAIRS:
-            jobs = {name: _job(session, name) for name in pair}
-            for name in [name for name, job in jobs.items() if job is None]:
+            asked = {name: _job(session, name) for name in pair}
+            for name in [name for name, job in asked.items() if job is None]:
                 checkpoint = _checkpoint(session, name)
                 if checkpoint is not None and checkpoint.state == "ready":
-                    jobs[name] = queue.submit(session, _spec(checkpoint.id), gallery=name)
-            if any(job is None or job.state not in TERMINAL for job in jobs.values()):
+                    asked[name] = jobs.submit(session, _spec(checkpoint.id), gallery=name)
+            if any(job is None or job.state not in TERMINAL for job in asked.values()):
                 return False
     return True
 

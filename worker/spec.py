@@ -1,6 +1,6 @@
 """What may be asked: the only schema of a job. The body of `POST /api/jobs` is this schema.
 
-Imports pydantic and landscape.grid; no torch. Never touches the database: limits that need it are checked in queue.py.
+Imports pydantic and landscape.grid; no torch. Never touches the database: limits that need it are checked in jobs.py.
 """
 
 from typing import Annotated, Literal

@@ -22,10 +22,11 @@ from sqlalchemy import select
 
 from . import gallery
 from .broker import PrivateBroker
+from .database import Database
 from .errors import ServiceError
 from .settings import Settings
 from .store import Store
-from .tables import TERMINAL, Database, Job
+from .tables import TERMINAL, Job
 
 Say = Callable[[str], None]
 

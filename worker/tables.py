@@ -1,31 +1,21 @@
 """The database: checkpoints, jobs, tiles with their values, workers. It is the truth; broker and page are told from it.
 
-Imports SQLAlchemy. Holds tables and the connection only; what may change when is in queue.py.
+Imports SQLAlchemy. Holds tables only; what may change when is in queue.py, jobs.py, library.py; the connection in
+database.py.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import (
-    JSON,
-    Connection,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    String,
-    UniqueConstraint,
-    create_engine,
-    event,
-    inspect,
-)
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Float
 
 from landscape.grid import Axis, Grid
 
-from .errors import ConflictError
+from .errors import NotFoundError
 
 JobState = str  # "queued" → "running" → "done" | "failed" | "cancelled"
 TERMINAL = ("done", "failed", "cancelled")
@@ -64,13 +54,14 @@ class Checkpoint(Base):
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str]
     sha256: Mapped[str]  # of the upload
-    size: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(default="received")  # received → reading → ready | rejected
     reason: Mapped[str | None]  # why rejected, one sentence
     weights_sha256: Mapped[str | None]  # of the sanitised safetensors in the store
     candidates: Mapped[list[Any]] = mapped_column(default=list)  # architectures that fit
     architecture: Mapped[dict[str, Any] | None]  # the one chosen
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the file says of itself
+    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; nobody's own where null: all may see it
     gallery: Mapped[str | None]  # name of a shipped checkpoint
     created: Mapped[float] = mapped_column(default=now(), index=True)
 
@@ -82,11 +73,12 @@ class Dataset(Base):
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(index=True)
     sha256: Mapped[str]  # of the upload
-    size: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(default="received")  # received → reading → ready | rejected
     reason: Mapped[str | None]  # why rejected, one sentence
     data_sha256: Mapped[str | None]  # of the sanitised safetensors in the store
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # landscape.files.samples.Described
+    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; nobody's own where null: all may see it
     created: Mapped[float] = mapped_column(default=now(), index=True)
 
 
@@ -100,6 +92,7 @@ class Job(Base):
     spec: Mapped[dict[str, Any]]
     checkpoint: Mapped[dict[str, Any]]  # id, name, label, gallery, as they were when asked
     checkpoint_id: Mapped[str] = mapped_column(index=True)
+    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; nobody's own where null: all may see it
     gallery: Mapped[str | None]  # name of the shipped comparison it belongs to
     state: Mapped[JobState] = mapped_column(default="queued", index=True)
     error: Mapped[str | None]
@@ -129,6 +122,7 @@ class Tile(Base):
     checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))  # to read
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))  # to read
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    owner: Mapped[str] = mapped_column(default="")  # whose turn it uses up
     level: Mapped[int]  # refinement level; −1 to prepare, −2 to read: lower goes first
     rank: Mapped[int] = mapped_column(default=0)  # order within the level
     points: Mapped[list[Any]] = mapped_column(default=list)  # [[i, j], …]
@@ -136,12 +130,14 @@ class Tile(Base):
     lease: Mapped[str | None]  # token of the worker that holds it
     leased_until: Mapped[float | None]  # by the clock of the database
     attempts: Mapped[int] = mapped_column(default=0)
-    values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, 3 a point, see results.py
+    values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, see results.py
+    sha256: Mapped[str | None]  # of the values, verified whenever they are read
+    seconds: Mapped[float | None]  # it took
     sequence: Mapped[int | None]  # the order in which the tiles of a job were done: id of its event
     finished: Mapped[float | None]
     __table_args__ = (
         UniqueConstraint("job_id", "level", "rank"),
-        Index("tiles_by_turn", "state", "level", "rank"),
+        Index("tiles_by_turn", "state", "level", "owner", "rank"),
         Index("tiles_by_sequence", "job_id", "sequence"),
     )
 
@@ -152,45 +148,82 @@ class Worker(Base):
     __tablename__ = "workers"
     id: Mapped[str] = mapped_column(primary_key=True)
     device: Mapped[str]
+    host: Mapped[str] = mapped_column(default="")
+    pid: Mapped[int] = mapped_column(default=0)
+    started: Mapped[float] = mapped_column(default=now())
     seen: Mapped[float] = mapped_column(default=now())
+    busy_since: Mapped[float | None]  # when it took the tile it holds
+    memory: Mapped[int | None] = mapped_column(BigInteger)  # resident bytes
+    device_memory: Mapped[int | None] = mapped_column(BigInteger)  # bytes in use on its GPU
 
 
-class Database:
-    """Sessions on one database: `reading` sees a snapshot, `writing` is one transaction that holds from its start.
+class Turn(Base):
+    """When a user was served last, so that users take turns."""
 
-    Use `with database.writing() as session:`; the end commits, an error undoes everything.
+    __tablename__ = "turns"
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    served: Mapped[float]
+
+
+class LogLine(Base):
+    """What happened to a job, for its page."""
+
+    __tablename__ = "log_lines"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    at: Mapped[float] = mapped_column(default=now())
+    level: Mapped[str] = mapped_column(default="info")  # info | warning | error
+    text: Mapped[str] = mapped_column(Text)
+
+
+class Count(Base):
+    """A number that only grows, by name and label, for /metrics; written with what it counts, in one transaction."""
+
+    __tablename__ = "counts"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(primary_key=True, default="")
+    value: Mapped[float] = mapped_column(default=0.0)
+
+
+class Access(Base):
+    """A secret that opens something: a user's token, a session of the page, a link to one result; only its digest."""
+
+    __tablename__ = "access"
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    kind: Mapped[str]  # token | session | link
+    name: Mapped[str] = mapped_column(default="")  # for people
+    digest: Mapped[str] = mapped_column(unique=True)  # SHA-256 of the secret, hex
+    owner: Mapped[str] = mapped_column(index=True)
+    scopes: Mapped[list[Any]] = mapped_column(default=list)  # read | submit | admin | work
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))  # of a link
+    created: Mapped[float] = mapped_column(default=now())
+    expires: Mapped[float | None]
+    used: Mapped[float | None]
+
+
+class Upload(Base):
+    """A resumable upload (tus) that is not complete; its bytes lie with the store's unfinished files under its id."""
+
+    __tablename__ = "uploads"
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    purpose: Mapped[str]  # checkpoint | dataset
+    name: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    owner: Mapped[str | None] = mapped_column(index=True)
+    created: Mapped[float] = mapped_column(default=now())
+    expires: Mapped[float]
+
+
+Row = TypeVar("Row", Checkpoint, Dataset, Job)
+
+
+def require(session: Session, table: type[Row], row_id: str) -> Row:
+    """The row with this id.
+
+    Raises:
+        NotFoundError: there is none.
     """
-
-    def __init__(self, url: str):
-        self.engine = create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
-        if self.engine.dialect.name == "sqlite":
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
-        Base.metadata.create_all(self.engine)
-        self._require_this_version()
-        self.reading = sessionmaker(self.engine, expire_on_commit=False)
-        self.writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False).begin
-
-    def _require_this_version(self) -> None:
-        """A database of another version is refused with a sentence instead of failing at the first query."""
-        inspector = inspect(self.engine)
-        for table in Base.metadata.sorted_tables:
-            missing = {column.name for column in table.columns} - {
-                one["name"] for one in inspector.get_columns(table.name)
-            }
-            if missing:
-                raise ConflictError(
-                    f"The database was made by another version of Loss Landscape (no {table.name}.{min(missing)}). "
-                    "Move its folder away, or choose another with --data."
-                )
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 30000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """A transaction that will write says so at once: turning a read into a write later can fail in the middle."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+    row = session.get(table, row_id)
+    if row is None:
+        raise NotFoundError(f"There is no {table.__name__.lower()} with this id.")
+    return row

@@ -23,6 +23,7 @@ from landscape.kinds import coordinates
 from landscape.objective import Stopped
 
 from . import queue
+from .database import Database
 from .errors import ServiceError
 from .hints import QUEUE, TASK, Hints
 from .landscapes import Subject
@@ -33,7 +34,7 @@ from .results import pack
 from .settings import Settings
 from .spec import job_spec
 from .store import Store
-from .tables import Checkpoint, Database, Dataset, Job, now
+from .tables import Checkpoint, Dataset, Job, now, require
 from .tables import Worker as WorkerRow
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Worker:
 
     def _read(self, held: Lease) -> None:
         with self.database.reading() as session:
-            sha256 = queue.require(session, Checkpoint, held.subject).sha256
+            sha256 = require(session, Checkpoint, held.subject).sha256
         try:
             verdict = read_checkpoint(sha256, self.store, self.settings)
         except RejectedError as rejected:
@@ -102,7 +103,7 @@ class Worker:
 
     def _read_data(self, held: Lease) -> None:
         with self.database.reading() as session:
-            sha256 = queue.require(session, Dataset, held.subject).sha256
+            sha256 = require(session, Dataset, held.subject).sha256
         try:
             facts, digest = read_dataset(sha256, self.store, self.settings)
         except RejectedError as rejected:
@@ -140,9 +141,9 @@ class Worker:
     def _subject(self, held: Lease) -> Subject:
         """What the job asks for, kept for its next tile."""
         with self.database.reading() as session:
-            job = queue.require(session, Job, held.subject)
+            job = require(session, Job, held.subject)
             spec = job_spec.validate_python(job.spec)
-            rows = [queue.require(session, Checkpoint, one) for one in spec.checkpoints]
+            rows = [require(session, Checkpoint, one) for one in spec.checkpoints]
         choice = (job.provenance or {}).get("engine")  # the worker that prepared the job chose; all others follow
         subject = self._subjects.pop(job.id, None)
         if subject is None or choice not in (None, subject.landscape.plan.choice):
@@ -167,7 +168,7 @@ class Worker:
         if name in data.BUILT_IN:
             return lambda split: data.load(name, split)
         with self.database.reading() as session:
-            row = queue.require(session, Dataset, name)
+            row = require(session, Dataset, name)
         path = self.store.path(row.data_sha256 or "")
         return lambda split: data.load_clean(path, row.name, split)
 

@@ -10,9 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import GALLERY, Service
-from worker import queue, results
+from worker import jobs, queue, results
+from worker.database import Database
 from worker.spec import AxisSpec, SurfaceGrid, SurfaceSpec
-from worker.tables import Checkpoint, Database, Job
+from worker.tables import Checkpoint, Job, require
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -196,8 +197,8 @@ def computed_job(database: Database, checkpoint_id: str) -> str:
     """A finished job whose values are known, made by the queue's own functions while no worker can take it."""
     grid = SurfaceGrid(alpha=AxisSpec(count=3), beta=AxisSpec(min=0.0, max=4.0, count=5))
     with database.writing() as session:
-        architecture = queue.require(session, Checkpoint, checkpoint_id).architecture
-        job = queue.submit(session, SurfaceSpec(checkpoint=checkpoint_id, grid=grid, name="f = 10 i + j"))
+        architecture = require(session, Checkpoint, checkpoint_id).architecture
+        job = jobs.submit(session, SurfaceSpec(checkpoint=checkpoint_id, grid=grid, name="f = 10 i + j"))
         held = queue.lease(session, 60)
         assert held is not None
         assert held.subject == job.id
@@ -206,7 +207,7 @@ def computed_job(database: Database, checkpoint_id: str) -> str:
             rows = [(10.0 * i + j, 0.5, 0.0) for i, j in held.points]
             queue.finish_points(session, held, results.pack(rows))
         session.expire_all()
-        assert queue.require(session, Job, job.id).state == "done"
+        assert require(session, Job, job.id).state == "done"
         return job.id
 
 

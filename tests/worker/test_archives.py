@@ -6,8 +6,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from worker import archives
+from worker.database import Database
 from worker.store import Store
-from worker.tables import Database, Dataset, Tile
+from worker.tables import Dataset, Tile
 
 
 def test_archives_in_the_data_folder_wait_to_be_read_once(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from landscape.grid import Axis, Grid
-from worker import queue, results
+from worker import jobs, library, queue, results
+from worker.database import Database
 from worker.errors import ConflictError, InvalidError
 from worker.queue import Lease
 from worker.spec import AxisSpec, SurfaceGrid, SurfaceSpec
-from worker.tables import Checkpoint, Database, Job, Tile
+from worker.tables import Checkpoint, Job, Tile
 
 ARCHITECTURE = {"label": "ResNet-8, width 4, with shortcuts", "classes": 10, "channels": 1, "parameters": 1}
 ALPHA, BETA = AxisSpec(count=5), AxisSpec(count=3)
@@ -34,7 +35,7 @@ def session(database: Database) -> Iterator[Session]:
 
 
 def ready_checkpoint(session: Session) -> Checkpoint:
-    checkpoint = queue.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
+    checkpoint = library.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
     held = take(session)
     verdict = {"state": "ready", "architecture": ARCHITECTURE, "candidates": [ARCHITECTURE], "weights_sha256": "1" * 64}
     assert queue.finish_reading(session, held, verdict)
@@ -49,7 +50,7 @@ def take(session: Session) -> Lease:
 
 
 def submit(session: Session, checkpoint: Checkpoint) -> Job:
-    return queue.submit(session, SurfaceSpec(checkpoint=checkpoint.id, grid=SurfaceGrid(alpha=ALPHA, beta=BETA)))
+    return jobs.submit(session, SurfaceSpec(checkpoint=checkpoint.id, grid=SurfaceGrid(alpha=ALPHA, beta=BETA)))
 
 
 def prepared_job(session: Session, points_per_tile: int = 4) -> Job:
@@ -93,7 +94,7 @@ def test_coarse_levels_of_every_job_come_before_fine_levels_of_any(session: Sess
     checkpoint = ready_checkpoint(session)
     spec = SurfaceSpec(checkpoint=checkpoint.id, grid=SurfaceGrid(alpha=AxisSpec(count=9), beta=AxisSpec(count=9)))
     for _ in range(2):
-        queue.submit(session, spec)
+        jobs.submit(session, spec)
         queue.finish_preparing(session, take(session), {}, Grid.square(9), 8)
     turns = []
     while held := queue.lease(session, 60):
@@ -143,7 +144,7 @@ def test_a_poison_tile_fails_its_job_after_three_attempts(session: Session) -> N
 
 
 def test_a_file_that_kills_its_reader_is_rejected(session: Session) -> None:
-    checkpoint = queue.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
+    checkpoint = library.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
     for _ in range(3):
         take(session)
         run_out(session)
@@ -165,12 +166,12 @@ def test_an_unforeseen_error_offers_the_tile_again_and_at_last_fails_the_job(ses
 def test_a_terminal_state_never_changes(session: Session) -> None:
     job = prepared_job(session)
     held = take(session)
-    queue.cancel(session, job.id)
+    jobs.cancel(session, job.id)
     assert not queue.beat(session, held, 60)
     assert not queue.finish_points(session, held, values_for(held))
     assert not queue.fail(session, held, "too late")
     with pytest.raises(ConflictError, match="cancelled already"):
-        queue.cancel(session, job.id)
+        jobs.cancel(session, job.id)
     session.expire_all()
     assert (job.state, job.error) == ("cancelled", None)
 
@@ -179,7 +180,7 @@ def test_a_cancelled_job_leaves_no_tile_to_do_and_keeps_the_done_ones(session: S
     job = prepared_job(session)
     held = take(session)
     queue.finish_points(session, held, values_for(held))
-    queue.cancel(session, job.id)
+    jobs.cancel(session, job.id)
     assert queue.waiting(session) == 0
     assert results.load(session, job).computed.sum() == len(held.points)
 
@@ -188,8 +189,8 @@ def test_a_retry_computes_only_what_is_missing(session: Session) -> None:
     job = prepared_job(session)
     held = take(session)
     queue.finish_points(session, held, values_for(held))
-    queue.cancel(session, job.id)
-    again = queue.retry(session, job.id)
+    jobs.cancel(session, job.id)
+    again = jobs.retry(session, job.id)
     session.refresh(again)
     missing = []
     while lease := queue.lease(session, 60):
@@ -199,21 +200,21 @@ def test_a_retry_computes_only_what_is_missing(session: Session) -> None:
     session.refresh(again)
     assert again.state == "done"
     with pytest.raises(ConflictError, match="only a failed or cancelled"):
-        queue.retry(session, again.id)
+        jobs.retry(session, again.id)
 
 
 def test_deleting_a_job_deletes_its_tiles(session: Session) -> None:
     job = prepared_job(session)
     with pytest.raises(ConflictError, match="Cancel it first"):
-        queue.delete_job(session, job.id)
-    queue.cancel(session, job.id)
-    queue.delete_job(session, job.id)
+        jobs.delete_job(session, job.id)
+    jobs.cancel(session, job.id)
+    jobs.delete_job(session, job.id)
     session.flush()
     assert session.scalars(select(Tile).where(Tile.job_id == job.id)).all() == []
 
 
 def test_a_rejected_or_unread_checkpoint_takes_no_job(session: Session) -> None:
-    checkpoint = queue.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
+    checkpoint = library.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
     with pytest.raises(InvalidError, match="still being read"):
         submit(session, checkpoint)
     queue.fail(session, take(session), "It is a picture.")

@@ -1,0 +1,86 @@
+"""Checkpoints and data sets: noting an upload, choosing what it is, forgetting it; each change one transaction.
+
+Imports tables. Never touches the bytes themselves: those are the store's; callers remove what nothing refers to.
+"""
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from .errors import ConflictError, InvalidError
+from .queue import READ_LEVEL
+from .tables import TERMINAL, Checkpoint, Dataset, Job, Tile, new_id, require
+
+
+def receive_checkpoint(
+    session: Session, *, name: str, sha256: str, size: int, owner: str | None = None, gallery: str | None = None
+) -> Checkpoint:
+    """Note an upload whose bytes are in the store, and that it waits to be read."""
+    checkpoint = Checkpoint(id=new_id(), name=name, sha256=sha256, size=size, owner=owner, gallery=gallery)
+    session.add(checkpoint)
+    session.flush()
+    session.add(Tile(purpose="read", checkpoint_id=checkpoint.id, owner=owner or "", level=READ_LEVEL))
+    return checkpoint
+
+
+def receive_dataset(session: Session, *, name: str, sha256: str, size: int, owner: str | None = None) -> Dataset:
+    """Note an uploaded data set whose bytes are in the store, and that it waits to be read."""
+    dataset = Dataset(id=new_id(), name=name, sha256=sha256, size=size, owner=owner)
+    session.add(dataset)
+    session.flush()
+    session.add(Tile(purpose="read-data", dataset_id=dataset.id, owner=owner or "", level=READ_LEVEL))
+    return dataset
+
+
+def choose_architecture(session: Session, checkpoint_id: str, index: int) -> Checkpoint:
+    """Say which of several networks that fit a checkpoint is meant."""
+    checkpoint = require(session, Checkpoint, checkpoint_id)
+    if checkpoint.state != "ready" or not checkpoint.candidates:
+        raise ConflictError("Only a checkpoint that has been read has networks to choose from.")
+    if not 0 <= index < len(checkpoint.candidates):
+        raise InvalidError(f"index must be from 0 to {len(checkpoint.candidates) - 1}; got {index}.", field="index")
+    checkpoint.architecture = checkpoint.candidates[index]
+    return checkpoint
+
+
+def delete_checkpoint(session: Session, checkpoint_id: str) -> list[str]:
+    """Forget a checkpoint that no unfinished job uses; finished results stay.
+
+    Returns:
+        Digests of stored bytes that no other checkpoint refers to.
+
+    Raises:
+        ConflictError: a job that is not finished uses it.
+    """
+    checkpoint = require(session, Checkpoint, checkpoint_id)
+    used = select(Job.id).where(Job.checkpoint_id == checkpoint_id, Job.state.not_in(TERMINAL)).limit(1)
+    if session.scalar(used):
+        raise ConflictError("A job that is not finished uses this checkpoint. Cancel it first.")
+    session.delete(checkpoint)
+    session.flush()
+    return [
+        digest for digest in (checkpoint.sha256, checkpoint.weights_sha256) if digest and not _is_used(session, digest)
+    ]
+
+
+def delete_dataset(session: Session, dataset_id: str) -> list[str]:
+    """Forget an uploaded data set that no unfinished job uses; finished results stay.
+
+    Returns:
+        Digests of stored bytes that nothing else refers to.
+
+    Raises:
+        ConflictError: a job that is not finished uses it.
+    """
+    dataset = require(session, Dataset, dataset_id)
+    specs = session.scalars(select(Job.spec).where(Job.state.not_in(TERMINAL)))
+    if any(spec["dataset"] == dataset_id for spec in specs):
+        raise ConflictError("A job that is not finished uses this data set. Cancel it first.")
+    session.delete(dataset)
+    session.flush()
+    return [digest for digest in (dataset.sha256, dataset.data_sha256) if digest and not _is_used(session, digest)]
+
+
+def _is_used(session: Session, sha256: str) -> bool:
+    checkpoints = select(Checkpoint.id).where(or_(Checkpoint.sha256 == sha256, Checkpoint.weights_sha256 == sha256))
+    datasets = select(Dataset.id).where(or_(Dataset.sha256 == sha256, Dataset.data_sha256 == sha256))
+    return any(session.scalar(users.limit(1)) is not None for users in (checkpoints, datasets))
