@@ -4,6 +4,7 @@ Importing this package or `landscape.models.architecture` does not import torch;
 """
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownNetworkError
@@ -30,13 +31,20 @@ def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
     """
     import torch
 
-    from .modules import module_of
-
     if isinstance(architecture, Installed):
         return module_called(architecture.name)
     with torch.device("meta"):  # the constructors' own random initialisation must not touch the global generator
-        module = module_of(architecture)
+        module = _module(architecture)
     _initialize(module.to_empty(device="cpu"), torch.Generator().manual_seed(seed))
+    return module
+
+
+def _module(architecture: Architecture) -> "nn.Module":
+    """As its constructor leaves it."""
+    if not architecture.built_by:
+        raise UnknownNetworkError(f"No module is known for {architecture!r}.")
+    file, _, name = architecture.built_by.partition(":")
+    module: nn.Module = getattr(import_module(f".{file}", __name__), name)(architecture)
     return module
 
 

@@ -1,8 +1,8 @@
 """All families: an architecture from its JSON, and recognising one from the names and shapes of a checkpoint.
 
 Imports the descriptions of the families; no torch, so that the HTTP face and the reader can use it. Never builds a
-module: `landscape.models.build` does. A new family is one subclass of `Architecture`, one entry in `FAMILIES` and its
-branch in `landscape.models.modules`.
+module: `landscape.models.build` does. A new family is one subclass of `Architecture` that names what builds
+it, and one entry in `FAMILIES`.
 """
 
 from collections.abc import Mapping, Sequence

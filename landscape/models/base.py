@@ -28,6 +28,7 @@ class Architecture(ABC):
     """A network described by numbers: enough to know every parameter's name and shape and to build it."""
 
     family: ClassVar[str]
+    built_by: ClassVar[str] = ""  # "file:function" in this folder that turns a description into a module; needs torch
 
     @property
     @abstractmethod

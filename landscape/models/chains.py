@@ -27,6 +27,7 @@ class MLP(Planned):
     """
 
     family: ClassVar[str] = "mlp"
+    built_by: ClassVar[str] = "chains_modules:MLPModule"
 
     layers: Layers
     sizes: tuple[int, ...]
@@ -86,6 +87,7 @@ class LeNet(Planned):
     """
 
     family: ClassVar[str] = "lenet"
+    built_by: ClassVar[str] = "chains_modules:LeNetModule"
 
     layers: Layers
     filters: tuple[int, int, int]

@@ -29,6 +29,7 @@ class CifarResNet(Architecture):
     """
 
     family: ClassVar[str] = "cifar_resnet"
+    built_by: ClassVar[str] = "resnet:ResNet"
 
     depth: int
     width: int = 16

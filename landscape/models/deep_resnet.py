@@ -34,6 +34,7 @@ class DeepResNet(Planned):
     """
 
     family: ClassVar[str] = "resnet"
+    built_by: ClassVar[str] = "deep_resnet_modules:DeepResNetModule"
 
     blocks: tuple[int, int, int, int]
     bottleneck: bool

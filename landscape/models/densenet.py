@@ -31,6 +31,7 @@ class DenseNet(Planned):
     """
 
     family: ClassVar[str] = "densenet"
+    built_by: ClassVar[str] = "densenet_modules:densenet"
 
     blocks: tuple[int, ...]
     growth: int = 32

@@ -36,6 +36,7 @@ class VGG(Planned):
     """
 
     family: ClassVar[str] = "vgg"
+    built_by: ClassVar[str] = "vgg_modules:VGGModule"
 
     layout: Layout
     batch_norm: bool

@@ -25,6 +25,7 @@ class ViT(Planned):
     """
 
     family: ClassVar[str] = "vit"
+    built_by: ClassVar[str] = "vit_modules:ViTModule"
 
     dim: int
     depth: int
