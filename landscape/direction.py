@@ -1,6 +1,6 @@
 """Random directions in parameter space: draw, orthogonalise, normalise, measure.
 
-Imports torch and errors. A direction has the names and shapes of its center; it never changes the center,
+Imports torch, errors, normalization. A direction has the names and shapes of its center; it never changes the center,
 and never touches the global random state.
 
 A *filter* is one entry along the first axis of a parameter with two axes or more, whatever layer it belongs to: an
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from .errors import NotFiniteError, ShapeMismatchError, UnknownNameError
+from .normalization import KINDS
 
 Params = dict[str, Tensor]
-NORMALIZATIONS = ("filter", "layer", "weight", "dfilter", "dlayer", "none")
+NORMALIZATIONS = tuple(KINDS)
 BIASES = ("fixed", "parameter", "random")  # of parameters without filters: biases, scales and shifts
 ORTHOGONALITIES = ("filter", "overall", "none")
 DRAWS = ("named", "authors")
@@ -103,18 +104,7 @@ def _normalized(direction: Tensor, center: Tensor, kind: str, biases: str) -> Te
     if not has_filters(center) and biases != "random":
         return center.clone() if biases == "parameter" else torch.zeros_like(center)
     drawn, wanted = rows(direction.detach().to("cpu", torch.float64)), rows(center)
-    return (drawn * _factor(drawn, wanted, kind)).view(direction.shape)
-
-
-def _factor(drawn: Tensor, wanted: Tensor, kind: str) -> Tensor:
-    if kind == "none":
-        return torch.ones(1, 1, dtype=torch.float64)
-    if kind == "weight":
-        return wanted
-    whole = kind in ("layer", "dlayer")
-    own, target = (_norms(tensor.reshape(1, -1) if whole else tensor) for tensor in (drawn, wanted))
-    target = torch.ones_like(own) if kind in ("dfilter", "dlayer") else target
-    return torch.where(own > 0, target / own, 0.0)[:, None]
+    return (drawn * KINDS[kind](drawn, wanted)).view(direction.shape)
 
 
 def rows(parameter: Tensor) -> Tensor:
@@ -124,11 +114,7 @@ def rows(parameter: Tensor) -> Tensor:
 
 def filter_norms(parameter: Tensor) -> Tensor:
     """(filters,) float64: the Frobenius norm of every filter."""
-    return _norms(rows(parameter.detach().to("cpu", torch.float64)))
-
-
-def _norms(filters: Tensor) -> Tensor:
-    return filters.square().sum(1).sqrt()
+    return rows(parameter.detach().to("cpu", torch.float64)).square().sum(1).sqrt()
 
 
 def filter_normalize(direction: Mapping[str, Tensor], center: Mapping[str, Tensor]) -> Params:
