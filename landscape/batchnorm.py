@@ -1,6 +1,6 @@
 """What BatchNorm normalises with at a point away from the checkpoint: three policies, each in the caption.
 
-Imports torch, objective and plane. Never changes the statistics of the model it was given.
+Imports torch, objective. Never changes the statistics of the model it was given.
 
 * "frozen": the checkpoint's running statistics everywhere (the paper's). Perturbed networks look steeper than with
   statistics of their own.
@@ -9,17 +9,14 @@ Imports torch, objective and plane. Never changes the statistics of the model it
 """
 
 import copy
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .errors import DataError, UnknownNameError
-from .objective import Objective, Stop, Stopped, Value
-from .plane import Plane
+from .objective import Objective
 
 POLICIES = ("frozen", "recalibrated", "batch")
 CALIBRATION = 512  # samples
@@ -76,41 +73,15 @@ class Calibration:
         for layer in _layers(self.model).values():
             layer.train()
             layer.momentum = 1.0  # keep nothing of what was before
+            layer.num_batches_tracked = None
 
     def statistics(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """Name -> running mean and (unbiased) variance of every BatchNorm layer, at `parameters`."""
         buffers = dict(self.model.named_buffers())
         fresh = {name: torch.zeros_like(buffers[name]) for name in self._statistics()}
-        counters = {f"{name}.num_batches_tracked": torch.zeros((), dtype=torch.long) for name in self.names}
-        counters = {name: tensor for name, tensor in counters.items() if name in buffers}
         with torch.inference_mode():
-            torch.func.functional_call(self.model, {**parameters, **fresh, **counters}, (self.images,))
+            torch.func.functional_call(self.model, {**parameters, **fresh}, (self.images,))
         return fresh
 
     def _statistics(self) -> list[str]:
         return [f"{name}.{kind}" for name in self.names for kind in ("running_mean", "running_var")]
-
-
-class RecalibratedPlan:
-    """The plain path with statistics of their own for every point: one pass over the calibration subset before each."""
-
-    name = "plain"
-    group = 1
-
-    def __init__(self, objective: Objective, plane: Plane, calibration: Calibration):
-        self.objective, self.plane, self.calibration = objective, plane, calibration
-        self.choice: dict[str, Any] = {"engine": "plain"}
-
-    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
-        """The value at every point.
-
-        Raises:
-            Stopped: `stop`, asked before every batch, answered true.
-        """
-        return [self._value(point, stop) for point in points]
-
-    def _value(self, point: Sequence[float], stop: Stop | None) -> Value:
-        if stop is not None and stop():
-            raise Stopped
-        parameters = self.plane.at(self.objective.parameters(), point)
-        return self.objective.evaluate({**parameters, **self.calibration.statistics(parameters)}, stop=stop)

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from . import __version__, engine
 from .batchnorm import (
     CALIBRATION,
     Calibration,
-    RecalibratedPlan,
     calibration_subset,
     has_batch_norm,
     require_policy,
@@ -30,23 +29,12 @@ from .facts import direction_facts
 from .fit import require_fit
 from .grid import Grid
 from .losses import PerSample, loss_of
-from .objective import PRECISIONS, Objective, Stop, Value, movable
+from .objective import PRECISIONS, Objective, Stop, Value
 from .plane import Plane
 from .result import VALUES, finite_or_none
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
-
-
-class Evaluator(Protocol):
-    """What answers values: a plan of the engine, or the plain path with a BatchNorm policy."""
-
-    choice: dict[str, Any]
-    group: int
-
-    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
-        """The value at every point."""
-        ...
 
 
 class Landscape:
@@ -237,23 +225,17 @@ class Landscape:
         chosen = calibration_subset(images, samples) if isinstance(samples, int) else samples
         return Calibration(self.objective.model, _as(chosen, images.dtype).to(images.device))
 
-    def _plan(self, objective: Objective, policy: str, choice: Mapping[str, Any] | None) -> Evaluator:
-        if policy == "recalibrated":
-            assert self.calibration is not None
-            return RecalibratedPlan(objective, self.plane, self.calibration)
-        if policy == "batch":  # the engine may cut batches as it likes, and so would change the statistics
+    def _plan(
+        self, objective: Objective, policy: str, choice: Mapping[str, Any] | None, *, exact: bool = False
+    ) -> engine.Plan:
+        if policy == "batch":
             own = with_batch_statistics(objective)
-            return engine.plan(own, _among(self.directions, own.parameters()), {"engine": "plain"})
-        if self._moves_statistics() or not objective.images.is_floating_point():
-            # The engine's ReLU turns the NaN of a negative variance into 0, and samples that are integers make it
-            # compute in float32 whatever the precision.
-            return engine.plan(objective, self.directions, {"engine": "plain"})
-        return engine.plan(objective, self.directions, choice, precision="bfloat16" if self.fast else None)
+            return engine.plan(own, _among(self.directions, own.parameters()), _in_whole_batches(own, choice))
+        precision = FAST if self.fast and not exact else None
+        calibration = self.calibration if policy == "recalibrated" else None
+        return engine.plan(objective, self.directions, choice, precision=precision, calibration=calibration)
 
-    def _moves_statistics(self) -> bool:
-        return self.plane.moves(movable(self.model).keys() - self.center.keys())
-
-    def _values(self, plan: Evaluator, coordinates: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
+    def _values(self, plan: engine.Plan, coordinates: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
         points = [point[: len(self.directions)] for point in coordinates]
         values = plan.values(points, stop)
         if not self.weight_decay:
@@ -273,9 +255,16 @@ class Landscape:
     def _audit(self, grid: Grid) -> dict[str, Any]:
         """How far 16-bit values are from float32 ones, at 25 points spread over the grid."""
         coordinates = [(alpha, beta)[: len(self.directions)] for alpha in grid.alphas for beta in grid.betas]
-        exact = engine.plan(self.objective, self.directions)
+        exact = self._plan(self.objective, self.batch_norm, None, exact=True)
         found = audit(self.plan, exact, spread(coordinates))
         return {name: finite_or_none(number) for name, number in asdict(found).items()}
+
+
+def _in_whole_batches(objective: Objective, choice: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The engine may not cut other batches where each brings its own statistics; the plain path refuses one sample."""
+    if len(objective.images) % objective.batch == 1:
+        return {"engine": "plain"}
+    return choice or {"engine": "fused", "batch": objective.batch, "precision": "float32"}
 
 
 def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:

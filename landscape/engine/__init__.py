@@ -19,12 +19,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..batchnorm import Calibration
 from ..direction import Params
 from ..errors import UnknownNameError
 from ..objective import Objective, Value
 from .choose import Choice, build, default_choice
 from .plain import PlainPlan
 from .prepare import prepare
+from .recalibrate import RecalibratedPlan
 from .record import Unrecordable
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ def plan(
     choice: Mapping[str, object] | None = None,
     *,
     precision: str | None = None,
+    calibration: Calibration | None = None,
 ) -> Plan:
     """The plan of `choice`, by default the one the fixed rule picks; plainly where the network cannot be recorded.
 
@@ -67,16 +70,18 @@ def plan(
         choice: what `plan.choice` was, to get the same bits.
         precision: "bfloat16" for 16-bit arithmetic on a float32 objective (show its error: audit.py); by default that
             of the objective.
+        calibration: finds the statistics of BatchNorm anew at every point.
 
     Raises:
         UnknownNameError: an engine that is not known, or bfloat16 for a network with operators that lack it.
     """
-    plain = PlainPlan(objective, directions)
+    plain = PlainPlan(objective, directions, calibration)
     if choice is not None and choice.get("engine") == "plain":
         return plain
     try:
-        network = prepare(objective, directions)
-        faster = build(objective, network, len(directions), choice or default_choice(objective, network, precision))
+        network = prepare(objective, directions, fresh=calibration is not None)
+        inner = build(objective, network, len(directions), choice or default_choice(objective, network, precision))
+        faster = inner if calibration is None else RecalibratedPlan(inner, calibration, directions)
         return faster if agree(plain, faster, objective.images[:CHECKED]) else plain
     except UnknownNameError:
         raise

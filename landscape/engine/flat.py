@@ -17,7 +17,6 @@ class Flat:
 
     def __init__(self, weights: Sequence[Moving], directions: int, *, dtype: torch.dtype, device: torch.device):
         self.weights = weights
-        self.sizes = [weight.center.numel() for weight in weights]
         self.center = self._joined([weight.center for weight in weights]).to(device, dtype)
         self.steps = [
             self._joined(
@@ -33,20 +32,28 @@ class Flat:
 
     def at(self, point: Sequence[float]) -> list[Tensor]:
         """The weights at `point`, one coefficient per direction."""
+        return self.views(self.vector(point), self.weights)
+
+    def vector(self, point: Sequence[float]) -> Tensor:
+        """The weights at `point`, one after another."""
         moved = self.center.clone()
         for coefficient, step in zip(point, self.steps, strict=True):
             moved.add_(step, alpha=coefficient)
-        return [
-            _as_given(part, weight.center)
-            for part, weight in zip(torch.split(moved, self.sizes), self.weights, strict=True)
-        ]
+        return moved
+
+    @staticmethod
+    def views(vector: Tensor, weights: Sequence[Moving]) -> list[Tensor]:
+        """The parts of a vector as the tensors of `weights`."""
+        parts = torch.split(vector, [weight.center.numel() for weight in weights])
+        return [as_given(part, weight.center) for part, weight in zip(parts, weights, strict=True)]
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.permute(0, 2, 3, 1).contiguous() if tensor.ndim == 4 else tensor.contiguous()
 
 
-def _as_given(part: Tensor, like: Tensor) -> Tensor:
+def as_given(part: Tensor, like: Tensor) -> Tensor:
+    """A part of the vector as the tensor it came from."""
     if like.ndim != 4:
         return part.view(like.shape)
     filters, channels, height, width = like.shape

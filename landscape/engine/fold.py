@@ -1,8 +1,9 @@
 """Fewer layers for the same function: BatchNorm folded into the convolution before it, add and ReLU fused behind it.
 
 Imports layers, moving. With frozen statistics BatchNorm is an affine map per channel, so folding it into weights that
-are affine in the coefficients is linear as well and is done once per plan, in float64. Where a direction moves
-BatchNorm's own scale *and* the convolution, the product is no longer affine and the map stays a layer of its own.
+are affine in the coefficients is linear as well and is done once per plan, in float64. Where the product is no longer
+affine (a direction moves the statistics, or the scale together with the convolution), or where the statistics are
+found anew for every point, the convolution keeps a `norm` and pointwise.py folds it at every point.
 
 Measured together with the fused convolutions it makes possible: docs/performance.md, attempt 1.
 Off: `prepare(…, folding=False)`.
@@ -11,15 +12,21 @@ Off: `prepare(…, folding=False)`.
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
-from .layers import Layer, Network
+from .layers import Layer, Network, Norm
 from .moving import Moving
 
 
-def fold(network: Network) -> Network:
-    """`network` with BatchNorm folded where that is exact."""
-    return _rewrite(network, _fold_affine)
+def fold(network: Network, *, fresh: bool = False) -> Network:
+    """`network` with BatchNorm folded into the layer before it; with `fresh` statistics, at every point."""
+    return _rewrite(_rewrite(network, _keep_norm if fresh else _fold_affine), _keep_norm)
+
+
+def settle(network: Network, *, fresh: bool = False) -> Network:
+    """`network` with every BatchNorm that is left as a layer of its own: scale · x + shift."""
+    return replace(network, layers=tuple(_settled(layer, fresh) for layer in network.layers))
 
 
 def fuse(network: Network) -> Network:
@@ -50,19 +57,56 @@ def _rewrite(network: Network, rule: Rule) -> Network:
 
 
 def _fold_affine(layer: Layer, lonely: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
-    maker = lonely.get(layer.inputs[0]) if layer.kind == "affine" else None
-    if maker is None or maker.kind not in ("convolution", "linear") or maker.residual is not None or maker.relu:
+    maker, norm = _maker(layer, lonely), layer.norm
+    if maker is None or norm is None or not _still(norm.mean, norm.variance):
         return None
-    scale, shift = layer.weights
+    scale, shift = _scale_and_shift(norm)
     weight, bias = maker.weights
-    assert scale is not None
-    assert shift is not None
     assert weight is not None
     movable = [moving for moving in (weight, bias) if moving is not None and not moving.still]
-    if (movable and not scale.still) or maker.settings.get("transposed"):
+    if movable and not scale.still:
         return None
     weights = (weight.times(_over_filters(scale, weight)), _shifted(bias, scale, shift))
     return maker, replace(maker, weights=weights, results=layer.results)
+
+
+def _keep_norm(layer: Layer, lonely: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
+    maker = _maker(layer, lonely)
+    if maker is None or layer.norm is None:
+        return None
+    weight, bias = maker.weights
+    zero = Moving(torch.zeros_like(layer.norm.mean.center), (None,) * len(layer.norm.mean.steps))
+    return maker, replace(maker, weights=(weight, bias or zero), norm=layer.norm, results=layer.results)
+
+
+def _maker(layer: Layer, lonely: dict[int, Layer]) -> Layer | None:
+    """The convolution or linear layer that only this BatchNorm reads."""
+    maker = lonely.get(layer.inputs[0]) if layer.kind == "batch_norm" else None
+    if maker is None or maker.kind not in ("convolution", "linear") or maker.settings.get("transposed"):
+        return None
+    return None if maker.norm is not None or maker.residual is not None or maker.relu else maker
+
+
+def _settled(layer: Layer, fresh: bool) -> Layer:
+    norm = layer.norm
+    if layer.kind != "batch_norm" or norm is None:
+        return layer
+    if _still(norm.mean, norm.variance) and not fresh:
+        return replace(layer, kind="affine", weights=_scale_and_shift(norm), norm=None)
+    nothing = (None,) * len(norm.mean.steps)
+    one, zero = torch.ones_like(norm.mean.center), torch.zeros_like(norm.mean.center)
+    return replace(layer, kind="affine", weights=(Moving(one, nothing), Moving(zero, nothing)))
+
+
+def _still(*parts: Moving) -> bool:
+    return all(part.still for part in parts)
+
+
+def _scale_and_shift(norm: Norm) -> tuple[Moving, Moving]:
+    """γ/√(σ² + ε) and β − γμ/√(σ² + ε), both affine in the coefficients while μ and σ stand still."""
+    one = Moving(torch.rsqrt(norm.variance.center + norm.epsilon), norm.variance.steps)
+    scale = norm.gamma.times(one)
+    return scale, scale.map(lambda tensor: -tensor * norm.mean.center).plus(norm.beta)
 
 
 def _over_filters(scale: Moving, weight: Moving) -> Moving:

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from ..errors import UnknownNameError
 from ..objective import Objective, Value, evaluate
 from . import onednn
-from .flat import Flat
 from .interpret import run
-from .layers import REARRANGING, Layer, Network, weights_of
+from .layers import REARRANGING, Layer, Network
+from .pointwise import flat_weights
 
 PRECISIONS = ("float32", "bfloat16")  # "float32" means as exact as the objective: float64 stays float64
 
@@ -45,8 +45,9 @@ class FusedPlan:
         if precision not in PRECISIONS:
             raise UnknownNameError("precision of the fused engine", precision, PRECISIONS)
         self.choice = {"engine": "fused", "batch": batch, "precision": precision}
-        self.private = images.device.type == "cpu" and images.dtype == torch.float32 and onednn.available()
-        self.flat = Flat(weights_of(network.layers), directions, dtype=_number(images), device=images.device)
+        dtype = next(objective.model.parameters()).dtype  # samples may be integers
+        self.private = images.device.type == "cpu" and dtype == torch.float32 and onednn.available()
+        self.flat = flat_weights(network, directions, dtype=dtype, device=images.device)
         self.half = precision == "bfloat16"
         if self.half:
             require_half(network)
@@ -67,9 +68,9 @@ class FusedPlan:
 
     def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
         with torch.inference_mode():
-            weights = self._weights(point)
+            weights = self.weights(point)
             apart = self.private and not self._stays_finite(weights)
-            return evaluate(lambda images: self._outputs(images, weights, apart), self.objective, stop=stop)
+            return evaluate(lambda images: self.outputs(images, weights, apart), self.objective, stop=stop)
 
     def _stays_finite(self, weights: list[list[Tensor | None]]) -> bool:
         """Whether no activation comes near overflow at these weights, by a few images: others are not 1e8 times larger.
@@ -78,16 +79,16 @@ class FusedPlan:
         one may happen the ReLU is apart. Measured: below 1 % of a point of 1000 images.
         """
         peaks: list[Tensor] = []
-        self._outputs(self.objective.images[:WATCHED], weights, True, peaks)
+        self.outputs(self.objective.images[:WATCHED], weights, True, peaks)
         return not peaks or bool(torch.stack(peaks).max() < FAR_FROM_OVERFLOW)  # False for NaN too
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at `point` for a few images, in float64."""
         with torch.inference_mode():
             images = images.bfloat16() if self.half else images
-            return self._outputs(images, self._weights(point), apart=self.private).double()
+            return self.outputs(images, self.weights(point), apart=self.private).double()
 
-    def _outputs(
+    def outputs(
         self,
         images: Tensor,
         weights: list[list[Tensor | None]],
@@ -103,7 +104,7 @@ class FusedPlan:
                 values.pop(index, None)
         return values[self.network.output]
 
-    def _weights(self, point: Sequence[float]) -> list[list[Tensor | None]]:
+    def weights(self, point: Sequence[float]) -> list[list[Tensor | None]]:
         """The weights at `point`, layer by layer."""
         every = iter(self.flat.at(point))
         layers = self.network.layers
@@ -155,11 +156,6 @@ def require_half(network: Network) -> None:
     """
     if any(layer.kind == "generic" and layer.settings["node"].operator not in REARRANGING for layer in network.layers):
         raise UnknownNameError("precision for this network", "bfloat16", ("float32", "float64"))
-
-
-def _number(images: Tensor) -> torch.dtype:
-    """The type of the weights: that of the images, unless these are indices."""
-    return images.dtype if images.is_floating_point() else torch.float32
 
 
 def _fusible(layer: Layer) -> bool:

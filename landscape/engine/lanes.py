@@ -19,6 +19,7 @@ from ..objective import Objective, Stopped, Value
 from . import native
 from .layers import Network
 from .moving import Moving
+from .pointwise import pointwise_lanes
 from .program import compile_network
 from .tally import summarize, tally
 
@@ -42,7 +43,11 @@ class LanesPlan:
         self.native: ctypes.CDLL = loaded
         self.objective = objective
         self.choice = {"engine": "lanes", "instruction_set": instruction_set, "block": block}
-        self.program = compile_network(network, filters=int(loaded.lanes_filters(self.group)), block=block)
+        filters = int(loaded.lanes_filters(self.group))
+        self.program = compile_network(network, filters=filters, block=block)
+        self.pointwise = pointwise_lanes(
+            network, lambda numbered: compile_network(numbered, filters=filters, block=block).weights, directions
+        )
         self.directions = directions
         self.images = _pixels_first(objective.images)
         self.center, self.steps = _vectors(self.program.weights, directions)
@@ -74,6 +79,11 @@ class LanesPlan:
 
     def _move(self, points: Sequence[Sequence[float]]) -> None:
         """The weights of every lane; lanes without a point repeat the last one."""
+        if self.pointwise is not None:
+            found = self.pointwise.at(points)
+            lanes = [min(lane, len(points) - 1) for lane in range(self.group)]
+            self.weights.view(-1, self.group).copy_(found[:, lanes])
+            return
         coefficients = _aligned(max(1, self.directions) * self.group).view(-1, self.group)
         for lane in range(self.group):
             for k, coefficient in enumerate(points[min(lane, len(points) - 1)]):

@@ -7,7 +7,7 @@ is refused. Fusing and folding are in fold.py.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -27,16 +27,29 @@ REARRANGING = frozenset(  # operators that move numbers and make zeros, nothing 
 
 
 @dataclass(frozen=True)
+class Norm:
+    """BatchNorm with given statistics: γ (x − μ) / √(σ² + ε) + β, every part affine in the coefficients on its own."""
+
+    gamma: Moving
+    beta: Moving
+    mean: Moving
+    variance: Moving
+    epsilon: float
+    buffers: tuple[str, str]  # names of mean and variance
+
+
+@dataclass(frozen=True)
 class Layer:
     """result = kind(inputs; weights, settings), then + residual, then ReLU, as far as present."""
 
-    kind: str  # convolution, linear, affine, add, relu, max_pool, average_pool, mean, flatten, generic
+    kind: str  # convolution, linear, affine, batch_norm, add, relu, max_pool, average_pool, mean, flatten, generic
     inputs: tuple[int, ...]
     results: tuple[int | None, ...]
     weights: tuple[Moving | None, ...] = ()  # convolution, linear: weight, bias; affine: scale, shift (per channel)
     settings: dict[str, Any] = field(default_factory=dict)
     residual: int | None = None
     relu: bool = False
+    norm: Norm | None = None  # of the result before residual and ReLU; folded into the weights at every point
 
     @property
     def result(self) -> int:
@@ -84,6 +97,7 @@ def _sample_shape(shape: tuple[int | Size, ...]) -> tuple[int, ...] | None:
 class _Lowering:
     def __init__(self, graph: Graph, weights: Mapping[int, Moving]):
         self.uses, self.weights = graph.uses(), dict(weights)
+        self.names: dict[int | None, str] = {index: name for name, index in graph.buffers.items()}
         self.shapes = {index: _sample_shape(shape) for index, shape in graph.shapes.items()}
 
     def layer(self, node: Node) -> Layer | None:
@@ -142,21 +156,19 @@ class _Lowering:
         return Layer("convolution", (source,), node.results, (kernel, self.weight(bias)), settings)
 
     def batch_norm(self, node: Node) -> Layer | None:
-        """γ (x − μ) / √(σ² + ε) + β as scale · x + shift, both affine in the coefficients while μ and σ stand still."""
+        """BatchNorm with running statistics: fold.py puts it into the layer before. In training it stays as it is."""
         x, gamma, beta, mean, variance, training, _, epsilon = node.arguments
         source, mu, sigma = self.value(x), self.weight(mean), self.weight(variance)
-        ready = source is not None and mu is not None and sigma is not None and mu.still and sigma.still
-        if training or not ready or not self.only_first(node):
+        if source is None or mu is None or sigma is None or not self.only_first(node):
             return None
-        assert source is not None
-        assert mu is not None
-        assert sigma is not None
-        one = Moving(torch.rsqrt(sigma.center + float(epsilon)), sigma.steps)  # type: ignore[arg-type]
-        gain, offset = self.weight(gamma), self.weight(beta)
-        scale = one if gain is None else gain.times(one)
-        shift = scale.map(lambda tensor: -tensor * mu.center)
-        shift = shift if offset is None else shift.plus(offset)
-        return Layer("affine", (source,), node.results[:1], (scale, shift))
+        buffers = (self.names.get(_index(mean), ""), self.names.get(_index(variance), ""))
+        if training:  # recalibrate.py asks for what it writes over its statistics
+            layer, slots = self._generic(node), (_index(mean), _index(variance))
+            return replace(layer, settings={**layer.settings, "buffers": dict(zip(buffers, slots, strict=True))})
+        gain = self.weight(gamma) or Moving(torch.ones_like(mu.center), (None,) * len(mu.steps))
+        offset = self.weight(beta) or Moving(torch.zeros_like(mu.center), (None,) * len(mu.steps))
+        norm = Norm(gain, offset, mu, sigma, float(epsilon), buffers)  # type: ignore[arg-type]
+        return Layer("batch_norm", (source,), node.results[:1], norm=norm)
 
     def addmm(self, node: Node) -> Layer | None:
         if node.options:

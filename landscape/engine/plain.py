@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..batchnorm import Calibration
 from ..direction import Params
-from ..objective import Objective, Value
+from ..objective import Objective, Stopped, Value
 
 
 class PlainPlan:
@@ -15,8 +16,9 @@ class PlainPlan:
     name = "plain"
     group = 1
 
-    def __init__(self, objective: Objective, directions: Sequence[Params]):
-        self.objective, self.choice = objective, {"engine": "plain"}
+    def __init__(self, objective: Objective, directions: Sequence[Params], calibration: Calibration | None = None):
+        """With `calibration`, every point has the statistics of BatchNorm that its samples have there."""
+        self.objective, self.calibration, self.choice = objective, calibration, {"engine": "plain"}
         self.center = objective.parameters()
         self.directions, self.steps = (
             len(directions),
@@ -32,7 +34,12 @@ class PlainPlan:
         Raises:
             Stopped: `stop`, asked before every batch, answered true.
         """
-        return [self.objective.evaluate(self._parameters(point), stop=stop) for point in points]
+        return [self._value(point, stop) for point in points]
+
+    def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
+        if stop is not None and stop():  # before the pass over the calibration samples too
+            raise Stopped
+        return self.objective.evaluate(self._parameters(point), stop=stop)
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the model at `point` for a few images, in float64."""
@@ -41,7 +48,8 @@ class PlainPlan:
             return outputs.double()
 
     def _parameters(self, point: Sequence[float]) -> Params:
-        return {name: self._at(name, point) for name in self.center}
+        moved = {name: self._at(name, point) for name in self.center}
+        return moved if self.calibration is None else {**moved, **self.calibration.statistics(moved)}
 
     def _at(self, name: str, coefficients: Sequence[float]) -> Tensor:
         moved = self.center[name]

@@ -9,16 +9,24 @@ from torch import Tensor, nn
 
 from ..direction import Params
 from ..objective import Objective
-from .fold import fold, fuse
+from .fold import fold, fuse, settle
 from .layers import Network, lower
 from .moving import Moving
 from .record import record
 
 
 def prepare(
-    objective: Objective, directions: Sequence[Params], *, folding: bool = True, fusing: bool = True
+    objective: Objective,
+    directions: Sequence[Params],
+    *,
+    folding: bool = True,
+    fusing: bool = True,
+    fresh: bool = False,
 ) -> Network:
-    """The layers of the model of `objective`, moving along `directions`; the two switches are for comparison.
+    """The layers of the model of `objective`, moving along `directions`; the first two switches are for comparison.
+
+    Args:
+        fresh: the statistics of BatchNorm are given anew at every point, by `PointwiseFlat.statistics`.
 
     Raises:
         Unrecordable: the model cannot be turned into a graph.
@@ -34,7 +42,7 @@ def prepare(
         if tensor.dtype == dtype
     }
     network = lower(graph, weights, {index: tensor for index, tensor in tensors.items() if index not in weights})
-    network = fold(network) if folding else network
+    network = settle(fold(network, fresh=fresh) if folding else network, fresh=fresh)
     return fuse(network) if fusing else network
 
 
