@@ -10,19 +10,23 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "AsyncClient": "client",
     "Axis": "grid",
+    "Client": "client",
     "Grid": "grid",
     "Landscape": "landscape",
     "LandscapeError": "errors",
     "Objective": "objective",
     "Result": "result",
     "curvature": "studies",
+    "inspect": "inspection",
     "interpolation": "kinds",
     "numbers": "roughness",
     "pack": "packing.write",
     "paired": "kinds",
     "plane_along": "studies",
     "repeated": "studies",
+    "shipped": "gallery",
     "slice": "kinds",
     "spectrum": "studies",
     "surface": "kinds",

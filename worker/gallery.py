@@ -3,23 +3,19 @@
 Imports jobs, library, store; no torch. Never computes anything, and adds nothing twice.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-import landscape
+from landscape.gallery import FOLDER, records
 
 from . import jobs, library
 from .database import Database
 from .spec import AxisSpec, SubsetSpec, SurfaceGrid, SurfaceSpec
 from .store import Store
 from .tables import TERMINAL, Checkpoint, Job
-
-FOLDER = Path(landscape.__file__).parent / "gallery"
 
 
 @dataclass(frozen=True)
@@ -63,11 +59,6 @@ _PAIRS = (
     ("resnet56-w4-skip", "resnet56-w4-plain"),
     ("resnet56-w16-skip", "resnet56-w16-plain"),
 )
-
-
-def records() -> dict[str, dict[str, Any]]:
-    """How each shipped checkpoint was trained, and its figures, by name."""
-    return {record["name"]: record for record in json.loads((FOLDER / "records.json").read_text())}
 
 
 def add_checkpoints(database: Database, store: Store) -> None:

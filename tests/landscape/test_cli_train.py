@@ -14,9 +14,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+import landscape as ls
 from landscape.cli import main
 from landscape.data import load
-from landscape.models import build
 from landscape.models.architecture import from_json, recognize
 from landscape.training import evaluate
 
@@ -118,8 +118,8 @@ def test_a_shipped_checkpoint_is_what_its_record_says(record: dict[str, Any]) ->
     architecture = from_json(record["architecture"])
     state = load_file(path)
     assert recognize({name: tuple(tensor.shape) for name, tensor in state.items()})[0] == architecture
-    module = build(architecture).eval()
-    module.load_state_dict(state)
+    module = ls.shipped(record["name"])
+    assert all(torch.equal(tensor, state[name]) for name, tensor in module.state_dict().items() if name in state)
     train_loss, train_error = evaluate(module, load("digits", "train"))
     _, test_error = evaluate(module, load("digits", "test"))
     assert train_loss == pytest.approx(record["train_loss"], rel=1e-4)

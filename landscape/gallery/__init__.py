@@ -1,0 +1,35 @@
+"""The shipped checkpoints: how each was trained, and each as a network.
+
+Imports nothing but the standard library until a network is asked for. Never trains anything: README.md here tells how
+they were made.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FOLDER = Path(__file__).parent
+
+
+def records() -> dict[str, dict[str, Any]]:
+    """How each shipped checkpoint was trained, and its figures, by name."""
+    return {record["name"]: record for record in json.loads((FOLDER / "records.json").read_text())}
+
+
+def shipped(name: str) -> "nn.Module":
+    """The shipped network called `name`, in evaluation mode, such as "resnet56-w8-skip"; README.md here has all.
+
+    Raises:
+        UnknownNameError: there is none; the message lists them.
+    """
+    from ..inspection import inspect
+
+    known = records()
+    if name not in known:
+        raise UnknownNameError("shipped network", name, tuple(known))
+    return inspect(FOLDER / known[name]["file"]).model()

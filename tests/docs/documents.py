@@ -1,0 +1,115 @@
+"""Code blocks of the documents, and a shell and a Python that run them in order, as a reader would.
+
+A block whose fence says more than its language is not run as it stands, and says why: `slow` runs for long and its
+figures are quoted; `engine` needs a container engine; `elsewhere` belongs on another machine; `make` is a command
+of the checkout, which is how these tests are run; `output` shows what a command prints.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+)
+NOT_RUN = {"slow", "engine", "elsewhere", "make", "output"}
+_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+ADDRESS = "127.0.0.1:8000"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a document between fences."""
+
+    page: str
+    line: int
+    language: str
+    remark: str
+    code: str
+
+    @property
+    def runs(self) -> bool:
+        return self.language in ("sh", "python") and not self.remark
+
+
+def blocks(page: str) -> list[Block]:
+    """Every fenced block of a page of the repository, in order."""
+    text = (ROOT / page).read_text()
+    found = []
+    for match in _FENCE.finditer(text):
+        language, _, remark = match["info"].strip().partition(" ")
+        found.append(Block(page, text[: match.start()].count("\n") + 1, language, remark, match["code"]))
+    return found
+
+
+_DRIVER = """
+import json, sys, traceback
+space = {"__name__": "__main__"}
+for line in sys.stdin:
+    try:
+        exec(compile(json.loads(line), "document", "exec"), space)
+        answer = ""
+    except BaseException:
+        answer = traceback.format_exc()
+    print("\\n" + json.dumps({"failed": answer}), flush=True)
+"""
+
+
+class Reader:
+    """Someone who types every block of a page, in one folder, into one shell at a time and one Python for all."""
+
+    def __init__(self, folder: Path, port: int):
+        self.folder, self.port = folder, port
+        self.environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "120",
+            "NO_PROXY": "*",
+        }
+        self.python = subprocess.Popen(
+            [sys.executable, "-c", _DRIVER],
+            cwd=folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(folder / ".python.log").open("w"),
+            text=True,
+        )
+
+    def run(self, block: Block) -> None:
+        """Type one block; fails with its place and what it said."""
+        code = block.code.replace(ADDRESS, f"127.0.0.1:{self.port}")
+        said = self._python(code) if block.language == "python" else self._shell(code)
+        assert not said, f"{block.page}, line {block.line}:\n{block.code}\n{said}"
+
+    def _python(self, code: str) -> str:
+        assert self.python.stdin is not None
+        assert self.python.stdout is not None
+        self.python.stdin.write(json.dumps(code) + "\n")
+        self.python.stdin.flush()
+        for line in self.python.stdout:
+            if line.startswith('{"failed"'):
+                return str(json.loads(line)["failed"])
+        return "Python ended"
+
+    def _shell(self, code: str) -> str:
+        """Variables that a block sets are there in the next one, as in one terminal."""
+        names = " ".join(dict.fromkeys(re.findall(r"^(\w+)=", code, re.MULTILINE)))
+        keep = f"declare -p {names} >> .variables" if names else ""
+        (self.folder / ".block.sh").write_text(
+            f"set -euo pipefail\ntouch .variables; source ./.variables\n{code}\n{keep}\n"
+        )
+        done = subprocess.run(
+            ["bash", ".block.sh"], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=280
+        )
+        return "" if done.returncode == 0 else f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+
+    def close(self) -> None:
+        """Let go of Python."""
+        self.python.communicate(timeout=60)
