@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import inspecting, shell
+from . import benching, inspecting, shell
 from .errors import LandscapeError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 shell.register(app)
 inspecting.register(app)
+benching.register(app)
 
 
 @app.callback()

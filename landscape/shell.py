@@ -241,10 +241,10 @@ class _Subject:
     ):
         _require_format(output)
         self.name, self.output = checkpoints[-1].name, output
-        built = [_model(path, architecture) for path in checkpoints]
+        built = [model_in(path, architecture) for path in checkpoints]
         self.label, self.models = built[0][1], [model for model, _ in built]
         self.states = [model.state_dict() for model in self.models]
-        self.whole = _samples(dataset, split)
+        self.whole = samples_of(dataset, split)
         self.samples = self.whole if images is None else self.whole.subset(images)
 
     def plane(self, directions: Path | None) -> "Plane | None":
@@ -256,7 +256,7 @@ class _Subject:
     def run(self, compute: "Callable[..., Result]", grid: Grid | None, *arguments: Any, **options: Any) -> None:
         """Compute with a progress bar, write the result, and say whether it can be trusted."""
         images, labels = self.samples.images, self.samples.labels
-        with _progress(self.name) as progress:
+        with progress_bar(self.name) as progress:
             result = compute(self.models[0], *arguments, images, labels, grid=grid, progress=progress, **options)
         result = self._named(result)
         result.save(self.output)
@@ -300,7 +300,7 @@ def _axis(text: str, count: int) -> Axis:
     return Axis(low, high, count)
 
 
-def _model(checkpoint: Path, chosen: int | None) -> "tuple[nn.Module, str]":
+def model_in(checkpoint: Path, chosen: int | None) -> "tuple[nn.Module, str]":
     """The network in a file, and what it is called."""
     from .inspection import inspect
 
@@ -308,7 +308,7 @@ def _model(checkpoint: Path, chosen: int | None) -> "tuple[nn.Module, str]":
     return inspected.model(chosen), inspected.candidate(chosen)["label"]
 
 
-def _samples(dataset: str, split: str) -> "Dataset":
+def samples_of(dataset: str, split: str) -> "Dataset":
     from .data import BUILT_IN, load, load_file
 
     return load_file(dataset, split) if dataset not in BUILT_IN and Path(dataset).is_file() else load(dataset, split)
@@ -324,7 +324,7 @@ def _require_format(output: Path) -> None:
 
 
 @contextmanager
-def _progress(title: str) -> "Iterator[Progress]":
+def progress_bar(title: str) -> "Iterator[Progress]":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -24,10 +24,13 @@ from ..direction import Params
 from ..errors import UnknownNameError
 from ..objective import Objective, Value
 from .choose import Choice, build, default_choice
+from .exact import exact_float32
 from .plain import PlainPlan
 from .prepare import prepare
 from .recalibrate import RecalibratedPlan
 from .record import Unrecordable
+
+__all__ = ["Choice", "Plan", "agree", "exact_float32", "plan"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class Plan(Protocol):
     """A landscape ready to be evaluated: points in, values out."""
 
     name: str  # what runs, for the provenance
+    objective: Objective
     choice: Choice  # what `plan` must be given to make the same plan again
     group: int  # points that are computed together: ask for a multiple of it at a time
     directions: int

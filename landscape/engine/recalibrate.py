@@ -28,7 +28,7 @@ class RecalibratedPlan:
 
     def __init__(self, inner: FusedPlan | LanesPlan, calibration: Calibration, directions: Sequence[Params]):
         self.inner, self.name, self.choice, self.group = inner, inner.name, inner.choice, inner.group
-        self.directions = inner.directions
+        self.directions, self.objective = inner.directions, inner.objective
         labels = torch.zeros(len(calibration.images), dtype=torch.long, device=calibration.images.device)
         objective = Objective(calibration.model, calibration.images, labels, batch=len(labels))
         self.pass_over = FusedPlan(objective, prepare(objective, directions), self.directions, batch=len(labels))

@@ -1,0 +1,47 @@
+"""Why a network runs as it does, in one sentence: for `landscape bench` and the curious.
+
+Imports choose, cost, prepare. Says what the fixed rule of choose.py weighed; decides nothing.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from ..direction import Params
+from ..objective import Objective
+from . import native
+from .cost import fused_time, lanes_time
+from .layers import Network
+from .prepare import prepare
+from .program import NotInLanes, compile_network
+from .record import Unrecordable
+
+
+def explain(objective: Objective, directions: Sequence[Params], engine: str) -> str:
+    """Why `engine` computes the float32 values of `objective`."""
+    try:
+        network = prepare(objective, directions)
+    except Unrecordable as reason:
+        return f"plain: the network cannot be recorded as a graph: {reason}"
+    if engine == "plain":
+        return "plain: the engine's scores did not agree with the plain loop's, or the engine could not run the network"
+    if engine == "captured":
+        return "captured: the samples lie on a GPU"
+    return f"{engine}: {_weighed(objective, network)}"
+
+
+def _weighed(objective: Objective, network: Network) -> str:
+    instruction_set = native.best_instruction_set()
+    if instruction_set is None:
+        return "the native module is not built, so grid points cannot lie in the vector lanes"
+    if objective.images.device.type != "cpu" or objective.images.dtype != torch.float32:
+        return "grid points lie in the vector lanes only for float32 samples on a CPU"
+    try:
+        program = compile_network(network, filters=4, block=96)
+    except NotInLanes as missing:
+        return f"grid points cannot lie in the vector lanes, which have no kernel for {missing}"
+    lanes, fused = lanes_time(program, native.width(instruction_set)) / 1e3, fused_time(network) / 1e3
+    return (
+        f"by the fixed rule on shapes, a sample at one point takes {lanes:.3g} µs with {native.width(instruction_set)} "
+        f"points in the vector lanes ({instruction_set}) and {fused:.3g} µs through fused convolutions"
+    )
