@@ -18,6 +18,7 @@ _HOME = {
     "LandscapeError": "errors",
     "Objective": "objective",
     "Result": "result",
+    "compare": "comparing",
     "curvature": "studies",
     "inspect": "inspection",
     "interpolation": "kinds",
@@ -39,4 +40,5 @@ __all__ = [*_HOME, "__version__"]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'landscape' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
-    return getattr(import_module(f"landscape.{_HOME[name]}"), name)
+    found = globals()[name] = getattr(import_module(f"landscape.{_HOME[name]}"), name)
+    return found

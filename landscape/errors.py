@@ -67,7 +67,23 @@ class CurvatureError(LandscapeError):
     code = "bad_curvature"
 
 
+class MemoryExhaustedError(LandscapeError):
+    """Not enough memory, however small the batch."""
+
+    code = "out_of_memory"
+
+
 class FormatError(LandscapeError):
     """A file of results or directions that cannot be read."""
 
     code = "bad_file"
+
+
+class MissingLibraryError(LandscapeError):
+    """A library that is not installed, though what was asked for needs it."""
+
+    code = "missing_library"
+
+    def __init__(self, what: str, library: str, extra: str = ""):
+        package = f"'loss-landscape[{extra}]'" if extra else library
+        super().__init__(f"{what} need the library {library!r}, which is not installed. Run: pip install {package}")

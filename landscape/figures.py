@@ -4,7 +4,9 @@ Imports plotly and numpy; no torch. Never computes a loss. The one place of the 
 change roles: Plotly draws z[row][column] at (x[column], y[row]), ours is losses[i, j] at (alphas[i], betas[j]).
 """
 
+import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import numpy as np
 
 from .errors import UnknownNameError
 from .field import Array
+from .grid import Axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 CLIP = 10.0  # losses above it are cut off, as in Figure 1 of the paper
 HEIGHTS = ("paper", "linear", "log")
 CONTOURS = {"start": 0.1, "end": 10.0, "size": 0.5}  # the paper's
-_PASSED, _FAILED = "#18794e", "#c62828"
+# plotly.js 4 offers to upload a chart to a cloud, in its toolbar.
+MODEBAR = {"remove": ["sendChartToCloud", "sendDataToCloud", "editInChartStudio"]}
+CAPTION_WIDTH = 110  # characters a line
+_PASSED, _FAILED, _UNKNOWN = "#18794e", "#c62828", "#60646c"
 
 
 def plotly_z(losses: Array) -> Array:
@@ -47,6 +53,48 @@ def heights(losses: Array, height: str = "paper", clip: float = CLIP) -> Array:
     return np.where(np.isfinite(drawn), drawn, np.nan)
 
 
+def of_losses(array: str) -> bool:
+    """Whether the array called so holds losses, which have heights and contours of the paper's."""
+    return array.endswith("losses")
+
+
+def height_of(result: "Result", height: str, array: str) -> Array:
+    """(n, m) what is drawn upwards of one array of a result: `heights` of losses, other numbers as they are.
+
+    Raises:
+        UnknownNameError: the height or the array is not known.
+    """
+    drawn = heights(result.array(array), height)
+    return drawn if of_losses(array) else heights(result.array(array), "linear")
+
+
+def drawable(result: "Result") -> "Result":
+    """The finest whole grid of a result that is partly computed: between single points nothing can be drawn.
+
+    The points come coarse to fine, so those of all finished levels form a grid. A result that is whole, or not even
+    coarsely there, is returned as it is.
+    """
+    if result.computed.all():
+        return result
+    levels = [np.array(_levels(len(axis))) for axis in (result.alphas, result.betas)]
+    for level in range(max(int(one.max()) for one in levels), 1, -1):
+        rows, columns = (np.flatnonzero(one <= level) for one in levels)
+        if result.computed[np.ix_(rows, columns)].all():
+            return _restricted(result, rows, columns)
+    return result
+
+
+def _levels(count: int) -> tuple[int, ...]:
+    return Axis(0.0, 1.0, count).levels if count > 1 else (0,)
+
+
+def _restricted(result: "Result", rows: Any, columns: Any) -> "Result":
+    part = np.ix_(rows, columns)
+    arrays = {name: getattr(result, name)[part] for name in ("losses", "accuracies", "standard_errors", "computed")}
+    extra = {name: array[part] for name, array in result.extra.items()}
+    return replace(result, alphas=result.alphas[rows], betas=result.betas[columns], extra=extra, **arrays)
+
+
 def figure(result: "Result", *, height: str = "paper", array: str = "losses") -> "Figure":
     """A surface in 3-D, or the line of a slice with its standard error.
 
@@ -57,9 +105,19 @@ def figure(result: "Result", *, height: str = "paper", array: str = "losses") ->
     Raises:
         UnknownNameError: the height or the array is not known.
     """
+    part = drawable(result)
+    height_of(part, height, array)  # refuses unknown names first
     if len(result.betas) == 1:
-        return _framed(_slice_traces(result, array), result, {"xaxis": {"title": "α"}, "yaxis": {"title": array}})
-    z = plotly_z(heights(result.array(array), height if array.endswith("losses") else "linear"))
+        scale = "log" if height == "log" and of_losses(array) else "linear"
+        axes = {"xaxis": {"title": "α"}, "yaxis": {"title": array, "type": scale}}
+        return _framed(slice_traces(part, array), result, axes)
+    titles = {"xaxis": {"title": "α"}, "yaxis": {"title": "β"}, "zaxis": {"title": height_title(array, height)}}
+    return _framed(surface_traces(part, height, array), result, {"scene": titles})
+
+
+def surface_traces(result: "Result", height: str, array: str) -> list[dict[str, Any]]:
+    """The surface and a legend entry for its holes."""
+    z = plotly_z(height_of(result, height, array))
     surface = {
         "type": "surface",
         "x": result.alphas,
@@ -68,26 +126,33 @@ def figure(result: "Result", *, height: str = "paper", array: str = "losses") ->
         "colorscale": "Viridis",
         "contours": {"z": {"show": True, "usecolormap": True}},
     }
-    titles = {"xaxis": {"title": "α"}, "yaxis": {"title": "β"}, "zaxis": {"title": _height_title(array, height)}}
-    return _framed([surface, *_holes(result, z)], result, {"scene": titles})
+    return [surface, *_holes(result, z)]
 
 
 def contour(result: "Result", *, array: str = "losses") -> "Figure":
     """Contours from 0.1 to 10 in steps of 0.5, as in the paper's figures; the path of a trajectory on them."""
-    values = np.where(np.isfinite(result.array(array)), result.array(array), np.nan)
+    if len(result.betas) == 1:
+        return figure(result, array=array)  # a line has no contours
+    axes = {"xaxis": {"title": "α"}, "yaxis": {"title": "β"}}
+    return _framed(contour_traces(drawable(result), array), result, axes)
+
+
+def contour_traces(result: "Result", array: str) -> list[dict[str, Any]]:
+    """Contour lines, and the path of a trajectory."""
+    values = heights(result.array(array), "linear")
     lines = {
         "type": "contour",
         "x": result.alphas,
         "y": result.betas,
         "z": plotly_z(values),
-        "contours": {**(CONTOURS if array.endswith("losses") else {}), "coloring": "lines"},
+        "contours": {**(CONTOURS if of_losses(array) else {}), "coloring": "lines"},
         "colorscale": "Viridis",
     }
-    axes = {"xaxis": {"title": "α"}, "yaxis": {"title": "β", "scaleanchor": None}}
-    return _framed([lines, *_path(result)], result, axes)
+    return [lines, *_path(result)]
 
 
-def _slice_traces(result: "Result", array: str) -> list[dict[str, Any]]:
+def slice_traces(result: "Result", array: str) -> list[dict[str, Any]]:
+    """The line, and for losses the band of one standard error around it."""
     losses, x = result.array(array)[:, 0], result.alphas
     line = {"type": "scatter", "x": x, "y": losses, "name": array, "mode": "lines"}
     if array != "losses":
@@ -133,8 +198,9 @@ def _path(result: "Result") -> list[dict[str, Any]]:
     return [{"type": "scatter", "x": x, "y": y, "mode": "lines+markers", "name": "trajectory"}]
 
 
-def _height_title(array: str, height: str) -> str:
-    if not array.endswith("losses"):
+def height_title(array: str, height: str) -> str:
+    """What the vertical axis says."""
+    if not of_losses(array):
         return array
     return {"paper": f"ln(min(loss, {CLIP:g}) + 0.1)", "linear": "loss", "log": "log10 loss"}[height]
 
@@ -146,16 +212,21 @@ def _framed(traces: Sequence[dict[str, Any]], result: "Result", axes: dict[str, 
     line, color = _check_line(result)
     words = {"showarrow": False, "xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "align": "left"}
     annotations = [
-        {**words, "y": 1.08, "text": escape(result.caption)},
+        {**words, "y": 1.08, "yanchor": "bottom", "text": _wrapped(result.caption)},
         {**words, "y": 1.03, "text": escape(line), "font": {"color": color}},
     ]
-    return Figure(data=list(traces), layout={**axes, "annotations": annotations, "template": "plotly_white"})
+    layout = {"annotations": annotations, "template": "plotly_white", "modebar": MODEBAR, "margin": {"t": 110}}
+    return Figure(data=list(traces), layout={**axes, **layout})
+
+
+def _wrapped(text: str) -> str:
+    return "<br>".join(escape(line) for line in textwrap.wrap(text, CAPTION_WIDTH))
 
 
 def _check_line(result: "Result") -> tuple[str, str]:
     failed = [check.name for check in result.checks if not check.passed]
     if failed:
         return f"✗ self-check: {', '.join(failed)}", _FAILED
-    return (
-        (f"✓ self-check: {len(result.checks)} of {len(result.checks)} passed", _PASSED) if result.checks else ("", "")
-    )
+    if not result.checks:
+        return "no self-check: this result says nothing of where it comes from", _UNKNOWN
+    return f"✓ self-check: {len(result.checks)} of {len(result.checks)} passed", _PASSED

@@ -5,7 +5,7 @@ Imports numpy, grid, check, caption; no torch. Never computes a loss.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 
 from .caption import caption
 from .check import Check, self_check
-from .errors import UnknownNameError
+from .errors import FormatError, MissingLibraryError, UnknownNameError
+from .formats import Look, read, write
 from .grid import Axis, Grid, Point
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from plotly.graph_objects import Figure
 
 Array = NDArray[np.float64]
 VALUES = ("losses", "accuracies", "standard_errors")
-FORMATS = ("json", "npz", "csv", "h5")
+PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # column of a table -> array
+_SINGULAR = {array: column for column, array in PLURAL.items()}
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,12 @@ class Result:
         """This result with what is known once every point is in: counts of NaN and infinities, and `facts`."""
         odd = [point["value"] for point in self.non_finite]
         counts = {"nan_count": odd.count("nan"), "infinite_count": len(odd) - odd.count("nan")}
+        return replace(self, provenance={**self.provenance, **counts, **facts}).frozen()
+
+    def frozen(self) -> "Result":
+        """This result with arrays that can only be read."""
         read_only = {name: _read_only(getattr(self, name)) for name in ("alphas", "betas", "computed", *VALUES)}
-        extra = {name: _read_only(array) for name, array in self.extra.items()}
-        return replace(self, **read_only, extra=extra, provenance={**self.provenance, **counts, **facts})
+        return replace(self, **read_only, extra={name: _read_only(array) for name, array in self.extra.items()})
 
     def described(self, **facts: Any) -> "Result":
         """This result with names that tensors do not carry: dataset, split, samples_in_split, architecture."""
@@ -145,43 +151,101 @@ class Result:
             "caption": self.caption,
         }
 
-    def to_bytes(self, file_format: str) -> bytes:
-        """The result as the content of a file.
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Result":
+        """The result in what `to_json` or the service answered; keys besides are not looked at.
+
+        A loss that is null was computed exactly where `non_finite` lists the point; elsewhere null is NaN.
 
         Raises:
-            UnknownNameError: the format is not one of `FORMATS`.
+            FormatError: it is not the JSON of a result.
         """
-        from .formats import tables
+        try:
+            return _from_json(found).frozen()
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise FormatError(f"This is not the JSON of a result: {type(error).__name__}, {error}.") from error
 
-        if file_format == "h5":
-            from .formats.paper import surface_bytes
+    def table(self) -> dict[str, Array]:
+        """Columns of equal length, one number per computed point: alpha, beta, loss, accuracy, …, extra arrays."""
+        rows, columns = np.nonzero(self.computed)
+        values = {_SINGULAR.get(name, name): self.array(name)[rows, columns] for name in self.columns}
+        return {"alpha": self.alphas[rows], "beta": self.betas[columns], **values}
 
-            return surface_bytes(self)
-        writers = {"json": tables.json_bytes, "npz": tables.npz_bytes, "csv": tables.csv_bytes}
-        if file_format not in writers:
-            raise UnknownNameError("format", file_format, FORMATS)
-        return writers[file_format](self)
+    def to_dataframe(self) -> "DataFrame":
+        """A pandas table with a row per computed point; see `table`.
 
-    def save(self, path: "str | Path") -> None:
-        """Write the result to `path`; its ending names the format."""
+        Raises:
+            MissingLibraryError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ModuleNotFoundError as error:
+            raise MissingLibraryError("Data frames", "pandas", "tables") from error
+        return DataFrame(self.table())
+
+    def to_bytes(self, ending: str, *, height: str = "paper", array: str = "losses") -> bytes:
+        """The result as the content of a file of the format called `ending`; `height` and `array` are for pictures.
+
+        Raises:
+            UnknownNameError, FormatError, MissingLibraryError: see `formats.write`.
+        """
+        return write(self, ending, Look(height, array))
+
+    def save(self, path: "str | Path", *, height: str = "paper", array: str = "losses") -> None:
+        """Write the result to `path`; its ending names the format. Raises as `to_bytes`."""
         path = Path(path)
-        path.write_bytes(self.to_bytes(path.suffix.lstrip(".")))
+        path.write_bytes(self.to_bytes(path.suffix.lstrip("."), height=height, array=array))
 
     @classmethod
     def load(cls, path: "str | Path") -> "Result":
-        """Read a result from an .npz file that `save` wrote, or an .h5 surface of the authors' layout.
+        """Read a result from a file: .npz, .json or .h5 that `save` wrote, an .h5 of the authors' code, or a .csv.
+
+        CSV holds the numbers of the computed points alone, and files of the authors' losses and accuracies.
 
         Raises:
+            UnknownNameError: the ending is not of a format that can be read.
             FormatError: the file cannot be read or holds something else.
         """
-        from .formats import tables
-
         path = Path(path)
-        if path.suffix == ".h5":
-            from .formats.paper import read_surface
+        try:
+            return read(path.read_bytes(), path.name)
+        except OSError as error:
+            raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
 
-            return read_surface(path)
-        return tables.read_npz(path)
+    def __repr__(self) -> str:
+        from .showing import in_words
+
+        return in_words(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """What a notebook shows: a small picture, caption and self-check; it needs no network and no script."""
+        from .showing import bundle
+
+        return bundle(self)
+
+
+def _from_json(found: Mapping[str, Any]) -> Result:
+    arrays: dict[str, Any] = {name: _numbers(found[name]) for name in VALUES}
+    odd = {(point["i"], point["j"]): float(point["value"]) for point in found["non_finite"]}
+    computed = np.isfinite(arrays["losses"])
+    for point, value in odd.items():
+        arrays["losses"][point], computed[point] = value, True
+    alphas, betas = (np.array(found[name], dtype=np.float64) for name in ("alphas", "betas"))
+    extra = {str(name): _numbers(array) for name, array in found["extra"].items()}
+    for array in (*arrays.values(), *extra.values()):
+        if array.shape != (len(alphas), len(betas)):
+            raise ValueError(f"an array has shape {array.shape} for {len(alphas)} × {len(betas)} coordinates")
+    facts = {
+        "provenance": dict(found["provenance"] or {}),
+        "caption": str(found["caption"]),
+        "path": found["trajectory"],
+    }
+    return Result(str(found["kind"]), alphas, betas, **arrays, computed=computed, extra=extra, **facts)
+
+
+def _numbers(rows: Sequence[Sequence[float | None]]) -> Array:
+    """Nested lists with null for NaN as an array of float64: NumPy reads None as NaN."""
+    return np.array(rows, dtype=np.float64)
 
 
 def _read_only(array: Any) -> Any:

@@ -315,10 +315,10 @@ def samples_of(dataset: str, split: str) -> "Dataset":
 
 
 def _require_format(output: Path) -> None:
-    from .result import FORMATS
+    from .formats import FORMATS
 
     if output.suffix.lstrip(".") not in FORMATS:
-        raise UnknownNameError("format", output.suffix, FORMATS)
+        raise UnknownNameError("format", output.suffix, tuple(FORMATS))
     if not output.absolute().parent.is_dir():
         raise LandscapeError(f"The folder of {output} does not exist. Make it first.")
 

@@ -1,1 +1,98 @@
-"""Results and directions as files: tables.py (JSON, NPZ, CSV), paper.py (the HDF5 of Li et al.), directions.py."""
+"""Results as files, one module per format, and the one list of them; directions.py holds those of directions.
+
+Imports errors and importlib; the module of a format, and the library it needs, when a file is written or read.
+A new format is one module with `write(result, ending, look)` (and `read(content, name)`), and one line of `FORMATS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FormatError, MissingLibraryError, UnknownNameError
+
+if TYPE_CHECKING:
+    from ..result import Result
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a picture shows; files of numbers hold everything and take none of it."""
+
+    height: str = "paper"  # one of figures.HEIGHTS
+    array: str = "losses"  # one of the result's columns
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file that a result can become."""
+
+    ending: str
+    media: str  # type, for HTTP
+    module: str  # of this package
+    says: str  # what it is, in a few words
+    reads: bool = False  # whether a result can be made of such a file again
+    drawn: bool = False  # whether it is a picture, so that a `Look` means something
+    extra: str = ""  # of pyproject.toml, where it needs a library of its own
+
+
+FORMATS = {
+    one.ending: one
+    for one in (
+        Format("json", "application/json", "jsontext", "numbers and provenance", reads=True),
+        Format("npz", "application/octet-stream", "npz", "NumPy arrays and provenance", reads=True),
+        Format("csv", "text/csv; charset=utf-8", "csvtable", "a line per point", reads=True),
+        Format("h5", "application/x-hdf5", "paper", "the layout of Li et al.", reads=True, extra="compute"),
+        Format("html", "text/html; charset=utf-8", "page", "a page that works offline", drawn=True, extra="figures"),
+        Format("png", "image/png", "chart", "contours or a slice", drawn=True, extra="figures"),
+        Format("svg", "image/svg+xml", "chart", "contours or a slice", drawn=True, extra="figures"),
+        Format("vtp", "application/vnd.vtk.polydata+xml", "vtp", "a surface for ParaView", drawn=True),
+        Format("stl", "model/stl", "solid", "a solid to print, in mm", drawn=True, extra="solids"),
+        Format("obj", "model/obj", "solid", "a solid to print, in mm", drawn=True, extra="solids"),
+    )
+}
+
+
+def write(result: "Result", ending: str, look: Look | None = None) -> bytes:
+    """The content of a file of the format called `ending`.
+
+    Raises:
+        UnknownNameError: the format, the height or the array is not known.
+        FormatError: the format cannot hold this result, or shows no picture that a `look` would change.
+        MissingLibraryError: the library that writes it is not installed.
+    """
+    chosen = _known(ending)
+    if look not in (None, Look()) and not chosen.drawn:
+        drawn = ", ".join(one for one, each in FORMATS.items() if each.drawn)
+        raise FormatError(f"A .{ending} file holds numbers: 'height' and 'array' are for pictures ({drawn}).")
+    content: bytes = _function(chosen, "write")(result, ending, look or Look())
+    return content
+
+
+def read(content: bytes, name: str) -> "Result":
+    """The result in a file called `name`, whose ending names the format.
+
+    Raises:
+        UnknownNameError: the format is not known, or its files hold too little to be read again.
+        FormatError: the file holds something else.
+        MissingLibraryError: the library that reads it is not installed.
+    """
+    ending = name.rpartition(".")[2]
+    readable = [one for one, known in FORMATS.items() if known.reads]
+    if ending not in readable:
+        raise UnknownNameError("format to read", ending, readable)
+    result: Result = _function(FORMATS[ending], "read")(content, name)
+    return result
+
+
+def _known(ending: str) -> Format:
+    if ending not in FORMATS:
+        raise UnknownNameError("format", ending, tuple(FORMATS))
+    return FORMATS[ending]
+
+
+def _function(known: Format, name: str) -> Callable[..., Any]:
+    try:
+        return getattr(import_module(f"{__name__}.{known.module}"), name)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        raise MissingLibraryError(f".{known.ending} files", error.name or "", known.extra) from error

@@ -7,7 +7,9 @@ Source: the authors' net_plotter.py, plot_surface.py, h5_util.py, projection.py.
 """
 
 import io
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 
     from ..plane import Plane
     from ..result import Result
+    from . import Look
 
 Array = NDArray[np.float64]
 
 MISSING = -1.0
 GROUPS = ("xdirection", "ydirection")
+OURS = "landscape"  # a group
 _NAMES = {  # ours -> theirs, and their unit per ours
     "losses": ("train_loss", 1.0),
     "accuracies": ("train_acc", 100.0),
@@ -53,8 +57,11 @@ def from_paper(array: Array, shape: tuple[int, int], *, unit: float = 1.0) -> Ar
     return np.where(ours == MISSING, np.nan, ours / unit)
 
 
-def surface_bytes(result: "Result") -> bytes:
-    """The content of a surface file with every array of `result` that the layout has a name for."""
+def write(result: "Result", ending: str, look: "Look") -> bytes:
+    """The content of a surface file with every array of `result` that the layout has a name for.
+
+    What it has no name for is in a group of ours that their scripts do not look at, so that we lose nothing.
+    """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file["dir_file"] = str((result.provenance.get("directions") or {}).get("file", ""))
@@ -65,42 +72,57 @@ def surface_bytes(result: "Result") -> bytes:
             if ours in result.columns:
                 file[theirs] = to_paper(result.array(ours), result.computed, unit=unit)
         file.attrs["caption"] = result.caption
+        words = {"kind": result.kind, "provenance": result.provenance, "trajectory": result.path}
+        group = file.create_group(OURS, track_order=True)
+        group["words"], group["computed"] = json.dumps(words), result.computed
+        for name in result.columns:
+            group[name] = result.array(name)
     return buffer.getvalue()
 
 
-def read_surface(path: Path) -> "Result":
-    """The result in a surface file; it has no provenance, since the layout has none.
+def read(content: bytes, name: str) -> "Result":
+    """The result in a surface file called `name`; one of the authors' has no provenance, since the layout has none.
 
     Raises:
         FormatError: the file cannot be read, lacks coordinates or losses, or their sizes do not fit.
     """
-    try:
-        return read_surface_bytes(path.read_bytes(), path.name)
-    except OSError as error:
-        raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
-
-
-def read_surface_bytes(content: bytes, name: str) -> "Result":
-    """`read_surface` of the content of a file called `name`."""
-    from ..result import Result
-
     with _opened(io.BytesIO(content), name) as file:
         alphas = _dataset(file, "xcoordinates", name).ravel()
         betas = _dataset(file, "ycoordinates", name).ravel() if "ycoordinates" in file else np.zeros(1)
-        shape = (len(alphas), len(betas))
-        losses = _dataset(file, "train_loss", name)
-        arrays = {
-            ours: from_paper(_sized(file, theirs, shape, name), shape, unit=unit)
-            for ours, (theirs, unit) in _NAMES.items()
-            if theirs in file
-        }
-        caption = str(file.attrs.get("caption", ""))
+        found = _theirs(file, alphas, betas, name)
+        return (_ours(file[OURS], found, name) if OURS in file else found).frozen()
+
+
+def _theirs(file: Any, alphas: Array, betas: Array, name: str) -> "Result":
+    from ..result import Result
+
+    shape = (len(alphas), len(betas))
+    losses = _dataset(file, "train_loss", name)
+    arrays = {
+        ours: from_paper(_sized(file, theirs, shape, name), shape, unit=unit)
+        for ours, (theirs, unit) in _NAMES.items()
+        if theirs in file
+    }
     # A NaN of theirs is a computed loss, a −1 is none: only the file itself tells them apart.
     computed = losses.reshape(shape[1], shape[0]).T != MISSING
     accuracies = arrays.pop("accuracies", np.full(shape, np.nan))
     kind = "surface" if len(betas) > 1 else "slice"
-    blank = np.full(shape, np.nan)
+    blank, caption = np.full(shape, np.nan), str(file.attrs.get("caption", ""))
     return Result(kind, alphas, betas, arrays.pop("losses"), accuracies, blank, computed, {}, caption, arrays)
+
+
+def _ours(group: Any, found: "Result", name: str) -> "Result":
+    """With what our own group holds besides: kind, provenance, trajectory, and every array bit for bit."""
+    from ..result import VALUES
+
+    try:
+        words = json.loads(group["words"].asstr()[()])
+        arrays: dict[str, Any] = {one: np.array(group[one]) for one in group if one not in ("words", "computed")}
+        kept = {one: arrays.pop(one) for one in VALUES}
+        facts: dict[str, Any] = {"kind": words["kind"], "provenance": words["provenance"], "path": words["trajectory"]}
+        return replace(found, **kept, **facts, computed=np.array(group["computed"]), extra=arrays)
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        raise FormatError(f"{name} holds a group {OURS!r} that no version of ours wrote.") from error
 
 
 def _sized(file: Any, key: str, shape: tuple[int, int], name: str) -> Array:

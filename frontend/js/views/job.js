@@ -188,7 +188,7 @@ const choices = ({ query }, heights, height, values = ["loss"]) => ({ view: choi
 function downloads(job, png, notice) {
   const link = (format) => element("a", { class: "button", href: `/api/jobs/${job.id}/result?format=${format}`, download: "", "data-testid": `download-${format}` }, iconOf("down"), format.toUpperCase());
   const picture = element("button", { type: "button", class: "button", "data-testid": "download-png", onclick: () => attempt(notice, png).catch(() => {}) }, iconOf("down"), "PNG with caption");
-  return element("div", { class: "downloads" }, ["json", "npz", "csv", "h5"].map(link), picture);
+  return element("div", { class: "downloads" }, ["json", "npz", "csv", "h5", "html", "svg", ...(isLine(job.kind) ? ["vtp"] : ["vtp", "stl", "obj"])].map(link), picture);
 }
 
 /** The numbers of a result, its self-check, where it comes from. */

@@ -1,0 +1,54 @@
+"""Results as CSV: a line per computed point. Imports csv, numpy and errors; no torch."""
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import FormatError
+
+if TYPE_CHECKING:
+    from ..result import Result
+    from . import Look
+
+_FIRST = ("alpha", "beta")
+
+
+def write(result: "Result", ending: str, look: "Look") -> bytes:
+    """A line per computed point: alpha, beta, then the arrays; numbers as Python writes them, to read back equal."""
+    rows = zip(*(column.tolist() for column in result.table().values()), strict=True)
+    lines = [",".join(result.table()), *(",".join(repr(float(number)) for number in row) for row in rows)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def read(content: bytes, name: str) -> "Result":
+    """The result in a table that `write` wrote; points it lacks are not computed, and it has no provenance.
+
+    Raises:
+        FormatError: it is no such table.
+    """
+    try:
+        head, *lines = csv.reader(io.StringIO(content.decode()))
+        table = np.array(lines, dtype=np.float64).reshape(len(lines), len(head))
+    except ValueError as error:
+        raise FormatError(f"{name} cannot be read as a table of numbers: {str(error)[:120]}.") from error
+    if tuple(head[:2]) != _FIRST or "loss" not in head or not len(table):
+        raise FormatError(f"{name} holds no result: expected columns alpha, beta, loss, … and a line per point.")
+    return _placed(dict(zip(head, table.T, strict=True)))
+
+
+def _placed(columns: dict[str, Any]) -> "Result":
+    from ..result import PLURAL, VALUES, Result
+
+    alphas, rows = np.unique(columns.pop("alpha"), return_inverse=True)
+    betas, places = np.unique(columns.pop("beta"), return_inverse=True)
+    shape = (len(alphas), len(betas))
+    arrays: dict[str, Any] = {name: np.full(shape, np.nan) for name in VALUES}
+    for name, numbers in columns.items():
+        arrays.setdefault(PLURAL.get(name, name), np.full(shape, np.nan))[rows, places] = numbers
+    computed = np.zeros(shape, bool)
+    computed[rows, places] = True
+    kind = "surface" if len(betas) > 1 else "slice"
+    fixed = {name: arrays.pop(name) for name in VALUES}
+    return Result(kind, alphas, betas, **fixed, computed=computed, extra=arrays).frozen()

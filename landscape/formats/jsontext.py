@@ -1,0 +1,36 @@
+"""Results as JSON: `Result.to_json`, the dictionary that the service answers too.
+
+Imports json and errors. Null stands for what is not computed or not finite; `non_finite` tells the two apart.
+"""
+
+import json
+from typing import TYPE_CHECKING
+
+from ..errors import FormatError
+
+if TYPE_CHECKING:
+    from ..result import Result
+    from . import Look
+
+
+def write(result: "Result", ending: str, look: "Look") -> bytes:
+    """The result as JSON: null where a value is not computed or not finite."""
+    return json.dumps(result.to_json(), indent=1, allow_nan=False).encode()
+
+
+def read(content: bytes, name: str) -> "Result":
+    """The result in JSON that `write` or the service wrote.
+
+    Raises:
+        FormatError: it is not JSON, or not of a result.
+    """
+    from ..result import Result
+
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise FormatError(f"{name} cannot be read as JSON: {error}.") from error
+    try:
+        return Result.from_json(found)
+    except FormatError as error:
+        raise FormatError(f"{name}: {error}") from None

@@ -1,0 +1,69 @@
+"""Surfaces as solids to print, STL and OBJ, in millimetres, closed on all sides ("watertight").
+
+Imports numpy, figures; trimesh, made for these formats, writes the files.
+What is not finite or not computed is a pit down to the base plate, so that the solid stays closed and the hole shows.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from trimesh import Trimesh
+
+from ..errors import FormatError
+from ..figures import drawable, height_of
+
+if TYPE_CHECKING:
+    from ..result import Result
+    from . import Look
+
+Array = NDArray[np.float64]
+
+WIDTH = 100.0  # mm, of the longer side
+RELIEF = 40.0  # mm, from the lowest to the highest loss
+BASE = 3.0  # mm, under the lowest loss
+PIT = 1.0  # mm, under a hole
+
+
+def write(result: "Result", ending: str, look: "Look") -> bytes:
+    """The solid under the surface of `look`.
+
+    Raises:
+        FormatError: the result is a slice, which has no solid.
+    """
+    part = drawable(result)
+    if len(part.betas) < 2:
+        raise FormatError(f"A slice is a line: .{ending} files hold solids, made of a surface. Use svg, png or csv.")
+    vertices, faces = solid(part.alphas, part.betas, height_of(part, look.height, look.array))
+    content = Trimesh(vertices, faces, process=False).export(file_type=ending)
+    return content.encode() if isinstance(content, str) else bytes(content)
+
+
+def solid(alphas: Array, betas: Array, z: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Vertices (v, 3) in mm and triangles (t, 3), counter-clockwise seen from outside: top, walls, floor.
+
+    The top is the grid; the floor is a fan around its middle, since only its rim has to meet the walls.
+    """
+    n, m = z.shape
+    scale = WIDTH / max(np.ptp(alphas), np.ptp(betas))
+    x, y = np.meshgrid((alphas - alphas[0]) * scale, (betas - betas[0]) * scale, indexing="ij")
+    top = np.stack([x, y, _millimetres(z)], axis=2).reshape(-1, 3)
+    numbers = np.arange(n * m).reshape(n, m)
+    rim = np.concatenate([numbers[:-1, 0], numbers[-1, :-1], numbers[:0:-1, -1], numbers[0, :0:-1]])
+    floor = top[rim] * [1, 1, 0]
+    low = n * m + np.arange(len(rim))
+    middle = np.array([[x.max() / 2, y.max() / 2, 0.0]])
+    a, b, c, d = (part.ravel() for part in (numbers[:-1, :-1], numbers[1:, :-1], numbers[1:, 1:], numbers[:-1, 1:]))
+    after, low_after = np.roll(rim, -1), np.roll(low, -1)
+    center = np.full(len(rim), n * m + len(rim))
+    triangles = [(a, b, c), (a, c, d), (rim, low, low_after), (rim, low_after, after), (low, center, low_after)]
+    faces = np.concatenate([np.stack(corners, axis=1) for corners in triangles])
+    return np.concatenate([top, floor, middle]), faces
+
+
+def _millimetres(z: Array) -> Array:
+    finite = z[np.isfinite(z)]
+    if not len(finite):
+        return np.full(z.shape, PIT)
+    extent = float(np.ptp(finite)) or 1.0
+    return np.where(np.isfinite(z), BASE + RELIEF * (z - finite.min()) / extent, PIT)

@@ -1,0 +1,66 @@
+"""Results as VTP, for ParaView and other programs built on VTK: quads over (α, β), or the line of a slice.
+
+Imports numpy, figures and the standard library; nothing that writes VTP is lighter than VTK itself (140 MB).
+Points that are not finite or not computed are left out, and with them the cells they belong to: a hole.
+"""
+
+import base64
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..figures import drawable, height_of
+
+if TYPE_CHECKING:
+    from ..result import Result
+    from . import Look
+
+
+def write(result: "Result", ending: str, look: "Look") -> bytes:
+    """Points (α, β, z) with z as `look` says (figures.heights), cells between four finite neighbours, every array."""
+    part = drawable(result)
+    z = height_of(part, look.height, look.array)
+    kept = np.isfinite(z)
+    numbered = np.where(kept, np.cumsum(kept.ravel()).reshape(kept.shape) - 1, -1)
+    alphas, betas = np.meshgrid(part.alphas, part.betas, indexing="ij")
+    points = np.stack([alphas[kept], betas[kept], z[kept]], axis=1)
+    line = len(part.betas) == 1
+    cells = _segments(numbered[:, 0]) if line else _quads(numbered)
+    root = ElementTree.Element(
+        "VTKFile", type="PolyData", version="1.0", byte_order="LittleEndian", header_type="UInt64"
+    )
+    counts = {"NumberOfLines": len(cells) if line else 0, "NumberOfPolys": 0 if line else len(cells)}
+    numbers = {"NumberOfPoints": len(points), "NumberOfVerts": 0, "NumberOfStrips": 0, **counts}
+    words = {name: str(number) for name, number in numbers.items()}
+    piece = ElementTree.SubElement(ElementTree.SubElement(root, "PolyData"), "Piece", words)
+    data = ElementTree.SubElement(piece, "PointData", Scalars=look.array)
+    for name in part.columns:
+        _array(data, part.array(name)[kept], name)
+    _array(ElementTree.SubElement(piece, "Points"), points, "Points", NumberOfComponents="3")
+    cell = ElementTree.SubElement(piece, "Lines" if line else "Polys")
+    _array(cell, cells, "connectivity")
+    _array(cell, np.arange(1, len(cells) + 1) * cells.shape[1], "offsets")
+    return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root)
+
+
+def _quads(numbered: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(q, 4): the corners of every cell of the grid that has all four, counter-clockwise seen from above."""
+    corners = [numbered[:-1, :-1], numbered[1:, :-1], numbered[1:, 1:], numbered[:-1, 1:]]
+    cells = np.stack([corner.ravel() for corner in corners], axis=1)
+    return cells[(cells >= 0).all(axis=1)]
+
+
+def _segments(numbered: NDArray[np.int64]) -> NDArray[np.int64]:
+    cells = np.stack([numbered[:-1], numbered[1:]], axis=1)
+    return cells[(cells >= 0).all(axis=1)]
+
+
+def _array(parent: ElementTree.Element, numbers: NDArray[Any], name: str, **more: str) -> None:
+    """Numbers in base64 after their count of bytes: text cannot hold NaN in every version of VTK."""
+    floating = numbers.dtype.kind == "f"
+    content = np.ascontiguousarray(numbers, dtype="<f8" if floating else "<i8").tobytes()
+    words = {"type": "Float64" if floating else "Int64", "Name": name, "format": "binary", **more}
+    node = ElementTree.SubElement(parent, "DataArray", words)
+    node.text = base64.b64encode(len(content).to_bytes(8, "little") + content).decode()
