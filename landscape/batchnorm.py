@@ -41,6 +41,11 @@ def _layers(model: nn.Module) -> dict[str, _BatchNorm]:
     }
 
 
+def depends_on_batch(model: nn.Module) -> bool:
+    """Whether some BatchNorm takes its statistics from the batch, so that other batches would give other values."""
+    return any(isinstance(layer, _BatchNorm) and layer.running_mean is None for layer in model.modules())
+
+
 def with_batch_statistics(objective: Objective) -> Objective:
     """The same objective with a copy of its model that has no running statistics: every batch brings its own."""
     model = copy.deepcopy(objective.model)

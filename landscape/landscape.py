@@ -5,7 +5,7 @@ Imports direction, plane, objective, engine, batchnorm. Never stores, sends or d
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from .batchnorm import (
 from .digest import state_digest
 from .direction import Params, dot, norm, random_directions
 from .engine.audit import audit, spread
+from .engine.exhaustion import patiently
 from .errors import DataError, PlaneError, UnknownNameError
 from .facts import direction_facts
 from .fit import require_fit
@@ -198,7 +199,8 @@ class Landscape:
             fresh = Calibration(double.model, _as(self.calibration.images, torch.float64))
             double.model.load_state_dict(fresh.statistics(parameters), strict=False)
         penalty = 0.5 * self.weight_decay * dot(parameters, parameters) if self.weight_decay else 0.0
-        return float(double.sample_losses({}, stop=stop).mean()) + penalty
+        losses, _ = patiently(lambda batch: replace(double, batch=batch).sample_losses({}, stop=stop), double.batch)
+        return float(losses.mean()) + penalty
 
     def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:
         """(N,) float64: the loss of every sample of the first data set at `point`, by the plain path."""

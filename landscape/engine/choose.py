@@ -12,6 +12,7 @@ import torch
 from ..errors import UnknownNameError
 from ..objective import Objective
 from . import native
+from .captured import CapturedPlan
 from .cost import fused_time, lanes_time
 from .fused import FusedPlan
 from .lanes import LanesPlan
@@ -22,14 +23,18 @@ from .program import NotInLanes, Program, compile_network
 # {"engine": "lanes", "instruction_set": "avx512", "block": 96}
 Choice = dict[str, Any]
 
-ENGINES = ("plain", "fused", "lanes")
+ENGINES = ("plain", "fused", "lanes", "captured")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 BATCH_NUMBERS = 4_194_304  # 16 MiB in float32: 128 images of CIFAR's shape with 32 channels
+GPU_BATCHES = tuple(2**power for power in range(14))
+GPU_BATCH_NUMBERS = 67_108_864  # 256 MiB in float32: 4096 images of CIFAR's shape with 16 channels; not measured
 LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
 
 
 def default_choice(objective: Objective, network: Network, precision: str | None = None) -> Choice:
     """The choice of the fixed rule: the same for the same network, data and directions on the same kind of machine."""
+    if objective.images.device.type == "cuda":
+        return {"engine": "captured", "batch": gpu_batch(network), "precision": precision or "float32"}
     if precision == "bfloat16":
         return {"engine": "fused", "batch": min(64, fused_batch(network)), "precision": "bfloat16"}
     instruction_set = native.best_instruction_set()
@@ -43,6 +48,12 @@ def fused_batch(network: Network) -> int:
     """The largest of `BATCHES` whose largest value stays near the cache."""
     numbers = max(math.prod(shape) for shape in network.shapes.values() if shape is not None)
     return max((batch for batch in BATCHES if batch * numbers <= BATCH_NUMBERS), default=1)
+
+
+def gpu_batch(network: Network) -> int:
+    """The largest batch whose largest value stays within `GPU_BATCH_NUMBERS`: enough to fill a device."""
+    numbers = max(math.prod(shape) for shape in network.shapes.values() if shape is not None)
+    return max((batch for batch in GPU_BATCHES if batch * numbers <= GPU_BATCH_NUMBERS), default=1)
 
 
 def _program(objective: Objective, network: Network) -> Program | None:
@@ -68,4 +79,6 @@ def build(objective: Objective, network: Network, directions: int, choice: Mappi
         settings = {"instruction_set": str(choice["instruction_set"]), "block": int(choice["block"])}
         return LanesPlan(objective, network, directions, **settings)  # type: ignore[arg-type]
     precision = str(choice.get("precision", "float32"))
+    if choice["engine"] == "captured":
+        return CapturedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)
     return FusedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .moving import Moving
 
+Point = Sequence[float] | Tensor  # one coefficient per direction
+
 
 class Flat:
     """The weights of a plan; `at(point)` are views of one vector, in the order given."""
@@ -30,15 +32,18 @@ class Flat:
         laid = [_channels_last(tensor).flatten() for tensor in tensors if tensor is not None]
         return torch.cat(laid) if laid else torch.zeros(0, dtype=torch.float64)
 
-    def at(self, point: Sequence[float]) -> list[Tensor]:
+    def at(self, point: Point) -> list[Tensor]:
         """The weights at `point`, one coefficient per direction."""
         return self.views(self.vector(point), self.weights)
 
-    def vector(self, point: Sequence[float]) -> Tensor:
-        """The weights at `point`, one after another."""
+    def vector(self, point: Point) -> Tensor:
+        """The weights at `point`, one after another; coefficients in a tensor are not read back from its device."""
         moved = self.center.clone()
         for coefficient, step in zip(point, self.steps, strict=True):
-            moved.add_(step, alpha=coefficient)
+            if isinstance(coefficient, Tensor):
+                moved.addcmul_(step, coefficient)
+            else:
+                moved.add_(step, alpha=coefficient)
         return moved
 
     @staticmethod

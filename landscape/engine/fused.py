@@ -16,9 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
 from ..objective import Objective, Value, evaluate
 from . import onednn
+from .exact import exact_float32
+from .exhaustion import patiently
+from .flat import Point
 from .interpret import run
 from .layers import REARRANGING, Layer, Network
 from .pointwise import flat_weights
@@ -51,10 +55,8 @@ class FusedPlan:
         self.half = precision == "bfloat16"
         if self.half:
             require_half(network)
-            images = images.bfloat16()
-        if images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
-        self.objective = replace(objective, images=images, batch=batch)
+        self.batch, self.divisible = batch, not depends_on_batch(objective.model)
+        self.objective = replace(objective, batch=batch)
         self.fixed = {index: tensor.to(images.device) for index, tensor in network.fixed.items()}
         self.last_use = _last_use(network)
 
@@ -67,10 +69,18 @@ class FusedPlan:
         return [self._value(point, stop) for point in points]
 
     def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
+        with exact_float32():
+            value, self.batch = patiently(
+                lambda batch: self._value_of(point, batch, stop), self.batch, divisible=self.divisible
+            )
+        return value
+
+    def _value_of(self, point: Sequence[float], batch: int, stop: Callable[[], bool] | None) -> Value:
         with torch.inference_mode():
             weights = self.weights(point)
             apart = self.private and not self._stays_finite(weights)
-            return evaluate(lambda images: self.outputs(images, weights, apart), self.objective, stop=stop)
+            objective = replace(self.objective, batch=batch)
+            return evaluate(lambda images: self.outputs(images, weights, apart), objective, stop=stop)
 
     def _stays_finite(self, weights: list[list[Tensor | None]]) -> bool:
         """Whether no activation comes near overflow at these weights, by a few images: others are not 1e8 times larger.
@@ -84,9 +94,13 @@ class FusedPlan:
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at `point` for a few images, in float64."""
-        with torch.inference_mode():
-            images = images.bfloat16() if self.half else images
+        with exact_float32(), torch.inference_mode():
             return self.outputs(images, self.weights(point), apart=self.private).double()
+
+    def laid(self, images: Tensor) -> Tensor:
+        """`images` in the precision and layout of the computation; batch by batch, since a data set may be large."""
+        images = images.bfloat16() if self.half else images
+        return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
     def outputs(
         self,
@@ -95,7 +109,7 @@ class FusedPlan:
         apart: bool = False,
         peaks: list[Tensor] | None = None,
     ) -> Tensor:
-        values: Values = {self.network.input: images, **self.fixed}
+        values: Values = {self.network.input: self.laid(images), **self.fixed}
         for layer, given, dead in zip(self.network.layers, weights, self.last_use, strict=True):
             self._apply(layer, values, given, apart)
             if peaks is not None and layer.kind == "convolution":
@@ -104,7 +118,7 @@ class FusedPlan:
                 values.pop(index, None)
         return values[self.network.output]
 
-    def weights(self, point: Sequence[float]) -> list[list[Tensor | None]]:
+    def weights(self, point: Point) -> list[list[Tensor | None]]:
         """The weights at `point`, layer by layer."""
         every = iter(self.flat.at(point))
         layers = self.network.layers

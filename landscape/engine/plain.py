@@ -1,13 +1,16 @@
 """The plan that always works: add the step to the parameters, run the model. The yardstick for the others."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ..batchnorm import Calibration
+from ..batchnorm import Calibration, depends_on_batch
 from ..direction import Params
 from ..objective import Objective, Stopped, Value
+from .exact import exact_float32
+from .exhaustion import patiently
 
 
 class PlainPlan:
@@ -19,6 +22,7 @@ class PlainPlan:
     def __init__(self, objective: Objective, directions: Sequence[Params], calibration: Calibration | None = None):
         """With `calibration`, every point has the statistics of BatchNorm that its samples have there."""
         self.objective, self.calibration, self.choice = objective, calibration, {"engine": "plain"}
+        self.batch, self.divisible = objective.batch, not depends_on_batch(objective.model)
         self.center = objective.parameters()
         self.directions, self.steps = (
             len(directions),
@@ -39,7 +43,13 @@ class PlainPlan:
     def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
         if stop is not None and stop():  # before the pass over the calibration samples too
             raise Stopped
-        return self.objective.evaluate(self._parameters(point), stop=stop)
+
+        def evaluate(batch: int) -> Value:
+            return replace(self.objective, batch=batch).evaluate(self._parameters(point), stop=stop)
+
+        with exact_float32():
+            value, self.batch = patiently(evaluate, self.batch, divisible=self.divisible)
+        return value
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the model at `point` for a few images, in float64."""

@@ -14,11 +14,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .flat import Flat, as_given
+from .flat import Flat, Point, as_given
 from .layers import Layer, Network, weights_of
 from .moving import Moving
 
-Statistics = Callable[[Sequence[float]], Mapping[str, Tensor]]  # from a point to running means and variances by name
+Statistics = Callable[[Point], Mapping[str, Tensor]]  # from a point to running means and variances by name
 
 
 class PointwiseFlat(Flat):
@@ -37,7 +37,7 @@ class PointwiseFlat(Flat):
         self.scale_of, self.bias_at = (index.to(device) for index in _positions(layers))
         self.statistics: Statistics | None = None  # instead of the moved ones
 
-    def vector(self, point: Sequence[float]) -> Tensor:
+    def vector(self, point: Point) -> Tensor:
         """The folded weights at `point`, one after another."""
         weights, *parts = torch.split(super().vector(point), [self.count, *[self.channels] * 4])
         gamma, beta, mean, variance = parts
@@ -53,7 +53,7 @@ class PointwiseFlat(Flat):
         parts = torch.split(given, [norm.mean.center.numel() for norm in self.norms])
         return torch.cat([found.get(norm.buffers[which], part) for norm, part in zip(self.norms, parts, strict=True)])
 
-    def at(self, point: Sequence[float]) -> list[Tensor]:
+    def at(self, point: Point) -> list[Tensor]:
         """The weights at `point`, in the order of the layers."""
         return self.views(self.vector(point), self.own)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..batchnorm import Calibration
 from ..direction import Params
 from ..objective import Objective, Stop, Stopped, Value
+from .flat import Point
 from .fused import FusedPlan
 from .lanes import LanesPlan
 from .layers import Layer
@@ -50,7 +51,7 @@ class RecalibratedPlan:
         """The outputs of the network at one point for a few images, in float64."""
         return self.inner.scores(point, images)
 
-    def statistics(self, point: Sequence[float]) -> Mapping[str, Tensor]:
+    def statistics(self, point: Point) -> Mapping[str, Tensor]:
         """Name -> running mean or variance of every BatchNorm at `point`; of a layer run twice, the last run's."""
         if self.stop is not None and self.stop():
             raise Stopped
