@@ -11,21 +11,27 @@ import torch
 
 from ..errors import UnknownNameError
 from ..objective import Objective
-from . import native
+from . import native, winograd
 from .captured import CapturedPlan
 from .cost import fused_time, lanes_time
 from .fused import FusedPlan
 from .lanes import LanesPlan
 from .layers import Network
-from .program import NotInLanes, Program, compile_network
+from .program import NotInLanes, compile_network
 
-# {"engine": "fused", "batch": 128, "precision": "float32"}
+# {"engine": "fused", "batch": 64, "precision": "float32", "winograd": "avx512"}
 # {"engine": "lanes", "instruction_set": "avx512", "block": 96}
 Choice = dict[str, Any]
 
 ENGINES = ("plain", "fused", "lanes", "captured")
-BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 512)
-BATCH_NUMBERS = 4_194_304  # 16 MiB in float32: 128 images of CIFAR's shape with 32 channels
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+BATCH_NUMBERS = 4_194_304  # 16 MiB in float32: 256 images of CIFAR's shape with 16 channels
+SMALL_BATCH_NUMBERS = 1_048_576  # beyond `FEW` images
+FEW = {
+    "winograd": 64,
+    "float32": 128,
+    "bfloat16": 256,
+}  # faster kernels want their numbers nearer, 16-bit ones are half
 GPU_BATCHES = tuple(2**power for power in range(14))
 GPU_BATCH_NUMBERS = 67_108_864  # 256 MiB in float32: 4096 images of CIFAR's shape with 16 channels; not measured
 LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
@@ -36,35 +42,50 @@ def default_choice(objective: Objective, network: Network, precision: str | None
     if objective.images.device.type == "cuda":
         return {"engine": "captured", "batch": gpu_batch(network), "precision": precision or "float32"}
     if precision == "bfloat16":
-        return {"engine": "fused", "batch": min(64, fused_batch(network)), "precision": "bfloat16"}
-    instruction_set = native.best_instruction_set()
-    program = _program(objective, network) if instruction_set else None
-    if instruction_set and program and lanes_time(program, native.width(instruction_set)) <= fused_time(network):
-        return {"engine": "lanes", "instruction_set": instruction_set, "block": LANE_BLOCK}
-    return {"engine": "fused", "batch": fused_batch(network), "precision": "float32"}
+        return {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"}
+    vectors = native.best_instruction_set() if _native(objective) else None
+    if vectors and _lanes_win(objective, network, native.width(vectors)):
+        return {"engine": "lanes", "instruction_set": vectors, "block": LANE_BLOCK}
+    if vectors and winograd.pays(network, vectors):
+        batch = fused_batch(network, few=FEW["winograd"])
+        return {"engine": "fused", "batch": batch, "precision": "float32", "winograd": vectors}
+    return {"engine": "fused", "batch": fused_batch(network, few=FEW["float32"]), "precision": "float32"}
 
 
-def fused_batch(network: Network) -> int:
-    """The largest of `BATCHES` whose largest value stays near the cache."""
-    numbers = max(math.prod(shape) for shape in network.shapes.values() if shape is not None)
-    return max((batch for batch in BATCHES if batch * numbers <= BATCH_NUMBERS), default=1)
+def fused_batch(network: Network, *, few: int) -> int:
+    """The largest of `BATCHES` whose largest value stays near the cache; more than `few` images must be small."""
+    numbers = _largest(network)
+    fitting = (
+        batch for batch in BATCHES if batch * numbers <= (BATCH_NUMBERS if batch <= few else SMALL_BATCH_NUMBERS)
+    )
+    return max(fitting, default=1)
 
 
 def gpu_batch(network: Network) -> int:
     """The largest batch whose largest value stays within `GPU_BATCH_NUMBERS`: enough to fill a device."""
-    numbers = max(math.prod(shape) for shape in network.shapes.values() if shape is not None)
+    numbers = _largest(network)
     return max((batch for batch in GPU_BATCHES if batch * numbers <= GPU_BATCH_NUMBERS), default=1)
 
 
-def _program(objective: Objective, network: Network) -> Program | None:
-    """What the native kernels would run, or None: they take float32 on the CPU and layers they know."""
-    images = objective.images
-    if images.device.type != "cpu" or images.dtype != torch.float32 or objective.labels.ndim != 1:
-        return None
+def _largest(network: Network) -> int:
+    """Numbers of one sample in the largest value."""
+    return max(math.prod(shape) for shape in network.shapes.values() if shape is not None)
+
+
+def _native(objective: Objective) -> bool:
+    """Whether the native kernels take these numbers: float32 on the CPU."""
+    return objective.images.device.type == "cpu" and objective.images.dtype == torch.float32
+
+
+def _lanes_win(objective: Objective, network: Network, lanes: int) -> bool:
+    """Whether the lanes are estimated faster and know every layer; a program is compiled only where it would be run."""
+    if lanes_time(network, lanes) > fused_time(network, lanes) or objective.labels.ndim != 1:
+        return False
     try:
-        return compile_network(network, filters=4, block=LANE_BLOCK)
+        compile_network(network, filters=4, block=LANE_BLOCK)
     except NotInLanes:
-        return None
+        return False
+    return True
 
 
 def build(objective: Objective, network: Network, directions: int, choice: Mapping[str, Any]) -> FusedPlan | LanesPlan:
@@ -81,4 +102,7 @@ def build(objective: Objective, network: Network, directions: int, choice: Mappi
     precision = str(choice.get("precision", "float32"))
     if choice["engine"] == "captured":
         return CapturedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)
-    return FusedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)
+    instruction_set = choice.get("winograd")
+    return FusedPlan(
+        objective, network, directions, batch=int(choice["batch"]), precision=precision, instruction_set=instruction_set
+    )

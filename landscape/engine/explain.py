@@ -37,11 +37,12 @@ def _weighed(objective: Objective, network: Network) -> str:
     if objective.images.device.type != "cpu" or objective.images.dtype != torch.float32:
         return "grid points lie in the vector lanes only for float32 samples on a CPU"
     try:
-        program = compile_network(network, filters=4, block=96)
+        compile_network(network, filters=4, block=96)
     except NotInLanes as missing:
         return f"grid points cannot lie in the vector lanes, which have no kernel for {missing}"
-    lanes, fused = lanes_time(program, native.width(instruction_set)) / 1e3, fused_time(network) / 1e3
+    width = native.width(instruction_set)
+    lanes, fused = lanes_time(network, width) / 1e3, fused_time(network, width) / 1e3
     return (
-        f"by the fixed rule on shapes, a sample at one point takes {lanes:.3g} µs with {native.width(instruction_set)} "
+        f"by the fixed rule on shapes, a sample at one point takes {lanes:.3g} µs with {width} "
         f"points in the vector lanes ({instruction_set}) and {fused:.3g} µs through fused convolutions"
     )

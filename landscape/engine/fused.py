@@ -1,10 +1,10 @@
 """The network as a list of fused layers run by torch: the plan for wide networks, any device, any operator.
 
-Imports layers, flat, onednn, interpret and the objective. BatchNorm is folded, weights are one flat axpy per point,
-activations lie channels-last, and on a CPU in float32 a convolution takes its bias, residual and ReLU along.
+Imports layers, flat, onednn, winograd, interpret and the objective. BatchNorm is folded, weights are one flat axpy per
+point, activations lie channels-last, and on a CPU in float32 a convolution takes its bias, residual and ReLU along.
 
-Measured on images of 32×32, one thread, against the plain loop: 1.5 to 2.1× in float32 for ResNets and VGG-9, 1.1×
-where that is near the peak already; bfloat16 4× more (docs/performance.md, attempts 1, 6).
+Measured on images of 32×32, one thread, against the plain loop: 1.5 to 2.1× in float32 for ResNets and VGG-9 without
+winograd.py, 3× with it; bfloat16 4× more than without (docs/performance.md, attempts 1, 6, 10).
 Off: `choice={"engine": "plain"}`.
 """
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
 from ..objective import Objective, Value, evaluate
-from . import onednn
+from . import onednn, winograd
 from .exact import exact_float32
 from .exhaustion import patiently
 from .flat import Point
@@ -42,8 +42,19 @@ class FusedPlan:
     group = 1
 
     def __init__(
-        self, objective: Objective, network: Network, directions: int, *, batch: int, precision: str = "float32"
+        self,
+        objective: Objective,
+        network: Network,
+        directions: int,
+        *,
+        batch: int,
+        precision: str = "float32",
+        instruction_set: str | None = None,
     ):
+        """
+        Args:
+            instruction_set: of the kernels in winograd.py, None for none of them.
+        """
         images = objective.images
         self.network, self.directions = network, directions
         if precision not in PRECISIONS:
@@ -51,6 +62,10 @@ class FusedPlan:
         self.choice = {"engine": "fused", "batch": batch, "precision": precision}
         dtype = next(objective.model.parameters()).dtype  # samples may be integers
         self.private = images.device.type == "cpu" and dtype == torch.float32 and onednn.available()
+        self.lanes = 0
+        if instruction_set is not None and self.private and precision == "float32":
+            self.lanes, self.choice["winograd"] = winograd.lanes_of(instruction_set), instruction_set
+        self.tiled = {layer.result for layer in network.layers if self.lanes and winograd.takes(layer)}
         self.flat = flat_weights(network, directions, dtype=dtype, device=images.device)
         self.half = precision == "bfloat16"
         if self.half:
@@ -78,7 +93,7 @@ class FusedPlan:
     def _value_of(self, point: Sequence[float], batch: int, stop: Callable[[], bool] | None) -> Value:
         with torch.inference_mode():
             weights = self.weights(point)
-            apart = self.private and not self._stays_finite(weights)
+            apart = self.private and (bool(self.tiled) or not self._stays_finite(weights))
             objective = replace(self.objective, batch=batch)
             return evaluate(lambda images: self.outputs(images, weights, apart), objective, stop=stop)
 
@@ -86,7 +101,8 @@ class FusedPlan:
         """Whether no activation comes near overflow at these weights, by a few images: others are not 1e8 times larger.
 
         oneDNN's fused ReLU makes 0 of NaN, so far from the center an overflow would come out as a finite loss. Where
-        one may happen the ReLU is apart. Measured: below 1 % of a point of 1000 images.
+        one may happen the ReLU is apart, as it always is beside winograd.py, which leaves few layers to oneDNN.
+        Measured: 1 to 2 % of a point of 1000 images.
         """
         peaks: list[Tensor] = []
         self.outputs(self.objective.images[:WATCHED], weights, True, peaks)
@@ -139,6 +155,9 @@ class FusedPlan:
         weight = given[0]
         assert shape is not None
         assert weight is not None
+        if layer.result in self.tiled:
+            given[0] = winograd.prepare(weight, self.lanes)
+            return
         samples = min(self.objective.batch, len(self.objective.images))
         given[0] = onednn.prepare(weight, (samples, *shape), layer.settings)
 
@@ -151,6 +170,14 @@ class FusedPlan:
             return
         inputs = [values[index] for index in layer.inputs]
         residual = None if layer.residual is None else values[layer.residual]
+        if layer.result in self.tiled:
+            weight, bias = given
+            assert weight is not None
+            padding = layer.settings["padding"][0]
+            values[layer.result] = winograd.convolution(
+                inputs[0], weight, bias, residual, padding, self.lanes, relu=layer.relu
+            )
+            return
         if layer.kind == "convolution" and self.private and _fusible(layer):
             values[layer.result] = _private_convolution(layer, inputs[0], given, residual, apart)
             return

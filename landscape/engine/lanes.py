@@ -17,6 +17,7 @@ from torch import Tensor
 from ..errors import UnknownNameError
 from ..objective import Objective, Stopped, Value
 from . import native
+from .cost import total_work
 from .layers import Network
 from .moving import Moving
 from .pointwise import pointwise_lanes
@@ -36,10 +37,7 @@ class LanesPlan:
         loaded = native.library()
         self.group = native.width(instruction_set)
         if loaded is None or not self.group:
-            here = [name for name in native.INSTRUCTION_SETS if native.width(name)]
-            raise UnknownNameError(
-                "instruction set on this machine", instruction_set, here or ["none: no native module"]
-            )
+            raise UnknownNameError("instruction set on this machine", instruction_set, native.here())
         self.native: ctypes.CDLL = loaded
         self.objective = objective
         self.choice = {"engine": "lanes", "instruction_set": instruction_set, "block": block}
@@ -49,11 +47,10 @@ class LanesPlan:
             network, lambda numbered: compile_network(numbered, filters=filters, block=block).weights, directions
         )
         self.directions = directions
-        self.images = _pixels_first(objective.images)
         self.center, self.steps = _vectors(self.program.weights, directions)
         self.weights = _aligned(self.program.weight_lines * self.group)
         self.spaces: list[tuple[Tensor, Tensor]] = []  # inner and outer workspace of every thread
-        work = max(1.0, self.program.work) * self.group * self.program.block
+        work = max(1.0, total_work(network)) * self.group * self.program.block
         self.chunk = self.program.block * max(1, int(CHUNK_WORK / work))
 
     def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
@@ -97,10 +94,10 @@ class LanesPlan:
         """Scores (classes, images, lanes) with their labels, a few blocks at a time."""
         threads = torch.get_num_threads()
         size = self.chunk * threads
-        for start in range(0, len(self.images), size):
+        for start in range(0, len(self.objective.images), size):
             if stop is not None and stop():
                 raise Stopped
-            outputs = self._outputs(self.images[start : start + size], threads)
+            outputs = self._outputs(_pixels_first(self.objective.images[start : start + size]), threads)
             labels = self.objective.labels[start : start + size]
             yield from zip(outputs, torch.split(labels, outputs[0].shape[1]), strict=True)
 

@@ -46,13 +46,7 @@ class Program:
     input: int  # first line of the input, in the outer workspace
     output: int  # first line of the scores, in the outer workspace
     scores: int
-    parts: tuple[tuple[float, int], ...]  # per convolution: operations of one image at one point, lines of weights
     weight_lines: int
-
-    @property
-    def work(self) -> float:
-        """Multiplications and additions of one image at one point, taps outside the picture left out."""
-        return sum(work for work, _ in self.parts)
 
 
 def compile_network(network: Network, *, filters: int, block: int) -> Program:
@@ -73,7 +67,6 @@ class _Compiler:
         self.instructions: list[list[int]] = []
         self.weights: list[Moving] = []
         self.tables: list[int] = []
-        self.parts: list[tuple[float, int]] = []
         self.weight_lines = 0
 
     def program(self) -> Program:
@@ -97,7 +90,6 @@ class _Compiler:
             input=start.line,
             output=self.places.at[network.output].line,
             scores=shape[0],
-            parts=tuple(self.parts),
             weight_lines=self.weight_lines,
         )
 
@@ -174,7 +166,7 @@ class _Compiler:
         self._filters(layer, weight.map(lambda tensor: tensor[:, :, None, None]), layer.weights[1], 1, ones)
 
     def _filters(self, layer: Layer, weight: Moving, bias: Moving | None, groups: int, fields: dict[str, int]) -> None:
-        filters, inputs, height, width = weight.center.shape
+        filters, _, height, width = weight.center.shape
         tile = 1 if filters // groups == 1 else self.filters
         bias = bias or weight.map(lambda tensor: torch.zeros_like(tensor[:, 0, 0, 0]))
         fields |= {"kernel_y": height, "kernel_x": width, "groups": groups, "tile": tile}
@@ -182,14 +174,6 @@ class _Compiler:
         fields["bias"] = self._weights(bias.map(lambda tensor: pack_filters(tensor, groups, tile)))
         free = layer.residual if layer.residual not in layer.inputs else None  # a window reads what neighbours write
         self._emit("convolution", layer, over=free, **fields)
-        work = 2.0 * filters * inputs // groups * self._taps(layer, fields)
-        self.parts.append((work, weight.center.numel()))
-
-    def _taps(self, layer: Layer, fields: dict[str, int]) -> int:
-        """Pairs of an output pixel and a tap inside the picture."""
-        (_, height, width), (_, out_height, out_width) = self.picture(layer.inputs[0]), self.picture(layer.result)
-        sizes = {"y": (height, out_height), "x": (width, out_width)}
-        return math.prod(_taps(size, out, axis, fields) for axis, (size, out) in sizes.items())
 
     def _affine(self, layer: Layer) -> None:
         scale, shift = layer.weights
@@ -241,12 +225,6 @@ class _Compiler:
         lines = torch.arange(channels * height * width, dtype=torch.float64) + place.line
         lines = 2 * lines + 1 + place.outer
         return lines.view(height, width, channels).permute(2, 0, 1).reshape(self.shape(index))
-
-
-def _taps(size: int, out: int, axis: str, fields: dict[str, int]) -> int:
-    stride, dilation, padding = fields[f"stride_{axis}"], fields[f"dilation_{axis}"], fields.get(f"padding_{axis}", 0)
-    taps = [at * stride - padding + tap * dilation for at in range(out) for tap in range(fields[f"kernel_{axis}"])]
-    return sum(0 <= tap < size for tap in taps)
 
 
 def _pixels_first(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The native module of lanes.py, found and described; nothing is computed here.
+"""The native module of lanes.py and winograd.py, found and described; nothing is computed here.
 
 Imports ctypes. It is built with the package where there is a C++ compiler (setup.py), and optional: `library()` is None
 without it, and everything works, slower.
@@ -10,7 +10,7 @@ import logging
 from functools import cache
 from pathlib import Path
 
-VERSION = 3  # of the structures shared with lanes.cpp
+VERSION = 4  # of the structures shared with lanes.cpp
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,16 @@ class Run(ctypes.Structure):
         ("outputs", _POINTER),
         ("scores", _LONG),
         ("output", _LONG),
+    )
+
+
+class Winograd(ctypes.Structure):
+    """The arguments of `winograd_run`, field by field as in lanes.cpp."""
+
+    _fields_ = (
+        *((name, _POINTER) for name in ("input", "weights", "bias", "other", "output")),
+        *((name, _LONG) for name in ("images", "height", "width", "channels", "filters")),
+        *((name, _LONG) for name in ("out_height", "out_width", "padding", "relu")),
     )
 
 
@@ -69,6 +79,9 @@ def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.lanes_weights.argtypes = [_INT, _POINTER, _POINTER, _LONG, _LONG, _POINTER, _POINTER]
     loaded.lanes_weights.restype = None
     loaded.lanes_run.argtypes, loaded.lanes_run.restype = [_INT, ctypes.POINTER(Run)], None
+    loaded.winograd_weights.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER]
+    loaded.winograd_weights.restype = None
+    loaded.winograd_run.argtypes, loaded.winograd_run.restype = [_INT, ctypes.POINTER(Winograd), _INT], _INT
     return loaded
 
 
@@ -83,3 +96,8 @@ def width(instruction_set: str) -> int:
     """Lanes of the instruction set, 0 where this machine or this build lacks it."""
     loaded = library()
     return 0 if loaded is None else int(loaded.lanes_width(instruction_set.encode()))
+
+
+def here() -> list[str]:
+    """The instruction sets of this machine, or a word about why there is none."""
+    return [name for name in INSTRUCTION_SETS if width(name)] or ["none: no native module"]

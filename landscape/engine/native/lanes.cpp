@@ -1,11 +1,17 @@
 // Whole networks at several points of a landscape at once: one grid point per SIMD lane.
 //
-// Imports nothing but the C++ runtime; plain C interface, called through ctypes by lanes.py. The kernels in kernels.inc
-// are compiled once per instruction set and the best one the machine has is taken at run time. Every lane computes what
-// a lone point would compute, in the same order, so a value does not depend on its neighbours.
+// Imports nothing but the C++ runtime; plain C interface, called through ctypes by lanes.py and winograd.py. The kernels
+// in kernels.inc and winograd.inc are compiled once per instruction set and the best one the machine has is taken at run
+// time. Every lane computes what a lone point would compute, in the same order, so a value does not depend on its
+// neighbours.
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <new>
+#include <thread>
+#include <vector>
 
 namespace {
 
@@ -44,10 +50,20 @@ struct Run {
     int64_t scores, output;
 };
 
+// A convolution of 3×3 with stride one at one point; pictures channels-last, weights as winograd_weights leaves them.
+struct Winograd {
+    const float *input, *weights, *bias, *other;  // `other` is added to the result, where it is given
+    float* output;
+    int64_t images, height, width, channels, filters, out_height, out_width, padding, relu;
+};
+
 inline int64_t low(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t high(int64_t a, int64_t b) { return a > b ? a : b; }
 
 constexpr int IMAGES = 6;  // images in a register tile
+constexpr int64_t WINOGRAD_WEIGHTS = 1 << 18;  // transformed weights that stay in the second-level cache: 1 MiB
+constexpr int64_t WINOGRAD_SPACE = 1 << 18;
+constexpr int WINOGRAD_THREADS = 256;
 
 }  // namespace
 
@@ -62,10 +78,13 @@ constexpr int IMAGES = 6;  // images in a register tile
 #define SPACE avx512
 #define LANES 16
 #define FILTERS 4
+#define TILES 12
 #include "kernels.inc"
+#include "winograd.inc"
 #undef SPACE
 #undef LANES
 #undef FILTERS
+#undef TILES
 #if defined(__clang__)
 #pragma clang attribute pop
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
@@ -77,10 +96,13 @@ constexpr int IMAGES = 6;  // images in a register tile
 #define SPACE avx2
 #define LANES 8
 #define FILTERS 2
+#define TILES 6
 #include "kernels.inc"
+#include "winograd.inc"
 #undef SPACE
 #undef LANES
 #undef FILTERS
+#undef TILES
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -92,20 +114,23 @@ constexpr int IMAGES = 6;  // images in a register tile
 // What every processor of the architecture has: NEON on ARM, SSE2 on x86.
 #define SPACE portable
 #define LANES 4
+#define TILES 6
 #if defined(__aarch64__)
 #define FILTERS 4
 #else
 #define FILTERS 2
 #endif
 #include "kernels.inc"
+#include "winograd.inc"
 #undef SPACE
 #undef LANES
 #undef FILTERS
+#undef TILES
 
 extern "C" {
 
 // Raised with every change of the structures above: lanes of another version are not used.
-int lanes_version(void) { return 3; }
+int lanes_version(void) { return 4; }
 
 // How many lanes the instruction set called `name` has, 0 where this machine or this build lacks it.
 int lanes_width(const char* name) {
@@ -148,5 +173,51 @@ void lanes_run(int lanes, const void* run) {
 #endif
     (void)lanes;
     portable::run(given);
+}
+// How many filters one line of transformed weights holds, for vectors of `lanes` numbers.
+int winograd_filters(int lanes, int64_t filters) { return filters % (2 * lanes) ? lanes : 2 * lanes; }
+
+// From (filters, 3, 3, channels) to (position, block of filters, channel, filter in the block): G w Gᵀ.
+void winograd_weights(int lanes, const float* weights, int64_t channels, int64_t filters, float* transformed) {
+    const int64_t width = winograd_filters(lanes, filters);
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (lanes == 16) return avx512::winograd_weights(weights, channels, filters, width, transformed);
+    if (lanes == 8) return avx2::winograd_weights(weights, channels, filters, width, transformed);
+#endif
+    portable::winograd_weights(weights, channels, filters, width, transformed);
+}
+
+// Tiles `first` to `end`; `full` is set where memory was refused.
+static void winograd_part(int lanes, const Winograd& given, int64_t first, int64_t end, std::atomic<int>& full) {
+    try {
+#if defined(__x86_64__) && defined(__GNUC__)
+        if (lanes == 16) return avx512::winograd(given, first, end);
+        if (lanes == 8) return avx2::winograd(given, first, end);
+#endif
+        (void)lanes;
+        portable::winograd(given, first, end);
+    } catch (const std::bad_alloc&) {
+        full = 1;
+    }
+}
+
+// 0, or 1 where memory was refused. Threads are made anew each time: a process may fork between two calls, and a layer
+// takes longer than a thread's birth. A thread that is refused leaves its tiles to this one.
+int winograd_run(int lanes, const void* run, int threads) {
+    const Winograd& given = *static_cast<const Winograd*>(run);
+    const int64_t tiles = given.images * ((given.out_height + 1) / 2) * ((given.out_width + 1) / 2);
+    const int64_t share = (tiles + threads - 1) / threads;
+    std::atomic<int> full{0};
+    std::thread others[WINOGRAD_THREADS];
+    int made = 0;
+    int64_t first = 0;
+    try {
+        for (; made < low(threads - 1, WINOGRAD_THREADS) && first + share < tiles; first += share, ++made)
+            others[made] = std::thread(winograd_part, lanes, std::cref(given), first, first + share, std::ref(full));
+    } catch (const std::exception&) {
+    }
+    winograd_part(lanes, given, first, tiles, full);
+    for (int i = 0; i < made; ++i) others[i].join();
+    return full;
 }
 }
