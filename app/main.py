@@ -18,10 +18,10 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from worker import archives, queue
+from worker import archives
 from worker.database import Database
 from worker.errors import ServiceError
-from worker.hints import Hints
+from worker.hints import Hints, reconcile
 from worker.logs import log_as_json
 from worker.settings import Settings
 from worker.spec import Kind
@@ -105,14 +105,7 @@ async def _reconcile(service: Service) -> None:
 
 
 def _reconcile_once(service: Service) -> None:
-    with service.database.reading() as session:
-        overdue, waiting = queue.overdue(session), queue.waiting(session)
-    if overdue:
-        with service.database.writing() as session:
-            lost = queue.reclaim(session, service.settings.max_attempts)
-            waiting = queue.waiting(session)
-        logger.warning("leases lost", extra={"count": lost})
-    service.hints.top_up(waiting)
+    reconcile(service.database, service.hints, service.settings)
     service.store.sweep(ABANDONED_SECONDS)
 
 

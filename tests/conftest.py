@@ -3,25 +3,27 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.servers import database_url, free_port, postgresql_server, postgresql_url, redis_url
+
+__all__ = ["database_url", "free_port", "postgresql_server", "postgresql_url", "redis_url"]  # fixtures for every test
+
 GALLERY = Path(__file__).parent.parent / "landscape" / "gallery"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", help="repeats what a test that draws by chance did: it prints its seed")
+    parser.addoption("--long", action="store_true", help="faults as long as promised, for example a minute of silence")
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Service:
     data: Path
     port: int
     api: httpx.Client
+    settings: dict[str, str] = field(default_factory=dict)
 
     def upload(
         self, content: bytes | Path, name: str = "checkpoint.safetensors", *, state: str = "ready"
@@ -111,8 +114,13 @@ def start_service(data: Path, *options: str, port: int | None = None, workers: i
             return bool(api.get("/health").json()["workers"] == workers)
         return False
 
-    wait_for(healthy, "the service to answer")
-    return Service(process, data, port, api)
+    service = Service(process, data, port, api, settings)
+    try:
+        wait_for(healthy, "the service to answer")
+    except BaseException:
+        service.stop()
+        raise
+    return service
 
 
 @pytest.fixture(scope="session")

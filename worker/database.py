@@ -1,45 +1,84 @@
 """The connection to the database: sessions that read, sessions that write; SQLite in WAL mode, or PostgreSQL.
 
-Imports SQLAlchemy and tables. Never changes a row by itself.
+Imports SQLAlchemy and tables; migrations where the database is of another version. Never changes a row by itself.
 """
 
+import copy
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import sessionmaker
 
-from .errors import ConflictError
-from .tables import Base
+from .errors import ServiceError
+from .tables import REVISION
+
+_SQLITE = {"timeout": 30}
+_POSTGRESQL = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,  # a host that is gone is noticed in half a minute instead of two hours
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    # Whoever stops in the middle of a transaction holds everybody: its session is ended, and so its lock.
+    "options": "-c idle_in_transaction_session_timeout=20s -c lock_timeout=30s",
+}
+_WRITERS = 7_205_759_404  # any number that no other program on the server locks
 
 
 class Database:
     """Sessions on one database: `reading` sees a snapshot, `writing` is one transaction that holds from its start.
 
-    Use `with database.writing() as session:`; the end commits, an error undoes everything.
+    Use `with database.writing() as session:`; the end commits, an error undoes everything. Writers take turns, on
+    either kind of database: what one reads cannot change before it commits. So none may do anything slow.
     """
 
     def __init__(self, url: str):
-        self.engine = create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
+        self.engine = _engine(url)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        Base.metadata.create_all(self.engine)
-        self._require_this_version()
-        self.reading = sessionmaker(self.engine, expire_on_commit=False)
-        self.writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False).begin
+            reads = self.engine
+        else:
+            event.listen(self.engine, "begin", _begin_postgresql)
+            reads = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        if self._revision() != REVISION:
+            from .migrations import upgrade
 
-    def _require_this_version(self) -> None:
-        """A database of another version is refused with a sentence instead of failing at the first query."""
-        inspector = inspect(self.engine)
-        for table in Base.metadata.sorted_tables:
-            missing = {column.name for column in table.columns} - {
-                one["name"] for one in inspector.get_columns(table.name)
-            }
-            if missing:
-                raise ConflictError(
-                    f"The database was made by another version of Loss Landscape (no {table.name}.{min(missing)}). "
-                    "Move its folder away, or choose another with --data."
-                )
+            upgrade(self.engine)
+        self._binds = reads, self.engine.execution_options(writes=True)
+        self._make_sessions()
+
+    def _make_sessions(self, **info: Any) -> None:
+        reads, writes = self._binds
+        self.reading = sessionmaker(reads, expire_on_commit=False, info=info)
+        self.writing = sessionmaker(writes, expire_on_commit=False, info=info).begin
+
+    def seen_by(self, caller: Any) -> "Database":
+        """The same database, in which every query finds only what a caller may see (access.py)."""
+        limited = copy.copy(self)
+        limited._make_sessions(caller=caller)
+        return limited
+
+    def _revision(self) -> str | None:
+        try:
+            with self.engine.connect() as connection:
+                return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
+        except DatabaseError:  # no such table, or no such database, which the upgrade says better
+            return None
+
+
+def _engine(url: str) -> Engine:
+    try:
+        if url.startswith("sqlite"):
+            return create_engine(url, connect_args=_SQLITE)
+        return create_engine(url, connect_args=_POSTGRESQL, pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise ServiceError("PostgreSQL needs psycopg: pip install 'loss-landscape[postgresql]'.") from None
+    except ArgumentError:
+        raise ServiceError(
+            "LANDSCAPE_DATABASE is no address of a database. Use postgresql://user:password@host/name."
+        ) from None
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
@@ -51,3 +90,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     """A transaction that will write says so at once: turning a read into a write later can fail in the middle."""
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("writes"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")

@@ -48,3 +48,9 @@ class DamagedError(ServiceError):
     """Stored bytes are not what their digest says."""
 
     code = "damaged"
+
+
+class UnavailableError(ServiceError):
+    """Something the service needs does not answer; asking again later may help."""
+
+    code = "unavailable"

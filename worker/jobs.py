@@ -1,25 +1,36 @@
 """What people do with jobs: submit, cancel, retry, delete; each change one transaction.
 
-Imports tables, queue, spec, catalog, fitting. Never computes, never talks to the broker: hints.py tells workers.
+Imports tables, queue, runs, results, spec, catalog, fitting.
+Never computes, never talks to the broker: hints.py tells workers.
 """
 
 import math
-from collections import Counter
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from landscape.grid import Point
+
+from . import results, runs
 from .catalog import dataset_facts
 from .errors import ConflictError, InvalidError
 from .fitting import require_fit
-from .queue import PREPARE_LEVEL, cut, end
+from .journal import some, tell
+from .queue import end
 from .spec import DEFAULT_POINTS, AnySpec, job_spec
-from .tables import TERMINAL, Checkpoint, Job, Tile, new_id, now, require
+from .tables import TERMINAL, Checkpoint, Job, Tile, grid_of, new_id, now, require
 
 
-def submit(session: Session, spec: AnySpec, *, owner: str | None = None, gallery: str | None = None) -> Job:
-    """Turn a request into a job that waits.
+def submit(
+    session: Session,
+    spec: AnySpec,
+    *,
+    owner: str | None = None,
+    gallery: str | None = None,
+    job_id: str | None = None,
+) -> Job:
+    """Turn a request into a job that waits; `job_id` is the key it was sent with, if it has one.
 
     Raises:
         InvalidError: a field names something unknown, or things that do not fit together.
@@ -29,7 +40,7 @@ def submit(session: Session, spec: AnySpec, *, owner: str | None = None, gallery
     require_fit(spec, architecture, facts)
     spec = spec.model_copy(update={"dataset": facts.id or facts.name})  # a later upload of this name changes nothing
     job = Job(
-        id=new_id(),
+        id=job_id or new_id(),
         kind=spec.kind,
         name=spec.name or f"{architecture['label']} on {facts.name}",
         spec=spec.model_dump(mode="json"),
@@ -48,7 +59,22 @@ def submit(session: Session, spec: AnySpec, *, owner: str | None = None, gallery
     )
     session.add(job)
     session.flush()
-    session.add(Tile(purpose="prepare", job_id=job.id, owner=owner or "", level=PREPARE_LEVEL))
+    runs.enqueue_preparing(session, job)
+    tell(session, job.id, f"Submitted: {job.kind} of {architecture['label']} on {facts.name}.")
+    return job
+
+
+def sent_before(session: Session, key: str, spec: AnySpec, owner: str | None) -> Job | None:
+    """The job that this very request has become already: an answer got lost, and the client sent it again.
+
+    Raises:
+        ConflictError: the key stands for another request, or for somebody else's.
+    """
+    job = session.get(Job, key, execution_options={"everybody": True})
+    if job is not None:
+        again = {**spec.model_dump(mode="json"), "dataset": job.spec["dataset"]}  # kept by its id
+        if job.owner != owner or again != job.spec:
+            raise ConflictError("This Idempotency-Key was sent with another request. Make a new one for each job.")
     return job
 
 
@@ -106,36 +132,39 @@ def cancel(session: Session, job_id: str) -> Job:
 
 
 def retry(session: Session, job_id: str) -> Job:
-    """A new job like a failed or cancelled one, which takes over what that had computed.
+    """A new job like a failed, cancelled or damaged one, which takes over what is whole of that one's numbers.
 
     Raises:
-        ConflictError: the job did not fail and was not cancelled.
+        ConflictError: the job is not finished, or is done and whole.
         InvalidError: its checkpoint is gone.
     """
     old = require(session, Job, job_id)
-    if old.state not in ("failed", "cancelled"):
+    whole = [tile for tile in results.finished_tiles(session, old.id) if results.is_whole(tile)]
+    if old.state not in TERMINAL or (old.state == "done" and len(whole) == old.tiles_done):
         raise ConflictError(f"The job is {old.state}; only a failed or cancelled one can be tried again.")
     job = submit(session, job_spec.validate_python(old.spec), owner=old.owner, gallery=old.gallery)
     if old.provenance is not None:
         session.execute(delete(Tile).where(Tile.job_id == job.id))
         job.provenance, job.points_per_tile, job.grid = old.provenance, old.points_per_tile, old.grid
-        job.points = old.points
-        job.state, job.tiles_done, job.points_done = "running", old.tiles_done, old.points_done
-        cut(session, job, _copy_tiles(session, old, job))
+        job.points, job.state = old.points, "running"
+        computed = _copy_tiles(session, whole, job)
+        job.tiles_done, job.points_done = len(whole), len(computed)
+        runs.enqueue_points(session, job, computed=computed)
         session.execute(update(Job).where(Job.id == job.id).values(started=now()))
+        tell(session, job.id, f"{some(len(computed), 'point')} of {job.points} were taken over from an earlier job.")
     return job
 
 
-def _copy_tiles(session: Session, old: Job, job: Job) -> list[Tile]:
-    copied = ("purpose", "level", "points", "state", "values", "sequence", "finished")
-    ranks: Counter[int] = Counter()
-    copies = []
-    for tile in session.scalars(select(Tile).where(Tile.job_id == old.id, Tile.sequence.is_not(None))):
+def _copy_tiles(session: Session, tiles: list[Tile], job: Job) -> set[Point]:
+    """The points that the copies hold."""
+    copied = ("purpose", "count", "points", "state", "values", "sha256", "seconds", "finished")
+    levels = runs.levels(grid_of(job))
+    place = {point: (level, rank) for level, points in enumerate(levels) for rank, point in enumerate(points)}
+    for sequence, tile in enumerate(tiles, 1):
+        level, rank = place[tuple(tile.points[0])]
         values = {name: getattr(tile, name) for name in copied}
-        copies.append(Tile(job_id=job.id, owner=job.owner or "", rank=ranks[tile.level], **values))
-        ranks[tile.level] += 1
-    session.add_all(copies)
-    return copies
+        session.add(Tile(job_id=job.id, owner=job.owner or "", level=level, rank=rank, sequence=sequence, **values))
+    return {(i, j) for tile in tiles for i, j in tile.points}
 
 
 def delete_job(session: Session, job_id: str) -> None:

@@ -7,8 +7,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from .errors import ConflictError, InvalidError
-from .queue import READ_LEVEL
-from .tables import TERMINAL, Checkpoint, Dataset, Job, Tile, new_id, require
+from .runs import READ_LEVEL, enqueue
+from .tables import TERMINAL, Checkpoint, Dataset, Job, new_id, require
 
 
 def receive_checkpoint(
@@ -18,7 +18,7 @@ def receive_checkpoint(
     checkpoint = Checkpoint(id=new_id(), name=name, sha256=sha256, size=size, owner=owner, gallery=gallery)
     session.add(checkpoint)
     session.flush()
-    session.add(Tile(purpose="read", checkpoint_id=checkpoint.id, owner=owner or "", level=READ_LEVEL))
+    enqueue(session, owner=owner, level=READ_LEVEL, purpose="read", checkpoint_id=checkpoint.id)
     return checkpoint
 
 
@@ -27,7 +27,7 @@ def receive_dataset(session: Session, *, name: str, sha256: str, size: int, owne
     dataset = Dataset(id=new_id(), name=name, sha256=sha256, size=size, owner=owner)
     session.add(dataset)
     session.flush()
-    session.add(Tile(purpose="read-data", dataset_id=dataset.id, owner=owner or "", level=READ_LEVEL))
+    enqueue(session, owner=owner, level=READ_LEVEL, purpose="read-data", dataset_id=dataset.id)
     return dataset
 
 

@@ -22,19 +22,20 @@ def of(session: Session, job: Job) -> dict[str, Any]:
         "done": job.points_done,
         "total": job.points,
         "level": _level(session, job) if running else 0,
-        "levels": len({max(level, 2) for level in _axis_levels(job)}) if job.grid else 1,
+        "levels": level_count(job) if job.grid else 1,
         "points_per_second": round(speed, 3) if speed else None,
         "eta_seconds": round(left / speed, 1) if speed and running else None,
     }
 
 
-def _axis_levels(job: Job) -> tuple[int, ...]:
+def level_count(job: Job) -> int:
+    """Refinement levels of a job's grid."""
     grid = grid_of(job)
-    return grid.alpha.levels + (grid.beta.levels if grid.beta else ())
+    return len({max(level, 2) for axis in (grid.alpha, grid.beta) if axis for level in axis.levels})
 
 
 def _level(session: Session, job: Job) -> int:
-    unfinished = select(func.min(Tile.level)).where(Tile.job_id == job.id, Tile.state != "done")
+    unfinished = select(func.min(Tile.level)).where(Tile.job_id == job.id, Tile.state.in_(("waiting", "leased")))
     return session.scalar(unfinished) or 0
 
 

@@ -1,10 +1,12 @@
 """Results out of the database: rows of tiles into landscape.result.Result, and events for the page.
 
-Imports tables, landscape.result; no torch. Never changes a row.
+Imports tables, landscape.result; no torch. Never changes a row, and never hands out values that are not those written.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,8 @@ from landscape import roughness
 from landscape.result import VALUES, Result, finite_or_none, name_of
 from landscape.roughness import Number
 
-from .errors import ConflictError
-from .tables import Job, Tile, grid_of
+from .errors import ConflictError, DamagedError
+from .tables import TERMINAL, Job, Tile, grid_of
 
 
 def pack(rows: Sequence[Sequence[float]]) -> bytes:
@@ -29,6 +31,30 @@ def unpack(values: bytes, columns: Sequence[str]) -> Any:
     return np.frombuffer(values, dtype="<f8").reshape(-1, len(columns))
 
 
+def seal(points: Sequence[Sequence[int]], values: bytes) -> str:
+    """SHA-256 of a tile's values and of the points they belong to, hex."""
+    return sha256(json.dumps([list(point) for point in points]).encode() + values).hexdigest()
+
+
+def is_whole(tile: Tile) -> bool:
+    """Whether a finished tile is what its worker wrote; tiles of earlier versions carry no digest and are believed."""
+    return tile.sha256 is None or tile.sha256 == seal(tile.points, tile.values or b"")
+
+
+def damaged(session: Session, job_id: str) -> list[Tile]:
+    """Finished tiles of a job that are no longer what their worker wrote."""
+    return [tile for tile in finished_tiles(session, job_id) if not is_whole(tile)]
+
+
+def damage_words(job: Job, tiles: Sequence[Tile]) -> str | None:
+    """The damage in a sentence for people; None where there is none."""
+    if not tiles:
+        return None
+    parts = "1 part" if len(tiles) == 1 else f"{len(tiles)} parts"
+    again = "Retry computes the damaged parts again." if job.state in TERMINAL else "Cancel the job and retry it."
+    return f"{parts} of this result changed on the disk after being computed, and nothing of it is shown. {again}"
+
+
 def columns_of(job: Job) -> tuple[str, ...]:
     """Names of the numbers a job computes per point."""
     return tuple((job.provenance or {}).get("columns", VALUES))
@@ -39,13 +65,17 @@ def load(session: Session, job: Job) -> Result:
 
     Raises:
         ConflictError: its grid is not known yet.
+        DamagedError: some of it is no longer what was computed.
     """
     if job.grid is None:
         raise ConflictError("The range of this job is known when a worker has loaded its checkpoints. Ask again soon.")
     provenance, columns = dict(job.provenance or {}), columns_of(job)
     path = provenance.pop("path", None)
     result = Result.empty(grid_of(job), provenance, kind=job.kind, columns=columns)
-    for tile in finished_tiles(session, job.id):
+    tiles = finished_tiles(session, job.id)
+    if words := damage_words(job, [tile for tile in tiles if not is_whole(tile)]):
+        raise DamagedError(words)
+    for tile in tiles:
         result.put([(i, j) for i, j in tile.points], unpack(tile.values or b"", columns))
     result = replace(result, path=path)
     if job.provenance and job.finished and job.started:
@@ -58,10 +88,10 @@ def numbers(result: Result, level: float, radius: float) -> list[Number]:
     return roughness.numbers(result, levels=[level], radius=radius)
 
 
-def finished_tiles(session: Session, job_id: str, after: int = 0) -> list[Tile]:
+def finished_tiles(session: Session, job_id: str, after: int = 0, *, most: int | None = None) -> list[Tile]:
     """Tiles of a job in the order they were done, from the one after number `after`."""
     done = select(Tile).where(Tile.job_id == job_id, Tile.sequence > after).order_by(Tile.sequence)
-    return list(session.scalars(done))
+    return list(session.scalars(done.limit(most)))
 
 
 def tile_event(tile: Tile, columns: Sequence[str]) -> dict[str, Any]:

@@ -40,7 +40,10 @@ def _now_sqlite(*_: Any, **__: Any) -> str:
 
 @compiles(now, "postgresql")
 def _now_postgresql(*_: Any, **__: Any) -> str:
-    return "extract(epoch from clock_timestamp())"
+    return "cast(extract(epoch from clock_timestamp()) as double precision)"
+
+
+REVISION = "0002"  # of the database that this code needs: the newest in migrations/versions
 
 
 class Base(DeclarativeBase):
@@ -114,7 +117,11 @@ def grid_of(job: Job) -> Grid:
 
 
 class Tile(Base):
-    """What one worker does at a time: read a checkpoint, prepare a job, or compute some points of it."""
+    """What one worker does at a time: read a checkpoint, prepare a job, or compute some points of it.
+
+    Points that nobody has taken yet are one row per stretch of a level, a *run*: `count` points from the one of index
+    `rank` on, `points` empty. A lease cuts a tile of the size that suits the worker off the front of it.
+    """
 
     __tablename__ = "tiles"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -122,23 +129,27 @@ class Tile(Base):
     checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))  # to read
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))  # to read
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    owner: Mapped[str] = mapped_column(default="")  # whose turn it uses up
-    level: Mapped[int]  # refinement level; −1 to prepare, −2 to read: lower goes first
-    rank: Mapped[int] = mapped_column(default=0)  # order within the level
+    owner: Mapped[str] = mapped_column(ForeignKey("turns.owner"), default="")  # whose turn it uses up
+    level: Mapped[int]  # refinement level, −1 to read: lower goes first
+    rank: Mapped[int] = mapped_column(default=0)  # index of its first point within the level; −1 to prepare
+    count: Mapped[int] = mapped_column(default=0)  # points it holds
     points: Mapped[list[Any]] = mapped_column(default=list)  # [[i, j], …]
+    turn: Mapped[int] = mapped_column(default=0)  # place in the line of its owner and level
     state: Mapped[str] = mapped_column(default="waiting")  # waiting → leased → done
     lease: Mapped[str | None]  # token of the worker that holds it
+    worker: Mapped[str | None]  # id of the worker that took it last
     leased_until: Mapped[float | None]  # by the clock of the database
     attempts: Mapped[int] = mapped_column(default=0)
     values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, see results.py
-    sha256: Mapped[str | None]  # of the values, verified whenever they are read
+    sha256: Mapped[str | None]  # of points and values, verified whenever they are read
     seconds: Mapped[float | None]  # it took
     sequence: Mapped[int | None]  # the order in which the tiles of a job were done: id of its event
     finished: Mapped[float | None]
     __table_args__ = (
         UniqueConstraint("job_id", "level", "rank"),
-        Index("tiles_by_turn", "state", "level", "owner", "rank"),
+        Index("tiles_by_turn", "state", "level", "owner", "turn", "id"),
         Index("tiles_by_sequence", "job_id", "sequence"),
+        Index("tiles_by_state", "job_id", "state", "level"),
     )
 
 
@@ -158,11 +169,11 @@ class Worker(Base):
 
 
 class Turn(Base):
-    """When a user was served last, so that users take turns."""
+    """The line of users: the one with the lowest number is served next, and goes to its end."""
 
     __tablename__ = "turns"
     owner: Mapped[str] = mapped_column(primary_key=True)
-    served: Mapped[float]
+    served: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class LogLine(Base):
@@ -196,6 +207,7 @@ class Access(Base):
     owner: Mapped[str] = mapped_column(index=True)
     scopes: Mapped[list[Any]] = mapped_column(default=list)  # read | submit | admin | work
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))  # of a link
+    parent: Mapped[str | None] = mapped_column(ForeignKey("access.id", ondelete="CASCADE"))  # a session's token
     created: Mapped[float] = mapped_column(default=now())
     expires: Mapped[float | None]
     used: Mapped[float | None]

@@ -1,188 +1,122 @@
-"""What a worker does with a tile: read a checkpoint, prepare a job, compute points.
+"""A worker process: takes the tile whose turn it is, keeps its lease alive, says that it lives, ends in good order.
 
-Imports landscape (and so torch), queue, store, reader; the only module of worker/ that does: app/ never imports it.
-Never decides whose turn it is, and never writes to the database but through queue.py.
+Imports torch, Celery, tiles, queue; app/ never imports it. Never writes to the database but through queue.py, and never
+depends on the broker: a hint makes it look for work at once, and without any it looks by itself every few seconds.
 """
 
 import logging
+import math
 import os
 import socket
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from uuid import uuid4
 
 import torch
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_shutting_down
+from sqlalchemy import delete, update
 
-from landscape import data
 from landscape.errors import LandscapeError
-from landscape.kinds import coordinates
 from landscape.objective import Stopped
 
-from . import queue
+from . import memory, queue
 from .database import Database
-from .errors import ServiceError
+from .errors import ServiceError, UnavailableError
 from .hints import QUEUE, TASK, Hints
-from .landscapes import Subject
 from .logs import log_as_json
 from .queue import Lease
-from .reader import RejectedError, read_checkpoint, read_dataset
-from .results import pack
 from .settings import Settings
-from .spec import job_spec
 from .store import Store
-from .tables import Checkpoint, Dataset, Job, now, require
 from .tables import Worker as WorkerRow
+from .tables import now
+from .tiles import Outcome, Stop, Tiles
 
 logger = logging.getLogger(__name__)
 
-Stop = Callable[[], bool]
-
-_KEPT_SUBJECTS = 4
+ID = "LANDSCAPE_WORKER_ID"  # variable by which the supervisor knows the row of the process it started
+PRESENCE_SECONDS = 3.0
+IDLE_SECONDS = 5.0
+GRACE_SECONDS = 15.0  # a tile may take this long once the process is told to stop; then another worker takes it over
+UNAVAILABLE_SECONDS = 2.0  # until a store that does not answer is asked again
+REPLACE_ME = 70  # exit code of a process in which nothing can be computed any more
 
 
 class Worker:
-    """One process that computes; what it has loaded for a job it keeps for the job's next tile."""
+    """One process that computes one tile at a time."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.database = Database(settings.database_url)
-        self.store = Store(settings.store, max_bytes=settings.max_upload_bytes)
         self.hints = Hints(settings.broker)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-        self._subjects: OrderedDict[str, Subject] = OrderedDict()
+        self.id = os.environ.get(ID) or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+        self.tiles = Tiles(
+            settings, self.database, Store(settings.store, max_bytes=settings.max_upload_bytes), self.device
+        )
+        self._end_by = math.inf
+        self._busy, self._looked = threading.Lock(), time.monotonic()
 
-    def work(self) -> None:
-        """Take the tile whose turn it is, if any, and see it through."""
+    def work(self) -> bool:
+        """Take the tile whose turn it is and see it through. False: nothing waits, or this process is ending."""
+        with self._busy:
+            held = None if self.ending else self._lease()
+            if held is not None:
+                self._see_through(held)
+            self._looked = time.monotonic()
+        if held is not None:
+            with self.database.reading() as session:
+                waiting = queue.waiting(session)
+            self.hints.top_up(waiting)
+        return held is not None
+
+    def _lease(self) -> Lease | None:
         with self.database.writing() as session:
-            held = queue.lease(session, self.settings.lease_seconds)
-        if held is None:
-            return
-        started = time.perf_counter()
+            return queue.lease(session, self.settings.lease_seconds, worker=self.id, sizes=self.tiles.sizes)
+
+    def _see_through(self, held: Lease) -> None:
+        started, broken = time.perf_counter(), False
+        about = {"tile": held.tile, "purpose": held.purpose, "job": held.subject}
+        outcome: Outcome
         try:
             with self._heartbeat(held) as stop:
-                self._dispatch(held, stop)
-        except Stopped:
-            logger.info("tile dropped", extra={"tile": held.tile, "purpose": held.purpose})
+                outcome = self.tiles.do(held, stop)
+        except (Stopped, UnavailableError) as error:
+            logger.info("tile dropped", extra={**about, "why": str(error) or "no longer wanted"})
+            outcome = partial(queue.put_back, held=held)
+            time.sleep(UNAVAILABLE_SECONDS if isinstance(error, UnavailableError) else 0)
         except (LandscapeError, ServiceError) as error:
-            self._write(queue.fail, held, str(error))
-        except Exception:
-            logger.exception("tile failed", extra={"tile": held.tile, "purpose": held.purpose, "subject": held.subject})
-            self._write(queue.give_back, held, self.settings.max_attempts)
-        took = round(time.perf_counter() - started, 3)
-        logger.info("tile", extra={"tile": held.tile, "purpose": held.purpose, "job": held.subject, "elapsed_s": took})
-        with self.database.reading() as session:
-            waiting = queue.waiting(session)
-        self.hints.top_up(waiting)
-
-    def _dispatch(self, held: Lease, stop: Stop) -> None:
-        if held.purpose == "read":
-            self._read(held)
-        elif held.purpose == "read-data":
-            self._read_data(held)
-        elif held.purpose == "prepare":
-            self._prepare(held, stop)
-        else:
-            self._compute(held, stop)
-
-    def _read(self, held: Lease) -> None:
-        with self.database.reading() as session:
-            sha256 = require(session, Checkpoint, held.subject).sha256
-        try:
-            verdict = read_checkpoint(sha256, self.store, self.settings)
-        except RejectedError as rejected:
-            self._write(queue.finish_reading, held, {"state": "rejected", "reason": str(rejected)})
-            return
-        columns = {"state": "ready", **vars(verdict)}
-        columns["architecture"] = verdict.candidates[0] if len(verdict.candidates) == 1 else None
-        self._write(queue.finish_reading, held, columns)
-
-    def _read_data(self, held: Lease) -> None:
-        with self.database.reading() as session:
-            sha256 = require(session, Dataset, held.subject).sha256
-        try:
-            facts, digest = read_dataset(sha256, self.store, self.settings)
-        except RejectedError as rejected:
-            self._write(queue.finish_reading, held, {"state": "rejected", "reason": str(rejected)})
-            return
-        self._write(queue.finish_reading, held, {"state": "ready", "facts": facts, "data_sha256": digest})
-
-    def _prepare(self, held: Lease, stop: Stop) -> None:
-        subject = self._subject(held)
-        provenance = subject.provenance(stop)
-        points_per_tile = self._points_per_tile(subject, stop)
-        self._write(queue.finish_preparing, held, provenance, subject.grid, points_per_tile)
-
-    def _points_per_tile(self, subject: Subject, stop: Stop) -> int:
-        """As many points as take about `tile_seconds`, by measuring one and, if that is quick, a group of them."""
-        group, points = subject.landscape.plan.group, coordinates(subject.grid, subject.grid.levels()[0])
-        seconds = self._seconds(subject, points[:1], stop)
-        if seconds > self.settings.tile_seconds:
-            return 1
-        seconds = self._seconds(subject, points[:group], stop)
-        return len(points[:group]) * max(1, round(self.settings.tile_seconds / seconds))
-
-    def _seconds(self, subject: Subject, points: list[tuple[float, float]], stop: Stop) -> float:
-        started = time.perf_counter()
-        subject.landscape.rows(points, stop)
-        return time.perf_counter() - started
-
-    def _compute(self, held: Lease, stop: Stop) -> None:
-        subject = self._subject(held)
-        rows = subject.landscape.rows(coordinates(subject.grid, held.points), stop)
-        if not subject.landscape.unchanged():
-            raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
-        self._write(queue.finish_points, held, pack(rows))
-
-    def _subject(self, held: Lease) -> Subject:
-        """What the job asks for, kept for its next tile."""
-        with self.database.reading() as session:
-            job = require(session, Job, held.subject)
-            spec = job_spec.validate_python(job.spec)
-            rows = [require(session, Checkpoint, one) for one in spec.checkpoints]
-        choice = (job.provenance or {}).get("engine")  # the worker that prepared the job chose; all others follow
-        subject = self._subjects.pop(job.id, None)
-        if subject is None or choice not in (None, subject.landscape.plan.choice):
-            weights = [row.weights_sha256 or "" for row in rows]
-            subject = Subject(
-                spec,
-                job.checkpoint["architecture"],
-                weights,
-                store=self.store,
-                samples=self._samples(spec.dataset),
-                facts=rows[0].facts,
-                device=self.device,
-                choice=choice,
-            )
-        self._subjects[job.id] = subject
-        if len(self._subjects) > _KEPT_SUBJECTS:
-            self._subjects.popitem(last=False)
-        return subject
-
-    def _samples(self, name: str) -> Callable[[str], data.Dataset]:
-        """From a split to its samples, of a built-in or an uploaded data set."""
-        if name in data.BUILT_IN:
-            return lambda split: data.load(name, split)
-        with self.database.reading() as session:
-            row = require(session, Dataset, name)
-        path = self.store.path(row.data_sha256 or "")
-        return lambda split: data.load_clean(path, row.name, split)
-
-    def _write(self, change: Callable[..., object], held: Lease, *details: object) -> None:
+            outcome = partial(queue.fail, held=held, reason=str(error))
+        except Exception as error:
+            logger.exception("tile failed", extra=about)
+            broken = memory.is_beyond_repair(error)
+            reason = self._in_words(error)
+            outcome = partial(queue.give_back, held=held, max_attempts=self.settings.max_attempts, reason=reason)
         with self.database.writing() as session:
-            change(session, held, *details)
+            outcome(session)
+            session.execute(update(WorkerRow).where(WorkerRow.id == self.id).values(busy_since=None))
+        logger.info("tile", extra={**about, "elapsed_s": round(time.perf_counter() - started, 3)})
+        if broken:
+            logger.error("this process can compute nothing any more; another takes its place")
+            os._exit(REPLACE_ME)
+
+    def _in_words(self, error: Exception) -> str:
+        if memory.is_out_of_memory(error):
+            self.tiles.forget()
+            return "the worker ran out of memory, even with the smallest batch"
+        if memory.is_beyond_repair(error):
+            return "the GPU failed, and the worker's process was replaced"
+        return f"an internal error ({type(error).__name__}), which the worker's log describes"
 
     @contextmanager
-    def _heartbeat(self, held: Lease) -> Iterator[Callable[[], bool]]:
+    def _heartbeat(self, held: Lease) -> Iterator[Stop]:
         """Keep the lease alive from a thread; the answer says whether the work is no longer wanted."""
         over, lost = threading.Event(), threading.Event()
 
         def beat() -> None:
-            while not over.wait(self.settings.lease_seconds / 8) and not lost.is_set():
+            while not over.wait(self.settings.lease_seconds / 6) and not lost.is_set():
                 try:
                     with self.database.writing() as session:
                         if not queue.beat(session, held, self.settings.lease_seconds):
@@ -193,7 +127,7 @@ class Worker:
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
         try:
-            yield lost.is_set
+            yield lambda: lost.is_set() or time.monotonic() > self._end_by
         finally:
             over.set()
             thread.join()
@@ -201,13 +135,41 @@ class Worker:
     def show_presence(self) -> None:
         """Say every few seconds that this worker lives, until the process ends."""
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
-        while True:
+        fixed = {"id": self.id, "device": device, "host": socket.gethostname(), "pid": os.getpid()}
+        while not self.ending:
             try:
+                used = torch.cuda.memory_reserved() if self.device.type == "cuda" else None
                 with self.database.writing() as session:
-                    session.merge(WorkerRow(id=self.id, device=device, seen=now()))
+                    session.merge(WorkerRow(**fixed, seen=now(), memory=memory.resident(), device_memory=used))
             except Exception:
                 logger.exception("presence failed")
-            time.sleep(3)
+            time.sleep(PRESENCE_SECONDS)
+
+    def look_around(self) -> None:
+        """Look for work whenever no hint has come for a while: the broker may be away, full, or have forgotten."""
+        while not self.ending:
+            time.sleep(1)
+            try:
+                while time.monotonic() - self._looked > IDLE_SECONDS and not self._busy.locked():
+                    while self.work():
+                        pass
+            except Exception:
+                logger.exception("looking for work failed")
+                self._looked = time.monotonic()
+
+    @property
+    def ending(self) -> bool:
+        return self._end_by < math.inf
+
+    def end_soon(self) -> None:
+        """Take no further tile, and finish the one at hand if that is quick."""
+        self._end_by = min(self._end_by, time.monotonic() + GRACE_SECONDS)
+
+    def end(self) -> None:
+        """Wait for the tile at hand, and say goodbye."""
+        self.end_soon()
+        with self._busy, self.database.writing() as session:
+            session.execute(delete(WorkerRow).where(WorkerRow.id == self.id))
 
 
 def main() -> None:
@@ -217,11 +179,16 @@ def main() -> None:
     settings = Settings()
     torch.set_num_threads(settings.threads)
     worker = Worker(settings)
+    worker_shutting_down.connect(lambda **_: worker.end_soon(), weak=False)
     worker.hints.celery.task(worker.work, name=TASK)
-    threading.Thread(target=worker.show_presence, daemon=True).start()
+    for loop in (worker.show_presence, worker.look_around):
+        threading.Thread(target=loop, daemon=True).start()
     logger.info("worker ready", extra={"worker": worker.id})
     options = ["--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
-    worker.hints.celery.worker_main(["worker", *options, "-Q", QUEUE, "-n", worker.id])
+    try:
+        worker.hints.celery.worker_main(["worker", *options, "-Q", QUEUE, "-n", worker.id])
+    finally:
+        worker.end()
 
 
 if __name__ == "__main__":

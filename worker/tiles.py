@@ -1,0 +1,142 @@
+"""What a worker does with a tile: read an upload, prepare a job, compute points.
+
+Imports landscape (and so torch), queue, store, reader; app/ never imports it.
+Never decides whose turn it is, and never writes to the database: what it returns does, in a transaction of the caller.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from sqlalchemy.orm import Session
+
+from landscape import data
+from landscape.errors import LandscapeError
+from landscape.kinds import coordinates
+
+from . import queue
+from .database import Database
+from .landscapes import Subject
+from .queue import Lease
+from .reader import RejectedError, read_checkpoint, read_dataset
+from .results import pack
+from .settings import Settings
+from .spec import job_spec
+from .store import Store
+from .tables import Checkpoint, Dataset, Job, require
+
+Stop = Callable[[], bool]
+Outcome = Callable[[Session], object]
+
+_KEPT_SUBJECTS = 4
+
+
+class Tiles:
+    """What has been loaded for a job is kept for the job's next tile."""
+
+    def __init__(self, settings: Settings, database: Database, store: Store, device: torch.device):
+        self.settings, self.database, self.store, self.device = settings, database, store, device
+        self.sizes: dict[str, int] = {}  # points in about `tile_seconds` of this process, by job
+        self._subjects: OrderedDict[str, Subject] = OrderedDict()
+
+    def do(self, held: Lease, stop: Stop) -> Outcome:
+        """See the tile through; what is returned writes the outcome.
+
+        Raises:
+            Stopped: `stop` said so.
+            LandscapeError, ServiceError: what was asked for cannot be done, in words.
+        """
+        started = time.perf_counter()
+        doing = {"read": self._read, "read-data": self._read_data, "prepare": self._prepare, "points": self._compute}
+        change, details = doing[held.purpose](held, stop)
+        seconds = time.perf_counter() - started
+        return lambda session: change(session, held, *details, seconds=seconds)
+
+    def forget(self) -> None:
+        """Make room."""
+        self._subjects.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _read(self, held: Lease, _: Stop) -> tuple[Any, tuple[Any, ...]]:
+        with self.database.reading() as session:
+            sha256 = require(session, Checkpoint, held.subject).sha256
+        try:
+            verdict = read_checkpoint(sha256, self.store, self.settings)
+        except RejectedError as rejected:
+            return queue.finish_reading, ({"state": "rejected", "reason": str(rejected)},)
+        columns = {"state": "ready", **vars(verdict)}
+        columns["architecture"] = verdict.candidates[0] if len(verdict.candidates) == 1 else None
+        return queue.finish_reading, (columns,)
+
+    def _read_data(self, held: Lease, _: Stop) -> tuple[Any, tuple[Any, ...]]:
+        with self.database.reading() as session:
+            sha256 = require(session, Dataset, held.subject).sha256
+        try:
+            facts, digest = read_dataset(sha256, self.store, self.settings)
+        except RejectedError as rejected:
+            return queue.finish_reading, ({"state": "rejected", "reason": str(rejected)},)
+        return queue.finish_reading, ({"state": "ready", "facts": facts, "data_sha256": digest},)
+
+    def _prepare(self, held: Lease, stop: Stop) -> tuple[Any, tuple[Any, ...]]:
+        subject = self._subject(held)
+        provenance = subject.provenance(stop)
+        first = coordinates(subject.grid, subject.grid.levels()[0][: subject.landscape.plan.group])
+        started = time.perf_counter()
+        subject.landscape.rows(first, stop)
+        size = self._size(subject, len(first), time.perf_counter() - started)
+        return queue.finish_preparing, (provenance, subject.grid, size)
+
+    def _compute(self, held: Lease, stop: Stop) -> tuple[Any, tuple[Any, ...]]:
+        subject = self._subject(held)
+        started = time.perf_counter()
+        rows = subject.landscape.rows(coordinates(subject.grid, held.points), stop)
+        if not subject.landscape.unchanged():
+            raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
+        fitting = self._size(subject, len(held.points), time.perf_counter() - started)
+        self.sizes[held.subject] = min(fitting, 2 * self.sizes.get(held.subject, fitting))
+        return queue.finish_points, (pack(rows),)
+
+    def _size(self, subject: Subject, points: int, seconds: float) -> int:
+        """Points in about `tile_seconds`, where so many took so long: whole groups, since a part costs as much."""
+        group = subject.landscape.plan.group
+        each = seconds / math.ceil(points / group)
+        return group * max(1, round(self.settings.tile_seconds / max(each, 1e-6)))
+
+    def _subject(self, held: Lease) -> Subject:
+        """What the job asks for, kept for its next tile."""
+        with self.database.reading() as session:
+            job = require(session, Job, held.subject)
+            spec = job_spec.validate_python(job.spec)
+            rows = [require(session, Checkpoint, one) for one in spec.checkpoints]
+        choice = (job.provenance or {}).get("engine")  # the worker that prepared the job chose; all others follow
+        subject = self._subjects.pop(job.id, None)
+        if subject is None or choice not in (None, subject.landscape.plan.choice):
+            weights = [row.weights_sha256 or "" for row in rows]
+            subject = Subject(
+                spec,
+                job.checkpoint["architecture"],
+                weights,
+                store=self.store,
+                samples=self._samples(spec.dataset),
+                facts=rows[0].facts,
+                device=self.device,
+                choice=choice,
+            )
+        self._subjects[job.id] = subject
+        if len(self._subjects) > _KEPT_SUBJECTS:
+            gone, _ = self._subjects.popitem(last=False)
+            self.sizes.pop(gone, None)
+        return subject
+
+    def _samples(self, name: str) -> Callable[[str], data.Dataset]:
+        """From a split to its samples, of a built-in or an uploaded data set."""
+        if name in data.BUILT_IN:
+            return lambda split: data.load(name, split)
+        with self.database.reading() as session:
+            row = require(session, Dataset, name)
+        path = self.store.path(row.data_sha256 or "")
+        return lambda split: data.load_clean(path, row.name, split)
