@@ -1,0 +1,127 @@
+"""Calls that are one request, or one and again: listing, asking, submitting, cancelling, fetching, waiting.
+
+Imports exchange, answers, and result where a result is fetched. Never sends by itself: every function is a flow.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from ..progress import Progress
+from .answers import TERMINAL, Checkpoint, Dataset, JobInfo, Number
+from .errors import JobEndedError, RejectedError
+from .exchange import Flow, Reply, Request, Wait
+
+if TYPE_CHECKING:
+    from ..result import Result
+
+Row = TypeVar("Row")
+PAGE = 100
+SLOWEST_LOOK = 1.0  # seconds between two looks at something that is not finished
+
+
+def get(path: str, **query: Any) -> Flow[Any]:
+    reply: Reply = yield Request("GET", path, {name: value for name, value in query.items() if value is not None})
+    return reply.json()
+
+
+def delete(path: str) -> Flow[None]:
+    yield Request("DELETE", path)
+
+
+def listed(path: str, of: Callable[[Mapping[str, Any]], Row], limit: int | None, **query: Any) -> Flow[list[Row]]:
+    """The first `limit` rows of a list (all where None), page by page."""
+    rows: list[Any] = []
+    while limit is None or len(rows) < limit:
+        wanted = PAGE if limit is None else min(PAGE, limit - len(rows))
+        known = sum(1 for row in rows if row["id"])  # built-in data sets come before the first page
+        page = yield from get(path, limit=wanted, offset=known, **query)
+        rows += page["items"]
+        if len(rows) >= page["total"] or not page["items"]:
+            break
+    return [of(row) for row in rows[:limit]]
+
+
+def checkpoint(checkpoint_id: str) -> Flow[Checkpoint]:
+    return Checkpoint.of((yield from get(f"/checkpoints/{checkpoint_id}")))
+
+
+def choose(checkpoint_id: str, index: int) -> Flow[Checkpoint]:
+    """Say which of several networks that fit is meant; saying it twice is saying it once."""
+    path = f"/checkpoints/{checkpoint_id}/architecture"
+    reply: Reply = yield Request("POST", path, body={"index": index}, repeatable=True)
+    return Checkpoint.of(reply.json())
+
+
+def dataset(name: str) -> Flow[Dataset]:
+    return Dataset.of((yield from get(f"/datasets/{name}")))
+
+
+def read(path: str) -> Flow[Mapping[str, Any]]:
+    """An upload once it has been read.
+
+    Raises:
+        RejectedError: it cannot be used.
+    """
+    pause = 0.05
+    while (found := (yield from get(path)))["state"] not in ("ready", "rejected"):
+        yield Wait(pause)
+        pause = min(SLOWEST_LOOK, pause * 1.5)
+    if found["state"] == "rejected":
+        raise RejectedError(found["reason"] or "The file cannot be used.")
+    answer: Mapping[str, Any] = found
+    return answer
+
+
+def submit(body: Mapping[str, Any]) -> Flow[JobInfo]:
+    """Ask for a job once, however often the request has to be sent: it carries a key that becomes the job's id."""
+    key = {"Idempotency-Key": uuid4().hex}
+    reply: Reply = yield Request("POST", "/jobs", headers=key, body=body, repeatable=True)
+    return (yield from job(reply.json()["id"]))
+
+
+def job(job_id: str) -> Flow[JobInfo]:
+    return JobInfo.of((yield from get(f"/jobs/{job_id}")))
+
+
+def cancel(job_id: str) -> Flow[JobInfo]:
+    reply: Reply = yield Request("POST", f"/jobs/{job_id}/cancel")
+    return JobInfo.of(reply.json())
+
+
+def retry(job_id: str) -> Flow[JobInfo]:
+    reply: Reply = yield Request("POST", f"/jobs/{job_id}/retry")
+    return JobInfo.of(reply.json())
+
+
+def numbers(job_id: str, level: float, radius: float) -> Flow[list[Number]]:
+    answer = yield from get(f"/jobs/{job_id}/numbers", level=level, radius=radius)
+    return [Number.of(one) for one in answer["items"]]
+
+
+def fetch(job_id: str) -> "Flow[Result]":
+    """What has been computed so far."""
+    from ..result import Result
+
+    return Result.from_json((yield from get(f"/jobs/{job_id}/result")))
+
+
+def ended(job_id: str, report: Progress, seconds: float | None) -> Flow[JobInfo]:
+    """The job once it is done.
+
+    Raises:
+        JobEndedError: it failed or was cancelled.
+        TimeoutError: it takes longer than `seconds`; it goes on.
+    """
+    pause, until = 0.1, None if seconds is None else time.monotonic() + seconds
+    while (info := (yield from job(job_id))).state not in TERMINAL:
+        report(info.progress.done, info.progress.total)
+        if until is not None and time.monotonic() > until:
+            raise TimeoutError(f"Job {job_id} is {info.state} after {seconds:g} s. It goes on; wait again.")
+        yield Wait(pause)
+        pause = min(SLOWEST_LOOK, pause * 1.5)
+    report(info.progress.done, info.progress.total)
+    if info.state != "done":
+        raise JobEndedError(info.error or f"The job was {info.state}.", code=info.state, job_id=job_id)
+    return info

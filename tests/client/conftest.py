@@ -1,0 +1,52 @@
+"""A service that lets nobody in without a token, and a client that has one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import landscape as ls
+from tests.conftest import Service, start_service
+
+
+def make_token(data: Path, user: str, scopes: str = "read,submit") -> str:
+    """As an operator makes one."""
+    command = [sys.executable, "-m", "landscape.cli", "token", "make", "--user", user, "--scopes", scopes]
+    made = subprocess.run([*command, "--data", str(data)], capture_output=True, text=True, check=True)
+    return made.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with access control, as in a lab."""
+    running = start_service(tmp_path_factory.mktemp("guarded"), access="on")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def token(guarded: Service) -> str:
+    return make_token(guarded.data, "ada")
+
+
+@pytest.fixture(scope="session")
+def url(guarded: Service) -> str:
+    return f"http://127.0.0.1:{guarded.port}"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the client keeps for a user goes to a folder of the test; and no token or proxy comes from outside."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("LANDSCAPE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def client(url: str, token: str) -> Iterator[ls.Client]:
+    with ls.Client(url, token) as opened:
+        yield opened
