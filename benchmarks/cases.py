@@ -102,12 +102,12 @@ def resnet(depth: int, width: int, channels: int = 3) -> Callable[[], nn.Module]
 
 
 CASES = (
-    Case("ResNet-20", resnet(20, 16), "cifar", 1000, 128),
-    Case("ResNet-56", resnet(56, 16), "cifar", 1000, 48),
-    Case("WRN-56-4", resnet(56, 64), "cifar", 200, 8),
-    Case("VGG-9", vgg9, "cifar", 500, 64),
-    Case("DenseNet-121", densenet121, "cifar", 200, 8),
+    Case("ResNet-20", resnet(20, 16), "cifar", 1000, 512),
+    Case("ResNet-56", resnet(56, 16), "cifar", 1000, 256),
+    Case("WRN-56-4", resnet(56, 64), "cifar", 200, 32),
+    Case("VGG-9", vgg9, "cifar", 500, 256),
+    Case("DenseNet-121", densenet121, "cifar", 200, 48),
     Case("MLP, digits", mlp, "digits", 1437, 1437),
     Case("ResNet-8 of width 8, digits", resnet(8, 8, 1), "digits", 1437, 1437),
-    Case("ResNet-56 of width 8, digits", resnet(56, 8, 1), "digits", 1437, 500),
+    Case("ResNet-56 of width 8, digits", resnet(56, 8, 1), "digits", 1437, 1437),
 )

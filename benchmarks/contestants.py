@@ -1,13 +1,13 @@
-"""Who takes part: each evaluates a few points of a landscape around the same network and says how long a point took.
+"""The peers: each evaluates a few points of a landscape around the same network and says how long a point took.
 
-Imports landscape; the peers are imported only where they are installed (peers.py starts this file there). A peer is
-called as its documentation does, without its plotting and printing.
+A peer is imported only where it is installed (peers.py starts this file there), and called as its documentation does,
+without its plotting and printing.
 """
 
 import contextlib
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,12 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from landscape import engine
-from landscape.direction import Params
-from landscape.objective import Objective
-
 Measure = Callable[[], float]  # seconds per point
-OURS = ("ours, float32", "ours, bfloat16", "plain loop")
 PEERS = {"losscape": "1.5.10", "loss-landscapes": "3.0.6", "landscaper": "1.3.1"}
 
 
@@ -28,25 +23,6 @@ def peer(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Measure
     """The peer called `name`, ready to be measured again and again."""
     makers = {"losscape": losscape, "loss-landscapes": loss_landscapes, "landscaper": landscaper}
     return makers[name](model, images, labels)
-
-
-def ours(plan: engine.Plan) -> Measure:
-    """A plan of the engine, over as many points as it takes at once; the plain loop is the engine's own yardstick."""
-    points = [(0.05 * k, -0.02 * k) for k in range(plan.group)]
-
-    def measure() -> float:
-        start = time.perf_counter()
-        plan.values(points)
-        return (time.perf_counter() - start) / len(points)
-
-    return measure
-
-
-def plan_of(name: str, objective: Objective, directions: Sequence[Params]) -> engine.Plan:
-    """The plan called `name` in the table."""
-    if name == "plain loop":
-        return engine.plan(objective, directions, {"engine": "plain"})
-    return engine.plan(objective, directions, precision="bfloat16" if "bfloat16" in name else None)
 
 
 def losscape(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
@@ -75,9 +51,10 @@ def loss_landscapes(model: nn.Module, images: Tensor, labels: Tensor) -> Measure
     import loss_landscapes
     from loss_landscapes.metrics import Loss
 
-    metric = Loss(F.cross_entropy, images, labels)
+    metric, side = Loss(F.cross_entropy, images, labels), _side(images)
     return _timed(
-        lambda: loss_landscapes.random_plane(model, metric, 1, 2, normalization="model", deepcopy_model=True), 4
+        lambda: loss_landscapes.random_plane(model, metric, 1, side, normalization="model", deepcopy_model=True),
+        side**2,
     )
 
 
@@ -90,9 +67,15 @@ def landscaper(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
     def scalar(network: nn.Module, data: Any) -> float:
         return float(F.cross_entropy(network(data[0]), data[1]))
 
+    side = _side(images)
     return _timed(
-        lambda: compute_loss_landscape(model, (images, labels), directions, scalar, 2, 0.1, 2, device="cpu"), 4
+        lambda: compute_loss_landscape(model, (images, labels), directions, scalar, side, 0.1, 2, device="cpu"), side**2
     )
+
+
+def _side(images: Tensor) -> int:
+    """Points along both axes: where a point takes seconds, one says enough."""
+    return 1 if images.shape[-1] == 32 else 3
 
 
 def _timed(work: Callable[[], object], points: int) -> Measure:

@@ -5,6 +5,7 @@ Imports typer; torch, rich and the rest when the command runs. Never writes a fi
 
 import json
 import platform
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,10 +32,13 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.0, help="Time to spend measuring.")] = 10.0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads; a worker of the service has one.")] = 1,
     architecture: Annotated[int | None, typer.Option(help="Which network, where several fit the file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what came out as JSON on stdout.")] = False,
 ) -> None:
     """Measure seconds per grid point of the plain loop and of the engine in every precision, on this machine.
 
-    Example: landscape bench checkpoint.pt --dataset digits
+    \b
+    Example:
+      landscape bench checkpoint.pt --dataset digits
     """
     import torch
 
@@ -54,12 +58,18 @@ def bench(
     contest = Contest.of(objective, random_directions(objective.parameters(), seed=0))
     with progress_bar(checkpoint.name) as said:
         times, peaks = interleaved(contest.measures(), seconds=seconds, device=device, said=said)
-    typer.echo(f"{label}, {len(samples)} samples of {samples.name}; {_machine(device)}, {threads} thread(s)")
-    _show(contest.rows(times, peaks))
+    rows = contest.rows(times, peaks)
+    if as_json:
+        facts = {"network": label, "samples": len(samples), "dataset": samples.name, "threads": threads}
+        choice, lines = contest.plans["float32"].choice, [asdict(row) for row in rows]
+        typer.echo(json.dumps({**facts, "machine": machine(device), "choice": choice, "rows": lines}))
+        return
+    typer.echo(f"{label}, {len(samples)} samples of {samples.name}; {machine(device)}, {threads} thread(s)")
+    _show(rows)
     _explain(contest)
 
 
-def _machine(device: "torch.device") -> str:
+def machine(device: "torch.device") -> str:
     """What computes, as a person would name it."""
     import torch
 

@@ -1,20 +1,31 @@
 """`landscape bench` on real files, and that its figures mean what they say."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from test_shell import GALLERY, SKIP, run
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from landscape.cli import main
 from landscape.direction import random_directions
 from landscape.engine import exact_float32
 from landscape.engine.explain import explain
 from landscape.models import CifarResNet, build
 from landscape.objective import Objective
 from landscape.timing import OURS, PLAIN, Contest, flop, interleaved
+
+GALLERY = Path(__file__).parents[2] / "landscape" / "gallery"
+SKIP = str(GALLERY / "resnet20-w8-skip.safetensors")
+
+
+def run(*arguments: str) -> int:
+    """The exit code of the command."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return int(ended.value.code or 0)
 
 
 def test_bench_prints_a_line_for_every_precision_and_says_what_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,6 +36,14 @@ def test_bench_prints_a_line_for_every_precision_and_says_what_was_chosen(capsys
     assert "ResNet-20, width 8, with shortcuts, 20 samples of digits" in printed
     assert "Chosen for float32: " in printed
     assert '"engine": ' in printed
+
+
+def test_bench_says_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", SKIP, "--images", "20", "--seconds", "0", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [row["who"] for row in said["rows"]] == [PLAIN, *OURS]
+    assert said["samples"] == 20
+    assert said["choice"]["engine"] in ("lanes", "fused")
 
 
 def test_bench_takes_a_data_set_file_and_refuses_one_that_does_not_fit(

@@ -1,0 +1,59 @@
+"""The table: seconds per grid point of the engine in each precision, the plain loop and the peers, one thread each.
+
+Imports landscape.timing, which measures everybody in turns; the peers run in an environment of their own (peers.py).
+"""
+
+from dataclasses import replace
+
+from landscape.direction import random_directions
+from landscape.objective import Objective
+from landscape.timing import PLAIN, Contest, Row, interleaved
+
+from .cases import Case, data_of, model_of
+from .contestants import PEERS
+from .peers import Peer
+
+SECONDS = {True: 3.0, False: 60.0}  # per case, short or not
+
+
+def report(cases: list[Case], *, threads: int, peers: bool, short: bool) -> None:
+    """Measure and print, a row per contestant and case."""
+    rivals = {name: Peer(name, threads) for name in PEERS} if peers else {}
+    print(
+        "| network, images | who | s per point | ours is faster by | of GEMM peak | error |\n|---|---|---|---|---|---|"
+    )
+    try:
+        for case in cases:
+            _report(case, rivals, short=short)
+    finally:
+        for rival in rivals.values():
+            rival.close()
+
+
+def _report(case: Case, rivals: dict[str, Peer], *, short: bool) -> None:
+    model, (images, labels) = model_of(case), data_of(case, case.short_samples if short else case.samples)
+    objective = Objective.of(model, images, labels)
+    precisions = ("float32", "bfloat16") if short else ("float32", "bfloat16", "float64")
+    contest = Contest.of(objective, random_directions(objective.parameters(), seed=0), (*precisions, PLAIN))
+    measures = contest.measures()
+    for name, rival in rivals.items():
+        rival.load(case.name, len(images))
+        measures[name] = rival
+    times, peaks = interleaved(measures, seconds=SECONDS[short])
+    for row in contest.rows(times, peaks):
+        print(line(f"{case.name}, {len(images)}", _named(row, contest)), flush=True)
+
+
+def _named(row: Row, contest: Contest) -> Row:
+    plan = contest.plans.get(row.who)
+    if plan is None:
+        return row
+    kind = f"{plan.name}, {', '.join(sorted(plan.choice.keys() & {'winograd'}))}".rstrip(", ")
+    return replace(row, who=row.who if row.who == PLAIN else f"**ours, {row.who}** ({kind})")
+
+
+def line(case: str, row: Row) -> str:
+    """A row in Markdown; a ratio above 1 says that our float32 is faster by so much."""
+    peak = "" if row.peak is None else f"{row.peak:.0%}"
+    error = "" if row.error is None else f"{row.error:.0e}"
+    return f"| {case} | {row.who} | {row.seconds:.3g} | {1 / row.ratio:.2f} | {peak} | {error} |"

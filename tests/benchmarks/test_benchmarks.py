@@ -1,0 +1,42 @@
+"""What `make bench` calls runs, on little, and prints what it says it does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def printed(*arguments: str, given: str = "") -> str:
+    """What a module of benchmarks/ prints."""
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_table_has_a_row_for_every_precision_and_the_plain_loop() -> None:
+    lines = printed("benchmarks", "table", "--short", "--no-peers", "--only", "MLP").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| MLP")]
+    assert [row[1].split(" (")[0] for row in rows] == ["**ours, float32**", "**ours, bfloat16**", "plain loop"]
+    for row in rows:
+        assert float(row[2]) > 0
+        assert float(row[3]) > 0
+        assert 0 < float(row[4].rstrip("%")) < 500
+        assert 0 <= float(row[5]) < 0.1
+    assert float(rows[0][3]) == 1.0
+
+
+def test_a_process_of_the_scaling_benchmark_answers_with_points_per_second() -> None:
+    answers = printed("benchmarks.scaling", "1", "neighbour", given="0.01\n0.01\n").split()
+    assert len(answers) == 2
+    assert all(float(answer) > 0 for answer in answers)
+
+
+def test_memory_is_the_data_and_a_batch_whatever_the_number_of_images() -> None:
+    found = [json.loads(printed("benchmarks.memory", "ResNet-8", str(samples))) for samples in (500, 6000)]
+    data = [500 * 12288 / 1e6, 6000 * 12288 / 1e6]
+    assert [one["data"] for one in found] == data
+    few, many = (one["most"] - one["before"] - one["data"] for one in found)
+    assert many - few < 40  # MB; the images alone are 68 MB more
