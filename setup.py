@@ -11,7 +11,7 @@ setup(
         Extension(
             "landscape.engine.native._lanes",
             sources=["landscape/engine/native/lanes.cpp"],
-            depends=["landscape/engine/native/kernels.inc", "landscape/engine/native/winograd.inc"],
+            depends=[f"landscape/engine/native/{name}.inc" for name in ("kernels", "winograd", "perceptron")],
             extra_compile_args=["-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-g0"],
             optional=True,
         )

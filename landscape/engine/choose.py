@@ -17,13 +17,15 @@ from .cost import fused_time, lanes_time
 from .fused import FusedPlan
 from .lanes import LanesPlan
 from .layers import Network
+from .perceptron import NotAPerceptron, PerceptronPlan, pack
 from .program import NotInLanes, compile_network
 
 # {"engine": "fused", "batch": 64, "precision": "float32", "winograd": "avx512"}
 # {"engine": "lanes", "instruction_set": "avx512", "block": 96}
+# {"engine": "perceptron", "instruction_set": "avx512"}
 Choice = dict[str, Any]
 
-ENGINES = ("plain", "fused", "lanes", "captured")
+ENGINES = ("plain", "fused", "lanes", "perceptron", "captured")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 BATCH_NUMBERS = 4_194_304  # 16 MiB in float32: 256 images of CIFAR's shape with 16 channels
 SMALL_BATCH_NUMBERS = 1_048_576  # beyond `FEW` images
@@ -44,6 +46,8 @@ def default_choice(objective: Objective, network: Network, precision: str | None
     if precision == "bfloat16":
         return {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"}
     vectors = native.best_instruction_set() if _native(objective) else None
+    if vectors in winograd.PAYING and _is_perceptron(objective, network, native.width(vectors)):
+        return {"engine": "perceptron", "instruction_set": vectors}
     if vectors and _lanes_win(objective, network, native.width(vectors)):
         return {"engine": "lanes", "instruction_set": vectors, "block": LANE_BLOCK}
     if vectors and winograd.pays(network, vectors):
@@ -77,6 +81,14 @@ def _native(objective: Objective) -> bool:
     return objective.images.device.type == "cpu" and objective.images.dtype == torch.float32
 
 
+def _is_perceptron(objective: Objective, network: Network, lanes: int) -> bool:
+    try:
+        pack(network, lanes)
+    except NotAPerceptron:
+        return False
+    return objective.labels.ndim == 1
+
+
 def _lanes_win(objective: Objective, network: Network, lanes: int) -> bool:
     """Whether the lanes are estimated faster and know every layer; a program is compiled only where it would be run."""
     if lanes_time(network, lanes) > fused_time(network, lanes) or objective.labels.ndim != 1:
@@ -88,7 +100,9 @@ def _lanes_win(objective: Objective, network: Network, lanes: int) -> bool:
     return True
 
 
-def build(objective: Objective, network: Network, directions: int, choice: Mapping[str, Any]) -> FusedPlan | LanesPlan:
+def build(
+    objective: Objective, network: Network, directions: int, choice: Mapping[str, Any]
+) -> FusedPlan | LanesPlan | PerceptronPlan:
     """The plan that `choice` describes.
 
     Raises:
@@ -99,6 +113,8 @@ def build(objective: Objective, network: Network, directions: int, choice: Mappi
     if choice["engine"] == "lanes":
         settings = {"instruction_set": str(choice["instruction_set"]), "block": int(choice["block"])}
         return LanesPlan(objective, network, directions, **settings)  # type: ignore[arg-type]
+    if choice["engine"] == "perceptron":
+        return PerceptronPlan(objective, network, directions, instruction_set=str(choice["instruction_set"]))
     precision = str(choice.get("precision", "float32"))
     if choice["engine"] == "captured":
         return CapturedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)

@@ -20,6 +20,7 @@ from .flat import Point
 from .fused import FusedPlan
 from .lanes import LanesPlan
 from .layers import Layer
+from .perceptron import PerceptronPlan
 from .pointwise import PointwiseFlat
 from .prepare import prepare
 
@@ -27,7 +28,9 @@ from .prepare import prepare
 class RecalibratedPlan:
     """A plan whose BatchNorm statistics are found anew at every point."""
 
-    def __init__(self, inner: FusedPlan | LanesPlan, calibration: Calibration, directions: Sequence[Params]):
+    def __init__(
+        self, inner: FusedPlan | LanesPlan | PerceptronPlan, calibration: Calibration, directions: Sequence[Params]
+    ):
         self.inner, self.name, self.choice, self.group = inner, inner.name, inner.choice, inner.group
         self.directions, self.objective = inner.directions, inner.objective
         labels = torch.zeros(len(calibration.images), dtype=torch.long, device=calibration.images.device)

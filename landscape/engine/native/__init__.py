@@ -1,4 +1,4 @@
-"""The native module of lanes.py and winograd.py, found and described; nothing is computed here.
+"""The native module of lanes.py, winograd.py and perceptron.py, found and described; nothing is computed here.
 
 Imports ctypes. It is built with the package where there is a C++ compiler (setup.py), and optional: `library()` is None
 without it, and everything works, slower.
@@ -10,7 +10,7 @@ import logging
 from functools import cache
 from pathlib import Path
 
-VERSION = 4  # of the structures shared with lanes.cpp
+VERSION = 5  # of the structures shared with lanes.cpp
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,16 @@ class Winograd(ctypes.Structure):
     )
 
 
+class Perceptron(ctypes.Structure):
+    """The arguments of `perceptron_run`, field by field as in lanes.cpp."""
+
+    _fields_ = (
+        *((name, _POINTER) for name in ("numbers", "weights", "layers")),
+        *((name, _LONG) for name in ("layer_count", "samples", "scores", "points")),
+        ("outputs", _POINTER),
+    )
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The loaded native module, or None, said once in the log, where it was not built or does not fit."""
@@ -82,6 +92,8 @@ def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.winograd_weights.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER]
     loaded.winograd_weights.restype = None
     loaded.winograd_run.argtypes, loaded.winograd_run.restype = [_INT, ctypes.POINTER(Winograd), _INT], _INT
+    loaded.perceptron_rows.argtypes, loaded.perceptron_rows.restype = [_INT], _INT
+    loaded.perceptron_run.argtypes, loaded.perceptron_run.restype = [_INT, ctypes.POINTER(Perceptron)], _INT
     return loaded
 
 

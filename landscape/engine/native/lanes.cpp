@@ -1,9 +1,9 @@
 // Whole networks at several points of a landscape at once: one grid point per SIMD lane.
 //
-// Imports nothing but the C++ runtime; plain C interface, called through ctypes by lanes.py and winograd.py. The kernels
-// in kernels.inc and winograd.inc are compiled once per instruction set and the best one the machine has is taken at run
-// time. Every lane computes what a lone point would compute, in the same order, so a value does not depend on its
-// neighbours.
+// Imports nothing but the C++ runtime; plain C interface, called through ctypes by lanes.py, winograd.py and
+// perceptron.py. The kernels in the .inc files are compiled once per instruction set and the best one the machine has is
+// taken at run time. Every lane computes what a lone point would compute, in the same order, so a value does not depend
+// on its neighbours. winograd.inc and perceptron.inc compute one point, with filters in the lanes.
 
 #include <atomic>
 #include <cstdint>
@@ -57,12 +57,26 @@ struct Winograd {
     int64_t images, height, width, channels, filters, out_height, out_width, padding, relu;
 };
 
+// A layer of a perceptron: sizes filled up to whole vectors; weights (block of filters, channel, filter in the block).
+struct PerceptronLayer {
+    int64_t channels, filters, relu, weight, bias;  // the last two are offsets
+};
+
+// Linear layers at one point; samples as (group of TILES, block of channels, sample in the group, channel in the block).
+struct Perceptron {
+    const float *numbers, *weights;
+    const PerceptronLayer* layers;
+    int64_t layer_count, samples, scores, points;
+    float* outputs;  // (scores, samples, points), of which one point is written
+};
+
 inline int64_t low(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t high(int64_t a, int64_t b) { return a > b ? a : b; }
 
 constexpr int IMAGES = 6;  // images in a register tile
 constexpr int64_t WINOGRAD_WEIGHTS = 1 << 18;  // transformed weights that stay in the second-level cache: 1 MiB
 constexpr int64_t WINOGRAD_SPACE = 1 << 18;
+constexpr int64_t PERCEPTRON_SPACE = 1 << 17;  // numbers between two layers: half a MiB
 constexpr int WINOGRAD_THREADS = 256;
 
 }  // namespace
@@ -81,6 +95,7 @@ constexpr int WINOGRAD_THREADS = 256;
 #define TILES 12
 #include "kernels.inc"
 #include "winograd.inc"
+#include "perceptron.inc"
 #undef SPACE
 #undef LANES
 #undef FILTERS
@@ -99,6 +114,7 @@ constexpr int WINOGRAD_THREADS = 256;
 #define TILES 6
 #include "kernels.inc"
 #include "winograd.inc"
+#include "perceptron.inc"
 #undef SPACE
 #undef LANES
 #undef FILTERS
@@ -122,6 +138,7 @@ constexpr int WINOGRAD_THREADS = 256;
 #endif
 #include "kernels.inc"
 #include "winograd.inc"
+#include "perceptron.inc"
 #undef SPACE
 #undef LANES
 #undef FILTERS
@@ -130,7 +147,7 @@ constexpr int WINOGRAD_THREADS = 256;
 extern "C" {
 
 // Raised with every change of the structures above: lanes of another version are not used.
-int lanes_version(void) { return 4; }
+int lanes_version(void) { return 5; }
 
 // How many lanes the instruction set called `name` has, 0 where this machine or this build lacks it.
 int lanes_width(const char* name) {
@@ -219,5 +236,22 @@ int winograd_run(int lanes, const void* run, int threads) {
     winograd_part(lanes, given, first, tiles, full);
     for (int i = 0; i < made; ++i) others[i].join();
     return full;
+}
+// Samples that a perceptron takes together.
+int perceptron_rows(int lanes) { return lanes == 16 ? 12 : 6; }
+
+// 0, or 1 where memory was refused.
+int perceptron_run(int lanes, const void* run) {
+    const Perceptron& given = *static_cast<const Perceptron*>(run);
+    try {
+#if defined(__x86_64__) && defined(__GNUC__)
+        if (lanes == 16) return avx512::perceptron(given), 0;
+        if (lanes == 8) return avx2::perceptron(given), 0;
+#endif
+        (void)lanes;
+        return portable::perceptron(given), 0;
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
 }
 }

@@ -1,0 +1,190 @@
+"""Multilayer perceptrons: twelve samples pass through all layers while their numbers are in the first-level cache.
+
+Imports native, layers, flat, pointwise, tally, the objective. One point at a time with its filters in the SIMD lanes,
+weights packed once per plan, bias and ReLU taken along; the losses of sixteen points are one call.
+
+Measured on digits, 64-128-128-10, one thread: see docs/performance.md, attempt 11.
+Off: `choice={"engine": "lanes", …}` or `{"engine": "fused", …}`.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..errors import UnknownNameError
+from ..objective import Objective, Stopped, Value
+from . import native
+from .flat import Flat
+from .layers import Layer, Network
+from .moving import Moving
+from .pointwise import pointwise_lanes
+from .tally import summarize, tally
+
+WHOLE = 16  # channels and filters are filled up to a multiple, so that the width of the vectors changes no bit
+CHUNK = 3072  # samples between two looks at `stop`
+
+
+class NotAPerceptron(Exception):
+    """Something else than linear layers, one after another, with ReLUs between them."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What the native module runs: layers as (channels, filters, relu, weight, bias), and the weights one by one."""
+
+    layers: Tensor  # (n, 5) int64
+    weights: tuple[Moving, ...]
+    scores: int
+
+
+def pack(network: Network, lanes: int) -> Packed:
+    """The layers of `network` for vectors of `lanes` numbers.
+
+    Raises:
+        NotAPerceptron: it has other layers, or is not a chain.
+    """
+    current, offset, scores = network.input, 0, 0
+    layers: list[list[int]] = []
+    weights: list[Moving] = []
+    for layer in network.layers:
+        if layer.inputs != (current,) or layer.kind not in ("linear", "flatten"):
+            raise NotAPerceptron(layer.kind)
+        current = layer.result
+        if layer.kind == "flatten" and (layers or len(layer.settings["shape"]) != 1):
+            raise NotAPerceptron("a shape in between")
+        if layer.kind == "linear":
+            weight, bias = _filled(layer, lanes)
+            filters, channels = (_whole(size) for size in _matrix(layer).center.shape)
+            layers.append([channels, filters, int(layer.relu), offset, offset + filters * channels])
+            weights += [weight, bias]
+            offset, scores = offset + filters * (channels + 1), len(_matrix(layer).center)
+    if current != network.output or not layers:
+        raise NotAPerceptron("no linear layer")
+    return Packed(torch.tensor(layers, dtype=torch.int64), tuple(weights), scores)
+
+
+def _matrix(layer: Layer) -> Moving:
+    weight = layer.weights[0]
+    assert weight is not None
+    return weight
+
+
+def _filled(layer: Layer, lanes: int) -> tuple[Moving, Moving]:
+    """Weight as (block of filters, channel, filter in the block) and bias, both filled up with zeros, as vectors."""
+    weight, bias = _matrix(layer), layer.weights[1]
+    if weight.center.ndim != 2:
+        raise NotAPerceptron("a weight that is no matrix")
+    bias = bias or weight.map(lambda tensor: torch.zeros_like(tensor[:, 0]))
+    filters, channels = (_whole(size) for size in weight.center.shape)
+    width = lanes if filters % (2 * lanes) else 2 * lanes
+
+    def blocks(tensor: Tensor) -> Tensor:
+        filled = pad(tensor, (0, channels - tensor.shape[1], 0, filters - len(tensor)))
+        return filled.view(-1, width, channels).transpose(1, 2).flatten()
+
+    return weight.map(blocks), bias.map(lambda tensor: pad(tensor, (0, filters - len(tensor))))
+
+
+def _whole(size: int) -> int:
+    return size + -size % WHOLE
+
+
+class PerceptronPlan:
+    """Linear layers with ReLUs in float32 on the CPU; ask for `group` points at a time."""
+
+    name = "perceptron"
+    group = 16
+
+    def __init__(self, objective: Objective, network: Network, directions: int, *, instruction_set: str):
+        loaded = native.library()
+        self.lanes = native.width(instruction_set)
+        if loaded is None or not self.lanes:
+            raise UnknownNameError("instruction set on this machine", instruction_set, native.here())
+        self.native: ctypes.CDLL = loaded
+        self.rows = int(loaded.perceptron_rows(self.lanes))
+        self.objective, self.directions = objective, directions
+        self.choice = {"engine": "perceptron", "instruction_set": instruction_set}
+        self.packed = pack(network, self.lanes)
+        self.flat = Flat(self.packed.weights, directions, dtype=torch.float32, device=torch.device("cpu"))
+        self.steps = torch.stack(self.flat.steps) if directions else torch.zeros(0, len(self.flat.center))
+        self.room = torch.empty(self.group, len(self.flat.center))
+        self.pointwise = pointwise_lanes(network, lambda numbered: pack(numbered, self.lanes).weights, directions)
+
+    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+        """The value at center + Σ point[k] · directions[k], for every point.
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+        """
+        groups = [points[start : start + self.group] for start in range(0, len(points), self.group)]
+        with torch.inference_mode():
+            return [value for group in groups for value in self._group(group, stop)]
+
+    def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
+        """The outputs of the network at `point` for a few images, in float64."""
+        with torch.inference_mode():
+            return self._outputs(self._weights([point]), images)[..., 0].t().double()
+
+    def _group(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None) -> list[Value]:
+        given, weights, parts = self.objective, self._weights(points), []
+        for start in range(0, len(given.images), CHUNK):
+            if stop is not None and stop():
+                raise Stopped
+            outputs = self._outputs(weights, given.images[start : start + CHUNK])
+            parts.append(tally(outputs, given.labels[start : start + CHUNK], given.loss))
+        return summarize(parts)[: len(points)]  # all are tallied: torch computes fewer with other instructions
+
+    def _weights(self, points: Sequence[Sequence[float]]) -> list[Tensor]:
+        """The packed weights at each of `points`."""
+        if self.pointwise is not None:
+            return list(self.pointwise.at(points).t().contiguous())
+        coefficients = torch.zeros(
+            self.group, self.directions
+        )  # always as many: a product of fewer may be rounded anew
+        for row, point in enumerate(points):
+            coefficients[row] = torch.tensor(point)
+        return list(torch.addmm(self.flat.center, coefficients, self.steps, out=self.room)[: len(points)])
+
+    def _outputs(self, weights: Sequence[Tensor], images: Tensor) -> Tensor:
+        """Scores (classes, images, group); points beyond those of `weights` are zero."""
+        numbers = self._laid(images)
+        outputs = torch.zeros(self.packed.scores, len(images), self.group)
+
+        def run(point: int) -> None:
+            self._run(numbers, weights[point], outputs, point)
+
+        threads = min(torch.get_num_threads(), len(weights))
+        if threads == 1:
+            for point in range(len(weights)):
+                run(point)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(run, range(len(weights))))
+        return outputs
+
+    def _laid(self, images: Tensor) -> Tensor:
+        """Samples as (group of rows, block of channels, row, channel in the block), filled up with zeros."""
+        rows = images.flatten(1)
+        filled = pad(rows, (0, -rows.shape[1] % WHOLE, 0, -len(rows) % self.rows))
+        return filled.view(-1, self.rows, filled.shape[1] // self.lanes, self.lanes).transpose(1, 2).contiguous()
+
+    def _run(self, numbers: Tensor, weights: Tensor, outputs: Tensor, point: int) -> None:
+        """Write the scores of one point; Python's lock is released meanwhile."""
+        packed = self.packed
+        given = native.Perceptron(
+            numbers=numbers.data_ptr(),
+            weights=weights.data_ptr(),
+            layers=packed.layers.data_ptr(),
+            layer_count=len(packed.layers),
+            samples=outputs.shape[1],
+            scores=packed.scores,
+            points=self.group,
+            outputs=outputs.data_ptr() + point * outputs.element_size(),
+        )
+        if self.native.perceptron_run(self.lanes, ctypes.byref(given)):
+            raise MemoryError
