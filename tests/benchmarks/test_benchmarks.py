@@ -40,3 +40,11 @@ def test_memory_is_the_data_and_a_batch_whatever_the_number_of_images() -> None:
     assert [one["data"] for one in found] == data
     few, many = (one["most"] - one["before"] - one["data"] for one in found)
     assert many - few < 40  # MB; the images alone are 68 MB more
+
+
+def test_the_headline_job_runs_on_what_there_is_and_says_how_much_of_it_was_computed() -> None:
+    said = printed("benchmarks.headline", "--precision", "bfloat16")
+    assert ("No GPU here. Computed: 3 points over 500 images" in said) == ("took" not in said)
+    rows = [line for line in said.splitlines() if line.startswith(("| arithmetic", "| traffic"))]
+    assert len(rows) == 3
+    assert all(float(row.split("|")[2]) > 0 for row in rows)
