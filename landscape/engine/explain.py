@@ -27,6 +27,8 @@ def explain(objective: Objective, directions: Sequence[Params], engine: str) -> 
         return "plain: the engine's scores did not agree with the plain loop's, or the engine could not run the network"
     if engine == "captured":
         return "captured: the samples lie on a GPU"
+    if engine == "perceptron":
+        return "perceptron: linear layers one after another, with nothing but ReLUs between them"
     return f"{engine}: {_weighed(objective, network)}"
 
 
