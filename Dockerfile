@@ -1,0 +1,60 @@
+# Images from one file: `api` (the HTTP face, no torch), `worker` (computes, CPU or CUDA), `tls` (Caddy without privileges).
+#
+#   docker build --target api    -t loss-landscape-api .
+#   docker build --target worker -t loss-landscape-worker --build-arg TORCH_INDEX=… .
+#
+# TORCH_INDEX is the address of PyTorch's package index for the build wanted (pytorch.org names it under "Get started":
+# one for CPU, one for each CUDA). Without it the default package index decides, which on Linux means the CUDA build:
+# it computes on a CPU too, in a far larger image. EXTRAS=figures lets the api answer PNG and SVG (80 MB more).
+# Every version is that of constraints.txt; base images are pinned by their exact tags.
+ARG PYTHON=3.11.13-slim-bookworm
+ARG CADDY=2.10.0-alpine
+
+# --- the package, as a wheel -----------------------------------------------------------------------------------------
+FROM python:${PYTHON} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=/build/constraints.txt
+COPY constraints.txt pyproject.toml setup.py MANIFEST.in README.md ./
+COPY landscape landscape
+COPY worker worker
+COPY app app
+COPY frontend frontend
+COPY deploy/slim.sh deploy/slim.sh
+RUN pip wheel --no-deps --wheel-dir /build/wheels .
+
+# --- what each image installs ----------------------------------------------------------------------------------------
+FROM build AS api-build
+ARG EXTRAS=
+RUN python -m venv --without-pip /opt/landscape
+RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/*.whl)[app,postgresql,s3${EXTRAS:+,$EXTRAS}]"
+RUN sh deploy/slim.sh /opt/landscape
+
+FROM build AS worker-build
+ARG TORCH_INDEX=
+RUN python -m venv --without-pip /opt/landscape
+RUN pip --python /opt/landscape/bin/python install --no-compile ${TORCH_INDEX:+--index-url $TORCH_INDEX} torch
+RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/*.whl)[worker,postgresql,s3]"
+
+# --- what both run in ------------------------------------------------------------------------------------------------
+FROM python:${PYTHON} AS runtime
+RUN groupadd --gid 10001 landscape \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin landscape \
+ && install -d -o 10001 -g 10001 -m 0700 /data
+ENV PATH=/opt/landscape/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp LANDSCAPE_DATA=/data
+USER 10001:10001
+WORKDIR /data
+
+FROM caddy:${CADDY} AS tls
+# The image lets its binary open low ports, which a container without capabilities may not even start.
+RUN setcap -r /usr/bin/caddy && install -d -o 10001 -g 10001 -m 0700 /data /config
+USER 10001:10001
+
+FROM runtime AS worker
+COPY --from=worker-build /opt/landscape /opt/landscape
+CMD ["landscape", "worker"]
+
+FROM runtime AS api
+COPY --from=api-build /opt/landscape /opt/landscape
+EXPOSE 8000
+CMD ["landscape", "serve", "--host", "0.0.0.0", "--port", "8000"]

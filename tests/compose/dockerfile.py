@@ -1,0 +1,47 @@
+"""The Dockerfile read as far as the tests need it: stages, their instructions, and the steps that run in them."""
+
+import re
+import shlex
+from dataclasses import dataclass, field
+
+from .reading import ROOT
+
+
+@dataclass
+class Stage:
+    """One FROM and what follows it."""
+
+    base: str
+    instructions: list[tuple[str, str]] = field(default_factory=list)
+
+    def all(self, keyword: str) -> list[str]:
+        return [text for word, text in self.instructions if word == keyword]
+
+    @property
+    def user(self) -> str | None:
+        """The user it ends with, looked up in the stage it is built on."""
+        own = self.all("USER")
+        if own:
+            return own[-1]
+        return stages()[self.base].user if self.base in stages() else None
+
+    @property
+    def copied_from_context(self) -> list[str]:
+        """Paths of the build context that it copies."""
+        copies = [shlex.split(text) for text in self.all("COPY") if not text.startswith("--from")]
+        return [source for parts in copies for source in parts[:-1]]
+
+
+def stages() -> dict[str, Stage]:
+    """By name."""
+    text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
+    found: dict[str, Stage] = {}
+    current: Stage | None = None
+    for line in text.splitlines():
+        keyword, _, rest = line.strip().partition(" ")
+        if keyword == "FROM":
+            base, _, name = rest.partition(" AS ")
+            current = found[name] = Stage(base)
+        elif keyword and not keyword.startswith("#") and current is not None:
+            current.instructions.append((keyword, rest.strip()))
+    return found

@@ -1,0 +1,179 @@
+"""The compose files, the Dockerfile and .env.example: what can be known of them without an engine."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compose.dockerfile import stages
+from tests.compose.reading import BASE, GPU, ROOT, compose, raw, seconds, variables
+from worker.settings import Settings
+
+# Settings that docker-compose.yml itself fixes, so that .env must not say them.
+FIXED = {
+    "data",
+    "host",
+    "port",
+    "database",
+    "database_password_file",
+    "broker",
+    "broker_password_file",
+    "access",
+    "admin_token_file",
+}
+SERVICES = compose(BASE)["services"]
+ALL = {**SERVICES, **compose(BASE, GPU)["services"]}
+
+
+def example() -> dict[str, str]:
+    """Every variable that .env.example shows, with the value it shows; each has a comment above it."""
+    found: dict[str, str] = {}
+    explained = False
+    for line in (ROOT / ".env.example").read_text().splitlines():
+        match = re.fullmatch(r"#([A-Z][A-Z0-9_]*)=(.*)", line)
+        if match:
+            assert explained, f"{match[1]} is not explained"
+            found[match[1]] = match[2]
+        else:
+            explained = line.startswith("# ")
+    return found
+
+
+def test_both_files_are_valid_by_the_compose_specification() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(BASE), str(GPU)]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_service_has_no_rights_it_does_not_need(name: str) -> None:
+    service = ALL[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.get("privileged")
+    assert "network_mode" not in service
+    assert user_of(service) not in ("root", "0", "0:0", None)
+
+
+def user_of(service: dict[str, Any]) -> str | None:
+    """The service's user: its own, or that of the image it is built from."""
+    if "user" in service:
+        return str(service["user"])
+    return stages()[service["build"]["target"]].user
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_service_is_watched_bounded_and_given_time_to_end(name: str) -> None:
+    service = ALL[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+    assert {"cpus", "memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
+    assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
+    assert seconds(service["stop_grace_period"]) >= 10
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name == "worker" or name.startswith("gpu")])
+def test_a_worker_has_time_to_finish_its_tile(name: str) -> None:
+    from worker.leash import GRACE_SECONDS
+
+    tile = Settings.model_fields["tile_seconds"].default
+    assert seconds(ALL[name]["stop_grace_period"]) > 2 * GRACE_SECONDS > 10 * tile
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_services_wait_for_what_they_need_to_be_healthy(name: str) -> None:
+    waits = ALL[name].get("depends_on", {})
+    assert all(wanted == {"condition": "service_healthy"} for wanted in waits.values())
+    needs = {"api": {"database", "broker"}, "tls": {"api"}, "database": set(), "broker": set()}
+    assert set(waits) == needs.get(name, {"database", "broker", "api"})
+
+
+def test_nothing_is_published_but_the_api_on_loopback() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published.pop("tls") == ["80:8080", "443:8443"]
+    assert SERVICES["tls"]["profiles"] == ["tls"]
+    assert published == {"api": ["127.0.0.1:8000:8000"]}
+
+
+def test_database_broker_and_workers_have_no_way_out() -> None:
+    assert compose(BASE)["networks"]["inside"] == {"internal": True}
+    for name, service in ALL.items():
+        assert service["networks"] == {"api": ["inside", "outside"], "tls": ["outside"]}.get(name, ["inside"])
+
+
+def test_no_secret_stands_in_the_files() -> None:
+    for name, service in ALL.items():
+        for key, value in service.get("environment", {}).items():
+            assert not re.search(r"PASSWORD|SECRET|TOKEN", key) or value.startswith("/run/secrets/"), f"{name}: {key}"
+        for secret in service.get("secrets", []):
+            assert secret in compose(BASE)["secrets"]
+    assert ":@" not in BASE.read_text()
+    made = re.search(r"for name in ([a-z_ ]+);", (ROOT / "deploy/make-secrets").read_text())
+    assert made
+    assert set(made[1].split()) == set(compose(BASE)["secrets"])
+
+
+def test_the_broker_keeps_what_it_was_told_and_throws_nothing_away() -> None:
+    command = SERVICES["broker"]["command"][2]
+    for option in ("requirepass", "--appendonly yes", "--maxmemory-policy noeviction"):
+        assert option in command
+
+
+def test_the_overlay_gives_every_gpu_one_worker() -> None:
+    gpus = {name: service for name, service in raw(GPU)["services"].items() if name.startswith("gpu-")}
+    devices = [service["deploy"]["resources"]["reservations"]["devices"] for service in gpus.values()]
+    assert [device["device_ids"] for [device] in devices] == [[f"${{LAB_GPU_{n}:-{n}}}"] for n in range(8)]
+    for used in (1, 2, 4, 8):
+        started = [name for name, one in gpus.items() if not one.get("profiles") or f"gpus-{used}" in one["profiles"]]
+        assert started == [f"gpu-{n}" for n in range(used)]
+    for service in gpus.values():
+        assert service["command"][-2:] == ["--workers", "1"]
+
+
+def test_the_overlay_differs_from_the_worker_in_what_a_gpu_needs_alone() -> None:
+    worker, gpu = SERVICES["worker"], ALL["gpu-0"]
+    differing = {key for key in worker | gpu if worker.get(key) != gpu.get(key)}
+    assert differing == {"image", "command", "healthcheck", "deploy"}
+
+
+def test_images_are_pinned() -> None:
+    for service in ALL.values():
+        _, _, tag = service["image"].partition(":")
+        assert re.search(r"\d+\.\d+", tag), service["image"]
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert re.fullmatch(r"3\.11\.\d+-slim-bookworm", arguments["PYTHON"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+-alpine", arguments["CADDY"])
+
+
+def test_every_variable_of_the_files_is_explained_with_its_default() -> None:
+    asked = {**variables(BASE), **variables(GPU)}
+    shown = {name: value for name, value in example().items() if not name.startswith("LANDSCAPE_")}
+    assert shown.pop("COMPOSE_PROFILES") == ""
+    assert shown == asked
+
+
+def test_every_setting_of_the_service_is_explained_with_its_default() -> None:
+    shown = {name: value for name, value in example().items() if name.startswith("LANDSCAPE_")}
+    fields = {name: field for name, field in Settings.model_fields.items() if name not in FIXED}
+    defaults = {name: "" if field.default is None else str(field.default) for name, field in fields.items()}
+    assert shown == {f"LANDSCAPE_{name.upper()}": value for name, value in defaults.items()}
+
+
+def test_the_version_of_the_images_is_that_of_the_package() -> None:
+    import landscape
+
+    assert variables(BASE)["LAB_TAG"] == landscape.__version__
+
+
+def test_the_build_context_has_what_the_dockerfile_copies_and_no_data() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored[0] == "*"
+    allowed = {line[1:] for line in ignored if line.startswith("!")}
+    copied = {Path(source).parts[0] for stage in stages().values() for source in stage.copied_from_context}
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in copied)
