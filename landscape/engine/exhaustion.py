@@ -16,7 +16,13 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SAID = ("can't allocate memory", "out of memory", "bad_alloc", "could not create a memory")
+SAID = (
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "could not create a memory",
+    "could not create a primitive",
+)
 
 
 def patiently(compute: Callable[[int], T], batch: int, *, divisible: bool = True) -> tuple[T, int]:

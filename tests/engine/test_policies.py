@@ -114,6 +114,23 @@ def test_a_batch_norm_run_twice_keeps_the_statistics_of_its_last_run() -> None:
     require_close(plan.values(POINTS), PlainPlan(exact, along, calibrated(exact)).values(POINTS), 1e-6)
 
 
+def normed_perceptron() -> nn.Module:
+    hidden = [nn.Linear(3 * 8 * 6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 12, bias=False)]
+    return stirred(nn.Sequential(nn.Flatten(), *hidden, nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 10)))
+
+
+def test_a_perceptron_with_batch_norm_agrees_with_moving_and_with_recalibrated_statistics() -> None:
+    images, labels = gaussian(53, 3, 8, 6), torch.randint(0, 10, (53,), generator=generator())
+    given, exact = (Objective.of(normed_perceptron(), images, labels, precision=one) for one in ("float32", "float64"))
+    moving, line = (between_checkpoints(exact),), [(0.0,), (0.4,), (1.0,)]
+    along = random_directions(exact.parameters(), seed=0)
+    fresh = engine.plan(given, along, calibration=calibrated(given))
+    moved = engine.plan(given, moving)
+    assert "plain" not in (fresh.name, moved.name)
+    require_close(fresh.values(POINTS), PlainPlan(exact, along, calibrated(exact)).values(POINTS), 1e-6)
+    require_close(moved.values(line), PlainPlan(exact, moving).values(line), 1e-6)
+
+
 @every_choice
 def test_a_recalibrated_value_does_not_depend_on_the_points_asked_for_with_it(choice: Choice) -> None:
     given = objective(NORMED[0])
