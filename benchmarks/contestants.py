@@ -6,7 +6,6 @@ without its plotting and printing.
 
 import contextlib
 import io
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
+
+from landscape.timing import clock
 
 Measure = Callable[[], float]  # seconds per point
 PEERS = {"losscape": "1.5.10", "loss-landscapes": "3.0.6", "landscaper": "1.3.1"}
@@ -33,12 +34,13 @@ def losscape(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
 
     loader = DataLoader(TensorDataset(images, labels), batch_size=128)
     directions, weights = create_random_directions(model), [parameter.data for parameter in model.parameters()]
+    now = clock()
 
     def measure() -> float:
-        start = time.perf_counter()
+        start = now()
         _set_weights(model, weights, directions, [0.1, -0.05])
         compute_loss(model, loader, None, None, len(loader))
-        return time.perf_counter() - start
+        return now() - start
 
     return measure
 
@@ -79,10 +81,12 @@ def _side(images: Tensor) -> int:
 
 
 def _timed(work: Callable[[], object], points: int) -> Measure:
+    now = clock()
+
     def measure() -> float:
-        start = time.perf_counter()
+        start = now()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), torch.no_grad():
             work()
-        return (time.perf_counter() - start) / points
+        return (now() - start) / points
 
     return measure

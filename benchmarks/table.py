@@ -1,4 +1,4 @@
-"""The table: seconds per grid point of the engine in each precision, the plain loop and the peers, one thread each.
+"""The table: CPU seconds per grid point of the engine in each precision, the plain loop and the peers, one thread each.
 
 Imports landscape.timing, which measures everybody in turns; the peers run in an environment of their own (peers.py).
 """

@@ -1,7 +1,8 @@
 """Seconds per grid point of several ways to the same numbers, measured in turns; what `landscape bench` prints.
 
 Imports torch, engine. Machines are shared and their clocks move: every contestant is measured in turns and figures are
-medians; the share of the peak is against matrix products in the same turns. Nothing here decides how a job is computed.
+medians; the share of the peak is against matrix products in the same turns. One thread on a CPU is measured in CPU
+seconds, which a neighbour cannot stretch by waiting. Nothing here decides how a job is computed.
 """
 
 import logging
@@ -117,14 +118,21 @@ def in_double(objective: Objective, samples: int | None = None) -> Objective:
     return Objective.of(objective.model, images, labels, precision="float64", loss=objective.loss)
 
 
+def clock(device: torch.device | None = None) -> Callable[[], float]:
+    """Seconds of this process on the processor where it has one thread, else of the wall clock."""
+    alone = torch.get_num_threads() == 1 and (device is None or device.type == "cpu")
+    return time.process_time if alone else time.perf_counter
+
+
 def measure_of(plan: engine.Plan) -> Measure:
     """A plan over as many points as it takes at once."""
+    now = clock(plan.objective.images.device)
     points = [tuple(coordinate * (1 + 0.1 * k) for coordinate in POINT[: plan.directions]) for k in range(plan.group)]
 
     def measure() -> float:
-        start = time.perf_counter()
+        start = now()
         plan.values(points)
-        return (time.perf_counter() - start) / len(points)
+        return (now() - start) / len(points)
 
     return measure
 
@@ -171,11 +179,12 @@ def peak(dtype: torch.dtype, device: torch.device | None = None) -> float:
     with engine.exact_float32():
         one @ one
         _wait(cuda)
-        start = time.perf_counter()
+        now = clock(device)
+        start = now()
         for _ in range(4):
             one @ one
         _wait(cuda)
-    return 4 * 2.0 * size**3 / (time.perf_counter() - start)
+    return 4 * 2.0 * size**3 / (now() - start)
 
 
 def _wait(cuda: bool) -> None:
