@@ -97,6 +97,24 @@ class Number(_Answer):
 
 
 @dataclass(frozen=True)
+class LogEntry(_Answer):
+    """Something that happened to a job, in a sentence."""
+
+    at: str
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Link(_Answer):
+    """A way for others to see one result, and nothing else."""
+
+    id: str
+    created: str
+    expires: str | None
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened to a job: its "state", a finished "tile" with its values, its "progress"."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from ..progress import Progress
-from .answers import TERMINAL, Checkpoint, Dataset, JobInfo, Number
+from .answers import TERMINAL, Checkpoint, Dataset, JobInfo, Link, Number
 from .errors import JobEndedError, RejectedError
 from .exchange import Flow, Reply, Request, Wait
 
@@ -35,7 +35,7 @@ def listed(path: str, of: Callable[[Mapping[str, Any]], Row], limit: int | None,
     rows: list[Any] = []
     while limit is None or len(rows) < limit:
         wanted = PAGE if limit is None else min(PAGE, limit - len(rows))
-        known = sum(1 for row in rows if row["id"])  # built-in data sets come before the first page
+        known = sum(1 for row in rows if row.get("id", "") is not None)  # built-in data sets come before the first page
         page = yield from get(path, limit=wanted, offset=known, **query)
         rows += page["items"]
         if len(rows) >= page["total"] or not page["items"]:
@@ -98,6 +98,17 @@ def retry(job_id: str) -> Flow[JobInfo]:
 def numbers(job_id: str, level: float, radius: float) -> Flow[list[Number]]:
     answer = yield from get(f"/jobs/{job_id}/numbers", level=level, radius=radius)
     return [Number.of(one) for one in answer["items"]]
+
+
+def share(job_id: str, days: float | None, url: str) -> Flow[str]:
+    """The whole address of a new link; its end, which holds the secret, is told this once."""
+    body = {} if days is None else {"days": days}
+    reply: Reply = yield Request("POST", f"/jobs/{job_id}/share", body=body)
+    return url + str(reply.json()["link"])
+
+
+def links(job_id: str) -> Flow[list[Link]]:
+    return [Link.of(one) for one in (yield from get(f"/jobs/{job_id}/share"))["items"]]
 
 
 def fetch(job_id: str) -> "Flow[Result]":

@@ -16,7 +16,7 @@ import httpx
 from ..grid import Grid
 from ..progress import Progress, shown
 from . import calls, sending, wire
-from .answers import Checkpoint, Dataset, Event, JobInfo, Number
+from .answers import Checkpoint, Dataset, Event, JobInfo, Link, LogEntry, Number
 from .choices import CheckpointLike, Choices, Curved, Repeatable, body
 from .exchange import Course, Effect, Flow, NextLine, Request, Wait, Work
 from .following import follow
@@ -270,6 +270,22 @@ class Job:
     def numbers(self, *, level: float = 0.1, radius: float = 0.5) -> list[Number]:
         """The numbers beside the picture."""
         return self.client._run(calls.numbers(self.id, level, radius))
+
+    def log(self) -> list[LogEntry]:
+        """What happened to it, the oldest first."""
+        return self.client._run(calls.listed(f"/jobs/{self.id}/log", LogEntry.of, None))
+
+    def share(self, *, days: float | None = None) -> str:
+        """A link that shows this result, and nothing else, to whoever has it; for so many days, or until revoked."""
+        return self.client._run(calls.share(self.id, days, self.client.url))
+
+    def links(self) -> list[Link]:
+        """The links that open this result still; their secrets were told once."""
+        return self.client._run(calls.links(self.id))
+
+    def revoke(self, link_id: str) -> None:
+        """End a link at once."""
+        self.client._run(calls.delete(f"/jobs/{self.id}/share/{link_id}"))
 
     def delete(self) -> None:
         """Remove the job and its result."""

@@ -40,8 +40,9 @@ def options(url: str, token: str | None, timeout: float) -> dict[str, Any]:
 def arguments(request: Request) -> dict[str, Any]:
     """Arguments of `build_request`; the service's own addresses begin with /api already."""
     path = request.path if request.path.startswith("/api/") else f"/api{request.path}"
-    given = {"params": request.query, "headers": request.headers, "json": request.body, "content": request.content}
-    return {"method": request.method, "url": path, **{name: value for name, value in given.items() if value}}
+    given = {"params": request.query or None, "json": request.body, "content": request.content or None}
+    given = {name: value for name, value in given.items() if value is not None}
+    return {"method": request.method, "url": path, "headers": request.headers, **given}
 
 
 def reply_of(response: httpx.Response, content: bytes = b"") -> Reply:

@@ -41,6 +41,13 @@ def test_upload_submit_follow_fetch_delete(client: ls.Client) -> None:
     assert all(check.passed for check in result.checks)
     assert [one.id for one in client.jobs(checkpoint=checkpoint.id)] == [job.id]
     assert {number.name for number in job.numbers()}
+    assert "Submitted" in job.log()[0].text
+    link = job.share(days=1)
+    with ls.Client(client.url, link.rpartition("/")[2]) as guest:
+        assert guest.job(job.id).fetch().losses.shape == (5, 5)
+        job.revoke(job.links()[0].id)
+        with pytest.raises(RefusedError):
+            guest.job(job.id)
     job.delete()
     client.delete_checkpoint(checkpoint.id)
     with pytest.raises(RefusedError) as gone:
