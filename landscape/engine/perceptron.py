@@ -1,10 +1,11 @@
 """Multilayer perceptrons: twelve samples pass through all layers while their numbers are in the first-level cache.
 
 Imports native, layers, flat, pointwise, tally, the objective. One point at a time with its filters in the SIMD lanes,
-weights packed once per plan, bias and ReLU taken along; the losses of sixteen points are one call.
+weights packed once per plan, bias and ReLU taken along; the losses of sixteen points are one call. The first layer is
+affine in the coefficients, so it is computed along the directions only, not at every point.
 
-Measured on digits, 64-128-128-10, one thread: see docs/performance.md, attempt 11.
-Off: `choice={"engine": "lanes", …}` or `{"engine": "fused", …}`.
+Measured on digits, 64-128-128-10, one thread, in turns: 1.5× the lanes, 4× the plain loop (docs/performance.md,
+attempt 11). Off: `choice={"engine": "lanes", …}` or `{"engine": "fused", …}`.
 """
 
 import ctypes
@@ -27,6 +28,7 @@ from .tally import summarize, tally
 
 WHOLE = 16  # channels and filters are filled up to a multiple, so that the width of the vectors changes no bit
 CHUNK = 3072  # samples between two looks at `stop`
+KEPT = 8_388_608  # numbers of the first layer that are kept from call to call: 32 MiB
 
 
 class NotAPerceptron(Exception):
@@ -114,6 +116,8 @@ class PerceptronPlan:
         self.steps = torch.stack(self.flat.steps) if directions else torch.zeros(0, len(self.flat.center))
         self.room = torch.empty(self.group, len(self.flat.center))
         self.pointwise = pointwise_lanes(network, lambda numbered: pack(numbered, self.lanes).weights, directions)
+        self.first = None if self.pointwise else _along(network, directions)
+        self.kept: dict[int, Tensor] = {}
 
     def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
@@ -128,63 +132,100 @@ class PerceptronPlan:
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at `point` for a few images, in float64."""
         with torch.inference_mode():
-            return self._outputs(self._weights([point]), images)[..., 0].t().double()
+            return (
+                self._outputs([point], self._weights([point]), self._numbers(images), len(images))[..., 0].t().double()
+            )
 
     def _group(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None) -> list[Value]:
         given, weights, parts = self.objective, self._weights(points), []
         for start in range(0, len(given.images), CHUNK):
             if stop is not None and stop():
                 raise Stopped
-            outputs = self._outputs(weights, given.images[start : start + CHUNK])
-            parts.append(tally(outputs, given.labels[start : start + CHUNK], given.loss))
+            labels = given.labels[start : start + CHUNK]
+            outputs = self._outputs(points, weights, self._chunk(start), len(labels))
+            parts.append(tally(outputs, labels, given.loss))
         return summarize(parts)[: len(points)]  # all are tallied: torch computes fewer with other instructions
 
-    def _weights(self, points: Sequence[Sequence[float]]) -> list[Tensor]:
+    def _weights(self, points: Sequence[Sequence[float]]) -> Tensor:
         """The packed weights at each of `points`."""
         if self.pointwise is not None:
-            return list(self.pointwise.at(points).t().contiguous())
+            return self.pointwise.at(points).t().contiguous()
         coefficients = torch.zeros(
             self.group, self.directions
         )  # always as many: a product of fewer may be rounded anew
-        for row, point in enumerate(points):
-            coefficients[row] = torch.tensor(point)
-        return list(torch.addmm(self.flat.center, coefficients, self.steps, out=self.room)[: len(points)])
+        coefficients[: len(points)] = _table(points)
+        return torch.addmm(self.flat.center, coefficients, self.steps, out=self.room)
 
-    def _outputs(self, weights: Sequence[Tensor], images: Tensor) -> Tensor:
-        """Scores (classes, images, group); points beyond those of `weights` are zero."""
-        numbers = self._laid(images)
-        outputs = torch.zeros(self.packed.scores, len(images), self.group)
+    def _chunk(self, start: int) -> Tensor:
+        """What the native module reads of the samples from `start` on, kept where it is small."""
+        found = self.kept.get(start)
+        if found is None:
+            found = self._numbers(self.objective.images[start : start + CHUNK])
+            if found.numel() * -(-len(self.objective.images) // CHUNK) <= KEPT:
+                self.kept[start] = found
+        return found
 
-        def run(point: int) -> None:
-            self._run(numbers, weights[point], outputs, point)
-
-        threads = min(torch.get_num_threads(), len(weights))
-        if threads == 1:
-            for point in range(len(weights)):
-                run(point)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(run, range(len(weights))))
-        return outputs
-
-    def _laid(self, images: Tensor) -> Tensor:
-        """Samples as (group of rows, block of channels, row, channel in the block), filled up with zeros."""
+    def _numbers(self, images: Tensor) -> Tensor:
+        """The samples, or what the first layer makes of them along (center, directions), in groups of rows."""
         rows = images.flatten(1)
+        if self.first is None:
+            return self._laid(rows)
+        weight, bias = self.first
+        made = torch.addmm(bias, rows, weight).view(len(rows), 1 + self.directions, -1)
+        return torch.stack([self._laid(part) for part in made.unbind(1)])
+
+    def _laid(self, rows: Tensor) -> Tensor:
+        """(group of rows, block of channels, row, channel in the block), filled up with zeros."""
         filled = pad(rows, (0, -rows.shape[1] % WHOLE, 0, -len(rows) % self.rows))
         return filled.view(-1, self.rows, filled.shape[1] // self.lanes, self.lanes).transpose(1, 2).contiguous()
 
-    def _run(self, numbers: Tensor, weights: Tensor, outputs: Tensor, point: int) -> None:
-        """Write the scores of one point; Python's lock is released meanwhile."""
-        packed = self.packed
+    def _outputs(self, points: Sequence[Sequence[float]], weights: Tensor, numbers: Tensor, samples: int) -> Tensor:
+        """Scores (classes, samples, group); those beyond `points` are zero. Threads share the points."""
+        outputs = torch.zeros(self.packed.scores, samples, self.group)
+        share = -(-len(points) // min(torch.get_num_threads(), len(points)))
+
+        def run(first: int) -> None:
+            self._run(points[first : first + share], weights[first:], numbers, outputs[:, :, first:])
+
+        if share == len(points):
+            run(0)
+        else:
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(run, range(0, len(points), share)))
+        return outputs
+
+    def _run(self, points: Sequence[Sequence[float]], weights: Tensor, numbers: Tensor, outputs: Tensor) -> None:
+        """Write the scores of a few points; Python's lock is released meanwhile."""
+        packed, coefficients = self.packed, _table(points)
         given = native.Perceptron(
             numbers=numbers.data_ptr(),
             weights=weights.data_ptr(),
+            coefficients=coefficients.data_ptr(),
             layers=packed.layers.data_ptr(),
             layer_count=len(packed.layers),
+            terms=0 if self.first is None else 1 + self.directions,
             samples=outputs.shape[1],
             scores=packed.scores,
             points=self.group,
-            outputs=outputs.data_ptr() + point * outputs.element_size(),
+            count=len(points),
+            weight_stride=weights.stride(0),
+            outputs=outputs.data_ptr(),
         )
         if self.native.perceptron_run(self.lanes, ctypes.byref(given)):
             raise MemoryError
+
+
+def _along(network: Network, directions: int) -> tuple[Tensor, Tensor]:
+    """Weight (channels, filters of all terms) and bias of the first layer at the center and along every direction."""
+    layer = next(layer for layer in network.layers if layer.kind == "linear")
+    weight, bias = _matrix(layer), layer.weights[1]
+    biases = [torch.zeros(len(weight.center))] * (1 + directions) if bias is None else _terms(bias)
+    return torch.cat(_terms(weight)).t().float().contiguous(), torch.cat(biases).float()
+
+
+def _terms(moving: Moving) -> list[Tensor]:
+    return [moving.center, *(torch.zeros_like(moving.center) if step is None else step for step in moving.steps)]
+
+
+def _table(points: Sequence[Sequence[float]]) -> Tensor:
+    return torch.tensor([list(point) for point in points], dtype=torch.float32)

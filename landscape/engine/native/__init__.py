@@ -10,7 +10,7 @@ import logging
 from functools import cache
 from pathlib import Path
 
-VERSION = 5  # of the structures shared with lanes.cpp
+VERSION = 6  # of the structures shared with lanes.cpp
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 logger = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ class Perceptron(ctypes.Structure):
     """The arguments of `perceptron_run`, field by field as in lanes.cpp."""
 
     _fields_ = (
-        *((name, _POINTER) for name in ("numbers", "weights", "layers")),
-        *((name, _LONG) for name in ("layer_count", "samples", "scores", "points")),
+        *((name, _POINTER) for name in ("numbers", "weights", "coefficients", "layers")),
+        *((name, _LONG) for name in ("layer_count", "terms", "samples", "scores", "points", "count", "weight_stride")),
         ("outputs", _POINTER),
     )
 

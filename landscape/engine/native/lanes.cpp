@@ -62,12 +62,14 @@ struct PerceptronLayer {
     int64_t channels, filters, relu, weight, bias;  // the last two are offsets
 };
 
-// Linear layers at one point; samples as (group of TILES, block of channels, sample in the group, channel in the block).
+// Linear layers at `count` points; samples as (group of TILES, block of channels, sample in the group, channel in the
+// block). With `terms`, `numbers` are instead what the first layer makes of the samples at the center and along every
+// direction, one after another: it is affine in the coefficients.
 struct Perceptron {
-    const float *numbers, *weights;
+    const float *numbers, *weights, *coefficients;  // coefficients: (count, terms - 1)
     const PerceptronLayer* layers;
-    int64_t layer_count, samples, scores, points;
-    float* outputs;  // (scores, samples, points), of which one point is written
+    int64_t layer_count, terms, samples, scores, points, count, weight_stride;
+    float* outputs;  // (scores, samples, points), of which the first `count` points are written
 };
 
 inline int64_t low(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -147,7 +149,7 @@ constexpr int WINOGRAD_THREADS = 256;
 extern "C" {
 
 // Raised with every change of the structures above: lanes of another version are not used.
-int lanes_version(void) { return 5; }
+int lanes_version(void) { return 6; }
 
 // How many lanes the instruction set called `name` has, 0 where this machine or this build lacks it.
 int lanes_width(const char* name) {
