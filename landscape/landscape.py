@@ -33,6 +33,7 @@ from .losses import PerSample, loss_of
 from .objective import PRECISIONS, Objective, Stop, Value
 from .plane import Plane
 from .result import VALUES, finite_or_none
+from .untouched import untouched
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
@@ -45,6 +46,7 @@ class Landscape:
     `random_directions` say otherwise; the model is copied, not changed.
     """
 
+    @untouched
     def __init__(
         self,
         model: nn.Module,
@@ -134,6 +136,7 @@ class Landscape:
         """What the numbers of a row are: `VALUES`, then "test_losses", "test_accuracies", … for every further view."""
         return (*VALUES, *(f"{name}_{value}" for name in self._more for value in VALUES))
 
+    @untouched
     def values(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """Values on the first data set at `coordinates`, each (α,) or (α, β).
 
@@ -142,6 +145,7 @@ class Landscape:
         """
         return self._values(self.plan, coordinates, stop)
 
+    @untouched
     def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
         """One row per point, its numbers named by `columns`; raises as `values`."""
         views = [self._values(plan, coordinates, stop) for plan in (self.plan, *self._more.values())]
@@ -151,6 +155,7 @@ class Landscape:
         """Whether every parameter and buffer of the model is bit for bit what it was."""
         return state_digest(self.model) == self.digest
 
+    @untouched
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
         """How the numbers are made, and what they must agree with (JSON; NaN and infinity as null)."""
         [value] = self.values([(0.0,) * len(self.directions)], stop)
@@ -188,6 +193,7 @@ class Landscape:
         """Loss of the untouched model without engine or directions: float64, batch by batch, in the loss's unit."""
         return self.loss_of_model(self.model, stop)
 
+    @untouched
     def loss_of_model(self, model: nn.Module, stop: Stop | None = None) -> float:
         """Loss of any `model` on the first data set, computed as `independent_center`."""
         given = self.objective
@@ -202,6 +208,7 @@ class Landscape:
         losses, _ = patiently(lambda batch: replace(double, batch=batch).sample_losses({}, stop=stop), double.batch)
         return float(losses.mean()) + penalty
 
+    @untouched
     def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:
         """(N,) float64: the loss of every sample of the first data set at `point`, by the plain path."""
         objective, parameters = self.located(point)
@@ -232,7 +239,7 @@ class Landscape:
     ) -> engine.Plan:
         if policy == "batch":
             own = with_batch_statistics(objective)
-            return engine.plan(own, _among(self.directions, own.parameters()), _in_whole_batches(own, choice))
+            return engine.plan(own, _among(self.directions, own.parameters()), choice)
         precision = FAST if self.fast and not exact else None
         calibration = self.calibration if policy == "recalibrated" else None
         return engine.plan(objective, self.directions, choice, precision=precision, calibration=calibration)
@@ -260,13 +267,6 @@ class Landscape:
         exact = self._plan(self.objective, self.batch_norm, None, exact=True)
         found = audit(self.plan, exact, spread(coordinates))
         return {name: finite_or_none(number) for name, number in asdict(found).items()}
-
-
-def _in_whole_batches(objective: Objective, choice: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The engine may not cut other batches where each brings its own statistics; the plain path refuses one sample."""
-    if len(objective.images) % objective.batch == 1:
-        return {"engine": "plain"}
-    return choice or {"engine": "fused", "batch": objective.batch, "precision": "float32"}
 
 
 def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:

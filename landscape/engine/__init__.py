@@ -19,7 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..batchnorm import Calibration
+from ..batchnorm import Calibration, depends_on_batch
 from ..direction import Params
 from ..errors import UnknownNameError
 from ..objective import Objective, Value
@@ -80,7 +80,7 @@ def plan(
         UnknownNameError: an engine that is not known, or bfloat16 for a network with operators that lack it.
     """
     plain = PlainPlan(objective, directions, calibration)
-    if choice is not None and choice.get("engine") == "plain":
+    if (choice is not None and choice.get("engine") == "plain") or _ends_in_one(objective):
         return plain
     try:
         network = prepare(objective, directions, fresh=calibration is not None)
@@ -94,6 +94,11 @@ def plan(
     except Exception:  # nothing is refused for being unusual: what trips the engine still has its landscape
         logger.warning("The network runs plainly, since the engine tripped over it.", exc_info=True)
     return plain
+
+
+def _ends_in_one(objective: Objective) -> bool:
+    """A last batch of one sample has no statistics of its own: torch says where that matters, so it runs plainly."""
+    return len(objective.images) % objective.batch == 1 and depends_on_batch(objective.model)
 
 
 def agree(plain: Plan, faster: Plan, images: Tensor) -> bool:

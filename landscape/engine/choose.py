@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
 from ..objective import Objective
 from . import native, winograd
@@ -42,7 +43,8 @@ LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
 def default_choice(objective: Objective, network: Network, precision: str | None = None) -> Choice:
     """The choice of the fixed rule: the same for the same network, data and directions on the same kind of machine."""
     if objective.images.device.type == "cuda":
-        return {"engine": "captured", "batch": gpu_batch(network), "precision": precision or "float32"}
+        batch = objective.batch if depends_on_batch(objective.model) else gpu_batch(network)
+        return {"engine": "captured", "batch": batch, "precision": precision or "float32"}
     if precision == "bfloat16":
         return {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"}
     vectors = native.best_instruction_set() if _native(objective) else None
@@ -51,9 +53,14 @@ def default_choice(objective: Objective, network: Network, precision: str | None
     if vectors and _lanes_win(objective, network, native.width(vectors)):
         return {"engine": "lanes", "instruction_set": vectors, "block": LANE_BLOCK}
     if vectors and winograd.pays(network, vectors):
-        batch = fused_batch(network, few=FEW["winograd"])
+        batch = _batch(objective, network, few=FEW["winograd"])
         return {"engine": "fused", "batch": batch, "precision": "float32", "winograd": vectors}
-    return {"engine": "fused", "batch": fused_batch(network, few=FEW["float32"]), "precision": "float32"}
+    return {"engine": "fused", "batch": _batch(objective, network, few=FEW["float32"]), "precision": "float32"}
+
+
+def _batch(objective: Objective, network: Network, *, few: int) -> int:
+    """What suits the cache, unless BatchNorm takes its statistics from each batch: another batch is another value."""
+    return objective.batch if depends_on_batch(objective.model) else fused_batch(network, few=few)
 
 
 def fused_batch(network: Network, *, few: int) -> int:

@@ -28,8 +28,6 @@ def explain(objective: Objective, directions: Sequence[Params], engine: str) -> 
     if engine == "captured":
         return "captured: the samples lie on a GPU"
     if engine == "perceptron":
-        return "perceptron: linear layers, one after another, run a few samples at a time through all of them"
-    if engine == "perceptron":
         return "perceptron: linear layers one after another, with nothing but ReLUs between them"
     return f"{engine}: {_weighed(objective, network)}"
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..batchnorm import Calibration
 from ..direction import Params
 from ..objective import Objective, Stop, Stopped, Value
+from . import winograd
 from .flat import Point
 from .fused import FusedPlan
 from .lanes import LanesPlan
@@ -35,7 +36,10 @@ class RecalibratedPlan:
         self.directions, self.objective = inner.directions, inner.objective
         labels = torch.zeros(len(calibration.images), dtype=torch.long, device=calibration.images.device)
         objective = Objective(calibration.model, calibration.images, labels, batch=len(labels))
-        self.pass_over = FusedPlan(objective, prepare(objective, directions), self.directions, batch=len(labels))
+        network = prepare(objective, directions)
+        vectors = str(inner.choice.get("winograd") or inner.choice.get("instruction_set"))  # as other processes do
+        tiled = vectors if winograd.pays(network, vectors) else None
+        self.pass_over = FusedPlan(objective, network, self.directions, batch=len(labels), instruction_set=tiled)
         self.stop: Stop | None = None
         flat = inner.flat if isinstance(inner, FusedPlan) else inner.pointwise and inner.pointwise.flat
         if isinstance(flat, PointwiseFlat):  # a network without BatchNorm has nothing to recalibrate

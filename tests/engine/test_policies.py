@@ -159,6 +159,24 @@ def test_batch_statistics_agree_with_the_plain_loop_batch_by_batch(name: str, pr
     require_close(plan.values(POINTS), PlainPlan(exact, along).values(POINTS), tolerance)
 
 
+@pytest.mark.parametrize("samples", [53, 512 + 9])
+def test_a_network_with_statistics_of_each_batch_is_computed_in_the_batches_of_the_objective(samples: int) -> None:
+    given, exact = (with_batch_statistics(objective("vgg", one, samples)) for one in ("float32", "float64"))
+    along = directions(given)
+    plan = engine.plan(given, along)
+    assert plan.name == "fused"
+    assert plan.choice["batch"] == given.batch == 256
+    require_close(plan.values(POINTS), PlainPlan(exact, along).values(POINTS), 1e-6)
+
+
+def test_a_last_batch_of_one_sample_is_refused_as_torch_refuses_it() -> None:
+    images, labels = gaussian(257, 3, 8, 6), torch.randint(0, 10, (257,), generator=generator())
+    given = with_batch_statistics(Objective.of(normed_perceptron(), images, labels))
+    plan = engine.plan(given, random_directions(given.parameters(), seed=0))
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        plan.values(POINTS)
+
+
 class Embedded(nn.Module):
     """Words of a small vocabulary, in the order of bags: integer samples."""
 
