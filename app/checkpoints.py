@@ -30,7 +30,7 @@ async def upload_checkpoint(
 def _note(service: Service, name: str, sha256: str, size: int) -> CheckpointOut:
     with service.database.writing() as session:
         checkpoint_id = library.receive_checkpoint(session, name=name, sha256=sha256, size=size).id
-    service.hints.top_up(1)
+    service.hints.soon()
     with service.database.reading() as session:
         return CheckpointOut.of(require(session, Checkpoint, checkpoint_id))
 

@@ -35,7 +35,7 @@ async def upload_dataset(
 def _note(service: Service, name: str, sha256: str, size: int) -> DatasetOut:
     with service.database.writing() as session:
         dataset_id = library.receive_dataset(session, name=name, sha256=sha256, size=size).id
-    service.hints.top_up(1)
+    service.hints.soon()
     with service.database.reading() as session:
         return DatasetOut.of(require(session, Dataset, dataset_id))
 

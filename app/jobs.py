@@ -23,7 +23,7 @@ def submit_job(service: ServiceDep, spec: JobSpec) -> Accepted:
     """Ask for a slice, a surface or another landscape; the answer comes at once, the numbers as they are computed."""
     with service.database.writing() as session:
         job_id = jobs.submit(session, spec).id
-    service.hints.top_up(1)
+    service.hints.soon()
     return Accepted(id=job_id)
 
 
@@ -64,7 +64,7 @@ def retry_job(service: ServiceDep, job_id: IdPath) -> JobOut:
     """A new job like this failed or cancelled one, which takes over what that had computed."""
     with service.database.writing() as session:
         new_id = jobs.retry(session, job_id).id
-    service.hints.top_up(1)
+    service.hints.soon()
     return _job(service, new_id)
 
 

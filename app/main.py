@@ -21,8 +21,9 @@ from starlette.exceptions import HTTPException
 from worker import archives
 from worker.database import Database
 from worker.errors import ServiceError
-from worker.hints import Hints, reconcile
+from worker.hints import Hints
 from worker.logs import log_as_json
+from worker.reconciler import Reconciler
 from worker.settings import Settings
 from worker.spec import Kind
 from worker.store import Store
@@ -34,7 +35,6 @@ from .schemas import ErrorBody, ErrorDetail
 logger = logging.getLogger(__name__)
 
 FRONTEND = Path(__file__).parent.parent / "frontend"
-RECONCILE_SECONDS = 2.0
 ABANDONED_SECONDS = 3600.0
 STATUS = {
     "not_found": 404,
@@ -96,17 +96,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _reconcile(service: Service) -> None:
     """Offer what lost its worker, and tell the workers what waits: a broker that forgot everything costs seconds."""
+    reconciler = Reconciler(service.database, service.hints, service.settings)
     while True:
         try:
-            await asyncio.to_thread(_reconcile_once, service)
+            await asyncio.to_thread(reconciler.run_once)
+            await asyncio.to_thread(service.store.sweep, ABANDONED_SECONDS)
         except Exception:
             logger.exception("reconciling failed; trying again")
-        await asyncio.sleep(RECONCILE_SECONDS)
-
-
-def _reconcile_once(service: Service) -> None:
-    reconcile(service.database, service.hints, service.settings)
-    service.store.sweep(ABANDONED_SECONDS)
 
 
 def _serve_page(app: FastAPI) -> None:

@@ -1,8 +1,8 @@
 """The boundary around strangers' files: each is read by a throw-away process of its own, which answers in JSON.
 
 Run as a module it is that process: a fresh interpreter with an empty environment, limits on memory, CPU, files and
-time, and the file as its only, read-only input. The parent side imports the standard library only; torch is in neither,
-except for packed networks, whose operators the child tries on shapes alone (packing/).
+time, and the file as its only, read-only input. The parent side imports errors and the standard library only; torch is
+in neither, except for packed networks, whose operators the child tries on shapes alone (packing/).
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,11 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .errors import LandscapeError
+
 logger = logging.getLogger(__name__)
 
 CRASHED = "This file crashed the reader, so it cannot be used. Save it again with the library that made it."
 TOO_LARGE = "The file needs more memory than reading may take."
 MAX_ANSWER = 64 << 20  # bytes
+
+
+class KilledError(LandscapeError):
+    """Somebody, or a machine without memory, killed the process that was reading: no verdict on the file."""
+
+    code = "reader_killed"
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,9 @@ def ask(task: str, source: Path, output: Path, limits: Limits | None = None) -> 
 
     Returns:
         {"rejected": sentence}, or the answer of the task.
+
+    Raises:
+        KilledError: the process was killed from outside; no limit of ours does that.
     """
     limits = limits or Limits()
     command = [sys.executable, "-I", "-m", "landscape.boundary", task, str(output)]
@@ -57,6 +69,8 @@ def ask(task: str, source: Path, output: Path, limits: Limits | None = None) -> 
             )
     except subprocess.TimeoutExpired:
         return {"rejected": f"Reading the file took longer than {limits.seconds:g} s, so it cannot be used."}
+    if child.returncode == -signal.SIGKILL:
+        raise KilledError("The process that read the file was killed. Try again.")
     if child.returncode != 0 or len(child.stdout) > MAX_ANSWER:
         logger.warning("reader ended with %s: %s", child.returncode, child.stderr[-2000:].decode(errors="replace"))
         return {"rejected": CRASHED}
@@ -78,8 +92,6 @@ def limit(memory: int, seconds: int) -> None:
 
 def answer(task: str, descriptor: int, output: Path) -> dict[str, Any]:
     """What the process answers about the open file, with every error a person can cause as a sentence."""
-    from landscape.errors import LandscapeError
-
     try:
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return TASKS[task](file, output)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,12 @@ def wait_for(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
-def start_service(data: Path, *options: str, port: int | None = None, workers: int = 2, **settings: str) -> Service:
-    """`landscape up` in a process of its own, answering."""
+def start_service(
+    data: Path, *options: str, port: int | None = None, workers: int = 2, before: Sequence[str] = (), **settings: str
+) -> Service:
+    """`landscape up` in a process of its own, answering; `before` is what its command stands behind."""
     port = port or free_port()
-    command = [sys.executable, "-m", "landscape.cli", "up", "--data", str(data), "--port", str(port)]
+    command = [*before, sys.executable, "-m", "landscape.cli", "up", "--data", str(data), "--port", str(port)]
     environment = {**os.environ, **{f"LANDSCAPE_{name.upper()}": value for name, value in settings.items()}}
     process = subprocess.Popen(
         [*command, "--workers", str(workers), *options],

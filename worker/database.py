@@ -7,10 +7,10 @@ import copy
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.orm import sessionmaker
 
-from .errors import ServiceError
+from .errors import ServiceError, UnavailableError
 from .tables import REVISION
 
 _SQLITE = {"timeout": 30}
@@ -42,10 +42,13 @@ class Database:
         else:
             event.listen(self.engine, "begin", _begin_postgresql)
             reads = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        if self._revision() != REVISION:
-            from .migrations import upgrade
+        try:
+            if self._revision() != REVISION:
+                from .migrations import upgrade
 
-            upgrade(self.engine)
+                upgrade(self.engine)
+        except OperationalError as error:
+            raise UnavailableError(f"The database does not answer: {str(error.orig).splitlines()[0]}") from None
         self._binds = reads, self.engine.execution_options(writes=True)
         self._make_sessions()
 
@@ -64,7 +67,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
-        except DatabaseError:  # no such table, or no such database, which the upgrade says better
+        except DatabaseError:  # no such table; or no such database, which the upgrade says
             return None
 
 

@@ -54,3 +54,49 @@ class UnavailableError(ServiceError):
     """Something the service needs does not answer; asking again later may help."""
 
     code = "unavailable"
+
+
+class BusyError(ServiceError):
+    """The service does as much of this as it can; asking again later helps."""
+
+    code = "busy"
+
+
+class SlowError(ServiceError):
+    """The other side sends too slowly to wait for."""
+
+    code = "too_slow"
+
+
+class GoneError(ServiceError):
+    """It was here, and its time is over."""
+
+    code = "gone"
+
+
+class UnauthorizedError(ServiceError):
+    """Nobody we know asks."""
+
+    code = "unauthorized"
+
+
+class ForbiddenError(ServiceError):
+    """Somebody we know asks for what they may not do."""
+
+    code = "forbidden"
+
+
+class TooManyError(ServiceError):
+    """One user asks for more of this than one user may have; asking again later helps."""
+
+    code = "too_many"
+
+    def __init__(self, message: str, *, seconds: int, field: str | None = None):
+        super().__init__(message, field=field)
+        self.seconds = seconds  # after which asking again makes sense
+
+
+class QuotaError(ServiceError):
+    """What a user stores would be over the limit."""
+
+    code = "quota"

@@ -1,21 +1,17 @@
 """The broker: hints that work waits. A hint names no tile; a worker that gets one asks the database whose turn it is.
 
-Imports Celery, redis, queue; no torch.
-Nothing is lost with it: `reconcile` sends again what the database says is unfinished.
+Imports Celery and redis; no torch.
+Nothing is lost with it: the reconciler sends again what the database says is unfinished.
 """
 
 import logging
+import threading
 import time
 
 from celery import Celery
+from kombu.exceptions import KombuError
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import delete, or_
-
-from . import queue
-from .database import Database
-from .settings import Settings
-from .tables import Worker, now
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +19,6 @@ QUEUE = "landscape"
 TASK = "landscape.work"
 MOST_HINTS = 64  # a worker that finishes a tile tops up too, so a few are enough for any number of tiles
 PAUSE_SECONDS = 5.0  # a broker that did not answer is left alone: workers look for work by themselves meanwhile
-FORGET_SECONDS = 3600.0  # a worker that has not been seen for so long
 
 
 def celery_app(broker: str) -> Celery:
@@ -66,7 +61,16 @@ class Hints:
     def __init__(self, broker: str):
         self.celery = celery_app(broker)
         self.redis = Redis.from_url(broker, socket_connect_timeout=0.5, socket_timeout=0.5)
-        self._not_before = 0.0
+        self._not_before, self._wanted = 0.0, threading.Event()
+
+    def soon(self) -> None:
+        """Something waits: the reconciler shall not sleep on. Never waits for the broker."""
+        self._wanted.set()
+
+    def sleep(self, seconds: float) -> None:
+        """Return after so long, or `soon`."""
+        self._wanted.wait(seconds)
+        self._wanted.clear()
 
     def top_up(self, waiting: int) -> None:
         """See to it that about as many hints as waiting tiles are in the broker; a broker out of reach is no error."""
@@ -75,7 +79,7 @@ class Hints:
         try:
             for _ in range(min(waiting, MOST_HINTS) - int(self.redis.llen(QUEUE))):
                 self.celery.send_task(TASK, queue=QUEUE)
-        except (RedisError, OSError, self.celery.connection_for_write().recoverable_connection_errors) as error:
+        except (RedisError, KombuError, OSError) as error:
             self._not_before = time.monotonic() + PAUSE_SECONDS
             logger.warning("broker out of reach; hints are sent again later", extra={"error": str(error)[:200]})
 
@@ -85,17 +89,3 @@ class Hints:
             return bool(self.redis.ping())
         except (RedisError, OSError):
             return False
-
-
-def reconcile(database: Database, hints: Hints, settings: Settings) -> None:
-    """Offer tiles again whose worker fell silent, and tell the workers what waits: whatever got lost on the way."""
-    with database.reading() as session:
-        overdue, waiting = queue.overdue(session, settings.lease_seconds), queue.waiting(session)
-    if overdue:
-        with database.writing() as session:
-            lost = queue.reclaim(session, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts)
-            gone = or_(Worker.seen < now() - FORGET_SECONDS, Worker.seen > now() + FORGET_SECONDS)
-            session.execute(delete(Worker).where(gone))
-            waiting = queue.waiting(session)
-        logger.warning("leases lost", extra={"count": lost})
-    hints.top_up(waiting)

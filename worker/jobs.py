@@ -146,7 +146,7 @@ def retry(session: Session, job_id: str) -> Job:
     if old.provenance is not None:
         session.execute(delete(Tile).where(Tile.job_id == job.id))
         job.provenance, job.points_per_tile, job.grid = old.provenance, old.points_per_tile, old.grid
-        job.points, job.state = old.points, "running"
+        job.device, job.points, job.state = old.device, old.points, "running"
         computed = _copy_tiles(session, whole, job)
         job.tiles_done, job.points_done = len(whole), len(computed)
         runs.enqueue_points(session, job, computed=computed)

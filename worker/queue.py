@@ -43,14 +43,17 @@ class Lease:
     attempts: int  # times it was started, this one included
 
 
-def lease(session: Session, seconds: float, *, worker: str = "", sizes: Sizes | None = None) -> Lease | None:
+def lease(
+    session: Session, seconds: float, *, worker: str = "", device: str = "", sizes: Sizes | None = None
+) -> Lease | None:
     """Take the tile whose turn it is: coarse levels of every job before fine levels of any, users and jobs in turn.
 
     Args:
         worker: id of the worker that takes it.
+        device: its kind: what another kind has prepared is left to that kind.
         sizes: as this worker found; as the worker that prepared the job found where absent.
     """
-    waiting = _next(session)
+    waiting = _next(session, device)
     if waiting is None:
         return None
     tile = waiting
@@ -69,10 +72,10 @@ def lease(session: Session, seconds: float, *, worker: str = "", sizes: Sizes | 
     return Lease(tile.id, tile.lease, tile.purpose, subject, tile.level, points, tile.attempts)
 
 
-def _next(session: Session) -> Tile | None:
+def _next(session: Session, device: str) -> Tile | None:
     """The first in the line of the user who is next, among those with something of the coarsest level that waits."""
-    level = session.scalar(select(func.min(Tile.level)).where(Tile.state == "waiting"))
-    here = and_(Tile.state == "waiting", Tile.level == level)
+    free = and_(Tile.state == "waiting", or_(Tile.device.is_(None), Tile.device == device))
+    here = and_(free, Tile.level == session.scalar(select(func.min(Tile.level)).where(free)))
     served = exists().where(here, Tile.owner == Turn.owner)
     owner = session.scalar(select(Turn.owner).where(served).order_by(Turn.served, Turn.owner).limit(1))
     if owner is None:
@@ -102,20 +105,31 @@ def finish_reading(session: Session, held: Lease, verdict: dict[str, Any], *, se
 
 
 def finish_preparing(
-    session: Session, held: Lease, provenance: dict[str, Any], grid: Grid, points_per_tile: int, *, seconds: float
+    session: Session,
+    held: Lease,
+    provenance: dict[str, Any],
+    grid: Grid,
+    points_per_tile: int,
+    *,
+    seconds: float,
+    device: str | None = None,
 ) -> bool:
     """Write how a job's numbers are made, and have its points wait, coarse first."""
     if not _finish(session, held, seconds):
         return False
     job = require(session, Job, held.subject)
-    job.provenance, job.points_per_tile = provenance, points_per_tile
+    job.provenance, job.points_per_tile, job.device = provenance, points_per_tile, device
     job.grid, job.points = asdict(grid), math.prod(grid.shape)
     place = session.scalar(select(Tile.turn).where(Tile.id == held.tile))
     runs.enqueue_points(session, job, turn=place)
     session.execute(update(Job).where(Job.id == job.id, Job.state == "queued").values(state="running", started=now()))
     engine = (provenance.get("engine") or {}).get("engine", "plain")
     size = f"{some(job.points, 'point')} in {some(level_count(job), 'level')}, about {points_per_tile} at a time"
-    tell(session, job.id, f"Prepared in {seconds:.1f} s: {size}, computed by the {engine} engine.")
+    tell(
+        session,
+        job.id,
+        f"Prepared in {seconds:.1f} s: {size}, computed by the {engine} engine on {device or 'any device'}.",
+    )
     counts.add_tile(session, held.purpose, points=0, seconds=seconds)
     return True
 
@@ -198,7 +212,7 @@ def overdue(session: Session, lease_seconds: float) -> bool:
     return session.scalar(select(Tile.id).where(_is_overdue(lease_seconds)).limit(1)) is not None
 
 
-def waiting(session: Session, most: int = 1000) -> int:
+def waiting(session: Session, most: int = 100) -> int:
     """Roughly the number of tiles nobody works on, counted up to `most`."""
     some = select(Tile.count, Tile.job_id).where(Tile.state == "waiting").limit(most).subquery()
     tiles = some.c.count // func.coalesce(Job.points_per_tile, 1) + 1
@@ -236,7 +250,9 @@ def _take_back(session: Session, tile: Tile, max_attempts: int, reason: str) -> 
     logger.warning("attempt failed", extra={"tile": tile.id, "job": subject, "attempt": tile.attempts, "why": reason})
     if tile.state == "done":
         what = "reading this file" if read else "one part of this job"
-        _fail_subject(session, tile.purpose, subject, f"{tile.attempts} attempts at {what} failed; the last: {reason}.")
+        _fail_subject(
+            session, tile.purpose, subject, f"{some(tile.attempts, 'attempt')} at {what} failed; the last: {reason}."
+        )
     elif not read:
         what = some(len(tile.points), "point") if tile.points else "preparing the job"
         tell(session, subject, f"Attempt {tile.attempts} of {max_attempts} at {what} failed: {reason}.", "warning")

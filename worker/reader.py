@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from landscape.boundary import Limits, ask
+from landscape.boundary import KilledError, Limits, ask
 
 from .errors import ServiceError
 from .settings import Settings
@@ -19,6 +19,10 @@ class RejectedError(ServiceError):
     """A file that is not usable, and why, in a sentence."""
 
     code = "rejected"
+
+
+class ReaderKilledError(Exception):
+    """The reading came to nothing, and not by the file: worth another attempt."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,10 @@ def _read(task: str, sha256: str, store: Store, settings: Settings) -> tuple[dic
     limits = Limits(settings.reader_memory_bytes, settings.reader_seconds)
     with TemporaryDirectory(dir=store.unfinished, prefix="reading-") as folder:
         clean = Path(folder) / "clean.safetensors"
-        answer = ask(task, store.path(sha256), clean, limits)
+        try:
+            answer = ask(task, store.path(sha256), clean, limits)
+        except KilledError as error:
+            raise ReaderKilledError from error
         if "rejected" in answer:
             raise RejectedError(answer["rejected"][:500])
         return answer, store.keep_file(clean)

@@ -43,7 +43,7 @@ def enqueue_points(session: Session, job: Job, *, computed: Collection[Point] = 
     for level, points in enumerate(levels(grid_of(job))):
         for first, count in _gaps(points, computed):
             place = turn if level == PREPARE_LEVEL else None
-            what = {"purpose": "points", "job_id": job.id, "rank": first, "count": count}
+            what = {"purpose": "points", "job_id": job.id, "rank": first, "count": count, "device": job.device}
             enqueue(session, owner=job.owner, level=level, turn=place, **what)
 
 
@@ -79,6 +79,7 @@ def cut(session: Session, run: Tile, job: Job, size: int) -> Tile:
         count=size,
         points=[list(point) for point in points],
         turn=run.turn - 1,
+        device=run.device,
         attempts=run.attempts,
     )
     session.add(tile)

@@ -28,6 +28,11 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(8, gt=0, description="A tile is offered again this long after its worker's last beat")
     tile_seconds: float = Field(2, gt=0, description="Work a tile should hold")
+    tile_deadline_seconds: float = Field(3600, gt=0, description="A worker is killed when one tile takes this long")
+    worker_silence_seconds: float = Field(30, ge=10, description="A worker that does not answer this long is killed")
+    worker_memory_bytes: int | None = Field(
+        None, ge=1 << 28, description="A worker that holds more is killed; as much as there is where absent"
+    )
     max_attempts: int = Field(3, ge=1, description="Times a tile is started before its job fails")
     threads: int = Field(1, ge=1, description="Threads of one worker process")
 

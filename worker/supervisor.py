@@ -1,6 +1,6 @@
 """Everything on one machine: starts broker, HTTP face and workers, restarts the dead, stops all together.
 
-Imports settings, tables, gallery; no torch.
+Imports settings, tables, children, gallery; no torch.
 Every process is on a leash (leash.py): none outlives this one, however it ends.
 """
 
@@ -13,77 +13,25 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from . import gallery
 from .broker import PrivateBroker
+from .children import Child, Say, WorkerChild, look_after
 from .database import Database
 from .errors import ServiceError
 from .settings import Settings
 from .store import Store
-from .tables import TERMINAL, Job
-
-Say = Callable[[str], None]
+from .tables import Job
 
 POLL_SECONDS = 0.3
-SLOWEST_RESTART = 30.0
-
-
-@dataclass
-class _Child:
-    """A process we keep running."""
-
-    name: str
-    command: list[str]
-    log: Path
-    environment: dict[str, str]
-    process: "subprocess.Popen[bytes] | None" = None
-    failures: int = 0
-    started: float = 0.0
-    not_before: float = field(default=0.0)
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            leash = [sys.executable, "-S", "-E", str(Path(__file__).with_name("leash.py"))]
-            self.process = subprocess.Popen(
-                [*leash, *self.command],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=self.environment,
-                start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the others in order
-            )
-        self.started = time.monotonic()
-
-    def keep_running(self, say: Say) -> None:
-        """Start it again when it has ended: at once after a long life, later after a short one."""
-        if self.process is not None and self.process.poll() is None:
-            return
-        clock = time.monotonic()
-        if self.process is not None:
-            self.failures = 0 if clock - self.started > 60 else self.failures + 1
-            self.not_before = clock + (min(SLOWEST_RESTART, 2.0 ** (self.failures - 1)) if self.failures > 1 else 0.0)
-            say(f"{self.name} ended with code {self.process.returncode}; starting it again (its log: {self.log})")
-            self.process = None
-        if clock >= self.not_before:
-            self.start()
-
-    def stop(self, seconds: float) -> None:
-        """Let go of the leash and wait."""
-        if self.process is None:
-            return
-        if self.process.stdin:
-            self.process.stdin.close()
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+_LANDSCAPE = [sys.executable, "-m", "landscape.cli"]
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class _Stop(Exception):
@@ -101,59 +49,79 @@ def run(settings: Settings, *, workers: int | None = None, demo: bool = False, s
         ServiceError: the port is taken, or the service already runs on this data folder.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _raise_stop)
-    with _only_one(settings), contextlib.suppress(_Stop):
+    with _until_stopped(), _only_one(settings):
         _require_free_port(settings)
-        _run(settings, workers, demo, say)
+        broker = None if "broker" in settings.model_fields_set else PrivateBroker()
+        if broker:
+            settings = settings.model_copy(update={"broker": broker.url})
+        logs = settings.data / "logs"
+        logs.mkdir(exist_ok=True)
+        others = [Child("broker", broker.command(), dict(os.environ), logs / "broker.log")] if broker else []
+        others.append(Child("service", [*_LANDSCAPE, "serve"], _environment(settings), logs / "service.log"))
+        try:
+            _run(settings, others, _workers(settings, workers, logs), _News(settings, demo), say)
+        finally:
+            if broker:
+                broker.remove()
+
+
+def run_workers(settings: Settings, *, workers: int | None = None, say: Say = print) -> None:
+    """Run workers alone, for a service whose other parts run elsewhere; arguments as for `run`."""
+    with _until_stopped():
+        _run(settings, [], _workers(settings, workers, None), None, say)
+
+
+@contextlib.contextmanager
+def _until_stopped() -> Iterator[None]:
+    for number in _SIGNALS:
+        signal.signal(number, _raise_stop)
+    with contextlib.suppress(_Stop):
+        yield
 
 
 def _raise_stop(*_: object) -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # once is enough: stopping must not be interrupted
     raise _Stop
 
 
-def _run(settings: Settings, workers: int | None, demo: bool, say: Say) -> None:
-    broker = None if "broker" in settings.model_fields_set else PrivateBroker()
-    if broker:
-        settings = settings.model_copy(update={"broker": broker.url})
-    gpus = _gpus()
-    children = _children(settings, broker, workers or len(gpus) or _cores(), gpus)
+def _run(settings: Settings, others: list[Child], workers: list[WorkerChild], news: "_News | None", say: Say) -> None:
     try:
         database = Database(settings.database_url)
-        for child in children:
+        if news:
+            news.begin(database, say)
+        for child in [*others, *workers]:
             child.start()
-        if demo:
-            gallery.add_checkpoints(database, Store(settings.store, max_bytes=settings.max_upload_bytes))
-        _watch(settings, database, children, demo, say)
+        while True:
+            for child in others:
+                child.keep_running(say)
+            look_after(workers, database, settings, say)
+            if news:
+                news.tell(database, say)
+            time.sleep(POLL_SECONDS)
     finally:
         say("stopping …")
-        for child in reversed(children):  # workers first, so that they can finish their tiles
-            if child.process and child.process.stdin and child.name.startswith("worker"):
-                child.process.stdin.close()
-        for child in reversed(children):
+        for worker in workers:  # first, and all at once, so that they can finish their tiles
+            worker.let_go()
+        for child in [*workers, *reversed(others)]:
             child.stop(30)
-        if broker:
-            broker.remove()
         say("stopped")
 
 
-def _children(settings: Settings, broker: PrivateBroker | None, workers: int, gpus: list[str]) -> list[_Child]:
-    logs = settings.data / "logs"
-    logs.mkdir(exist_ok=True)
-    threads = str(settings.threads)
-    environment = {**os.environ, **settings.environment(), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    environment |= {"OPENBLAS_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
-    landscape = [sys.executable, "-m", "landscape.cli"]
-    children = [_Child("broker", broker.command(), logs / "broker.log", environment)] if broker else []
-    children.append(_Child("service", [*landscape, "serve"], logs / "service.log", environment))
-    for n in range(workers):
+def _workers(settings: Settings, count: int | None, logs: Path | None) -> list[WorkerChild]:
+    gpus, environment = _gpus(), _environment(settings)
+    found = []
+    for n in range(count or len(gpus) or _cores()):
         seen = {"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {}
-        children.append(
-            _Child(f"worker {n + 1}", [*landscape, "worker"], logs / f"worker-{n + 1}.log", environment | seen)
-        )
-    return children
+        log = logs / f"worker-{n + 1}.log" if logs else None
+        found.append(WorkerChild(f"worker {n + 1}", [*_LANDSCAPE, "worker"], environment | seen, log))
+    return found
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    threads = dict.fromkeys(names, str(settings.threads))
+    return {**os.environ, **settings.environment(), **threads, "PYTHONUNBUFFERED": "1"}
 
 
 def _gpus() -> list[str]:
@@ -162,7 +130,8 @@ def _gpus() -> list[str]:
         return []
     code = "import torch; print(torch.cuda.device_count())"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    return [str(n) for n in range(int(answer.stdout or 0))]
+    ids = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # numbers count from the first of these
+    return [ids[n] if n < len(ids) and ids[n] else str(n) for n in range(int(answer.stdout or 0))]
 
 
 def _cores() -> int:
@@ -170,27 +139,33 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _watch(settings: Settings, database: Database, children: list[_Child], demo: bool, say: Say) -> None:
-    announced, finished_before = False, set(_finished(database))
-    while True:
-        for child in children:
-            child.keep_running(say)
-        if not announced and _answers(settings):
-            announced = True
-            say(f"Loss Landscape is at http://{settings.host}:{settings.port}  (Ctrl-C stops it)")
-        if demo and announced:
-            demo = not gallery.add_next_jobs(database)
-        if announced:
-            finished = _finished(database)
-            for job in [job for job_id, job in finished.items() if job_id not in finished_before]:
-                say(_line(job))
-            finished_before = set(finished)
-        time.sleep(POLL_SECONDS)
+class _News:
+    """What a person at the terminal wants to know; and the demo's next comparison when the last is done."""
 
+    def __init__(self, settings: Settings, demo: bool):
+        self.settings, self.demo = settings, demo
+        self.announced, self._told_until = False, 0.0
 
-def _finished(database: Database) -> dict[str, Job]:
-    with database.reading() as session:
-        return {job.id: job for job in session.scalars(select(Job).where(Job.state.in_(TERMINAL)))}
+    def begin(self, database: Database, say: Say) -> None:
+        if self.demo:
+            gallery.add_checkpoints(database, Store(self.settings.store, max_bytes=self.settings.max_upload_bytes))
+        with database.reading() as session:
+            self._told_until = session.scalar(select(func.max(Job.finished))) or 0.0
+
+    def tell(self, database: Database, say: Say) -> None:
+        if not self.announced and _answers(self.settings):
+            self.announced = True
+            say(f"Loss Landscape is at http://{self.settings.host}:{self.settings.port}  (Ctrl-C stops it)")
+        if not self.announced:
+            return
+        with contextlib.suppress(SQLAlchemyError):  # the database does not answer just now
+            if self.demo:
+                self.demo = not gallery.add_next_jobs(database)
+            new = select(Job).where(Job.finished > self._told_until).order_by(Job.finished)
+            with database.reading() as session:
+                for job in session.scalars(new):
+                    say(_line(job))
+                    self._told_until = job.finished or 0.0
 
 
 def _line(job: Job) -> str:

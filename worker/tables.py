@@ -101,6 +101,7 @@ class Job(Base):
     error: Mapped[str | None]
     provenance: Mapped[dict[str, Any] | None]  # written once the center is known
     grid: Mapped[dict[str, Any] | None]  # alpha and beta; where the request leaves it out, known once prepared
+    device: Mapped[str | None]  # kind that computes it, all of it: bits differ from one to another
     points: Mapped[int]
     points_per_tile: Mapped[int] = mapped_column(default=1)
     points_done: Mapped[int] = mapped_column(default=0)
@@ -135,6 +136,7 @@ class Tile(Base):
     count: Mapped[int] = mapped_column(default=0)  # points it holds
     points: Mapped[list[Any]] = mapped_column(default=list)  # [[i, j], …]
     turn: Mapped[int] = mapped_column(default=0)  # place in the line of its owner and level
+    device: Mapped[str | None]  # kind that may take it; any where null
     state: Mapped[str] = mapped_column(default="waiting")  # waiting → leased → done
     lease: Mapped[str | None]  # token of the worker that holds it
     worker: Mapped[str | None]  # id of the worker that took it last
@@ -158,7 +160,7 @@ class Worker(Base):
 
     __tablename__ = "workers"
     id: Mapped[str] = mapped_column(primary_key=True)
-    device: Mapped[str]
+    device: Mapped[str]  # its kind: name of the GPU, or instruction set of the CPU
     host: Mapped[str] = mapped_column(default="")
     pid: Mapped[int] = mapped_column(default=0)
     started: Mapped[float] = mapped_column(default=now())

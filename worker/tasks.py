@@ -4,6 +4,7 @@ Imports torch, Celery, tiles, queue; app/ never imports it. Never writes to the 
 depends on the broker: a hint makes it look for work at once, and without any it looks by itself every few seconds.
 """
 
+import errno
 import logging
 import math
 import os
@@ -18,16 +19,19 @@ from uuid import uuid4
 import torch
 from celery.signals import setup_logging, worker_shutting_down
 from sqlalchemy import delete, update
+from sqlalchemy.exc import OperationalError
 
 from landscape.errors import LandscapeError
 from landscape.objective import Stopped
 
 from . import memory, queue
+from .children import ID
 from .database import Database
-from .errors import ServiceError, UnavailableError
+from .errors import BusyError, NoSpaceError, ServiceError, UnavailableError
 from .hints import QUEUE, TASK, Hints
 from .logs import log_as_json
 from .queue import Lease
+from .reader import ReaderKilledError
 from .settings import Settings
 from .store import Store
 from .tables import Worker as WorkerRow
@@ -36,11 +40,13 @@ from .tiles import Outcome, Stop, Tiles
 
 logger = logging.getLogger(__name__)
 
-ID = "LANDSCAPE_WORKER_ID"  # variable by which the supervisor knows the row of the process it started
 PRESENCE_SECONDS = 3.0
 IDLE_SECONDS = 5.0
 GRACE_SECONDS = 15.0  # a tile may take this long once the process is told to stop; then another worker takes it over
-UNAVAILABLE_SECONDS = 2.0  # until a store that does not answer is asked again
+# No fault of the tile: it waits for better times.
+PASSING = (UnavailableError, BusyError, NoSpaceError, OperationalError)
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+PASSING_SECONDS = 2.0
 REPLACE_ME = 70  # exit code of a process in which nothing can be computed any more
 
 
@@ -74,7 +80,8 @@ class Worker:
 
     def _lease(self) -> Lease | None:
         with self.database.writing() as session:
-            return queue.lease(session, self.settings.lease_seconds, worker=self.id, sizes=self.tiles.sizes)
+            mine = {"worker": self.id, "device": self.tiles.kind}
+            return queue.lease(session, self.settings.lease_seconds, sizes=self.tiles.sizes, **mine)
 
     def _see_through(self, held: Lease) -> None:
         started, broken = time.perf_counter(), False
@@ -83,32 +90,53 @@ class Worker:
         try:
             with self._heartbeat(held) as stop:
                 outcome = self.tiles.do(held, stop)
-        except (Stopped, UnavailableError) as error:
-            logger.info("tile dropped", extra={**about, "why": str(error) or "no longer wanted"})
+        except Stopped:
+            logger.info("tile dropped", extra=about)
             outcome = partial(queue.put_back, held=held)
-            time.sleep(UNAVAILABLE_SECONDS if isinstance(error, UnavailableError) else 0)
-        except (LandscapeError, ServiceError) as error:
-            outcome = partial(queue.fail, held=held, reason=str(error))
         except Exception as error:
             logger.exception("tile failed", extra=about)
             broken = memory.is_beyond_repair(error)
-            reason = self._in_words(error)
-            outcome = partial(queue.give_back, held=held, max_attempts=self.settings.max_attempts, reason=reason)
-        with self.database.writing() as session:
-            outcome(session)
-            session.execute(update(WorkerRow).where(WorkerRow.id == self.id).values(busy_since=None))
+            outcome = self._after(error, held)
+        self._write(outcome)
         logger.info("tile", extra={**about, "elapsed_s": round(time.perf_counter() - started, 3)})
         if broken:
             logger.error("this process can compute nothing any more; another takes its place")
             os._exit(REPLACE_ME)
 
+    def _after(self, error: Exception, held: Lease) -> Outcome:
+        """What becomes of a tile after this error."""
+        if isinstance(error, PASSING) or (isinstance(error, OSError) and error.errno in FULL_DISK):
+            time.sleep(PASSING_SECONDS)
+            return partial(queue.put_back, held=held)
+        if isinstance(error, LandscapeError | ServiceError):
+            return partial(queue.fail, held=held, reason=str(error))
+        return partial(
+            queue.give_back, held=held, max_attempts=self.settings.max_attempts, reason=self._in_words(error)
+        )
+
     def _in_words(self, error: Exception) -> str:
+        if isinstance(error, ReaderKilledError):
+            return "the process that read it was killed"
         if memory.is_out_of_memory(error):
             self.tiles.forget()
             return "the worker ran out of memory, even with the smallest batch"
         if memory.is_beyond_repair(error):
             return "the GPU failed, and the worker's process was replaced"
         return f"an internal error ({type(error).__name__}), which the worker's log describes"
+
+    def _write(self, outcome: Outcome) -> None:
+        """Write it as soon as the database lets us: its disk may be full, its server away."""
+        while True:
+            try:
+                with self.database.writing() as session:
+                    outcome(session)
+                    session.execute(update(WorkerRow).where(WorkerRow.id == self.id).values(busy_since=None))
+                return
+            except OperationalError as error:
+                if time.monotonic() > self._end_by:
+                    raise
+                logger.warning("writing a tile failed; trying again", extra={"error": str(error)[:200]})
+                time.sleep(PASSING_SECONDS)
 
     @contextmanager
     def _heartbeat(self, held: Lease) -> Iterator[Stop]:
@@ -134,8 +162,7 @@ class Worker:
 
     def show_presence(self) -> None:
         """Say every few seconds that this worker lives, until the process ends."""
-        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
-        fixed = {"id": self.id, "device": device, "host": socket.gethostname(), "pid": os.getpid()}
+        fixed = {"id": self.id, "device": self.tiles.kind, "host": socket.gethostname(), "pid": os.getpid()}
         while not self.ending:
             try:
                 used = torch.cuda.memory_reserved() if self.device.type == "cuda" else None

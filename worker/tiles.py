@@ -8,12 +8,14 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from sqlalchemy.orm import Session
 
 from landscape import data
+from landscape.engine import native
 from landscape.errors import LandscapeError
 from landscape.kinds import coordinates
 
@@ -30,6 +32,7 @@ from .tables import Checkpoint, Dataset, Job, require
 
 Stop = Callable[[], bool]
 Outcome = Callable[[Session], object]
+Finished = tuple[Callable[..., object], dict[str, Any]]  # how the outcome is written, and with what
 
 _KEPT_SUBJECTS = 4
 
@@ -39,6 +42,7 @@ class Tiles:
 
     def __init__(self, settings: Settings, database: Database, store: Store, device: torch.device):
         self.settings, self.database, self.store, self.device = settings, database, store, device
+        self.kind = _kind(device)
         self.sizes: dict[str, int] = {}  # points in about `tile_seconds` of this process, by job
         self._subjects: OrderedDict[str, Subject] = OrderedDict()
 
@@ -52,8 +56,7 @@ class Tiles:
         started = time.perf_counter()
         doing = {"read": self._read, "read-data": self._read_data, "prepare": self._prepare, "points": self._compute}
         change, details = doing[held.purpose](held, stop)
-        seconds = time.perf_counter() - started
-        return lambda session: change(session, held, *details, seconds=seconds)
+        return partial(change, held=held, **details, seconds=time.perf_counter() - started)
 
     def forget(self) -> None:
         """Make room."""
@@ -61,36 +64,37 @@ class Tiles:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _read(self, held: Lease, _: Stop) -> tuple[Any, tuple[Any, ...]]:
+    def _read(self, held: Lease, _: Stop) -> Finished:
         with self.database.reading() as session:
             sha256 = require(session, Checkpoint, held.subject).sha256
         try:
             verdict = read_checkpoint(sha256, self.store, self.settings)
         except RejectedError as rejected:
-            return queue.finish_reading, ({"state": "rejected", "reason": str(rejected)},)
+            return queue.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
         columns = {"state": "ready", **vars(verdict)}
         columns["architecture"] = verdict.candidates[0] if len(verdict.candidates) == 1 else None
-        return queue.finish_reading, (columns,)
+        return queue.finish_reading, {"verdict": columns}
 
-    def _read_data(self, held: Lease, _: Stop) -> tuple[Any, tuple[Any, ...]]:
+    def _read_data(self, held: Lease, _: Stop) -> Finished:
         with self.database.reading() as session:
             sha256 = require(session, Dataset, held.subject).sha256
         try:
             facts, digest = read_dataset(sha256, self.store, self.settings)
         except RejectedError as rejected:
-            return queue.finish_reading, ({"state": "rejected", "reason": str(rejected)},)
-        return queue.finish_reading, ({"state": "ready", "facts": facts, "data_sha256": digest},)
+            return queue.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
+        return queue.finish_reading, {"verdict": {"state": "ready", "facts": facts, "data_sha256": digest}}
 
-    def _prepare(self, held: Lease, stop: Stop) -> tuple[Any, tuple[Any, ...]]:
+    def _prepare(self, held: Lease, stop: Stop) -> Finished:
         subject = self._subject(held)
         provenance = subject.provenance(stop)
         first = coordinates(subject.grid, subject.grid.levels()[0][: subject.landscape.plan.group])
         started = time.perf_counter()
         subject.landscape.rows(first, stop)
         size = self._size(subject, len(first), time.perf_counter() - started)
-        return queue.finish_preparing, (provenance, subject.grid, size)
+        found = {"provenance": provenance, "grid": subject.grid, "points_per_tile": size, "device": self.kind}
+        return queue.finish_preparing, found
 
-    def _compute(self, held: Lease, stop: Stop) -> tuple[Any, tuple[Any, ...]]:
+    def _compute(self, held: Lease, stop: Stop) -> Finished:
         subject = self._subject(held)
         started = time.perf_counter()
         rows = subject.landscape.rows(coordinates(subject.grid, held.points), stop)
@@ -98,7 +102,7 @@ class Tiles:
             raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
         fitting = self._size(subject, len(held.points), time.perf_counter() - started)
         self.sizes[held.subject] = min(fitting, 2 * self.sizes.get(held.subject, fitting))
-        return queue.finish_points, (pack(rows),)
+        return queue.finish_points, {"values": pack(rows)}
 
     def _size(self, subject: Subject, points: int, seconds: float) -> int:
         """Points in about `tile_seconds`, where so many took so long: whole groups, since a part costs as much."""
@@ -140,3 +144,11 @@ class Tiles:
             row = require(session, Dataset, name)
         path = self.store.path(row.data_sha256 or "")
         return lambda split: data.load_clean(path, row.name, split)
+
+
+def _kind(device: torch.device) -> str:
+    """What decides the bits of a result: the GPU, or the instructions of the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    instruction_set = native.best_instruction_set()
+    return f"CPU ({instruction_set})" if instruction_set else "CPU"

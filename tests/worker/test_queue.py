@@ -169,6 +169,28 @@ def test_a_new_user_is_served_next(session: Session) -> None:
     assert (0, "prepare", job.id) in serve_all(session, 2)
 
 
+def test_what_one_kind_of_device_has_prepared_is_computed_by_that_kind_alone(session: Session) -> None:
+    checkpoint = ready_checkpoint(session)
+    job = submit(session, checkpoint)
+    held = queue.lease(session, 60, device="a GPU")
+    assert held is not None
+    assert queue.finish_preparing(session, held, {}, GRID, 4, seconds=0.1, device="a GPU")
+    assert queue.lease(session, 60, device="CPU") is None
+    other = submit(session, checkpoint)
+    preparing = queue.lease(session, 60, device="CPU")
+    assert preparing is not None
+    assert preparing.subject == other.id
+    of_the_gpu = queue.lease(session, 60, device="a GPU")
+    assert of_the_gpu is not None
+    assert of_the_gpu.subject == job.id
+    jobs.cancel(session, job.id)
+    again = jobs.retry(session, job.id)
+    assert queue.lease(session, 60, device="CPU") is None
+    taken = queue.lease(session, 60, device="a GPU")
+    assert taken is not None
+    assert taken.subject == again.id
+
+
 def test_a_worker_takes_as_many_points_as_suit_it(session: Session) -> None:
     job = prepared_job(session, points_per_tile=4)
     slow, fast = queue.lease(session, 60), queue.lease(session, 60, sizes={job.id: 7})
@@ -254,7 +276,7 @@ def test_the_log_of_a_job_tells_its_life(session: Session) -> None:
     *lines, done = log_of(session, job)
     assert lines == [
         "Submitted: surface of ResNet-8, width 4, with shortcuts on digits.",
-        "Prepared in 0.1 s: 15 points in 1 level, about 8 at a time, computed by the plain engine.",
+        "Prepared in 0.1 s: 15 points in 1 level, about 8 at a time, computed by the plain engine on any device.",
         "Attempt 1 of 3 at 8 points failed: an internal error.",
         "Level 1 of 1 is complete: 15 of 15.",
     ]

@@ -16,7 +16,9 @@ def upgrade() -> None:
         with op.batch_alter_table(table) as batch:
             batch.add_column(sa.Column("owner", sa.String))
             batch.create_index(f"ix_{table}_owner", ["owner"])
-            if table != "jobs":
+            if table == "jobs":
+                batch.add_column(sa.Column("device", sa.String))
+            else:
                 batch.alter_column("size", existing_type=sa.Integer, type_=sa.BigInteger, existing_nullable=False)
     _make_workers_anew()
     op.drop_index("tiles_by_turn", "tiles")
@@ -24,6 +26,7 @@ def upgrade() -> None:
         batch.add_column(sa.Column("owner", sa.String))
         batch.add_column(sa.Column("count", sa.Integer))
         batch.add_column(sa.Column("turn", sa.Integer))
+        batch.add_column(sa.Column("device", sa.String))
         batch.add_column(sa.Column("worker", sa.String))
         batch.add_column(sa.Column("sha256", sa.String))
         batch.add_column(sa.Column("seconds", sa.Double))
