@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _ATTEMPTS = 5
+PAUSE = 0.5  # seconds, doubled from one attempt to the next
 _BUSY = (429, 502, 503, 504)
 _READS = "A worker only reads and adds; the service itself removes."
 
@@ -37,8 +38,9 @@ class ApiStore(Store):
         return self.cache.find(sha256) or self._fetch(sha256)
 
     def find(self, sha256: str) -> Stored | None:
+        place = _place(sha256)
         try:
-            answer = self._asked(lambda: self._http.head(_place(sha256), timeout=3.0), attempts=1)
+            answer = self._asked(lambda: self._http.head(place, timeout=3.0), attempts=1)
         except NotFoundError:
             return None
         return Stored(sha256, int(answer.headers["content-length"]), float(answer.headers["age"]))
@@ -82,7 +84,7 @@ class ApiStore(Store):
 
         for attempt in range(attempts):
             if attempt:
-                time.sleep(0.5 * 2**attempt)
+                time.sleep(PAUSE * 2**attempt)
             try:
                 answer = ask()
             except httpx.TransportError:
@@ -100,7 +102,8 @@ def _client(url: str, token: str | None) -> "httpx.Client":
     except ImportError:
         raise InvalidError("A store at an API needs httpx: pip install 'loss-landscape[worker]'.") from None
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0))
+    seldom = httpx.Limits(max_keepalive_connections=0)  # a few files a job: no connection is worth keeping
+    return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), limits=seldom)
 
 
 def _place(sha256: str) -> str:

@@ -10,6 +10,7 @@ not set.
 import os
 import pwd
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,9 +43,16 @@ def why_not() -> str | None:
     if sys.platform != "linux" or os.geteuid() != 0:
         return "making namespaces needs root on Linux"
     probe = ["unshare", "--mount", "--uts", "--net", "true"]
-    if subprocess.run(probe, capture_output=True).returncode != 0:
-        return "this machine does not allow namespaces"
+    if shutil.which("ip") is None or subprocess.run(probe, capture_output=True).returncode != 0:
+        return "this machine does not allow network namespaces, or lacks iproute2"
+    if postgresql() is None or not (shutil.which("redis-cli") or shutil.which("valkey-cli")):
+        return "PostgreSQL or redis-cli is not installed (Debian: apt-get install postgresql redis-server)"
     return None
+
+
+def postgresql() -> Path | None:
+    """The folder of the newest PostgreSQL's programs."""
+    return max((path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")), default=None)
 
 
 @dataclass
@@ -79,7 +87,7 @@ class Container:
         self.root.mkdir(parents=True)
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = {
-            "PATH": f"{project.programs}:{ROOT / '.venv/bin'}:/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/bin",
+            "PATH": f"{project.programs}:{ROOT / '.venv/bin'}:{postgresql()}:/usr/sbin:/usr/bin:/bin",
             "HOME": "/tmp",
             "OMP_NUM_THREADS": "1",
             **{key: str(value) for key, value in service.get("environment", {}).items()},
