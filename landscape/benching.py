@@ -45,18 +45,20 @@ def bench(
     from .direction import random_directions
     from .fit import require_fit
     from .objective import Objective
-    from .shell import model_in, progress_bar, samples_of
+    from .progress import shown
+    from .request import model as model_in
+    from .request import samples as samples_of
     from .timing import Contest, interleaved
 
     torch.set_num_threads(threads)
-    model, label = model_in(checkpoint, architecture)
+    model, label = model_in(str(checkpoint), architecture)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     whole = samples_of(dataset, split)
     samples = whole.subset(images) if images < len(whole) else whole
     objective = Objective.of(model.to(device), samples.images, samples.labels)
     require_fit(objective)
     contest = Contest.of(objective, random_directions(objective.parameters(), seed=0))
-    with progress_bar(checkpoint.name) as said:
+    with shown(True, checkpoint.name) as said:
         times, peaks = interleaved(contest.measures(), seconds=seconds, device=device, said=said)
     rows = contest.rows(times, peaks)
     if as_json:

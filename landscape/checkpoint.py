@@ -113,7 +113,8 @@ def _content(source: Source) -> tuple[dict[Any, Any], dict[str, str]]:
     head = source.read(0, min(source.size, 8))
     if head[:4] == b"PK\x03\x04":
         return _dictionary(torchfile.read_zip(source)), {}
-    if head[:1] == b"\x80":
+    # Safetensors begin with the length of their header, which may end in the byte of a pickle, too.
+    if head[:1] == b"\x80" and int.from_bytes(head, "little") > source.size:
         return _dictionary(torchfile.read_legacy(source)), {}
     if safe.is_safetensors(source):
         tensors, metadata = safe.read(source)

@@ -11,23 +11,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import benching, inspecting, shell
+from . import benching, exporting, inspecting, remote, shell
 from .errors import LandscapeError
+from .options import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .training import Epoch
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+EPILOG = (
+    'Exit codes: 0 done; 1 cannot be done, one sentence on stderr says why (with --json also an object with "error" on '
+    "stdout); 2 wrong usage; 130 interrupted, and what there was is kept."
+)
+# Without rich's markup, which would take [default] for a colour.
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG)
 shell.register(app)
 inspecting.register(app)
+exporting.register(app)
 benching.register(app)
+remote.register(app)
 
 
 @app.callback()
 def landscape() -> None:
-    """Loss landscapes of neural networks: train, compute, compare."""
+    """Loss landscapes of neural networks: train, compute, compare.
+
+    \b
+    Examples:
+      landscape train --depth 20 --width 8 -o run
+      landscape surface run/checkpoint.safetensors --grid 25x25 -o surface.npz
+      landscape export surface.npz -o surface.html
+      landscape up --demo
+    """
 
 
 @app.command()
@@ -44,11 +60,16 @@ def train(
     weight_decay: Annotated[float, typer.Option(help="Of every parameter.")] = 5e-4,
     warmup: Annotated[float, typer.Option(help="Share of the training in which the learning rate rises.")] = 0.3,
     threads: Annotated[int, typer.Option(help="CPU threads; equal bits are promised for 1.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Train a CIFAR-style ResNet on a data set, saving its trajectory.
 
     Writes checkpoint.safetensors (the last epoch), trajectory/epoch-NNN.safetensors (epoch 0 is the initialisation)
     and record.json (command, seed, settings, versions, loss, errors, digest).
+
+    \b
+    Example:
+      landscape train --depth 56 --width 8 --no-shortcuts -o run
     """
     import time
 
@@ -76,7 +97,10 @@ def train(
     trained = epochs_of(architecture, samples, test_samples, settings)
     for epoch in _shown(trained, total=epochs, title=architecture.label):
         run.save(epoch)
-    run.finish(epoch, seconds=time.perf_counter() - started)
+    record = run.finish(epoch, seconds=time.perf_counter() - started)
+    if as_json:
+        shell.say_json({"output": str(output), **record})
+        return
     typer.echo(f"{architecture.label}: {_figures(epoch)}; written to {output}")
 
 
@@ -106,6 +130,8 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=arguments)
     except LandscapeError as error:
         print(error, file=sys.stderr)
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            shell.say_json({"error": {"code": error.code, "message": str(error)}})
         sys.exit(1)
 
 

@@ -1,6 +1,6 @@
-"""SHA-256 of models and of data: whether two are the same, to the last bit.
+"""SHA-256 of models: whether two are the same, to the last bit. That of data is data.samples.data_digest.
 
-Imports torch and data.
+Imports torch.
 """
 
 import hashlib
@@ -16,13 +16,6 @@ def state_digest(model: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()
-
-
-def data_digest(images: Tensor, labels: Tensor) -> str:
-    """SHA-256 (hex) over shapes and bytes of samples and labels, as `Dataset.digest`."""
-    from .data import Dataset
-
-    return Dataset("", "", images.cpu(), labels.cpu(), 0, (), ()).digest
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import AsJson
+from .shell import say_json
+
 if TYPE_CHECKING:
     from .inspection import Inspected
 
@@ -23,14 +26,21 @@ def register(app: typer.Typer) -> None:
 def inspect(
     file: CheckpointFile,
     limit: Annotated[int, typer.Option(min=0, help="Rows of the table; 0 for all.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a checkpoint is, or in one sentence why it cannot be used; the same verdict as in the service.
 
-    Example: landscape inspect checkpoint.pt
+    \b
+    Example:
+      landscape inspect checkpoint.pt
     """
     from .inspection import inspect as read
 
     inspected = read(file)
+    if as_json:
+        found = {"candidates": inspected.candidates, "facts": inspected.facts, "tensors": inspected.tensors}
+        say_json(found)
+        return
     _show_networks(inspected)
     _show_table(inspected, limit or len(inspected.tensors))
 

@@ -41,6 +41,10 @@ class Loss:
             )
         return losses.double()
 
+    def right(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
+        """Which samples are classified rightly; see `right`."""
+        return right(outputs, labels, losses)
+
 
 def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     """−log softmax(outputs)[label], nats. In float64, since a small loss is a small difference of large scores."""

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from .errors import DataError, UnknownNameError
-from .losses import CROSS_ENTROPY, Loss, right
+from .losses import CROSS_ENTROPY, Loss
+from .untouched import untouched
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 BATCH = 256
@@ -38,7 +39,13 @@ def dtype_of(precision: str) -> torch.dtype:
 
 def frozen_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of `model` in evaluation mode with its floating tensors in `dtype`; the original is not touched."""
-    return copy.deepcopy(model).eval().to(dtype).requires_grad_(False)
+    return copied(model).eval().to(dtype).requires_grad_(False)
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy of `model`, which may keep tensors of its last forward pass: torch copies none that know a graph."""
+    kept = [tensor for part in model.modules() for tensor in vars(part).values() if isinstance(tensor, Tensor)]
+    return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in kept if not tensor.is_leaf})
 
 
 @dataclass(frozen=True)
@@ -87,10 +94,12 @@ class Objective:
         """Everything that a direction may move, by name: the parameters of the model and its floating buffers."""
         return {name: tensor.detach() for name, tensor in movable(self.model).items()}
 
+    @untouched
     def evaluate(self, parameters: Mapping[str, Tensor], *, stop: Stop | None = None) -> Value:
         """The value at `parameters` (names and shapes of the model's own; others keep the model's value)."""
         return evaluate(self.forward(parameters), self, stop=stop)
 
+    @untouched
     def sample_losses(self, parameters: Mapping[str, Tensor], *, stop: Stop | None = None) -> Tensor:
         """(N,) float64: the loss of every sample at `parameters`."""
         return torch.cat([losses for losses, _ in judged(self.forward(parameters), self, stop=stop)])
@@ -141,4 +150,4 @@ def judged(
         with torch.inference_mode():
             outputs = forward(objective.images[start : start + objective.batch])
             losses = objective.loss(outputs, labels)
-            yield losses, right(outputs, labels, losses)
+            yield losses, objective.loss.right(outputs, labels, losses)

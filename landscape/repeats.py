@@ -20,23 +20,22 @@ SPREAD = ("seed_deviations", "lowest_losses", "highest_losses")
 class RepeatedLandscape(Landscape):
     """Rows hold the mean over the seeds of loss, accuracy and standard error, then the spread of the losses."""
 
-    def __init__(self, *arguments: Any, seed: int = 0, repeats: int, **options: Any):
+    def __init__(self, *arguments: Any, seeds: Sequence[int], **options: Any):
         """
         Args:
-            seed: of the first directions; the others have seed + 1, seed + 2, …
-            repeats: how many seeds, two or more.
+            seeds: of the directions, two or more, each once.
             arguments, options: as of `Landscape`.
 
         Raises:
             DataError: fewer than two seeds, or more columns are asked for than one data set and policy give.
         """
-        if repeats < 2:
-            raise DataError(f"Repeating needs at least two seeds; got {repeats}.")
-        super().__init__(*arguments, seed=seed, **options)
+        if len(seeds) < 2 or len(set(seeds)) < len(seeds):
+            raise DataError(f"Repeating needs at least two seeds, each once; got {list(seeds)}.")
+        super().__init__(*arguments, seed=seeds[0], **options)
         if self._more:
             raise DataError("A repeated landscape takes one data set and one BatchNorm policy. Ask for them apart.")
         options["choice"] = self.plan.choice
-        self.others = [Landscape(*arguments, seed=seed + k, **options) for k in range(1, repeats)]
+        self.others = [Landscape(*arguments, seed=seed, **options) for seed in seeds[1:]]
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,278 +1,301 @@
-"""`landscape surface`, `slice`, `interpolation`, `trajectory`, `curvature`: local files in, a result file out.
+"""`landscape surface`, `slice`, `interpolation`, `trajectory`, `curvature`, `spectrum`: files in, a result file out.
 
-Imports typer and errors; what a command needs is imported when it runs. Never talks to a service.
+Imports typer, options and request; what a command needs is imported when it runs. `--server` hands the same request to
+a service (remote.py).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import options
 from .errors import GridError, LandscapeError, UnknownNameError
 from .grid import Axis, Grid
+from .options import AsJson, CheckpointFile, Data, Directions, Drawn, How, Line, Over, Range, RangeBeta, Seed, Valued
+from .request import Request
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from .data import Dataset
-    from .kinds import Progress
-    from .plane import Plane
+    from .partial import Partial
     from .result import Result
 
-CheckpointFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .pt, .pth or .safetensors file.")]
-DatasetName = Annotated[str, typer.Option(help="A built-in data set, or an .npz file with images and labels.")]
-Split = Annotated[str, typer.Option(help="train or test, of a built-in data set.")]
-Images = Annotated[int | None, typer.Option(help="A fixed random subset of this many samples [all].")]
-Range = Annotated[str, typer.Option("--range", help="MIN:MAX of the first axis, in units of delta.")]
-RangeBeta = Annotated[str | None, typer.Option(help="MIN:MAX of the second axis [as --range].")]
-Points = Annotated[str, typer.Option(help="Points along both axes.")]
-PointsOfLine = Annotated[str, typer.Option(help="Points along the axis.")]
-Seed = Annotated[int, typer.Option(min=0, help="Draws the directions.")]
-Normalization = Annotated[str, typer.Option(help="filter, layer, weight, dfilter, dlayer or none.")]
-Biases = Annotated[str, typer.Option(help="Biases and normalisation: fixed, parameter (as the authors) or random.")]
-Orthogonality = Annotated[str, typer.Option(help="Of the two directions: filter (inside each), overall or none.")]
-Directions = Annotated[Path | None, typer.Option(exists=True, help="Directions from a file, .h5 or .safetensors.")]
-Precision = Annotated[str, typer.Option(help="float32 or float64.")]
-Loss = Annotated[str, typer.Option(help="cross_entropy or mse.")]
-BatchNorm = Annotated[str, typer.Option(help="frozen, recalibrated (per point) or batch (statistics).")]
-Architecture = Annotated[int | None, typer.Option(help="Which network, where several fit the file.")]
-Over = Annotated[str, typer.Option(help="The Hessian over filters (two axes or more) or all parameters.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The result; its ending names the format.")]
+INTERRUPTED = 130  # exit code
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `landscape`."""
-    app.command()(surface)
-    app.command("slice")(slice_)
-    app.command()(interpolation)
-    app.command()(trajectory)
-    app.command()(curvature)
-    app.command()(spectrum)
+    for name, command in COMMANDS.items():
+        app.command(name)(options.expanded(command))
 
 
 def surface(
     checkpoint: CheckpointFile,
-    output: Output,
-    dataset: DatasetName = "digits",
-    grid: Points = "51x51",
+    how: How,
+    data: Data,
+    drawn: Drawn,
+    valued: Valued,
+    grid: options.Grid = "51x51",
     range_: Range = "-1:1",
     range_beta: RangeBeta = None,
-    split: Split = "train",
-    images: Images = None,
-    seed: Seed = 0,
-    normalization: Normalization = "filter",
-    biases: Biases = "fixed",
-    orthogonality: Orthogonality = "filter",
+    orthogonality: Annotated[
+        str,
+        typer.Option(
+            help="Of the two directions: filter (inside each), overall or none.",
+            autocompletion=options.among("filter", "overall", "none"),
+        ),
+    ] = "filter",
     directions: Directions = None,
-    loss: Loss = "cross_entropy",
-    batch_norm: BatchNorm = "frozen",
-    precision: Precision = "float32",
-    architecture: Architecture = None,
 ) -> None:
     """Compute the surface L(θ* + αδ + βη) around a checkpoint.
 
-    Example: landscape surface checkpoint.pt --dataset digits --grid 25x25 --range=-1:1 -o surface.npz
-    """
-    from . import kinds
+    Ctrl-C keeps what is there in OUTPUT.partial, and the same command goes on from it.
 
-    subject = _Subject([checkpoint], dataset, split, images, architecture, output)
-    drawing = {"normalization": normalization, "biases": biases, "orthogonality": orthogonality}
-    options = {"seed": seed, **drawing, "loss": loss, "batch_norm": batch_norm, "precision": precision}
-    subject.run(kinds.surface, _grid(grid, range_, range_beta), plane=subject.plane(directions), **options)
+    \b
+    Examples:
+      landscape surface checkpoint.pt --dataset digits --grid 25x25 --range=-1:1 -o surface.npz
+      landscape surface checkpoint.pt --images 1000 --seed 3 -o surface.html --workers 4
+    """
+    asked = {**asdict(drawn), **asdict(valued), "orthogonality": orthogonality}
+    run(_request("surface", [checkpoint], data, _grid(grid, range_, range_beta), directions, **asked), how)
 
 
 def slice_(
     checkpoint: CheckpointFile,
-    output: Output,
-    dataset: DatasetName = "digits",
-    grid: PointsOfLine = "51",
+    how: How,
+    data: Data,
+    drawn: Drawn,
+    valued: Valued,
+    grid: Line = "51",
     range_: Range = "-1:1",
-    split: Split = "train",
-    images: Images = None,
-    seed: Seed = 0,
-    normalization: Normalization = "filter",
-    biases: Biases = "fixed",
     directions: Directions = None,
-    loss: Loss = "cross_entropy",
-    batch_norm: BatchNorm = "frozen",
-    precision: Precision = "float32",
-    architecture: Architecture = None,
 ) -> None:
     """Compute the slice L(θ* + αδ) around a checkpoint.
 
-    Example: landscape slice checkpoint.pt --dataset digits --grid 51 -o slice.csv
+    \b
+    Example:
+      landscape slice checkpoint.pt --dataset digits --grid 51 -o slice.csv
     """
-    from . import kinds
-
-    subject = _Subject([checkpoint], dataset, split, images, architecture, output)
-    options = {"seed": seed, "normalization": normalization, "biases": biases}
-    options |= {"loss": loss, "batch_norm": batch_norm, "precision": precision}
-    subject.run(kinds.slice, _line(grid, range_), plane=subject.plane(directions), **options)
+    asked = {**asdict(drawn), **asdict(valued)}
+    run(_request("slice", [checkpoint], data, _line(grid, range_), directions, **asked), how)
 
 
 def interpolation(
     checkpoint: CheckpointFile,
     end: CheckpointFile,
-    output: Output,
-    dataset: DatasetName = "digits",
-    grid: PointsOfLine = "41",
+    how: How,
+    data: Data,
+    valued: Valued,
+    grid: Line = "41",
     range_: Range = "-0.5:1.5",
-    split: Split = "train",
-    images: Images = None,
-    loss: Loss = "cross_entropy",
-    batch_norm: BatchNorm = "frozen",
-    precision: Precision = "float32",
-    architecture: Architecture = None,
 ) -> None:
     """Compute L on the line from one checkpoint (0) to another (1), BatchNorm's statistics moved along.
 
-    Example: landscape interpolation small-batch.pt large-batch.pt -o interpolation.npz
+    \b
+    Example:
+      landscape interpolation small-batch.pt large-batch.pt -o interpolation.npz
     """
-    from . import kinds
-
-    subject = _Subject([checkpoint, end], dataset, split, images, architecture, output)
-    options = {"loss": loss, "batch_norm": batch_norm, "precision": precision}
-    subject.run(kinds.interpolation, _line(grid, range_), subject.states[1], **options)
+    run(_request("interpolation", [checkpoint, end], data, _line(grid, range_), **asdict(valued)), how)
 
 
 def trajectory(
-    checkpoints: Annotated[list[Path], typer.Argument(exists=True, help="Checkpoints in the order of training.")],
-    output: Output,
-    dataset: DatasetName = "digits",
+    checkpoints: Annotated[list[str], typer.Argument(help="Checkpoints in the order of training, or their folder.")],
+    how: How,
+    data: Data,
+    valued: Valued,
     grid: Annotated[str | None, typer.Option(help="Points along both axes [25x25 around the path].")] = None,
     range_: Range = "-1:1",
     range_beta: RangeBeta = None,
-    split: Split = "train",
-    images: Images = None,
-    loss: Loss = "cross_entropy",
-    batch_norm: BatchNorm = "frozen",
-    precision: Precision = "float32",
-    architecture: Architecture = None,
 ) -> None:
     """Compute the path of a training run in the plane of its two principal components, and the loss around it.
 
-    Example: landscape trajectory run/trajectory/epoch-*.safetensors -o trajectory.npz
+    \b
+    Examples:
+      landscape trajectory run/trajectory -o trajectory.npz
+      landscape trajectory epoch-*.safetensors --grid 51x51 --range=-20:20 -o trajectory.html
     """
-    from . import studies
-
-    subject = _Subject(checkpoints, dataset, split, images, architecture, output)
     where = _grid(grid, range_, range_beta) if grid else None
-    options = {"loss": loss, "batch_norm": batch_norm, "precision": precision}
-    subject.run(studies.trajectory, where, subject.states, **options)
+    run(_request("trajectory", _in_order(checkpoints), data, where, **asdict(valued)), how)
 
 
 def curvature(
     checkpoint: CheckpointFile,
-    output: Output,
-    dataset: DatasetName = "digits",
-    grid: Points = "11x11",
+    how: How,
+    data: Data,
+    drawn: Drawn,
+    valued: Valued,
+    grid: options.Grid = "11x11",
     range_: Range = "-1:1",
     range_beta: RangeBeta = None,
-    split: Split = "train",
-    images: Images = None,
-    seed: Seed = 0,
     over: Over = "filters",
-    precision: Precision = "float32",
-    architecture: Architecture = None,
+    directions: Directions = None,
 ) -> None:
     """Compute the extreme eigenvalues of the Hessian, and their ratio, over a grid.
 
-    Example: landscape curvature checkpoint.pt --grid 7x7 --images 200 -o curvature.npz
+    \b
+    Example:
+      landscape curvature checkpoint.pt --grid 7x7 --images 200 -o curvature.npz
     """
-    from . import studies
-
-    subject = _Subject([checkpoint], dataset, split, images, architecture, output)
-    options = {"seed": seed, "over": over, "precision": precision}
-    subject.run(studies.curvature, _grid(grid, range_, range_beta), **options)
+    asked = {**asdict(drawn), **asdict(valued), "over": over}
+    run(_request("curvature", [checkpoint], data, _grid(grid, range_, range_beta), directions, **asked), how)
 
 
 def spectrum(
     checkpoint: CheckpointFile,
-    output: Output,
-    dataset: DatasetName = "digits",
-    split: Split = "train",
-    images: Images = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .json file.")],
+    data: Data,
     seed: Seed = 0,
     over: Over = "filters",
     steps: Annotated[int, typer.Option(min=4, help="Products of the Hessian with a vector, per probe.")] = 60,
     probes: Annotated[int, typer.Option(min=1, help="Random vectors for trace and density.")] = 8,
-    loss: Loss = "cross_entropy",
-    architecture: Architecture = None,
+    loss: Annotated[str, typer.Option(help="cross_entropy or mse.")] = "cross_entropy",
+    as_json: AsJson = False,
 ) -> None:
     """Compute extreme eigenvalues, trace and density of the Hessian at a checkpoint.
 
-    Example: landscape spectrum checkpoint.pt --images 500 -o spectrum.json
+    \b
+    Example:
+      landscape spectrum checkpoint.pt --images 500 -o spectrum.json
     """
-    import json
-
-    from . import roughness, studies
+    from . import request, roughness, studies
 
     if output.suffix != ".json":
         raise UnknownNameError("format of a spectrum", output.suffix, (".json",))
-    subject = _Subject([checkpoint], dataset, split, images, architecture, output)
-    found = studies.spectrum(
-        subject.models[0],
-        subject.samples.images,
-        subject.samples.labels,
-        over=over,
-        seed=seed,
-        steps=steps,
-        probes=probes,
-        loss=loss,
-    )
+    _require_folder(output)
+    network, _ = request.model(checkpoint, data.architecture)
+    whole = request.samples(data.dataset, data.split)
+    samples = whole if data.images is None else whole.subset(data.images)
+    found = studies.spectrum(network, samples, over=over, seed=seed, steps=steps, probes=probes, loss=loss)
     output.write_text(json.dumps(found.to_json(), indent=1))
-    for number in roughness.of_spectrum(found):
+    numbers = roughness.of_spectrum(found)
+    if as_json:
+        say_json({"output": str(output), "numbers": [number.to_json() for number in numbers]})
+        return
+    for number in numbers:
         typer.echo(f"{number.name} = {number.value:.6g} ± {number.error or 0:.2g}, {number.definition}")
 
 
-class _Subject:
-    """What a command is about: the model, its other states, the samples, and where the result goes."""
+COMMANDS: dict[str, Callable[..., None]] = {
+    "surface": surface,
+    "slice": slice_,
+    "interpolation": interpolation,
+    "trajectory": trajectory,
+    "curvature": curvature,
+    "spectrum": spectrum,
+}
 
-    def __init__(
-        self,
-        checkpoints: list[Path],
-        dataset: str,
-        split: str,
-        images: int | None,
-        architecture: int | None,
-        output: Path,
-    ):
-        _require_format(output)
-        self.name, self.output = checkpoints[-1].name, output
-        built = [model_in(path, architecture) for path in checkpoints]
-        self.label, self.models = built[0][1], [model for model, _ in built]
-        self.states = [model.state_dict() for model in self.models]
-        self.whole = samples_of(dataset, split)
-        self.samples = self.whole if images is None else self.whole.subset(images)
 
-    def plane(self, directions: Path | None) -> "Plane | None":
-        """The directions in a file, where one is named."""
-        from .formats.directions import read
+def run(request: Request, how: How) -> None:
+    """Compute what is asked for, here or at a service, with a progress bar; write it, and say what came out."""
+    require_writable(how.output)
+    if how.server:
+        from .remote import compute
 
-        return read(directions, self.models[0]) if directions else None
+        finish(compute(request, how.server, how.token_file, True), how)
+        return
+    for file in request.checkpoints:
+        if not Path(file).is_file():
+            raise LandscapeError(f"There is no file {file!r}. Name a checkpoint on this machine.")
+    _compute_here(request, how)
 
-    def run(self, compute: "Callable[..., Result]", grid: Grid | None, *arguments: Any, **options: Any) -> None:
-        """Compute with a progress bar, write the result, and say whether it can be trusted."""
-        images, labels = self.samples.images, self.samples.labels
-        with progress_bar(self.name) as progress:
-            result = compute(self.models[0], *arguments, images, labels, grid=grid, progress=progress, **options)
-        result = self._named(result)
-        result.save(self.output)
-        for check in result.checks:
-            typer.echo(f"{'✓' if check.passed else '✗'} {check.name}: {check.text}", err=True)
-        typer.echo(f"{result.caption}; written to {self.output}")
 
-    def _named(self, result: "Result") -> "Result":
-        """With the names of network and data, which a function of tensors cannot know."""
-        named = {
-            "dataset": self.samples.name,
-            "split": self.samples.split,
-            "samples_in_split": len(self.whole),
-            "architecture": {"label": self.label},
-        }
-        return result.described(**named)
+def _compute_here(request: Request, how: How) -> None:
+    from .crew import Crew, devices
+    from .partial import Partial
+    from .request import prepared
+    from .running import compute
+
+    kept, places = Partial(how.output), devices()
+    places = [places[index % len(places)] for index in range(how.workers or len(places))]
+    started = kept.started()
+    made = prepared(request, device=places[0])
+    crew = Crew(request, places)
+    try:
+        result = compute(made, evaluate=crew, started=started, watch=kept.keep)
+    except LandscapeError:
+        kept.flush()
+        raise
+    if result.provenance.get("interrupted"):
+        kept.write(result)
+        _say_interrupted(result, kept, how)
+        raise typer.Exit(INTERRUPTED)
+    finish(result, how)
+    kept.remove()
+
+
+def _say_interrupted(result: "Result", kept: "Partial", how: How) -> None:
+    done, total = int(result.computed.sum()), result.computed.size
+    typer.echo(
+        f"Interrupted: {done} of {total} points are in {kept.path}. The same command goes on from them.", err=True
+    )
+    if how.as_json:
+        say_json({**_summary(result), "interrupted": True, "partial": str(kept.path)})
+
+
+def finish(result: "Result", how: How) -> None:
+    """Write a result, and say whether it can be trusted."""
+    result.save(how.output)
+    for check in result.checks:
+        typer.echo(f"{'✓' if check.passed else '✗'} {check.name}: {check.text}", err=True)
+    if how.as_json:
+        say_json({"output": str(how.output), **_summary(result), "interrupted": False})
+    else:
+        typer.echo(f"{result.caption}; written to {how.output}")
+
+
+def _summary(result: "Result") -> dict[str, Any]:
+    """What `--json` says; the file has everything."""
+    described = result.to_json()
+    keys = ("seconds", "weights_sha256", "data_sha256", "seed", "precision", "nan_count", "infinite_count", "center")
+    return {
+        "kind": result.kind,
+        "shape": list(result.losses.shape),
+        "computed": int(result.computed.sum()),
+        "caption": result.caption,
+        "self_check": described["self_check"],
+        **{key: result.provenance[key] for key in keys if key in result.provenance},
+    }
+
+
+def say_json(answer: Any) -> None:
+    """One JSON object on stdout."""
+    json.dump(answer, sys.stdout, indent=1, allow_nan=False)
+    print()
+
+
+def require_writable(output: Path) -> None:
+    """Refuse a format or a folder that is not there before anything is computed.
+
+    Raises:
+        UnknownNameError, LandscapeError: the ending is no format, or there is no such folder.
+    """
+    from .formats import FORMATS
+
+    if output.suffix.lstrip(".") not in FORMATS:
+        raise UnknownNameError("format", output.suffix, tuple(FORMATS))
+    _require_folder(output)
+
+
+def _require_folder(output: Path) -> None:
+    if not output.absolute().parent.is_dir():
+        raise LandscapeError(f"The folder of {output} does not exist. Make it first.")
+
+
+def _request(
+    kind: str, checkpoints: list[str], data: Data, grid: Grid | None, directions: Path | None = None, **asked: Any
+) -> Request:
+    given = {**asdict(data), "grid": grid, "directions": str(directions) if directions else None}
+    return Request(kind, tuple(checkpoints), options=asked, **given)
+
+
+def _in_order(checkpoints: list[str]) -> list[str]:
+    """The files named, and those of a folder in the order of their names."""
+    from .recording import files_in
+
+    return [file for one in checkpoints for file in (files_in(one) if Path(one).is_dir() else [one])]
 
 
 def _grid(counts: str, first: str, second: str | None) -> Grid:
@@ -298,37 +321,3 @@ def _axis(text: str, count: int) -> Axis:
     except ValueError:
         raise GridError(f"--range must be like -1:1; got {text!r}.") from None
     return Axis(low, high, count)
-
-
-def model_in(checkpoint: Path, chosen: int | None) -> "tuple[nn.Module, str]":
-    """The network in a file, and what it is called."""
-    from .inspection import inspect
-
-    inspected = inspect(checkpoint)
-    return inspected.model(chosen), inspected.candidate(chosen)["label"]
-
-
-def samples_of(dataset: str, split: str) -> "Dataset":
-    from .data import BUILT_IN, load, load_file
-
-    return load_file(dataset, split) if dataset not in BUILT_IN and Path(dataset).is_file() else load(dataset, split)
-
-
-def _require_format(output: Path) -> None:
-    from .formats import FORMATS
-
-    if output.suffix.lstrip(".") not in FORMATS:
-        raise UnknownNameError("format", output.suffix, tuple(FORMATS))
-    if not output.absolute().parent.is_dir():
-        raise LandscapeError(f"The folder of {output} does not exist. Make it first.")
-
-
-@contextmanager
-def progress_bar(title: str) -> "Iterator[Progress]":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

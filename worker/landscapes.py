@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from landscape import data
 from landscape.data.judging import loss_for
 from landscape.grid import Grid
-from landscape.kinds import around, landmark_losses
 from landscape.landscape import Landscape
 from landscape.maps import CurvatureLandscape
 from landscape.models import clean_file, load, own_copy
 from landscape.packing import CONSTANT
 from landscape.pca import Path, plane_of, principal, project
 from landscape.plane import Plane, between, through
+from landscape.preparing import around
 from landscape.repeats import RepeatedLandscape
+from landscape.running import landmark_losses
 from landscape.states import mismatch
 from landscape.studies import plane_along
 
@@ -132,7 +133,8 @@ class Subject:
             return Landscape(model, images, labels, plane=plane, **options)
         drawn = {"dimensions": dimensions, **spec.model_dump(include=_DRAWN)}
         if spec.repeats > 1:
-            return RepeatedLandscape(model, images, labels, repeats=spec.repeats, **drawn, **options)
+            seeds = range(drawn.pop("seed"), spec.seed + spec.repeats)
+            return RepeatedLandscape(model, images, labels, seeds=seeds, **drawn, **options)
         return Landscape(model, images, labels, **drawn, **options)
 
     def _plane(self, model: nn.Module) -> Plane:

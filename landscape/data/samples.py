@@ -31,11 +31,7 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) over shapes, types and bytes of `images` and `labels`: equal exactly where the samples are."""
-        described = [[list(tensor.shape), str(tensor.dtype)] for tensor in (self.images, self.labels)]
-        digest = hashlib.sha256(json.dumps(described).encode())
-        for tensor in (self.images, self.labels):
-            digest.update(tensor.contiguous().numpy().data)
-        return digest.hexdigest()
+        return data_digest(self.images, self.labels)
 
     def subset(self, count: int, seed: int = 0) -> "Dataset":
         """`count` samples chosen by `seed`, in their old order; the same on every machine and version.
@@ -53,6 +49,15 @@ class Dataset:
             )
         chosen = torch.tensor(sorted(shuffled(len(self), f"subset {seed}")[:count]))
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+
+
+def data_digest(*tensors: Tensor) -> str:
+    """SHA-256 (hex) over shapes, types and bytes."""
+    described = [[list(tensor.shape), str(tensor.dtype)] for tensor in tensors]
+    digest = hashlib.sha256(json.dumps(described).encode())
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def shuffled(count: int, key: str) -> list[int]:

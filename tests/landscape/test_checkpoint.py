@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from landscape.boundary import ask
 from landscape.inspection import inspect
@@ -104,3 +105,12 @@ def test_a_lab_installs_its_own_architecture(tmp_path: Path, monkeypatch: pytest
     again = load({**found.described(), "copy": ""}, state)
     assert torch.equal(again(x)[0], again(x)[1])
     assert torch.equal(again.get_parameter("3.bias"), state["3.bias"])
+
+
+def test_safetensors_are_read_whatever_length_their_header_has(tmp_path: Path) -> None:
+    state = build(ARCHITECTURE, 0).state_dict()
+    for extra in range(0, 256, 8):
+        content = save(state, metadata={"note": "x" * extra})
+        if content[0] == 0x80:  # the first byte of a pickle
+            (tmp_path / "odd.safetensors").write_bytes(content)
+    assert [one["label"] for one in inspect(tmp_path / "odd.safetensors").candidates] == ["MLP 3-2"]

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from landscape import lanczos, studies
+from landscape import kinds, lanczos
 from landscape.errors import CurvatureError, UnknownNameError
 from landscape.grid import Axis, Grid
 from landscape.hessian import Hessian, names_over
 from landscape.landscape import Landscape
+from landscape.maps import CurvatureLandscape
 from landscape.objective import Objective, Stopped
 
 
@@ -185,7 +186,7 @@ def test_the_density_of_a_network_matches_the_eigenvalues_of_its_dense_hessian()
 
 def test_a_curvature_map_holds_the_dense_eigenvalues_of_every_point_of_a_grid_that_is_not_square() -> None:
     model, samples, grid = perceptron(), vectors(), Grid(Axis(-1, 1, 3), Axis(-0.5, 0.5, 2))
-    result = studies.curvature(model, *samples, grid=grid, seed=2, precision="float64", weight_decay=0.25)
+    result = kinds.curvature(model, *samples, grid=grid, seed=2, precision="float64", weight_decay=0.25)
     landscape = Landscape(model, *samples, seed=2, precision="float64")
     for i, alpha in enumerate(grid.alphas):
         for j, beta in enumerate(grid.betas):
@@ -200,7 +201,7 @@ def test_a_curvature_map_holds_the_dense_eigenvalues_of_every_point_of_a_grid_th
 
 def test_curvature_where_the_loss_is_not_finite_is_a_hole_and_not_a_number() -> None:
     model, samples = convolutional(), pictures()
-    landscape = studies.CurvatureLandscape(model, *samples, dimensions=1)
+    landscape = CurvatureLandscape(model, *samples, dimensions=1)
     with torch.no_grad():
         landscape.objective.model[8].bias[0] = torch.nan
     [row] = landscape.rows([(0.0,)])
@@ -209,17 +210,17 @@ def test_curvature_where_the_loss_is_not_finite_is_a_hole_and_not_a_number() -> 
 
 def test_repeated_slices_have_the_mean_and_the_band_of_their_seeds() -> None:
     grid = Grid(Axis(-1, 1, 5))
-    found = studies.repeated(perceptron(), *vectors(), seeds=(0, 3, 5), grid=grid, precision="float64")
-    losses = np.stack([result.losses for result in found.results])
-    np.testing.assert_allclose(found.mean, losses.sum(0) / 3)
-    np.testing.assert_allclose(
-        found.standard_deviation, np.sqrt(((losses - losses.mean(0)) ** 2).sum(0) / 2), atol=1e-15
-    )
-    assert (found.band[0] <= found.mean).all()
-    assert (found.mean <= found.band[1] + 1e-15).all()
-    assert found.standard_deviation[2, 0] == pytest.approx(0, abs=1e-14)  # all pass through the checkpoint
-    described = found.to_json()
-    assert (described["seeds"], described["self_check"]) == ([0, 3, 5], True)
+    found = kinds.repeated(perceptron(), *vectors(), seeds=(0, 3, 5), grid=grid, precision="float64")
+    singles = [kinds.slice(perceptron(), *vectors(), seed=seed, grid=grid, precision="float64") for seed in (0, 3, 5)]
+    losses = np.stack([result.losses for result in singles])
+    np.testing.assert_allclose(found.losses, losses.sum(0) / 3)
+    deviations = np.sqrt(((losses - losses.mean(0)) ** 2).sum(0) / 2)
+    np.testing.assert_allclose(found.array("seed_deviations"), deviations, atol=1e-15)
+    np.testing.assert_array_equal(found.array("lowest_losses"), losses.min(0))
+    np.testing.assert_array_equal(found.array("highest_losses"), losses.max(0))
+    assert found.array("seed_deviations")[2, 0] == pytest.approx(0, abs=1e-14)  # all pass through the checkpoint
+    assert found.provenance["repeated"]["seeds"] == [0, 3, 5]
+    assert all(check.passed for check in found.checks)
 
 
 def test_what_has_no_curvature_is_refused_in_a_sentence() -> None:
@@ -254,7 +255,7 @@ def test_a_network_whose_second_derivative_is_silently_cut_turns_the_check_of_th
             return OnceOnly.apply(self.linear(x))  # type: ignore[no-untyped-call,no-any-return]
 
     grid = Grid(Axis(-1, 1, 3))
-    cut, sound = (studies.curvature(model, *vectors(), grid=grid) for model in (Doubled(), perceptron()))
+    cut, sound = (kinds.curvature(model, *vectors(), grid=grid) for model in (Doubled(), perceptron()))
     assert [check.name for check in cut.checks if not check.passed] == ["Hessian product"]
     assert "Hessian product" in [check.name for check in sound.checks if check.passed]
 

@@ -16,6 +16,7 @@ from landscape.digest import state_digest
 from landscape.direction import draw_as_authors, normalize, random_directions
 from landscape.grid import Axis, Grid
 from landscape.hessian import Hessian
+from landscape.landscape import Landscape
 from landscape.models import CifarResNet, build
 from landscape.plane import Plane
 from tests.engine.zoo import ZOO, objective
@@ -54,9 +55,7 @@ def test_the_surface_of_linear_regression_is_the_paraboloid_of_its_hessian_to_ei
     model, x, targets = Regression(), gaussian(31, 5, seed=1), gaussian(31, 2, seed=2)
     options = {"seed": 4, "biases": biases, "precision": "float64", "loss": squared_error}
     result = kinds.surface(model, x, targets, grid=GRID, **options)
-    delta, eta = kinds.Landscape(
-        model, x, targets, seed=4, biases=biases, precision="float64", loss=squared_error
-    ).directions
+    delta, eta = Landscape(model, x, targets, seed=4, biases=biases, precision="float64", loss=squared_error).directions
     alphas, betas = np.meshgrid(result.alphas, result.betas, indexing="ij")
     columns = [np.ones_like(alphas), alphas, betas, alphas**2 / 2, betas**2 / 2, alphas * betas]
     design = np.stack([column.ravel() for column in columns], axis=1)
@@ -73,7 +72,7 @@ def test_the_surface_of_linear_regression_is_the_paraboloid_of_its_hessian_to_ei
 
 def test_the_curvature_map_of_linear_regression_is_the_same_everywhere_and_that_of_its_inputs() -> None:
     x, targets = gaussian(31, 5, seed=1), gaussian(31, 2, seed=2)
-    result = studies.curvature(
+    result = kinds.curvature(
         Regression(), x, targets, grid=Grid(Axis(-1, 1, 3), Axis(-1, 1, 2)), precision="float64", loss=squared_error
     )
     eigenvalues = torch.linalg.eigvalsh(2 * x.double().T @ x.double() / 31)
@@ -253,10 +252,10 @@ JOBS: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
     "slice": lambda model, x, y: kinds.slice(model, x, y, grid=Grid.line(5)),
     "interpolation": lambda model, x, y: kinds.interpolation(model, OTHERS[0], x, y, grid=Grid.line(5)),
     "through": lambda model, x, y: kinds.through(model, OTHERS[0], OTHERS[1], x, y, grid=GRID),
-    "curvature": lambda model, x, y: studies.curvature(model, x, y, grid=Grid.line(2), steps=8),
+    "curvature": lambda model, x, y: kinds.curvature(model, x, y, grid=Grid.line(2), steps=8),
     "spectrum": lambda model, x, y: studies.spectrum(model, x, y, steps=8, probes=2),
-    "trajectory": lambda model, x, y: studies.trajectory(model, [*OTHERS, model], x, y, grid=GRID),
-    "repeated": lambda model, x, y: studies.repeated(model, x, y, seeds=[0, 1], grid=Grid.line(3)),
+    "trajectory": lambda model, x, y: kinds.trajectory(model, [*OTHERS, model], x, y, grid=GRID),
+    "repeated": lambda model, x, y: kinds.repeated(model, x, y, seeds=[0, 1], grid=Grid.line(3)),
 }
 
 

@@ -15,8 +15,11 @@ from landscape.errors import NotFiniteError, PlaneError, ShapeMismatchError, Unk
 from landscape.facts import direction_facts
 from landscape.grid import Axis, Grid
 from landscape.hessian import eigenvector_plane, gradient_plane
+from landscape.landscape import Landscape
 from landscape.objective import Objective
 from landscape.plane import Plane, between, given, through
+from landscape.preparing import around
+from landscape.running import Prepared, compute
 
 HALVES = Grid(Axis(-0.5, 1.5, 9))
 
@@ -53,8 +56,8 @@ def test_leaving_the_statistics_behind_would_show_at_the_far_end_and_turn_the_ch
     line = between(start.state_dict(), end.state_dict())
     names = dict(start.named_parameters())
     frozen = Plane(({name: line.directions[0][name] for name in names},), line.source, line.facts, line.landmarks)
-    landscape = kinds.Landscape(start, *pictures(), plane=frozen, precision="float64")
-    result = kinds.compute(landscape, HALVES, checkpoints={"end": end.state_dict()})
+    landscape = Landscape(start, *pictures(), plane=frozen, precision="float64")
+    result = compute(Prepared(landscape, HALVES, checkpoints={"end": end.state_dict()}))
     assert result.losses[6, 0] != pytest.approx(own_loss(end), rel=1e-2)
     assert [check.name for check in result.checks if not check.passed] == ["checkpoint 'end'"]
 
@@ -95,7 +98,7 @@ def test_a_plane_through_three_checkpoints_shows_each_ones_own_loss_at_its_place
 
 
 def test_the_default_grid_of_a_plane_holds_the_three_checkpoints_with_a_rim() -> None:
-    grid = kinds.around([(0, 0), (5, 0), (2, 3)], count=7)
+    grid = around([(0, 0), (5, 0), (2, 3)], count=7)
     assert (grid.alphas[0], grid.alphas[-1], grid.betas[0], grid.betas[-1]) == pytest.approx((-1, 6, -0.6, 3.6))
 
 
@@ -122,7 +125,7 @@ def test_tied_weights_move_together() -> None:
 
     model, tokens, labels = Tied(), torch.arange(11) % 6, torch.arange(11) % 5
     result = kinds.slice(model, tokens, labels, grid=Grid.line(3), seed=3, precision="float64")
-    [direction] = kinds.Landscape(model, tokens, labels, dimensions=1, seed=3).directions
+    [direction] = Landscape(model, tokens, labels, dimensions=1, seed=3).directions
     for index, alpha in enumerate((-1, 0, 1)):
         weight = model.embed.weight.detach().double() + alpha * direction["embed.weight"]
         expected = F.cross_entropy(weight[tokens] @ weight.T, labels)

@@ -6,8 +6,9 @@ import torch
 
 from landscape.errors import DataError
 from landscape.grid import Axis, Grid
-from landscape.kinds import compute, surface
+from landscape.kinds import surface
 from landscape.repeats import RepeatedLandscape
+from landscape.running import Prepared, compute
 
 GRID = Grid(Axis(-1.0, 1.0, 4), Axis(-0.5, 0.5, 3))
 
@@ -22,7 +23,7 @@ def classifier() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
 
 def test_the_mean_and_band_are_those_of_the_single_surfaces() -> None:
     model, images, labels = classifier()
-    together = compute(RepeatedLandscape(model, images, labels, seed=5, repeats=3), GRID)
+    together = compute(Prepared(RepeatedLandscape(model, images, labels, seeds=[5, 6, 7]), GRID))
     singles = [surface(model, images, labels, grid=GRID, seed=seed) for seed in (5, 6, 7)]
     losses = np.stack([one.losses for one in singles])
     assert together.losses == pytest.approx(losses.mean(axis=0), rel=1e-12)
@@ -34,11 +35,11 @@ def test_the_mean_and_band_are_those_of_the_single_surfaces() -> None:
 
 
 def test_one_seed_is_not_a_repetition() -> None:
-    with pytest.raises(DataError, match="at least two seeds; got 1"):
-        RepeatedLandscape(*classifier(), repeats=1)
+    with pytest.raises(DataError, match=r"at least two seeds, each once; got \[4\]"):
+        RepeatedLandscape(*classifier(), seeds=[4])
 
 
 def test_a_repetition_takes_one_data_set() -> None:
     model, images, labels = classifier()
     with pytest.raises(DataError, match="one data set"):
-        RepeatedLandscape(model, images, labels, repeats=2, also={"test": (images, labels)})
+        RepeatedLandscape(model, images, labels, seeds=[0, 1], also={"test": (images, labels)})

@@ -10,7 +10,7 @@ from small_models import convolutional, perceptron, pictures, shipped, vectors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landscape import data, kinds
+from landscape import data, kinds, studies
 from landscape.batchnorm import Calibration, calibration_subset
 from landscape.direction import random_directions
 from landscape.errors import DataError, GridError, PlaneError, ShapeMismatchError, UnknownNameError
@@ -139,7 +139,7 @@ def test_the_standard_error_is_what_repeated_samples_of_the_same_size_show() -> 
 
 def test_two_points_are_compared_sample_by_sample() -> None:
     landscape = Landscape(convolutional(), *pictures(), precision="float64")
-    found = kinds.paired(landscape, (0.1, 0.0), (0.0, 0.2))
+    found = studies.paired(convolutional(), *pictures(), (0.1, 0.0), (0.0, 0.2), precision="float64")
     losses = [landscape.sample_losses(point) for point in ((0.1, 0.0), (0.0, 0.2))]
     differences = (losses[0] - losses[1]).numpy()
     assert found.difference == pytest.approx(differences.mean(), rel=1e-12)

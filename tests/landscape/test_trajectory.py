@@ -11,7 +11,7 @@ from small_models import convolutional, perceptron, pictures, vectors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landscape import studies
+from landscape import kinds
 from landscape.direction import dot, random_directions
 from landscape.errors import GridError, PlaneError, ShapeMismatchError
 from landscape.grid import Grid
@@ -95,7 +95,7 @@ def test_a_run_that_lies_in_a_plane_is_found_whole_with_nothing_missed() -> None
 
 def test_a_trajectory_holds_each_epochs_own_loss_and_what_the_plane_shows_in_its_place(states: list[State]) -> None:
     images, labels = vectors()
-    result = studies.trajectory(perceptron(), states, images, labels, precision="float64", grid=Grid.square(3, 2))
+    result = kinds.trajectory(perceptron(), states, images, labels, precision="float64", grid=Grid.square(3, 2))
     assert result.path is not None
     for state, loss in zip(states, result.path["losses"], strict=True):
         model = perceptron().double()
@@ -123,7 +123,7 @@ def test_the_plane_of_the_components_explains_a_run_and_a_random_plane_shows_nex
 def test_epochs_with_batchnorm_are_judged_with_their_own_statistics() -> None:
     model, (images, labels) = convolutional(), pictures()
     states = trained(model, images, labels)
-    result = studies.trajectory(model, states, images, labels, grid=Grid.square(3), precision="float64")
+    result = kinds.trajectory(model, states, images, labels, grid=Grid.square(3), precision="float64")
     assert result.path is not None
     first = copy.deepcopy(model).double().eval()
     first.load_state_dict(states[0])
@@ -134,7 +134,7 @@ def test_epochs_with_batchnorm_are_judged_with_their_own_statistics() -> None:
 
 
 def test_the_default_grid_holds_the_whole_path_with_a_rim(states: list[State]) -> None:
-    result = studies.trajectory(perceptron(), states, *vectors())
+    result = kinds.trajectory(perceptron(), states, *vectors())
     assert result.path is not None
     for axis, coordinates in zip(
         (result.alphas, result.betas), zip(*result.path["coordinates"], strict=True), strict=True
@@ -155,11 +155,11 @@ def test_what_cannot_be_a_trajectory_is_refused_in_a_sentence(states: list[State
     with pytest.raises(ShapeMismatchError, match=r"'0\.weight' has shape"):
         principal([*states[:3], perceptron(hidden=9).state_dict()], parameters=names)
     with pytest.raises(PlaneError, match="got none"):
-        studies.trajectory(perceptron(), [], *vectors())
+        kinds.trajectory(perceptron(), [], *vectors())
     prefixed = [{f"module.{name}": tensor for name, tensor in state.items()} for state in states]
     with pytest.raises(ShapeMismatchError, match=r"'0\.weight' has shape \(7, 5\) in the model; .* no such parameter"):
-        studies.trajectory(perceptron(), prefixed, *vectors())
+        kinds.trajectory(perceptron(), prefixed, *vectors())
     with pytest.raises(ShapeMismatchError, match=r"\(9, 5\) in the model; a checkpoint has \(7, 5\)"):
-        studies.trajectory(perceptron(hidden=9), states, *vectors())
+        kinds.trajectory(perceptron(hidden=9), states, *vectors())
     with pytest.raises(GridError, match="grid with two axes"):
-        studies.trajectory(perceptron(), states, *vectors(), grid=Grid.line(5))
+        kinds.trajectory(perceptron(), states, *vectors(), grid=Grid.line(5))

@@ -1,0 +1,43 @@
+"""Leaving everything as it was: the random states of torch, NumPy and Python, whatever a model or a loader draws.
+
+Imports torch, numpy. The model itself is never changed, since the mathematics works on copies of it.
+"""
+
+import functools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import torch
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+@contextmanager
+def same_random_state() -> Iterator[None]:
+    """Whatever is drawn inside, outside nothing was: also after an exception or Ctrl-C."""
+    devices = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    on_devices = torch.cuda.get_rng_state_all() if devices else []
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+        if devices:
+            torch.cuda.set_rng_state_all(on_devices)
+
+
+def untouched(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """`function` under `same_random_state`."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Given.args, **options: Given.kwargs) -> Answer:
+        with same_random_state():
+            return function(*arguments, **options)
+
+    return wrapped
