@@ -6,7 +6,7 @@ DATA ?= landscape-data
 BIN := .venv/bin
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
-.PHONY: demo test setup lint types first-minutes bench clean
+.PHONY: demo test setup lint types reference first-minutes bench fuzz soak load clean
 
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
@@ -33,6 +33,10 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
+# The reference of the library, from its docstrings.
+reference: .venv/installed
+	$(BIN)/python docs/reference.py build/reference
+
 # What a visitor waits for on this machine, through a real browser.
 first-minutes: .venv/installed
 	$(BIN)/python -m benchmarks.first_minutes
@@ -41,6 +45,22 @@ first-minutes: .venv/installed
 SHORT ?= --short
 bench: .venv/installed
 	$(BIN)/python -m benchmarks $(SHORT)
+
+# The OpenAPI document fuzzed for longer than `make test` does: EXAMPLES of each kind for every operation.
+EXAMPLES ?= 200
+fuzz: .venv/installed
+	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_fuzz.py -s
+
+# An hour of random faults on both kinds of installation, then the faults that take long; SOAK= seconds each, SEED= repeats one.
+SOAK ?= 1800
+soak: .venv/installed
+	$(BIN)/python -m tests.faults.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.faults.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED)) --lab
+	$(BIN)/pytest tests/faults --long
+
+# Ten thousand queued jobs, five hundred event streams, clients that read nothing: what others wait for meanwhile.
+load: .venv/installed
+	$(BIN)/python -m benchmarks.load
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

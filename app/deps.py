@@ -1,31 +1,161 @@
-"""What endpoints are given: settings, database, store, hints; and paging.
+"""What endpoints are given: the service as their caller may use it; and paging.
 
-Imports the torch-free modules of worker/. Never answers a request itself.
+Imports the torch-free modules of worker/. An endpoint says in its signature who may call it (`Reader`, `Submitter`,
+`Admin`, `Guest`, `Remote`, `Anyone`) and gets the service through that caller's eyes. One that says nothing fails at
+start.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Annotated, cast
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
+from worker import access
+from worker.access import LINK, LOCAL, Caller
 from worker.database import Database
+from worker.errors import ForbiddenError, UnauthorizedError
 from worker.hints import Hints
 from worker.settings import Settings
 from worker.store import Store
 
+SESSION_COOKIE = "landscape_session"
+LINK_COOKIE = "landscape_link"
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+bearer_scheme = HTTPBearer(
+    scheme_name="token", description="`landscape token make`; or the secret of a link to one result", auto_error=False
+)
+session_scheme = APIKeyCookie(
+    name=SESSION_COOKIE,
+    scheme_name="session",
+    description="Of the page, by `POST /api/session`; unsafe methods need the page's own Origin",
+    auto_error=False,
+)
+
 
 @dataclass(frozen=True)
 class Service:
-    """Everything that lives as long as the process."""
+    """Everything that lives as long as the process; in an endpoint the database shows what the caller may see."""
 
     settings: Settings
     database: Database
     store: Store
     hints: Hints
+    caller: Caller = LOCAL
+    used: set[str] = field(default_factory=set)  # tokens, sessions and links shown lately
+
+    @property
+    def owner(self) -> str:
+        """Whose the things are that this caller makes."""
+        return self.caller.name
 
 
 def _service(request: Request) -> Service:
     return cast(Service, request.app.state.service)
+
+
+class Needs:
+    """A dependency: the service for a caller who has this scope; anybody else is refused before anything happens."""
+
+    def __init__(self, scope: str):
+        self.scope = scope
+
+    def __call__(
+        self,
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
+        cookie: Annotated[str | None, Depends(session_scheme)],
+    ) -> Service:
+        service = _service(request)
+        require_same_origin(request, by_cookie=bearer is None and cookie is not None)
+        caller = _caller(request, service, bearer, cookie) if service.settings.protected else LOCAL
+        if not caller.may(self.scope):
+            raise ForbiddenError(f"This needs a token with the scope {self.scope!r}.")
+        return replace(service, caller=caller, database=_seen_by(service.database, caller))
+
+
+def open_to_all(request: Request) -> Service:
+    """The service for an endpoint that anybody may call; the database is not limited."""
+    return _service(request)
+
+
+@lru_cache(1024)
+def _seen_by(database: Database, caller: Caller) -> Database:
+    return database.seen_by(caller)
+
+
+def _caller(
+    request: Request, service: Service, bearer: HTTPAuthorizationCredentials | None, cookie: str | None
+) -> Caller:
+    """By the token where one is sent, else by the page's session and the link that was opened."""
+    shown: list[tuple[str, tuple[str, ...]]]
+    if "authorization" in request.headers:
+        shown = [(bearer.credentials if bearer else "", ("token", "link"))]
+    else:
+        shown = [(cookie or "", ("session",)), (request.cookies.get(LINK_COOKIE, ""), ("link",))]
+    with service.database.reading() as session:
+        found = [access.recognise(session, secret, kinds) for secret, kinds in shown]
+    known = [one for one in found if one is not None]
+    if not known:
+        raise UnauthorizedError("Log in, or send a token that is valid: Authorization: Bearer …")
+    service.used.update(one.key for one in known if one.key)
+    return known[0] if len(known) == 1 else access.linked_to(known[0], known[1])
+
+
+def require_same_origin(request: Request, *, by_cookie: bool = False) -> None:
+    """Other sites may not make a browser change things here, neither with its cookie nor on an open loopback service.
+
+    Args:
+        by_cookie: then a request that does not say where it comes from is refused too.
+
+    Raises:
+        ForbiddenError: it comes from elsewhere.
+    """
+    if request.method in SAFE or "authorization" in request.headers:
+        return
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    told = origin is not None or site is not None
+    host = request.headers.get("host", "")
+    ours = site in (None, "same-origin", "none") and (origin is None or _is_own(origin, host))
+    if not ours or (by_cookie and not told):
+        raise ForbiddenError("The request does not come from this service's own page.")
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Compared by host and port; a proxy in front of us may have ended TLS, so the scheme is not."""
+    parts = urlsplit(origin)
+    usual = {"http": ":80", "https": ":443"}.get(parts.scheme)
+    return usual is not None and parts.netloc.lower().removesuffix(usual) == host.lower().removesuffix(usual)
+
+
+def scope_of(route: APIRoute) -> str | None:
+    """What a caller of this route needs: a scope, or "" where it is open.
+
+    Returns:
+        None where the route does not say.
+    """
+    calls = [dependency.call for dependency in route.dependant.dependencies]
+    scopes = [call.scope for call in calls if isinstance(call, Needs)] + [""] * calls.count(open_to_all)
+    return scopes[0] if scopes else None
+
+
+def require_scopes(routes: Sequence[object]) -> None:
+    """Every endpoint says who may call it: one that forgot would be open."""
+    for route in routes:
+        assert not isinstance(route, APIRoute) or scope_of(route) is not None, f"{route} does not say who may call it"
+
+
+Anyone = Annotated[Service, Depends(open_to_all)]
+Guest = Annotated[Service, Depends(Needs(LINK))]  # or a reader
+Reader = Annotated[Service, Depends(Needs("read"))]
+Submitter = Annotated[Service, Depends(Needs("submit"))]
+Admin = Annotated[Service, Depends(Needs("admin"))]
+Remote = Annotated[Service, Depends(Needs("work"))]  # a worker without a shared disk
 
 
 @dataclass(frozen=True)
@@ -36,6 +166,5 @@ class Page:
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0
 
 
-ServiceDep = Annotated[Service, Depends(_service)]
 PageDep = Annotated[Page, Depends()]
 IdPath = Annotated[str, Path(pattern=r"^[a-z0-9]{16,64}$")]

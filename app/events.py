@@ -1,53 +1,60 @@
-"""A job as it happens: server-sent events, which a browser resumes by itself with Last-Event-ID.
+"""Jobs as they happen: server-sent events, of one job or of several in one stream.
 
-Values come from the database, so nothing is missed and nothing is told twice, whichever process answers.
+Imports feeds. A browser resumes by itself with Last-Event-ID: nothing is missed and nothing is told twice, whichever
+process answers. Never looks at the database for a single follower while it waits.
 """
 
-import asyncio
-from collections.abc import AsyncIterable
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.responses import StreamingResponse
 
-from worker import progress, results
-from worker.tables import TERMINAL, Job, require
+from worker.errors import InvalidError
+from worker.tables import Job, require
 
-from .deps import IdPath, Service, ServiceDep
+from .deps import Guest, IdPath, Reader, Service
+from .feeds import Feeds
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(tags=["jobs"])
 
-POLL_SECONDS = 0.25
+LastEventId = Annotated[str, Header(pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,31}$")]
+Jobs = Annotated[str, Query(pattern=r"^[a-z0-9]{16,64}(,[a-z0-9]{16,64}){0,31}$", description="ids, by comma")]
 
 
-@router.get("/{job_id}/events", response_class=EventSourceResponse)
-async def follow_job(
-    service: ServiceDep, job_id: IdPath, last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0
-) -> AsyncIterable[ServerSentEvent]:
+class EventStream(StreamingResponse):
+    """Bytes that are events already: FastAPI's own response would begin it before an error could be told."""
+
+    media_type = "text/event-stream"
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventStream)
+async def follow_job(request: Request, service: Guest, job_id: IdPath, last_event_id: LastEventId = "0") -> EventStream:
     """`state` first and on every change, `tile` with values as they arrive, `progress`; ends with a terminal state."""
-    seen, state, told = last_event_id, None, None
-    while True:
-        news = await run_in_threadpool(_look, service, job_id, seen)
-        if news["state"] != state and news["state"] not in TERMINAL:
-            yield ServerSentEvent(event="state", data={"state": news["state"], "error": None})
-        state = news["state"]
-        for sequence, tile in news["tiles"]:
-            seen = sequence
-            yield ServerSentEvent(event="tile", data=tile, id=str(sequence))
-        if news["progress"] != told:
-            told = news["progress"]
-            yield ServerSentEvent(event="progress", data={**told, "state": state})
-        if state in TERMINAL:
-            yield ServerSentEvent(event="state", data={"state": state, "error": news["error"]})
-            return
-        await asyncio.sleep(POLL_SECONDS)
+    return await _stream(request, service, [job_id], last_event_id)
 
 
-def _look(service: Service, job_id: str, seen: int) -> dict[str, Any]:
+@router.get("/events", response_class=EventStream)
+async def follow_jobs(request: Request, service: Reader, jobs: Jobs, last_event_id: LastEventId = "") -> EventStream:
+    """The same of several jobs in one stream, each event with its `job`; ends when all of them have ended."""
+    ids = list(dict.fromkeys(jobs.split(",")))
+    return await _stream(request, service, ids, last_event_id or ",".join("0" for _ in ids))
+
+
+async def _stream(request: Request, service: Service, jobs: Sequence[str], last_event_id: str) -> EventStream:
+    seen = [int(number) for number in last_event_id.split(",")]
+    if len(seen) != len(jobs):
+        raise InvalidError("Last-Event-ID is of a stream of other jobs.", field="last-event-id")
+    feeds: Feeds = request.app.state.feeds
+    feeds.require_room(service.owner)
+    await run_in_threadpool(_require_all, service, jobs)
+    return EventStream(
+        feeds.events(jobs, seen, service.owner), headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    )
+
+
+def _require_all(service: Service, jobs: Sequence[str]) -> None:
     with service.database.reading() as session:
-        job = require(session, Job, job_id)
-        columns = results.columns_of(job)
-        new = results.finished_tiles(session, job_id, seen)
-        tiles = [(tile.sequence, results.tile_event(tile, columns)) for tile in new]
-        return {"state": job.state, "error": job.error, "tiles": tiles, "progress": progress.of(session, job)}
+        for job_id in jobs:
+            require(session, Job, job_id)

@@ -4,14 +4,14 @@ from fastapi import APIRouter
 
 from worker import gallery
 
-from .deps import ServiceDep
+from .deps import Reader
 from .schemas import Comparison, Gallery
 
 router = APIRouter(prefix="/gallery", tags=["gallery"])
 
 
 @router.get("")
-def get_gallery(service: ServiceDep) -> Gallery:
+def get_gallery(service: Reader) -> Gallery:
     """Empty unless the service was started with --demo."""
     with service.database.reading() as session:
         found = gallery.comparisons(session)

@@ -1,35 +1,70 @@
 """Asking for landscapes, following, cancelling and fetching them."""
 
+import re
+import unicodedata
 from typing import Annotated, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
+from pydantic import AfterValidator
 from sqlalchemy import func, select
 
-from worker import jobs, progress, results
+from worker import access, exports, jobs, progress, quotas, results
+from worker.exports import ENDINGS
 from worker.spec import JobSpec, Kind
-from worker.tables import Job, require
+from worker.tables import TERMINAL, Job, LogLine, require
 
-from .deps import IdPath, PageDep, Service, ServiceDep
-from .schemas import Accepted, JobList, JobOut, Number, NumberList, Progress
+from .deps import Guest, IdPath, PageDep, Reader, Service, Submitter
+from .schemas import Accepted, JobList, JobLog, JobOut, LogEntry, Number, NumberList, Progress, moment
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-MEDIA = {"npz": "application/octet-stream", "h5": "application/x-hdf5", "csv": "text/csv; charset=utf-8"}
+
+def attachment(name: str) -> str:
+    """The header that makes a browser keep an answer as a file of this name, whatever people call their jobs.
+
+    Source: RFC 6266, section 4.3; the plain name is for programs that know nothing of the other.
+    """
+    name = re.sub(r"[^\w.,()=+ -]+|^[. ]+", "_", name)
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _known(ending: str | None) -> str | None:
+    if ending not in (None, *ENDINGS):
+        raise ValueError(f"expected one of {', '.join(ENDINGS)}")
+    return ending
+
+
+FileFormat = Annotated[
+    str | None,
+    AfterValidator(_known),
+    Query(description="a file of this kind", json_schema_extra={"enum": list(ENDINGS)}),
+]
+
+
+Key = Annotated[str | None, Header(alias="Idempotency-Key", pattern=r"^[a-z0-9]{16,64}$")]
 
 
 @router.post("", status_code=202)
-def submit_job(service: ServiceDep, spec: JobSpec) -> Accepted:
-    """Ask for a slice, a surface or another landscape; the answer comes at once, the numbers as they are computed."""
+def submit_job(service: Submitter, spec: JobSpec, key: Key = None) -> Accepted:
+    """Ask for a slice, a surface or another landscape; the answer comes at once, the numbers as they are computed.
+
+    With an `Idempotency-Key` it may be sent again when the answer got lost: the key becomes the id of the job.
+    """
     with service.database.writing() as session:
-        job_id = jobs.submit(session, spec).id
+        if key and jobs.sent_before(session, key, spec, service.owner):
+            return Accepted(id=key)
+        quotas.require_job(session, service.settings, service.owner, spec)
+        job_id = jobs.submit(session, spec, owner=service.owner, job_id=key).id
     service.hints.soon()
     return Accepted(id=job_id)
 
 
 @router.get("")
 def list_jobs(
-    service: ServiceDep,
+    service: Reader,
     page: PageDep,
     state: Literal["queued", "running", "done", "failed", "cancelled"] | None = None,
     kind: Kind | None = None,
@@ -38,45 +73,67 @@ def list_jobs(
     """Newest first."""
     wanted = {Job.state: state, Job.kind: kind, Job.checkpoint_id: checkpoint}
     filters = [column == value for column, value in wanted.items() if value is not None]
-    newest = select(Job).where(*filters).order_by(Job.created.desc(), Job.id)
+    newest = (Job.created.desc(), Job.id.desc())
+    wanted_ids = select(Job.id).where(*filters).order_by(*newest).limit(page.limit).offset(page.offset)
     with service.database.reading() as session:
-        rows = session.scalars(newest.limit(page.limit).offset(page.offset)).all()
+        ids = session.scalars(wanted_ids).all()  # out of an index: whole rows are read for this page alone
+        rows = session.scalars(select(Job).where(Job.id.in_(ids)).order_by(*newest)).all()
         total = session.scalar(select(func.count()).select_from(Job).where(*filters)) or 0
-        items = [JobOut.of(row, Progress(**progress.of(session, row))) for row in rows]
+        items = [JobOut.of(row, Progress(**progress.of(session, row)), service.caller) for row in rows]
         return JobList(items=items, total=total)
 
 
 @router.get("/{job_id}")
-def get_job(service: ServiceDep, job_id: IdPath) -> JobOut:
+def get_job(service: Guest, job_id: IdPath) -> JobOut:
     return _job(service, job_id)
 
 
 @router.post("/{job_id}/cancel")
-def cancel_job(service: ServiceDep, job_id: IdPath) -> JobOut:
+def cancel_job(service: Submitter, job_id: IdPath) -> JobOut:
     """End it; what has been computed stays and can be fetched."""
     with service.database.writing() as session:
+        access.require_own(session, Job, job_id)
         jobs.cancel(session, job_id)
     return _job(service, job_id)
 
 
 @router.post("/{job_id}/retry", status_code=202)
-def retry_job(service: ServiceDep, job_id: IdPath) -> JobOut:
+def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
     """A new job like this failed or cancelled one, which takes over what that had computed."""
     with service.database.writing() as session:
+        access.require_own(session, Job, job_id)
+        quotas.require_job(session, service.settings, service.owner)
         new_id = jobs.retry(session, job_id).id
     service.hints.soon()
     return _job(service, new_id)
 
 
 @router.delete("/{job_id}", status_code=204)
-def delete_job(service: ServiceDep, job_id: IdPath) -> None:
+def delete_job(service: Submitter, job_id: IdPath) -> None:
     with service.database.writing() as session:
+        access.require_own(session, Job, job_id)
         jobs.delete_job(session, job_id)
+
+
+@router.get("/{job_id}/log")
+def get_log(service: Guest, job_id: IdPath, page: PageDep) -> JobLog:
+    """What happened to the job, in order; ask from `offset` on for what is new."""
+    with service.database.reading() as session:
+        of_job = LogLine.job_id == require(session, Job, job_id).id
+        lines = session.scalars(
+            select(LogLine).where(of_job).order_by(LogLine.id).limit(page.limit).offset(page.offset)
+        )
+        items = [LogEntry.model_validate({"at": moment(x.at), "level": x.level, "text": x.text}) for x in lines]
+        return JobLog(items=items, total=session.scalar(select(func.count()).where(of_job)) or 0)
 
 
 @router.get("/{job_id}/result", response_model=None)
 def get_result(
-    service: ServiceDep, job_id: IdPath, format: Annotated[Literal["json", "npz", "csv", "h5"] | None, Query()] = None
+    service: Guest,
+    job_id: IdPath,
+    format: FileFormat = None,
+    height: Annotated[str, Query(description="what a picture draws upwards: paper, linear or log")] = "paper",
+    array: Annotated[str, Query(description="which numbers a picture shows")] = "losses",
 ) -> Response:
     """What has been computed so far. With `format` it comes as a file; `losses[i][j]` is at (alphas[i], betas[j])."""
     with service.database.reading() as session:
@@ -85,15 +142,16 @@ def get_result(
     described = {"id": job.id, "state": job.state, "name": job.name, **result.to_json()}
     if format is None:
         return JSONResponse(described)
-    headers = {"Content-Disposition": f'attachment; filename="{job.kind}-{job.id[:8]}.{format}"'}
+    headers = {"Content-Disposition": attachment(f"{job.name} {job.id[:8]}.{format}")}
     if format == "json":
         return JSONResponse(described, headers=headers)
-    return Response(result.to_bytes(format), media_type=MEDIA[format], headers=headers)
+    content, media = exports.as_file(result, format, height=height, array=array)
+    return Response(content, media_type=media, headers=headers)
 
 
 @router.get("/{job_id}/numbers")
 def get_numbers(
-    service: ServiceDep,
+    service: Guest,
     job_id: IdPath,
     level: Annotated[float, Query(allow_inf_nan=False, description="loss whose contour encloses an area")] = 0.1,
     radius: Annotated[float, Query(gt=0, allow_inf_nan=False, description="of the sharpness, in the plane")] = 0.5,
@@ -107,4 +165,7 @@ def get_numbers(
 def _job(service: Service, job_id: str) -> JobOut:
     with service.database.reading() as session:
         row = require(session, Job, job_id)
-        return JobOut.of(row, Progress(**progress.of(session, row)))
+        words = results.damage_words(row, results.damaged(session, job_id) if row.state in TERMINAL else [])
+        return JobOut.of(row, Progress(**progress.of(session, row)), service.caller).model_copy(
+            update={"damaged": words}
+        )

@@ -6,50 +6,67 @@ Imports fastapi and the torch-free modules of worker/. Never torch, never mathem
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from worker import archives
+from worker import archives, cleaning, versions
+from worker.access import note_used
 from worker.database import Database
-from worker.errors import ServiceError
+from worker.errors import ServiceError, TooManyError, UnauthorizedError
 from worker.hints import Hints
 from worker.logs import log_as_json
 from worker.reconciler import Reconciler
 from worker.settings import Settings
 from worker.spec import Kind
-from worker.store import Store
+from worker.stores import open_store
 
-from . import checkpoints, datasets, events, gallery, jobs, system
-from .deps import Service
+from . import access, blobs, checkpoints, datasets, events, gallery, jobs, metrics, system, tus
+from .access import Tries
+from .checks import Checks
+from .deps import Service, open_to_all, require_scopes
+from .description import describe
+from .feeds import Feeds
+from .guard import HEADERS, Guard
+from .metrics import CountRequests, Metrics
 from .schemas import ErrorBody, ErrorDetail
+from .uploads import Places
 
 logger = logging.getLogger(__name__)
 
 FRONTEND = Path(__file__).parent.parent / "frontend"
-ABANDONED_SECONDS = 3600.0
+CLEAN_SECONDS = 60.0
+USED_SECONDS = 30.0
+MAX_JSON_BYTES = 1 << 20
 STATUS = {
+    "checksum_format": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
     "not_found": 404,
+    "too_slow": 408,
     "conflict": 409,
+    "gone": 410,
+    "tus_version": 412,
     "too_large": 413,
+    "media_type": 415,
     "invalid": 422,
+    "locked": 423,
+    "too_many": 429,
+    "checksum_mismatch": 460,
     "damaged": 500,
+    "busy": 503,
+    "unavailable": 503,
     "no_space": 507,
-}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
+    "quota": 507,
 }
 
 
@@ -64,18 +81,33 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        responses={code: {"model": ErrorBody} for code in (404, 409, 422)},
     )
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.state.service = Service(
         settings,
         Database(settings.database_url),
-        Store(settings.store, max_bytes=settings.max_upload_bytes, min_free_bytes=settings.min_free_bytes),
+        open_store(settings),
         Hints(settings.broker),
     )
-    for resource in (checkpoints, datasets, jobs, events, gallery, system):
-        app.include_router(resource.router, prefix="/api")
+    service = app.state.service
+    app.state.places = Places(settings.max_uploads, settings.max_user_uploads)
+    app.state.checks = Checks(service)
+    app.state.feeds = Feeds(
+        service.database, most=settings.max_event_streams, most_each=settings.max_user_event_streams
+    )
+    app.state.metrics = Metrics(service, app.state.feeds)
+    app.state.tries = Tries()
+    for resource in (access, checkpoints, datasets, jobs, events, gallery, system):
+        require_scopes(resource.router.routes)
+        app.include_router(resource.router, prefix="/api", max_body_size=MAX_JSON_BYTES)
+    for streaming in (tus, blobs):
+        require_scopes(streaming.router.routes)
+        app.include_router(streaming.router, prefix="/api")
+    app.include_router(metrics.router)
     _serve_page(app)
-    app.middleware("http")(_with_headers)
+    require_scopes([*app.routes, *metrics.router.routes])
+    app.add_middleware(CountRequests, metrics=app.state.metrics)
+    app.add_middleware(Guard, settings=settings)
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)
@@ -89,9 +121,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     log_as_json()
     service = app.state.service
     await asyncio.to_thread(archives.add, service.database, service.store, service.settings.data / archives.FOLDER)
-    task = asyncio.create_task(_reconcile(service))
+    await asyncio.to_thread(versions.announce, service.database)
+    loops = (_reconcile, _clean, _note_used)
+    tasks = [asyncio.create_task(loop(service)) for loop in loops]
     yield
-    task.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 async def _reconcile(service: Service) -> None:
@@ -100,9 +135,32 @@ async def _reconcile(service: Service) -> None:
     while True:
         try:
             await asyncio.to_thread(reconciler.run_once)
-            await asyncio.to_thread(service.store.sweep, ABANDONED_SECONDS)
+            await asyncio.to_thread(service.store.sweep)
         except Exception:
             logger.exception("reconciling failed; trying again")
+
+
+async def _clean(service: Service) -> None:
+    """Remove what may go, as cleaning.py and the settings say."""
+    while True:
+        await asyncio.sleep(CLEAN_SECONDS)
+        try:
+            await asyncio.to_thread(cleaning.clean, service.database, service.store, service.settings)
+        except Exception:
+            logger.exception("cleaning failed; trying again")
+
+
+async def _note_used(service: Service) -> None:
+    """Write down when tokens were shown last, for many requests at once."""
+    while True:
+        await asyncio.sleep(USED_SECONDS)
+        used = set(service.used)
+        service.used.difference_update(used)
+        try:
+            await asyncio.to_thread(note_used, service.database, used)
+        except Exception:
+            logger.exception("noting used tokens failed; trying again")
+            service.used.update(used)
 
 
 def _serve_page(app: FastAPI) -> None:
@@ -110,32 +168,32 @@ def _serve_page(app: FastAPI) -> None:
 
     plotly_js = Path(offline.__file__).parent.parent / "package_data" / "plotly.min.js"
 
-    @app.get("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False, dependencies=[Depends(open_to_all)])
     def page() -> FileResponse:
         return FileResponse(FRONTEND / "index.html", headers={"Cache-Control": "no-cache"})
 
-    @app.get("/static/plotly.min.js", include_in_schema=False)
+    @app.get("/static/plotly.min.js", include_in_schema=False, dependencies=[Depends(open_to_all)])
     def plotly() -> FileResponse:
         return FileResponse(plotly_js, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
 
     app.mount("/static", StaticFiles(directory=FRONTEND), name="static")
 
 
-async def _with_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
-
-
 def _error(status: int, code: str, message: str, field: str | None = None) -> JSONResponse:
     body = ErrorBody(error=ErrorDetail(code=code, message=message, field=field))
-    return JSONResponse(body.model_dump(exclude_none=True), status)
+    return JSONResponse(body.model_dump(exclude_none=True), status, HEADERS)
 
 
 def _service_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
-    return _error(STATUS.get(error.code, 422), error.code, str(error), error.field)
+    response = _error(STATUS.get(error.code, 422), error.code, str(error), error.field)
+    if response.status_code == 503:
+        response.headers["Retry-After"] = "5"
+    if isinstance(error, TooManyError):
+        response.headers["Retry-After"] = str(error.seconds)
+    if isinstance(error, UnauthorizedError):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def _invalid_request(_: Request, error: Exception) -> JSONResponse:
@@ -152,13 +210,15 @@ def _invalid_request(_: Request, error: Exception) -> JSONResponse:
 
 def _http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    codes = {404: "not_found", 405: "method_not_allowed"}
+    codes = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
     return _error(error.status_code, codes.get(error.status_code, "http_error"), str(error.detail))
 
 
 def _database_error(_: Request, error: Exception) -> JSONResponse:
     logger.error("database failed", exc_info=error)
-    return _error(503, "database_unavailable", "The database does not answer just now. Try again in a moment.")
+    response = _error(503, "database_unavailable", "The database does not answer just now. Try again in a moment.")
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 def _unforeseen(_: Request, error: Exception) -> JSONResponse:

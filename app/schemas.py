@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from worker.access import Caller
 from worker.catalog import DatasetFacts, facts_of
 from worker.tables import Checkpoint, Dataset, Job
 
@@ -40,14 +41,17 @@ class CheckpointOut(BaseModel):
     parameters: int | None
     facts: dict[str, str] = Field(description="what the file says of itself")
     gallery: str | None
+    owner: str | None = Field(description="name of a user; null: everybody sees it")
+    yours: bool = Field(description="whether you may change and delete it")
     created: str
 
     @classmethod
-    def of(cls, row: Checkpoint) -> "CheckpointOut":
+    def of(cls, row: Checkpoint, caller: Caller) -> "CheckpointOut":
         known = row.architecture or (row.candidates[0] if row.candidates else None)
         return cls(
             **{name: getattr(row, name) for name in _SAME_IN_CHECKPOINT},
             parameters=known["parameters"] if known else None,
+            yours=caller.owns(row.owner),
             created=moment(row.created) or "",
         )
 
@@ -63,6 +67,7 @@ _SAME_IN_CHECKPOINT = (
     "candidates",
     "facts",
     "gallery",
+    "owner",
 )
 
 
@@ -91,6 +96,8 @@ class DatasetOut(BaseModel):
     normalization: str
     vocabulary: int = Field(description="largest token + 1; 0 where samples are no tokens")
     size: int | None = Field(description="bytes of the upload")
+    owner: str | None = Field(None, description="name of a user; null: everybody sees it")
+    yours: bool = Field(False, description="whether you may delete it")
     created: str | None
 
     @classmethod
@@ -98,8 +105,9 @@ class DatasetOut(BaseModel):
         return cls(**{**facts.to_json(), "shape": list(facts.shape)}, state=state, reason=None, size=None, created=None)
 
     @classmethod
-    def of(cls, row: Dataset) -> "DatasetOut":
-        about = {"size": row.size, "created": moment(row.created)}
+    def of(cls, row: Dataset, caller: Caller) -> "DatasetOut":
+        about: dict[str, Any] = {"size": row.size, "created": moment(row.created)}
+        about |= {"owner": row.owner, "yours": caller.owns(row.owner)}
         if row.state == "ready":
             return cls.of_facts(facts_of(row)).model_copy(update=about)
         return cls(
@@ -141,27 +149,44 @@ class JobOut(BaseModel):
     spec: dict[str, Any]
     checkpoint: dict[str, Any] = Field(description="id, name, label, architecture and gallery as they were when asked")
     progress: Progress
+    damaged: str | None = Field(None, description="what of its result changed on the disk, in a sentence; null if none")
     gallery: str | None
+    owner: str | None = Field(description="name of a user; null: everybody sees it")
+    yours: bool = Field(description="whether you may cancel, retry, delete and share it")
     created: str
     started: str | None
     finished: str | None
 
     @classmethod
-    def of(cls, row: Job, progress: Progress) -> "JobOut":
+    def of(cls, row: Job, progress: Progress, caller: Caller) -> "JobOut":
         return cls(
             **{name: getattr(row, name) for name in _SAME_IN_JOB},
             progress=progress,
+            yours=caller.owns(row.owner),
             created=moment(row.created) or "",
             started=moment(row.started),
             finished=moment(row.finished),
         )
 
 
-_SAME_IN_JOB = ("id", "kind", "name", "state", "error", "spec", "checkpoint", "gallery")
+_SAME_IN_JOB = ("id", "kind", "name", "state", "error", "spec", "checkpoint", "gallery", "owner")
 
 
 class JobList(BaseModel):
     items: list[JobOut]
+    total: int
+
+
+class LogEntry(BaseModel):
+    """Something that happened to a job."""
+
+    at: str
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+class JobLog(BaseModel):
+    items: list[LogEntry]
     total: int
 
 
@@ -181,8 +206,8 @@ class NumberList(BaseModel):
 
 class Health(BaseModel):
     status: Literal["ok", "degraded"]
-    database: Literal["ok", "unreachable"]
-    store: Literal["ok", "unwritable"]
+    database: Literal["ok", "locked", "unreachable"]
+    store: Literal["ok", "full", "unwritable"]
     broker: Literal["ok", "unreachable"]
     workers: int = Field(description="worker processes seen in the last seconds")
 

@@ -6,7 +6,6 @@ Imports library, catalog, store; no torch. Never opens what is inside of them.
 import logging
 import tarfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sqlalchemy import select
 
@@ -34,8 +33,8 @@ def add(database: Database, store: Store, folder: Path) -> None:
             _add_file(database, store, name, path)
     four = [_either(folder, file) for file in _MNIST]
     if all(four):
-        with TemporaryDirectory(dir=store.unfinished, prefix="mnist-") as made:
-            path = Path(made) / "mnist.tar"
+        with store.room() as folder_of_ours:
+            path = folder_of_ours / "mnist.tar"
             with tarfile.open(path, "w") as archive:
                 for file in four:
                     assert file is not None
@@ -55,4 +54,5 @@ def _add_file(database: Database, store: Store, name: str, path: Path) -> None:
     sha256, size = store.keep_file(path), path.stat().st_size
     with database.writing() as session:
         library.receive_dataset(session, name=name, sha256=sha256, size=size)
+        store.require(sha256)
     logger.info("data set found", extra={"dataset": name})

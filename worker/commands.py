@@ -5,6 +5,8 @@ Imports typer; what a command needs is imported when it runs. Never computes.
 
 import contextlib
 import os
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,9 +26,17 @@ Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery us
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `landscape`."""
+    from . import tokens
+    from .upkeep import backup, clean, restore
+
     app.command()(up)
     app.command()(serve)
     app.command()(worker)
+    app.add_typer(tokens.commands, name="token")
+    app.command()(backup)
+    app.command()(restore)
+    app.command()(clean)
+    app.command(hidden=True)(healthy)
 
 
 def up(
@@ -39,17 +49,22 @@ def up(
     """Start everything on this machine: page, API, private broker, workers. Ctrl-C stops all of it."""
     from .supervisor import run
 
-    try:
-        run(_settings(data=data, host=host, port=port), workers=workers, demo=demo, say=_say)
-    except ServiceError as error:
-        raise LandscapeError(str(error)) from None
+    with in_a_sentence():
+        run(settings_from(data=data, host=host, port=port), workers=workers, demo=demo, say=_say)
 
 
 def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broker = None) -> None:
     """Start the API and the page alone; workers run elsewhere, and so does the broker."""
     import uvicorn
 
-    settings = _settings(data=data, host=host, port=port, broker=broker)
+    settings = settings_from(data=data, host=host, port=port, broker=broker)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with in_a_sentence():
+        from .access import greetings
+        from .database import Database
+
+        for line in greetings(Database(settings.database_url), settings):
+            _say(line)
     os.environ.update(settings.environment())  # read again where uvicorn builds the application
     uvicorn.run(
         "app.main:create_app",
@@ -57,19 +72,77 @@ def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broke
         host=settings.host,
         port=settings.port,
         log_config=None,
+        http="app.patience:PatientProtocol",
         server_header=False,
     )
 
 
-def worker(data: Data = None, broker: Broker = None) -> None:
-    """Start one worker on the broker and the database of a running service."""
-    os.environ.update(_settings(data=data, broker=broker).environment())
+def worker(
+    data: Data = None,
+    broker: Broker = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the service's database.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Where bytes lie: a folder, s3://bucket/prefix, or the service's own https://…")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(help="Token of scope `work`, for --store https://…")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, watched and started again where they end [this one alone].")
+    ] = None,
+) -> None:
+    """Start workers for a running service, on this machine or another.
+
+    Example: landscape worker --broker redis://lab:6379/0 --database postgresql+psycopg://landscape@lab/landscape
+    --store https://lab.example --token-file worker-token
+    """
+    settings = settings_from(data=data, broker=broker, database=database, store=store, store_token_file=token_file)
+    os.environ.update(settings.environment())
+    with in_a_sentence():
+        from .database import Database
+        from .versions import require_same_schema, require_same_version
+
+        require_same_schema(settings.database_url)
+        require_same_version(Database(settings.database_url))
+    if workers is not None:
+        from .supervisor import run_workers
+
+        run_workers(settings, workers=workers, say=_say)
+        return
     from .tasks import main
 
     main()
 
 
-def _settings(**given: Any) -> Any:
+class Part(StrEnum):
+    """What a container runs."""
+
+    api = "api"
+    worker = "worker"
+
+
+def healthy(
+    part: Part,
+    port: Port = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes there should be on this machine.")] = 1,
+) -> None:
+    """Exit with 0 when this machine's part of the service works, else say what does not: for health checks."""
+    from .healthy import require_api, require_worker
+
+    settings = settings_from(port=port)
+    with in_a_sentence():
+        require_api(settings) if part is Part.api else require_worker(settings, workers)
+
+
+@contextlib.contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """Errors of the service end a command like those of the library: one sentence, exit code 1."""
+    try:
+        yield
+    except ServiceError as error:
+        raise LandscapeError(str(error)) from None
+
+
+def settings_from(**given: Any) -> Any:
+    """The settings of the environment, with those that options give."""
     from pydantic import ValidationError
 
     from .settings import Settings

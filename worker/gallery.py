@@ -65,12 +65,15 @@ def add_checkpoints(database: Database, store: Store) -> None:
     """Put the shipped checkpoints into the library where they are missing."""
     known = records()
     for name in (name for pair in _PAIRS for name in pair):
+        with database.reading() as session:
+            if _checkpoint(session, name) is not None:
+                continue
+        path = FOLDER / known[name]["file"]
+        sha256, size = store.keep_file(path), path.stat().st_size
         with database.writing() as session:
             if _checkpoint(session, name) is None:
-                path = FOLDER / known[name]["file"]
-                size = path.stat().st_size
-                sha256 = store.keep_file(path)
                 library.receive_checkpoint(session, name=path.name, sha256=sha256, size=size, gallery=name)
+                store.require(sha256)
 
 
 def add_next_jobs(database: Database) -> bool:

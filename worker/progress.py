@@ -45,8 +45,10 @@ def _points_per_second(session: Session, job: Job) -> float | None:
         return None
     if job.finished:
         return job.points_done / max(job.finished - job.started, 1e-3)
-    last = select(Tile).where(Tile.job_id == job.id, Tile.sequence > job.tiles_done - RECENT_TILES)
-    tiles = list(session.scalars(last.order_by(Tile.sequence)))
+    last = select(Tile.points, Tile.finished).where(
+        Tile.job_id == job.id, Tile.sequence > job.tiles_done - RECENT_TILES
+    )
+    tiles = list(session.execute(last.order_by(Tile.sequence)))
     before = job.started if len(tiles) < RECENT_TILES else tiles.pop(0).finished or job.started
     current = session.scalar(select(now())) or before
     return sum(len(tile.points) for tile in tiles) / max(current - before, 1e-3)

@@ -4,8 +4,6 @@ Imports landscape.boundary, store, settings; no torch. Never opens or parses a s
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from landscape.boundary import KilledError, Limits, ask
@@ -59,12 +57,12 @@ def read_dataset(sha256: str, store: Store, settings: Settings) -> tuple[dict[st
 def _read(task: str, sha256: str, store: Store, settings: Settings) -> tuple[dict[str, Any], str]:
     """The answer about an upload, and the digest of what was written for it."""
     limits = Limits(settings.reader_memory_bytes, settings.reader_seconds)
-    with TemporaryDirectory(dir=store.unfinished, prefix="reading-") as folder:
-        clean = Path(folder) / "clean.safetensors"
+    with store.room() as folder:
+        clean = folder / "clean.safetensors"
         try:
             answer = ask(task, store.path(sha256), clean, limits)
         except KilledError as error:
             raise ReaderKilledError from error
         if "rejected" in answer:
             raise RejectedError(answer["rejected"][:500])
-        return answer, store.keep_file(clean)
+        return answer, store.adopt(clean)

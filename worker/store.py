@@ -1,52 +1,117 @@
-"""Immutable bytes under their SHA-256: uploads and sanitised weights.
+"""Immutable bytes under their SHA-256: uploads and sanitised weights; what every store promises, and a folder as one.
 
 Imports errors only. Names given by users never become paths; every read verifies the digest.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 from uuid import uuid4
 
-from .errors import DamagedError, NoSpaceError, NotFoundError, TooLargeError
+from .errors import DamagedError, NoSpaceError, NotFoundError, TooLargeError, UnavailableError
 
 _BLOCK = 1 << 20
+_ENTRY_SECONDS = 10.0  # between making an unfinished file and locking it there is a moment
+_LOCK = ".lock"
+
+GONE = "The stored file is gone. Upload it again."
+DAMAGED = "The stored file is damaged: its digest has changed. Upload it again; that mends everything made from it."
+_NO_ROOM = "Too little disk space is left for this file. Ask the operator to make room."
 
 
-class Store:
-    """A folder of files named by their SHA-256, and one of files not finished yet."""
+@dataclass(frozen=True)
+class Stored:
+    """A file in the store, as garbage collection sees it."""
 
-    def __init__(self, folder: Path, *, max_bytes: int, min_free_bytes: int = 0):
-        self.folder, self.unfinished = folder, folder / "unfinished"
+    sha256: str
+    size: int  # bytes
+    age: float  # seconds since it was written last, by the clock of this process
+
+
+class Store(ABC):
+    """Bytes arrive in a local folder of unfinished files, counted and hashed, and are given their home when complete.
+
+    A back end says where that home is. tests/worker/test_store.py is the contract; every back end passes it.
+    """
+
+    def __init__(self, local: Path, *, max_bytes: int, min_free_bytes: int = 0):
+        self.unfinished, self.resumable = local / "unfinished", local / "resumable"
         self.max_bytes, self.min_free_bytes = max_bytes, min_free_bytes
-        self.unfinished.mkdir(parents=True, exist_ok=True)
+        for folder in (self.unfinished, self.resumable):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @abstractmethod
+    def path(self, sha256: str) -> Path:
+        """A local file with the bytes of this digest, compared with it just now. Open it soon: it may be a copy.
+
+        Raises:
+            NotFoundError: they are not in the store.
+            DamagedError: they have changed.
+            UnavailableError: the store does not answer.
+        """
+
+    @abstractmethod
+    def find(self, sha256: str) -> Stored | None:
+        """What is under this digest, without reading it; None where nothing is."""
+
+    def require(self, sha256: str) -> None:
+        """Whoever writes a row that refers to these bytes asks this in the same transaction, after writing it:
+        garbage collection may have taken them just before (cleaning.py).
+
+        Raises:
+            UnavailableError: they are gone; storing them again helps.
+        """
+        if self.find(sha256) is None:
+            raise UnavailableError("The same file was deleted while this one arrived. Send it again.")
+
+    @abstractmethod
+    def remove(self, sha256: str) -> None:
+        """Forget the bytes of this digest; it is no error if they are not there."""
+
+    @abstractmethod
+    def stored(self) -> Iterator[Stored]:
+        """Everything that has its home here, in no order; nothing unfinished."""
+
+    @abstractmethod
+    def usable(self) -> bool:
+        """Whether something could be stored now."""
+
+    @abstractmethod
+    def _settle(self, path: Path, sha256: str) -> None:
+        """Give a complete local file its home at once and durably, replacing what is there; `path` is free then."""
 
     @contextlib.contextmanager
     def receive(self) -> Iterator["Receipt"]:
         """Take bytes piece by piece; without `Receipt.keep()` nothing of them stays."""
         path = self.unfinished / uuid4().hex
         self.require_space(0)
-        with path.open("xb") as file:
+        with saying_no_room(), path.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield Receipt(self, path, file)
             finally:
                 path.unlink(missing_ok=True)
 
-    def require_space(self, announced: int) -> None:
-        """Refuse `announced` more bytes where they are over the limit or do not fit the disk.
-
-        Raises:
-            TooLargeError, NoSpaceError
-        """
-        if announced > self.max_bytes:
-            raise TooLargeError(f"The file is larger than {self.max_bytes} bytes, the limit of this service.")
-        if shutil.disk_usage(self.folder).free - announced < self.min_free_bytes:
-            raise NoSpaceError("Too little disk space is left for this file. Ask the operator to make room.")
+    @contextlib.contextmanager
+    def room(self) -> Iterator[Path]:
+        """A folder of one's own for files on their way into the store; it goes with its owner, however that ends."""
+        folder = self.unfinished / uuid4().hex
+        folder.mkdir()
+        try:
+            with (folder / _LOCK).open("xb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def keep_file(self, path: Path) -> str:
         """Copy a finished file into the store.
@@ -59,36 +124,79 @@ class Store:
                 receipt.write(block)
             return receipt.keep()
 
-    def path(self, sha256: str) -> Path:
-        """Where the bytes of this digest lie, after comparing them with it.
+    def adopt(self, path: Path) -> str:
+        """Make a complete file of `room()` or `resumable` the store's own, without copying it.
+
+        Returns:
+            Its SHA-256, hex.
+        """
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        self._settle(path, sha256)
+        return sha256
+
+    def require_space(self, announced: int) -> None:
+        """Refuse `announced` more bytes where they are over the limit or do not fit the disk.
 
         Raises:
-            NotFoundError: they are not in the store.
-            DamagedError: they have changed.
+            TooLargeError, NoSpaceError
         """
-        path = self._home(sha256)
-        if not path.is_file():
-            raise NotFoundError("The stored file is gone. Upload it again.")
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise DamagedError("The stored file is damaged: its digest has changed. Upload it again.")
-        return path
+        if announced > self.max_bytes:
+            raise TooLargeError(f"The file is larger than {self.max_bytes} bytes, the limit of this service.")
+        if self.free_bytes() - announced < self.min_free_bytes:
+            raise NoSpaceError(_NO_ROOM)
 
-    def remove(self, sha256: str) -> None:
-        """Forget the bytes of this digest; it is no error if they are not there."""
-        self._home(sha256).unlink(missing_ok=True)
+    def free_bytes(self) -> int:
+        """Left on the disk where bytes arrive."""
+        return shutil.disk_usage(self.unfinished).free
 
-    def sweep(self, older_than_seconds: float) -> None:
-        """Remove unfinished files that nobody writes to any more (their process died)."""
+    def sweep(self) -> None:
+        """Remove unfinished files whose writers have died: a living one holds a lock."""
         for path in self.unfinished.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > older_than_seconds:
-                    path.unlink()
+                if time.time() - path.stat().st_mtime > _ENTRY_SECONDS and _is_abandoned(path):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+class FolderStore(Store):
+    """Files named by their digest in a folder of this machine, or of a volume that all machines share."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, min_free_bytes: int = 0):
+        super().__init__(folder, max_bytes=max_bytes, min_free_bytes=min_free_bytes)
+        self.folder = folder
+
+    def path(self, sha256: str) -> Path:
+        path = self._home(sha256)
+        if not path.is_file():
+            raise NotFoundError(GONE)
+        if not is_whole(path, sha256):
+            raise DamagedError(DAMAGED)
+        return path
+
+    def find(self, sha256: str) -> Stored | None:
+        return _facts(self._home(sha256))
+
+    def remove(self, sha256: str) -> None:
+        self._home(sha256).unlink(missing_ok=True)
+
+    def stored(self) -> Iterator[Stored]:
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
+            if found := _facts(path):
+                yield found
+
+    def usable(self) -> bool:
+        return os.access(self.unfinished, os.W_OK)
+
+    def _settle(self, path: Path, sha256: str) -> None:
+        home = self._home(sha256)
+        home.parent.mkdir(exist_ok=True)
+        os.utime(path)  # its age counts from now: bytes nobody refers to yet must not look old
+        path.replace(home)
+        _sync_folder(home.parent)
 
     def _home(self, sha256: str) -> Path:
-        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            raise NotFoundError("A stored file is named by a SHA-256.")
-        return self.folder / sha256[:2] / sha256
+        return self.folder / require_digest(sha256)[:2] / sha256
 
 
 class Receipt:
@@ -109,20 +217,79 @@ class Receipt:
         self._digest.update(block)
         self.file.write(block)
 
-    def keep(self) -> str:
-        """Make the bytes durable and give them their name.
+    def finish(self) -> str:
+        """Make the bytes durable where they are.
 
         Returns:
             Their SHA-256, hex.
         """
         self.file.flush()
         os.fsync(self.file.fileno())
-        sha256 = self._digest.hexdigest()
-        home = self.store._home(sha256)
-        home.parent.mkdir(exist_ok=True)
-        self.path.replace(home)
-        _sync_folder(home.parent)
+        return self._digest.hexdigest()
+
+    def keep(self) -> str:
+        """Make the bytes durable and give them their home.
+
+        Returns:
+            Their SHA-256, hex.
+        """
+        sha256 = self.finish()
+        self.store._settle(self.path, sha256)
         return sha256
+
+
+def require_digest(sha256: str) -> str:
+    """The digest itself.
+
+    Raises:
+        NotFoundError: it is none, so that nothing can be stored under it.
+    """
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise NotFoundError("A stored file is named by a SHA-256.")
+    return sha256
+
+
+def is_whole(path: Path, sha256: str) -> bool:
+    """Whether a file still is what its digest says."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def locked(file: IO[bytes]) -> bool:
+    """Hold an open file for this process; false where another holds it. Closing it, or dying, lets go."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _facts(path: Path) -> Stored | None:
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return Stored(path.name, facts.st_size, time.time() - facts.st_mtime)
+
+
+def _is_abandoned(path: Path) -> bool:
+    lock = path / _LOCK if path.is_dir() else path
+    try:
+        with lock.open("r+b") as file:
+            return locked(file)
+    except FileNotFoundError:  # a folder whose owner died before locking it
+        return True
+
+
+@contextlib.contextmanager
+def saying_no_room() -> Iterator[None]:
+    """A disk that is full while bytes arrive is said in a sentence; what was being written is removed by its owner."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT, EFBIG):
+            raise NoSpaceError(_NO_ROOM) from None
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,12 +21,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import gallery
+from .access import greetings
 from .broker import PrivateBroker
 from .children import Child, Say, WorkerChild, look_after
 from .database import Database
 from .errors import ServiceError
 from .settings import Settings
-from .store import Store
+from .stores import open_store
 from .tables import Job
 
 POLL_SECONDS = 0.3
@@ -147,8 +148,10 @@ class _News:
         self.announced, self._told_until = False, 0.0
 
     def begin(self, database: Database, say: Say) -> None:
+        for line in greetings(database, self.settings):
+            say(line)
         if self.demo:
-            gallery.add_checkpoints(database, Store(self.settings.store, max_bytes=self.settings.max_upload_bytes))
+            gallery.add_checkpoints(database, open_store(self.settings, min_free_bytes=0))
         with database.reading() as session:
             self._told_until = session.scalar(select(func.max(Job.finished))) or 0.0
 

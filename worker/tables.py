@@ -97,7 +97,7 @@ class Job(Base):
     checkpoint_id: Mapped[str] = mapped_column(index=True)
     owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; nobody's own where null: all may see it
     gallery: Mapped[str | None]  # name of the shipped comparison it belongs to
-    state: Mapped[JobState] = mapped_column(default="queued", index=True)
+    state: Mapped[JobState] = mapped_column(default="queued")
     error: Mapped[str | None]
     provenance: Mapped[dict[str, Any] | None]  # written once the center is known
     grid: Mapped[dict[str, Any] | None]  # alpha and beta; where the request leaves it out, known once prepared
@@ -106,9 +106,13 @@ class Job(Base):
     points_per_tile: Mapped[int] = mapped_column(default=1)
     points_done: Mapped[int] = mapped_column(default=0)
     tiles_done: Mapped[int] = mapped_column(default=0)
-    created: Mapped[float] = mapped_column(default=now(), index=True)
+    created: Mapped[float] = mapped_column(default=now())
     started: Mapped[float | None]
     finished: Mapped[float | None]
+    __table_args__ = (  # a page of the list reads these alone, and then its own rows
+        Index("jobs_by_age", "created", "id", "owner", "kind"),
+        Index("jobs_by_state", "state", "created", "id", "owner", "kind"),
+    )
 
 
 def grid_of(job: Job) -> Grid:

@@ -33,7 +33,7 @@ from .logs import log_as_json
 from .queue import Lease
 from .reader import ReaderKilledError
 from .settings import Settings
-from .store import Store
+from .stores import open_store
 from .tables import Worker as WorkerRow
 from .tables import now
 from .tiles import Outcome, Stop, Tiles
@@ -59,9 +59,7 @@ class Worker:
         self.hints = Hints(settings.broker)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.id = os.environ.get(ID) or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-        self.tiles = Tiles(
-            settings, self.database, Store(settings.store, max_bytes=settings.max_upload_bytes), self.device
-        )
+        self.tiles = Tiles(settings, self.database, open_store(settings, min_free_bytes=0), self.device)
         self._end_by = math.inf
         self._busy, self._looked = threading.Lock(), time.monotonic()
 

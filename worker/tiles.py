@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from landscape import data
 from landscape.engine import native
 from landscape.errors import LandscapeError
-from landscape.kinds import coordinates
+from landscape.running import coordinates
 
 from . import queue
 from .database import Database

@@ -103,3 +103,6 @@ export const escapeHtml = (text) =>
 
 /** First letter large. */
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** A moment of the service as a date and time here, to the minute. */
+export const until = (moment) => new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });

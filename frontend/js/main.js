@@ -6,7 +6,8 @@
  *               value-loss|accuracy, reset-camera, plot (with data-drawn once painted; Plotly's .data: z[j][i] = height of losses[i][j],
  *               customdata[j][i] = losses[i][j] itself)
  *   gallery     comparison (data-name), gallery-cell (data-job, data-state), gallery-compare
- *   library     upload-row (data-name; while sending or failed), checkpoint-row (data-id, data-name, data-state), checkpoint-state,
+ *   library     upload-row (data-name, data-state waiting|sending|interrupted|paused|failed), upload-words, pause-upload, resume-upload, dismiss-upload,
+ *               checkpoint-row (data-id, data-name, data-state), checkpoint-state,
  *               choose-architecture (data-index), compute, delete, confirm
  *               dataset-row (data-id, data-name, data-state), dataset-state
  *   new job     job-kind, job-end, job-second, job-third, job-epochs, job-epoch, job-epochs-all, job-directions, job-repeats,
@@ -17,22 +18,29 @@
  *   job         job-state, job-progress, cancel-job, retry-job, heatmap, surface, result, result-loss-center and result-accuracy-center
  *               (data-value: the number in full), result-least, result-most, number-NAME (the service's numbers, data-value), self-check (data-passed), caption, provenance, non-finite,
  *               download-json|npz|csv|h5|png
+ *               share, share-days, make-link, share-link (the address, in an input), link-row (data-id), revoke-link; job-guest for who came by one
+ *   login       login-view, login-token, login; account (in the header), account-user, log-out
+ *   account     token-user, token-read|submit|admin|work, token-days, make-token, new-token, token-row (data-id, data-user), revoke-token
  *   compare     compare-cell (data-job, data-state), cell-loss-center (data-value), number-KEY in a row with data-job (data-value), comparable
  *               (data-serious), caption, export-png
  */
 
 import { element, setChildren } from "./element.js";
 import { parse } from "./route.js";
-import { connection, theme, toggleTheme } from "./state.js";
+import { whoAmI } from "./network.js";
+import { account, connection, theme, toggleTheme } from "./state.js";
 import { send } from "./uploads.js";
+import { account as accountView } from "./views/account.js";
 import { compare } from "./views/compare.js";
 import { gallery } from "./views/gallery.js";
 import { job } from "./views/job.js";
 import { jobs } from "./views/jobs.js";
 import { library } from "./views/library.js";
+import { login, shared } from "./views/login.js";
 import { newJob } from "./views/newjob.js";
 
-const VIEWS = { gallery, library, jobs, job, new: newJob, compare };
+const VIEWS = { gallery, library, jobs, job, new: newJob, compare, account: accountView, shared };
+const FOR_GUESTS = new Set(["job", "shared"]);
 const page = document.getElementById("page");
 const places = document.getElementById("places");
 const menu = document.querySelector(".menu");
@@ -44,7 +52,7 @@ function show() {
   const route = parse(location.hash);
   leave.abort();
   leave = new AbortController();
-  const view = VIEWS[route.name] ?? missing;
+  const view = account.get().outside && route.name !== "shared" ? login : VIEWS[route.name] ?? missing;
   const { title, node } = view({ route, signal: leave.signal });
   document.title = `${title} – Loss Landscape`;
   setChildren(page, node);
@@ -58,6 +66,26 @@ function show() {
     page.focus({ preventScroll: true });
   }
   shown = route.name;
+}
+
+/** A new address; who is nobody may go to what a link opened, and has to log in for the rest. */
+function go() {
+  const { user, access } = account.get();
+  const before = inside;
+  if (access && user === null) account.set((own) => ({ ...own, outside: !FOR_GUESTS.has(parse(location.hash).name) }));
+  if (inside === before) show();
+}
+
+/** The header as it is for who is logged in, and the other view where that has changed. */
+let inside = null;
+function showAccount({ user, access, outside }) {
+  document.body.classList.toggle("nobody", access && user === null);
+  const link = document.querySelector(".who");
+  link.hidden = document.querySelector(".account-place").hidden = !access;
+  link.href = user === null ? "#/" : "#/account";
+  link.textContent = user ?? "Log in";
+  if (inside !== null && inside !== `${user} ${outside}`) show();
+  inside = `${user} ${outside}`;
 }
 
 function missing() {
@@ -100,7 +128,7 @@ function showConnection({ online, retryAt }) {
 
 const sayTheme = () => document.querySelector(".theme").setAttribute("aria-pressed", String(theme.get() === "dark"));
 
-addEventListener("hashchange", show);
+addEventListener("hashchange", go);
 menu.addEventListener("click", () => fold(menu.getAttribute("aria-expanded") !== "true"));
 document.querySelector(".theme").addEventListener("click", toggleTheme);
 document.querySelector(".skip").addEventListener("click", (event) => [event.preventDefault(), page.focus()]);
@@ -108,4 +136,7 @@ connection.subscribe(showConnection);
 theme.subscribe(sayTheme);
 sayTheme();
 acceptDrops();
+await whoAmI(FOR_GUESTS.has(parse(location.hash).name));
+account.subscribe(showAccount);
+showAccount(account.get());
 show();

@@ -1,7 +1,7 @@
 /** The service, as the page sees it: requests, uploads, live events. An effect module; speaks REST and nothing else. */
 
 import { combine, merge } from "./live.js";
-import { connection } from "./state.js";
+import { account, connection } from "./state.js";
 
 /** An error the service (or the network) gave: `message` is a sentence for the reader, `field` names what it is about. */
 export class ApiError extends Error {
@@ -43,22 +43,90 @@ async function call(method, path, body, signal) {
 
 function errorOf(status, body) {
   const { code, message, field } = body?.error ?? {};
+  if (status === 401) account.set((own) => (own.outside ? own : { ...own, user: null, scopes: [], access: true, outside: true }));
   return new ApiError(message ?? `The service answered with status ${status}. Try again; if it stays, look at its log.`, { code, field, status });
 }
 
-/** Send one file to `path`; `onProgress(sent)` in bytes. Resolves to the Checkpoint or the Dataset. `signal` aborts it. */
-export function upload(file, { path, onProgress, signal }) {
-  return new Promise((resolve, reject) => {
-    const sending = new XMLHttpRequest();
-    sending.open("PUT", `${path}?name=${encodeURIComponent(file.name)}`);
-    sending.responseType = "json";
-    sending.upload.onprogress = ({ loaded }) => onProgress(loaded);
-    sending.onload = () => (sending.status === 201 ? resolve(sending.response) : reject(errorOf(sending.status, sending.response)));
-    sending.onerror = () => reject(new ApiError("The connection broke before the file was there. Nothing was kept; try again."));
-    sending.onabort = () => reject(new ApiError("The upload was stopped. Nothing was kept.", { code: "stopped" }));
-    signal?.addEventListener("abort", () => sending.abort());
-    sending.send(file);
+/** Ask who we are. Whoever has opened a link to a result is nobody, and not outside either. */
+export async function whoAmI(guest) {
+  const response = await fetch("/api/session").catch(() => null);
+  if (response?.ok) account.set({ ...(await response.json()), outside: false });
+  else if (response?.status === 401) account.set({ user: null, scopes: [], access: true, expires: null, outside: !guest });
+}
+
+/** Begin a session; its cookie is the service's and out of reach here. */
+export async function logIn(token) {
+  account.set({ ...(await post("/api/session", { token })), outside: false });
+}
+
+export async function logOut() {
+  await remove("/api/session");
+  account.set({ user: null, scopes: [], access: true, expires: null, outside: true });
+}
+
+/** Open a link to one result in this browser; resolves to the id of its job. */
+export async function openLink(secret) {
+  const response = await fetch("/api/shared", { method: "POST", body: JSON.stringify({ link: secret }), headers: { "Content-Type": "application/json" } });
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(body?.error?.message ?? "The service does not answer. Try again.", { code: body?.error?.code, status: response.status });
+  return body.job;
+}
+
+const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000 * seconds); // begun anew whenever bytes went through
+
+/**
+ * One file on its way by the tus protocol (vendor/tus.min.js): it outlives broken connections, a service that starts again, and, for the
+ * same file in the same browser, a page that was closed. `purpose` is "checkpoint" or "dataset".
+ * `run({ onProgress(sent), onInterruption() })` resolves to the Checkpoint or the Dataset, or to null when `pause()` made it rest; `run` again
+ * goes on. `end()` forgets it, here and there.
+ */
+export function upload(file, purpose) {
+  let told = null; // how the run under way ends
+  const sending = new window.tus.Upload(file, {
+    endpoint: "/api/uploads",
+    metadata: { filename: file.name, purpose },
+    retryDelays: PAUSES,
+    removeFingerprintOnSuccess: true,
+    onProgress: (sent) => told?.onProgress(sent),
+    onShouldRetry(error) {
+      const again = mayPass(error);
+      if (again) told?.onInterruption();
+      return again;
+    },
+    onError: (error) => told?.reject(tusError(error)),
+    onSuccess: () => told?.resolve(sending.url.split("/").at(-1)),
   });
+  let known = null; // whether this browser began it before
+  async function run(handlers) {
+    known ??= await sending.findPreviousUploads();
+    if (known.length && !sending.url) sending.resumeFromPreviousUpload(known[0]);
+    const id = await new Promise((resolve, reject) => {
+      told = { ...handlers, resolve, reject };
+      sending.start();
+    });
+    return id && get(`/api/${purpose}s/${id}`);
+  }
+  const pause = () => sending.abort().then(() => told?.resolve(null));
+  const end = () => sending.abort(true).catch(() => null).then(() => told?.resolve(null)); // where it cannot be told, the service forgets by itself
+  return { run, pause, end };
+}
+
+/** Whether an error of an upload may pass by itself: no answer, somebody else just then, too much at once, a service that is starting. */
+function mayPass(error) {
+  const status = error.originalResponse?.getStatus() ?? 0;
+  return [0, 408, 409, 423, 429, 460, 500, 502, 503, 504].includes(status);
+}
+
+function tusError(error) {
+  const response = error.originalResponse;
+  if (!response) return new ApiError("The connection broke and did not come back. What is there stays for a day; try again.", { code: "unreachable" });
+  let body = null;
+  try {
+    body = JSON.parse(response.getBody());
+  } catch {
+    // an answer of something between us and the service
+  }
+  return errorOf(response.getStatus(), body);
 }
 
 /**

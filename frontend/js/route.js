@@ -1,7 +1,7 @@
 /** Addresses of the page: #/compare?jobs=a,b&height=log. Pure. */
 
 const PATTERNS = [
-  ["gallery", /^\/?$/], ["library", /^\/library$/], ["jobs", /^\/jobs$/], ["job", /^\/jobs\/([a-z0-9]{16,64})$/], ["new", /^\/new$/], ["compare", /^\/compare$/],
+  ["gallery", /^\/?$/], ["library", /^\/library$/], ["jobs", /^\/jobs$/], ["job", /^\/jobs\/([a-z0-9]{16,64})$/], ["new", /^\/new$/], ["account", /^\/account$/], ["shared", /^\/shared\/([A-Za-z0-9_-]{20,200})$/], ["compare", /^\/compare$/],
 ];
 
 /** "#/jobs/abc?view=contour" as { name: "job", id: "abc", query: { view: "contour" } }; name is "missing" where nothing fits. */

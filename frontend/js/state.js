@@ -24,7 +24,13 @@ export function store(value) {
 /** Whether the service answers: { online, retryAt }. network.js writes it. */
 export const connection = store({ online: true, retryAt: null });
 
-/** Uploads of this visit, newest first: { key, file, name, size, sent, state, error, data, checkpoint, dataset }; `data` where it is a data set. */
+/** Who we are: { user, scopes, access, expires }; `outside` where the service asks us to log in. network.js writes it. */
+export const account = store({ user: null, scopes: [], access: false, expires: null, outside: false });
+
+/**
+ * Uploads of this visit, newest first: { key, file, name, size, sent, speed, state, error, data, checkpoint, dataset }; `data` where it is a data set,
+ * `speed` in bytes a second or null, state waiting → sending ⇄ interrupted | paused → sent | failed.
+ */
 export const uploads = store([]);
 
 export const changeUpload = (key, change) => uploads.set((list) => list.map((upload) => (upload.key === key ? { ...upload, ...change } : upload)));

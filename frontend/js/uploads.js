@@ -2,38 +2,50 @@
 
 import { isData } from "./datasets.js";
 import { upload } from "./network.js";
+import { seen, speed } from "./speed.js";
 import { changeUpload, removeUpload, uploads } from "./state.js";
 
-const stops = new Map();
+const sending = new Map(); // by key, what network.js gave: { run, pause, end }
 let count = 0;
 
 /** Begin to send files, one after the other so that each is as quick as it can be. */
 export async function send(files) {
-  const rows = [...files].map((file) => ({ key: `upload-${(count += 1)}`, file, name: file.name, size: file.size, sent: 0, state: "waiting", error: null, data: isData(file.name), checkpoint: null, dataset: null }));
+  const rows = [...files].map((file) => ({ key: `upload-${(count += 1)}`, file, name: file.name, size: file.size, sent: 0, speed: null, state: "waiting", error: null, data: isData(file.name), checkpoint: null, dataset: null }));
   uploads.set((list) => [...rows.toReversed(), ...list]);
-  for (const { key } of rows) await sendOne(key);
+  for (const { key } of rows) await goOn(key);
 }
 
-/** Send a file whose upload failed again. */
-export const sendAgain = (key) => sendOne(key);
-
-/** Stop an upload (the service keeps nothing of it), or put a failed one away. */
-export function dismiss(key) {
-  stops.get(key)?.abort();
-  removeUpload(key);
-}
-
-async function sendOne(key) {
+/** Send a file whose turn it is, or go on with one that was paused or failed, from where the service has it. Resolves when it rests again. */
+export async function goOn(key) {
   const row = uploads.get().find((own) => own.key === key);
-  if (!row) return;
-  const stop = new AbortController();
-  stops.set(key, stop);
-  changeUpload(key, { state: "sending", sent: 0, error: null });
+  if (!row || (row.state === "sending" && sending.has(key))) return;
+  if (!sending.has(key)) sending.set(key, upload(row.file, row.data ? "dataset" : "checkpoint"));
+  changeUpload(key, { state: "sending", speed: null, error: null });
+  let samples = [];
+  const onProgress = (sent) => {
+    samples = seen(samples, Date.now(), sent);
+    changeUpload(key, { state: "sending", sent: Math.min(sent, row.size), speed: speed(samples) });
+  };
+  const onInterruption = () => {
+    samples = [];
+    changeUpload(key, { state: "interrupted", speed: null });
+  };
   try {
-    const arrived = await upload(row.file, { path: row.data ? "/api/datasets" : "/api/checkpoints", signal: stop.signal, onProgress: (sent) => changeUpload(key, { sent: Math.min(sent, row.size) }) });
+    const arrived = await sending.get(key).run({ onProgress, onInterruption });
+    if (arrived === null) return changeUpload(key, { state: "paused", speed: null });
     changeUpload(key, { state: "sent", sent: row.size, [row.data ? "dataset" : "checkpoint"]: arrived, file: null });
+    sending.delete(key);
   } catch (error) {
     changeUpload(key, { state: "failed", error: error.message });
   }
-  stops.delete(key);
+}
+
+/** Let an upload rest; the service keeps what it has. */
+export const pause = (key) => sending.get(key)?.pause();
+
+/** Stop an upload (the service keeps nothing of it), or put a failed one away. */
+export function dismiss(key) {
+  sending.get(key)?.end();
+  sending.delete(key);
+  removeUpload(key);
 }

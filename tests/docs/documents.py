@@ -72,13 +72,14 @@ class Reader:
             "COLUMNS": "120",
             "NO_PROXY": "*",
         }
+        self.log = (folder / ".python.log").open("w")
         self.python = subprocess.Popen(
             [sys.executable, "-c", _DRIVER],
             cwd=folder,
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(folder / ".python.log").open("w"),
+            stderr=self.log,
             text=True,
         )
 
@@ -113,3 +114,4 @@ class Reader:
     def close(self) -> None:
         """Let go of Python."""
         self.python.communicate(timeout=60)
+        self.log.close()

@@ -114,7 +114,7 @@ def test_events_tell_every_value_once_and_resume_after_the_last_one_seen(
     job_id = service.submit(kind="surface", checkpoint=shipped["id"], subset={"count": 50}, grid=GRID)
     events = events_of(service, job_id)
     assert events[0][0] == "state"
-    assert events[-1] == ("state", None, {"state": "done", "error": None})
+    assert events[-1] == ("state", None, {"job": job_id, "state": "done", "error": None})
     tiles = [(number, tile) for kind, number, tile in events if kind == "tile"]
     points = [tuple(point) for _, tile in tiles for point in tile["points"]]
     assert sorted(points) == [(i, j) for i in range(7) for j in range(5)]

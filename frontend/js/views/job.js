@@ -12,20 +12,35 @@ import { finished, follow, get, post, remove } from "../network.js";
 import { address, choice } from "../route.js";
 import { HEIGHTS, defaultHeight, extent, sharedScale } from "../scales.js";
 import { defaultSliceHeight, slicesFigure } from "../slices.js";
-import { replaceQuery, theme } from "../state.js";
+import { account, replaceQuery, theme } from "../state.js";
+import { jobLog } from "./log.js";
+import { sharing } from "./share.js";
 import { attempt, badge, caveat, colorKey, confirmButton, emptyState, iconOf, noticeLine, pictureControls, progressBar, selfCheck, valuesOf, warningsOf } from "./parts.js";
 
 export function job({ route, signal }) {
   const node = element("div", { class: "view job" }, element("p", { class: "empty" }, "Loading the job…"));
   let page = null;
+  const log = jobLog(route.id, signal);
   const following = follow([route.id], signal, (_, { job: own, result, error }) => {
-    if (error && !page) return setChildren(node, emptyState("This job cannot be shown", error.message, element("a", { class: "button", href: "#/jobs" }, "All jobs")));
-    if (own && !result && !page) return setChildren(node, early(own));
+    if (own) log.update(finished(own.state));
+    if (own?.error || error?.code === "damaged") log.open();
+    if (error && !page) return setChildren(node, broken(error, route.id), error.code === "damaged" && log.node);
+    if (own && !result && !page) return setChildren(node, early(own), log.node);
     if (!own || !result) return;
-    page ??= layOut(node, own, { route, signal, reload: () => following.reload(route.id) });
+    page ??= layOut(node, own, { route, signal, log, reload: () => following.reload(route.id) });
     page.update(own, result);
   });
   return { title: "Job", node };
+}
+
+/** No such job; or one whose values changed on the disk, which can be computed again. */
+function broken({ code, message }, id) {
+  const notice = noticeLine();
+  const all = element("a", { class: "button", href: "#/jobs" }, "All jobs");
+  if (code !== "damaged") return emptyState("This job cannot be shown", message, all);
+  const again = () => attempt(notice, () => post(`/api/jobs/${id}/retry`)).then((job) => (location.hash = `#/jobs/${job.id}`), () => {});
+  const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", onclick: again }, "Retry");
+  return element("div", { "data-testid": "damaged" }, emptyState("This result is damaged", message, retry, all), notice.node);
 }
 
 /** Before a plane or a trajectory knows its range, or where it never will. */
@@ -34,13 +49,13 @@ function early(job) {
   return emptyState(`${job.name}: ${job.state}`, words, element("a", { class: "button", href: "#/jobs" }, "All jobs"));
 }
 
-function layOut(node, own, { route, signal, reload }) {
+function layOut(node, own, { route, signal, log, reload }) {
   const notice = noticeLine();
-  const head = header(own, notice, reload);
+  const head = header(own, notice, { reload, signal });
   const warnings = element("div", { class: "warnings" });
   const place = element("div", {});
   const side = element("div", {});
-  setChildren(node, head.node, notice.node, warnings, place, side);
+  setChildren(node, head.node, notice.node, warnings, place, side, log.node);
   document.title = `${own.name} – Loss Landscape`;
   let mode = "";
   let pictures = null;
@@ -69,7 +84,7 @@ function layOut(node, own, { route, signal, reload }) {
 const factsKey = (job, result) => [job.state, Boolean(result.provenance), result.non_finite.length, finished(job.state) && job.progress.done].join();
 
 /** Name, state, caption, progress, and what can be done with the job. */
-function header(own, notice, reload) {
+function header(own, notice, { reload, signal }) {
   const state = badge("job-state");
   const caption = element("p", { class: "caption", "data-testid": "caption" });
   const error = element("p", { class: "notice error", hidden: true });
@@ -80,7 +95,10 @@ function header(own, notice, reload) {
   const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", title: "Computes what is missing; what is there stays", onclick: () => act("retry") }, "Retry");
   const other = element("a", { class: "button", href: address("/jobs", { compare: own.id }) }, "Compare with…");
   const erase = confirmButton("Delete this job", "Delete the job and its result", () => attempt(notice, () => remove(`/api/jobs/${own.id}`)).then(() => (location.hash = "#/jobs")));
-  const actions = element("div", { class: "actions" }, cancel, retry, other, erase);
+  const share = account.get().access && own.yours && sharing(own.id, signal);
+  const guest = account.get().access && account.get().user === null;
+  const seen = guest && element("p", { class: "soft", "data-testid": "job-guest" }, "Shared with you by a link.");
+  const actions = element("div", { class: "actions" }, cancel, retry, share, other, erase, seen);
   let told = 0;
   return {
     node: element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, own.name, " ", state.node), caption, words, bar.node, error), actions),
@@ -88,10 +106,10 @@ function header(own, notice, reload) {
       const over = finished(job.state);
       state.update(job.state);
       setText(caption, captionOf(job, result));
-      cancel.hidden = over;
-      retry.hidden = job.state !== "failed" && job.state !== "cancelled";
-      other.hidden = job.state !== "done";
-      erase.hidden = !over;
+      cancel.hidden = over || !job.yours;
+      retry.hidden = !job.yours || (job.state !== "failed" && job.state !== "cancelled");
+      other.hidden = job.state !== "done" || guest;
+      erase.hidden = !over || !job.yours;
       bar.node.hidden = words.hidden = job.state === "done";
       bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
       if (over || Date.now() - told > 1000) [told] = [Date.now(), setText(words, job.state === "queued" ? "Waiting for a worker; it begins with 25 points." : progressWords(over ? { ...job.progress, levels: 1, points_per_second: null, eta_seconds: null } : job.progress))];

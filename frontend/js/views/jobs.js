@@ -80,9 +80,9 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
       when.title = job.created;
       bar.update(job.progress.done / job.progress.total, `${whole(job.progress.done)} of ${plural(job.progress.total, "point")}`);
       bar.node.hidden = over;
-      cancel.hidden = over;
-      retry.hidden = job.state !== "failed" && job.state !== "cancelled";
-      erase.hidden = !over;
+      cancel.hidden = over || !job.yours;
+      retry.hidden = !job.yours || (job.state !== "failed" && job.state !== "cancelled");
+      erase.hidden = !over || !job.yours;
       if (job.state === "done") thumbnail(thumb, id, signal);
     },
   };

@@ -6,7 +6,7 @@ import { ago, bytes, percent, whole } from "../format.js";
 import { get, post, remove, repeat } from "../network.js";
 import { address } from "../route.js";
 import { removeUpload, uploads } from "../state.js";
-import { dismiss, send, sendAgain } from "../uploads.js";
+import { dismiss, goOn, pause, send } from "../uploads.js";
 import { attempt, badge, confirmButton, emptyState, filePicker, noticeLine, progressBar } from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 
@@ -87,24 +87,31 @@ function pager(total, offset) {
   return element("nav", { class: "pager", "aria-label": "Pages" }, link("Newer", page - 1, page > 1), element("span", { class: "soft" }, `${whole(offset + 1)}–${whole(Math.min(total, offset + PAGE))} of ${whole(total)}`), link("Older", page + 1, offset + PAGE < total));
 }
 
-/** A file on its way: how much of it is there, or why it did not arrive. */
+const UPLOAD_WORDS = { waiting: "waiting for its turn", sending: "uploading", interrupted: "connection lost, trying again", paused: "paused", failed: "not uploaded" };
+
+/** A file on its way: how much of it is there and how fast it goes, or why it did not arrive. */
 function uploadRow({ key, name }) {
   const state = badge("checkpoint-state");
   const bar = progressBar(`Upload of ${name}`, "upload-progress");
-  const words = element("span", { class: "soft", "aria-live": "polite" });
-  const again = element("button", { type: "button", class: "button", onclick: () => sendAgain(key) }, "Try again");
+  const words = element("span", { class: "soft", "aria-live": "polite", "data-testid": "upload-words" });
+  const button = (label, testid, onclick) => element("button", { type: "button", class: "button", "data-testid": testid, onclick }, label);
+  const rest = button("Pause", "pause-upload", () => pause(key));
+  const again = button("Go on", "resume-upload", () => goOn(key));
   const node = element("li", { class: "row", "data-testid": "upload-row", "data-name": name },
     element("div", { class: "thumb" }), element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node, " ", words), bar.node),
-    element("div", { class: "actions" }, again, element("button", { type: "button", class: "quiet", onclick: () => dismiss(key) }, "Dismiss")));
+    element("div", { class: "actions" }, rest, again, element("button", { type: "button", class: "quiet", "data-testid": "dismiss-upload", onclick: () => dismiss(key) }, "Dismiss")));
   return {
     node,
-    update({ state: own, sent, size, error }) {
+    update({ state: own, sent, size, speed, error }) {
       const failed = own === "failed";
-      state.update(failed ? "rejected" : "reading", failed ? "not uploaded" : own === "waiting" ? "waiting for its turn" : "uploading");
-      setText(words, failed ? error : `${bytes(sent)} of ${bytes(size)}`);
-      bar.update(size ? sent / size : 0);
+      node.dataset.state = own;
+      state.update(failed ? "rejected" : "reading", UPLOAD_WORDS[own]);
+      setText(words, failed ? error : [`${bytes(sent)} of ${bytes(size)}`, speed !== null && `${bytes(speed)}/s`].filter(Boolean).join(" · "));
+      bar.update(size ? sent / size : 0, `${bytes(sent)} of ${bytes(size)}`);
       bar.node.hidden = failed;
-      again.hidden = !failed;
+      rest.hidden = own !== "sending" && own !== "interrupted";
+      again.hidden = !failed && own !== "paused";
+      setText(again, failed ? "Try again" : "Go on");
     },
   };
 }
@@ -134,6 +141,7 @@ function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) 
       setChildren(measures, measuresOf(checkpoint));
       when.title = checkpoint.created;
       compute.hidden = !checkpoint.architecture;
+      erase.hidden = !checkpoint.yours;
       if (surface) {
         thumb.href = `#/jobs/${surface}`;
         thumb.setAttribute("aria-label", `Surface of ${name}`);
@@ -160,6 +168,7 @@ function datasetRow({ id, name }, { notice, again }) {
       if (JSON.stringify(own) === seen) return;
       seen = JSON.stringify(own);
       node.dataset.state = own.state;
+      if (erase) erase.hidden = !own.yours;
       state.update(own.state, datasetWords(own));
       setText(title, own.title === name ? "" : own.title);
       when.title = own.created ?? "";

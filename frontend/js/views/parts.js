@@ -144,6 +144,18 @@ export function filePicker(onfiles, label = "Choose a file") {
   return element("div", { class: "dropzone" }, element("p", {}, "Drop a checkpoint or a data set anywhere on this page, or"), input, element("label", { class: "button", for: "drop-input" }, label), element("p", { class: "soft" }, "PyTorch .pt, .pth, .t7 with a state dict, or .safetensors. Data sets, too: .npz, .h5, or a .tar, .gz, .zip or .bin of CIFAR or MNIST. It is read in a process of its own and stays on this service."));
 }
 
+/** Something to copy that is shown once. */
+export function copyField(text, testid, label) {
+  const field = element("input", { type: "text", readOnly: true, value: text, "data-testid": testid, "aria-label": label, onfocus: () => field.select() });
+  const copy = async () => {
+    field.select();
+    await navigator.clipboard?.writeText(text).catch(() => {}); // where it is not allowed, the text is selected
+    setText(button, "Copied");
+  };
+  const button = element("button", { type: "button", class: "button", onclick: copy }, "Copy");
+  return element("div", { class: "copy" }, field, button);
+}
+
 /** Run an action of a button; what goes wrong is said in `notice`. */
 export async function attempt(notice, action) {
   notice.say(null);

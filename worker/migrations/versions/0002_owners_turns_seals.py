@@ -18,6 +18,10 @@ def upgrade() -> None:
             batch.create_index(f"ix_{table}_owner", ["owner"])
             if table == "jobs":
                 batch.add_column(sa.Column("device", sa.String))
+                batch.drop_index("ix_jobs_created")
+                batch.drop_index("ix_jobs_state")
+                batch.create_index("jobs_by_age", ["created", "id", "owner", "kind"])
+                batch.create_index("jobs_by_state", ["state", "created", "id", "owner", "kind"])
             else:
                 batch.alter_column("size", existing_type=sa.Integer, type_=sa.BigInteger, existing_nullable=False)
     _make_workers_anew()

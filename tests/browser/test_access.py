@@ -1,0 +1,173 @@
+"""The page under access control: coming in, going out, showing a result to somebody without an account."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import GALLERY, Service, start_service
+from tests.security.conftest import GRID, make_token
+
+PATIENCE = 90_000  # milliseconds
+Watched = tuple[Page, list[str]]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    running = start_service(tmp_path_factory.mktemp("guarded"), access="on")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def admin(guarded: Service) -> str:
+    return str(make_token(guarded.data, "grace", "read,submit,admin")["token"])
+
+
+@pytest.fixture(scope="module")
+def job(guarded: Service, admin: str) -> str:
+    """Id of a finished surface of ada."""
+    token = make_token(guarded.data, "ada", "read,submit")["token"]
+    guarded.api.headers["Authorization"] = f"Bearer {token}"
+    checkpoint = guarded.upload(GALLERY / "resnet20-w8-skip.safetensors", "ada.safetensors")
+    job_id = guarded.submit(kind="surface", checkpoint=checkpoint["id"], grid=GRID, subset={"count": 20}, name="mine")
+    guarded.wait(job_id)
+    return job_id
+
+
+@pytest.fixture
+def ada(guarded: Service, job: str) -> str:
+    return str(guarded.api.headers["Authorization"]).removeprefix("Bearer ")
+
+
+def opened(browser: Browser, service: Service, width: int = 1200) -> Page:
+    """A page in a browser of its own: no cookie, no storage."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, base_url=f"http://127.0.0.1:{service.port}")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser, guarded: Service) -> Iterator[Page]:
+    """Besides refusals the console must stay clean; nothing may break the page's own content policy."""
+    page = opened(browser, guarded)
+    trouble: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    yield page
+    page.context.close()
+    assert [text for text in trouble if not re.search("status of 40[14]", text)] == []
+
+
+def log_in(page: Page, token: str) -> None:
+    page.get_by_test_id("login-token").fill(token)
+    page.get_by_test_id("login").click()
+
+
+def test_a_wrong_token_is_said_and_a_right_one_leads_to_where_one_was_going(page: Page, ada: str, job: str) -> None:
+    page.goto(f"/#/jobs/{job}")
+    expect(page.get_by_test_id("login-view")).to_be_visible()
+    log_in(page, "ll_wrong")
+    expect(page.get_by_role("alert")).to_contain_text("not known here")
+    log_in(page, ada)
+    expect(page.get_by_test_id("result")).to_be_visible(timeout=PATIENCE)
+    assert page.url.endswith(f"#/jobs/{job}")
+    expect(page.get_by_test_id("account")).to_have_text("ada")
+
+
+def test_the_secret_of_the_session_is_out_of_reach_of_scripts(page: Page, ada: str) -> None:
+    page.goto("/#/jobs")
+    log_in(page, ada)
+    expect(page.get_by_test_id("account")).to_have_text("ada")
+    assert (
+        page.evaluate("() => document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)") == "{}{}"
+    )
+    [cookie] = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert cookie["value"] != ada
+
+
+def test_where_the_session_ends_the_page_asks_again_and_goes_on(
+    page: Page, guarded: Service, ada: str, job: str
+) -> None:
+    page.goto("/#/jobs")
+    log_in(page, ada)
+    expect(page.locator(f'[data-testid="job-row"][data-id="{job}"]')).to_be_visible()
+    cookie = next(one["value"] for one in page.context.cookies())
+    own = {"Cookie": f"landscape_session={cookie}", "Origin": f"http://127.0.0.1:{guarded.port}"}
+    with httpx.Client(base_url=guarded.api.base_url, trust_env=False) as elsewhere:
+        assert elsewhere.delete("/session", headers=own).status_code == 204
+    page.get_by_role("link", name="Library").click()
+    expect(page.get_by_test_id("login-view")).to_be_visible()
+    log_in(page, ada)
+    expect(page.get_by_test_id("checkpoint-row").first).to_be_visible()
+    assert page.url.endswith("#/library")
+
+
+def test_logging_out_ends_it_here(page: Page, ada: str) -> None:
+    page.goto("/#/account")
+    log_in(page, ada)
+    expect(page.get_by_test_id("account-user")).to_have_text("ada")
+    expect(page.get_by_test_id("make-token")).to_have_count(0)
+    page.get_by_test_id("log-out").click()
+    expect(page.get_by_test_id("login-view")).to_be_visible()
+    assert page.context.cookies() == []
+    page.goto("/#/jobs")
+    expect(page.get_by_test_id("login-view")).to_be_visible()
+
+
+def test_a_link_shows_one_result_to_a_stranger_until_it_is_revoked(
+    browser: Browser, page: Page, guarded: Service, ada: str, job: str
+) -> None:
+    page.goto(f"/#/jobs/{job}")
+    log_in(page, ada)
+    page.get_by_test_id("share").click()
+    page.get_by_test_id("share-days").select_option("7")
+    page.get_by_test_id("make-link").click()
+    link = page.get_by_test_id("share-link").input_value()
+    assert re.fullmatch(rf"http://127\.0\.0\.1:{guarded.port}/#/shared/ll_[\w-]{{43}}", link)
+
+    stranger = opened(browser, guarded)
+    stranger.goto(link)
+    expect(stranger.get_by_test_id("result")).to_be_visible(timeout=PATIENCE)
+    expect(stranger.get_by_test_id("job-guest")).to_be_visible()
+    center = guarded.result(job)["provenance"]["center"]["loss"]
+    shown = stranger.get_by_test_id("result-loss-center").get_attribute("data-value")
+    assert float(shown or "nan") == center
+    for hidden in ("cancel-job", "retry-job", "delete", "share", "new-job"):
+        expect(stranger.get_by_test_id(hidden).locator("visible=true")).to_have_count(0)
+    with stranger.expect_download() as download:
+        stranger.get_by_test_id("download-csv").click()
+    assert download.value.failure() is None
+    stranger.goto("/#/jobs")
+    expect(stranger.get_by_test_id("login-view")).to_be_visible()
+
+    page.get_by_test_id("link-row").first.get_by_test_id("revoke-link").click()
+    page.get_by_test_id("confirm").click()
+    expect(page.get_by_test_id("link-row")).to_have_count(0)
+    stranger.goto(f"/#/jobs/{job}")
+    stranger.reload()
+    expect(stranger.get_by_test_id("login-view")).to_be_visible()
+    stranger.goto(link)
+    expect(stranger.locator("body")).to_contain_text("This link opens nothing")
+    stranger.context.close()
+
+
+def test_an_administrator_lets_somebody_in_and_out_again(page: Page, guarded: Service, admin: str, job: str) -> None:
+    page.goto("/#/account")
+    log_in(page, admin)
+    page.get_by_test_id("token-user").fill("edsger")
+    page.get_by_test_id("token-days").fill("30")
+    page.get_by_test_id("make-token").click()
+    secret = page.get_by_test_id("new-token").input_value()
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert guarded.api.get("/jobs", headers=headers).json()["total"] == 0
+    assert guarded.api.get(f"/jobs/{job}", headers=headers).status_code == 404
+    row = page.locator('[data-testid="token-row"][data-user="edsger"]')
+    row.get_by_test_id("revoke-token").click()
+    row.get_by_test_id("confirm").click()
+    expect(row).to_have_count(0)
+    assert guarded.api.get("/jobs", headers=headers).status_code == 401

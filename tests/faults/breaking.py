@@ -1,0 +1,182 @@
+"""How things are broken: finding the real processes of a service, and killing, stopping and flooding them."""
+
+import contextlib
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from tests.conftest import Service, wait_for
+from tests.servers import Server
+from worker.hints import QUEUE, Hints
+
+
+def processes(service: Service) -> list[psutil.Process]:
+    """Every process of the service but the first and the leashes that hold the others."""
+    found = []
+    for process in psutil.Process(service.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE and "leash.py" not in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def _with(service: Service, *words: str) -> list[psutil.Process]:
+    found = []
+    for process in processes(service):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if set(words) & {*process.cmdline(), process.name()}:
+                found.append(process)
+    return found
+
+
+def workers(service: Service) -> list[psutil.Process]:
+    return _with(service, "worker.tasks", "worker")
+
+
+def faces(service: Service) -> list[psutil.Process]:
+    """The HTTP face."""
+    return _with(service, "serve")
+
+
+def readers(service: Service) -> list[psutil.Process]:
+    """Throw-away processes that read uploads, while there are any."""
+    return _with(service, "landscape.boundary")
+
+
+def brokers(service: Service) -> list[psutil.Process]:
+    return [one for one in processes(service) if "valkey" in one.name() or "redis-server" in one.name()]
+
+
+def programs(server: Server) -> list[psutil.Process]:
+    """What runs on the leash of a server of the tests."""
+    assert server.process is not None
+    return psutil.Process(server.process.pid).children()
+
+
+def kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+@contextlib.contextmanager
+def stopped(*held: psutil.Process) -> Iterator[None]:
+    """SIGSTOP, and SIGCONT at the end."""
+    for process in held:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in held:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+
+
+def broker_url(service: Service) -> str:
+    """How the parts of the service reach their broker: the password of a private one is only in their environment."""
+    return str(faces(service)[0].environ()["LANDSCAPE_BROKER"])
+
+
+def send_hints(url: str, count: int) -> None:
+    """The message that says work waits, `count` times at once."""
+    hints = Hints(url)
+    with contextlib.suppress(RedisError, OSError):
+        for _ in range(count):
+            hints.celery.send_task("landscape.work", queue=QUEUE)
+
+
+def flush(url: str) -> None:
+    """Make the broker forget everything."""
+    with contextlib.suppress(RedisError, OSError), Redis.from_url(url, socket_timeout=5) as client:
+        client.flushall()
+
+
+def unread(url: str, path: str) -> socket.socket:
+    """A client that asks for something and reads nothing of it."""
+    host = urlsplit(url)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((host.hostname or "", host.port or 80))
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host.hostname}\r\n\r\n".encode())
+    return client
+
+
+_HOLD = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+connection.execute("ROLLBACK")
+"""
+
+
+@contextlib.contextmanager
+def locked(database: Path, seconds: float) -> Iterator[None]:
+    """Another process holds the SQLite file for itself."""
+    holder = subprocess.Popen([sys.executable, "-c", _HOLD, str(database), str(seconds)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    try:
+        yield
+    finally:
+        holder.wait(seconds + 30)
+        holder.stdout.close()
+
+
+def cut_connections(url: str) -> None:
+    """Have PostgreSQL end every session on this database, whatever it is in the middle of."""
+    engine = create_engine(url)
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with contextlib.suppress(OperationalError), engine.connect() as connection:
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
+    engine.dispose()
+
+
+def flip_bit(database: Path, values: bytes) -> None:
+    """Change one bit of these bytes in the file itself, beneath SQLite."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = database.read_bytes()
+    assert content.count(values) == 1, "these values must lie in one piece, once"
+    with database.open("r+b") as file:
+        file.seek(content.index(values) + 5)
+        file.write(bytes([values[5] ^ 4]))
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """A file system of its own with room for `size` bytes; a test is skipped where none can be made."""
+    folder.mkdir(exist_ok=True)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        import pytest
+
+        pytest.skip("needs the right to mount a small file system: " + made.stderr.decode().strip())
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def answers(service: Service) -> None:
+    """Wait until the API answers again."""
+
+    def once() -> bool:
+        with contextlib.suppress(Exception):
+            return service.api.get("/version").status_code == 200
+        return False
+
+    wait_for(once, "the API to answer again")

@@ -1,0 +1,173 @@
+"""The client's log: what the service acknowledged with 2xx, and what must hold of it whatever was broken meanwhile.
+
+The undisturbed surfaces come from the library, in this process, where nothing is broken.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import httpx
+import torch
+from safetensors.torch import load_file
+from sqlalchemy import select
+
+import landscape as ls
+from landscape import data
+from landscape.models import build
+from landscape.models.architecture import from_json
+from tests.conftest import GALLERY, Service, wait_for
+from worker import results
+from worker.database import Database
+from worker.tables import TERMINAL, Job, LogLine, Tile, grid_of
+
+NETWORK = GALLERY / "resnet20-w8-skip.safetensors"
+SUBSET = {"count": 20, "seed": 1}
+
+
+def surface(alphas: int, betas: int, seed: int = 0) -> dict[str, Any]:
+    """A request for a surface, without its checkpoint."""
+    grid = {"alpha": {"count": alphas}, "beta": {"count": betas}}
+    return {"kind": "surface", "grid": grid, "seed": seed, "subset": SUBSET}
+
+
+def slice_of(count: int, seed: int = 0) -> dict[str, Any]:
+    return {"kind": "slice", "grid": {"alpha": {"count": count}}, "seed": seed, "subset": SUBSET}
+
+
+@cache
+def _undisturbed(request: str) -> Any:
+    spec = json.loads(request)
+    torch.set_num_threads(1)
+    records = json.loads((GALLERY / "records.json").read_text())
+    architecture = next(one["architecture"] for one in records if one["file"] == NETWORK.name)
+    model = build(from_json(architecture))
+    model.load_state_dict(load_file(NETWORK), strict=False)
+    samples = data.load("digits", "train").subset(**spec["subset"])
+    counts = [axis["count"] for axis in spec["grid"].values()]
+    grid = ls.Grid(*(ls.Axis(-1.0, 1.0, count) for count in counts))
+    compute = ls.surface if spec["kind"] == "surface" else ls.slice
+    return compute(model, samples.images, samples.labels, grid=grid, seed=spec["seed"]).losses.tolist()
+
+
+def undisturbed(spec: dict[str, Any]) -> Any:
+    """The losses of a request, computed by nobody but this process."""
+    return _undisturbed(json.dumps(spec, sort_keys=True))
+
+
+@dataclass
+class ClientLog:
+    """What one client knows for certain."""
+
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)  # id → request
+    cancelled: set[str] = field(default_factory=set)  # acknowledged cancellations
+    uploads: set[str] = field(default_factory=set)
+    ended: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # id → terminal state as first seen
+    refused: Counter[str] = field(default_factory=Counter)  # answers that acknowledged nothing
+
+    def submit(self, service: Service, checkpoint: str, spec: dict[str, Any]) -> str | None:
+        """Ask for a job; what was acknowledged goes into the log."""
+        answer = self._ask(lambda: service.api.post("/jobs", json={**spec, "checkpoint": checkpoint}))
+        if answer is None:
+            return None
+        job_id = str(answer.json()["id"])
+        self.jobs[job_id] = spec
+        return job_id
+
+    def cancel(self, service: Service, job_id: str) -> bool:
+        answer = self._ask(lambda: service.api.post(f"/jobs/{job_id}/cancel"))
+        if answer is not None:
+            self.cancelled.add(job_id)
+        return answer is not None
+
+    def upload(self, service: Service, content: bytes) -> None:
+        answer = self._ask(lambda: service.api.put("/checkpoints", params={"name": "soak"}, content=content))
+        if answer is not None:
+            self.uploads.add(str(answer.json()["id"]))
+
+    def look(self, service: Service, job_id: str) -> dict[str, Any] | None:
+        """The job now. Where it has ended before, it must still be what it was."""
+        answer = self._ask(lambda: service.api.get(f"/jobs/{job_id}"))
+        if answer is None:
+            return None
+        job: dict[str, Any] = answer.json()
+        if job["state"] in TERMINAL:
+            end = (job["state"], job["error"], job["finished"], job["progress"]["done"])
+            assert self.ended.setdefault(job_id, end) == end, "a terminal state changed"
+        else:
+            assert job_id not in self.ended, "a finished job runs again"
+        return job
+
+    def _ask(self, request: Callable[[], httpx.Response]) -> httpx.Response | None:
+        """The answer, or None where nothing was acknowledged."""
+        try:
+            answer = request()
+        except httpx.TransportError as error:
+            self.refused[type(error).__name__] += 1
+            return None
+        if answer.is_success:
+            return answer
+        self.refused[str(answer.status_code)] += 1
+        assert answer.status_code in (409, 429, 503, 507), answer.text
+        return None
+
+
+def require_nothing_lost(service: Service, log: ClientLog, *, seconds: float = 240) -> int:
+    """Every promise about acknowledged work, checked by the API and in the database.
+
+    Returns:
+        The number of tiles compared bit for bit with the undisturbed surface.
+    """
+
+    def all_ended() -> bool:
+        return all((log.look(service, job) or {"state": ""})["state"] in TERMINAL for job in log.jobs)
+
+    wait_for(all_ended, "every acknowledged job to end", seconds)
+    wait_for(lambda: not _unread(service, log), "every acknowledged upload to be read", seconds)
+    for job_id, spec in log.jobs.items():
+        assert log.ended[job_id][0] == ("cancelled" if job_id in log.cancelled else "done"), log.ended[job_id]
+        if log.ended[job_id][0] == "done":
+            assert service.result(job_id)["losses"] == undisturbed(spec)
+    tiles = require_whole_tables(database_of(service), log)
+    unfinished = service.data / "store" / "unfinished"
+    wait_for(lambda: not list(unfinished.iterdir()), "temporary files to go")
+    return tiles
+
+
+def _unread(service: Service, log: ClientLog) -> list[str]:
+    states = {one: service.api.get(f"/checkpoints/{one}").json()["state"] for one in log.uploads}
+    return [one for one, state in states.items() if state not in ("ready", "rejected")]
+
+
+def database_of(service: Service) -> str:
+    return service.settings.get("database") or f"sqlite:///{service.data / 'landscape.sqlite'}"
+
+
+def require_whole_tables(url: str, log: ClientLog) -> int:
+    """Every tile of a finished job is there once, sealed, in an order without gaps; nothing of an ended job waits."""
+    database, compared = Database(url), 0
+    with database.reading() as session:
+        for job_id in log.jobs:
+            job = session.get(Job, job_id)
+            assert job is not None
+            assert job.state in TERMINAL
+            tiles = list(session.scalars(select(Tile).where(Tile.job_id == job_id)))
+            assert not [tile.id for tile in tiles if tile.state != "done"]
+            done = [tile for tile in tiles if tile.values is not None]
+            assert all(results.is_whole(tile) and tile.sha256 for tile in done)
+            points = Counter((i, j) for tile in done for i, j in tile.points)
+            assert set(points.values()) <= {1}, "a point was counted twice"
+            assert len(points) == job.points_done
+            assert sorted(tile.sequence or 0 for tile in done) == list(range(1, len(done) + 1))
+            if job.state == "done":
+                assert len(points) == math.prod(grid_of(job).shape)
+                compared += len(done)
+            lines = session.scalars(select(LogLine.text).where(LogLine.job_id == job_id)).all()
+            ends = [line for line in lines if line.startswith(("Done", "Failed", "Cancelled"))]
+            assert len(ends) == 1, lines
+    database.engine.dispose()
+    return compared

@@ -1,0 +1,209 @@
+"""Random faults against a real service while clients go on: `python -m tests.faults.soak [--seconds N] [--lab]`.
+
+Threads ask for jobs, cancel and upload, and note what was acknowledged; meanwhile processes are killed or stopped.
+At the end everything acknowledged must have ended as the oracle says. The seed is printed, and decides every choice.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import random
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests import servers
+from tests.conftest import Service, start_service
+from tests.faults import breaking
+from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost, slice_of, surface
+
+REQUESTS = [surface(9, 7, 1), surface(6, 5, 2), slice_of(25, 3), surface(13, 11, 4)]
+SETTINGS = {  # small tiles, short leases; attempts enough for an hour of murder
+    "tile_seconds": "0.05",
+    "lease_seconds": "3",
+    "max_attempts": "200",
+    "min_free_bytes": "0",
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The servers of a service that has no private broker and no SQLite file."""
+
+    database: servers.Server
+    broker: servers.Server
+
+
+class Soak:
+    """One service, its clients and its troubles."""
+
+    def __init__(self, service: Service, seed: int, lab: Lab | None = None):
+        self.service, self.lab = service, lab
+        self.log, self.dice = ClientLog(), random.Random(seed)
+        self.checkpoint = service.upload(NETWORK)["id"]
+        self.done: Counter[str] = Counter()
+        self.seconds: list[float] = []  # what an answer took while the API was up
+        self._over = threading.Event()
+
+    def run(self, *, rounds: int | None = None, seconds: float = 0.0) -> int:
+        """Break things until the rounds or the time are over, then require that nothing was lost."""
+        end = time.monotonic() + seconds
+        clients = [threading.Thread(target=self._ask, args=(random.Random(self.dice.random()),)) for _ in range(2)]
+        clients.append(threading.Thread(target=self._probe))
+        for client in clients:
+            client.start()
+        try:
+            while rounds if rounds is not None else time.monotonic() < end:
+                rounds = None if rounds is None else rounds - 1
+                time.sleep(self.dice.uniform(0.3, 2.0))
+                self._break_something()
+        finally:
+            self._over.set()
+            for client in clients:
+                client.join()
+        breaking.answers(self.service)
+        return require_nothing_lost(self.service, self.log)
+
+    def _break_something(self) -> None:
+        fault = self.dice.choice(FAULTS)
+        with contextlib.suppress(IndexError):  # no such process lives just now
+            fault(self)
+            self.done[fault.__name__.replace("_", " ")] += 1
+
+    def worker_killed(self) -> None:
+        breaking.kill(self.dice.choice(breaking.workers(self.service)))
+
+    def reader_killed(self) -> None:
+        breaking.kill(self.dice.choice(breaking.readers(self.service)))
+
+    def app_killed(self) -> None:
+        breaking.kill(self.dice.choice(breaking.faces(self.service)))
+
+    def broker_killed(self) -> None:
+        if self.lab:
+            self.lab.broker.kill()
+            self.lab.broker.start()
+        else:
+            breaking.kill(breaking.brokers(self.service)[0])
+
+    def worker_stopped_for_longer_than_its_lease(self) -> None:
+        with breaking.stopped(self.dice.choice(breaking.workers(self.service))):
+            time.sleep(self.dice.uniform(2.0, 5.0))
+
+    def broker_silent(self) -> None:
+        broker = breaking.programs(self.lab.broker) if self.lab else breaking.brokers(self.service)
+        with breaking.stopped(broker[0]):
+            time.sleep(self.dice.uniform(0.5, 3.0))
+
+    def broker_flushed(self) -> None:
+        breaking.flush(breaking.broker_url(self.service))
+
+    def message_delivered_five_times(self) -> None:
+        breaking.send_hints(breaking.broker_url(self.service), 5)
+
+    def database_troubled(self) -> None:
+        """SQLite: another process holds it. PostgreSQL: the server is killed, or all its connections are cut."""
+        if self.lab is None:
+            with breaking.locked(self.service.data / "landscape.sqlite", self.dice.uniform(0.2, 2.0)):
+                return
+        if self.dice.random() < 0.3:
+            self.lab.database.kill()
+            self.lab.database.start()
+        else:
+            breaking.cut_connections(self.service.settings["database"])
+
+    def _ask(self, dice: random.Random) -> None:
+        """A client: asks for jobs, cancels some, uploads now and then."""
+        with self._own_client() as service:
+            content = NETWORK.read_bytes()
+            while not self._over.is_set():
+                chance = dice.random()
+                if chance < 0.1:
+                    self.log.upload(service, content)
+                elif chance < 0.25 and self.log.jobs:
+                    self.log.cancel(service, dice.choice(list(self.log.jobs)))
+                else:
+                    self.log.submit(service, self.checkpoint, dice.choice(REQUESTS))
+                self._over.wait(dice.uniform(0.2, 1.5))
+
+    def _probe(self) -> None:
+        """How long an answer takes; a connection refused or cut is a killed app."""
+        with self._own_client() as service:
+            while not self._over.wait(0.2):
+                began = time.monotonic()
+                with contextlib.suppress(httpx.TransportError):
+                    service.api.get("/jobs", params={"limit": 5})
+                    self.seconds.append(time.monotonic() - began)
+
+    @contextlib.contextmanager
+    def _own_client(self) -> Iterator[Service]:
+        one = self.service
+        with httpx.Client(base_url=one.api.base_url, timeout=60, trust_env=False) as api:
+            yield Service(one.process, one.data, one.port, api, one.settings)
+
+    def says(self, tiles: int) -> str:
+        """What was broken and what was lost, for people."""
+        quick = sorted(self.seconds) or [0.0]
+        faults = "\n".join(f"  {count:5}  {name}" for name, count in sorted(self.done.items()))
+        states = Counter(end[0] for end in self.log.ended.values())
+        return (
+            f"{sum(self.done.values())} faults:\n{faults}\n"
+            f"acknowledged jobs lost: 0 of {len(self.log.jobs)} ({dict(states)}); "
+            f"uploads lost: 0 of {len(self.log.uploads)}; wrong tiles: 0 of {tiles}\n"
+            f"requests that acknowledged nothing: {dict(self.log.refused)}\n"
+            f"an answer took {quick[len(quick) // 2]:.3f} s in the middle of {len(quick)}, "
+            f"{quick[int(len(quick) * 0.99)]:.3f} s at the 99th percentile"
+        )
+
+
+FAULTS: list[Callable[[Soak], None]] = [
+    Soak.worker_killed,
+    Soak.reader_killed,
+    Soak.app_killed,
+    Soak.broker_killed,
+    Soak.worker_stopped_for_longer_than_its_lease,
+    Soak.broker_silent,
+    Soak.broker_flushed,
+    Soak.message_delivered_five_times,
+    Soak.database_troubled,
+]
+
+
+@contextlib.contextmanager
+def prepared(folder: Path, seed: int, *, lab: bool) -> Iterator[Soak]:
+    """A service with its private broker and SQLite, or on PostgreSQL and Redis."""
+    with contextlib.ExitStack() as stack:
+        settings, parts = dict(SETTINGS), None
+        if lab:
+            parts = Lab(stack.enter_context(servers.postgresql()), stack.enter_context(servers.redis()))
+            settings |= {"database": servers.new_database(parts.database.url), "broker": parts.broker.url}
+        service = start_service(folder, **settings)
+        stack.callback(service.stop)
+        yield Soak(service, seed, parts)
+
+
+def main() -> None:
+    """Soak as long as asked; the exit code says whether anything was lost."""
+    asked = argparse.ArgumentParser(prog="python -m tests.faults.soak")
+    asked.add_argument("--seconds", type=float, default=3600)
+    asked.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
+    asked.add_argument("--lab", action="store_true", help="PostgreSQL and Redis instead of SQLite and a private broker")
+    options = asked.parse_args()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; seed {options.seed}", flush=True
+    )
+    with tempfile.TemporaryDirectory() as folder, prepared(Path(folder), options.seed, lab=options.lab) as soak:
+        print(soak.says(soak.run(seconds=options.seconds)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Killed in the middle of a commit, a hundred times: what was acknowledged is there, and nothing is there by half."""
+
+import contextlib
+import multiprocessing
+import os
+import random
+import signal
+import time
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+
+import pytest
+from sqlalchemy import select
+
+from tests.service.face import by_hand
+from worker import queue, results, runs
+from worker.database import Database
+from worker.tables import Job, Tile
+
+KILLS, AT_ONCE = 100, 5
+
+
+def write(url: str, tell: Connection) -> None:
+    """A worker that does nothing but write: each tile it finished is told after its transaction ended."""
+    database = Database(url)
+    while True:
+        with database.writing() as session:
+            held = queue.lease(session, 60)
+        if held is None:
+            return
+        values = results.pack([[i + 10 * j] for i, j in held.points])
+        with database.writing() as session:
+            counted = queue.finish_points(session, held, values, seconds=0.1)
+        if counted:
+            tell.send(held.tile)
+
+
+@pytest.mark.timeout(600)
+def test_a_writer_killed_a_hundred_times_loses_no_acknowledged_tile(database_url: str, seed: int) -> None:
+    dice, database = random.Random(seed), Database(database_url)
+    with database.writing() as session:
+        job = by_hand(241, 199, points_per_tile=4)
+        session.add(job)
+        session.flush()
+        runs.enqueue_points(session, job)
+        job_id = job.id
+    acknowledged: set[int] = set()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.faults.test_commits"])
+    for _ in range(KILLS // AT_ONCE):
+        acknowledged |= _one_life(context, database_url, dice.uniform(0.05, 0.5))
+        _require_whole(database, job_id, acknowledged)
+        with database.writing() as session:  # what the dead held is offered again
+            session.execute(Tile.__table__.update().where(Tile.state == "leased").values(state="waiting", lease=None))
+    assert len(acknowledged) > KILLS
+    print(f"{len(acknowledged)} acknowledged tiles, {KILLS} kills")
+    database.engine.dispose()
+
+
+def _one_life(context: multiprocessing.context.ForkServerContext, url: str, seconds: float) -> set[int]:
+    """Some writers at once, killed together: all but one wait for their turn to write, and one is writing."""
+    pipes = [context.Pipe(duplex=False) for _ in range(AT_ONCE)]
+    writers = [context.Process(target=write, args=(url, tell)) for _, tell in pipes]
+    for writer, (_, tell) in zip(writers, pipes, strict=True):
+        writer.start()
+        tell.close()
+    told: set[int] = set()
+    connection.wait([listen for listen, _ in pipes])  # one has begun; the others are anywhere
+    time.sleep(seconds)
+    for writer in writers:
+        os.kill(writer.pid or 0, signal.SIGKILL)
+    for writer, (listen, _) in zip(writers, pipes, strict=True):
+        writer.join()
+        writer.close()
+        with contextlib.suppress(EOFError), listen:
+            while True:
+                told.add(listen.recv())
+    return told
+
+
+def _require_whole(database: Database, job_id: str, acknowledged: set[int]) -> None:
+    with database.reading() as session:
+        job = session.get(Job, job_id)
+        assert job is not None
+        done = session.scalars(select(Tile).where(Tile.job_id == job_id, Tile.state == "done")).all()
+        assert acknowledged <= {tile.id for tile in done}
+        assert len(done) == job.tiles_done
+        assert sum(len(tile.points) for tile in done) == job.points_done
+        assert all(tile.values is not None and results.is_whole(tile) for tile in done)
+        assert sorted(tile.sequence or 0 for tile in done) == list(range(1, len(done) + 1))

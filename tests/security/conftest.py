@@ -1,0 +1,114 @@
+"""A service under access control with two users who each have something of everything, and tokens good and bad."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.conftest import GALLERY, Service, start_service, wait_for
+
+GRID = {"alpha": {"count": 3}, "beta": {"count": 2}}
+LARGE = {"alpha": {"count": 301}, "beta": {"count": 301}}
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+def make_token(data: Path, user: str, scopes: str, *options: str) -> dict[str, Any]:
+    """As an operator makes one: {"id", "token", …}."""
+    command = [sys.executable, "-m", "landscape.cli", "token", "make", "--user", user, "--scopes", scopes, "--json"]
+    made = subprocess.run([*command, "--data", str(data), *options], capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(made.stdout)
+    return answer
+
+
+@dataclass
+class User:
+    """Somebody with a token, and the ids of what belongs to them."""
+
+    name: str
+    token: str
+    api: httpx.Client
+    has: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Lab:
+    """The service, its administrator and two users."""
+
+    service: Service
+    admin: User
+    ada: User
+    bob: User
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.service.port}"
+
+    def client(self, token: str | None = None, *, header: str | None = None) -> httpx.Client:
+        """Somebody who shows this token, or sends this header as it stands."""
+        header = f"Bearer {token}" if token else header
+        headers = [] if header is None else [(b"Authorization", header.encode("latin-1"))]
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+
+
+def dataset_file() -> bytes:
+    content = io.BytesIO()
+    images = np.random.default_rng(0).integers(0, 255, (12, 1, 8, 8), dtype=np.uint8)
+    np.savez(content, images=images, labels=np.arange(12) % 10)
+    return content.getvalue()
+
+
+def give_everything(user: User) -> None:
+    """A checkpoint, a data set, a job done, one cancelled and one running, a link, an upload begun."""
+    api, has = user.api, user.has
+    file = (GALLERY / "resnet20-w8-skip.safetensors").read_bytes()
+    for kind, name, content in (
+        ("checkpoint", f"{user.name}.safetensors", file),
+        ("dataset", f"data of {user.name}", dataset_file()),
+    ):
+        has[f"{kind}_id"] = api.put(f"/api/{kind}s", params={"name": name}, content=content).json()["id"]
+    for path in (f"/api/checkpoints/{has['checkpoint_id']}", f"/api/datasets/{has['dataset_id']}"):
+        wait_for(lambda path=path: api.get(path).json()["state"] == "ready", f"{path} to be read")
+    has["job_id"] = submit(user, GRID)
+    wait_for(lambda: api.get(f"/api/jobs/{has['job_id']}").json()["state"] == "done", "a job to be done", 120)
+    has["stopped"] = submit(user, LARGE)
+    assert api.post(f"/api/jobs/{has['stopped']}/cancel").status_code == 200
+    has["running"] = submit(user, LARGE)
+    has["link"] = api.post(f"/api/jobs/{has['job_id']}/share", json={}).json()["link"]
+    has["link_id"] = api.get(f"/api/jobs/{has['job_id']}/share").json()["items"][0]["id"]
+    begun = api.post("/api/uploads", headers={**TUS, "Upload-Length": "1000"})
+    has["upload_id"] = begun.headers["location"].rsplit("/", 1)[1]
+
+
+def submit(user: User, grid: dict[str, Any]) -> str:
+    spec = {"kind": "surface", "checkpoint": user.has["checkpoint_id"], "grid": grid, "subset": {"count": 20}}
+    answer = user.api.post("/api/jobs", json=spec)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def start_lab(data: Path, **settings: str) -> Lab:
+    service = start_service(data, access="on", **settings)
+    lab = Lab(service, *(None, None, None))  # type: ignore[arg-type]
+    for name, scopes in (("admin", "read,submit,admin"), ("ada", "read,submit"), ("bob", "read,submit")):
+        token = make_token(data, "root" if name == "admin" else name, scopes)["token"]
+        setattr(lab, name, User(name, token, lab.client(token)))
+    return lab
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = start_lab(tmp_path_factory.mktemp("lab"))
+    for user in (lab.ada, lab.bob):
+        give_everything(user)
+    yield lab
+    for user in (lab.admin, lab.ada, lab.bob):
+        user.api.close()
+    lab.service.stop()

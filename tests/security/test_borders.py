@@ -1,0 +1,228 @@
+"""Headers, hosts, sizes, quotas, first start: what stands around every answer."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.guard import allowed_hosts
+from tests.conftest import Service, free_port, start_service, wait_for
+from tests.security.conftest import GRID, LARGE, TUS, Lab, give_everything, make_token, start_lab
+from worker.settings import Settings
+
+PLACES = ["/", "/static/style.css", "/static/plotly.min.js", "/api/health", "/api/jobs", "/api/nothing", "/metrics"]
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_every_answer_has_the_headers_browsers_heed(lab: Lab, path: str) -> None:
+    with lab.client() as anyone:
+        headers = anyone.get(path).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert not re.search("unsafe-(inline|eval)", headers["Content-Security-Policy"])
+    assert "http" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "Access-Control-Allow-Origin" not in headers
+    assert "Strict-Transport-Security" not in headers  # not over TLS
+
+
+def test_over_tls_browsers_are_told_to_keep_to_it_and_the_cookie_is_secure(lab: Lab) -> None:
+    """As a proxy on this machine says it."""
+    with lab.client() as proxy:
+        proxy.headers["X-Forwarded-Proto"] = "https"
+        answer = proxy.post("/api/session", json={"token": lab.ada.token})
+    assert "max-age=" in answer.headers["Strict-Transport-Security"]
+    assert "Secure" in answer.headers["set-cookie"].split("; ")
+
+
+def test_no_other_site_may_read_answers(lab: Lab) -> None:
+    with lab.client(lab.ada.token) as client:
+        asked = client.options(
+            "/api/jobs", headers={"Origin": "https://x.example", "Access-Control-Request-Method": "GET"}
+        )
+        assert asked.status_code == 405
+        answer = client.get("/api/jobs", headers={"Origin": "https://x.example"})
+    assert not [name for name in (*asked.headers, *answer.headers) if name.startswith("access-control")]
+
+
+def test_a_foreign_name_for_an_open_service_is_refused(service: Service) -> None:
+    """A page at evil.example whose name points at 127.0.0.1 must not read an open service."""
+    for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "[::1].evil.example"):
+        answer = service.api.get("/jobs", headers={"Host": host})
+        assert answer.status_code == 400, host
+    for host in ("localhost", f"127.0.0.1:{service.port}", "[::1]:8000", socket.gethostname()):
+        assert service.api.get("/jobs", headers={"Host": host}).status_code == 200, host
+
+
+def test_another_site_changes_nothing_on_an_open_service(service: Service) -> None:
+    foreign = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
+    assert service.api.put("/checkpoints", params={"name": "x"}, content=b"x", headers=foreign).status_code == 403
+    assert service.api.delete("/jobs/" + "0" * 32, headers=foreign).status_code == 403
+
+
+def test_names_one_may_call_it_by() -> None:
+    def names(**settings: str) -> set[str]:
+        return set(allowed_hosts(Settings(**settings)))  # type: ignore[arg-type]
+
+    assert names(host="0.0.0.0") == {"*"}
+    assert {"localhost", "127.0.0.1", "::1"} <= names(host="127.0.0.1")
+    assert "*" not in names(host="0.0.0.0", access="off")
+    assert names(host="0.0.0.0", allowed_hosts="Lab.example") >= {"lab.example", "localhost"}
+
+
+@pytest.mark.parametrize(
+    ("host", "access", "protected"),
+    [
+        ("127.0.0.1", "auto", False),
+        ("localhost", "auto", False),
+        ("::1", "auto", False),
+        ("0.0.0.0", "auto", True),
+        ("192.168.1.5", "auto", True),
+        ("lab.example", "auto", True),
+        ("0.0.0.0", "off", False),
+        ("127.0.0.1", "on", True),
+    ],
+)
+def test_access_control_is_on_wherever_others_can_reach_it(host: str, access: str, protected: bool) -> None:
+    assert Settings(host=host, access=access).protected is protected  # type: ignore[arg-type]
+
+
+def test_a_body_larger_than_any_request_is_refused(lab: Lab) -> None:
+    answer = lab.ada.api.post("/api/jobs", content=b'{"name": "' + b"a" * (2 << 20) + b'"}')
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A service with small shares."""
+    lab = start_lab(
+        tmp_path_factory.mktemp("tight"),
+        max_unfinished_jobs="1",
+        max_job_points="90601",
+        max_user_bytes="1500000",
+        max_user_event_streams="1",
+    )
+    give_everything(lab.ada)
+    yield lab
+    for user in (lab.admin, lab.ada, lab.bob):
+        user.api.close()
+    lab.service.stop()
+
+
+def test_one_user_has_so_many_jobs_waiting_and_others_theirs(tight: Lab) -> None:
+    spec = {"kind": "surface", "checkpoint": tight.ada.has["checkpoint_id"], "grid": GRID}
+    refused = tight.ada.api.post("/api/jobs", json=spec)
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    assert refused.json()["error"] == {
+        "code": "too_many",
+        "message": "1 of your jobs are not finished, the most one user may have. Wait until some are, or cancel them.",
+    }
+    assert tight.ada.api.post(f"/api/jobs/{tight.ada.has['stopped']}/retry").status_code == 429
+    assert tight.admin.api.post("/api/jobs", json=spec).status_code == 202
+
+
+def test_a_job_has_so_many_points(tight: Lab) -> None:
+    grid = {**LARGE, "alpha": {"count": 302}}
+    answer = tight.bob.api.post("/api/jobs", json={"kind": "surface", "checkpoint": "0" * 32, "grid": grid})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["field"] == "grid"
+    assert "90902 points" in answer.json()["error"]["message"]
+
+
+def test_one_user_stores_so_many_bytes_whichever_way_they_come(tight: Lab) -> None:
+    refusals = [
+        tight.bob.api.put("/api/checkpoints", params={"name": "x"}, content=bytes(1_500_001)),
+        tight.bob.api.put("/api/datasets", params={"name": "x"}, content=iter([bytes(800_000)] * 2)),
+        tight.bob.api.post("/api/uploads", headers={**TUS, "Upload-Length": "1500001"}),
+    ]
+    for answer in refusals:
+        assert answer.status_code == 507
+        assert answer.json()["error"]["code"] == "quota"
+    assert tight.bob.api.get("/api/checkpoints").json()["total"] == 0
+    assert tight.bob.api.put("/api/checkpoints", params={"name": "x"}, content=b"x").status_code == 201
+
+
+def test_one_user_follows_so_many_streams(tight: Lab) -> None:
+    events = f"/api/jobs/{tight.ada.has['running']}/events"
+    with tight.ada.api.stream("GET", events) as first:
+        lines = first.iter_lines()
+        next(lines)
+        refused = tight.ada.api.get(events)
+        assert refused.status_code == 429
+        with tight.admin.api.stream("GET", events) as another:
+            assert another.status_code == 200
+
+
+def test_the_first_start_shows_a_token_once_and_the_next_none(tmp_path: Path) -> None:
+    said = []
+    for _ in range(2):
+        service = start_service(tmp_path, access="on")
+        service.process.terminate()
+        said.append(service.process.communicate(timeout=60)[0])
+        service.api.close()
+    secret = re.search(r"shown this once: (ll_\S{43})", said[0])
+    assert secret is not None
+    assert "ll_" not in said[1]
+    assert secret[1].encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_the_token_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "admin-token"
+    for secret in ("a" * 40, "b" * 40):
+        file.write_text(f"{secret}\n")
+        service = start_service(tmp_path / "data", access="on", admin_token_file=str(file))
+        answers = [
+            service.api.get("/tokens", headers={"Authorization": f"Bearer {token}"}).status_code
+            for token in ("a" * 40, "b" * 40)
+        ]
+        service.stop()
+        assert answers == ([200, 401] if secret.startswith("a") else [401, 200])
+
+
+def test_a_token_file_that_is_too_short_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("secret")
+    settings = {"LANDSCAPE_ACCESS": "on", "LANDSCAPE_ADMIN_TOKEN_FILE": str(tmp_path / "short")}
+    command = [sys.executable, "-m", "landscape.cli", "serve", "--data", str(tmp_path), "--port", str(free_port())]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **settings})
+    assert ended.returncode == 1
+    assert "at least 32 characters" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_operator_lists_and_revokes_tokens(tmp_path: Path) -> None:
+    def landscape(*words: str) -> str:
+        command = [sys.executable, "-m", "landscape.cli", "token", *words, "--data", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    made = make_token(tmp_path, "ada", "read,submit", "--days", "3", "--name", "laptop")
+    assert landscape("list").startswith(f"{made['id']}  ada  read,submit  laptop  never used  until ")
+    assert made["token"] not in landscape("list", "--json")
+    landscape("revoke", made["id"])
+    assert landscape("list") == ""
+
+
+def test_when_a_token_was_used_last_is_written_down(lab: Lab) -> None:
+    made = make_token(lab.service.data, "ada", "read")
+    with lab.client(made["token"]) as client:
+        client.get("/api/jobs")
+
+    def used() -> bool:
+        return any(one["id"] == made["id"] and one["used"] for one in lab.admin.api.get("/api/tokens").json()["items"])
+
+    wait_for(used, "the use of a token to be noted", 90)
+
+
+def test_an_open_service_asks_nobody_who_they_are(service: Service) -> None:
+    who = httpx.get(f"http://127.0.0.1:{service.port}/api/session", trust_env=False).json()
+    assert (who["user"], who["access"]) == ("local", False)

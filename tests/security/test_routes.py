@@ -1,0 +1,254 @@
+"""Every route of the OpenAPI document, asked for without, with bad and with other people's tokens: nothing is given.
+
+The requests are real: with the owner's token each of them works (the last test), so a refusal is due to the token.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.security.conftest import LARGE, TUS, Lab, User, make_token
+
+OPEN = {
+    ("get", "/api/health"),
+    ("get", "/api/version"),
+    ("post", "/api/session"),
+    ("delete", "/api/session"),
+    ("post", "/api/shared"),
+    ("options", "/api/uploads"),
+}
+PIECE = {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+DIGEST = "4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce"  # of b"3"
+
+
+@dataclass
+class Ask:
+    """A request that works when the right person makes it."""
+
+    scope: str
+    status: int
+    own: str | None = None  # what of the path belongs to one user
+    path: dict[str, str] = field(default_factory=dict)  # which of the user's things, where not of the same name
+    more: Callable[[User], dict[str, Any]] = lambda user: {}
+
+
+def a_job(user: User) -> dict[str, Any]:
+    return {"json": {"kind": "surface", "checkpoint": user.has["checkpoint_id"], "grid": LARGE}}
+
+
+ASKS = {
+    ("get", "/api/session"): Ask("link", 200),
+    ("get", "/api/tokens"): Ask("admin", 200),
+    ("post", "/api/tokens"): Ask("admin", 201, more=lambda _: {"json": {"user": "eve", "scopes": ["read"]}}),
+    ("delete", "/api/tokens/{token_id}"): Ask("admin", 204),
+    ("get", "/api/checkpoints"): Ask("read", 200),
+    ("put", "/api/checkpoints"): Ask("submit", 201, more=lambda _: {"params": {"name": "x"}, "content": b"3"}),
+    ("get", "/api/checkpoints/{checkpoint_id}"): Ask("read", 200, "checkpoint_id"),
+    ("post", "/api/checkpoints/{checkpoint_id}/architecture"): Ask(
+        "submit", 200, "checkpoint_id", more=lambda _: {"json": {"index": 0}}
+    ),
+    ("get", "/api/datasets"): Ask("read", 200),
+    ("put", "/api/datasets"): Ask("submit", 201, more=lambda _: {"params": {"name": "y"}, "content": b"3"}),
+    ("get", "/api/datasets/{name}"): Ask("read", 200, "dataset_id", {"name": "dataset_id"}),
+    ("post", "/api/jobs"): Ask("submit", 202, "body", more=a_job),
+    ("get", "/api/jobs"): Ask("read", 200),
+    ("get", "/api/jobs/{job_id}"): Ask("link", 200, "job_id"),
+    ("get", "/api/jobs/{job_id}/log"): Ask("link", 200, "job_id"),
+    ("get", "/api/jobs/{job_id}/result"): Ask("link", 200, "job_id"),
+    ("get", "/api/jobs/{job_id}/numbers"): Ask("link", 200, "job_id"),
+    ("get", "/api/jobs/{job_id}/events"): Ask("link", 200, "job_id"),
+    ("get", "/api/events"): Ask("read", 200, "query", more=lambda user: {"params": {"jobs": user.has["job_id"]}}),
+    ("post", "/api/jobs/{job_id}/share"): Ask("submit", 201, "job_id", more=lambda _: {"json": {"days": 1}}),
+    ("get", "/api/jobs/{job_id}/share"): Ask("submit", 200, "job_id"),
+    ("post", "/api/jobs/{job_id}/cancel"): Ask("submit", 200, "job_id", {"job_id": "running"}),
+    ("post", "/api/jobs/{job_id}/retry"): Ask("submit", 202, "job_id", {"job_id": "stopped"}),
+    ("get", "/api/gallery"): Ask("read", 200),
+    ("post", "/api/uploads"): Ask("submit", 201, more=lambda _: {"headers": {**TUS, "Upload-Length": "5"}}),
+    ("head", "/api/uploads/{upload_id}"): Ask("submit", 200, "upload_id", more=lambda _: {"headers": TUS}),
+    ("patch", "/api/uploads/{upload_id}"): Ask(
+        "submit", 204, "upload_id", more=lambda _: {"headers": PIECE, "content": b"123"}
+    ),
+    ("post", "/api/uploads/{upload_id}"): Ask(
+        "submit",
+        204,
+        "upload_id",
+        more=lambda _: {
+            "headers": {**PIECE, "Upload-Offset": "3", "X-HTTP-Method-Override": "PATCH"},
+            "content": b"4",
+        },
+    ),
+    ("put", "/api/store/{sha256}"): Ask("work", 201, more=lambda _: {"content": b"3"}),
+    ("head", "/api/store/{sha256}"): Ask("work", 200),
+    ("get", "/api/store/{sha256}"): Ask("work", 200),
+    ("get", "/metrics"): Ask("read", 200),
+    # what destroys comes last
+    ("delete", "/api/uploads/{upload_id}"): Ask("submit", 204, "upload_id", more=lambda _: {"headers": TUS}),
+    ("delete", "/api/jobs/{job_id}/share/{link_id}"): Ask("submit", 204, "job_id"),
+    ("delete", "/api/jobs/{job_id}"): Ask("submit", 204, "job_id"),
+    ("delete", "/api/checkpoints/{checkpoint_id}"): Ask("submit", 204, "checkpoint_id"),
+    ("delete", "/api/datasets/{dataset_id}"): Ask("submit", 204, "dataset_id"),
+}
+Operation = tuple[str, str]
+BAD_TOKENS = {
+    "none": None,
+    "empty": "Bearer",
+    "no scheme": "ll_0123456789012345678901234567890123456789012",
+    "another scheme": "Basic YWRhOmFkYQ==",
+    "wrong": "Bearer ll_0123456789012345678901234567890123456789012",
+    "odd bytes": "Bearer \xff'\" or 1=1 --",
+    "very long": "Bearer " + "a" * 6000,
+    "a digest": f"Bearer {DIGEST}",
+}
+
+
+@pytest.fixture(scope="module")
+def document(lab: Lab) -> dict[str, Any]:
+    with lab.client() as anyone:
+        read: dict[str, Any] = anyone.get("/api/openapi.json").json()
+        return read
+
+
+@pytest.fixture(scope="module")
+def counted() -> Iterator[dict[str, int]]:
+    """How many requests were refused as they should; printed for docs/reliability.md."""
+    counts = {"requests": 0, "unauthorised successes": 0}
+    yield counts
+    print(f"\nunauthorised successes: {counts['unauthorised successes']} of {counts['requests']} requests")
+
+
+def ask(lab: Lab, operation: Operation, client: httpx.Client, about: User) -> int:
+    """Status of the answer to this request about a user's things."""
+    method, path = operation
+    own = ASKS[operation]
+    places = {**about.has, **{name: about.has[other] for name, other in own.path.items()}, "sha256": DIGEST}
+    places.setdefault("token_id", "0" * 32)
+    return client.request(method.upper(), path.format(**places), **own.more(about)).status_code
+
+
+def test_every_route_is_either_named_open_here_or_asked_for_below(document: dict[str, Any]) -> None:
+    operations = {(method, path) for path, item in document["paths"].items() for method in item}
+    assert set(ASKS) | OPEN == operations
+    assert not set(ASKS) & OPEN
+
+
+def test_the_document_says_the_same_of_who_may_call(document: dict[str, Any]) -> None:
+    secured = {(m, p) for p, item in document["paths"].items() for m, one in item.items() if one.get("security")}
+    assert secured == set(ASKS)
+    assert set(document["components"]["securitySchemes"]) == {"token", "session"}
+    for method, path in secured:
+        assert {"401", "403"} <= set(document["paths"][path][method]["responses"])
+
+
+@pytest.mark.parametrize("kind", BAD_TOKENS)
+def test_nothing_is_given_without_a_token_that_is_valid(lab: Lab, counted: dict[str, int], kind: str) -> None:
+    with lab.client(header=BAD_TOKENS[kind]) as client:
+        for operation in ASKS:
+            refuse(counted, operation, ask(lab, operation, client, lab.ada), {401})
+
+
+def refuse(counted: dict[str, int], operation: Operation, status: int, expected: set[int]) -> None:
+    counted["requests"] += 1
+    counted["unauthorised successes"] += status < 400
+    assert status in expected, (operation, status)
+
+
+def test_an_expired_token_gives_nothing(lab: Lab, counted: dict[str, int]) -> None:
+    token = make_token(lab.service.data, "ada", "read,submit,admin", "--days", "0.0000001")["token"]
+    with lab.client(token) as client:
+        for operation in ASKS:
+            refuse(counted, operation, ask(lab, operation, client, lab.ada), {401})
+
+
+def test_a_revoked_token_gives_nothing_at_once(lab: Lab, counted: dict[str, int]) -> None:
+    made = make_token(lab.service.data, "ada", "read,submit,admin")
+    with lab.client(made["token"]) as client:
+        assert client.get("/api/jobs").status_code == 200
+        assert lab.admin.api.delete(f"/api/tokens/{made['id']}").status_code == 204
+        for operation in ASKS:
+            refuse(counted, operation, ask(lab, operation, client, lab.ada), {401})
+
+
+@pytest.mark.parametrize("scope", ["read", "submit", "work"])
+def test_a_token_of_another_scope_gives_nothing(lab: Lab, counted: dict[str, int], scope: str) -> None:
+    """Even its owner may not do with it what it is not for."""
+    enough = {"read": {"read", "link"}, "submit": {"submit"}, "work": {"work"}}[scope]
+    token = make_token(lab.service.data, "ada", scope)["token"]
+    with lab.client(token) as client:
+        for operation, own in ASKS.items():
+            if own.scope not in enough:
+                refuse(counted, operation, ask(lab, operation, client, lab.ada), {403})
+
+
+@pytest.mark.parametrize("names", [("ada", "bob"), ("bob", "ada")])
+def test_other_peoples_things_are_not_there(lab: Lab, counted: dict[str, int], names: tuple[str, str]) -> None:
+    """404, as for an id that never was; a job that names another's checkpoint is told that there is none."""
+    caller, owner = (getattr(lab, name) for name in names)
+    for operation, own in ASKS.items():
+        if own.own is not None:
+            expected = {422} if own.own == "body" else {404}
+            refuse(counted, operation, ask(lab, operation, caller.api, owner), expected)
+        elif own.scope in ("admin", "work"):
+            refuse(counted, operation, ask(lab, operation, caller.api, owner), {403})
+
+
+def test_a_link_gives_its_result_and_nothing_else(lab: Lab, counted: dict[str, int]) -> None:
+    secret = lab.ada.has["link"].rsplit("/", 1)[1]
+    with lab.client(secret) as client:
+        for operation, own in ASKS.items():
+            status = ask(lab, operation, client, lab.ada)
+            if own.scope == "link":
+                assert status == 200, operation
+                if own.own is not None:
+                    refuse(counted, operation, ask(lab, operation, client, lab.bob), {404})
+            else:
+                refuse(counted, operation, status, {403})
+
+
+def test_lists_hold_only_what_one_may_see(lab: Lab) -> None:
+    for caller, other in ((lab.ada, lab.bob), (lab.bob, lab.ada)):
+        seen = [
+            item["id"]
+            for path in ("/api/checkpoints", "/api/datasets", "/api/jobs")
+            for item in caller.api.get(path, params={"limit": 200}).json()["items"]
+        ]
+        assert {caller.has["checkpoint_id"], caller.has["dataset_id"], caller.has["job_id"]} <= set(seen)
+        assert not set(seen) & set(other.has.values())
+    everything = {item["id"] for item in lab.admin.api.get("/api/jobs", params={"limit": 200}).json()["items"]}
+    assert {lab.ada.has["job_id"], lab.bob.has["job_id"]} <= everything
+
+
+def test_totals_count_only_what_one_may_see(lab: Lab) -> None:
+    listed = lab.ada.api.get("/api/jobs", params={"limit": 200}).json()
+    assert listed["total"] == len(listed["items"])
+
+
+def test_another_users_data_set_is_unknown_by_its_name_too(lab: Lab) -> None:
+    assert lab.ada.api.get("/api/datasets/data of bob").status_code == 404
+    spec = {"kind": "surface", "checkpoint": lab.ada.has["checkpoint_id"], "grid": LARGE, "dataset": "data of bob"}
+    for dataset in ("data of bob", lab.bob.has["dataset_id"]):
+        answer = lab.ada.api.post("/api/jobs", json={**spec, "dataset": dataset})
+        assert answer.status_code == 422
+        assert answer.json()["error"]["field"] == "dataset"
+        assert "Known: digits, synthetic, data of ada" in answer.json()["error"]["message"]
+
+
+def test_the_right_person_gets_every_one_of_them(lab: Lab) -> None:
+    """The control: each request above is one that works. It runs last, since it uses bob's things up."""
+    worker = make_token(lab.service.data, "gpu-box", "work")["token"]
+    lab.bob.has["token_id"] = make_token(lab.service.data, "eve", "read")["id"]
+    with lab.client(worker) as remote:
+        clients = {"admin": lab.admin.api, "work": remote}
+        for operation, own in ASKS.items():
+            if operation == ("delete", "/api/checkpoints/{checkpoint_id}"):
+                cancel_everything(lab.bob)
+            status = ask(lab, operation, clients.get(own.scope, lab.bob.api), lab.bob)
+            assert status == own.status, (operation, status)
+
+
+def cancel_everything(user: User) -> None:
+    for job in user.api.get("/api/jobs", params={"limit": 200}).json()["items"]:
+        if job["state"] in ("queued", "running"):
+            assert user.api.post(f"/api/jobs/{job['id']}/cancel").status_code == 200

@@ -1,0 +1,179 @@
+"""The page's session and its cookie, links, and requests that other sites make a browser send."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.security.conftest import Lab, User, make_token
+
+
+def browser(lab: Lab, **headers: str) -> httpx.Client:
+    """Cookies and the headers a browser sends from our own page."""
+    own = {"Origin": lab.url, "Sec-Fetch-Site": "same-origin"}
+    return httpx.Client(base_url=lab.url, headers={**own, **headers}, timeout=60, trust_env=False)
+
+
+@contextmanager
+def logged_in(lab: Lab, token: str) -> Iterator[httpx.Client]:
+    with browser(lab) as client:
+        answer = client.post("/api/session", json={"token": token})
+        assert answer.status_code == 200, answer.text
+        yield client
+
+
+def test_a_session_does_what_its_token_does_and_no_more(lab: Lab) -> None:
+    token = make_token(lab.service.data, "ada", "read")["token"]
+    with logged_in(lab, token) as client:
+        assert client.get("/api/session").json() | {"expires": None} == {
+            "user": "ada",
+            "scopes": ["read"],
+            "access": True,
+            "expires": None,
+        }
+        assert client.get(f"/api/jobs/{lab.ada.has['job_id']}").status_code == 200
+        assert client.get(f"/api/jobs/{lab.bob.has['job_id']}").status_code == 404
+        assert client.post(f"/api/jobs/{lab.ada.has['running']}/cancel").status_code == 403
+        assert client.get("/api/tokens").status_code == 403
+
+
+def test_the_cookie_is_strict_out_of_reach_of_scripts_bounded_and_new_at_every_login(lab: Lab) -> None:
+    with browser(lab) as client:
+        answers = [client.post("/api/session", json={"token": lab.ada.token}) for _ in range(2)]
+    cookies = [answer.headers["set-cookie"] for answer in answers]
+    for cookie in cookies:
+        assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
+        assert int(re.search(r"Max-Age=(\d+)", cookie)[1]) == 168 * 3600  # type: ignore[index]
+        assert lab.ada.token not in cookie
+    assert len({cookie.split(";")[0] for cookie in cookies}) == 2
+
+
+def test_logging_out_ends_the_session_on_the_service_too(lab: Lab) -> None:
+    with logged_in(lab, lab.ada.token) as client:
+        cookie = client.cookies["landscape_session"]
+        assert client.delete("/api/session").status_code == 204
+        assert "landscape_session" not in client.cookies
+        client.cookies.set("landscape_session", cookie)
+        assert client.get("/api/jobs").status_code == 401
+
+
+def test_a_revoked_token_takes_its_sessions_along(lab: Lab) -> None:
+    made = make_token(lab.service.data, "ada", "read")
+    with logged_in(lab, made["token"]) as client:
+        assert client.get("/api/jobs").status_code == 200
+        assert lab.admin.api.delete(f"/api/tokens/{made['id']}").status_code == 204
+        assert client.get("/api/jobs").status_code == 401
+
+
+def test_a_session_is_no_token_and_a_token_is_no_session(lab: Lab) -> None:
+    with logged_in(lab, lab.ada.token) as client, lab.client(client.cookies["landscape_session"]) as program:
+        assert program.get("/api/jobs").status_code == 401
+    with browser(lab) as client:
+        client.cookies.set("landscape_session", lab.ada.token)
+        assert client.get("/api/jobs").status_code == 401
+
+
+ELSEWHERE = {
+    "another site": {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+    "another site, an old browser": {"Origin": "https://evil.example"},
+    "another port of this host": {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
+    "a name that begins like ours": {"Origin": "http://127.0.0.1.evil.example"},
+    "a sandboxed frame": {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
+    "one that does not say": {},
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_another_site_changes_nothing_with_our_cookie(lab: Lab, kind: str) -> None:
+    with logged_in(lab, lab.ada.token) as client:
+        cookies = dict(client.cookies)
+    with httpx.Client(base_url=lab.url, headers=ELSEWHERE[kind], cookies=cookies, trust_env=False) as other:
+        job = lab.ada.has["running"]
+        asks = [("POST", f"/api/jobs/{job}/cancel"), ("DELETE", f"/api/checkpoints/{lab.ada.has['checkpoint_id']}")]
+        asks += [("PUT", "/api/checkpoints?name=x"), ("POST", f"/api/jobs/{job}/share")]
+        for method, path in asks:
+            assert other.request(method, path, content=b"{}").status_code in (403, 422), (method, path)
+        assert other.post(f"/api/jobs/{job}/cancel").json()["error"]["code"] == "forbidden"
+    assert lab.ada.api.get(f"/api/jobs/{job}").json()["state"] in ("queued", "running")
+
+
+def test_another_site_cannot_log_a_browser_in_or_out(lab: Lab) -> None:
+    with logged_in(lab, lab.ada.token) as client:
+        client.headers.update(ELSEWHERE["another site"])
+        assert client.post("/api/session", json={"token": lab.bob.token}).status_code == 403
+        assert client.delete("/api/session").status_code == 403
+        assert client.post("/api/shared", json={"link": "x"}).status_code == 403
+        client.headers.update({"Origin": lab.url, "Sec-Fetch-Site": "same-origin"})
+        assert client.get("/api/session").json()["user"] == "ada"
+
+
+def test_whoever_guesses_has_to_wait(lab: Lab) -> None:
+    """By address: 127.0.0.9 guesses, 127.0.0.1 goes on working."""
+    with httpx.Client(
+        base_url=lab.url, transport=httpx.HTTPTransport(local_address="127.0.0.9"), trust_env=False
+    ) as guesser:
+        tries = [guesser.post("/api/session", json={"token": f"guess {n}"}).status_code for n in range(10)]
+        assert set(tries) == {401}
+        refused = guesser.post("/api/session", json={"token": lab.ada.token})
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["Retry-After"]) <= 61
+        assert "s." in refused.json()["error"]["message"]
+    with logged_in(lab, lab.ada.token):
+        pass
+
+
+def test_no_secret_is_stored_or_logged(lab: Lab) -> None:
+    secret = lab.ada.has["link"].rsplit("/", 1)[1]
+    with logged_in(lab, lab.ada.token) as client:
+        kept = [secret, lab.ada.token, client.cookies["landscape_session"]]
+    files = [path for path in lab.service.data.rglob("*") if path.is_file()]
+    assert any(path.name == "landscape.sqlite" for path in files)
+    for path in files:
+        content = path.read_bytes()
+        assert not [one for one in kept if one.encode() in content], path.name
+
+
+def open_link(lab: Lab, user: User, client: httpx.Client) -> str:
+    answer = client.post("/api/shared", json={"link": user.has["link"].rsplit("/", 1)[1]})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["job"])
+
+
+def test_the_cookie_of_a_link_goes_to_its_job_alone(lab: Lab) -> None:
+    with browser(lab) as client:
+        job = open_link(lab, lab.ada, client)
+        assert job == lab.ada.has["job_id"]
+        for part in ("", "/result", "/numbers", "/log", "/events", "/result?format=npz"):
+            assert client.get(f"/api/jobs/{job}{part}").status_code == 200
+        for path in ("/api/jobs", "/api/checkpoints", "/api/gallery", f"/api/jobs/{lab.ada.has['running']}"):
+            assert client.get(path).status_code == 401
+        assert client.delete(f"/api/jobs/{job}").status_code == 403
+        assert client.get(f"/api/jobs/{job}/share").status_code == 403
+
+
+def test_a_colleague_keeps_their_own_account_while_a_link_is_open(lab: Lab) -> None:
+    with logged_in(lab, lab.bob.token) as client:
+        job = open_link(lab, lab.ada, client)
+        seen = client.get(f"/api/jobs/{job}").json()
+        assert (seen["id"], seen["yours"]) == (job, False)
+        assert client.post(f"/api/jobs/{job}/share", json={}).status_code == 403
+        assert client.get(f"/api/jobs/{lab.bob.has['job_id']}").json()["yours"] is True
+        assert job not in {item["id"] for item in client.get("/api/jobs").json()["items"]}
+
+
+def test_a_link_ends_when_it_is_revoked_and_when_its_time_is_over(lab: Lab) -> None:
+    share = f"/api/jobs/{lab.ada.has['job_id']}/share"
+    made = [lab.ada.api.post(share, json={"days": days}).json() for days in (1e-9, 1)]
+    assert lab.bob.api.delete(f"{share}/{made[1]['id']}").status_code == 404
+    with browser(lab) as client:
+        assert client.post("/api/shared", json={"link": made[0]["link"].rsplit("/", 1)[1]}).status_code == 401
+        link = {"link": made[1]["link"].rsplit("/", 1)[1]}
+        job = client.post("/api/shared", json=link).json()["job"]
+        assert client.get(f"/api/jobs/{job}").status_code == 200
+        assert lab.ada.api.delete(f"{share}/{made[1]['id']}").status_code == 204
+        assert client.get(f"/api/jobs/{job}").status_code == 401
+        assert client.post("/api/shared", json=link).status_code == 401
+    listed = {one["id"] for one in lab.ada.api.get(share).json()["items"]}
+    assert not listed & {one["id"] for one in made}

@@ -1,0 +1,184 @@
+"""Event streams: nothing missed, nothing told twice, many at once, and clients that do not read."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import wait_for
+from tests.service.face import Face, running
+from worker import jobs
+
+
+@pytest.fixture(scope="module")
+def face(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Face]:
+    folder = tmp_path_factory.mktemp("following")
+    with running(folder, redis_url, max_event_streams="40", client_patience_seconds="2") as started:
+        yield started
+
+
+def cancel(face: Face, job_id: str) -> None:
+    with face.database.writing() as session:
+        jobs.cancel(session, job_id)
+
+
+def events(face: Face, path: str, **headers: str) -> list[tuple[str, str | None, Any]]:
+    """(event, id, data) of a stream that ends by itself."""
+    with httpx.stream("GET", face.url + "/api" + path, headers=headers, timeout=60, trust_env=False) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        blocks = answer.read().decode().split("\n\n")
+    found = []
+    for block in blocks:
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(":"))
+        if "event" in fields:
+            found.append((fields["event"], fields.get("id"), json.loads(fields["data"])))
+    return found
+
+
+def tiles(found: list[tuple[str, str | None, Any]]) -> list[tuple[str | None, Any]]:
+    return [(number, data) for kind, number, data in found if kind == "tile"]
+
+
+def test_every_follower_is_told_every_value_once_and_in_the_same_order(face: Face) -> None:
+    job_id = face.job()
+    with ThreadPoolExecutor(8) as threads:
+        streams = [threads.submit(events, face, f"/jobs/{job_id}/events") for _ in range(8)]
+        for _ in range(13):
+            face.compute()
+            time.sleep(0.05)
+        told = [stream.result() for stream in streams]
+    for found in told:
+        points = [tuple(point) for _, tile in tiles(found) for point in tile["points"]]
+        assert sorted(points) == [(i, j) for i in range(9) for j in range(7)]
+        assert all(tile["losses"] == [i + 10 * j for i, j in tile["points"]] for _, tile in tiles(found))
+        assert tiles(found) == tiles(told[0])
+        assert [number for number, _ in tiles(found)] == [str(k + 1) for k in range(13)]
+        assert found[0][2]["state"] in ("queued", "running")
+        assert found[-1] == ("state", None, {"job": job_id, "state": "done", "error": None})
+        assert found[-2][2]["done"] == 63
+
+
+def test_a_follower_far_behind_gets_all_of_it_from_the_place_it_names(face: Face) -> None:
+    job_id = face.job(15, 13, points_per_tile=1)
+    face.compute(195)  # more tiles than the face keeps encoded
+    everything = tiles(events(face, f"/jobs/{job_id}/events"))
+    assert [int(number or 0) for number, _ in everything] == list(range(1, 196))
+    rest = tiles(events(face, f"/jobs/{job_id}/events", **{"Last-Event-ID": "77"}))
+    assert rest == everything[77:]
+
+
+def test_one_stream_follows_several_jobs_and_resumes_each_where_it_was(face: Face) -> None:
+    first, second = face.job(5, 5), face.job(3, 3, points_per_tile=2)
+    face.compute(10)
+    found = events(face, f"/events?jobs={first},{second}")
+    by_job = {job: [tile for _, tile in tiles(found) if tile["job"] == job] for job in (first, second)}
+    assert [len(by_job[first]), len(by_job[second])] == [5, 5]
+    assert {data["job"]: data["state"] for kind, _, data in found if kind == "state"} == {first: "done", second: "done"}
+    place = tiles(found)[6][0]
+    assert place == "5,2"
+    rest = tiles(events(face, f"/events?jobs={first},{second}", **{"Last-Event-ID": place or ""}))
+    assert rest == tiles(found)[7:]
+
+
+def test_a_job_nobody_has_is_404_before_any_stream_begins(face: Face) -> None:
+    answer = face.api.get(f"/jobs/{'0' * 32}/events")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+    job_id = face.job(3, 3)
+    for wrong in ("-1", "x", "1,2"):
+        answer = face.api.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": wrong})
+        assert answer.status_code == 422, wrong
+    cancel(face, job_id)
+
+
+def test_more_streams_than_allowed_are_told_when_to_come_back(face: Face) -> None:
+    job_id = face.job(3, 3, points_per_tile=9)
+    clients = [httpx.Client(timeout=60, trust_env=False) for _ in range(41)]
+    url = f"{face.url}/api/jobs/{job_id}/events"
+    streams = [client.send(client.build_request("GET", url), stream=True) for client in clients]
+    refused = [one for one in streams if one.status_code == 503]
+    assert len(refused) >= 1
+    assert refused[0].headers["retry-after"].isdigit()
+    refused[0].read()
+    assert refused[0].json()["error"]["code"] == "busy"
+    for client in clients:
+        client.close()
+    wait_for(lambda: _has_room(url), "room")
+    face.compute()
+    assert events(face, f"/jobs/{job_id}/events")[-1][2]["state"] == "done"
+
+
+def _has_room(url: str) -> bool:
+    with httpx.stream("GET", url, timeout=60, trust_env=False) as answer:
+        return answer.status_code == 200
+
+
+def open_socket(face: Face, request: bytes) -> socket.socket:
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", int(face.url.rsplit(":", 1)[1])))
+    client.sendall(request)
+    return client
+
+
+def connections(face: Face) -> int:
+    return sum(one.status == "ESTABLISHED" for one in face.process.net_connections("tcp"))
+
+
+LARGE = b"GET /static/plotly.min.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def test_a_client_that_reads_nothing_is_cut_off(face: Face) -> None:
+    face.api.close()  # leave nothing of ours open
+    before = connections(face)
+    client = open_socket(face, LARGE)
+    wait_for(lambda: connections(face) > before, "the connection")
+    wait_for(lambda: connections(face) <= before, "the connection to be cut")
+    client.close()
+    assert "reads nothing" in (face.data / "serve.log").read_text()
+
+
+def test_a_client_that_reads_slowly_gets_everything(face: Face) -> None:
+    size = int(httpx.head(f"{face.url}/static/plotly.min.js", trust_env=False).headers["content-length"])
+    with open_socket(face, LARGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as client:
+        received, began = 0, time.monotonic()
+        while block := client.recv(1 << 16):
+            received += len(block)
+            time.sleep(0.02)
+    assert received > size
+    assert time.monotonic() - began > 2  # longer than the patience
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET /api/ver", b"PUT /api/checkpoints?name=a HTTP/1.1\r\nHost: a\r\nContent-L"]
+)
+def test_a_request_that_never_ends_is_cut_off(face: Face, begun: bytes) -> None:
+    with open_socket(face, begun) as client:
+        client.settimeout(60)
+        assert client.recv(100) == b""
+
+
+def test_the_log_of_a_job_is_paged(face: Face) -> None:
+    job_id = face.job(3, 3, points_per_tile=3)
+    face.compute(3)
+    with httpx.Client(base_url=face.url + "/api", trust_env=False) as api:
+        whole = api.get(f"/jobs/{job_id}/log").json()
+        assert whole["total"] == len(whole["items"]) == 2
+        assert {line["level"] for line in whole["items"]} == {"info"}
+        assert whole["items"][-1]["text"].startswith("Done: 9 of 9 points")
+        rest = api.get(f"/jobs/{job_id}/log", params={"offset": 1, "limit": 1}).json()
+        assert rest["items"] == whole["items"][1:2]
+        assert api.get(f"/jobs/{'0' * 32}/log").status_code == 404
+
+
+def test_the_face_writes_json_lines_alone(face: Face, tmp_path: Path) -> None:
+    lines = (face.data / "serve.log").read_text().splitlines()
+    assert len(lines) > 3
+    assert all({"time", "level", "event"} <= set(json.loads(line)) for line in lines)

@@ -1,0 +1,185 @@
+"""What machines see of the service: /metrics against the truth, and /api/health with each part broken for real."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+from sqlalchemy import select
+
+from tests import servers
+from tests.conftest import Service, wait_for
+from tests.faults import breaking
+from tests.service.face import Face, running
+from worker import queue
+from worker.tables import Tile
+from worker.tables import Worker as WorkerRow
+
+
+@pytest.fixture
+def face(tmp_path: Path, redis_url: str) -> Iterator[Face]:
+    with running(tmp_path, redis_url, min_free_bytes="0") as started:
+        yield started
+
+
+def samples(url: str) -> dict[str, list[Sample]]:
+    """Samples of /metrics by name, read as Prometheus reads them."""
+    answer = httpx.get(f"{url}/metrics", timeout=60, trust_env=False)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    found: dict[str, list[Sample]] = {}
+    for family in text_string_to_metric_families(answer.text):
+        assert family.documentation
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample)
+    return found
+
+
+def value(found: dict[str, list[Sample]], name: str, **labels: str) -> float:
+    [sample] = [one for one in found[name] if labels.items() <= one.labels.items()]
+    return float(sample.value)
+
+
+def test_counters_are_those_of_the_database_and_survive_a_restart(tmp_path: Path, redis_url: str) -> None:
+    with running(tmp_path, redis_url) as face:
+        face.job(5, 5, points_per_tile=3)
+        for seconds in (0.05, 0.3, 0.3, 3.0, 100.0):
+            face.compute(seconds=seconds)
+        with face.database.writing() as session:
+            finished = session.scalars(select(Tile).where(Tile.sequence.is_not(None))).all()
+            points = sum(len(tile.points) for tile in finished)
+        before = samples(face.url)
+        assert value(before, "landscape_points_total") == points
+        assert value(before, "landscape_tiles_total", purpose="points") == 5
+        assert value(before, "landscape_tile_seconds_count") == 5
+        assert value(before, "landscape_tile_seconds_sum") == pytest.approx(103.65)
+        upto = {one.labels["le"]: one.value for one in before["landscape_tile_seconds_bucket"]}
+        assert [upto["0.1"], upto["0.5"], upto["4.0"], upto["64.0"], upto["+Inf"]] == [1, 3, 4, 4, 5]
+    with running(tmp_path, redis_url) as face:
+        after = samples(face.url)
+    for name in ("landscape_points_total", "landscape_tile_seconds_sum"):
+        assert value(after, name) == value(before, name)
+
+
+def test_queue_depth_per_level_and_jobs_by_state_are_those_of_the_database(face: Face) -> None:
+    face.job(9, 7)
+    before = samples(face.url)
+    depths = {one.labels["level"]: one.value for one in before["landscape_queue_depth"]}
+    assert depths["0"] == 25
+    assert sum(depths.values()) == 63
+    assert value(before, "landscape_jobs", state="running") == 1
+    face.compute(2)
+    held = face.lease()
+    after = samples(face.url)
+    assert value(after, "landscape_leased", level=str(held.level)) == len(held.points)
+    waiting = sum(one.value for one in after["landscape_queue_depth"])
+    assert waiting == 63 - value(after, "landscape_points_total") - len(held.points)
+    assert value(after, "landscape_points_per_second") > 0
+    face.compute_all()
+    with face.database.writing() as session:
+        assert queue.fail(session, held, "Because.")
+    last = samples(face.url)
+    assert value(last, "landscape_jobs", state="failed") == 1
+    assert value(last, "landscape_jobs_finished_total", state="failed") == 1
+
+
+def test_lost_leases_and_memory_of_every_worker_are_told(face: Face) -> None:
+    face.job(5, 5)
+    with face.database.writing() as session:
+        assert queue.lease(session, 0.01)
+        session.add(WorkerRow(id="one", device="CPU", memory=123 << 20))
+        session.add(WorkerRow(id="two", device="H200", memory=5 << 20, device_memory=7 << 30))
+        session.add(WorkerRow(id="dead", device="CPU", memory=1, seen=time.time() - 3600))
+    wait_for(lambda: value(samples(face.url), "landscape_leases_lost_total") == 1, "the lease to be found lost")
+    found = samples(face.url)
+    assert value(found, "landscape_workers") == 2
+    assert value(found, "landscape_worker_memory_bytes", worker="one") == 123 << 20
+    assert {one.labels["worker"] for one in found["landscape_worker_memory_bytes"]} == {"one", "two"}
+    assert value(found, "landscape_worker_device_memory_bytes", worker="two", device="H200") == 7 << 30
+
+
+def test_requests_are_counted_by_route_and_never_by_the_path_a_stranger_made_up(face: Face) -> None:
+    for number in range(5):
+        face.api.get(f"/jobs/{'0' * 31}{number}")
+        face.api.get(f"/made/up/{number}")
+        face.api.get("/jobs")
+    found = samples(face.url)
+    assert value(found, "landscape_http_requests_total", route="/api/jobs/{job_id}", status="404", method="GET") == 5
+    assert value(found, "landscape_http_requests_total", route="/api/jobs", status="200") == 5
+    assert value(found, "landscape_http_seconds_count", route="/api/jobs") == 5
+    assert not [one for one in found["landscape_http_requests_total"] if "made" in one.labels["route"]]
+
+
+def test_bytes_of_uploads_are_counted(service: Service) -> None:
+    url = f"http://127.0.0.1:{service.port}"
+    before = samples(url)["landscape_upload_bytes_total"]
+    had = sum(one.value for one in before if one.labels["purpose"] == "checkpoint")
+    service.upload(b"x" * 12345, state="rejected")
+    assert value(samples(url), "landscape_upload_bytes_total", purpose="checkpoint") == had + 12345
+    assert value(samples(url), "landscape_workers") == 2
+    assert all(one.value > 10 << 20 for one in samples(url)["landscape_worker_memory_bytes"])
+
+
+def health(face: Face) -> dict[str, object]:
+    found: dict[str, object] = face.api.get("/health").json()
+    return found
+
+
+def test_health_names_a_service_without_workers_degraded(face: Face) -> None:
+    assert health(face) == {"status": "degraded", "database": "ok", "store": "ok", "broker": "ok", "workers": 0}
+    with face.database.writing() as session:
+        session.add(WorkerRow(id="one", device="CPU"))
+    assert health(face) == {"status": "ok", "database": "ok", "store": "ok", "broker": "ok", "workers": 1}
+
+
+def test_health_names_a_dead_and_a_silent_broker(tmp_path: Path) -> None:
+    with servers.redis() as broker, running(tmp_path, broker.url) as face:
+        assert health(face)["broker"] == "ok"
+        with breaking.stopped(*breaking.programs(broker)):
+            assert health(face)["broker"] == "unreachable"
+            assert health(face)["database"] == "ok"
+        wait_for(lambda: health(face)["broker"] == "ok", "the broker to be seen again")
+        broker.kill()
+        assert health(face)["broker"] == "unreachable"
+
+
+def test_health_names_a_locked_database_and_what_reads_goes_on(face: Face) -> None:
+    with breaking.locked(face.data / "landscape.sqlite", 4):
+        assert health(face)["database"] == "locked"
+        assert face.api.get("/jobs").status_code == 200
+    wait_for(lambda: health(face)["database"] == "ok", "the database to be seen again")
+
+
+def test_health_names_a_dead_and_a_silent_database(tmp_path: Path, redis_url: str) -> None:
+    with servers.postgresql() as server:
+        url = servers.new_database(server.url)
+        with running(tmp_path, redis_url, database=url) as face:
+            assert health(face)["database"] == "ok"
+            frozen = [*breaking.programs(server), *breaking.programs(server)[0].children()]
+            with breaking.stopped(*frozen):
+                assert health(face)["database"] == "unreachable"
+                assert health(face)["broker"] == "ok"
+            wait_for(lambda: health(face)["database"] == "ok", "the database to be seen again")
+            server.kill()
+            assert health(face)["database"] == "unreachable"
+            answer = face.api.get("/jobs")
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "database_unavailable"
+            assert httpx.get(f"{face.url}/metrics", trust_env=False).text.count("landscape_database_up 0.0") == 1
+            server.start()
+            wait_for(lambda: health(face)["database"] == "ok", "the database to be seen again")
+
+
+def test_health_names_a_store_that_is_gone_or_full(tmp_path: Path, redis_url: str) -> None:
+    with running(tmp_path, redis_url) as face:
+        unfinished = tmp_path / "store" / "unfinished"
+        shutil.rmtree(unfinished)
+        assert health(face)["store"] == "unwritable"
+        unfinished.mkdir()
+        assert health(face)["store"] == "ok"
+    with running(tmp_path, redis_url, min_free_bytes=str(1 << 60)) as face:
+        assert health(face)["store"] == "full"

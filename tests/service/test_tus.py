@@ -1,0 +1,354 @@
+"""Resumable uploads as the tus protocol 1.0 says, with the clients that exist for it, over connections that break."""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import httpx
+import psutil
+import pytest
+from tusclient.client import TusClient
+from tusclient.exceptions import TusCommunicationError
+
+from tests.conftest import GALLERY, Service, start_service, wait_for
+from tests.service import tus
+
+FILE = GALLERY / "resnet20-w8-skip.safetensors"
+CONTENT = FILE.read_bytes()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Starts a service of the test's own, which it may break."""
+    started: list[Service] = []
+
+    def start(**settings: Any) -> Service:
+        started.append(start_service(tmp_path / "data", workers=1, **settings))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+def ready(service: Service, checkpoint_id: str) -> dict[str, Any]:
+    """The checkpoint that an upload has become, once it is read."""
+    return dict(wait_for(lambda: service._read(checkpoint_id), "the checkpoint to be read"))
+
+
+# What the protocol says
+
+
+def test_it_says_what_it_speaks(service: Service) -> None:
+    answer = service.api.options("/uploads")
+    assert answer.status_code == 204
+    assert answer.headers["tus-resumable"] == "1.0.0"
+    assert answer.headers["tus-version"] == "1.0.0"
+    said = set(answer.headers["tus-extension"].split(","))
+    assert said == {"creation", "creation-with-upload", "termination", "expiration", "checksum"}
+    assert int(answer.headers["tus-max-size"]) == 16 << 30
+    assert "sha1" in answer.headers["tus-checksum-algorithm"].split(",")
+
+
+def test_an_upload_in_pieces_becomes_the_checkpoint_of_its_id(service: Service) -> None:
+    created = tus.create(service, len(CONTENT), filename="pieces é.safetensors")
+    where = tus.place(created)
+    assert "upload-expires" in created.headers
+    assert tus.offset(service, where) == 0
+    for start in range(0, len(CONTENT), 100_000):
+        piece = CONTENT[start : start + 100_000]
+        answer = tus.patch(service, where, start, piece)
+        assert answer.status_code == 204, answer.text
+        assert int(answer.headers["upload-offset"]) == start + len(piece)
+        assert answer.headers["tus-resumable"] == "1.0.0"
+    checkpoint_id = answer.headers["landscape-id"]
+    assert where.endswith(checkpoint_id)
+    found = ready(service, checkpoint_id)
+    assert (found["name"], found["state"]) == ("pieces é.safetensors", "ready")
+    assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    complete = tus.head(service, where)
+    assert complete.headers["upload-offset"] == complete.headers["upload-length"] == str(len(CONTENT))
+    assert complete.headers["landscape-id"] == checkpoint_id
+    assert complete.headers["cache-control"] == "no-store"
+    assert tus.patch(service, where, len(CONTENT), b"").status_code == 409
+    assert service.api.delete(where, headers=tus.VERSION).status_code == 404
+    assert service.api.get(f"/checkpoints/{checkpoint_id}").status_code == 200
+    assert not list((service.data / "store" / "resumable").glob(f"{checkpoint_id}*"))
+
+
+def test_the_first_bytes_may_come_with_the_announcement(service: Service) -> None:
+    whole = tus.create(service, len(CONTENT), content=CONTENT)
+    assert whole.headers["upload-offset"] == str(len(CONTENT))
+    assert ready(service, whole.headers["landscape-id"])["state"] == "ready"
+    part = tus.create(service, len(CONTENT), content=CONTENT[:1000])
+    assert tus.offset(service, tus.place(part)) == 1000
+
+
+def test_a_data_set_comes_the_same_way(service: Service) -> None:
+    created = tus.create(service, 9, content=b"not a set", filename="mine", purpose="dataset")
+    found = service.api.get(f"/datasets/{created.headers['landscape-id']}").json()
+    assert found["name"] == "mine"
+    assert tus.create(service, 9, filename="digits", purpose="dataset").status_code == 422
+    assert tus.create(service, 9, filename="x" * 65, purpose="dataset").status_code == 422
+
+
+def test_another_offset_than_the_bytes_that_are_here_is_a_conflict(service: Service) -> None:
+    where = tus.place(tus.create(service, 100))
+    assert tus.patch(service, where, 0, b"x" * 10).status_code == 204
+    for wrong in (0, 9, 11, 100):
+        answer = tus.patch(service, where, wrong, b"y" * 10)
+        assert answer.status_code == 409
+        assert answer.json()["error"]["code"] == "conflict"
+    assert tus.offset(service, where) == 10
+
+
+def test_a_wrong_checksum_is_refused_and_nothing_of_the_piece_stays(service: Service) -> None:
+    where = tus.place(tus.create(service, 100))
+    assert tus.patch(service, where, 0, b"x" * 10, Upload_Checksum=tus.checksum(b"x" * 10)).status_code == 204
+    answer = tus.patch(service, where, 10, b"x" * 10, Upload_Checksum=tus.checksum(b"other"))
+    assert answer.status_code == 460
+    assert tus.offset(service, where) == 10
+    right = tus.checksum(b"y" * 90, "sha256")
+    assert tus.patch(service, where, 10, b"y" * 90, Upload_Checksum=right).status_code == 204
+    found = service.api.get(f"/checkpoints/{where.rsplit('/', 1)[1]}").json()
+    assert found["sha256"] == hashlib.sha256(b"x" * 10 + b"y" * 90).hexdigest()
+
+
+@pytest.mark.parametrize("value", ["md4 AAAA", "sha1", "sha1 ???", ""])
+def test_an_unknown_checksum_is_refused(service: Service, value: str) -> None:
+    where = tus.place(tus.create(service, 100))
+    answer = tus.patch(service, where, 0, b"x", Upload_Checksum=value)
+    assert answer.status_code == (400 if value else 204)
+    assert tus.offset(service, where) == (0 if value else 1)
+
+
+def test_more_than_was_announced_is_refused(service: Service) -> None:
+    where = tus.place(tus.create(service, 10))
+    assert tus.patch(service, where, 0, b"x" * 11).status_code == 413
+    assert tus.offset(service, where) == 0
+
+    def endless() -> Iterator[bytes]:
+        yield from (b"x" * 8, b"x" * 8)
+
+    headers = {**tus.VERSION, "Content-Type": tus.BODY, "Upload-Offset": "0"}
+    assert service.api.patch(where, headers=headers, content=endless()).status_code == 413
+    assert tus.offset(service, where) <= 10
+
+
+def test_an_upload_over_the_limit_or_the_disk_is_refused_before_it_begins(service: Service) -> None:
+    before = len(list((service.data / "store" / "resumable").iterdir()))
+    answer = tus.create(service, (16 << 30) + 1)
+    assert answer.status_code == 413
+    assert "limit" in answer.json()["error"]["message"]
+    assert len(list((service.data / "store" / "resumable").iterdir())) == before
+
+
+BAD: dict[str, tuple[dict[str, str], int]] = {
+    "another version": ({"Tus-Resumable": "0.2.2"}, 412),
+    "no version": ({"Tus-Resumable": ""}, 412),
+    "no length": ({"Upload-Length": ""}, 422),
+    "a negative length": ({"Upload-Length": "-1"}, 422),
+    "a length in other digits": ({"Upload-Length": "1e3"}, 422),
+    "nothing to send": ({"Upload-Length": "0"}, 422),
+    "metadata that is no base64": ({"Upload-Metadata": "filename ???"}, 422),
+    "metadata that is no text": ({"Upload-Metadata": "filename /w=="}, 422),
+    "another purpose": ({"Upload-Metadata": tus.metadata(purpose="virus")}, 422),
+    "too long a name": ({"Upload-Metadata": tus.metadata(filename="x" * 256)}, 422),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_announcement_is_refused_with_a_sentence(service: Service, kind: str) -> None:
+    change, status = BAD[kind]
+    headers = {**tus.VERSION, "Upload-Length": "10", "Upload-Metadata": tus.metadata(filename="a"), **change}
+    answer = service.api.post("/uploads", headers=headers)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["message"]
+
+
+def test_a_piece_must_say_what_it_is(service: Service) -> None:
+    where = tus.place(tus.create(service, 100))
+    assert tus.patch(service, where, 0, b"x", Content_Type="text/plain").status_code == 415
+    assert tus.patch(service, where, 0, b"x", Upload_Offset="zero").status_code == 422
+    assert tus.patch(service, where, 0, b"x", Tus_Resumable="2.0.0").status_code == 412
+    assert tus.offset(service, where) == 0
+
+
+def test_a_client_that_can_only_post_names_the_method(service: Service) -> None:
+    where = tus.place(tus.create(service, 100))
+    headers = {**tus.VERSION, "Content-Type": tus.BODY, "Upload-Offset": "0"}
+    sent = service.api.post(where, headers={**headers, "X-HTTP-Method-Override": "PATCH"}, content=b"x" * 5)
+    assert (sent.status_code, sent.headers["upload-offset"]) == (204, "5")
+    assert service.api.post(where, headers=headers, content=b"x").status_code == 422
+    ended = service.api.post(where, headers={**tus.VERSION, "X-HTTP-Method-Override": "DELETE"})
+    assert ended.status_code == 204
+    assert tus.head(service, where).status_code == 404
+
+
+def test_a_name_is_text_and_never_a_path(service: Service) -> None:
+    created = tus.create(service, 3, content=b"abc", filename="../../evil\x1b[31m")
+    found = service.api.get(f"/checkpoints/{created.headers['landscape-id']}").json()
+    assert found["name"] == "../../evil[31m"
+    assert not list(service.data.rglob("*evil*"))
+
+
+def test_an_ended_upload_leaves_nothing(service: Service) -> None:
+    where = tus.place(tus.create(service, 100, content=b"x" * 50))
+    assert tus.arrived(service, where) == 50
+    assert service.api.delete(where, headers=tus.VERSION).status_code == 204
+    assert not list((service.data / "store" / "resumable").glob(f"{where.rsplit('/', 1)[1]}*"))
+    for answer in (tus.head(service, where), tus.patch(service, where, 50, b"x")):
+        assert answer.status_code == 404
+
+
+def test_what_nobody_goes_on_with_is_gone_after_its_time(own: Callable[..., Service]) -> None:
+    service = own(upload_keep_hours=str(2 / 3600))
+    where = tus.place(tus.create(service, 100, content=b"x" * 50))
+    time.sleep(1.2)
+    assert tus.patch(service, where, 50, b"x" * 10).status_code == 204  # whoever goes on has its time anew
+    time.sleep(1.2)
+    assert tus.offset(service, where) == 60
+    time.sleep(2)
+    assert tus.head(service, where).status_code == 410
+    answer = tus.patch(service, where, 60, b"x")
+    assert answer.status_code == 410
+    assert "Begin again" in answer.json()["error"]["message"]
+
+
+# What breaks
+
+
+def test_a_dropped_connection_loses_only_what_was_not_sent(service: Service) -> None:
+    where = tus.place(tus.create(service, len(CONTENT)))
+    half = len(CONTENT) // 2
+    with tus.begin_patch(service, where, 0, len(CONTENT), CONTENT[:half]):
+        wait_for(lambda: tus.arrived(service, where) > 0, "the first bytes")
+    start = tus.offset(service, where)
+    assert 0 < start <= half
+    assert tus.patch(service, where, start, CONTENT[start:]).status_code == 204
+    assert ready(service, where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_who_comes_back_ends_the_dead_connection_that_we_still_believe_in(service: Service) -> None:
+    where = tus.place(tus.create(service, len(CONTENT)))
+    with tus.begin_patch(service, where, 0, len(CONTENT), CONTENT[:5000]) as dead:
+        wait_for(lambda: tus.arrived(service, where) > 0, "the first bytes")
+        start = tus.offset(service, where)
+        assert tus.patch(service, where, start, CONTENT[start:]).status_code == 204
+        assert b"409" in dead.recv(100)
+    assert ready(service, where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_a_piece_with_a_checksum_that_is_cut_off_leaves_nothing_of_it(service: Service) -> None:
+    where = tus.place(tus.create(service, 100))
+    waiting = service.data / "store" / "resumable" / f"{where.rsplit('/', 1)[1]}.unchecked"
+    headers = {**tus.VERSION, "Content-Type": tus.BODY, "Upload-Offset": "0", "Upload-Checksum": tus.checksum(b"x" * 9)}
+
+    def cut() -> Iterator[bytes]:
+        yield b"x" * 5
+        wait_for(waiting.exists, "the piece to begin")
+        raise ConnectionError("cut")
+
+    with pytest.raises(ConnectionError), httpx.Client(base_url=service.api.base_url, trust_env=False) as client:
+        client.patch(where, headers=headers, content=cut())
+    wait_for(lambda: not waiting.exists(), "the piece to be removed")
+    assert tus.offset(service, where) == 0
+
+
+def face(service: Service) -> psutil.Process:
+    """The process that speaks HTTP."""
+    found = psutil.Process(service.process.pid).children(recursive=True)
+    return next(p for p in found if "serve" in p.cmdline() and not any("leash.py" in part for part in p.cmdline()))
+
+
+def test_a_killed_service_goes_on_with_the_upload_where_it_was(own: Callable[..., Service]) -> None:
+    service = own()
+    where = tus.place(tus.create(service, len(CONTENT), content=CONTENT[:1000]))
+    half = len(CONTENT) // 2
+    with tus.begin_patch(service, where, 1000, len(CONTENT) - 1000, CONTENT[1000:half]):
+        wait_for(lambda: tus.arrived(service, where) > 1000, "some bytes")
+        face(service).kill()
+    start = wait_for(lambda: offset_or_none(service, where), "the service to answer again")
+    assert 1000 < start <= half
+    assert tus.patch(service, where, start, CONTENT[start:]).status_code == 204
+    assert ready(service, where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+def offset_or_none(service: Service, where: str) -> int | None:
+    try:
+        return tus.offset(service, where)
+    except httpx.TransportError:
+        return None
+
+
+def test_a_service_killed_after_the_last_byte_completes_the_upload_when_asked(own: Callable[..., Service]) -> None:
+    service = own()
+    where = tus.place(tus.create(service, len(CONTENT), content=CONTENT[:1000]))
+    path = service.data / "store" / "resumable" / where.rsplit("/", 1)[1]
+    face(service).kill()
+    path.write_bytes(CONTENT)  # as it lies there when the process dies before it looks
+    start = wait_for(lambda: offset_or_none(service, where), "the service to answer again")
+    assert start == len(CONTENT)
+    assert ready(service, where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+# Clients that exist
+
+
+@pytest.fixture
+def stream() -> Iterator[BinaryIO]:
+    with FILE.open("rb") as file:
+        yield file
+
+
+@pytest.fixture
+def client(service: Service) -> TusClient:
+    return TusClient(f"http://127.0.0.1:{service.port}/api/uploads")
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_tuspy_uploads_in_pieces(service: Service, client: TusClient, stream: BinaryIO, checked: bool) -> None:
+    about = {"filename": "tuspy.safetensors"}
+    uploader = client.uploader(file_stream=stream, chunk_size=50_000, metadata=about, upload_checksum=checked)
+    uploader.upload()
+    found = ready(service, str(uploader.url).rsplit("/", 1)[1])
+    assert (found["name"], found["state"]) == ("tuspy.safetensors", "ready")
+    assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_tuspy_goes_on_after_it_was_interrupted(service: Service, client: TusClient, stream: BinaryIO) -> None:
+    uploader = client.uploader(file_stream=stream, chunk_size=50_000, metadata={"filename": "again"})
+    uploader.upload(stop_at=100_000)
+    again = client.uploader(file_stream=stream, chunk_size=50_000, url=uploader.url)
+    assert again.offset == 100_000
+    again.upload()
+    assert ready(service, str(uploader.url).rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_tuspy_outlives_a_service_killed_in_the_middle(own: Callable[..., Service]) -> None:
+    service, content = own(), os.urandom(4 << 20)
+    client = TusClient(f"http://127.0.0.1:{service.port}/api/uploads")
+    pieces = {"chunk_size": 256 << 10, "retries": 60, "retry_delay": 1}
+    uploader = client.uploader(file_stream=BytesIO(content), metadata={"filename": "large"}, **pieces)
+    uploader.upload(stop_at=1 << 20)
+    service.stop(signal.SIGKILL)
+    again = start_service(service.data, port=service.port, workers=1)
+    try:
+        uploader.upload()
+        checkpoint_id = str(uploader.url).rsplit("/", 1)[1]
+        found = again.api.get(f"/checkpoints/{checkpoint_id}").json()
+        assert found["sha256"] == hashlib.sha256(content).hexdigest()
+    finally:
+        again.stop()
+
+
+def test_tuspy_is_told_what_is_wrong(client: TusClient, stream: BinaryIO) -> None:
+    uploader = client.uploader(file_stream=stream, metadata={"filename": "x", "purpose": "virus"})
+    with pytest.raises(TusCommunicationError) as caught:
+        uploader.upload()
+    assert caught.value.status_code == 422

@@ -1,0 +1,247 @@
+"""Uploads by PUT: whole or not at all, as many and as large as people send, and no longer than our patience."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import Service, start_service, wait_for
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Starts a service of the test's own, which it may break."""
+    started: list[Service] = []
+
+    def start(**settings: Any) -> Service:
+        started.append(start_service(tmp_path / "data", workers=1, **settings))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+def face(service: Service) -> psutil.Process:
+    """The process that speaks HTTP."""
+    found = psutil.Process(service.process.pid).children(recursive=True)
+    return next(p for p in found if "serve" in p.cmdline() and not any("leash.py" in part for part in p.cmdline()))
+
+
+@contextlib.contextmanager
+def most_memory(process: psutil.Process) -> Iterator[list[int]]:
+    """Resident bytes at the beginning, and the most seen since, every few milliseconds."""
+    before = process.memory_info().rss
+    seen, over = [before, before], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            seen[1] = max(seen[1], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+def unfinished(service: Service) -> list[Path]:
+    return list((service.data / "store" / "unfinished").iterdir())
+
+
+def slowly(service: Service, path: str, *, announced: int, pause: float, method: str = "PUT", head: str = "") -> bytes:
+    """Send a byte now and then until the service answers; the answer."""
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        lines = f"{method} /api{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {announced}\r\n{head}\r\n"
+        connection.sendall(lines.encode())
+        connection.settimeout(pause)
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                connection.send(b"x")
+            with contextlib.suppress(TimeoutError):
+                return connection.recv(1000)
+    raise AssertionError("the service did not answer")
+
+
+def test_a_sender_that_is_too_slow_is_cut_off_and_leaves_nothing(own: Callable[..., Service]) -> None:
+    service = own(upload_patience_seconds="2", upload_slowest_bytes="1000")
+    answer = slowly(service, "/checkpoints?name=slow.pt", announced=100_000, pause=0.2)
+    assert b" 408 " in answer
+    assert not unfinished(service)
+    assert service.api.get("/checkpoints").json()["total"] == 0
+
+
+def test_a_sender_that_says_nothing_more_is_cut_off(own: Callable[..., Service]) -> None:
+    service = own(upload_patience_seconds="2")
+    answer = slowly(service, "/checkpoints?name=mute.pt", announced=100_000, pause=60)
+    assert b" 408 " in answer
+    assert not unfinished(service)
+
+
+def test_a_slow_sender_that_goes_on_is_waited_for(own: Callable[..., Service]) -> None:
+    service = own(upload_patience_seconds="1", upload_slowest_bytes="10")
+
+    def drops() -> Iterator[bytes]:
+        for _ in range(12):
+            time.sleep(0.3)
+            yield b"x" * 100
+
+    answer = service.api.put("/checkpoints", params={"name": "slow.pt"}, content=drops())
+    assert answer.status_code == 201
+    assert answer.json()["size"] == 1200
+
+
+def test_one_upload_more_than_there_are_places_is_asked_to_come_back(own: Callable[..., Service]) -> None:
+    service = own(max_uploads="1")
+    with socket.create_connection(("127.0.0.1", service.port)) as first:
+        first.sendall(b"PUT /api/checkpoints?name=a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nhalf")
+        wait_for(lambda: unfinished(service), "the first upload to begin")
+        refused = service.api.put("/checkpoints", params={"name": "b"}, content=b"second")
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        first.sendall(b"-done")
+        assert b" 201 " in first.recv(1000)
+    assert service.api.put("/checkpoints", params={"name": "b"}, content=b"second").status_code == 201
+
+
+def test_an_upload_over_the_limit_is_refused_before_and_while_it_comes(own: Callable[..., Service]) -> None:
+    service = own(max_upload_bytes=str(10 << 20))
+
+    def unannounced() -> Iterator[bytes]:
+        for _ in range(20):
+            yield bytes(1 << 20)
+
+    for body in (bytes(20 << 20), unannounced()):
+        answer = service.api.put("/checkpoints", params={"name": "a"}, content=body)
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] == "too_large"
+    assert not unfinished(service)
+    assert service.api.put("/checkpoints", params={"name": "a"}, content=bytes(10 << 20)).status_code == 201
+
+
+def test_two_hundred_uploads_at_once_arrive_or_are_told_to_come_back_in_flat_memory(
+    own: Callable[..., Service],
+) -> None:
+    service = own(max_user_uploads="200")
+    contents = [os.urandom(1 << 20) * 5 + n.to_bytes(4, "big") for n in range(8)]
+
+    def send(n: int) -> tuple[int, str]:
+        content = contents[n % len(contents)] + n.to_bytes(4, "big")
+        url = f"http://127.0.0.1:{service.port}/api/checkpoints?name=load-{n}"
+        answer = httpx.put(url, content=content, timeout=280, trust_env=False)
+        if answer.status_code == 201:
+            assert answer.json()["sha256"] == hashlib.sha256(content).hexdigest()
+            return 201, answer.json()["id"]
+        return answer.status_code, ""
+
+    with most_memory(face(service)) as memory, ThreadPoolExecutor(200) as threads:
+        answers = list(threads.map(send, range(200)))
+    statuses = Counter(status for status, _ in answers)
+    assert set(statuses) <= {201, 429, 503}
+    assert statuses[201] > 0
+    assert service.api.get("/checkpoints").json()["total"] == statuses[201]
+    assert not unfinished(service)
+    assert memory[1] - memory[0] < 100 << 20, f"{(memory[1] - memory[0]) >> 20} MiB more"
+
+
+@pytest.mark.skipif(shutil.disk_usage("/tmp").free < 8 << 30, reason="a 2 GB upload needs 8 GB of free disk here")
+def test_a_two_gigabyte_upload_takes_less_than_a_hundred_megabytes(own: Callable[..., Service]) -> None:
+    service = own()
+    block, count = os.urandom(1 << 20), 2000
+
+    def blocks() -> Iterator[bytes]:
+        for _ in range(count):
+            yield block
+
+    with most_memory(face(service)) as memory:
+        answer = service.api.put("/checkpoints", params={"name": "large.pt"}, content=blocks(), timeout=280)
+    assert answer.status_code == 201
+    assert answer.json()["size"] == count << 20
+    assert memory[1] - memory[0] < 100 << 20, f"{(memory[1] - memory[0]) >> 20} MiB more"
+
+
+# A disk that is full
+
+
+SMALL_DISK = """
+mount -t tmpfs -o size=48m tmpfs "$1" || exit 77
+shift
+exec "$@"
+"""
+
+
+@pytest.fixture
+def on_small_disk(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Starts a service whose data folder is a disk of 48 MB of its own."""
+    probe = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs -o size=1m tmpfs {tmp_path}"]
+    if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True).returncode:
+        pytest.skip("this machine lets no ordinary program make a disk of its own (unshare -rm)")
+    started: list[Service] = []
+
+    def start(**settings: Any) -> Service:
+        (tmp_path / "data").mkdir()
+        before = ["unshare", "-rm", "sh", "-c", SMALL_DISK, "sh", str(tmp_path / "data")]
+        started.append(start_service(tmp_path / "data", workers=1, before=before, **settings))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+def seen_inside(service: Service, folder: str) -> list[str]:
+    """Names in a folder of the service's own disk."""
+    return [path.name for path in Path(f"/proc/{face(service).pid}/root{service.data}/{folder}").iterdir()]
+
+
+def test_a_full_disk_refuses_uploads_in_a_sentence_and_nothing_of_them_stays(
+    on_small_disk: Callable[..., Service],
+) -> None:
+    service = on_small_disk(min_free_bytes="0")
+
+    def unannounced() -> Iterator[bytes]:
+        for _ in range(60):
+            yield bytes(1 << 20)
+
+    for body in (bytes(60 << 20), unannounced()):
+        answer = service.api.put("/checkpoints", params={"name": "a"}, content=body)
+        assert answer.status_code == 507, answer.text
+        assert "Ask the operator" in answer.json()["error"]["message"]
+        assert seen_inside(service, "store/unfinished") == []
+    assert service.api.put("/checkpoints", params={"name": "a"}, content=bytes(1 << 20)).status_code == 201
+
+
+def test_a_resumable_upload_survives_a_full_disk(on_small_disk: Callable[..., Service]) -> None:
+    from tests.service import tus
+
+    service = on_small_disk(min_free_bytes="0")
+    content = os.urandom(20 << 20)
+    where = tus.place(tus.create(service, len(content), content=content[: 5 << 20]))
+    filler = Path(f"/proc/{face(service).pid}/root{service.data}/filler")
+    with contextlib.suppress(OSError), filler.open("wb") as file:
+        for _ in range(100):
+            file.write(bytes(1 << 20))
+    answer = tus.patch(service, where, 5 << 20, content[5 << 20 :])
+    assert answer.status_code == 507
+    start = tus.offset(service, where)
+    assert start >= 5 << 20
+    filler.unlink()
+    assert tus.patch(service, where, start, content[start:]).status_code == 204
+    found = service.api.get(f"/checkpoints/{where.rsplit('/', 1)[1]}").json()
+    assert found["sha256"] == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,58 @@
+"""Local copies of stored bytes for a store that is elsewhere: bounded, verified, shared by all processes of a machine.
+
+Imports store's digests only. Never the only place where something lies: losing a cache costs a download.
+"""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from .store import is_whole, require_digest
+
+_IN_USE_SECONDS = 120.0  # a path just handed out is opened within this time
+
+
+class Cache:
+    """A folder of files named by their digest, at most `max_bytes` of them; those used last stay.
+
+    What was used in the last two minutes stays in any case, so that a path handed out can be opened.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int):
+        self.folder, self.max_bytes = folder, max_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def find(self, sha256: str) -> Path | None:
+        """The copy of these bytes, compared with their digest; None where there is none, or no longer a true one."""
+        path = self.folder / require_digest(sha256)
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path)
+            if is_whole(path, sha256):
+                return path
+            path.unlink()
+        return None
+
+    def take(self, path: Path, sha256: str) -> Path:
+        """Move a file in whose digest is known to be right, and others out to make room."""
+        self._make_room(path.stat().st_size)
+        home = self.folder / require_digest(sha256)
+        os.utime(path)
+        return path.replace(home)
+
+    def forget(self, sha256: str) -> None:
+        """Remove a copy; it is no error if there is none."""
+        (self.folder / require_digest(sha256)).unlink(missing_ok=True)
+
+    def _make_room(self, size: int) -> None:
+        copies = []
+        for path in self.folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                facts = path.stat()
+                copies.append((facts.st_mtime, facts.st_size, path))
+        total = size + sum(own for _, own, _ in copies)
+        for used, own, path in sorted(copies):
+            if total <= self.max_bytes or time.time() - used < _IN_USE_SECONDS:
+                return
+            path.unlink(missing_ok=True)
+            total -= own
