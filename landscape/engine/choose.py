@@ -1,4 +1,4 @@
-"""Which back end computes a plan, and how: a small JSON object, chosen by a fixed rule or by measuring.
+"""Which back end computes a plan, and how: a small JSON object, chosen by a fixed rule.
 
 Imports layers and the back ends.
 """

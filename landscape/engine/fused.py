@@ -4,7 +4,7 @@ Imports layers, flat, onednn, winograd, interpret and the objective. BatchNorm i
 point, activations lie channels-last, and on a CPU in float32 a convolution takes its bias, residual and ReLU along.
 
 Measured on images of 32×32, one thread, against the plain loop: 1.5 to 2.1× in float32 for ResNets and VGG-9 without
-winograd.py, 3× with it; bfloat16 4× more than without (docs/performance.md, attempts 1, 6, 10).
+winograd.py, 2.3 to 3× with it; bfloat16 4× more than without (docs/performance.md, attempts 1, 6, 10).
 Off: `choice={"engine": "plain"}`.
 """
 
