@@ -71,8 +71,14 @@ class Recorder:
 
     def __getattr__(self, name: str) -> Any:
         """Lightning asks its callbacks for every hook it knows: the others do nothing."""
-        if name.startswith("on_") or name in _LIGHTNING:
-            return _LIGHTNING.get(name, _nothing)
+        if name in ("state_key", "_legacy_state_key"):
+            return f"landscape.Recorder of {self.folder}"
+        if name == "_generate_state_key":
+            return lambda **options: self.state_key
+        if name == "state_dict":
+            return lambda: {}  # Lightning looks at its code
+        if name.startswith("on_") or name in ("setup", "teardown", "load_state_dict"):
+            return _nothing
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _write(self, model: nn.Module) -> None:
@@ -93,17 +99,6 @@ class Recorder:
 
 def _nothing(*arguments: Any, **options: Any) -> None:
     """What a callback does at a moment it does not care for."""
-
-
-_LIGHTNING: dict[str, Any] = {
-    "setup": _nothing,
-    "teardown": _nothing,
-    "state_dict": lambda: {},
-    "load_state_dict": _nothing,
-    "state_key": "landscape.Recorder",
-    "_legacy_state_key": "landscape.Recorder",
-    "_generate_state_key": lambda **options: "landscape.Recorder",
-}
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
