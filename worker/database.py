@@ -4,6 +4,8 @@ Imports SQLAlchemy and tables; migrations where the database is of another versi
 """
 
 import copy
+import json
+import math
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -74,14 +76,30 @@ class Database:
 def _engine(url: str) -> Engine:
     try:
         if url.startswith("sqlite"):
-            return create_engine(url, connect_args=_SQLITE)
-        return create_engine(url, connect_args=_POSTGRESQL, pool_pre_ping=True)
+            return create_engine(url, connect_args=_SQLITE, json_serializer=_json)
+        return create_engine(url, connect_args=_POSTGRESQL, json_serializer=_json, pool_pre_ping=True)
     except ModuleNotFoundError:
         raise ServiceError("PostgreSQL needs psycopg: pip install 'loss-landscape[postgresql]'.") from None
     except ArgumentError:
         raise ServiceError(
             "LANDSCAPE_DATABASE is no address of a database. Use postgresql://user:password@host/name."
         ) from None
+
+
+def _json(value: Any) -> str:
+    """Strict JSON, which knows neither NaN nor infinity: null in their place, as everywhere in our JSON."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -17,6 +17,7 @@ Split = Literal["train", "test"]
 BatchNorm = Literal["frozen", "recalibrated", "batch"]
 Precision = Literal["float32", "float64", "bfloat16"]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]{16,64}$")]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL stores any character but NUL
 
 
 class _Strict(BaseModel):
@@ -77,7 +78,7 @@ class _Spec(_Strict):
     architecture: str | None = Field(
         None, max_length=300, description="Label of the network meant, where several fit; the chosen one where absent."
     )
-    dataset: str = Field("digits", min_length=1, max_length=64)
+    dataset: Text = Field("digits", min_length=1, max_length=64)
     split: Split = "train"
     also: Split | None = Field(None, description="A second split, evaluated in the same pass into columns of its own.")
     subset: SubsetSpec | None = Field(None, description="Of the first split; the whole of it where absent.")
@@ -90,7 +91,7 @@ class _Spec(_Strict):
     compare_batch_norm: list[BatchNorm] = Field([], max_length=2, description="Further policies, to compare.")
     calibration: int = Field(512, ge=2, le=100_000, description="Samples on which BatchNorm is recalibrated.")
     precision: Precision = "float32"
-    name: str | None = Field(None, max_length=200, description="What to call the job on the page.")
+    name: Text | None = Field(None, max_length=200, description="What to call the job on the page.")
 
     @property
     def checkpoints(self) -> tuple[str, ...]:

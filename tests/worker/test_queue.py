@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -267,6 +268,21 @@ def test_the_tiles_of_a_dead_worker_are_offered_at_once_with_the_reason(session:
 def log_of(session: Session, job: Job) -> list[str]:
     session.flush()
     return list(session.scalars(select(LogLine.text).where(LogLine.job_id == job.id).order_by(LogLine.id)))
+
+
+def test_a_fact_that_is_not_finite_is_null_on_either_database(session: Session) -> None:
+    job = submit(session, ready_checkpoint(session))
+    facts = {"center": {"loss": float("nan")}, "path": [1.0, float("inf")], "engine": None}
+    assert queue.finish_preparing(session, take(session), facts, GRID, 4, seconds=0.1)
+    session.flush()
+    session.expire_all()
+    assert job.provenance == {"center": {"loss": None}, "path": [1.0, None], "engine": None}
+
+
+def test_a_name_that_one_of_the_databases_cannot_store_is_refused_for_both() -> None:
+    for field in ("name", "dataset"):
+        with pytest.raises(ValidationError, match=field):
+            SurfaceSpec(checkpoint="a" * 32, **{field: "a\x00b"})  # type: ignore[arg-type]
 
 
 def test_the_log_of_a_job_tells_its_life(session: Session) -> None:
