@@ -95,7 +95,10 @@ class Worker:
             logger.exception("tile failed", extra=about)
             broken = memory.is_beyond_repair(error)
             outcome = self._after(error, held)
-        self._write(outcome)
+        try:
+            self._write(outcome)
+        except UnavailableError:  # what was stored for it is gone again, or the store does not say
+            self._write(partial(queue.put_back, held=held))
         logger.info("tile", extra={**about, "elapsed_s": round(time.perf_counter() - started, 3)})
         if broken:
             logger.error("this process can compute nothing any more; another takes its place")

@@ -73,7 +73,7 @@ class Tiles:
             return queue.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
         columns = {"state": "ready", **vars(verdict)}
         columns["architecture"] = verdict.candidates[0] if len(verdict.candidates) == 1 else None
-        return queue.finish_reading, {"verdict": columns}
+        return self._finish_reading, {"verdict": columns, "sha256": verdict.weights_sha256}
 
     def _read_data(self, held: Lease, _: Stop) -> Finished:
         with self.database.reading() as session:
@@ -82,7 +82,15 @@ class Tiles:
             facts, digest = read_dataset(sha256, self.store, self.settings)
         except RejectedError as rejected:
             return queue.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
-        return queue.finish_reading, {"verdict": {"state": "ready", "facts": facts, "data_sha256": digest}}
+        verdict = {"state": "ready", "facts": facts, "data_sha256": digest}
+        return self._finish_reading, {"verdict": verdict, "sha256": digest}
+
+    def _finish_reading(
+        self, session: Session, held: Lease, verdict: dict[str, Any], sha256: str, *, seconds: float
+    ) -> None:
+        """Write a verdict that refers to bytes, unless they were collected before anything referred to them."""
+        queue.finish_reading(session, held, verdict, seconds=seconds)
+        self.store.require(sha256)
 
     def _prepare(self, held: Lease, stop: Stop) -> Finished:
         subject = self._subject(held)

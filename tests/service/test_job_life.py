@@ -209,7 +209,7 @@ def test_the_page_asks_no_other_host_and_forbids_it(service: Service) -> None:
     assert "http://" not in page.text.replace("http://www.w3.org", "")
     assert "https://" not in page.text
     policy = page.headers["content-security-policy"]
-    assert "default-src 'self'" in policy
+    assert "default-src 'none'; script-src 'self';" in policy
     assert "frame-ancestors 'none'" in policy
     plotly = httpx.get(f"http://127.0.0.1:{service.port}/static/plotly.min.js", trust_env=False)
     assert len(plotly.content) > 1_000_000

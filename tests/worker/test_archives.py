@@ -7,13 +7,13 @@ from sqlalchemy import select
 
 from worker import archives
 from worker.database import Database
-from worker.store import Store
+from worker.store import FolderStore
 from worker.tables import Dataset, Tile
 
 
 def test_archives_in_the_data_folder_wait_to_be_read_once(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
-    store, folder = Store(tmp_path / "store", max_bytes=1 << 20), tmp_path / "datasets"
+    store, folder = FolderStore(tmp_path / "store", max_bytes=1 << 20), tmp_path / "datasets"
     archives.add(database, store, folder)
     folder.mkdir()
     (folder / "cifar-10-binary.tar.gz").write_bytes(b"an archive")
