@@ -45,7 +45,7 @@ class TokenIn(_Strict):
     user: str = Field(pattern=f"^{USER}$", description="whose token; what is made with it belongs to this name")
     scopes: list[Scope] = Field(min_length=1, max_length=4)
     days: Days = None
-    name: str = Field("", max_length=100, description="for people")
+    name: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", description="for people")
 
 
 class LinkIn(_Strict):

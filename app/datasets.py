@@ -57,7 +57,7 @@ def get_dataset(service: Reader, name: str) -> DatasetOut:
     if name in DATASETS:
         return DatasetOut.of_facts(DATASETS[name])
     with service.database.reading() as session:
-        row = find(session, name)
+        row = find(session, name) if name.isprintable() else None
         if row is None:
             raise NotFoundError(f"There is no data set of this name. Built in are: {', '.join(DATASETS)}.")
         return DatasetOut.of(row, service.caller)

@@ -4,13 +4,16 @@ Imports feeds. A browser resumes by itself with Last-Event-ID: nothing is missed
 process answers. Never looks at the database for a single follower while it waits.
 """
 
-from collections.abc import Sequence
-from typing import Annotated
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from worker import access
 from worker.errors import InvalidError
 from worker.tables import Job, require
 
@@ -18,6 +21,8 @@ from .deps import Guest, IdPath, Reader, Service
 from .feeds import Feeds
 
 router = APIRouter(tags=["jobs"])
+
+ASK_SECONDS = 5.0  # a stream outlives its token by this, or by the pause between two events
 
 LastEventId = Annotated[str, Header(pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,31}$")]
 Jobs = Annotated[str, Query(pattern=r"^[a-z0-9]{16,64}(,[a-z0-9]{16,64}){0,31}$", description="ids, by comma")]
@@ -49,9 +54,25 @@ async def _stream(request: Request, service: Service, jobs: Sequence[str], last_
     feeds: Feeds = request.app.state.feeds
     feeds.require_room(service.owner)
     await run_in_threadpool(_require_all, service, jobs)
-    return EventStream(
-        feeds.events(jobs, seen, service.owner), headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    )
+    events = _while_allowed(service, feeds.events(jobs, seen, service.owner))
+    return EventStream(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+
+
+async def _while_allowed(service: Service, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The events, until whoever hears them has logged out or lost their token."""
+    asked = time.monotonic()
+    async with contextlib.aclosing(cast(AsyncGenerator[bytes], events)) as all_events:
+        async for event in all_events:
+            yield event
+            if time.monotonic() - asked > ASK_SECONDS:
+                asked = time.monotonic()
+                if not await run_in_threadpool(_is_allowed, service):
+                    return
+
+
+def _is_allowed(service: Service) -> bool:
+    with service.database.reading() as session:
+        return access.still_valid(session, service.caller)
 
 
 def _require_all(service: Service, jobs: Sequence[str]) -> None:

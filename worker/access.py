@@ -102,6 +102,8 @@ def make_token(
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise InvalidError(f"Scopes are {', '.join(SCOPES)}; got {', '.join(unknown)[:100] or 'none'}.", field="scopes")
+    if not name.isprintable() or len(name) > 100:
+        raise InvalidError("A token's name has at most 100 characters, all of them printable.", field="name")
     if days is not None and not 0 < days <= 36_500:
         raise InvalidError("days must be above 0 and at most 36500.", field="days")
     return make(session, "token", owner=user, scopes=set(scopes), name=name, seconds=days and days * _DAY)
@@ -135,6 +137,11 @@ def begin_session(session: Session, token: str, hours: float) -> tuple[Access, s
     if parent.expires is not None:
         row.expires = min(row.expires or parent.expires, parent.expires)
     return row, secret
+
+
+def still_valid(session: Session, caller: Caller) -> bool:
+    """Whether what a caller came in with still opens anything."""
+    return caller.key is None or session.scalar(select(Access.id).where(Access.id == caller.key, _living())) is not None
 
 
 def tokens(session: Session) -> Sequence[Access]:

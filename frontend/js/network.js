@@ -59,9 +59,10 @@ export async function logIn(token) {
   account.set({ ...(await post("/api/session", { token })), outside: false });
 }
 
+/** The page begins anew, so that nothing of this user stays in it. */
 export async function logOut() {
   await remove("/api/session");
-  account.set({ user: null, scopes: [], access: true, expires: null, outside: true });
+  location.reload();
 }
 
 /** Open a link to one result in this browser; resolves to the id of its job. */
@@ -176,9 +177,9 @@ export function repeat(task, seconds, signal) {
   return run;
 }
 
-/** Errors of a view that was left are nobody's concern. */
+/** Errors of a view that was left are nobody's concern; whoever is outside is shown the way in instead. */
 export function unlessAborted(error) {
-  if (error.name !== "AbortError") throw error;
+  if (error.name !== "AbortError" && error.status !== 401) throw error;
 }
 
 /** A plane or a trajectory has no result, not even an empty one, until a worker has found its range. */

@@ -102,6 +102,17 @@ def test_a_body_larger_than_any_request_is_refused(lab: Lab) -> None:
     assert answer.json()["error"]["code"] == "too_large"
 
 
+@pytest.mark.parametrize("name", ["a%00b", "%01", "%ED%A0%80", "..%2F..%2Fetc"])
+def test_an_impossible_name_is_unknown(lab: Lab, name: str) -> None:
+    assert lab.ada.api.get(f"/api/datasets/{name}").status_code == 404
+
+
+def test_a_token_has_a_printable_name_and_known_scopes(lab: Lab) -> None:
+    good = {"user": "eve", "scopes": ["read"]}
+    for bad in ({"name": "a\0b"}, {"user": "a b"}, {"user": ""}, {"scopes": []}, {"scopes": ["all"]}, {"days": -1}):
+        assert lab.admin.api.post("/api/tokens", json={**good, **bad}).status_code == 422, bad
+
+
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A service with small shares."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.security.conftest import Lab, User, make_token
+from tests.security.conftest import LARGE, Lab, User, make_token
 
 
 def browser(lab: Lab, **headers: str) -> httpx.Client:
@@ -65,6 +65,22 @@ def test_a_revoked_token_takes_its_sessions_along(lab: Lab) -> None:
         assert client.get("/api/jobs").status_code == 200
         assert lab.admin.api.delete(f"/api/tokens/{made['id']}").status_code == 204
         assert client.get("/api/jobs").status_code == 401
+
+
+def test_a_stream_of_events_ends_with_the_token_it_was_opened_with(lab: Lab) -> None:
+    made = make_token(lab.service.data, "ada", "read,submit")
+    with lab.client(made["token"]) as client:
+        client.timeout = 120
+        job = {"kind": "surface", "checkpoint": lab.ada.has["checkpoint_id"], "grid": LARGE, "subset": {"count": 20}}
+        job_id = client.post("/api/jobs", json=job).json()["id"]
+        with client.stream("GET", f"/api/jobs/{job_id}/events") as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            assert lab.admin.api.delete(f"/api/tokens/{made['id']}").status_code == 204
+            told = [line for line in lines if line.startswith("data:")]
+    assert not any('"state": "done"' in line for line in told)
+    assert lab.ada.api.get(f"/api/jobs/{job_id}").json()["state"] in ("queued", "running")
+    assert lab.ada.api.post(f"/api/jobs/{job_id}/cancel").status_code == 200
 
 
 def test_a_session_is_no_token_and_a_token_is_no_session(lab: Lab) -> None:
