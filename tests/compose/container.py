@@ -23,6 +23,7 @@ from .reading import ROOT
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")
 _OWN_UIDS = {"valkey": 10002}  # users of images that this machine does not have
+STOP_SIGNALS = {"database": signal.SIGINT}  # as the image says; at SIGTERM it would wait for its clients
 ENTRYPOINTS = {
     "database": """
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
@@ -144,7 +145,7 @@ class Container:
         if not self.running():
             return self.process.returncode if self.process else 0
         assert self.process is not None
-        os.kill(self._main(), signal.SIGTERM)
+        os.kill(self._main(), STOP_SIGNALS.get(self.name, signal.SIGTERM))
         try:
             self.process.wait(60)
         except subprocess.TimeoutExpired:
