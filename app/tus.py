@@ -89,7 +89,11 @@ async def create_upload(
     upload = await run_in_threadpool(_begin, service, purpose, name, size)
     offset = 0
     if request.headers.get("content-type") == BODY:
-        offset = await appending.append(request, service, upload, 0, checksum)
+        try:
+            offset = await appending.append(request, service, upload, 0, checksum)
+        except ServiceError:  # without an answer nobody knows where to go on
+            await run_in_threadpool(_forget, service, upload.id)
+            raise
     return _told(upload, offset, 201)
 
 

@@ -260,6 +260,23 @@ def test_a_piece_with_a_checksum_that_is_cut_off_leaves_nothing_of_it(service: S
     assert tus.offset(service, where) == 0
 
 
+def test_a_first_piece_that_is_cut_off_leaves_nothing_since_nobody_knows_where_it_is(service: Service) -> None:
+    before = set((service.data / "store" / "resumable").iterdir())
+
+    def made() -> set[Path]:
+        return set((service.data / "store" / "resumable").iterdir()) - before
+
+    def cut() -> Iterator[bytes]:
+        yield b"x" * 5
+        wait_for(made, "the upload to begin")
+        raise ConnectionError("cut")
+
+    headers = {**tus.VERSION, "Content-Type": tus.BODY, "Upload-Length": "9"}
+    with pytest.raises(ConnectionError), httpx.Client(base_url=service.api.base_url, trust_env=False) as client:
+        client.post("/uploads", headers=headers, content=cut())
+    wait_for(lambda: not made(), "the upload to be forgotten")
+
+
 def face(service: Service) -> psutil.Process:
     """The process that speaks HTTP."""
     found = psutil.Process(service.process.pid).children(recursive=True)

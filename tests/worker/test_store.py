@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.worker.objects import BUCKET, ObjectServer, object_server
+from tests.worker.objects import BUCKET, KEY, SECRET, ObjectServer, object_server
 from worker.errors import DamagedError, NoSpaceError, NotFoundError, TooLargeError, UnavailableError
 from worker.s3 import S3Store
 from worker.store import FolderStore, Store
@@ -306,6 +306,45 @@ def test_old_parts_of_a_dead_process_are_dropped_and_young_ones_stay(
     assert key in objects.parts()
     bucket().sweep()
     assert key not in objects.parts()
+
+
+SENDING = """
+import sys
+from pathlib import Path
+from worker.s3 import S3Store, connecting
+
+address, local, url, key, secret, large = sys.argv[1:]
+client = connecting(url, key, secret, "us-east-1")
+store = S3Store(address, Path(local), client=client, cache_bytes=0, max_bytes=1 << 30)
+while True:
+    print(store.keep_file(Path(large)), flush=True)
+"""
+
+
+def test_a_process_killed_while_it_sends_leaves_no_half_object(
+    bucket: Callable[..., S3Store], objects: ObjectServer, tmp_path: Path
+) -> None:
+    store, large = bucket(), tmp_path / "large"
+    large.write_bytes(os.urandom(100 << 20))
+    address = f"s3://{BUCKET}/{store.prefix}"
+    arguments = [address, str(tmp_path / "sender"), objects.url, KEY, SECRET, str(large)]
+    process = subprocess.Popen([sys.executable, "-c", SENDING, *arguments], stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 120
+    while not any(key.startswith(store.prefix) for key in objects.parts()):
+        assert time.monotonic() < end, "nothing was sent"
+    process.kill()
+    process.wait()
+    expected = hashlib.sha256(large.read_bytes()).hexdigest()
+    for one in store.stored():  # none, or where it was quick the whole
+        assert (one.sha256, one.size) == (expected, 100 << 20)
+        assert store.path(one.sha256).stat().st_size == 100 << 20
+    bucket().sweep()
+    assert not [key for key in objects.parts() if key.startswith(store.prefix)]
+    sender = bucket("sender")
+    for path in sender.unfinished.iterdir():
+        os.utime(path, (0, 0))
+    sender.sweep()
+    assert not list(sender.unfinished.iterdir())
 
 
 def test_an_upload_that_fails_on_the_way_leaves_neither_object_nor_parts_nor_file(tmp_path: Path) -> None:
