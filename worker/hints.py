@@ -1,6 +1,6 @@
 """The broker: hints that work waits. A hint names no tile; a worker that gets one asks the database whose turn it is.
 
-Imports Celery and redis; no torch.
+Imports Celery and redis; no torch. One queue: what is urgent is decided when a tile is leased, not when a hint is sent.
 Nothing is lost with it: the reconciler sends again what the database says is unfinished.
 """
 
