@@ -30,16 +30,19 @@ class Project:
         services = self.file["services"]
         self.containers = {name: Container(self, name, services[name]) for name in _in_order(names, services)}
 
-    def up(self) -> None:
-        """Start every service when what it waits for is healthy; fail with the log of one that does not come up."""
-        for name, container in self.containers.items():
+    def up(self, *names: str) -> None:
+        """Start these services (all where none is named), each when what it waits for is healthy."""
+        wanted_now = {name: one for name, one in self.containers.items() if not names or name in names}
+        for name, container in wanted_now.items():
+            if container.running():
+                continue
             for other, wanted in container.service.get("depends_on", {}).items():
                 assert wanted == {"condition": "service_healthy"}, f"{name} waits for {other} by {wanted}"
                 self.wait_healthy(other)
             container.start()
-        for name in self.containers:
+        for name in wanted_now:
             self.wait_healthy(name)
-        for container in self.containers.values():
+        for container in wanted_now.values():
             for port in container.service.get("ports", []):
                 *address, outside, inside = port.split(":")
                 self.network.publish(address[0] if address else "0.0.0.0", int(outside), int(inside))
@@ -53,6 +56,16 @@ class Project:
         )
         assert container.running(), f"{name} ended: {container.log.read_text()[-3000:]}"
 
+    def once(self, name: str, command: list[str], *volumes: str) -> str:
+        """As `docker compose run --rm`: a container of this service for one command, with further volumes."""
+        service = self.file["services"][name]
+        mounts = [*service.get("volumes", []), *volumes]
+        container = Container(self, f"{name}-run", {**service, "command": command, "volumes": mounts})
+        container.start()
+        assert container.process is not None
+        assert container.process.wait(120) == 0, container.log.read_text()
+        return container.log.read_text()
+
     def down(self) -> dict[str, int]:
         """Stop all, the last started first; exit codes."""
         codes = {name: container.stop() for name, container in reversed(self.containers.items())}
@@ -61,7 +74,7 @@ class Project:
 
     def volume(self, source: str, user: str) -> str:
         """The folder of a named volume, owned as the image has it; or a path of the project's folder."""
-        if source.startswith("."):
+        if source.startswith((".", "/")):
             return str(ROOT / source)
         assert source in self.file["volumes"], f"{source} is not a volume of the file"
         path = self.folder / "volumes" / source

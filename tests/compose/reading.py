@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent.parent
 BASE, GPU = ROOT / "docker-compose.yml", ROOT / "docker-compose.gpu.yml"
+REMOTE = ROOT / "docker-compose.remote.yml"
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.compose.dockerfile import stages
-from tests.compose.reading import BASE, GPU, ROOT, compose, raw, seconds, variables
+from tests.compose.reading import BASE, GPU, REMOTE, ROOT, compose, raw, seconds, variables
 from worker.settings import Settings
 
 # Settings that docker-compose.yml itself fixes, so that .env must not say them.
@@ -42,9 +42,9 @@ def example() -> dict[str, str]:
     return found
 
 
-def test_both_files_are_valid_by_the_compose_specification() -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(BASE), str(GPU)]
-    checked = subprocess.run(command, capture_output=True, text=True)
+def test_the_files_are_valid_by_the_compose_specification() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checked = subprocess.run([*command, BASE, GPU, REMOTE], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -100,6 +100,13 @@ def test_nothing_is_published_but_the_api_on_loopback() -> None:
     assert published == {"api": ["127.0.0.1:8000:8000"]}
 
 
+def test_the_remote_overlay_publishes_database_and_broker_where_it_is_told_and_on_loopback_else() -> None:
+    assert raw(REMOTE)["services"].keys() == {"database", "broker"}
+    told = compose(BASE, REMOTE, environment={"LAB_PRIVATE_ADDRESS": "10.1.2.3"})["services"]
+    assert [told[name]["ports"] for name in ("database", "broker")] == [["10.1.2.3:5432:5432"], ["10.1.2.3:6379:6379"]]
+    assert compose(BASE, REMOTE)["services"]["database"]["ports"] == ["127.0.0.1:5432:5432"]
+
+
 def test_database_broker_and_workers_have_no_way_out() -> None:
     assert compose(BASE)["networks"]["inside"] == {"internal": True}
     for name, service in ALL.items():
@@ -151,7 +158,7 @@ def test_images_are_pinned() -> None:
 
 
 def test_every_variable_of_the_files_is_explained_with_its_default() -> None:
-    asked = {**variables(BASE), **variables(GPU)}
+    asked = {**variables(BASE), **variables(GPU), **variables(REMOTE)}
     shown = {name: value for name, value in example().items() if not name.startswith("LANDSCAPE_")}
     assert shown.pop("COMPOSE_PROFILES") == ""
     assert shown == asked
