@@ -6,7 +6,7 @@ DATA ?= landscape-data
 BIN := .venv/bin
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
-.PHONY: demo test setup lint types reference first-minutes bench fuzz soak load clean
+.PHONY: demo test setup lint types reference first-minutes bench fuzz soak load readers clean
 
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
@@ -61,6 +61,10 @@ soak: .venv/installed
 # Ten thousand queued jobs, five hundred event streams, clients that read nothing: what others wait for meanwhile.
 load: .venv/installed
 	$(BIN)/python -m benchmarks.load
+
+# VTK itself, 140 MB, for the test that reads our .vtp files with it; without it that test is skipped and says so.
+readers: .venv/installed
+	$(BIN)/pip install -q --no-deps -c constraints.txt --target build/readers vtk
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -17,7 +17,6 @@ from .preparing import Checkpoint, Trajectory
 from .progress import Progress
 from .result import Result
 from .running import compute
-from .running import coordinates as coordinates
 from .untouched import untouched
 
 

@@ -117,11 +117,20 @@ def states_in(path: str | Path) -> list[Mapping[str, Tensor]]:
     """
     path = Path(path)
     if path.is_dir():
-        files = files_in(path) or files_in(path / "trajectory")
-        if not files:
-            raise CheckpointError(f"The folder '{path.name}' holds no {ENDING} file.")
-        return [_state(Path(file)) for file in files]
+        return [_state(Path(file)) for file in run_in(path)]
     return [_state(path)]
+
+
+def run_in(folder: str | Path) -> list[str]:
+    """The files of a run in order: those in `folder`, or in the part of it that `landscape train` keeps them in.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    files = files_in(Path(folder) / "trajectory") or files_in(folder)
+    if not files:
+        raise CheckpointError(f"The folder '{Path(folder).name}' holds no {ENDING} file.")
+    return files
 
 
 def files_in(folder: str | Path) -> list[str]:

@@ -114,7 +114,7 @@ def trajectory(
 
     \b
     Examples:
-      landscape trajectory run/trajectory -o trajectory.npz
+      landscape trajectory run -o trajectory.npz
       landscape trajectory epoch-*.safetensors --grid 51x51 --range=-20:20 -o trajectory.html
     """
     where = _grid(grid, range_, range_beta) if grid else None
@@ -293,9 +293,9 @@ def _request(
 
 def _in_order(checkpoints: list[str]) -> list[str]:
     """The files named, and those of a folder in the order of their names."""
-    from .recording import files_in
+    from .recording import run_in
 
-    return [file for one in checkpoints for file in (files_in(one) if Path(one).is_dir() else [one])]
+    return [file for one in checkpoints for file in (run_in(one) if Path(one).is_dir() else [one])]
 
 
 def _grid(counts: str, first: str, second: str | None) -> Grid:

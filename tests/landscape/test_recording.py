@@ -53,6 +53,7 @@ def test_the_folder_that_landscape_train_writes_is_a_trajectory_too(tmp_path: Pa
     for _ in epochs(model, 3):
         record(model)
     (tmp_path / "run" / "record.json").write_text("{}")
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(Path(record.files[-1]).read_bytes())
     assert ls.trajectory(model, tmp_path / "run", IMAGES, LABELS, grid=ls.Grid.square(3)).computed.all()
 
 
@@ -161,7 +162,12 @@ def test_lightning_itself_takes_it_as_a_callback(tmp_path: Path) -> None:
 
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(IMAGES, LABELS), batch_size=10)
     record, part = ls.Recorder(tmp_path / "run"), ls.Recorder(tmp_path / "part", part="model")
-    quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet: dict[str, Any] = {
+        "default_root_dir": tmp_path,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     module = Module()
     trainer = lightning.Trainer(max_epochs=4, callbacks=[record, part], accelerator="cpu", **quiet)
     trainer.fit(module, loader)
