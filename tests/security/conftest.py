@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,16 @@ LARGE = {"alpha": {"count": 301}, "beta": {"count": 301}}
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
-def make_token(data: Path, user: str, scopes: str, *options: str) -> dict[str, Any]:
+def make_token(data: Path, user: str, scopes: str, *options: str, database: str | None = None) -> dict[str, Any]:
     """As an operator makes one: {"id", "token", …}."""
     command = [sys.executable, "-m", "landscape.cli", "token", "make", "--user", user, "--scopes", scopes, "--json"]
-    made = subprocess.run([*command, "--data", str(data), *options], capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        [*command, "--data", str(data), *options],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **({"LANDSCAPE_DATABASE": database} if database else {})},
+    )
     answer: dict[str, Any] = json.loads(made.stdout)
     return answer
 
@@ -46,6 +54,10 @@ class Lab:
     admin: User
     ada: User
     bob: User
+
+    def make_token(self, user: str, scopes: str, *options: str) -> dict[str, Any]:
+        database = self.service.settings.get("database")
+        return make_token(self.service.data, user, scopes, *options, database=database)
 
     @property
     def url(self) -> str:
@@ -98,17 +110,28 @@ def start_lab(data: Path, **settings: str) -> Lab:
     service = start_service(data, access="on", **settings)
     lab = Lab(service, *(None, None, None))  # type: ignore[arg-type]
     for name, scopes in (("admin", "read,submit,admin"), ("ada", "read,submit"), ("bob", "read,submit")):
-        token = make_token(data, "root" if name == "admin" else name, scopes)["token"]
+        token = lab.make_token("root" if name == "admin" else name, scopes)["token"]
         setattr(lab, name, User(name, token, lab.client(token)))
     return lab
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = start_lab(tmp_path_factory.mktemp("lab"))
+@contextmanager
+def furnished(data: Path, **settings: str) -> Iterator[Lab]:
+    """A lab in which both users have something of everything."""
+    lab = start_lab(data, **settings)
     for user in (lab.ada, lab.bob):
         give_everything(user)
     yield lab
+    stop_lab(lab)
+
+
+def stop_lab(lab: Lab) -> None:
     for user in (lab.admin, lab.ada, lab.bob):
         user.api.close()
     lab.service.stop()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with furnished(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab

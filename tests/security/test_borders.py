@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 
 from app.guard import allowed_hosts
 from tests.conftest import Service, free_port, start_service, wait_for
-from tests.security.conftest import GRID, LARGE, TUS, Lab, give_everything, make_token, start_lab
+from tests.security.conftest import GRID, LARGE, TUS, Lab, give_everything, make_token, start_lab, stop_lab
 from worker.settings import Settings
 
 PLACES = ["/", "/static/style.css", "/static/plotly.min.js", "/api/health", "/api/jobs", "/api/nothing", "/metrics"]
@@ -125,9 +126,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     )
     give_everything(lab.ada)
     yield lab
-    for user in (lab.admin, lab.ada, lab.bob):
-        user.api.close()
-    lab.service.stop()
+    stop_lab(lab)
 
 
 def test_one_user_has_so_many_jobs_waiting_and_others_theirs(tight: Lab) -> None:
@@ -176,29 +175,59 @@ def test_one_user_follows_so_many_streams(tight: Lab) -> None:
 
 
 def test_the_first_start_shows_a_token_once_and_the_next_none(tmp_path: Path) -> None:
-    said = []
-    for _ in range(2):
-        service = start_service(tmp_path, access="on")
-        service.process.terminate()
-        said.append(service.process.communicate(timeout=60)[0])
-        service.api.close()
-    secret = re.search(r"shown this once: (ll_\S{43})", said[0])
+    service = start_service(tmp_path, access="on", workers=1)
+    service.api.close()
+    service.process.terminate()
+    first = service.process.communicate(timeout=60)[0]
+    with serving(tmp_path) as (_, second):
+        pass
+    secret = re.search(r"shown this once: (ll_\S{43})", first)
     assert secret is not None
-    assert "ll_" not in said[1]
+    assert "ll_" not in second.read_text()
     assert secret[1].encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_the_api_alone_shows_one_too(tmp_path: Path) -> None:
+    with serving(tmp_path) as (api, said):
+        secret = re.search(r"shown this once: (ll_\S{43})", said.read_text())
+        assert secret is not None
+        assert api.get("/tokens", headers={"Authorization": f"Bearer {secret[1]}"}).status_code == 200
 
 
 def test_the_token_may_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "admin-token"
     for secret in ("a" * 40, "b" * 40):
         file.write_text(f"{secret}\n")
-        service = start_service(tmp_path / "data", access="on", admin_token_file=str(file))
-        answers = [
-            service.api.get("/tokens", headers={"Authorization": f"Bearer {token}"}).status_code
-            for token in ("a" * 40, "b" * 40)
-        ]
-        service.stop()
-        assert answers == ([200, 401] if secret.startswith("a") else [401, 200])
+        with serving(tmp_path / "data", LANDSCAPE_ADMIN_TOKEN_FILE=str(file)) as (api, _):
+            for token in ("a" * 40, "b" * 40):
+                answer = api.get("/tokens", headers={"Authorization": f"Bearer {token}"})
+                assert answer.status_code == (200 if token == secret else 401)
+
+
+@contextmanager
+def serving(data: Path, **environment: str) -> Iterator[tuple[httpx.Client, Path]]:
+    """`landscape serve` under access control, answering; a client for it and the file of what it says."""
+    port, said = free_port(), data.with_name("said.txt")
+    command = [sys.executable, "-m", "landscape.cli", "serve", "--data", str(data), "--port", str(port)]
+    with said.open("w") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env={**os.environ, "LANDSCAPE_ACCESS": "on", **environment}
+        )
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False, timeout=60) as api:
+
+        def answers() -> bool:
+            assert process.poll() is None, said.read_text()
+            try:
+                return api.get("/version").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        try:
+            wait_for(answers, "the API to answer")
+            yield api, said
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def test_a_token_file_that_is_too_short_stops_the_start(tmp_path: Path) -> None:
@@ -224,7 +253,7 @@ def test_the_operator_lists_and_revokes_tokens(tmp_path: Path) -> None:
 
 
 def test_when_a_token_was_used_last_is_written_down(lab: Lab) -> None:
-    made = make_token(lab.service.data, "ada", "read")
+    made = lab.make_token("ada", "read")
     with lab.client(made["token"]) as client:
         client.get("/api/jobs")
 

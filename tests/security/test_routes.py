@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.security.conftest import LARGE, TUS, Lab, User, make_token
+from tests.security.conftest import LARGE, TUS, Lab, User, furnished
+from tests.servers import new_database
 
 OPEN = {
     ("get", "/api/health"),
@@ -104,6 +105,14 @@ BAD_TOKENS = {
 }
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Its things are used up by the last test."""
+    on = {"database": new_database(request.getfixturevalue("postgresql_url"))} if request.param == "postgresql" else {}
+    with furnished(tmp_path_factory.mktemp("routes"), **on) as lab:
+        yield lab
+
+
 @pytest.fixture(scope="module")
 def document(lab: Lab) -> dict[str, Any]:
     with lab.client() as anyone:
@@ -112,11 +121,12 @@ def document(lab: Lab) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def counted() -> Iterator[dict[str, int]]:
+def counted(lab: Lab) -> Iterator[dict[str, int]]:
     """How many requests were refused as they should; printed for docs/reliability.md."""
     counts = {"requests": 0, "unauthorised successes": 0}
     yield counts
-    print(f"\nunauthorised successes: {counts['unauthorised successes']} of {counts['requests']} requests")
+    on = "PostgreSQL" if "database" in lab.service.settings else "SQLite"
+    print(f"\nunauthorised successes: {counts['unauthorised successes']} of {counts['requests']} requests ({on})")
 
 
 def ask(lab: Lab, operation: Operation, client: httpx.Client, about: User) -> int:
@@ -156,14 +166,14 @@ def refuse(counted: dict[str, int], operation: Operation, status: int, expected:
 
 
 def test_an_expired_token_gives_nothing(lab: Lab, counted: dict[str, int]) -> None:
-    token = make_token(lab.service.data, "ada", "read,submit,admin", "--days", "0.0000001")["token"]
+    token = lab.make_token("ada", "read,submit,admin", "--days", "0.0000001")["token"]
     with lab.client(token) as client:
         for operation in ASKS:
             refuse(counted, operation, ask(lab, operation, client, lab.ada), {401})
 
 
 def test_a_revoked_token_gives_nothing_at_once(lab: Lab, counted: dict[str, int]) -> None:
-    made = make_token(lab.service.data, "ada", "read,submit,admin")
+    made = lab.make_token("ada", "read,submit,admin")
     with lab.client(made["token"]) as client:
         assert client.get("/api/jobs").status_code == 200
         assert lab.admin.api.delete(f"/api/tokens/{made['id']}").status_code == 204
@@ -175,7 +185,7 @@ def test_a_revoked_token_gives_nothing_at_once(lab: Lab, counted: dict[str, int]
 def test_a_token_of_another_scope_gives_nothing(lab: Lab, counted: dict[str, int], scope: str) -> None:
     """Even its owner may not do with it what it is not for."""
     enough = {"read": {"read", "link"}, "submit": {"submit"}, "work": {"work"}}[scope]
-    token = make_token(lab.service.data, "ada", scope)["token"]
+    token = lab.make_token("ada", scope)["token"]
     with lab.client(token) as client:
         for operation, own in ASKS.items():
             if own.scope not in enough:
@@ -237,8 +247,8 @@ def test_another_users_data_set_is_unknown_by_its_name_too(lab: Lab) -> None:
 
 def test_the_right_person_gets_every_one_of_them(lab: Lab) -> None:
     """The control: each request above is one that works. It runs last, since it uses bob's things up."""
-    worker = make_token(lab.service.data, "gpu-box", "work")["token"]
-    lab.bob.has["token_id"] = make_token(lab.service.data, "eve", "read")["id"]
+    worker = lab.make_token("gpu-box", "work")["token"]
+    lab.bob.has["token_id"] = lab.make_token("eve", "read")["id"]
     with lab.client(worker) as remote:
         clients = {"admin": lab.admin.api, "work": remote}
         for operation, own in ASKS.items():

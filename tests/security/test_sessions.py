@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.security.conftest import LARGE, Lab, User, make_token
+from tests.security.conftest import LARGE, Lab, User
 
 
 def browser(lab: Lab, **headers: str) -> httpx.Client:
@@ -25,7 +25,7 @@ def logged_in(lab: Lab, token: str) -> Iterator[httpx.Client]:
 
 
 def test_a_session_does_what_its_token_does_and_no_more(lab: Lab) -> None:
-    token = make_token(lab.service.data, "ada", "read")["token"]
+    token = lab.make_token("ada", "read")["token"]
     with logged_in(lab, token) as client:
         assert client.get("/api/session").json() | {"expires": None} == {
             "user": "ada",
@@ -60,7 +60,7 @@ def test_logging_out_ends_the_session_on_the_service_too(lab: Lab) -> None:
 
 
 def test_a_revoked_token_takes_its_sessions_along(lab: Lab) -> None:
-    made = make_token(lab.service.data, "ada", "read")
+    made = lab.make_token("ada", "read")
     with logged_in(lab, made["token"]) as client:
         assert client.get("/api/jobs").status_code == 200
         assert lab.admin.api.delete(f"/api/tokens/{made['id']}").status_code == 204
@@ -68,7 +68,7 @@ def test_a_revoked_token_takes_its_sessions_along(lab: Lab) -> None:
 
 
 def test_a_stream_of_events_ends_with_the_token_it_was_opened_with(lab: Lab) -> None:
-    made = make_token(lab.service.data, "ada", "read,submit")
+    made = lab.make_token("ada", "read,submit")
     with lab.client(made["token"]) as client:
         client.timeout = 120
         job = {"kind": "surface", "checkpoint": lab.ada.has["checkpoint_id"], "grid": LARGE, "subset": {"count": 20}}
