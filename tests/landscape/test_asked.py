@@ -1,6 +1,8 @@
 """What callers bring as data: the plot is over the samples they mean, in an order that chance has no part in."""
 
 import random
+import subprocess
+import sys
 from collections import UserDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -305,3 +307,22 @@ def test_a_network_that_keeps_a_tensor_of_its_last_pass_can_be_plotted() -> None
     result = ls.slice(model, images, labels, grid=ls.Grid.line(3))
     assert result.losses == pytest.approx(ls.slice(perceptron(), images, labels, grid=ls.Grid.line(3)).losses, rel=1e-6)
     assert model.features is kept
+
+
+def test_the_library_works_with_torch_and_numpy_alone() -> None:
+    others = ("rich", "typer", "plotly", "h5py", "safetensors", "sklearn", "scipy", "matplotlib", "pandas", "trimesh")
+    script = f"""
+import sys
+for name in {others}: sys.modules[name] = None
+import torch, landscape as ls
+model = torch.nn.Sequential(torch.nn.Linear(4, 3))
+images, labels = torch.randn(20, 4), torch.arange(20) % 3
+result = ls.surface(model, images, labels, grid=ls.Grid.square(5))
+ls.curvature(model, images, labels, grid=ls.Grid.line(3), steps=4)
+again = ls.Result.from_json(result.to_json())
+assert again.losses.tolist() == result.losses.tolist() and all(check.passed for check in result.checks)
+for ending in ("json", "npz", "csv", "vtp"): assert result.to_bytes(ending)
+assert "<svg" in result._repr_mimebundle_()["text/html"] and ls.numbers(result)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
