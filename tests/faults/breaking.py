@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+from kombu.exceptions import KombuError
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import create_engine, text
@@ -91,7 +92,7 @@ def broker_url(service: Service) -> str:
 def send_hints(url: str, count: int) -> None:
     """The message that says work waits, `count` times at once."""
     hints = Hints(url)
-    with contextlib.suppress(RedisError, OSError):
+    with contextlib.suppress(RedisError, KombuError, OSError):
         for _ in range(count):
             hints.celery.send_task("landscape.work", queue=QUEUE)
 

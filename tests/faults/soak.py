@@ -27,6 +27,7 @@ from tests.faults import breaking
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost, slice_of, surface
 
 REQUESTS = [surface(9, 7, 1), surface(6, 5, 2), slice_of(25, 3), surface(13, 11, 4)]
+MOST_WAITING = 25  # jobs nobody has begun
 SETTINGS = {  # small tiles, short leases; attempts enough for an hour of murder
     "tile_seconds": "0.05",
     "lease_seconds": "3",
@@ -71,7 +72,7 @@ class Soak:
             for client in clients:
                 client.join()
         breaking.answers(self.service)
-        return require_nothing_lost(self.service, self.log)
+        return require_nothing_lost(self.service, self.log, seconds=600)
 
     def _break_something(self) -> None:
         fault = self.dice.choice(FAULTS)
@@ -131,9 +132,16 @@ class Soak:
                     self.log.upload(service, content)
                 elif chance < 0.25 and self.log.jobs:
                     self.log.cancel(service, dice.choice(list(self.log.jobs)))
-                else:
+                elif self._has_room(service):
                     self.log.submit(service, self.checkpoint, dice.choice(REQUESTS))
                 self._over.wait(dice.uniform(0.2, 1.5))
+
+    def _has_room(self, service: Service) -> bool:
+        """Whether the workers keep up: faults cost them time, and the end of the soak waits for all of it."""
+        with contextlib.suppress(httpx.TransportError, KeyError):
+            waiting = service.api.get("/jobs", params={"state": "queued", "limit": 1}).json()["total"]
+            return bool(waiting < MOST_WAITING)
+        return True
 
     def _probe(self) -> None:
         """How long an answer takes; a connection refused or cut is a killed app."""

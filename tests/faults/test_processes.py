@@ -1,7 +1,6 @@
 """The processes of the service as a whole: they start and end together, and what they leave behind is nothing."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -13,7 +12,6 @@ import psutil
 import pytest
 
 from tests.conftest import Service, free_port, wait_for
-from tests.faults import breaking
 from tests.faults.conftest import SETTINGS
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost
 from tests.faults.test_faults import LONG, started
@@ -90,17 +88,3 @@ def test_cut_off_uploads_leave_nothing(service: Service) -> None:
         wait_for(lambda: list((service.data / "store" / "unfinished").iterdir()), "the upload to begin")
     wait_for(lambda: not list((service.data / "store" / "unfinished").iterdir()), "the half upload to be removed")
     assert sorted((service.data / "store").rglob("*")) == before
-
-
-def test_a_large_upload_takes_little_memory(own: Any, tmp_path: Path) -> None:
-    service = own(workers=1)
-    [face] = breaking.faces(service)
-    large = tmp_path / "large.pt"
-    with large.open("wb") as file:
-        file.truncate(300 << 20)
-        file.write(os.urandom(1 << 20))
-    before = face.memory_info().rss
-    with large.open("rb") as file:
-        answer = service.api.put("/checkpoints", params={"name": "large.pt"}, content=file)
-    assert answer.status_code == 201
-    assert face.memory_info().rss - before < 100 << 20

@@ -17,6 +17,9 @@ from worker import queue, results, runs
 from worker.database import Database
 from worker.tables import Job, new_id
 
+LEASE_SECONDS = 3600.0  # the test takes its time
+_LEASE = {"lease_seconds": str(LEASE_SECONDS)}
+
 
 @dataclass
 class Face:
@@ -39,7 +42,7 @@ class Face:
 
     def lease(self) -> queue.Lease:
         with self.database.writing() as session:
-            held = queue.lease(session, 60)
+            held = queue.lease(session, LEASE_SECONDS)
         assert held is not None
         return held
 
@@ -82,7 +85,7 @@ def running(folder: Path, broker: str, **settings: str) -> Iterator[Face]:
     """Start it, wait until it answers, stop it at the end."""
     port = free_port()
     command = [sys.executable, "-m", "landscape.cli", "serve", "--data", str(folder), "--port", str(port)]
-    given = {f"LANDSCAPE_{name.upper()}": value for name, value in {"broker": broker, **settings}.items()}
+    given = {f"LANDSCAPE_{name.upper()}": value for name, value in {"broker": broker, **_LEASE, **settings}.items()}
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, env={**os.environ, **given}, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
