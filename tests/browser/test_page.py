@@ -182,10 +182,10 @@ def computed_job(database: Database, checkpoint_id: str) -> str:
         held = queue.lease(session, 60)
         assert held is not None
         assert held.subject == job.id
-        queue.finish_preparing(session, held, provenance_of(architecture), grid.grid(), 100)
+        queue.finish_preparing(session, held, provenance_of(architecture), grid.grid(), 100, seconds=0.1)
         while held := queue.lease(session, 60):
             rows = [(10.0 * i + j, 0.5, 0.0) for i, j in held.points]
-            queue.finish_points(session, held, results.pack(rows))
+            queue.finish_points(session, held, results.pack(rows), seconds=0.1)
         session.expire_all()
         assert require(session, Job, job.id).state == "done"
         return job.id
