@@ -13,11 +13,12 @@ import torch
 from landscape.benching import machine
 from landscape.engine.native import best_instruction_set
 
-from . import memory, scaling, service, table
+from . import memory, scaling, service, table, whole
 from .cases import CASES
 
 PARTS = {
     "table": "this engine, the plain loop and the peers, one thread each",
+    "whole": "the whole machine: a process per core beside the peers with all cores",
     "scaling": "from one worker to one per core",
     "service": "the service against one process",
     "memory": "memory at 1 000 and 50 000 images",
@@ -44,6 +45,8 @@ def _run(part: str, options: argparse.Namespace, cores: int) -> None:
     if part == "table":
         cases = [case for case in CASES if options.only is None or options.only in case.name]
         table.report(cases, threads=options.threads, peers=not options.no_peers, short=short)
+    elif part == "whole":
+        whole.report(cores=cores, peers=not options.no_peers, short=short)
     elif part == "scaling":
         scaling.report(cores=cores, peers=not options.no_peers, short=short)
     elif part == "service":

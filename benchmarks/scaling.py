@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
 
 from .contestants import PEERS
 from .peers import Peer
@@ -23,8 +22,8 @@ TURNS = {True: 3, False: 7}
 class Process:
     """A child with its network loaded, waiting to be told how long to compute."""
 
-    def __init__(self, threads: int, who: str = "ours"):
-        command = [sys.executable, "-m", "benchmarks.scaling", str(threads), who]
+    def __init__(self, threads: int, who: str = "float32", case: str = CASE, samples: int = SAMPLES):
+        command = [sys.executable, "-m", "benchmarks.scaling", str(threads), who, case, str(samples)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def start(self, seconds: float) -> None:
@@ -85,7 +84,7 @@ def _rates(
     rates: dict[str, list[float]] = {name: [] for name in (*settings, *(f"{one}, {cores} threads" for one in rivals))}
     for turn in range(TURNS[short] + 1):
         for name, (processes, disturbed) in settings.items():
-            rate = _together(processes, neighbour if disturbed else None, SECONDS[short] if turn else 0.1)
+            rate = together(processes, neighbour if disturbed else None, SECONDS[short] if turn else 0.1)
             if turn:
                 rates[name].append(rate)
         for name, rival in rivals.items():
@@ -95,7 +94,8 @@ def _rates(
     return rates
 
 
-def _together(processes: Sequence[Process], neighbour: Process | None, seconds: float) -> float:
+def together(processes: Sequence[Process], neighbour: Process | None, seconds: float) -> float:
+    """Points per second of all processes, computing at the same time."""
     every = [*processes, *([neighbour] if neighbour else [])]
     for process in every:
         process.start(seconds)
@@ -103,12 +103,12 @@ def _together(processes: Sequence[Process], neighbour: Process | None, seconds: 
     return sum(rates[: len(processes)])
 
 
-def serve(threads: int, who: str) -> None:
+def serve(threads: int, who: str, case: str, samples: int) -> None:
     """Answer with points per second until the input ends."""
     import torch
 
     torch.set_num_threads(threads)
-    work = _multiply if who == "neighbour" else _points(who)
+    work = _multiply if who == "neighbour" else _points(who, case, samples)
     for line in sys.stdin:
         seconds, start, done = float(line), time.perf_counter(), 0
         while time.perf_counter() - start < seconds:
@@ -116,17 +116,20 @@ def serve(threads: int, who: str) -> None:
         print(json.dumps(done / (time.perf_counter() - start)), flush=True)
 
 
-def _points(who: str) -> Callable[[], int]:
+def _points(who: str, name: str, samples: int) -> Callable[[], int]:
     from landscape import engine
     from landscape.direction import random_directions
     from landscape.objective import Objective
 
     from .cases import CASES, data_of, model_of
 
-    case = next(case for case in CASES if case.name == CASE)
-    objective = Objective.of(model_of(case), *data_of(case, SAMPLES))
-    choice: dict[str, Any] | None = {"engine": "plain"} if who == "plain" else None
-    plan = engine.plan(objective, random_directions(objective.parameters(), seed=0), choice)
+    case = next(case for case in CASES if case.name == name)
+    objective = Objective.of(model_of(case), *data_of(case, samples))
+    directions = random_directions(objective.parameters(), seed=0)
+    if who == "plain":
+        plan = engine.plan(objective, directions, {"engine": "plain"})
+    else:
+        plan = engine.plan(objective, directions, precision=who)
     points = [(0.01 * k, -0.01 * k) for k in range(plan.group)]
     return lambda: len(plan.values(points))
 
@@ -140,4 +143,4 @@ def _multiply() -> int:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2])
+    serve(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))
