@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,10 +35,6 @@ _LANDSCAPE = [sys.executable, "-m", "landscape.cli"]
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-class _Stop(Exception):
-    """A signal asked us to end."""
-
-
 def run(settings: Settings, *, workers: int | None = None, demo: bool = False, say: Say = print) -> None:
     """Run the whole service until Ctrl-C, SIGTERM or the end of the terminal.
 
@@ -50,7 +46,8 @@ def run(settings: Settings, *, workers: int | None = None, demo: bool = False, s
         ServiceError: the port is taken, or the service already runs on this data folder.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
-    with _until_stopped(), _only_one(settings):
+    stop = _asked_to_stop()
+    with _only_one(settings):
         _require_free_port(settings)
         broker = None if "broker" in settings.model_fields_set else PrivateBroker()
         if broker:
@@ -60,7 +57,7 @@ def run(settings: Settings, *, workers: int | None = None, demo: bool = False, s
         others = [Child("broker", broker.command(), dict(os.environ), logs / "broker.log")] if broker else []
         others.append(Child("service", [*_LANDSCAPE, "serve"], _environment(settings), logs / "service.log"))
         try:
-            _run(settings, others, _workers(settings, workers, logs), _News(settings, demo), say)
+            _run(settings, others, _workers(settings, workers, logs), _News(settings, demo), say, stop)
         finally:
             if broker:
                 broker.remove()
@@ -68,38 +65,38 @@ def run(settings: Settings, *, workers: int | None = None, demo: bool = False, s
 
 def run_workers(settings: Settings, *, workers: int | None = None, say: Say = print) -> None:
     """Run workers alone, for a service whose other parts run elsewhere; arguments as for `run`."""
-    with _until_stopped():
-        _run(settings, [], _workers(settings, workers, None), None, say)
+    _run(settings, [], _workers(settings, workers, None), None, say, _asked_to_stop())
 
 
-@contextlib.contextmanager
-def _until_stopped() -> Iterator[None]:
+def _asked_to_stop() -> threading.Event:
+    """Set by the first signal to end; an exception instead could be swallowed wherever it happens to come up."""
+    stop = threading.Event()
     for number in _SIGNALS:
-        signal.signal(number, _raise_stop)
-    with contextlib.suppress(_Stop):
-        yield
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
-def _raise_stop(*_: object) -> None:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: stopping must not be interrupted
-    raise _Stop
-
-
-def _run(settings: Settings, others: list[Child], workers: list[WorkerChild], news: "_News | None", say: Say) -> None:
+def _run(
+    settings: Settings,
+    others: list[Child],
+    workers: list[WorkerChild],
+    news: "_News | None",
+    say: Say,
+    stop: threading.Event,
+) -> None:
     try:
         database = Database(settings.database_url)
         if news:
             news.begin(database, say)
         for child in [*others, *workers]:
             child.start()
-        while True:
+        while not stop.is_set():
             for child in others:
                 child.keep_running(say)
             look_after(workers, database, settings, say)
             if news:
                 news.tell(database, say)
-            time.sleep(POLL_SECONDS)
+            stop.wait(POLL_SECONDS)
     finally:
         say("stopping …")
         for worker in workers:  # first, and all at once, so that they can finish their tiles

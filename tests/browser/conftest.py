@@ -1,4 +1,7 @@
-"""A real Chromium, as the machine has it, one for all tests."""
+"""A real Chromium, as the machine has it, one for all tests of this folder.
+
+Playwright keeps a loop of asyncio running meanwhile, so it must end before other tests run loops of their own.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     chromium = next(filter(None, map(shutil.which, NAMES)))
     with sync_playwright() as playwright:

@@ -61,7 +61,8 @@ def most_memory(process: psutil.Process) -> Iterator[list[int]]:
 
 
 def unfinished(service: Service) -> list[Path]:
-    return list((service.data / "store" / "unfinished").iterdir())
+    """Files of uploads that are not whole; folders are those of workers that read one."""
+    return [path for path in (service.data / "store" / "unfinished").iterdir() if path.is_file()]
 
 
 def slowly(service: Service, path: str, *, announced: int, pause: float, method: str = "PUT", head: str = "") -> bytes:
