@@ -12,7 +12,7 @@ from worker.tables import Checkpoint, require
 
 from .deps import IdPath, PageDep, Reader, Service, Submitter
 from .schemas import CheckpointList, CheckpointOut, Choice
-from .uploads import note, received, require_name
+from .uploads import accept, received, require_name
 
 router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
 
@@ -30,9 +30,7 @@ async def upload_checkpoint(
 
 
 def _note(service: Service, name: str, sha256: str, size: int) -> CheckpointOut:
-    with service.database.writing() as session:
-        checkpoint_id = note(session, service, "checkpoint", name=name, sha256=sha256, size=size, owner=service.owner)
-    service.hints.soon()
+    checkpoint_id = accept(service, "checkpoint", name=name, sha256=sha256, size=size)
     with service.database.reading() as session:
         return CheckpointOut.of(require(session, Checkpoint, checkpoint_id), service.caller)
 

@@ -14,7 +14,7 @@ from worker.tables import Dataset, require
 
 from .deps import IdPath, PageDep, Reader, Service, Submitter
 from .schemas import DatasetList, DatasetOut
-from .uploads import note, received, require_name
+from .uploads import accept, received, require_name
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -32,9 +32,7 @@ async def upload_dataset(
 
 
 def _note(service: Service, name: str, sha256: str, size: int) -> DatasetOut:
-    with service.database.writing() as session:
-        dataset_id = note(session, service, "dataset", name=name, sha256=sha256, size=size, owner=service.owner)
-    service.hints.soon()
+    dataset_id = accept(service, "dataset", name=name, sha256=sha256, size=size)
     with service.database.reading() as session:
         return DatasetOut.of(require(session, Dataset, dataset_id), service.caller)
 

@@ -129,6 +129,14 @@ def note(
     return row.id
 
 
+def accept(service: Service, purpose: Purpose, *, name: str, sha256: str, size: int) -> str:
+    """`note` in a transaction of its own, owned by the caller; a worker reads it soon."""
+    with service.database.writing() as session:
+        found = note(session, service, purpose, name=name, sha256=sha256, size=size, owner=service.owner)
+    service.hints.soon()
+    return found
+
+
 def require_name(purpose: Purpose, name: str) -> str:
     """A name is a string for people: without control characters and lone surrogates, never a path.
 

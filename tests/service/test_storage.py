@@ -9,27 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import GALLERY, Service, start_service, wait_for
+from tests.conftest import GALLERY, Service, wait_for
 from tests.service import tus
 from tests.worker.objects import BUCKET, KEY, SECRET, ObjectServer, object_server
 
 GRID = {"alpha": {"count": 5}, "beta": {"count": 3}}
 FILE = GALLERY / "resnet20-w8-skip.safetensors"
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts services of the test's own, each on a folder."""
-    started: list[Service] = []
-
-    def start(name: str = "data", **settings: Any) -> Service:
-        started.append(start_service(tmp_path / name, workers=1, **settings))
-        return started[-1]
-
-    yield start
-    for service in started:
-        if service.process.poll() is None:
-            service.stop()
 
 
 @pytest.fixture(scope="module")

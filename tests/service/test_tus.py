@@ -22,20 +22,6 @@ FILE = GALLERY / "resnet20-w8-skip.safetensors"
 CONTENT = FILE.read_bytes()
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts a service of the test's own, which it may break."""
-    started: list[Service] = []
-
-    def start(**settings: Any) -> Service:
-        started.append(start_service(tmp_path / "data", workers=1, **settings))
-        return started[-1]
-
-    yield start
-    for service in started:
-        service.stop()
-
-
 def ready(service: Service, checkpoint_id: str) -> dict[str, Any]:
     """The checkpoint that an upload has become, once it is read."""
     return dict(wait_for(lambda: service._read(checkpoint_id), "the checkpoint to be read"))

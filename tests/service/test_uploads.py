@@ -21,20 +21,6 @@ import pytest
 from tests.conftest import Service, start_service, wait_for
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts a service of the test's own, which it may break."""
-    started: list[Service] = []
-
-    def start(**settings: Any) -> Service:
-        started.append(start_service(tmp_path / "data", workers=1, **settings))
-        return started[-1]
-
-    yield start
-    for service in started:
-        service.stop()
-
-
 def face(service: Service) -> psutil.Process:
     """The process that speaks HTTP."""
     found = psutil.Process(service.process.pid).children(recursive=True)

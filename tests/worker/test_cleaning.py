@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,6 @@ from worker.store import FolderStore, Store
 from worker.tables import Checkpoint, Dataset, Job, Upload
 
 DAY = 86400.0
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.engine.dispose()
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ GRID = Grid(Axis(count=5), Axis(count=3))
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.engine.dispose()
-
-
-@pytest.fixture
 def session(database: Database) -> Iterator[Session]:
     with database.writing() as session:
         yield session

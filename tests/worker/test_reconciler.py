@@ -1,7 +1,6 @@
 """What got lost on the way comes back, on either kind of database; and who waits in vain is told."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from worker.reconciler import Reconciler
 from worker.settings import Settings
 from worker.tables import Job, Tile
 from worker.tables import Worker as WorkerRow
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.engine.dispose()
 
 
 @pytest.fixture
