@@ -130,35 +130,6 @@ function tusError(error) {
   return errorOf(response.getStatus(), body);
 }
 
-/**
- * Live events of a job until its end: handlers { state, progress, tile }. The browser resumes by itself where it was; where it gives
- * up, we begin again with a growing pause. Returns a function that stops.
- */
-export function listen(id, handlers) {
-  let source = null;
-  let timer = 0;
-  let pause = 1000;
-  const open = () => {
-    source = new EventSource(`/api/jobs/${id}/events`);
-    for (const name of Object.keys(handlers)) {
-      source.addEventListener(name, (event) => {
-        pause = 1000;
-        handlers[name](JSON.parse(event.data));
-      });
-    }
-    source.onerror = () => {
-      if (source.readyState !== EventSource.CLOSED) return;
-      timer = setTimeout(open, pause);
-      pause = Math.min(2 * pause, 30_000);
-    };
-  };
-  open();
-  return () => {
-    clearTimeout(timer);
-    source.close();
-  };
-}
-
 /** Run `task` now and every `seconds` after it ended, not while the tab is hidden, until `signal` aborts. `again()` runs it at once. */
 export function repeat(task, seconds, signal) {
   let timer = 0;
@@ -190,23 +161,28 @@ function unlessEarly(error) {
 
 let asking = null;
 
-/** Ask for the service's health, with growing pauses, until it answers. */
+/** Ask for the service's health, with growing pauses, until it answers or something else has shown that it does. */
 function lost() {
   if (asking) return;
   let pause = 1;
-  connection.set({ online: false, retryAt: Date.now() + 1000 });
   const ask = async () => {
     const answer = await fetch("/api/health").catch(() => null);
-    if (answer && answer.status !== 502 && answer.status !== 504) {
-      asking = null;
-      connection.set({ online: true, retryAt: null });
-      return;
-    }
+    if (!asking) return;
+    if (answer && answer.status !== 502 && answer.status !== 504) return found();
     pause = Math.min(2 * pause, 30);
+    wait();
+  };
+  const wait = () => {
     connection.set({ online: false, retryAt: Date.now() + 1000 * pause });
     asking = setTimeout(ask, 1000 * pause);
   };
-  asking = setTimeout(ask, 1000);
+  wait();
+}
+
+function found() {
+  clearTimeout(asking);
+  asking = null;
+  if (!connection.get().online) connection.set({ online: true, retryAt: null });
 }
 
 function untilOnline(signal) {
@@ -217,81 +193,112 @@ function untilOnline(signal) {
   });
 }
 
-/** Browsers open six connections to a host, all tabs together: three streams for us, the other jobs are asked every few seconds. */
-const STREAMS = 3;
-let streaming = 0;
-const ASK_EVERY = 2.5;
-
 export const finished = (state) => state === "done" || state === "failed" || state === "cancelled";
+
+const TOGETHER = 32; // jobs in one stream, as the service allows; browsers open six connections to a host, all tabs together
 
 /**
  * Follow jobs and their growing results: `onChange(id, { job, result, error })` on everything new, until `signal` aborts.
- * Values come by events for the jobs being computed, by asking for the others; a hidden tab rests.
+ * All of them come in one stream of events; a hidden tab rests.
  */
 export function follow(ids, signal, onChange) {
+  const groups = [];
+  for (let k = 0; k < ids.length; k += TOGETHER) groups.push(followTogether(ids.slice(k, k + TOGETHER), signal, onChange));
+  return { reload: (id) => Promise.all(groups.map((reload) => reload(id))) };
+}
+
+function followTogether(ids, signal, onChange) {
   const entries = new Map(ids.map((id) => [id, { job: null, result: null, error: null }]));
-  const streams = new Map();
+  const early = new Map(ids.map((id) => [id, []])); // tiles that came before the result they belong to
+  const loading = new Set();
+  let told = []; // the jobs of the stream
+  let stop = () => {};
   const change = (id, fresh) => {
     if (signal.aborted) return;
     entries.set(id, { ...entries.get(id), ...fresh });
     onChange(id, entries.get(id));
   };
   const changeJob = (id, fresh) => entries.get(id).job && change(id, { job: { ...entries.get(id).job, ...fresh } });
+  const open = () => ids.filter((id) => !entries.get(id).error && !finished(entries.get(id).job?.state));
 
   /** The job and, where there is more of it than we have, its result. */
   async function load(id) {
-    const before = entries.get(id);
+    loading.add(id);
     try {
+      const before = entries.get(id);
       const job = await get(`/api/jobs/${id}`, signal);
-      const same = before.result && before.job?.state === job.state && before.job.progress.done === job.progress.done;
-      const fresh = same && !streams.has(id) ? before.result : await get(`/api/jobs/${id}/result`, signal).catch(unlessEarly);
-      const result = fresh && fresh !== before.result ? combine(entries.get(id).result, fresh) : fresh;
-      change(id, { job, result, error: null });
+      const same = before.result?.provenance && before.job.state === job.state && before.job.progress.done === job.progress.done;
+      const fresh = same ? null : await get(`/api/jobs/${id}/result`, signal).catch(unlessEarly);
+      const { result } = entries.get(id); // events may have come meanwhile
+      const whole = fresh ? combine(result, fresh) : result;
+      change(id, { job, result: whole && early.get(id).splice(0).reduce(merge, whole), error: null });
     } catch (error) {
       if (error.name !== "AbortError") change(id, { error });
+    } finally {
+      loading.delete(id);
     }
   }
 
-  function close(id) {
-    if (!streams.has(id)) return;
-    streams.get(id)();
-    streams.delete(id);
-    streaming -= 1;
+  const handlers = {
+    progress: ({ job, state, ...progress }) => changeJob(job, { progress, ...(finished(state) ? {} : { state }) }),
+    tile({ job, ...tile }) {
+      const { result } = entries.get(job);
+      early.get(job).push(tile);
+      if (result) change(job, { result: early.get(job).splice(0).reduce(merge, result) });
+      if (!result?.provenance && !loading.has(job)) load(job);
+    },
+    state({ job, state }) {
+      if (finished(state)) load(job).then(connect);
+      else changeJob(job, { state });
+    },
+  };
+
+  /** The stream of what is not finished; it stays as it is while it tells of all of that. */
+  function connect() {
+    const wanted = signal.aborted || document.hidden ? [] : open();
+    if (wanted.length && wanted.every((id) => told.includes(id))) return;
+    stop();
+    told = wanted;
+    stop = wanted.length ? listen(wanted, handlers, again) : () => {};
   }
 
-  function stream(id) {
-    let early = []; // tiles that came before the first result
-    streaming += 1;
-    streams.set(id, listen(id, {
-      progress: ({ state, ...progress }) => changeJob(id, { progress, ...(state && !finished(state) ? { state } : {}) }),
-      tile: (tile) => {
-        const { result } = entries.get(id);
-        early.push(tile);
-        if (!result) return;
-        change(id, { result: early.reduce(merge, result) });
-        early = [];
-      },
-      state: ({ state }) => {
-        if (!finished(state)) return changeJob(id, { state });
-        close(id);
-        load(id).then(fillStreams);
-      },
-    }));
-    load(id);
+  function again() {
+    stop();
+    told = [];
+    return document.hidden ? null : Promise.all(open().map(load)).then(connect);
   }
 
-  function fillStreams() {
-    const running = ids.filter((id) => entries.get(id).job?.state === "running" && entries.get(id).result && !streams.has(id));
-    if (!signal.aborted && !document.hidden) for (const id of running.slice(0, STREAMS - streaming)) stream(id);
-  }
+  document.addEventListener("visibilitychange", again, { signal });
+  signal.addEventListener("abort", connect);
+  again();
+  return (id) => (entries.has(id) ? load(id).then(connect) : null);
+}
 
-  const unfinished = () => ids.filter((id) => !streams.has(id) && !entries.get(id).error && !finished(entries.get(id).job?.state));
-  const ask = repeat(async () => {
-    await Promise.all(unfinished().map(load));
-    fillStreams();
-  }, ASK_EVERY, signal);
-  const rest = () => document.hidden && [...streams.keys()].forEach(close);
-  document.addEventListener("visibilitychange", rest, { signal });
-  signal.addEventListener("abort", () => [...streams.keys()].forEach(close));
-  return { reload: (id) => load(id).then(fillStreams), ask };
+const FIRST_PAUSE = 1000; // milliseconds
+let pause = FIRST_PAUSE;
+
+/**
+ * Live events of jobs: handlers { state, progress, tile }. The browser resumes by itself where it was; where it gives up (a job is
+ * gone, too many streams are open), `again` is called, after a pause that grows until an event comes. Returns a function that stops.
+ */
+function listen(ids, handlers, again) {
+  const source = new EventSource(ids.length === 1 ? `/api/jobs/${ids[0]}/events` : `/api/events?jobs=${ids.join()}`);
+  let timer = 0;
+  for (const name of Object.keys(handlers)) {
+    source.addEventListener(name, (event) => {
+      pause = FIRST_PAUSE;
+      handlers[name](JSON.parse(event.data));
+    });
+  }
+  source.onopen = found;
+  source.onerror = () => {
+    fetch("/api/health").catch(lost);
+    if (source.readyState !== EventSource.CLOSED) return;
+    timer = setTimeout(again, pause);
+    pause = Math.min(2 * pause, 30_000);
+  };
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
 }

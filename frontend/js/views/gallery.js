@@ -26,7 +26,7 @@ export function gallery({ route, signal }) {
   const state = element("div", {}, element("p", { class: "empty" }, "Loading the comparisons…"));
   const wall = element("div", {});
   const update = keyedList(wall, ({ name }) => name, (comparison) => {
-    const made = section(comparison, { chosen, signal, notice, again: () => again() });
+    const made = section(comparison, { chosen, signal, retry });
     sections.add(made);
     if (sections.size === 1) made.head.append(controls);
     return made;
@@ -36,13 +36,27 @@ export function gallery({ route, signal }) {
     location.hash = "#/library";
   }));
   let complete = false;
+  let following = null;
+  let inner = new AbortController();
+  signal.addEventListener("abort", () => inner.abort());
 
   async function load() {
     const { comparisons } = await get("/api/gallery", signal);
-    complete = comparisons.length > 0 && comparisons.every(({ cells }) => cells.flat().every(({ job }) => job));
+    const cells = comparisons.flatMap((own) => own.cells.flat());
+    complete = cells.length > 0 && cells.every(({ job }) => job);
     setChildren(state, !comparisons.length && nothing());
     update(comparisons);
+    followAll([...new Set(cells.map(({ job }) => job).filter(Boolean))]);
   }
+
+  /** All pictures in one stream; it is another one when jobs have come or were made again. */
+  function followAll(ids) {
+    if (following?.key === ids.join()) return;
+    inner.abort();
+    inner = new AbortController();
+    following = { key: ids.join(), ...follow(ids, inner.signal, (id, entry) => sections.forEach((own) => own.change(id, entry))) };
+  }
+  const retry = (id) => post(`/api/jobs/${id}/retry`).then(() => following.reload(id), (error) => notice.say(error.message)).then(again);
   const again = repeat(load, () => (complete ? 30 : 3), signal);
   const node = element("div", { class: "view gallery" }, element("h1", { class: "unseen" }, "Gallery"), notice.node, state, wall, below);
   return { title: "Gallery", node };
@@ -53,39 +67,41 @@ function nothing() {
 }
 
 /** One comparison. Its pictures are made again when its jobs become others (they are submitted one after the other). */
-function section({ name }, { chosen, signal, notice, again }) {
+function section({ name }, { chosen, signal, retry }) {
   const [title, lead] = [element("h2"), element("p", { class: "lead" })];
   const caption = element("p", { class: "caption", "data-testid": "caption" });
   const detail = element("a", { class: "button", "data-testid": "gallery-compare" }, "Compare in detail");
   const head = element("header", { class: "view-head" }, element("div", { class: "titles" }, title, lead, caption), detail);
   const place = element("div", {});
   let matrix = null;
+  let jobs = [];
   let shown = "";
+  const captions = new Map();
   let inner = new AbortController();
   signal.addEventListener("abort", () => inner.abort());
 
   function fill({ rows, columns, cells }) {
     inner.abort();
     inner = new AbortController();
-    const jobs = [...new Set(cells.flat().map(({ job }) => job).filter(Boolean))];
-    const captions = new Map();
-    const retry = (id) => post(`/api/jobs/${id}/retry`).then(again, (error) => notice.say(error.message)).then(() => following.reload(id));
+    jobs = [...new Set(cells.flat().map(({ job }) => job).filter(Boolean))];
+    captions.clear();
     matrix = pictureMatrix({
       rows, columns, chosen, signal: inner.signal, onRetry: retry, testid: "gallery-cell", pause: 700,
       cells: cells.map((row, r) => row.map((cell, c) => ({ id: cell.job, label: `${columns[c]} ${rows[r]}`, facts: facts(cell.record) }))),
     });
     setChildren(place, matrix.node);
     detail.href = address("/compare", { jobs: jobs.join() });
-    const following = follow(jobs, inner.signal, (id, entry) => {
-      matrix.change(id, entry);
-      if (entry.job) captions.set(id, captionOf(entry.job, entry.result));
-      setText(caption, commonCaption([...captions.values()]));
-    });
   }
   return {
     head, node: element("section", { class: "comparison", "data-testid": "comparison", "data-name": name }, head, place),
     redraw: () => matrix.redraw(),
     reset: () => matrix.reset(),
+    change(id, entry) {
+      if (!jobs.includes(id)) return;
+      matrix.change(id, entry);
+      if (entry.job) captions.set(id, captionOf(entry.job, entry.result));
+      setText(caption, commonCaption([...captions.values()]));
+    },
     update(comparison) {
       setText(title, comparison.title);
       setText(lead, comparison.text);
