@@ -102,10 +102,12 @@ def _state(path: str, network: "nn.Module", chosen: int | None) -> "State":
 
 
 def samples(dataset: str, split: str) -> "Dataset":
-    """The data set called so, or in the file of this name."""
+    """The data set called so, or in the file of this name; many samples are shared with this user's other processes."""
     from .data import BUILT_IN, load, load_file
+    from .shelf import own_shelf
 
-    return load_file(dataset, split) if dataset not in BUILT_IN and Path(dataset).is_file() else load(dataset, split)
+    get = load_file if dataset not in BUILT_IN and Path(dataset).is_file() else load
+    return get(dataset, split, shelf=own_shelf())
 
 
 def _plane(directions: str | None, network: "nn.Module") -> "Plane | None":

@@ -1,12 +1,13 @@
 """Local copies of stored bytes for a store that is elsewhere: bounded, verified, shared by all processes of a machine.
 
-Imports store's digests only. Never the only place where something lies: losing a cache costs a download.
+Imports store and landscape.shelf. Never the only place where something lies: losing a cache costs a download.
 """
 
 import contextlib
 import os
-import time
 from pathlib import Path
+
+from landscape.shelf import make_room
 
 from .store import is_whole, require_digest
 
@@ -35,7 +36,7 @@ class Cache:
 
     def take(self, path: Path, sha256: str) -> Path:
         """Move a file in whose digest is known to be right, and others out to make room."""
-        self._make_room(path.stat().st_size)
+        make_room(self.folder, path.stat().st_size, self.max_bytes, spared_seconds=_IN_USE_SECONDS)
         home = self.folder / require_digest(sha256)
         os.utime(path)
         return path.replace(home)
@@ -43,16 +44,3 @@ class Cache:
     def forget(self, sha256: str) -> None:
         """Remove a copy; it is no error if there is none."""
         (self.folder / require_digest(sha256)).unlink(missing_ok=True)
-
-    def _make_room(self, size: int) -> None:
-        copies = []
-        for path in self.folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                facts = path.stat()
-                copies.append((facts.st_mtime, facts.st_size, path))
-        total = size + sum(own for _, own, _ in copies)
-        for used, own, path in sorted(copies):
-            if total <= self.max_bytes or time.time() - used < _IN_USE_SECONDS:
-                return
-            path.unlink(missing_ok=True)
-            total -= own

@@ -45,7 +45,7 @@ class ApiStore(Store):
             return None
         return Stored(sha256, int(answer.headers["content-length"]), float(answer.headers["age"]))
 
-    def remove(self, sha256: str) -> None:
+    def _remove(self, sha256: str) -> None:
         raise ForbiddenError(_READS)
 
     def stored(self) -> Iterator[Stored]:

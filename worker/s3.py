@@ -60,7 +60,7 @@ class S3Store(Store):
             return None
         return Stored(sha256, facts["ContentLength"], _age(facts["LastModified"]))
 
-    def remove(self, sha256: str) -> None:
+    def _remove(self, sha256: str) -> None:
         with _in_words():
             self._quick.delete_object(Bucket=self.bucket, Key=self._key(sha256))
         self.cache.forget(sha256)

@@ -1,6 +1,6 @@
 """Immutable bytes under their SHA-256: uploads and sanitised weights; what every store promises, and a folder as one.
 
-Imports errors only. Names given by users never become paths; every read verifies the digest.
+Imports errors and landscape.shelf. Names given by users never become paths; every read verifies the digest.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import IO, BinaryIO
 from uuid import uuid4
+
+from landscape.shelf import Shelf
 
 from .errors import DamagedError, NoSpaceError, NotFoundError, TooLargeError, UnavailableError
 
@@ -45,6 +47,7 @@ class Store(ABC):
 
     def __init__(self, local: Path, *, max_bytes: int, min_free_bytes: int = 0):
         self.unfinished, self.resumable = local / "unfinished", local / "resumable"
+        self.prepared = local / "prepared"  # what workers of this machine have made of stored data sets
         self.max_bytes, self.min_free_bytes = max_bytes, min_free_bytes
         for folder in (self.unfinished, self.resumable):
             folder.mkdir(parents=True, exist_ok=True)
@@ -73,9 +76,14 @@ class Store(ABC):
         if self.find(sha256) is None:
             raise UnavailableError("The same file was deleted while this one arrived. Send it again.")
 
-    @abstractmethod
     def remove(self, sha256: str) -> None:
-        """Forget the bytes of this digest; it is no error if they are not there."""
+        """Forget the bytes of this digest, and what was made of them here; it is no error if they are not there."""
+        self._remove(require_digest(sha256))
+        Shelf(self.prepared).forget(sha256)
+
+    @abstractmethod
+    def _remove(self, sha256: str) -> None:
+        """Forget the bytes themselves."""
 
     @abstractmethod
     def stored(self) -> Iterator[Stored]:
@@ -177,7 +185,7 @@ class FolderStore(Store):
     def find(self, sha256: str) -> Stored | None:
         return _facts(self._home(sha256))
 
-    def remove(self, sha256: str) -> None:
+    def _remove(self, sha256: str) -> None:
         self._home(sha256).unlink(missing_ok=True)
 
     def stored(self) -> Iterator[Stored]:

@@ -18,6 +18,7 @@ from landscape import data
 from landscape.engine import native
 from landscape.errors import LandscapeError
 from landscape.running import coordinates
+from landscape.shelf import Shelf
 
 from . import queue
 from .database import Database
@@ -146,12 +147,14 @@ class Tiles:
 
     def _samples(self, name: str) -> Callable[[str], data.Dataset]:
         """From a split to its samples, of a built-in or an uploaded data set."""
+        shelf = Shelf(self.store.prepared, self.settings.cache_bytes)
         if name in data.BUILT_IN:
-            return lambda split: data.load(name, split)
+            return lambda split: data.load(name, split, shelf=shelf)
         with self.database.reading() as session:
             row = require(session, Dataset, name)
-        path = self.store.path(row.data_sha256 or "")
-        return lambda split: data.load_clean(path, row.name, split)
+        key = row.data_sha256 or ""
+        path = self.store.path(key)
+        return lambda split: data.load_clean(path, row.name, split, shelf=shelf, key=key)
 
 
 def _kind(device: torch.device) -> str:

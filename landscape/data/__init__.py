@@ -5,6 +5,7 @@ Imports torch, numpy and files. Never augments, shuffles or downloads anything.
     samples.py   Dataset
     builtin.py   digits, synthetic
     brought.py   files of one's own and uploads
+    shared.py    many samples: one copy for all processes of a machine
     judging.py   the loss that fits the targets of a data set
 """
 

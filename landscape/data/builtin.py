@@ -14,7 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import DataError, UnknownNameError
+from ..files.samples import Described
+from ..shelf import Shelf
+from .brought import dataset
 from .samples import Dataset, shuffled
+from .shared import Part, shared
 
 SPLITS = ("train", "test")
 
@@ -24,8 +28,11 @@ _SYNTHETIC = {"train": (10_000, 20_180_101), "test": (2_000, 20_180_102)}  # sam
 _SYNTHETIC_MEAN, _SYNTHETIC_STD = 0.5, 0.25
 
 
-def load(name: str, split: str = "train") -> Dataset:
+def load(name: str, split: str = "train", *, shelf: Shelf | None = None) -> Dataset:
     """A built-in data set: "digits", scikit-learn's 8×8 images, or "synthetic", made-up images of CIFAR's shape.
+
+    Args:
+        shelf: where many samples are kept for other processes.
 
     Raises:
         UnknownNameError: the name or the split is unknown; the message lists the known.
@@ -35,10 +42,10 @@ def load(name: str, split: str = "train") -> Dataset:
         raise UnknownNameError("data set", name, tuple(BUILT_IN))
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
-    return BUILT_IN[name](split)
+    return BUILT_IN[name](split, shelf)
 
 
-def _digits(split: str) -> Dataset:
+def _digits(split: str, _: Shelf | None) -> Dataset:
     """1797 images of handwritten digits; the 297 test samples are the last in the order of a hash of the index."""
     pixels, labels = _read_digits()
     order = shuffled(len(labels), "digits")
@@ -48,25 +55,28 @@ def _digits(split: str) -> Dataset:
     return Dataset("digits", split, torch.from_numpy(images), torch.from_numpy(labels[chosen]), 10, mean, std)
 
 
-def _synthetic(split: str) -> Dataset:
-    """10 000 training and 2 000 test images (3, 32, 32) in 10 classes: a fixed pattern of each class under noise.
+def _synthetic(split: str, shelf: Shelf | None) -> Dataset:
+    """10 000 training and 2 000 test images (3, 32, 32) in 10 classes: a fixed pattern of each class under noise."""
+    return dataset("synthetic", split, shared(shelf, "synthetic", split, lambda: _made_up(split)))
 
-    The bytes are those of numpy's RandomState, which is frozen for good: the same on every machine and version.
-    """
+
+def _made_up(split: str) -> Part:
+    """The bytes are those of numpy's RandomState, which is frozen for good: the same on every machine and version."""
     count, seed = _SYNTHETIC[split]
     patterns = np.random.RandomState(20_180_100).randint(0, 256, (10, 3, 8, 8)).repeat(4, 2).repeat(4, 3)
     random = np.random.RandomState(seed)
     labels = random.randint(0, 10, count)
     noise = np.frombuffer(random.bytes(count * 3072), np.uint8).reshape(count, 3, 32, 32)
     pixels = (patterns[labels].astype(np.uint16) + 3 * noise.astype(np.uint16)) // 4
-    images = ((pixels.astype(np.float32) / 255 - _SYNTHETIC_MEAN) / _SYNTHETIC_STD).astype(np.float32)
-    mean, std = (_SYNTHETIC_MEAN,) * 3, (_SYNTHETIC_STD,) * 3
-    return Dataset(
-        "synthetic", split, torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)), 10, mean, std
+    values = ((np.arange(256, dtype=np.float32) / 255 - _SYNTHETIC_MEAN) / _SYNTHETIC_STD).astype(np.float32)
+    mean, std = [_SYNTHETIC_MEAN] * 3, [_SYNTHETIC_STD] * 3
+    described = Described(
+        "images", "classes", {name: _SYNTHETIC[name][0] for name in SPLITS}, 10, [3, 32, 32], mean, std
     )
+    return Part(described, torch.from_numpy(values[pixels]), torch.from_numpy(labels.astype(np.int64)))
 
 
-BUILT_IN: dict[str, Callable[[str], Dataset]] = {"digits": _digits, "synthetic": _synthetic}
+BUILT_IN: dict[str, Callable[[str, Shelf | None], Dataset]] = {"digits": _digits, "synthetic": _synthetic}
 
 
 @cache

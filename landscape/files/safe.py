@@ -4,7 +4,7 @@ Imports tensors and source. Source of the layout: the README of the safetensors 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,23 @@ def write(
     Args:
         shapes: name -> (type, shape) of every array, in the order in which `arrays` answers them.
     """
+    write_blocks(path, shapes, _as_described(shapes, arrays), metadata)
+
+
+def _as_described(
+    shapes: Mapping[str, tuple[str, tuple[int, ...]]], arrays: Iterable[NDArray[Any]]
+) -> Iterator[NDArray[Any]]:
+    for (dtype, shape), array in zip(shapes.values(), arrays, strict=True):
+        assert array.shape == shape
+        assert _WRITTEN[array.dtype.str] == dtype
+        yield array
+
+
+def write_blocks(
+    path: Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]], blocks: Iterable[NDArray[Any]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write the bytes of all arrays, one after the other, as blocks of any length: not even one is in memory."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     at = 0
     for name, (dtype, shape) in shapes.items():
@@ -119,10 +136,8 @@ def write(
     text += b" " * (-len(text) % 8)
     with path.open("xb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for (dtype, shape), array in zip(shapes.values(), arrays, strict=True):
-            assert array.shape == shape
-            assert _WRITTEN[array.dtype.str] == dtype
-            file.write(np.ascontiguousarray(array).data)
+        written = sum(file.write(np.ascontiguousarray(block).data) for block in blocks)
+    assert written == at
 
 
 def type_of(array: NDArray[Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import save
@@ -189,3 +190,28 @@ def test_a_built_in_name_cannot_be_taken_and_an_upload_can_be_deleted(service: S
     assert service.api.delete(f"/datasets/{found['id']}").status_code == 204
     assert service.api.get(f"/datasets/{found['id']}").status_code == 404
     assert [item["name"] for item in service.api.get("/datasets").json()["items"]][:2] == ["digits", "synthetic"]
+
+
+def test_workers_share_one_copy_of_a_large_set_which_goes_when_the_set_is_deleted(service: Service) -> None:
+    classes = np.arange(500_000) % 5
+    pixels = RNG.integers(0, 256, (500_000, 1, 2, 5), dtype=np.uint8)  # 20 MB as float32
+    found = upload(service, npz(images=pixels, labels=classes), "large")
+    file = io.BytesIO()
+    torch.save({"state_dict": build(MLP((("a", True), ("b", True)), (10, 4, 5))).state_dict()}, file)
+    checkpoint = service.upload(file.getvalue(), "small.pt")["id"]
+    service.api.post(f"/checkpoints/{checkpoint}/architecture", json={"index": 0})
+    folder = service.data / "store" / "prepared"
+
+    def users() -> int:
+        maps = [Path(f"/proc/{one.pid}/maps") for one in psutil.Process(service.process.pid).children(recursive=True)]
+        return sum(str(folder) in one.read_text() for one in maps)
+
+    grid = {"alpha": {"count": 101}}
+    one = service.submit(kind="slice", grid=grid, checkpoint=checkpoint, dataset=found["id"])
+    wait_for(lambda: users() == 2, "both workers to use the set")
+    service.wait(one)
+    [kept] = folder.glob("[!.]*")
+    assert kept.stat().st_size > 20_000_000
+    assert (folder.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o400)
+    assert service.api.delete(f"/datasets/{found['id']}").status_code == 204
+    wait_for(lambda: not list(folder.glob("[!.]*")), "what was made of it to go")

@@ -1,5 +1,6 @@
 """Workers that hang, die, take too long or too much: real processes, killed and replaced, their tiles offered anew."""
 
+import mmap
 import os
 import signal
 import subprocess
@@ -214,6 +215,21 @@ def test_a_process_that_lost_its_gpu_gives_its_tile_back_and_ends(tmp_path: Path
 def test_the_memory_of_a_process_is_what_the_system_says() -> None:
     own = memory.resident()
     assert own is not None
-    assert own == pytest.approx(psutil.Process().memory_info().rss, rel=0.2)
+    said = psutil.Process().memory_info()
+    assert own == pytest.approx(said.rss - said.shared, rel=0.2)
     with suppress(psutil.NoSuchProcess):
         assert memory.resident(2**22 + 1) is None
+
+
+def test_files_that_a_process_has_mapped_are_not_its_own_memory(tmp_path: Path) -> None:
+    with (tmp_path / "samples").open("w+b") as file:
+        file.write(bytes(1) * (64 << 20))
+        file.flush()
+        before, seen = memory.resident(), psutil.Process().memory_info().rss
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            assert mapped.find(b"\1") == -1  # every page is touched
+            assert psutil.Process().memory_info().rss > seen + (48 << 20)
+            after = memory.resident()
+    assert before is not None
+    assert after is not None
+    assert after < before + (16 << 20)

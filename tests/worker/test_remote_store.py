@@ -96,7 +96,7 @@ class Operated(ApiStore):
     def stored(self) -> Iterator[Stored]:
         return self.there.stored()
 
-    def remove(self, sha256: str) -> None:
+    def _remove(self, sha256: str) -> None:
         self.there.remove(sha256)
 
 

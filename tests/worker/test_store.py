@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from landscape.shelf import Shelf
 from tests.worker.objects import BUCKET, KEY, SECRET, ObjectServer, object_server
 from worker.errors import DamagedError, NoSpaceError, NotFoundError, TooLargeError, UnavailableError
 from worker.s3 import S3Store
@@ -147,6 +148,16 @@ def test_what_is_removed_is_gone_and_removing_it_again_is_no_error(store: Store)
         store.path(sha256)
     with pytest.raises(UnavailableError, match="Send it again"):
         store.require(sha256)
+
+
+def test_what_workers_made_of_a_file_goes_with_it(store: Store) -> None:
+    one, other = keep(store, b"one"), keep(store, b"other")
+    shelf = Shelf(store.prepared)
+    for sha256 in (one, other):
+        assert shelf.take(f"{sha256}-train-1", 8, lambda path: path.write_bytes(b"prepared"))
+    store.remove(one)
+    assert shelf.find(f"{one}-train-1") is None
+    assert shelf.find(f"{other}-train-1") is not None
 
 
 def test_a_changed_byte_is_found_when_reading_and_a_new_upload_mends_it(store: Store) -> None:

@@ -1,0 +1,154 @@
+"""A private folder of large files that all processes of a user share by mapping them; bounded, the oldest go first.
+
+Imports the standard library only. Never trusts what lies there (owner and digest are compared at every use), and never
+fails: where nothing can be kept the answer is None, and the caller holds a copy of its own.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from errno import EFBIG, ENOSPC
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+MAX_BYTES = 20 << 30
+SPARE = 1 << 30  # bytes that stay free on the disk, or a tenth of it: others need room too
+PATIENCE = 60.0  # seconds for another process that writes here
+_LOCK, _PART = ".lock", ".part"
+
+Write = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Files by key, each called `key.digest` after the SHA-256 of its own bytes; keys are made of a–z, 0–9 and "-"."""
+
+    folder: Path
+    max_bytes: int = MAX_BYTES
+
+    def find(self, key: str) -> Path | None:
+        """The file of this key, whole. Open it soon, and be ready for its being gone."""
+        try:
+            self._require_private()
+            return self._whole(key)
+        except OSError:
+            return None
+
+    def take(self, key: str, size: int, write: Write) -> Path | None:
+        """The file of this key; where there is none, `write` makes it, of about `size` bytes, in one process only."""
+        try:
+            if size > self.max_bytes:
+                raise OSError(EFBIG, f"{size} bytes are more than the {self.max_bytes} that may be kept")
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._require_private()
+            return self._taken(key, size, write)
+        except OSError as error:
+            logger.info("samples are not shared between processes: %s", error)
+            return None
+
+    def forget(self, beginning: str) -> None:
+        """Remove every file whose key begins so; who has mapped it keeps it."""
+        for path in self.folder.glob(f"{beginning}*"):
+            with contextlib.suppress(OSError):  # another user's
+                path.unlink()
+
+    def _taken(self, key: str, size: int, write: Write) -> Path:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if found := self._whole(key):
+                return found
+            with self._alone() as alone:
+                if alone and not self._named(key):
+                    return self._written(key, size, write)
+            time.sleep(0.05)
+        raise TimeoutError(f"another process holds {self.folder / _LOCK}")
+
+    def _named(self, key: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{key}.*"))
+
+    def _whole(self, key: str) -> Path | None:
+        """What is there under this key, if it is what its name says; what is damaged, or another's, goes."""
+        for path in self._named(key):
+            with contextlib.suppress(FileNotFoundError):
+                if _is_own(path) and _digest(path) == path.name.partition(".")[2]:
+                    os.utime(path)
+                    return path
+                path.unlink()
+        return None
+
+    def _written(self, key: str, size: int, write: Write) -> Path:
+        part = self.folder / _PART  # left behind where a writer died
+        part.unlink(missing_ok=True)
+        make_room(self.folder, size, self.max_bytes)
+        disk = shutil.disk_usage(self.folder)
+        if disk.free - size < max(SPARE, disk.total // 10):
+            raise OSError(ENOSPC, f"too little room is left in {self.folder}")
+        try:
+            write(part)
+            part.chmod(0o400)
+            return part.replace(self.folder / f"{key}.{_digest(part)}")
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _require_private(self) -> None:
+        """Whatever others could write, or read, is not used."""
+        facts = self.folder.lstat()
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
+            raise PermissionError(f"{self.folder} is not a folder of this user alone")
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether no other process writes here just now."""
+        import fcntl
+
+        with os.fdopen(os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+
+def own_shelf() -> Shelf | None:
+    """That of this user for the shell: `landscape/samples` in the folder for caches; None where there is none."""
+    if not hasattr(os, "geteuid"):  # Windows, where folders are private in another way
+        return None
+    try:
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return Shelf(caches / "landscape" / "samples")
+
+
+def make_room(folder: Path, size: int, max_bytes: int, *, spared_seconds: float = 0.0) -> None:
+    """Remove the files used longest ago, until `size` more bytes fit; hidden ones and those used just now stay."""
+    kept = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if not path.name.startswith("."):
+                facts = path.stat()
+                kept.append((facts.st_mtime, facts.st_size, path))
+    total = size + sum(own for _, own, _ in kept)
+    for used, own, path in sorted(kept):
+        if total <= max_bytes or time.time() - used < spared_seconds:
+            return
+        path.unlink(missing_ok=True)
+        total -= own
+
+
+def _is_own(path: Path) -> bool:
+    facts = path.lstat()
+    return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
