@@ -36,7 +36,7 @@ let frame = 0;
  * only when it is drawn; an equal `key` draws nothing. Options: `cameras` (a cameraGroup), `pause` (ms between draws), `bar` (mode bar), `label`.
  */
 export function picture(host, { cameras = null, pause = 250, bar = true, label = "" } = {}) {
-  const plot = element("div", { class: "plot", role: "img", "aria-label": label });
+  const plot = element("div", { class: "plot", role: "figure", "aria-label": label });
   host.append(plot);
   const self = { plot, cameras, pause, bar, make: null, key: null, drawn: null, size: "", at: 0, visible: false, scene: false, listening: null };
   const look = new IntersectionObserver(([{ isIntersecting }]) => {

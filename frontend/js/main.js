@@ -38,6 +38,7 @@ import { jobs } from "./views/jobs.js";
 import { library } from "./views/library.js";
 import { login, shared } from "./views/login.js";
 import { newJob } from "./views/newjob.js";
+import { emptyView } from "./views/parts.js";
 
 const VIEWS = { gallery, library, jobs, job, new: newJob, compare, account: accountView, shared };
 const FOR_GUESTS = new Set(["job", "shared"]);
@@ -89,7 +90,7 @@ function showAccount({ user, access, outside }) {
 }
 
 function missing() {
-  const node = element("section", { class: "empty-state" }, element("h1", {}, "There is nothing at this address"), element("p", {}, "It may have been deleted, or mistyped."), element("a", { class: "button", href: "#/" }, "Go to the gallery"));
+  const node = emptyView("There is nothing at this address", "It may have been deleted, or mistyped.", element("a", { class: "button", href: "#/" }, "Go to the gallery"));
   return { title: "Nothing here", node };
 }
 

@@ -33,7 +33,7 @@ function tokens(notice, signal) {
     element("h2", {}, "Tokens"),
     tokenForm(notice, (secret, user) => [setChildren(made, copyField(secret, "new-token", `Token of ${user}`), element("p", { class: "soft" }, "Copy it now: it is shown this once.")), load()]),
     made,
-    element("div", { class: "card table-card" }, element("table", { class: "numbers" }, element("thead", {}, element("tr", {}, columns.map((name) => element("th", { scope: "col" }, name)))), list)));
+    element("div", { class: "card table-card" }, element("table", { class: "numbers" }, element("thead", {}, element("tr", {}, columns.map((name) => element("th", { scope: "col" }, name || element("span", { class: "unseen" }, "revoke"))))), list)));
 }
 
 function tokenForm(notice, done) {

@@ -13,7 +13,7 @@ import { HEIGHTS } from "../scales.js";
 import { slicesFigure } from "../slices.js";
 import { replaceQuery, theme } from "../state.js";
 import { pictureMatrix } from "./matrix.js";
-import { caveat, emptyState, noticeLine, pictureControls, warningsOf } from "./parts.js";
+import { caveat, emptyState, emptyView, noticeLine, pictureControls, warningsOf } from "./parts.js";
 
 export function compare({ route, signal }) {
   const ids = jobsOf(route.query);
@@ -22,7 +22,7 @@ export function compare({ route, signal }) {
   return { title: "Compare", node };
 }
 
-const unreachable = (error) => emptyState("This comparison cannot be shown", error.message, element("a", { class: "button", href: "#/jobs" }, "Pick results again"));
+const unreachable = (error) => emptyView("This comparison cannot be shown", error.message, element("a", { class: "button", href: "#/jobs" }, "Pick results again"));
 
 /** Nothing chosen: the shipped comparisons, and the way to one's own. */
 async function fillPicker(node, signal) {

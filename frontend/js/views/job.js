@@ -15,7 +15,7 @@ import { defaultSliceHeight, slicesFigure } from "../slices.js";
 import { account, replaceQuery, theme } from "../state.js";
 import { jobLog } from "./log.js";
 import { sharing } from "./share.js";
-import { attempt, badge, caveat, colorKey, confirmButton, emptyState, iconOf, noticeLine, pictureControls, progressBar, selfCheck, valuesOf, warningsOf } from "./parts.js";
+import { attempt, badge, caveat, colorKey, confirmButton, emptyView, iconOf, noticeLine, pictureControls, progressBar, selfCheck, valuesOf, warningsOf } from "./parts.js";
 
 export function job({ route, signal }) {
   const node = element("div", { class: "view job" }, element("p", { class: "empty" }, "Loading the job…"));
@@ -37,16 +37,16 @@ export function job({ route, signal }) {
 function broken({ code, message }, id) {
   const notice = noticeLine();
   const all = element("a", { class: "button", href: "#/jobs" }, "All jobs");
-  if (code !== "damaged") return emptyState("This job cannot be shown", message, all);
+  if (code !== "damaged") return emptyView("This job cannot be shown", message, all);
   const again = () => attempt(notice, () => post(`/api/jobs/${id}/retry`)).then((job) => (location.hash = `#/jobs/${job.id}`), () => {});
   const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", onclick: again }, "Retry");
-  return element("div", { "data-testid": "damaged" }, emptyState("This result is damaged", message, retry, all), notice.node);
+  return element("div", { "data-testid": "damaged" }, emptyView("This result is damaged", message, retry, all), notice.node);
 }
 
 /** Before a plane or a trajectory knows its range, or where it never will. */
 function early(job) {
   const words = job.error ?? (finished(job.state) ? `The job was ${job.state} before it began.` : "It is drawn once a worker has loaded its checkpoints and knows its range.");
-  return emptyState(`${job.name}: ${job.state}`, words, element("a", { class: "button", href: "#/jobs" }, "All jobs"));
+  return emptyView(`${job.name}: ${job.state}`, words, element("a", { class: "button", href: "#/jobs" }, "All jobs"));
 }
 
 function layOut(node, own, { route, signal, log, reload }) {

@@ -2,7 +2,7 @@
 
 import { element } from "../element.js";
 import { logIn, openLink } from "../network.js";
-import { attempt, emptyState, noticeLine } from "./parts.js";
+import { attempt, emptyView, noticeLine } from "./parts.js";
 
 /** Instead of the view of the address, which is shown once the token is good. */
 export function login() {
@@ -29,6 +29,6 @@ export function shared({ route, signal }) {
   const node = element("div", { class: "view" }, element("p", { class: "empty" }, "Opening the shared result…"));
   openLink(route.id).then(
     (job) => signal.aborted || location.replace(`#/jobs/${job}`),
-    (error) => node.replaceChildren(emptyState("This link opens nothing", error.message, element("a", { class: "button", href: "#/" }, "Go to the gallery"))));
+    (error) => node.replaceChildren(emptyView("This link opens nothing", error.message, element("a", { class: "button", href: "#/" }, "Go to the gallery"))));
   return { title: "Shared result", node };
 }

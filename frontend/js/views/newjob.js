@@ -89,13 +89,13 @@ function sentence({ ready, datasets, jobs, asked }) {
     how));
   const costLine = element("p", { class: "cost", "data-testid": "job-cost" });
   const centerLine = element("p", { class: "soft", hidden: true }, "The center (0, 0) is not a point of this grid: it is evaluated besides, and the result says so.");
-  const troubles = element("ul", { class: "troubles", role: "alert" });
+  const troubles = element("ul", { class: "troubles" });
   const notice = noticeLine();
   const start = element("button", { type: "submit", class: "button primary large", "data-testid": "start-job" }, "Start");
   const [curl, python] = [codeBlock("request-curl"), codeBlock("request-python")];
   const language = segmented({ name: "request", legend: "Language", value: "curl", options: [{ value: "curl", label: "curl" }, { value: "python", label: "Python" }], onchange: (value) => [[curl.node.hidden, python.node.hidden] = [value !== "curl", value !== "python"]] });
   python.node.hidden = true;
-  const request = element("section", { class: "card request" }, element("header", {}, element("h3", {}, "The same request"), language.node), curl.node, python.node);
+  const request = element("section", { class: "card request" }, element("header", {}, element("h2", { class: "small" }, "The same request"), language.node), curl.node, python.node);
 
   const twins = () => {
     const center = ready.find(({ id }) => id === form.checkpoint);
@@ -200,7 +200,7 @@ function sentence({ ready, datasets, jobs, asked }) {
   follow("checkpoint");
   follow("dataset");
   refresh();
-  const own = element("form", { class: "card", novalidate: true, onsubmit: submit }, text, epochs, troubles, advanced, notice.node, element("div", { class: "start" }, start, element("div", {}, costLine, centerLine)));
+  const own = element("form", { class: "card", novalidate: true, onsubmit: submit }, text, epochs, element("div", { role: "alert" }, troubles), advanced, notice.node, element("div", { class: "start" }, start, element("div", {}, costLine, centerLine)));
   return element("div", { class: "new-job-columns" }, own, request);
 }
 

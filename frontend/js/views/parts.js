@@ -118,8 +118,13 @@ const ICONS = {
 export const iconOf = (name) => svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
 /** One line that says what to do next, with what does it. */
-export function emptyState(title, text, ...actions) {
-  return element("section", { class: "empty-state" }, element("h2", {}, title), element("p", {}, text), element("div", { class: "actions" }, actions));
+export const emptyState = (title, ...rest) => emptyPart("h2", title, ...rest);
+
+/** The same where there is nothing else in the view. */
+export const emptyView = (title, ...rest) => emptyPart("h1", title, ...rest);
+
+function emptyPart(heading, title, text, ...actions) {
+  return element("section", { class: "empty-state" }, element(heading, {}, title), element("p", {}, text), element("div", { class: "actions" }, actions));
 }
 
 /** A line of its own for what went wrong (or is worth knowing); empty text hides it. */
