@@ -226,6 +226,45 @@ PROVENANCE = json.dumps(
 )
 
 
+def test_the_log_of_a_job_grows_line_by_line_until_it_ends(
+    page: Page, service: Service, shipped: dict[str, Any]
+) -> None:
+    grid = {"alpha": {"count": 51}, "beta": {"count": 51}}
+    job_id = service.submit(kind="surface", checkpoint=shipped["id"], subset={"count": 300}, grid=grid)
+    page.goto(f"/#/jobs/{job_id}")
+    lines = page.get_by_test_id("job-log-lines").locator("li")
+    expect(page.get_by_test_id("job-log").locator("summary")).to_contain_text("Log")
+    expect(lines.first).to_be_hidden()
+    page.get_by_test_id("job-log").locator("summary").click()
+    expect(lines.first).to_contain_text("Submitted")
+    before = lines.count()
+    service.wait(job_id)
+    expect(lines.last).to_contain_text("Done: 2601 of 2601 points", timeout=PATIENCE)
+    assert before < lines.count()
+    told = service.api.get(f"/jobs/{job_id}/log").json()
+    assert lines.locator("> :last-child").all_inner_texts() == [line["text"] for line in told["items"]]
+    assert lines.locator("time").evaluate_all("times => times.map(t => t.dateTime)") == [
+        line["at"] for line in told["items"]
+    ]
+
+
+def test_the_log_of_a_failed_job_stands_open_and_its_reason_is_text(
+    page: Page, service: Service, shipped: dict[str, Any]
+) -> None:
+    grid = {"alpha": {"count": 151}, "beta": {"count": 151}}
+    job_id = service.submit(kind="surface", checkpoint=shipped["id"], grid=grid)
+    reason = "Its <b>checkpoint</b> cannot be read any more."
+    database = Database(f"sqlite:///{service.data / 'landscape.sqlite'}")
+    with database.writing() as session:
+        queue.end(session, job_id, "failed", reason)
+    database.engine.dispose()
+    page.goto(f"/#/jobs/{job_id}")
+    error = page.get_by_test_id("job-log-lines").locator("li.error")
+    expect(error).to_be_visible()
+    expect(error).to_contain_text(reason)
+    expect(error.locator(".unseen")).to_have_text("Error: ")
+
+
 def test_a_running_job_can_be_cancelled_from_its_page(page: Page, service: Service, shipped: dict[str, Any]) -> None:
     job_id = service.submit(
         kind="surface", checkpoint=shipped["id"], grid={"alpha": {"count": 151}, "beta": {"count": 151}}
