@@ -60,8 +60,12 @@ def _array(archive: Archive, name: str) -> StoredArray:
     start = head.tell()
 
     def load() -> NDArray[Any]:
-        flat = np.frombuffer(archive.read(name), dtype, offset=start)
-        return flat.reshape(shape, order="F" if fortran else "C")
+        content = np.empty(size, np.uint8)  # filled piece by piece: never twice in memory
+        at = 0
+        for block in archive.blocks(name):
+            content[at : at + len(block)] = np.frombuffer(block, np.uint8)
+            at += len(block)
+        return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
 
     return StoredArray(tuple(shape), dtype, load)
 

@@ -25,6 +25,7 @@ Part = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), label
 _CIFAR10 = {f"data_batch_{n}": "train" for n in range(1, 6)} | {"test_batch": "test"}
 _CIFAR100 = {"train": "train", "test": "test"}
 _MNIST = {"train": "train", "t10k": "test"}
+_IDX = {"images": 3, "labels": 1}  # axes
 
 
 def is_archive(head: bytes) -> bool:
@@ -38,7 +39,11 @@ def read(file: BinaryIO) -> tuple[str, dict[str, Part]]:
     Raises:
         FileError: it is damaged, or holds something else.
     """
-    members = {PurePosixPath(name).name.removesuffix(".gz"): content for name, content in _members(file)}
+    members = {}
+    for path, content in _members(file):
+        name = PurePosixPath(path).name.removesuffix(".gz")
+        if name in _READERS:
+            members[name] = _attempted(_READERS[name], content)  # now: the content of one at a time is in memory
     for name, find in (("cifar10", _cifar10), ("cifar100", _cifar100), ("mnist", _mnist)):
         if parts := find(members):
             return name, parts
@@ -46,6 +51,20 @@ def read(file: BinaryIO) -> tuple[str, dict[str, Part]]:
         "The archive holds none of the known data sets. Known are the official archives of CIFAR-10, CIFAR-100 (Python "
         "and binary version) and MNIST (its four files in one tar or zip); or upload an .npz with images and labels."
     )
+
+
+def _attempted(reader: Callable[[bytes], Any], content: bytes) -> Any:
+    """What is in a member; an error counts only where the member turns out to be needed."""
+    try:
+        return reader(content)
+    except FileError as error:
+        return error
+
+
+def _needed(members: dict[str, Any], name: str) -> Any:
+    if isinstance(members[name], FileError):
+        raise members[name]
+    return members[name]
 
 
 def _members(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
@@ -83,31 +102,29 @@ def _unzipped(content: bytes) -> bytes:
     return whole
 
 
-def _cifar10(members: dict[str, bytes]) -> dict[str, Part]:
-    return _cifar(members, _CIFAR10, lambda content: _pickled(content, "labels"), ".bin", before=0)
+def _cifar10(members: dict[str, Any]) -> dict[str, Part]:
+    return _cifar(members, _CIFAR10)
 
 
-def _cifar100(members: dict[str, bytes]) -> dict[str, Part]:
-    if not {"train", "train.bin"} & members.keys():
+def _cifar100(members: dict[str, Any]) -> dict[str, Part]:
+    return _cifar(members, _CIFAR100)
+
+
+def _cifar(members: dict[str, Any], files: dict[str, str]) -> dict[str, Part]:
+    """The batches of every split in their order; those of the Python version where both are there."""
+    there = {name: [one for one in (name, f"{name}.bin") if one in members] for name in files}
+    if not any(there[name] for name, split in files.items() if split == "train"):
         return {}
-    return _cifar(members, _CIFAR100, lambda content: _pickled(content, "fine_labels"), ".bin", before=1)
-
-
-def _cifar(
-    members: dict[str, bytes], files: dict[str, str], python: Callable[[bytes], Part], ending: str, *, before: int
-) -> dict[str, Part]:
     parts: dict[str, list[Part]] = {}
     for name, split in files.items():
-        if name in members:
-            parts.setdefault(split, []).append(python(members[name]))
-        elif name + ending in members:
-            parts.setdefault(split, []).append(_binary(members[name + ending], before))
-    if "train" not in parts:
-        return {}
-    return {
-        split: (np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found]))
-        for split, found in parts.items()
-    }
+        if there[name]:
+            parts.setdefault(split, []).append(_needed(members, there[name][0]))
+    return {split: _joined(found) for split, found in parts.items()}
+
+
+def _joined(parts: list[Part]) -> Part:
+    images, labels = zip(*parts, strict=True)
+    return parts[0] if len(parts) == 1 else (np.concatenate(images), np.concatenate(labels))
 
 
 def _binary(content: bytes, before: int) -> Part:
@@ -152,21 +169,20 @@ def _text(name: Any) -> str:
     return name.decode("latin-1") if type(name) is bytes else str(name)
 
 
-def _mnist(members: dict[str, bytes]) -> dict[str, Part]:
+def _mnist(members: dict[str, Any]) -> dict[str, Part]:
     parts = {}
     for prefix, split in _MNIST.items():
-        names = [
-            f"{prefix}-{kind}{dot}{ending}"
-            for kind, ending in (("images", "idx3-ubyte"), ("labels", "idx1-ubyte"))
-            for dot in ("-", ".")
-        ]
-        found = [members[name] for name in names if name in members]
+        found = [name for kind in _IDX for name in _idx_names(prefix, kind) if name in members]
         if len(found) == 2:
-            images, labels = _idx(found[0], 3), _idx(found[1], 1)
+            images, labels = (_needed(members, name) for name in found)
             if len(images) != len(labels):
                 raise FileError(f"MNIST has {len(images)} {split} images but {len(labels)} labels. Download it again.")
             parts[split] = images[:, None], labels.astype(np.int64)
     return parts
+
+
+def _idx_names(prefix: str, kind: str) -> list[str]:
+    return [f"{prefix}-{kind}{dot}idx{_IDX[kind]}-ubyte" for dot in ("-", ".")]
 
 
 def _idx(content: bytes, axes: int) -> NDArray[np.uint8]:
@@ -177,3 +193,13 @@ def _idx(content: bytes, axes: int) -> NDArray[np.uint8]:
     if int(np.prod(lengths)) != len(content) - 4 - 4 * axes or not len(content[4 + 4 * axes :]):
         raise FileError("A file of MNIST is damaged: it is not as long as it says. Download it again.")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape([int(length) for length in lengths])
+
+
+_READERS: dict[str, Callable[[bytes], Any]] = {
+    **{name: lambda content: _pickled(content, "labels") for name in _CIFAR10},
+    **{name: lambda content: _pickled(content, "fine_labels") for name in _CIFAR100},
+    **{f"{name}.bin": lambda content: _binary(content, 0) for name in _CIFAR10},
+    **{f"{name}.bin": lambda content: _binary(content, 1) for name in _CIFAR100},
+    **{name: lambda content: _idx(content, 3) for prefix in _MNIST for name in _idx_names(prefix, "images")},
+    **{name: lambda content: _idx(content, 1) for prefix in _MNIST for name in _idx_names(prefix, "labels")},
+}

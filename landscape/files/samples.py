@@ -5,7 +5,7 @@ Imports the parsers and numpy; no torch. Images stay uint8 where they were; norm
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -177,13 +177,20 @@ def _normalization(samples: NDArray[Any], own: Mapping[str, list[float]]) -> tup
         if not sound:
             raise FileError(f"'mean' and 'std' must be {channels} finite numbers each for pixels in [0, 1].")
         return mean, std, _words(mean, std, "from the file")
-    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in samples.swapaxes(0, 1)])
+    counts = np.zeros((channels, 256), np.int64)
+    for block in _blocks(samples):
+        counts += [np.bincount(channel.ravel(), minlength=256) for channel in block.swapaxes(0, 1)]
     values = np.arange(256) / 255
     means = counts @ values / counts.sum(axis=1)
     deviations = np.sqrt((counts * (values - means[:, None]) ** 2).sum(axis=1) / counts.sum(axis=1))
     deviations[deviations == 0] = 1.0
     mean, std = means.tolist(), deviations.tolist()
     return mean, std, _words(mean, std, "of the training pixels")
+
+
+def _blocks(samples: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """A few at a time: what is computed of them is larger than they are."""
+    return (samples[start : start + 1024] for start in range(0, len(samples), 1024))
 
 
 def _words(mean: list[float], std: list[float], source: str) -> str:
@@ -208,7 +215,7 @@ def _inputs(name: str, samples: NDArray[Any]) -> tuple[str, NDArray[Any]]:
         raise FileError(f"{name!r} has type {samples.dtype}; expected uint8, or float32 that is already normalised.")
     with np.errstate(over="ignore"):
         samples = np.ascontiguousarray(samples, dtype=np.float32)
-    if not np.isfinite(samples).all():
+    if not all(np.isfinite(block).all() for block in _blocks(samples)):
         raise FileError(f"{name!r} holds NaN or infinity. Remove those samples or repair them.")
     if samples.ndim == 2:
         return "vectors", samples

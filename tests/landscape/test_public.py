@@ -4,6 +4,7 @@ import gzip
 import io
 import pickle
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from landscape.boundary import ask
 from landscape.data import load_clean, load_file
 from landscape.errors import DataError, UnknownNameError
+from landscape.files.samples import read
 
 RNG = np.random.default_rng(0)
 
@@ -65,12 +67,13 @@ def python2(value: Any) -> bytes:
     return b"\x80\x02}(" + items + b"u."
 
 
-def cifar10_python(write: Callable[[Any], bytes]) -> tuple[bytes, list[Any]]:
+def cifar10_python(write: Callable[[Any], bytes], count: int = 4) -> tuple[bytes, list[Any]]:
     files, batches = {}, []
     for name in (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"):
-        pixels, labels = batch(4, 10)
+        pixels, labels = batch(count, 10)
         batches.append((pixels, labels))
-        content = {b"batch_label": b"batch", b"labels": labels.tolist(), b"data": pixels, b"filenames": [b"a.png"] * 4}
+        names = [b"a.png"] * count
+        content = {b"batch_label": b"batch", b"labels": labels.tolist(), b"data": pixels, b"filenames": names}
         files[f"cifar-10-batches-py/{name}"] = write(content)
     return tarred({**files, "cifar-10-batches-py/batches.meta": b"\x80\x02}."}), batches
 
@@ -104,6 +107,37 @@ def test_cifar10_is_read_in_every_version_with_the_authors_normalisation(kind: s
     expected = (pixels - mean[:, None, None]) / std[:, None, None]
     np.testing.assert_allclose(train.images.numpy(), expected, rtol=1e-5, atol=1e-6)
     assert test.labels.tolist() == batches[5][1].tolist()
+
+
+def test_reading_needs_little_more_than_twice_what_is_read(tmp_path: Path) -> None:
+    content, _ = cifar10_python(lambda value: pickle.dumps(value, protocol=2), 1000)
+    (tmp_path / "cifar.tar.gz").write_bytes(content)
+    pixels = RNG.integers(0, 256, (6000, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "uint8.npz", images=pixels, labels=np.arange(6000) % 10)
+    floating = pixels[:1000].transpose(0, 3, 1, 2).astype(np.float32)
+    np.savez_compressed(tmp_path / "float32.npz", images=floating, labels=np.arange(1000))
+    assert _most(tmp_path / "cifar.tar.gz") < 2.2 * pixels.nbytes
+    assert _most(tmp_path / "uint8.npz") < 2.7 * pixels.nbytes  # their own order of axes beside the other
+    assert _most(tmp_path / "float32.npz") < 1.6 * floating.nbytes
+
+
+def _most(path: Path) -> int:
+    """Bytes that Python and numpy had at most while a file was read."""
+    with path.open("rb") as file:
+        tracemalloc.start()
+        try:
+            read(file)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_damaged_file_that_is_not_needed_does_no_harm(tmp_path: Path) -> None:
+    content, _ = cifar10_binary()
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    (tmp_path / "more.tar.gz").write_bytes(tarred({"about/test": b"no batch at all", **files}))
+    assert len(load_file(tmp_path / "more.tar.gz")) == 20
 
 
 def test_cifar100_takes_the_fine_labels(tmp_path: Path) -> None:
