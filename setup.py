@@ -11,7 +11,10 @@ setup(
         Extension(
             "landscape.engine.native._lanes",
             sources=["landscape/engine/native/lanes.cpp"],
-            depends=[f"landscape/engine/native/{name}.inc" for name in ("kernels", "winograd", "perceptron")],
+            depends=[
+                f"landscape/engine/native/{name}.inc"
+                for name in ("kernels", "winograd", "statistics", "perceptron", "normed")
+            ],
             extra_compile_args=["-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-g0"],
             optional=True,
         )

@@ -85,7 +85,8 @@ def plan(
         return plain
     try:
         network = prepare(objective, directions, fresh=calibration is not None)
-        inner = build(objective, network, len(directions), choice or default_choice(objective, network, precision))
+        chosen = choice or default_choice(objective, network, precision, calibrated=calibration is not None)
+        inner = build(objective, network, len(directions), chosen)
         faster = inner if calibration is None else RecalibratedPlan(inner, calibration, directions)
         return faster if agree(plain, faster, objective.images[:CHECKED]) else plain
     except UnknownNameError:

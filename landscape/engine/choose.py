@@ -12,7 +12,7 @@ import torch
 from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
 from ..objective import Objective
-from . import native, winograd
+from . import native, normed, winograd
 from .captured import CapturedPlan
 from .cost import fused_time, lanes_time
 from .fused import FusedPlan
@@ -40,22 +40,25 @@ GPU_BATCH_NUMBERS = 67_108_864  # 256 MiB in float32: 4096 images of CIFAR's sha
 LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
 
 
-def default_choice(objective: Objective, network: Network, precision: str | None = None) -> Choice:
+def default_choice(
+    objective: Objective, network: Network, precision: str | None = None, *, calibrated: bool = False
+) -> Choice:
     """The choice of the fixed rule: the same for the same network, data and directions on the same kind of machine."""
     if objective.images.device.type == "cuda":
         batch = objective.batch if depends_on_batch(objective.model) else gpu_batch(network)
         return {"engine": "captured", "batch": batch, "precision": precision or "float32"}
-    if precision == "bfloat16":
-        return {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"}
     vectors = native.best_instruction_set() if _native(objective) else None
+    fresh = {"normed": vectors} if vectors and (calibrated or normed.pays(network)) else {}
+    if precision == "bfloat16":
+        return {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"} | fresh
     if vectors in winograd.PAYING and _is_perceptron(objective, network, native.width(vectors)):
         return {"engine": "perceptron", "instruction_set": vectors}
     if vectors and _lanes_win(objective, network, native.width(vectors)):
         return {"engine": "lanes", "instruction_set": vectors, "block": LANE_BLOCK}
     if vectors and winograd.pays(network, vectors):
         batch = _batch(objective, network, few=FEW["winograd"])
-        return {"engine": "fused", "batch": batch, "precision": "float32", "winograd": vectors}
-    return {"engine": "fused", "batch": _batch(objective, network, few=FEW["float32"]), "precision": "float32"}
+        return {"engine": "fused", "batch": batch, "precision": "float32", "winograd": vectors} | fresh
+    return {"engine": "fused", "batch": _batch(objective, network, few=FEW["float32"]), "precision": "float32"} | fresh
 
 
 def _batch(objective: Objective, network: Network, *, few: int) -> int:
@@ -127,5 +130,11 @@ def build(
         return CapturedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)
     instruction_set = choice.get("winograd")
     return FusedPlan(
-        objective, network, directions, batch=int(choice["batch"]), precision=precision, instruction_set=instruction_set
+        objective,
+        network,
+        directions,
+        batch=int(choice["batch"]),
+        precision=precision,
+        instruction_set=instruction_set,
+        normed=choice.get("normed"),
     )

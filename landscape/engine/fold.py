@@ -131,7 +131,7 @@ def _attach_addition(layer: Layer, lonely: dict[int, Layer], network: Network) -
     if newest not in made:
         return None
     maker = lonely[newest]
-    if maker.kind != "convolution" or maker.residual is not None or maker.relu:
+    if maker.kind not in ("convolution", "normalize") or maker.residual is not None or maker.relu:
         return None
     other = layer.inputs[0] if layer.inputs[1] == newest else layer.inputs[1]
     return maker, replace(maker, results=layer.results, residual=other)
@@ -144,6 +144,6 @@ def _newest(inputs: tuple[int, ...], network: Network) -> int:
 
 def _attach_relu(layer: Layer, lonely: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
     maker = lonely.get(layer.inputs[0]) if layer.kind == "relu" else None
-    if maker is None or maker.relu or maker.kind not in ("convolution", "linear", "affine", "add"):
+    if maker is None or maker.relu or maker.kind not in ("convolution", "linear", "affine", "normalize", "add"):
         return None
     return maker, replace(maker, results=layer.results, relu=True)

@@ -25,6 +25,7 @@ from .exhaustion import patiently
 from .flat import Point
 from .interpret import run
 from .layers import REARRANGING, Layer, Network
+from .normed import Norms
 from .pointwise import flat_weights
 
 PRECISIONS = ("float32", "bfloat16")  # "float32" means as exact as the objective: float64 stays float64
@@ -50,10 +51,12 @@ class FusedPlan:
         batch: int,
         precision: str = "float32",
         instruction_set: str | None = None,
+        normed: str | None = None,
     ):
         """
         Args:
             instruction_set: of the kernels in winograd.py, None for none of them.
+            normed: instruction set of the kernels in normed.py, None for none of them.
         """
         images = objective.images
         self.network, self.directions = network, directions
@@ -66,6 +69,8 @@ class FusedPlan:
         if instruction_set is not None and self.private and precision == "float32":
             self.lanes, self.choice["winograd"] = winograd.lanes_of(instruction_set), instruction_set
         self.tiled = {layer.result for layer in network.layers if self.lanes and winograd.takes(layer)}
+        self.choice |= {} if normed is None else {"normed": normed}
+        self.norms = Norms(network, normed if self.private else None, self.tiled, self.lanes)
         self.flat = flat_weights(network, directions, dtype=dtype, device=images.device)
         self.half = precision == "bfloat16"
         if self.half:
@@ -81,7 +86,10 @@ class FusedPlan:
         Raises:
             Stopped: `stop`, asked before every batch, answered true.
         """
-        return [self._value(point, stop) for point in points]
+        try:
+            return [self._value(point, stop) for point in points]
+        finally:
+            self.norms.shelf.clear()
 
     def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
         with exact_float32():
@@ -168,6 +176,9 @@ class FusedPlan:
             x = values.get(self.network.input, self.objective.images)
             values |= run(node, {**values, **slots}, self.samples(values), x.device)
             return
+        if layer.results[0] in self.norms.layers:
+            self.norms.apply(layer, values, given)
+            return
         inputs = [values[index] for index in layer.inputs]
         residual = None if layer.residual is None else values[layer.residual]
         if layer.result in self.tiled:
@@ -195,7 +206,9 @@ def require_half(network: Network) -> None:
     Raises:
         UnknownNameError: the name of the precision, since it does not exist for this network.
     """
-    if any(layer.kind == "generic" and layer.settings["node"].operator not in REARRANGING for layer in network.layers):
+    if any(layer.kind == "normalize" for layer in network.layers) or any(
+        layer.kind == "generic" and layer.settings["node"].operator not in REARRANGING for layer in network.layers
+    ):
         raise UnknownNameError("precision for this network", "bfloat16", ("float32", "float64"))
 
 

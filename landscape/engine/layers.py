@@ -42,10 +42,11 @@ class Norm:
 class Layer:
     """result = kind(inputs; weights, settings), then + residual, then ReLU, as far as present."""
 
-    kind: str  # convolution, linear, affine, batch_norm, add, relu, max_pool, average_pool, mean, flatten, generic
+    # convolution, linear, affine, batch_norm, normalize, add, relu, max_pool, average_pool, mean, flatten, generic
+    kind: str
     inputs: tuple[int, ...]
     results: tuple[int | None, ...]
-    weights: tuple[Moving | None, ...] = ()  # convolution, linear: weight, bias; affine: scale, shift (per channel)
+    weights: tuple[Moving | None, ...] = ()  # convolution, linear: weight, bias; affine, normalize: scale, shift
     settings: dict[str, Any] = field(default_factory=dict)
     residual: int | None = None
     relu: bool = False
@@ -97,6 +98,7 @@ def _sample_shape(shape: tuple[int | Size, ...]) -> tuple[int, ...] | None:
 class _Lowering:
     def __init__(self, graph: Graph, weights: Mapping[int, Moving]):
         self.uses, self.weights = graph.uses(), dict(weights)
+        self.directions = max((len(weight.steps) for weight in weights.values()), default=0)
         self.names: dict[int | None, str] = {index: name for name, index in graph.buffers.items()}
         self.shapes = {index: _sample_shape(shape) for index, shape in graph.shapes.items()}
 
@@ -157,6 +159,8 @@ class _Lowering:
 
     def batch_norm(self, node: Node) -> Layer | None:
         """BatchNorm with running statistics: fold.py puts it into the layer before. In training it stays as it is."""
+        if node.arguments[5] and (layer := self._normalize(node)) is not None:
+            return layer
         x, gamma, beta, mean, variance, training, _, epsilon = node.arguments
         source, mu, sigma = self.value(x), self.weight(mean), self.weight(variance)
         if source is None or mu is None or sigma is None or not self.only_first(node):
@@ -169,6 +173,19 @@ class _Lowering:
         offset = self.weight(beta) or Moving(torch.zeros_like(mu.center), (None,) * len(mu.steps))
         norm = Norm(gain, offset, mu, sigma, float(epsilon), buffers)  # type: ignore[arg-type]
         return Layer("batch_norm", (source,), node.results[:1], norm=norm)
+
+    def _normalize(self, node: Node) -> Layer | None:
+        """BatchNorm with the statistics of its batch, kept under the names of its buffers, where it has any."""
+        x, gamma, beta, mean, variance, _, momentum, epsilon = node.arguments
+        source, kept = self.value(x), mean is not None
+        shape = None if source is None else self.shapes[source]
+        if shape is None or source is None or not self.only_first(node) or (kept and momentum != 1.0):
+            return None
+        one = Moving(torch.ones(shape[0], dtype=torch.float64), (None,) * self.directions)
+        gain, offset = self.weight(gamma) or one, self.weight(beta) or one.map(torch.zeros_like)
+        buffers = tuple(self.names.get(_index(part), "") for part in (mean, variance)) if kept else ()
+        settings = {"epsilon": float(epsilon), "buffers": buffers}  # type: ignore[arg-type]
+        return Layer("normalize", (source,), node.results[:1], (gain, offset), settings)
 
     def addmm(self, node: Node) -> Layer | None:
         if node.options:

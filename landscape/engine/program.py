@@ -106,6 +106,8 @@ class _Compiler:
             "flatten": self._flatten,
             "generic": self._generic,
         }
+        if layer.kind not in compilers:
+            raise NotInLanes(f"a layer of the kind {layer.kind}")
         compilers[layer.kind](layer)
 
     # Where values lie.

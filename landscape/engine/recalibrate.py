@@ -16,7 +16,7 @@ from torch import Tensor
 from ..batchnorm import Calibration
 from ..direction import Params
 from ..objective import Objective, Stop, Stopped, Value
-from . import winograd
+from . import normed, winograd
 from .flat import Point
 from .fused import FusedPlan
 from .lanes import LanesPlan
@@ -37,9 +37,13 @@ class RecalibratedPlan:
         labels = torch.zeros(len(calibration.images), dtype=torch.long, device=calibration.images.device)
         objective = Objective(calibration.model, calibration.images, labels, batch=len(labels))
         network = prepare(objective, directions)
-        vectors = str(inner.choice.get("winograd") or inner.choice.get("instruction_set"))  # as other processes do
-        tiled = vectors if winograd.pays(network, vectors) else None
-        self.pass_over = FusedPlan(objective, network, self.directions, batch=len(labels), instruction_set=tiled)
+        chosen = (inner.choice.get(name) for name in ("normed", "winograd", "instruction_set"))
+        vectors = next((str(name) for name in chosen if name), None)  # as other processes do
+        kernels = vectors if normed.pays(network) else None
+        tiled = vectors if vectors and winograd.pays(network, vectors) else None
+        self.pass_over = FusedPlan(
+            objective, network, self.directions, batch=len(labels), instruction_set=tiled, normed=kernels
+        )
         self.stop: Stop | None = None
         flat = inner.flat if isinstance(inner, FusedPlan) else inner.pointwise and inner.pointwise.flat
         if isinstance(flat, PointwiseFlat):  # a network without BatchNorm has nothing to recalibrate
@@ -52,7 +56,10 @@ class RecalibratedPlan:
             Stopped: `stop`, asked before every pass and batch, answered true.
         """
         self.stop = stop
-        return self.inner.values(points, stop)
+        try:
+            return self.inner.values(points, stop)
+        finally:
+            self.pass_over.norms.shelf.clear()
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at one point for a few images, in float64."""
@@ -67,7 +74,7 @@ class RecalibratedPlan:
             weights = self.pass_over.weights(point)
             self.pass_over.outputs(self.pass_over.objective.images, weights)
             for layer, given in zip(self.pass_over.network.layers, weights, strict=True):
-                found |= _kept(layer, given)
+                found |= self.pass_over.norms.kept(layer) if layer.kind == "normalize" else _kept(layer, given)
         return found
 
 

@@ -50,6 +50,15 @@ class Winograd(ctypes.Structure):
     )
 
 
+class Normed(ctypes.Structure):
+    """How `normed_winograd` and `normed_apply` normalise, field by field as in lanes.cpp."""
+
+    _fields_ = (
+        *((name, _POINTER) for name in ("raw", "mean", "scale", "shift", "other", "kept")),
+        ("relu", _LONG),
+    )
+
+
 class Perceptron(ctypes.Structure):
     """The arguments of `perceptron_run`, field by field as in lanes.cpp."""
 
@@ -92,6 +101,12 @@ def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.winograd_weights.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER]
     loaded.winograd_weights.restype = None
     loaded.winograd_run.argtypes, loaded.winograd_run.restype = [_INT, ctypes.POINTER(Winograd), _INT], _INT
+    loaded.normed_winograd.restype = loaded.normed_gather.restype = loaded.normed_apply.restype = _INT
+    loaded.normed_winograd.argtypes = [_INT, ctypes.POINTER(Winograd), ctypes.POINTER(Normed), _POINTER, _INT]
+    loaded.normed_gather.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER, _INT]
+    loaded.normed_apply.argtypes = [_INT, ctypes.POINTER(Normed), _LONG, _LONG, _INT]
+    loaded.normed_settle.argtypes = [_POINTER, _LONG, _LONG, ctypes.c_double, _POINTER, _POINTER, _POINTER]
+    loaded.normed_settle.restype = None
     loaded.perceptron_rows.argtypes, loaded.perceptron_rows.restype = [_INT], _INT
     loaded.perceptron_run.argtypes, loaded.perceptron_run.restype = [_INT, ctypes.POINTER(Perceptron)], _INT
     return loaded

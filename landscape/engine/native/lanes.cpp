@@ -6,6 +6,7 @@
 // on its neighbours. winograd.inc and perceptron.inc compute one point, with filters in the lanes.
 
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -57,6 +58,13 @@ struct Winograd {
     int64_t images, height, width, channels, filters, out_height, out_width, padding, relu;
 };
 
+// BatchNorm with the statistics of its batch, of pictures channels-last: relu((raw − mean) · scale + shift + other).
+struct Normed {
+    const float *raw, *mean, *scale, *shift, *other;
+    float* kept;  // the result, where it is needed beyond the convolution that reads it
+    int64_t relu;
+};
+
 // A layer of a perceptron: sizes filled up to whole vectors; weights (block of filters, channel, filter in the block).
 struct PerceptronLayer {
     int64_t channels, filters, relu, weight, bias;  // the last two are offsets
@@ -79,6 +87,8 @@ constexpr int IMAGES = 6;  // images in a register tile
 constexpr int64_t WINOGRAD_WEIGHTS = 1 << 18;  // transformed weights that stay in the second-level cache: 1 MiB
 constexpr int64_t WINOGRAD_SPACE = 1 << 18;
 constexpr int64_t PERCEPTRON_SPACE = 1 << 17;  // numbers between two layers: half a MiB
+constexpr int64_t BLOCK_ROWS = 48, GROUP_ROWS = 4096;  // pixels whose sums are joined, and that a thread takes at once
+constexpr int64_t NORMED_SPACE = 1 << 16;  // numbers that are normalised just before a convolution reads them: 256 KiB
 constexpr int WINOGRAD_THREADS = 256;
 
 }  // namespace
@@ -97,6 +107,7 @@ constexpr int WINOGRAD_THREADS = 256;
 #define TILES 12
 #include "kernels.inc"
 #include "winograd.inc"
+#include "statistics.inc"
 #include "perceptron.inc"
 #undef SPACE
 #undef LANES
@@ -116,6 +127,7 @@ constexpr int WINOGRAD_THREADS = 256;
 #define TILES 6
 #include "kernels.inc"
 #include "winograd.inc"
+#include "statistics.inc"
 #include "perceptron.inc"
 #undef SPACE
 #undef LANES
@@ -140,6 +152,7 @@ constexpr int WINOGRAD_THREADS = 256;
 #endif
 #include "kernels.inc"
 #include "winograd.inc"
+#include "statistics.inc"
 #include "perceptron.inc"
 #undef SPACE
 #undef LANES
@@ -257,3 +270,5 @@ int perceptron_run(int lanes, const void* run) {
     }
 }
 }
+
+#include "normed.inc"
