@@ -6,7 +6,6 @@ first coarse surface and to the finished first comparison; then the memory that 
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,17 +15,10 @@ from pathlib import Path
 
 import httpx
 import psutil
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.chromium import chromium
+
 PORT = 8765
 FIRST = ("resnet56-w8-skip", "resnet56-w8-plain")
 
@@ -51,16 +43,13 @@ def main() -> None:
 
 
 def _watch_page(printed: float) -> None:
-    with sync_playwright() as playwright:
-        chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(f"http://127.0.0.1:{PORT}/")
         page.wait_for_function(_SURFACES, arg=1, timeout=300_000, polling=100)
         print(f"{time.monotonic() - printed:6.1f} s  to the first coarse surface on the page")
         _wait_for_comparison(page)
         print(f"{time.monotonic() - printed:6.1f} s  to the first comparison: two 25 × 25 surfaces over 1000 images")
-        browser.close()
 
 
 _SURFACES = """count => [...document.querySelectorAll('.js-plotly-plot')].filter(plot =>

@@ -30,6 +30,7 @@ from landscape.formats.solid import BASE, PIT, RELIEF, WIDTH
 from landscape.grid import Axis, Grid
 from landscape.plane import given
 from landscape.result import Result
+from tests.chromium import FOUND, chromium
 
 READERS = Path(__file__).parents[2] / "build" / "readers"  # `make readers` puts VTK there
 GRID = Grid(Axis(-1, 1, 5), Axis(0, 4, 3))
@@ -332,21 +333,13 @@ def test_an_html_page_holds_plotly_and_names_no_other_host(ten_x_plus_y: Result)
     assert ten_x_plus_y.caption in page
 
 
+@pytest.mark.skipif(FOUND is None, reason="no chromium")
 def test_an_html_page_draws_offline_in_a_browser_without_an_upload_button(
     ten_x_plus_y: Result, line: Result, tmp_path: Path
 ) -> None:
-    import shutil
-
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no chromium")
     for name, result in (("surface", ten_x_plus_y), ("slice", line)):
         result.save(tmp_path / f"{name}.html")
-    flags = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--use-gl=swiftshader"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+    with chromium() as browser:
         page = browser.new_page()
         foreign, said = [], []
         page.on(
@@ -362,6 +355,5 @@ def test_an_html_page_draws_offline_in_a_browser_without_an_upload_button(
             titles = page.eval_on_selector_all(".modebar-btn", "buttons => buttons.map(b => b.dataset.title || '')")
             assert titles
             assert not [title for title in titles if "hare" in title or "loud" in title or "tudio" in title]
-        browser.close()
     assert not foreign
     assert not said
