@@ -1,6 +1,6 @@
 """Several results in one figure, as the paper's grids: one camera, one scale, a label for each.
 
-Imports figures and plotly; no torch. Never computes a loss.
+Imports figures, linked and plotly; no torch. Never computes a loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 VIEWS = ("surface", "contour")
-CAMERA = {"eye": {"x": 1.4, "y": -1.6, "z": 1.0}}
-CELL = 380  # pixels, of one picture
+CAMERA = {"eye": {"x": 1.6, "y": -1.8, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.12}}
+CELL = 330  # pixels, of one picture
 
 Rows = Sequence[Sequence[Result]]
 
@@ -33,6 +33,8 @@ def compare(
     array: str = "losses",
 ) -> "Figure":
     """Results side by side, a Plotly figure: every picture has the same camera, ranges, colours and contour levels.
+
+    Turning one surface turns all: in a notebook (where it is the last value of a cell) and in a saved page.
 
     Args:
         results: one list, laid out in `columns` (three at most by default); a list of rows; or a mapping from labels.
@@ -54,12 +56,13 @@ def compare(
     _require_alike(every)
     line = len(every[0].betas) == 1
     parts = [drawable(result) for result in every]
-    figure = _empty(rows, named, scenes=view == "surface" and not line)
+    scenes = view == "surface" and not line
+    figure = _empty(rows, named, scenes=scenes)
     places = [(i, j) for i, row in enumerate(rows, 1) for j in range(1, len(row) + 1)]
     for part, (i, j) in zip(parts, places, strict=True):
         figure.add_traces(_traces(part, view, height, array), rows=i, cols=j)
     _one_scale(figure, parts, view, height, array)
-    return figure
+    return _linked(figure, every) if scenes and len(every) > 1 else figure
 
 
 def _rows(results: Any, columns: int | None) -> Rows:
@@ -92,8 +95,9 @@ def _empty(rows: Rows, labels: Sequence[str], *, scenes: bool) -> "Figure":
     specs = [[kind if j < len(row) else None for j in range(wide)] for row in rows]
     gap = {"horizontal_spacing": 0.02 if scenes else 0.3 / wide / 2, "vertical_spacing": 0.3 / len(rows) / 2}
     figure = make_subplots(len(rows), wide, specs=specs, subplot_titles=labels, **gap)
-    size = {"width": CELL * wide + 80, "height": CELL * len(rows) + 80}
-    return figure.update_layout(template="plotly_white", modebar=MODEBAR, showlegend=False, **size)
+    size = {"width": CELL * wide + 90, "height": CELL * len(rows) + 40}
+    margin = {"l": 10, "r": 10, "t": 40, "b": 10} if scenes else {"l": 60, "r": 20, "t": 40, "b": 50}
+    return figure.update_layout(template="plotly_white", modebar=MODEBAR, showlegend=False, margin=margin, **size)
 
 
 def _traces(result: Result, view: str, height: str, array: str) -> list[dict[str, Any]]:
@@ -124,8 +128,17 @@ def _one_scale(figure: "Figure", parts: Sequence[Result], view: str, height: str
         figure.update_xaxes(title="α", range=spans["x"]).update_yaxes(title="β", range=spans["y"])
     else:
         axes = {name: {"title": symbol, "range": spans[name[0]]} for name, symbol in (("xaxis", "α"), ("yaxis", "β"))}
-        vertical = {"title": height_title(array, height), "range": [low, high]}
+        figure.data[0].update(colorbar={"title": {"text": height_title(array, height), "side": "right"}})
+        vertical = {"title": "", "range": [low, high]}  # it stands at the color bar; a scene would cut it off
         figure.update_scenes(**axes, zaxis=vertical, camera=CAMERA, aspectmode="cube")
+
+
+def _linked(figure: "Figure", results: Sequence[Result]) -> "Figure":
+    from .linked import Comparison
+
+    linked = Comparison(figure)
+    linked._results = results
+    return linked
 
 
 def _extremes(arrays: Sequence[Any]) -> list[float]:
