@@ -48,7 +48,7 @@ def _named(row: Row, contest: Contest) -> Row:
     plan = contest.plans.get(row.who)
     if plan is None:
         return row
-    kind = f"{plan.name}, {', '.join(sorted(plan.choice.keys() & {'winograd'}))}".rstrip(", ")
+    kind = f"{plan.name}, {', '.join(sorted(plan.choice.keys() & {'winograd', 'amx'}))}".rstrip(", ")
     return replace(row, who=row.who if row.who == PLAIN else f"**ours, {row.who}** ({kind})")
 
 

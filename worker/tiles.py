@@ -161,5 +161,6 @@ def _kind(device: torch.device) -> str:
     """What decides the bits of a result: the GPU, or the instructions of the CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    instruction_set = native.best_instruction_set()
-    return f"CPU ({instruction_set})" if instruction_set else "CPU"
+    names = [native.best_instruction_set(), "amx" if native.has_amx() else None]
+    known = ", ".join(name for name in names if name)
+    return f"CPU ({known})" if known else "CPU"

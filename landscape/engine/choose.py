@@ -12,7 +12,7 @@ import torch
 from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
 from ..objective import Objective
-from . import native, normed, winograd
+from . import amx, native, normed, winograd
 from .captured import CapturedPlan
 from .cost import fused_time, lanes_time
 from .fused import FusedPlan
@@ -50,7 +50,8 @@ def default_choice(
     vectors = native.best_instruction_set() if _native(objective) else None
     fresh = {"normed": vectors} if vectors and (calibrated or normed.pays(network)) else {}
     if precision == "bfloat16":
-        return {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"} | fresh
+        choice = {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"}
+        return choice | fresh | ({"amx": True} if native.has_amx() and _native(objective) and amx.segments(network) else {})
     if vectors in winograd.PAYING and _is_perceptron(objective, network, native.width(vectors)):
         return {"engine": "perceptron", "instruction_set": vectors}
     if vectors and _lanes_win(objective, network, native.width(vectors)):
@@ -128,13 +129,13 @@ def build(
     precision = str(choice.get("precision", "float32"))
     if choice["engine"] == "captured":
         return CapturedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)
-    instruction_set = choice.get("winograd")
     return FusedPlan(
         objective,
         network,
         directions,
         batch=int(choice["batch"]),
         precision=precision,
-        instruction_set=instruction_set,
+        instruction_set=choice.get("winograd"),
+        tiles=bool(choice.get("amx")),
         normed=choice.get("normed"),
     )

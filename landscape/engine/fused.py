@@ -1,7 +1,7 @@
 """The network as a list of fused layers run by torch: the plan for wide networks, any device, any operator.
 
-Imports layers, flat, onednn, winograd, interpret and the objective. BatchNorm is folded, weights are one flat axpy per
-point, activations lie channels-last, and on a CPU in float32 a convolution takes its bias, residual and ReLU along.
+Imports layers, flat, onednn, winograd, amx, interpret and the objective. BatchNorm is folded, weights are one flat axpy
+per point, activations lie channels-last, and on a CPU a convolution takes its bias, residual and ReLU along.
 
 Measured on images of 32×32, one thread, against the plain loop: 1.5 to 2.1× in float32 for ResNets and VGG-9 without
 winograd.py, 2.3 to 3× with it; bfloat16 4× more than without (docs/performance.md, attempts 1, 6, 10).
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
 from ..objective import Objective, Value, evaluate
-from . import onednn, winograd
+from . import amx, onednn, winograd
 from .exact import exact_float32
 from .exhaustion import patiently
 from .flat import Point
@@ -51,11 +51,13 @@ class FusedPlan:
         batch: int,
         precision: str = "float32",
         instruction_set: str | None = None,
+        tiles: bool = False,
         normed: str | None = None,
     ):
         """
         Args:
             instruction_set: of the kernels in winograd.py, None for none of them.
+            tiles: use amx.py, in bfloat16.
             normed: instruction set of the kernels in normed.py, None for none of them.
         """
         images = objective.images
@@ -69,6 +71,12 @@ class FusedPlan:
         if instruction_set is not None and self.private and precision == "float32":
             self.lanes, self.choice["winograd"] = winograd.lanes_of(instruction_set), instruction_set
         self.tiled = {layer.result for layer in network.layers if self.lanes and winograd.takes(layer)}
+        self.segments: list[amx.Segment] = []
+        if tiles and self.private and precision == "bfloat16":
+            amx.require()
+            self.choice["amx"] = True
+            self.segments = amx.segments(network)
+        self.within = {at for segment in self.segments for at in segment.stretch}  # layers
         self.choice |= {} if normed is None else {"normed": normed}
         self.norms = Norms(network, normed if self.private else None, self.tiled, self.lanes)
         self.flat = flat_weights(network, directions, dtype=dtype, device=images.device)
@@ -101,7 +109,7 @@ class FusedPlan:
     def _value_of(self, point: Sequence[float], batch: int, stop: Callable[[], bool] | None) -> Value:
         with torch.inference_mode():
             weights = self.weights(point)
-            apart = self.private and (bool(self.tiled) or not self._stays_finite(weights))
+            apart = self.private and (bool(self.tiled or self.segments) or not self._stays_finite(weights))
             objective = replace(self.objective, batch=batch)
             return evaluate(lambda images: self.outputs(images, weights, apart), objective, stop=stop)
 
@@ -109,7 +117,7 @@ class FusedPlan:
         """Whether no activation comes near overflow at these weights, by a few images: others are not 1e8 times larger.
 
         oneDNN's fused ReLU makes 0 of NaN, so far from the center an overflow would come out as a finite loss. Where
-        one may happen the ReLU is apart, as it always is beside winograd.py, which leaves few layers to oneDNN.
+        one may happen the ReLU is apart, as it always is beside winograd.py and amx.py, which leave oneDNN few layers.
         Measured: 1 to 2 % of a point of 1000 images.
         """
         peaks: list[Tensor] = []
@@ -134,8 +142,12 @@ class FusedPlan:
         peaks: list[Tensor] | None = None,
     ) -> Tensor:
         values: Values = {self.network.input: self.laid(images), **self.fixed}
-        for layer, given, dead in zip(self.network.layers, weights, self.last_use, strict=True):
-            self._apply(layer, values, given, apart)
+        firsts = {segment.stretch.start: segment for segment in self.segments}
+        for at, (layer, given, dead) in enumerate(zip(self.network.layers, weights, self.last_use, strict=True)):
+            if at in firsts:
+                values |= firsts[at].run(values, given)
+            elif at not in self.within:
+                self._apply(layer, values, given, apart)
             if peaks is not None and layer.kind == "convolution":
                 peaks.append(values[layer.result].abs().amax())
             for index in dead:
@@ -147,14 +159,18 @@ class FusedPlan:
         every = iter(self.flat.at(point))
         layers = self.network.layers
         by_layer = [[None if weight is None else next(every) for weight in layer.weights] for layer in layers]
+        for segment in self.segments:
+            by_layer[segment.stretch.start] = segment.prepare(by_layer[segment.stretch.start : segment.stretch.stop])
         if self.half:  # the point is added up in float32 and rounded once
             by_layer = [
-                given if layer.kind == "linear" else [None if weight is None else weight.bfloat16() for weight in given]
-                for layer, given in zip(layers, by_layer, strict=True)
+                given
+                if at in self.within or layer.kind == "linear"
+                else [None if weight is None else weight.bfloat16() for weight in given]
+                for at, (layer, given) in enumerate(zip(layers, by_layer, strict=True))
             ]
         if self.private:
-            for layer, given in zip(layers, by_layer, strict=True):
-                if _fusible(layer):
+            for at, (layer, given) in enumerate(zip(layers, by_layer, strict=True)):
+                if at not in self.within and _fusible(layer):
                     self._prepare(layer, given)
         return by_layer
 
@@ -233,8 +249,10 @@ def _private_convolution(
     layer: Layer, x: Tensor, given: list[Tensor | None], residual: Tensor | None, apart: bool
 ) -> Tensor:
     weight, bias = given
-    relu = layer.relu and not apart
     assert weight is not None
+    # torch has no 16-bit addition and ReLU behind a grouped convolution
+    apart = apart or (weight.dtype == torch.bfloat16 and layer.settings["groups"] > 1)
+    relu = layer.relu and not apart
     if residual is None:
         result = onednn.convolution(x, weight, bias, layer.settings, relu=relu)
     else:

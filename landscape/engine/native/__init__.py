@@ -1,4 +1,4 @@
-"""The native module of lanes.py, winograd.py and perceptron.py, found and described; nothing is computed here.
+"""The native module of lanes.py, winograd.py, perceptron.py and amx.py, found and described; nothing is computed here.
 
 Imports ctypes. It is built with the package where there is a C++ compiler (setup.py), and optional: `library()` is None
 without it, and everything works, slower.
@@ -10,7 +10,7 @@ import logging
 from functools import cache
 from pathlib import Path
 
-VERSION = 6  # of the structures shared with lanes.cpp
+VERSION = 7  # of the structures shared with lanes.cpp
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,38 @@ class Perceptron(ctypes.Structure):
     )
 
 
+class AmxLayer(ctypes.Structure):
+    """A convolution of `amx_run`, field by field as in lanes.cpp."""
+
+    _fields_ = tuple(
+        (name, _LONG)
+        for name in (
+            *("input", "output", "other", "input_group", "output_group", "rows", "tiles", "row", "position"),
+            *("out_row", "out_position", "out_first", "out_second"),
+            *("steps", "offsets", "weights", "bias", "blocks", "relu"),
+        )
+    )
+
+
+class AmxCopy(ctypes.Structure):
+    """A picture into or out of the workspace of `amx_run`, field by field as in lanes.cpp."""
+
+    _fields_ = (
+        ("external", _POINTER),
+        *((name, _LONG) for name in ("slot", "slot_group", "image", "channels", "height", "width")),
+        *((name, _LONG) for name in ("row", "pixel", "odd", "halved")),
+    )
+
+
+class Amx(ctypes.Structure):
+    """The arguments of `amx_run`, field by field as in lanes.cpp."""
+
+    _fields_ = (
+        *((name, _POINTER) for name in ("layers", "offsets", "weights", "bias", "in_", "out")),
+        *((name, _LONG) for name in ("layer_count", "in_count", "out_count", "group", "groups", "images", "workspace")),
+    )
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The loaded native module, or None, said once in the log, where it was not built or does not fit."""
@@ -101,6 +133,8 @@ def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.winograd_weights.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER]
     loaded.winograd_weights.restype = None
     loaded.winograd_run.argtypes, loaded.winograd_run.restype = [_INT, ctypes.POINTER(Winograd), _INT], _INT
+    loaded.amx_available.argtypes, loaded.amx_available.restype = [], _INT
+    loaded.amx_run.argtypes, loaded.amx_run.restype = [ctypes.POINTER(Amx), _INT], _INT
     loaded.normed_winograd.restype = loaded.normed_gather.restype = loaded.normed_apply.restype = _INT
     loaded.normed_winograd.argtypes = [_INT, ctypes.POINTER(Winograd), ctypes.POINTER(Normed), _POINTER, _INT]
     loaded.normed_gather.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER, _INT]
@@ -123,6 +157,13 @@ def width(instruction_set: str) -> int:
     """Lanes of the instruction set, 0 where this machine or this build lacks it."""
     loaded = library()
     return 0 if loaded is None else int(loaded.lanes_width(instruction_set.encode()))
+
+
+@cache
+def has_amx() -> bool:
+    """Whether this process may multiply with AMX's tiles, by the native module."""
+    loaded = library()
+    return loaded is not None and bool(loaded.amx_available())
 
 
 def here() -> list[str]:

@@ -80,6 +80,32 @@ struct Perceptron {
     float* outputs;  // (scores, samples, points), of which the first `count` points are written
 };
 
+// A convolution of amx.inc: a sum over `steps` of tiles at `offsets` from a position, times tiles of weights. Offsets and
+// distances are bytes; a row of the result is `tiles` tiles of 16 positions, a block is 32 filters.
+struct AmxLayer {
+    int64_t input, output, other;          // places in the workspace; `other`, laid as `output`, is added; negative: none
+    int64_t input_group, output_group;     // from one group of images to the next
+    int64_t rows, tiles, row, position;    // distances of rows and positions of the input
+    int64_t out_row, out_position, out_first, out_second;  // of the result; its first and last 16 filters
+    int64_t steps, offsets, weights, bias, blocks, relu;   // the second to fourth: where in the arrays of the run
+};
+
+// A picture on its way into or out of the workspace. `halved` is 1 where even and odd pixels lie apart, by `odd`.
+struct AmxCopy {
+    char* external;  // (images, height, width, channels)
+    int64_t slot, slot_group, image, channels, height, width, row, pixel, odd, halved;
+};
+
+// Consecutive convolutions, `group` images side by side and `groups` of them at a time.
+struct Amx {
+    const AmxLayer* layers;
+    const int64_t* offsets;
+    const char* weights;
+    const float* bias;
+    const AmxCopy *in, *out;
+    int64_t layer_count, in_count, out_count, group, groups, images, workspace;
+};
+
 inline int64_t low(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t high(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -89,7 +115,7 @@ constexpr int64_t WINOGRAD_SPACE = 1 << 18;
 constexpr int64_t PERCEPTRON_SPACE = 1 << 17;  // numbers between two layers: half a MiB
 constexpr int64_t BLOCK_ROWS = 48, GROUP_ROWS = 4096;  // pixels whose sums are joined, and that a thread takes at once
 constexpr int64_t NORMED_SPACE = 1 << 16;  // numbers that are normalised just before a convolution reads them: 256 KiB
-constexpr int WINOGRAD_THREADS = 256;
+constexpr int MOST_THREADS = 256;
 
 }  // namespace
 
@@ -141,6 +167,42 @@ constexpr int WINOGRAD_THREADS = 256;
 
 #endif
 
+// The instructions of AMX need a system that saves their registers, and a compiler of 2021 or later.
+#if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 11))
+#define WITH_AMX
+#include <cpuid.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")
+#endif
+#include "amx.inc"
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+namespace {
+
+// Whether the processor has the instructions and the system lets this process use them.
+bool amx_here() {
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 22 & 1) == 0 || (d >> 24 & 1) == 0) return false;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || (a >> 5 & 1) == 0) return false;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl"))
+        return false;
+    constexpr int ASK_FOR_STATE = 0x1023, TILE_DATA = 18;  // arch_prctl(ARCH_REQ_XCOMP_PERM, XTILE_DATA)
+    return syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+}
+
+}  // namespace
+#endif
+
 // What every processor of the architecture has: NEON on ARM, SSE2 on x86.
 #define SPACE portable
 #define LANES 4
@@ -159,10 +221,44 @@ constexpr int WINOGRAD_THREADS = 256;
 #undef FILTERS
 #undef TILES
 
+namespace {
+
+// `work` of `first` to `end`; `full` is set where memory was refused.
+template <class Work>
+void try_part(const Work& work, int64_t first, int64_t end, std::atomic<int>& full) {
+    try {
+        work(first, end);
+    } catch (const std::bad_alloc&) {
+        full = 1;
+    }
+}
+
+// `work` of 0 to `count`, shared among threads: 0, or 1 where memory was refused. Threads are made anew each time: a
+// process may fork between two calls, and a layer takes longer than a thread's birth. A thread that is refused leaves its
+// share to this one.
+template <class Work>
+int in_threads(int64_t count, int threads, const Work& work) {
+    const int64_t share = (count + threads - 1) / threads;
+    std::atomic<int> full{0};
+    std::thread others[MOST_THREADS];
+    int made = 0;
+    int64_t first = 0;
+    try {
+        for (; made < low(threads - 1, MOST_THREADS) && first + share < count; first += share, ++made)
+            others[made] = std::thread(try_part<Work>, std::cref(work), first, first + share, std::ref(full));
+    } catch (const std::exception&) {
+    }
+    try_part(work, first, count, full);
+    for (int i = 0; i < made; ++i) others[i].join();
+    return full;
+}
+
+}  // namespace
+
 extern "C" {
 
 // Raised with every change of the structures above: lanes of another version are not used.
-int lanes_version(void) { return 6; }
+int lanes_version(void) { return 7; }
 
 // How many lanes the instruction set called `name` has, 0 where this machine or this build lacks it.
 int lanes_width(const char* name) {
@@ -219,39 +315,42 @@ void winograd_weights(int lanes, const float* weights, int64_t channels, int64_t
     portable::winograd_weights(weights, channels, filters, width, transformed);
 }
 
-// Tiles `first` to `end`; `full` is set where memory was refused.
-static void winograd_part(int lanes, const Winograd& given, int64_t first, int64_t end, std::atomic<int>& full) {
-    try {
+// 0, or 1 where memory was refused.
+int winograd_run(int lanes, const void* run, int threads) {
+    const Winograd& given = *static_cast<const Winograd*>(run);
+    const int64_t tiles = given.images * ((given.out_height + 1) / 2) * ((given.out_width + 1) / 2);
+    return in_threads(tiles, threads, [&](int64_t first, int64_t end) {
 #if defined(__x86_64__) && defined(__GNUC__)
         if (lanes == 16) return avx512::winograd(given, first, end);
         if (lanes == 8) return avx2::winograd(given, first, end);
 #endif
         (void)lanes;
         portable::winograd(given, first, end);
-    } catch (const std::bad_alloc&) {
-        full = 1;
-    }
+    });
 }
 
-// 0, or 1 where memory was refused. Threads are made anew each time: a process may fork between two calls, and a layer
-// takes longer than a thread's birth. A thread that is refused leaves its tiles to this one.
-int winograd_run(int lanes, const void* run, int threads) {
-    const Winograd& given = *static_cast<const Winograd*>(run);
-    const int64_t tiles = given.images * ((given.out_height + 1) / 2) * ((given.out_width + 1) / 2);
-    const int64_t share = (tiles + threads - 1) / threads;
-    std::atomic<int> full{0};
-    std::thread others[WINOGRAD_THREADS];
-    int made = 0;
-    int64_t first = 0;
-    try {
-        for (; made < low(threads - 1, WINOGRAD_THREADS) && first + share < tiles; first += share, ++made)
-            others[made] = std::thread(winograd_part, lanes, std::cref(given), first, first + share, std::ref(full));
-    } catch (const std::exception&) {
-    }
-    winograd_part(lanes, given, first, tiles, full);
-    for (int i = 0; i < made; ++i) others[i].join();
-    return full;
+// Whether this machine, this build and this process may use amx_run.
+int amx_available(void) {
+#if defined(WITH_AMX)
+    return amx_here();
+#else
+    return 0;
+#endif
 }
+
+// 0, or 1 where memory was refused.
+int amx_run(const void* run, int threads) {
+#if defined(WITH_AMX)
+    const Amx& given = *static_cast<const Amx*>(run);
+    return in_threads((given.images + given.group - 1) / given.group, threads, [&](int64_t first, int64_t end) {
+        amx::run(given, first * given.group, low(end * given.group, given.images));
+    });
+#else
+    (void)run, (void)threads;
+    return 1;
+#endif
+}
+
 // Samples that a perceptron takes together.
 int perceptron_rows(int lanes) { return lanes == 16 ? 12 : 6; }
 
