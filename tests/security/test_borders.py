@@ -1,5 +1,6 @@
 """Headers, hosts, sizes, quotas, first start: what stands around every answer."""
 
+import json
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ import pytest
 
 from app.guard import allowed_hosts
 from tests.conftest import Service, free_port, start_service, wait_for
-from tests.security.conftest import GRID, LARGE, TUS, Lab, give_everything, make_token, start_lab, stop_lab
+from tests.security.conftest import GRID, LARGE, TUS, Lab, User, give_everything, make_token, start_lab, stop_lab
 from worker.settings import Settings
 
 PLACES = ["/", "/static/style.css", "/static/plotly.min.js", "/api/health", "/api/jobs", "/api/nothing", "/metrics"]
@@ -106,6 +107,38 @@ def test_a_body_larger_than_any_request_is_refused(lab: Lab) -> None:
 @pytest.mark.parametrize("name", ["a%00b", "%01", "%ED%A0%80", "..%2F..%2Fetc"])
 def test_an_impossible_name_is_unknown(lab: Lab, name: str) -> None:
     assert lab.ada.api.get(f"/api/datasets/{name}").status_code == 404
+
+
+UNKNOWN = "0" * 32
+NAMING = {  # requests of bob in which one id, X, may be somebody else's
+    "checkpoint": lambda own: {"kind": "surface", "checkpoint": "X", "grid": GRID},
+    "checkpoint of a slice": lambda own: {"kind": "slice", "checkpoint": "X", "grid": {"alpha": {"count": 3}}},
+    "end": lambda own: {"kind": "interpolation", "checkpoint": own, "end": "X", "grid": {"alpha": {"count": 3}}},
+    "second": lambda own: {"kind": "plane", "checkpoint": own, "second": "X", "third": own},
+    "third": lambda own: {"kind": "plane", "checkpoint": own, "second": own, "third": "X"},
+    "epochs": lambda own: {"kind": "trajectory", "epochs": [own, own, "X", own]},
+    "with a network": lambda own: {"kind": "surface", "checkpoint": "X", "architecture": "no such", "grid": GRID},
+    "dataset": lambda own: {"kind": "surface", "checkpoint": own, "dataset": "X", "grid": GRID},
+}
+
+
+@pytest.mark.parametrize("place", NAMING)
+def test_a_job_that_names_somebody_elses_is_answered_as_one_that_names_nothing(lab: Lab, place: str) -> None:
+    """To the byte, whatever state theirs is in: an id alone tells nothing of what it belongs to."""
+    request = json.dumps(NAMING[place](lab.bob.has["checkpoint_id"]))
+    rejected = lab.ada.api.put("/api/checkpoints?name=picture.pt", content=b"no checkpoint").json()["id"]
+    wait_for(lambda: lab.ada.api.get(f"/api/checkpoints/{rejected}").json()["state"] == "rejected", "it to be read")
+    theirs = [lab.ada.has["checkpoint_id"], lab.ada.has["dataset_id"], rejected, lab.ada.has["job_id"]]
+    unknown, *others = [said(lab.bob, request.replace("X", one)) for one in (UNKNOWN, *theirs)]
+    assert unknown[0] == 422
+    assert ("Known: digits" if place == "dataset" else "No checkpoint has this id") in unknown[1]
+    assert [answer.replace(one, UNKNOWN) for (_, answer), one in zip(others, theirs, strict=True)] == [unknown[1]] * 4
+    assert {status for status, _ in others} == {422}
+
+
+def said(user: User, request: str) -> tuple[int, str]:
+    answer = user.api.post("/api/jobs", content=request, headers={"Content-Type": "application/json"})
+    return answer.status_code, answer.text
 
 
 def test_a_token_has_a_printable_name_and_known_scopes(lab: Lab) -> None:
