@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landscape import engine
-from landscape.engine import amx, native
+from landscape.engine import amx, native, slots
 from landscape.engine.audit import audit
 from landscape.engine.fused import FusedPlan
 from landscape.engine.layers import Layer, Network
@@ -60,10 +60,10 @@ def computed(given: Network, values: dict[int, Tensor], stretch: range | None = 
     """What one segment makes of `values`."""
     stretch = stretch or range(len(given.layers))
     shape = given.shapes[given.layers[stretch.start].result]
-    found = amx.reading(given, given.layers[stretch.start])
+    found = slots.reading(given, given.layers[stretch.start])
     assert found is not None
     assert shape is not None
-    segment = amx.Segment(given, stretch, amx.group_of(found, shape[2]))
+    segment = amx.Segment(given, stretch, slots.group_of(found, shape[2]))
     weights = [
         [None if weight is None else weight.center.float() for weight in layer.weights]
         for layer in given.layers[stretch.start : stretch.stop]
@@ -240,7 +240,7 @@ def test_few_values_leave_the_cache_between_the_layers_of_a_resnet() -> None:
 def test_what_the_kernel_does_not_compute_is_left_alone() -> None:
     layers = prepare(wide(), ()).layers
     network = prepare(wide(), ())
-    taken = [amx.reading(network, layer) is not None for layer in layers if layer.kind == "convolution"]
+    taken = [slots.reading(network, layer) is not None for layer in layers if layer.kind == "convolution"]
     assert taken == [True, True, True, True, True, False]
 
 
