@@ -3,8 +3,8 @@
 Imports native, slots, layers, torch. Called by fused.py in place of the layers of a `Segment`, pictures channels-last.
 Bias, residual and ReLU taken along; NaN kept; sums in float32, values between layers in bfloat16, as oneDNN has them.
 
-Measured on one thread against oneDNN's fused convolutions: MEASURED
-Off: a choice without "amx".
+Measured on one thread against oneDNN's fused convolutions: a point of ResNet-56 2.2 to 2.6×; 16 channels of 32×32 3.5×
+(docs/performance.md, attempts 11g to 11i). Off: a choice without "amx".
 """
 
 import ctypes
