@@ -196,17 +196,17 @@ export function cost(spec, dataset) {
 }
 
 /**
- * How long it may take in seconds, from a finished job on the same checkpoint and data: the time it took for each point and image.
- * Null where there is nothing to go by.
+ * How long it may take in seconds, from finished jobs on the same network (`label` names it) and data: what one point took for each image in the
+ * quickest, since the others waited for their turns or were small. Null where there is nothing to go by.
  */
-export function estimate(spec, jobs, dataset) {
+export function estimate(spec, jobs, dataset, label) {
   const center = (own) => own.checkpoint ?? own.epochs?.at(-1);
   const work = (own) => pointsOf(own) * (imagesOf(own, dataset) ?? NaN);
   const curved = (own) => own.kind === "curvature";
-  const like = ({ spec: own }) => center(own) === center(spec) && own.precision === spec.precision && own.dataset === spec.dataset && curved(own) === curved(spec);
-  const known = jobs.find((job) => job.state === "done" && job.started && job.finished && like(job));
-  if (!known) return null;
-  const seconds = ((Date.parse(known.finished) - Date.parse(known.started)) / 1000 / work(known.spec)) * work(spec);
+  const like = ({ spec: own, checkpoint }) => (center(own) === center(spec) || (label && checkpoint?.label === label)) && own.precision === spec.precision && own.dataset === spec.dataset && curved(own) === curved(spec);
+  const known = jobs.filter((job) => job.state === "done" && job.started && job.finished && like(job));
+  const pace = known.map((job) => (Date.parse(job.finished) - Date.parse(job.started)) / 1000 / work(job.spec)).filter((own) => own > 0);
+  const seconds = Math.min(...pace) * work(spec);
   return Number.isFinite(seconds) && seconds > 0 ? seconds : null;
 }
 

@@ -17,6 +17,8 @@ const FORWARD = {
   paper: (loss) => Math.log(Math.max(loss, 0) + 0.1),
 };
 
+const BACK = { log: (height) => 10 ** height, paper: (height) => Number((Math.exp(height) - 0.1).toFixed(9)) };
+
 /** All finite values of some matrices: [smallest, largest]; [0, 1] where there are none. */
 export function extent(matrices) {
   let [low, high] = [Infinity, -Infinity];
@@ -75,10 +77,11 @@ function ticksOf({ height, forward, low, high }) {
   if (height === "linear") return labelled(niceSteps(low, high, 4), (loss) => loss);
   const losses = height === "paper" ? [0, 0.1, 0.3, 1, 3, 10] : decades(low, high);
   const inside = losses.filter((loss) => forward(loss) >= low - 1e-9 && forward(loss) <= high + 1e-9);
-  return inside.length > 1 ? labelled(inside, forward) : labelled([low, high], (x) => x);
+  if (inside.length > 1) return labelled(inside, forward);
+  return { values: [low, high], text: labelled([low, high].map(BACK[height])).text };
 }
 
-const labelled = (losses, forward) => ({ values: losses.map(forward), text: losses.map((loss) => String(Number(loss.toPrecision(3)))) });
+const labelled = (losses, forward) => ({ values: losses.map(forward ?? Number), text: losses.map((loss) => String(Number(loss.toPrecision(3))).replace(/^-/, "−")) });
 
 function decades(low, high) {
   const every = Math.max(1, Math.ceil((high - low) / 5));

@@ -8,14 +8,21 @@ import { extent } from "./scales.js";
 
 /**
  * Loss (left, with a band of ± one standard error) and accuracy (right, dashed) over alpha.
- * `results` as [{result, label}]; `height` is linear, log or paper.
+ * `results` as [{result, label}]; `height` is linear, log or paper; `width` of the picture in pixels.
  */
-export function slicesFigure(results, { theme, height = "linear", compact = false }) {
+export function slicesFigure(results, { theme, height = "linear", width = 960 }) {
   const ends = extent(results.map(({ result }) => [result.alphas]));
   const [least, most] = extent(results.map(({ result }) => result.losses));
   const many = results.length > 1;
-  const data = results.flatMap(({ result, label }, k) => sliceTraces(result, escapeHtml(label), SERIES[theme.name][k % 8], { theme, many }));
-  return { data, layout: layout(theme, { height, many, compact, ends, span: [Math.log10(Math.max(least, 1e-12)) - 0.4, Math.log10(Math.max(most, 1e-12)) + 0.15] }) };
+  const data = results.flatMap(({ result, label }, k) => sliceTraces(result, escapeHtml(fitting(label, width)), SERIES[theme.name][k % 8], { theme, many }));
+  if (many) data.push({ type: "scatter", mode: "lines", name: "accuracy, right", x: [null], y: [null], hoverinfo: "skip", line: { color: theme.soft, width: 1.3, dash: "dot" } });
+  return { data, layout: layout(theme, { height, many: many && results.length, ends, span: [Math.log10(Math.max(least, 1e-12)) - 0.4, Math.log10(Math.max(most, 1e-12)) + 0.15] }) };
+}
+
+/** As much of a label as a legend of this width takes. */
+function fitting(label, width) {
+  const most = Math.max(16, Math.floor((width - 120) / 6.4));
+  return label.length > most ? `${label.slice(0, most - 1)}…` : label;
 }
 
 /** A logarithm where the losses span more than three decades, else linear as in the paper. */
@@ -70,13 +77,13 @@ function holeTrace(result, theme, prefix) {
   }];
 }
 
-function layout(theme, { height, many, compact, ends, span }) {
+function layout(theme, { height, many, ends, span }) {
   const axis = { gridcolor: theme.line, zerolinecolor: theme.line, linecolor: theme.line, ticks: "outside", ticklen: 4, tickcolor: theme.line, zeroline: false };
   return {
-    ...base(theme), margin: { l: 58, r: 54, t: compact ? 8 : 34, b: 44 }, hovermode: "closest",
+    ...base(theme), margin: { l: 58, r: 54, t: many ? 34 + 19 * many : 34, b: 44 }, hovermode: "closest",
     xaxis: { ...axis, range: ends, title: { text: "α", standoff: 6 } },
     yaxis: { ...axis, title: { text: "loss", standoff: 8 }, ...(height === "linear" ? { rangemode: "tozero" } : { type: "log", range: span, exponentformat: "power", dtick: Math.max(1, Math.ceil((span[1] - span[0]) / 7)) }) },
     yaxis2: { ...axis, title: { text: "accuracy, %", standoff: 8 }, overlaying: "y", side: "right", range: [0, 102], tickmode: "linear", tick0: 0, dtick: 25, showgrid: false },
-    showlegend: true, legend: { ...legend(theme), orientation: many ? "v" : "h", y: many ? 1 : 1.02, yanchor: many ? "top" : "bottom", traceorder: "normal" },
+    showlegend: true, legend: { ...legend(theme), orientation: many ? "v" : "h", y: 1.02, yanchor: "bottom", traceorder: "normal" },
   };
 }

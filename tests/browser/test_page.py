@@ -276,6 +276,21 @@ def test_a_running_job_can_be_cancelled_from_its_page(page: Page, service: Servi
     assert service.job(job_id)["state"] == "cancelled"
 
 
+def test_of_a_job_that_computed_nothing_no_number_is_shown(
+    page: Page, service: Service, shipped: dict[str, Any]
+) -> None:
+    grid = {"alpha": {"count": 151}, "beta": {"count": 151}}
+    jobs = [service.submit(kind="surface", checkpoint=shipped["id"], grid=grid, seed=seed) for seed in range(4)]
+    for job_id in jobs:
+        service.api.post(f"/jobs/{job_id}/cancel")
+    job_id = next(one for one in jobs if service.job(one)["progress"]["done"] == 0)
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.get_by_text("Nothing was computed")).to_be_visible()
+    expect(page.get_by_test_id("retry-job")).to_be_visible()
+    for absent in ("result", "result-least", "download-csv"):
+        expect(page.get_by_test_id(absent)).to_have_count(0)
+
+
 def test_bad_numbers_are_said_at_their_field_before_and_by_the_service(
     page: Page, service: Service, shipped: dict[str, Any]
 ) -> None:

@@ -126,6 +126,18 @@ test("names of people enter Plotly as text", () => {
   assert.ok(names.every((name) => !/<(b|a)[ >]/.test(name)));
 });
 
+test("several slices say what is dashed, above the plot, in as much of a label as a phone has room for", () => {
+  const result = resultOf((a) => a * a, { n: 5, kind: "slice" });
+  const named = (width, label) => slicesFigure([{ result, label }, { result, label: "y" }], { theme, width });
+  const { data, layout } = named(340, "ResNet-56, width 16, without shortcuts on digits");
+  const shown = data.filter(({ showlegend }) => showlegend !== false);
+  assert.equal(shown.length, 3);
+  assert.ok(shown[0].name.endsWith("…") && shown[0].name.length < 40);
+  assert.equal(shown.at(-1).line.dash, "dot");
+  assert.ok(layout.legend.y > 1 && layout.margin.t > 19 * 3);
+  assert.ok(named(1200, "ResNet-56, width 16, without shortcuts on digits").data.some(({ name }) => name === "ResNet-56, width 16, without shortcuts on digits"));
+});
+
 test("slices are logarithmic where they span more than three decades", () => {
   assert.equal(defaultSliceHeight([resultOf((a) => 1e-4 + a * a, { n: 5, kind: "slice" })]), "log");
   assert.equal(defaultSliceHeight([resultOf((a) => 1 + a * a, { n: 5, kind: "slice" })]), "linear");

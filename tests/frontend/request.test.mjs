@@ -67,6 +67,10 @@ test("the time is guessed from an earlier job on the same checkpoint, in proport
   const done = { state: "done", started: "2026-01-01T00:00:00Z", finished: "2026-01-01T00:00:20Z", spec: { ...spec, grid: { alpha: { min: -1, max: 1, count: 51 } }, subset: { count: 500, seed: 0 } } };
   assert.equal(estimate(spec, [done], dataset), 20 * 51 * 3);
   assert.equal(estimate({ ...spec, checkpoint: "another" }, [done], dataset), null);
+  const slower = { ...done, finished: new Date(Date.parse(done.started) + 5 * (Date.parse(done.finished) - Date.parse(done.started))).toISOString() };
+  assert.equal(estimate(spec, [slower, done], dataset), 20 * 51 * 3);
+  assert.equal(estimate({ ...spec, checkpoint: "another" }, [{ ...done, checkpoint: { label: "ResNet-20" } }], dataset, "ResNet-20"), 20 * 51 * 3);
+  assert.equal(estimate({ ...spec, checkpoint: "another" }, [done], dataset, "VGG-9"), null);
 });
 
 test("the center is on the grid where both axes hold 0", () => {

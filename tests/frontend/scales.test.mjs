@@ -29,14 +29,15 @@ test("the heights are the functions they are named after", () => {
 });
 
 test("each tick stands at the height of the loss it names, inside the box", () => {
-  for (const results of [[small], [steep], [small, steep], [resultOf((a) => 50 + a)], [resultOf(() => 0.25)]]) {
+  for (const results of [[small], [steep], [small, steep], [resultOf((a) => 50 + a)], [resultOf(() => 0.25)], [resultOf(() => 0.000769)], [resultOf((a) => -3 + a)]]) {
     for (const height of ["linear", "log", "paper"]) {
+      if (defaultHeight(results) === "linear" && height !== "linear") continue;
       const { ticks, forward, low, high } = sharedScale(results, { height });
       assert.ok(ticks.values.length > 1, `${height}: ${ticks.text}`);
       ticks.values.forEach((at, k) => {
         assert.ok(at >= low - 1e-9 && at <= high + 1e-9);
-        const named = Number(ticks.text[k]);
-        if (ticks.values.length > 2) assert.ok(near(at, forward(named), 1e-3), `${height}: ${named} at ${at}`);
+        const named = Number(ticks.text[k].replace("−", "-"));
+        assert.ok(near(at, forward(named), 1e-3), `${height}: ${named} at ${at}`);
       });
     }
   }

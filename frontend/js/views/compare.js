@@ -10,7 +10,7 @@ import { revision } from "../live.js";
 import { follow, get, post, unlessAborted } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
 import { HEIGHTS } from "../scales.js";
-import { slicesFigure } from "../slices.js";
+import { defaultSliceHeight, slicesFigure } from "../slices.js";
 import { replaceQuery, theme } from "../state.js";
 import { pictureMatrix } from "./matrix.js";
 import { caveat, emptyState, emptyView, noticeLine, pictureControls, warningsOf } from "./parts.js";
@@ -40,9 +40,10 @@ async function fillComparison(node, ids, { route, signal }) {
   const shipped = asShipped(surfaces.map(({ id }) => id), comparisons);
   if (shipped) inOrder(present, shipped.cells.flat().map(({ job }) => job));
   const many = surfaces.length > MAX_SCENES;
+  const known = surfaces.length ? [] : (await Promise.all(slices.map(({ id }) => get(`/api/jobs/${id}/result`, signal).catch(() => null)))).filter(Boolean);
   const chosen = {
     view: choice(route.query, "view", many ? ["contour", "heatmap"] : ["surface", "contour", "heatmap"], many ? "contour" : "surface"),
-    height: choice(route.query, "height", surfaces.length ? Object.keys(HEIGHTS) : ["linear", "log"], surfaces.length ? "paper" : "linear"),
+    height: choice(route.query, "height", surfaces.length ? Object.keys(HEIGHTS) : ["linear", "log"], surfaces.length ? "paper" : defaultSliceHeight(known)),
     value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
   };
   const notice = noticeLine();
@@ -116,7 +117,7 @@ function overlay(jobs, chosen, signal) {
   const plot = picture(host, { label: `Loss along one direction of ${[...labels.values()].join("; ")}` });
   const entries = new Map();
   const items = () => jobs.filter(({ id }) => entries.get(id)?.result).map(({ id }) => ({ label: labels.get(id), result: entries.get(id).result }));
-  const make = () => slicesFigure(items(), { theme: THEMES[theme.get()], height: chosen.height });
+  const make = ({ width }) => slicesFigure(items(), { theme: THEMES[theme.get()], height: chosen.height, width });
   const redraw = () => items().length && plot.show(make, [chosen.height, theme.get(), ...items().map(({ result }) => revision(result))].join());
   theme.subscribe(redraw, signal);
   signal.addEventListener("abort", plot.stop);

@@ -7,7 +7,7 @@ import { element, setChildren, setText } from "../element.js";
 import { FIGURES, keyOf } from "../figures.js";
 import { captionOf, duration, gridWords, holes, number, percent, progressWords, sentence, whole } from "../format.js";
 import { drawable, isLine } from "../grid.js";
-import { revision } from "../live.js";
+import { countComputed, revision } from "../live.js";
 import { finished, follow, get, post, remove } from "../network.js";
 import { address, choice } from "../route.js";
 import { HEIGHTS, defaultHeight, extent, sharedScale } from "../scales.js";
@@ -15,7 +15,7 @@ import { defaultSliceHeight, slicesFigure } from "../slices.js";
 import { account, replaceQuery, theme } from "../state.js";
 import { jobLog } from "./log.js";
 import { sharing } from "./share.js";
-import { attempt, badge, caveat, colorKey, confirmButton, emptyView, iconOf, noticeLine, pictureControls, progressBar, selfCheck, valuesOf, warningsOf } from "./parts.js";
+import { attempt, badge, caveat, colorKey, confirmButton, emptyState, emptyView, iconOf, noticeLine, pictureControls, progressBar, selfCheck, valuesOf, warningsOf } from "./parts.js";
 
 export function job({ route, signal }) {
   const node = element("div", { class: "view job" }, element("p", { class: "empty" }, "Loading the job…"));
@@ -64,18 +64,18 @@ function layOut(node, own, { route, signal, log, reload }) {
   return {
     update(job, result) {
       head.update(job, result);
-      const next = isLine(job.kind) ? "slice" : finished(job.state) ? "result" : "running";
+      const next = finished(job.state) && !countComputed(result) ? "nothing" : isLine(job.kind) ? "slice" : finished(job.state) ? "result" : "running";
       if (next !== mode) {
         inner.abort();
         inner = new AbortController();
         mode = next;
-        pictures = { slice: slicePicture, result: resultPicture, running: runningPictures }[mode]({ job, result, route, signal: inner.signal, notice });
+        pictures = { nothing, slice: slicePicture, result: resultPicture, running: runningPictures }[mode]({ job, result, route, signal: inner.signal, notice });
         setChildren(place, pictures.node);
       }
       pictures.update(result, job);
       if (warnings.dataset.key !== factsKey(job, result)) setChildren(warnings, warningsOf(result.provenance));
       warnings.dataset.key = factsKey(job, result);
-      if (side.dataset.key !== factsKey(job, result)) setChildren(side, finished(job.state) ? factsOf(job, result, signal) : caveat(job.kind));
+      if (side.dataset.key !== factsKey(job, result)) setChildren(side, mode === "nothing" ? [] : finished(job.state) ? factsOf(job, result, signal) : caveat(job.kind));
       side.dataset.key = factsKey(job, result);
     },
   };
@@ -119,6 +119,9 @@ function header(own, notice, { reload, signal }) {
   };
 }
 
+/** It ended before its first point. */
+const nothing = () => ({ update() {}, node: emptyState("Nothing was computed", "There is no picture and there are no numbers. The log says what happened; Retry computes it.") });
+
 /** While it runs: tiles on the left as they come, the surface on the right as it refines. */
 function runningPictures({ job, signal }) {
   const tiles = element("div", { class: "picture", "data-testid": "heatmap" });
@@ -161,7 +164,8 @@ function resultPicture({ job, result, route, signal, notice }) {
     const part = drawable(latest);
     const scale = sharedScale([latest], chosen);
     const colors = THEMES[theme.get()];
-    if (!part && chosen.view !== "heatmap") return setText(says, "Too little was computed for a picture. Retry computes what is missing.");
+    host.hidden = key.hidden = !part && chosen.view !== "heatmap";
+    if (host.hidden) return setText(says, "Too little was computed for a picture. Retry computes what is missing.");
     make = () => FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, { scale, theme: colors });
     plot.show(make, [chosen.view, chosen.value, chosen.height, colors.name, revision(latest)].join());
     shownKey = keyOf(scale, chosen.view, colors);
@@ -189,7 +193,7 @@ function slicePicture({ job, result, route, signal, notice }) {
   const host = element("div", { class: "picture large", "data-testid": "result" });
   const plot = picture(host, { label: `Loss and accuracy along one direction of ${job.name}` });
   let latest = null;
-  const make = () => slicesFigure([{ result: latest, label: job.name }], { theme: THEMES[theme.get()], height: chosen.height });
+  const make = ({ width }) => slicesFigure([{ result: latest, label: job.name }], { theme: THEMES[theme.get()], height: chosen.height, width });
   const update = (result = latest) => {
     latest = result;
     if (result) plot.show(make, [chosen.height, theme.get(), revision(result)].join());
@@ -212,7 +216,7 @@ function downloads(job, png, notice) {
 /** The numbers of a result, its self-check, where it comes from. */
 function factsOf(job, result, signal) {
   const { loss, accuracy, onGrid } = centerOf(result);
-  const [least, most] = extent([result.losses]);
+  const [least, most] = result.losses.flat().some((loss) => loss !== null) ? extent([result.losses]) : [null, null];
   const fact = (label, text, value, testid) => element("div", {}, element("dt", {}, label), element("dd", { "data-testid": testid, "data-value": String(value) }, text));
   const lost = holes(result.non_finite);
   const unit = result.provenance?.loss?.unit ?? "nats";

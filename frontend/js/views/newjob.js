@@ -166,7 +166,7 @@ function sentence({ ready, datasets, jobs, asked }) {
     setChildren(troubles, Object.entries(found).filter(([name]) => all || touched.has(name) || refused[name]).map(([name, words]) => element("li", { id: `problem-${name}`, "data-testid": "job-problem", "data-field": name }, element("a", { href: `#field-${name}`, onclick: (event) => [event.preventDefault(), reveal(name)] }, inputs[name]?.getAttribute("aria-label") ?? name), `: ${words}`)));
     const sound = Object.keys(found).length === 0;
     const spec = jobSpec(form);
-    setText(costLine, sound ? costWords(spec, dataset(), jobs) : "");
+    setText(costLine, sound ? costWords(spec, dataset(), jobs, ready.find(({ id }) => id === form.checkpoint)?.architecture.label) : "");
     centerLine.hidden = !sound || centerOnGrid(spec);
     curl.show(sound ? asCurl(spec, location.origin) : "");
     python.show(sound ? asPython(spec, location.origin) : "");
@@ -228,9 +228,9 @@ function nameOf(own, all) {
   return twins.length > 1 ? `${own.architecture.label} (${own.name})` : own.architecture.label;
 }
 
-function costWords(spec, dataset, jobs) {
-  const seconds = estimate(spec, jobs, dataset);
-  return `${cost(spec, dataset)}${seconds ? `; about ${duration(seconds)}, going by an earlier job on this checkpoint` : ""}.`;
+function costWords(spec, dataset, jobs, label) {
+  const seconds = estimate(spec, jobs, dataset, label);
+  return `${cost(spec, dataset)}${seconds ? `; about ${duration(seconds)}, going by an earlier job on this network` : ""}.`;
 }
 
 function codeBlock(testid) {
