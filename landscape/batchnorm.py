@@ -69,11 +69,13 @@ class Calibration:
         """
         Args:
             model: in evaluation mode; a copy is made.
-            images: (n, …), all in one batch: each layer sees statistics of all n, exact, and keeps them.
+            images: (n, …), all in one batch, in the type of the model: each layer sees statistics of all n, exact, and
+                keeps them.
         """
         if len(images) < 2:
             raise DataError(f"BatchNorm cannot be recalibrated on {len(images)} sample; give it at least 2.")
-        self.model, self.images = copy.deepcopy(model), images
+        self.model = copy.deepcopy(model)
+        self.images = images.to(next(model.parameters()).dtype) if images.is_floating_point() else images
         self.names = list(_layers(self.model))
         for layer in _layers(self.model).values():
             layer.train()

@@ -19,7 +19,7 @@ def require_fit(objective: Objective) -> None:
         _require_indices(objective)
     try:
         with torch.inference_mode():
-            outputs = objective.model(objective.images[:2])
+            outputs = objective.model(objective.samples(0, 2))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         shape = tuple(objective.images.shape[1:])
         raise DataError(

@@ -162,10 +162,10 @@ class Hessian:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         given = self.objective
-        for batch in zip(torch.split(given.images, given.batch), torch.split(given.labels, given.batch), strict=True):
+        for start in range(0, len(given.images), given.batch):
             if self.stop is not None and self.stop():
                 raise Stopped
-            yield batch
+            yield given.samples(start, start + given.batch), given.labels[start : start + given.batch]
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:

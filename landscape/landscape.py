@@ -202,7 +202,7 @@ class Landscape:
         if self.batch_norm == "batch":
             double = with_batch_statistics(double)
         if self.batch_norm == "recalibrated" and self.calibration is not None:
-            fresh = Calibration(double.model, _as(self.calibration.images, torch.float64))
+            fresh = Calibration(double.model, self.calibration.images)
             double.model.load_state_dict(fresh.statistics(parameters), strict=False)
         penalty = 0.5 * self.weight_decay * dot(parameters, parameters) if self.weight_decay else 0.0
         losses, _ = patiently(lambda batch: replace(double, batch=batch).sample_losses({}, stop=stop), double.batch)
@@ -232,7 +232,7 @@ class Landscape:
     def _calibration(self, samples: Tensor | int) -> Calibration:
         images = self.objective.images
         chosen = calibration_subset(images, samples) if isinstance(samples, int) else samples
-        return Calibration(self.objective.model, _as(chosen, images.dtype).to(images.device))
+        return Calibration(self.objective.model, chosen.to(images.device))
 
     def _plan(
         self, objective: Objective, policy: str, choice: Mapping[str, Any] | None, *, exact: bool = False
@@ -281,7 +281,3 @@ def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choi
 
 def _among(directions: Sequence[Params], names: Collection[str]) -> list[Params]:
     return [{name: tensor for name, tensor in direction.items() if name in names} for direction in directions]
-
-
-def _as(images: Tensor, dtype: torch.dtype) -> Tensor:
-    return images.to(dtype) if images.is_floating_point() else images

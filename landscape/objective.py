@@ -52,7 +52,8 @@ def copied(model: nn.Module) -> nn.Module:
 class Objective:
     """Mean loss of `model` on `images` and `labels` as a function of its parameters.
 
-    `model` is in evaluation mode and its floating type is that of `images` (see `frozen_copy`).
+    `model` is in evaluation mode (see `frozen_copy`); `images` are stored as they were given and take its floating type
+    batch by batch, since a data set may be large.
     """
 
     model: nn.Module
@@ -87,8 +88,17 @@ class Objective:
         if first is None:
             raise DataError(f"The model {type(model).__name__} has no parameters: there is nothing to move along.")
         labels = labels if labels.is_floating_point() else labels.long()
-        images, labels = (_floating(tensor.detach(), dtype).to(first.device) for tensor in (images, labels))
-        return cls(frozen_copy(model, dtype), images, labels, batch, loss)
+        labels = _floating(labels.detach(), dtype).to(first.device)
+        return cls(frozen_copy(model, dtype), images.detach().to(first.device), labels, batch, loss)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the samples as the model takes them."""
+        return next(self.model.parameters()).dtype if self.images.is_floating_point() else self.images.dtype
+
+    def samples(self, start: int, stop: int | None) -> Tensor:
+        """`images[start:stop]` as the model takes them."""
+        return self.images[start:stop].to(self.dtype)
 
     def parameters(self) -> dict[str, Tensor]:
         """Everything that a direction may move, by name: the parameters of the model and its floating buffers."""
@@ -148,6 +158,6 @@ def judged(
             raise Stopped
         labels = objective.labels[start : start + objective.batch]
         with torch.inference_mode():
-            outputs = forward(objective.images[start : start + objective.batch])
+            outputs = forward(objective.samples(start, start + objective.batch))
             losses = objective.loss(outputs, labels)
             yield losses, objective.loss.right(outputs, labels, losses)

@@ -105,11 +105,11 @@ class Contest:
         return {name: abs(loss - expected) / abs(expected) for name, loss in found.items()}
 
     def _few(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.objective.images[:CHECKED], self.objective.labels[:CHECKED]
+        return self.objective.samples(0, CHECKED), self.objective.labels[:CHECKED]
 
 
 def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:
-    return plan.objective.images.dtype if images.is_floating_point() and plan.name != "lanes" else images.dtype
+    return plan.objective.dtype if images.is_floating_point() and plan.name != "lanes" else images.dtype
 
 
 def in_double(objective: Objective, samples: int | None = None) -> Objective:

@@ -88,7 +88,7 @@ def plan(
         chosen = choice or default_choice(objective, network, precision, calibrated=calibration is not None)
         inner = build(objective, network, len(directions), chosen)
         faster = inner if calibration is None else RecalibratedPlan(inner, calibration, directions)
-        return faster if agree(plain, faster, objective.images[:CHECKED]) else plain
+        return faster if agree(plain, faster, objective.samples(0, CHECKED)) else plain
     except UnknownNameError:
         raise
     except Unrecordable as reason:

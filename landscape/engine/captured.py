@@ -35,7 +35,7 @@ class CapturedPlan(FusedPlan):
     ):
         super().__init__(objective, network, directions, batch=batch, precision=precision)
         self.choice: dict[str, Any] = {"engine": "captured", "batch": batch, "precision": precision}
-        self.objective = replace(self.objective, images=self.laid(objective.images))
+        self.objective = replace(self.objective, images=self.laid(objective.samples(0, None)))
         device = objective.images.device
         self.coefficients = torch.zeros(directions, dtype=self.flat.center.dtype, device=device)
         self.replay: Replay | None = None

@@ -89,7 +89,7 @@ def _largest(network: Network) -> int:
 
 def _native(objective: Objective) -> bool:
     """Whether the native kernels take these numbers: float32 on the CPU."""
-    return objective.images.device.type == "cpu" and objective.images.dtype == torch.float32
+    return objective.images.device.type == "cpu" and objective.dtype == torch.float32
 
 
 def _is_perceptron(objective: Objective, network: Network, lanes: int) -> bool:

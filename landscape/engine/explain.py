@@ -36,7 +36,7 @@ def _weighed(objective: Objective, network: Network) -> str:
     instruction_set = native.best_instruction_set()
     if instruction_set is None:
         return "the native module is not built, so grid points cannot lie in the vector lanes"
-    if objective.images.device.type != "cpu" or objective.images.dtype != torch.float32:
+    if objective.images.device.type != "cpu" or objective.dtype != torch.float32:
         return "grid points lie in the vector lanes only for float32 samples on a CPU"
     try:
         compile_network(network, filters=4, block=96)

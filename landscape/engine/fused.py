@@ -121,7 +121,7 @@ class FusedPlan:
         Measured: 1 to 2 % of a point of 1000 images.
         """
         peaks: list[Tensor] = []
-        self.outputs(self.objective.images[:WATCHED], weights, True, peaks)
+        self.outputs(self.objective.samples(0, WATCHED), weights, True, peaks)
         return not peaks or bool(torch.stack(peaks).max() < FAR_FROM_OVERFLOW)  # False for NaN too
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:

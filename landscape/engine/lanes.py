@@ -97,7 +97,7 @@ class LanesPlan:
         for start in range(0, len(self.objective.images), size):
             if stop is not None and stop():
                 raise Stopped
-            outputs = self._outputs(_pixels_first(self.objective.images[start : start + size]), threads)
+            outputs = self._outputs(_pixels_first(self.objective.samples(start, start + size)), threads)
             labels = self.objective.labels[start : start + size]
             yield from zip(outputs, torch.split(labels, outputs[0].shape[1]), strict=True)
 

@@ -160,7 +160,7 @@ class PerceptronPlan:
         """What the native module reads of the samples from `start` on, kept where it is small."""
         found = self.kept.get(start)
         if found is None:
-            found = self._numbers(self.objective.images[start : start + CHUNK])
+            found = self._numbers(self.objective.samples(start, start + CHUNK))
             if found.numel() * -(-len(self.objective.images) // CHUNK) <= KEPT:
                 self.kept[start] = found
         return found

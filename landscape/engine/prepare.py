@@ -31,8 +31,8 @@ def prepare(
     Raises:
         Unrecordable: the model cannot be turned into a graph.
     """
-    images, center = objective.images, _center(objective.model)
-    graph = record(objective.model, tuple(images.shape[1:]), images.dtype)
+    center = _center(objective.model)
+    graph = record(objective.model, tuple(objective.images.shape[1:]), objective.dtype)
     names = {index: name for name, index in {**graph.parameters, **graph.buffers}.items()}
     tensors = {index: center[name] for index, name in names.items()} | graph.constants
     dtype = next(objective.model.parameters()).dtype

@@ -23,7 +23,7 @@ def dense(objective: Objective, at: dict[str, Tensor], names: list[str]) -> Tens
     """The Hessian of the mean loss by two Jacobians, one block per pair of parameters, (n, n)."""
 
     def loss(moving: dict[str, Tensor]) -> Tensor:
-        outputs = torch.func.functional_call(objective.model, {**at, **moving}, (objective.images,))
+        outputs = torch.func.functional_call(objective.model, {**at, **moving}, (objective.samples(0, None),))
         return objective.loss(outputs, objective.labels).mean()
 
     moving = {name: at[name] for name in names}

@@ -1,6 +1,7 @@
 """The obvious evaluator against a slower one, and the model it leaves alone."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from small_models import convolutional, gaussian, perceptron, pictures, the_answ
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from landscape.direction import random_directions
+from landscape.engine import plan
 from landscape.errors import DataError, UnknownNameError
 from landscape.losses import loss_of
 from landscape.objective import Objective, Stopped, Value
@@ -165,3 +168,25 @@ def test_what_cannot_be_evaluated_is_said_in_a_sentence() -> None:
         loss_of(the_answer, label_smoothing=0.1)
     with pytest.raises(DataError, match="from 0 to 1; got 2"):
         loss_of("cross_entropy", label_smoothing=2)
+
+
+@pytest.mark.parametrize("given", [torch.float64, torch.float32, torch.float16])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("choice", [{"engine": "plain"}, None])
+@pytest.mark.parametrize(("network", "samples"), [(convolutional, pictures), (perceptron, vectors)])
+def test_samples_stay_as_they_were_given_and_count_as_if_they_had_been_converted_whole(
+    given: torch.dtype,
+    precision: str,
+    choice: dict[str, str] | None,
+    network: Callable[[], nn.Module],
+    samples: Callable[[], tuple[Tensor, Tensor]],
+) -> None:
+    images, labels = samples()[0].to(given), samples()[1]
+    objective = Objective.of(network(), images, labels, precision=precision, batch=10)
+    assert objective.images.data_ptr() == images.data_ptr()
+    whole = Objective.of(network(), images.to(objective.dtype), labels, precision=precision, batch=10)
+    along = random_directions(objective.parameters(), seed=0)
+    plans = [plan(one, along, choice) for one in (objective, whole)]
+    assert plans[0].choice == plans[1].choice
+    assert plans[0].values([(0.1, -0.2)]) == plans[1].values([(0.1, -0.2)])
+    assert objective.evaluate({}) == whole.evaluate({})
