@@ -43,13 +43,13 @@ export function heatmapFigure(result, { scale, theme, compact = false }) {
 }
 
 /** Lines of equal loss. The levels are the scale's: the paper's, or even ones. */
-export function contourFigure(result, { scale, theme, compact = false }) {
+export function contourFigure(result, { scale, theme, compact = false, labels = !compact }) {
   const { start, end, size, on = scale.forward } = scale.contours;
   const z = scale.of(result).map((row) => row.map((value) => (value === null ? null : on(value))));
   const lines = {
     type: "contour", name: scale.title, x: result.alphas, y: result.betas, z: transposeForPlotly(z), customdata: transposeForPlotly(scale.of(result)),
     colorscale: colors(scale, theme.lines), zauto: false, zmin: start, zmax: end, autocontour: false, showscale: false, connectgaps: false,
-    contours: { coloring: "lines", start, end, size, showlabels: !compact, labelfont: { size: 9, color: theme.soft } }, line: { width: compact ? 1.2 : 1.5, smoothing: 0 },
+    contours: { coloring: "lines", start, end, size, showlabels: labels, labelfont: { size: 9, color: theme.soft } }, line: { width: labels ? 1.5 : 1.2, smoothing: 0 },
     hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
   };
   return { data: [lines, ...marksInPlane(result, theme)], layout: plane(result, theme, compact) };

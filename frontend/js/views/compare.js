@@ -28,7 +28,7 @@ const unreachable = (error) => emptyView("This comparison cannot be shown", erro
 async function fillPicker(node, signal) {
   const { comparisons } = await get("/api/gallery", signal);
   const links = comparisons.map(({ title, cells }) => element("a", { class: "button", href: address("/compare", { jobs: cells.flat().map(({ job }) => job).filter(Boolean).join() }) }, title));
-  setChildren(node, element("h1", { class: "unseen" }, "Compare"), emptyState("Nothing to compare yet", "Pick two or more results in the list of jobs, or take a shipped comparison.", element("a", { class: "button primary", href: address("/jobs", { state: "done" }) }, "Pick results"), links));
+  setChildren(node, element("h1", { class: "unseen" }, "Compare"), emptyState("Nothing to compare yet", `Pick two or more results in the list of jobs${links.length ? ", or take a shipped comparison" : ""}.`, element("a", { class: "button primary", href: address("/jobs", { state: "done" }) }, "Pick results"), links));
 }
 
 async function fillComparison(node, ids, { route, signal }) {
@@ -40,10 +40,10 @@ async function fillComparison(node, ids, { route, signal }) {
   const shipped = asShipped(surfaces.map(({ id }) => id), comparisons);
   if (shipped) inOrder(present, shipped.cells.flat().map(({ job }) => job));
   const many = surfaces.length > MAX_SCENES;
-  const known = surfaces.length ? [] : (await Promise.all(slices.map(({ id }) => get(`/api/jobs/${id}/result`, signal).catch(() => null)))).filter(Boolean);
+  const curves = surfaces.length ? [] : (await Promise.all(slices.map(({ id }) => get(`/api/jobs/${id}/result`, signal).catch(() => null)))).filter(Boolean);
   const chosen = {
     view: choice(route.query, "view", many ? ["contour", "heatmap"] : ["surface", "contour", "heatmap"], many ? "contour" : "surface"),
-    height: choice(route.query, "height", surfaces.length ? Object.keys(HEIGHTS) : ["linear", "log"], surfaces.length ? "paper" : defaultSliceHeight(known)),
+    height: choice(route.query, "height", surfaces.length ? Object.keys(HEIGHTS) : ["linear", "log"], surfaces.length ? "paper" : defaultSliceHeight(curves)),
     value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
   };
   const notice = noticeLine();

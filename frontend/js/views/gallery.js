@@ -63,7 +63,7 @@ export function gallery({ route, signal }) {
 }
 
 function nothing() {
-  return emptyState("No comparisons here yet", "This service was started without the shipped networks. Start it with `landscape up --demo`, or add a checkpoint of your own.", element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"));
+  return emptyState("No comparisons here yet", ["This service was started without the shipped networks. Start it with ", element("code", {}, "landscape up --demo"), ", or add a checkpoint of your own."], element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"));
 }
 
 /** One comparison. Its pictures are made again when its jobs become others (they are submitted one after the other). */

@@ -166,7 +166,7 @@ function resultPicture({ job, result, route, signal, notice }) {
     const colors = THEMES[theme.get()];
     host.hidden = key.hidden = !part && chosen.view !== "heatmap";
     if (host.hidden) return setText(says, "Too little was computed for a picture. Retry computes what is missing.");
-    make = () => FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, { scale, theme: colors });
+    make = ({ width }) => FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, { scale, theme: colors, labels: width > 600 });
     plot.show(make, [chosen.view, chosen.value, chosen.height, colors.name, revision(latest)].join());
     shownKey = keyOf(scale, chosen.view, colors);
     setChildren(key, colorKey(shownKey));
