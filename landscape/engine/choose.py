@@ -37,6 +37,8 @@ FEW = {
 }  # faster kernels want their numbers nearer, 16-bit ones are half
 GPU_BATCHES = tuple(2**power for power in range(14))
 GPU_BATCH_NUMBERS = 67_108_864  # 256 MiB in float32: 4096 images of CIFAR's shape with 16 channels; not measured
+BATCH_BLOCK = 24  # where the images of a batch share their statistics: 256 of them fill up 264
+MOST_LINES = 1 << 21  # of the values of such a batch: 128 MiB
 LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
 
 
@@ -51,11 +53,13 @@ def default_choice(
     fresh = {"normed": vectors} if vectors and (calibrated or normed.pays(network)) else {}
     if precision == "bfloat16":
         choice = {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"}
-        return choice | fresh | ({"amx": True} if native.has_amx() and _native(objective) and amx.segments(network) else {})
+        tiles = native.has_amx() and _native(objective) and bool(amx.segments(network))
+        return choice | fresh | ({"amx": True} if tiles else {})
     if vectors in winograd.PAYING and _is_perceptron(objective, network, native.width(vectors)):
         return {"engine": "perceptron", "instruction_set": vectors}
     if vectors and _lanes_win(objective, network, native.width(vectors)):
-        return {"engine": "lanes", "instruction_set": vectors, "block": LANE_BLOCK}
+        block = BATCH_BLOCK if normed.pays(network) else LANE_BLOCK
+        return {"engine": "lanes", "instruction_set": vectors, "block": block}
     if vectors and winograd.pays(network, vectors):
         batch = _batch(objective, network, few=FEW["winograd"])
         return {"engine": "fused", "batch": batch, "precision": "float32", "winograd": vectors} | fresh
@@ -102,13 +106,18 @@ def _is_perceptron(objective: Objective, network: Network, lanes: int) -> bool:
 
 def _lanes_win(objective: Objective, network: Network, lanes: int) -> bool:
     """Whether the lanes are estimated faster and know every layer; a program is compiled only where it would be run."""
-    if lanes_time(network, lanes) > fused_time(network, lanes) or objective.labels.ndim != 1:
-        return False
+    estimated = lanes_time(network, lanes) <= fused_time(network, lanes)
+    return estimated and objective.labels.ndim == 1 and lanes_take(objective, network)
+
+
+def lanes_take(objective: Objective, network: Network) -> bool:
+    """Whether the lanes know every layer, and a batch that shares its statistics fits into memory."""
     try:
-        compile_network(network, filters=4, block=LANE_BLOCK)
+        batch = min(objective.batch, len(objective.images))
+        program = compile_network(network, filters=4, block=BATCH_BLOCK, batch=batch)
     except NotInLanes:
         return False
-    return True
+    return not program.states or program.outer_lines <= MOST_LINES
 
 
 def build(

@@ -39,7 +39,7 @@ def _weighed(objective: Objective, network: Network) -> str:
     if objective.images.device.type != "cpu" or objective.dtype != torch.float32:
         return "grid points lie in the vector lanes only for float32 samples on a CPU"
     try:
-        compile_network(network, filters=4, block=96)
+        compile_network(network, filters=4, block=96, batch=objective.batch)
     except NotInLanes as missing:
         return f"grid points cannot lie in the vector lanes, which have no kernel for {missing}"
     width = native.width(instruction_set)

@@ -8,8 +8,10 @@ an MLP (docs/performance.md, attempt 2). Off: `choice={"engine": "fused", "batch
 """
 
 import ctypes
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,11 +20,13 @@ from ..errors import UnknownNameError
 from ..objective import Objective, Stopped, Value
 from . import native
 from .cost import total_work
-from .layers import Network
+from .layers import Layer, Network
 from .moving import Moving
 from .pointwise import pointwise_lanes
 from .program import compile_network
 from .tally import summarize, tally
+
+Spaces = tuple[Tensor, Tensor, Tensor]  # inner and outer workspace, statistics
 
 ALIGNMENT = 64  # bytes: one vector of AVX-512
 CHUNK_WORK = 2e9  # floating-point operations between two looks at `stop`: about 20 ms
@@ -42,16 +46,19 @@ class LanesPlan:
         self.objective = objective
         self.choice = {"engine": "lanes", "instruction_set": instruction_set, "block": block}
         filters = int(loaded.lanes_filters(self.group))
-        self.program = compile_network(network, filters=filters, block=block)
-        self.pointwise = pointwise_lanes(
-            network, lambda numbered: compile_network(numbered, filters=filters, block=block).weights, directions
-        )
+        batch = min(objective.batch, len(objective.images))
+        compiled = partial(compile_network, filters=filters, block=block, batch=batch)
+        self.program = compiled(network)
+        self.pointwise = pointwise_lanes(network, lambda numbered: compiled(numbered).weights, directions)
+        self.norms = [layer for layer in network.layers if layer.kind == "normalize"]
+        self.pixels = {layer.result: math.prod((network.shapes[layer.result] or ())[1:]) for layer in self.norms}
         self.directions = directions
         self.center, self.steps = _vectors(self.program.weights, directions)
         self.weights = _aligned(self.program.weight_lines * self.group)
-        self.spaces: list[tuple[Tensor, Tensor]] = []  # inner and outer workspace of every thread
+        self.spaces: list[Spaces] = []  # of every thread
         work = max(1.0, total_work(network)) * self.group * self.program.block
-        self.chunk = self.program.block * max(1, int(CHUNK_WORK / work))
+        self.together = bool(self.program.states)  # the images of a batch share their statistics
+        self.chunk = objective.batch if self.together else self.program.block * max(1, int(CHUNK_WORK / work))
 
     def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point; `group` points cost as much as one.
@@ -67,6 +74,28 @@ class LanesPlan:
         self._move([point])
         [outputs] = self._outputs(_pixels_first(images), threads=1)
         return outputs[..., 0].t().double()
+
+    def statistics(self, points: Sequence[Sequence[float]]) -> list[dict[str, Tensor]]:
+        """Name -> mean or unbiased variance over all samples, of every BatchNorm that keeps them, for every point.
+
+        Args:
+            points: at most `group`. All samples must be one batch.
+        """
+        self._move(points)
+        self._outputs(_pixels_first(self.objective.images), threads=1)
+        found: dict[str, Tensor] = {}
+        for layer in self.norms:
+            mean, variance = self._kept(layer)
+            found |= dict(zip(layer.settings["buffers"], (mean, variance), strict=True))
+        return [{name: both[:, lane] for name, both in found.items()} for lane in range(len(points))]
+
+    def _kept(self, layer: Layer) -> tuple[Tensor, Tensor]:
+        """Mean and unbiased variance (channels, lanes) that the last run has left."""
+        start, channels = self.program.states[layer.result]
+        states = self.spaces[0][2].view(-1, self.group)[start + 3 * channels : start + 7 * channels]
+        mean, squares = states.flatten().view(torch.float64).view(2, channels, self.group)
+        variance = squares / (len(self.objective.images) * self.pixels[layer.result] - 1)
+        return mean.float(), variance.masked_fill(variance.isinf(), torch.nan).float()
 
     def _group(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None) -> list[Value]:
         self._move(points)
@@ -105,18 +134,20 @@ class LanesPlan:
         """Scores of `images`, shared out to `threads`; every image is computed alone, so the bits stay the same."""
         self._make_room(threads)
         blocks = -(-len(images) // self.program.block)
-        shares = torch.split(images, self.program.block * -(-blocks // threads))
+        shares = torch.split(images, self.chunk if self.together else self.program.block * -(-blocks // threads))
         if len(shares) == 1:
             return [self._run(shares[0], self.spaces[0])]
         with ThreadPoolExecutor(len(shares)) as pool:
             return list(pool.map(self._run, shares, self.spaces[: len(shares)]))
 
     def _make_room(self, threads: int) -> None:
-        sizes = (self.program.lines * self.group, self.program.outer_lines * self.group)
+        program = self.program
         while len(self.spaces) < threads:
-            self.spaces.append((_aligned(sizes[0]), _aligned(sizes[1])))
+            sizes = (program.lines, program.outer_lines, program.state_lines)
+            inner, outer, states = (_aligned(lines * self.group) for lines in sizes)
+            self.spaces.append((inner, outer, states))
 
-    def _run(self, images: Tensor, spaces: tuple[Tensor, Tensor]) -> Tensor:
+    def _run(self, images: Tensor, spaces: Spaces) -> Tensor:
         """Scores (classes, images, lanes), computed natively; Python's lock is released meanwhile."""
         program = self.program
         outputs = _aligned(program.scores * len(images) * self.group)
@@ -136,6 +167,7 @@ class LanesPlan:
             outputs=outputs.data_ptr(),
             scores=program.scores,
             output=program.output,
+            statistics=spaces[2].data_ptr(),
         )
         self.native.lanes_run(self.group, ctypes.byref(given))
         return outputs.view(program.scores, len(images), self.group)

@@ -29,11 +29,11 @@ def stretches(network: Network, counts: dict[int, int], *, largest: int) -> list
     wanted = [_block(lines, largest) for lines in _live_lines(network, counts)]
     cut: list[Stretch] = []
     for at, block in enumerate(wanted):
-        if cut and cut[-1].block == block:
+        if cut and cut[-1].block == block and network.layers[at].kind != "normalize":
             cut[-1] = Stretch(cut[-1].first, at + 1, block)
         else:
             cut.append(Stretch(at, at + 1, block))
-    return _without_short(cut)
+    return _without_short(cut, {at for at, layer in enumerate(network.layers) if layer.kind == "normalize"})
 
 
 def _block(lines: int, largest: int) -> int:
@@ -41,11 +41,16 @@ def _block(lines: int, largest: int) -> int:
     return max(fitting, default=BLOCKS[0])
 
 
-def _without_short(cut: list[Stretch], *, least: int = 3) -> list[Stretch]:
-    """A stretch of one or two layers costs more to enter than it gains: it joins the one before, or the one after."""
+def _without_short(cut: list[Stretch], fixed: set[int], *, least: int = 3) -> list[Stretch]:
+    """A stretch of one or two layers costs more to enter than it gains: it joins the one before, or the one after.
+
+    Not where one of `fixed` begins: a BatchNorm waits for the statistics of all images.
+    """
     kept: list[Stretch] = []
     for stretch in cut:
-        if kept and (stretch.end - stretch.first < least or kept[-1].end - kept[-1].first < least):
+        if stretch.first in fixed:
+            kept.append(stretch)
+        elif kept and (stretch.end - stretch.first < least or kept[-1].end - kept[-1].first < least):
             kept[-1] = Stretch(kept[-1].first, stretch.end, min(kept[-1].block, stretch.block))
         elif kept and kept[-1].block == stretch.block:
             kept[-1] = Stretch(kept[-1].first, stretch.end, stretch.block)

@@ -19,13 +19,14 @@ from .layers import REARRANGING, Layer, Network
 from .moving import Moving
 from .places import Places, passing, stretches
 
-KINDS = ("convolution", "affine", "add", "relu", "max_pool", "average_pool", "gather")
+KINDS = ("convolution", "affine", "add", "relu", "max_pool", "average_pool", "gather", "statistics", "normalize")
 FIELDS = (
     *("kind", "input", "other", "output", "weight", "bias", "relu", "channels", "height", "width"),
     *("out_channels", "out_height", "out_width", "kernel_y", "kernel_x", "stride_y", "stride_x"),
     *("padding_y", "padding_x", "dilation_y", "dilation_x", "groups", "tile", "table"),
-    *("input_outer", "other_outer", "output_outer"),
+    *("input_outer", "other_outer", "output_outer", "epsilon", "state"),
 )
+STATE = 7  # lines per channel of a BatchNorm that takes its statistics from the batch, as statistics.inc lays them
 
 
 class NotInLanes(Exception):
@@ -36,31 +37,43 @@ class NotInLanes(Exception):
 class Program:
     """What the native module runs."""
 
-    instructions: Tensor  # (n, 27) int64
+    instructions: Tensor  # (n, 29) int64
     weights: tuple[Moving, ...]  # packed, one vector each, in the order of the lines
     stretches: Tensor  # (m, 2) int64: the end of a stretch of instructions, and its images
     tables: Tensor  # int64: 2 · line, + 1 in the outer workspace; -1 for zero
     lines: int  # of the inner workspace, all images of a stretch
     outer_lines: int  # of the outer workspace, all images of a block
-    block: int  # images
+    block: int  # images; all of a batch where BatchNorm takes its statistics from it
     input: int  # first line of the input, in the outer workspace
     output: int  # first line of the scores, in the outer workspace
     scores: int
     weight_lines: int
+    states: dict[int, tuple[int, int]]  # by result of such a BatchNorm: its first line of statistics, its channels
+
+    @property
+    def state_lines(self) -> int:
+        """Of the statistics."""
+        return STATE * sum(channels for _, channels in self.states.values())
 
 
-def compile_network(network: Network, *, filters: int, block: int) -> Program:
+def compile_network(network: Network, *, filters: int, block: int, batch: int) -> Program:
     """The program of `network` for kernels that compute `filters` filters together, at most `block` images at a time.
+
+    Args:
+        batch: images that share their statistics, where BatchNorm takes them from the batch.
 
     Raises:
         NotInLanes: a layer or a shape that the kernels do not know.
     """
-    return _Compiler(network, filters, block).program()
+    return _Compiler(network, filters, block, batch).program()
 
 
 class _Compiler:
-    def __init__(self, network: Network, filters: int, block: int):
+    def __init__(self, network: Network, filters: int, block: int, batch: int):
         self.network, self.filters = network, filters
+        self.states: dict[int, tuple[int, int]] = {}
+        self.awaited = {layer.inputs[0]: layer for layer in network.layers if layer.kind == "normalize"}
+        self.batch = batch if self.awaited else 0
         counts = {index: self.count(index) for index in _values(network)}
         self.stretches = stretches(network, counts, largest=block)
         self.places = Places(network, counts, passing(network, self.stretches))
@@ -75,22 +88,29 @@ class _Compiler:
             raise NotInLanes("the scores are not one number per class")
         start = self.places.take(network.input)
         cuts = []
+        if network.input in self.awaited:
+            raise NotInLanes("BatchNorm of the images")
         for stretch in self.stretches:
             for layer in network.layers[stretch.first : stretch.end]:
                 self._compile(layer)
+                if layer.results[0] in self.awaited:
+                    self._statistics(layer.result)
             cuts.append((len(self.instructions), stretch.block))
+        block = max(block for _, block in cuts)
+        outer = max(1, -(-self.batch // block)) * block
         return Program(
             instructions=torch.tensor(self.instructions, dtype=torch.int64).reshape(-1, len(FIELDS)),
             stretches=torch.tensor(cuts, dtype=torch.int64),
             weights=tuple(self.weights),
             tables=torch.tensor(self.tables, dtype=torch.int64),
-            lines=self.places.spaces[False].size * max(block for _, block in cuts),
-            outer_lines=self.places.spaces[True].size * max(block for _, block in cuts),
-            block=max(block for _, block in cuts),
+            lines=self.places.spaces[False].size * block,
+            outer_lines=self.places.spaces[True].size * outer,
+            block=outer,
             input=start.line,
             output=self.places.at[network.output].line,
             scores=shape[0],
             weight_lines=self.weight_lines,
+            states=self.states,
         )
 
     def _compile(self, layer: Layer) -> None:
@@ -105,9 +125,8 @@ class _Compiler:
             "average_pool": self._pool,
             "flatten": self._flatten,
             "generic": self._generic,
+            "normalize": self._normalize,
         }
-        if layer.kind not in compilers:
-            raise NotInLanes(f"a layer of the kind {layer.kind}")
         compilers[layer.kind](layer)
 
     # Where values lie.
@@ -182,6 +201,27 @@ class _Compiler:
         assert scale is not None
         assert shift is not None
         self._emit("affine", layer, over=layer.inputs[0], weight=self._weights(scale), bias=self._weights(shift))
+
+    def _statistics(self, index: int) -> None:
+        """Gather those of a value while it is in the cache; a BatchNorm reads them when all images have passed."""
+        channels, height, width = self.picture(index)
+        result, place = self.awaited[index].result, self.places.at[index]
+        self.states[result] = (STATE * sum(count for _, count in self.states.values()), channels)
+        known = dict.fromkeys(FIELDS, 0) | {"kind": KINDS.index("statistics"), "state": self.states[result][0]}
+        known |= {"channels": channels, "height": height, "width": width}
+        known |= {"input": place.line, "input_outer": int(place.outer)}
+        self.instructions.append([known[name] for name in FIELDS])
+
+    def _normalize(self, layer: Layer) -> None:
+        gamma, beta = layer.weights
+        assert gamma is not None
+        assert beta is not None
+        if layer.result not in self.states:
+            raise NotInLanes("two BatchNorms of one value")
+        epsilon = gamma.map(lambda tensor: torch.zeros_like(tensor[:1]))
+        epsilon = Moving(epsilon.center + layer.settings["epsilon"], epsilon.steps)
+        weights = {"weight": self._weights(gamma), "bias": self._weights(beta), "epsilon": self._weights(epsilon)}
+        self._emit("normalize", layer, over=layer.inputs[0], state=self.states[layer.result][0], **weights)
 
     def _element_wise(self, layer: Layer) -> None:
         self._emit(layer.kind, layer, over=layer.inputs[0])

@@ -1,10 +1,11 @@
 """BatchNorm recalibrated at every point, on the engine: a pass over the calibration samples, then a folded pass.
 
-Imports fused, prepare, plain, batchnorm. The first pass runs fused, all calibration samples in one batch, and keeps the
-mean and the (unbiased) variance that every BatchNorm sees; the second is any back end with the BatchNorm folded at the
-point (pointwise.py). `batchnorm.Calibration` is the obvious way to the same numbers.
+Imports choose, fused, lanes, prepare, batchnorm. The first pass takes all calibration samples as one batch, in lanes
+where the second one does, else fused, and keeps the mean and the (unbiased) variance that every BatchNorm sees; the
+second is any back end with the BatchNorm folded at the point (pointwise.py). `batchnorm.Calibration` is the obvious way
+to the same numbers.
 
-Measured: docs/performance.md, attempt 9. Off: `choice={"engine": "plain"}`.
+Measured: docs/performance.md, attempts 9 and 14. Off: `choice={"engine": "plain"}`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,11 @@ from ..batchnorm import Calibration
 from ..direction import Params
 from ..objective import Objective, Stop, Stopped, Value
 from . import normed, winograd
+from .choose import BATCH_BLOCK, lanes_take
 from .flat import Point
 from .fused import FusedPlan
 from .lanes import LanesPlan
-from .layers import Layer
+from .layers import Layer, Network
 from .perceptron import PerceptronPlan
 from .pointwise import PointwiseFlat
 from .prepare import prepare
@@ -36,18 +38,22 @@ class RecalibratedPlan:
         self.directions, self.objective = inner.directions, inner.objective
         labels = torch.zeros(len(calibration.images), dtype=torch.long, device=calibration.images.device)
         objective = Objective(calibration.model, calibration.images, labels, batch=len(labels))
-        network = prepare(objective, directions)
-        chosen = (inner.choice.get(name) for name in ("normed", "winograd", "instruction_set"))
-        vectors = next((str(name) for name in chosen if name), None)  # as other processes do
-        kernels = vectors if normed.pays(network) else None
-        tiled = vectors if vectors and winograd.pays(network, vectors) else None
-        self.pass_over = FusedPlan(
-            objective, network, self.directions, batch=len(labels), instruction_set=tiled, normed=kernels
-        )
+        self.pass_over = self._pass(objective, prepare(objective, directions))
+        self.known: dict[tuple[float, ...], Mapping[str, Tensor]] = {}  # statistics by point
         self.stop: Stop | None = None
         flat = inner.flat if isinstance(inner, FusedPlan) else inner.pointwise and inner.pointwise.flat
         if isinstance(flat, PointwiseFlat):  # a network without BatchNorm has nothing to recalibrate
             flat.statistics = self.statistics
+
+    def _pass(self, objective: Objective, network: Network) -> FusedPlan | LanesPlan:
+        chosen = (self.inner.choice.get(name) for name in ("normed", "winograd", "instruction_set"))
+        vectors = next((str(name) for name in chosen if name), None)  # as other processes do
+        fresh, count = normed.pays(network), self.directions
+        if isinstance(self.inner, LanesPlan) and fresh and lanes_take(objective, network):
+            return LanesPlan(objective, network, count, instruction_set=str(vectors), block=BATCH_BLOCK)
+        tiled = vectors if vectors and winograd.pays(network, vectors) else None
+        kernels = vectors if fresh else None
+        return FusedPlan(objective, network, count, batch=objective.batch, instruction_set=tiled, normed=kernels)
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
@@ -57,9 +63,30 @@ class RecalibratedPlan:
         """
         self.stop = stop
         try:
-            return self.inner.values(points, stop)
+            groups = [points[start : start + self.group] for start in range(0, len(points), self.group)]
+            return [value for group in groups for value in self._group(group)]
         finally:
+            self.clear()
+
+    def _group(self, points: Sequence[Sequence[float]]) -> list[Value]:
+        if isinstance(self.pass_over, LanesPlan):
+            self._learn(points)
+        return self.inner.values(points, self.stop)
+
+    def _learn(self, points: Sequence[Sequence[float]]) -> None:
+        """The statistics at several points, for the price of one."""
+        assert isinstance(self.pass_over, LanesPlan)
+        self._ask()
+        self.known = dict(zip(map(tuple, points), self.pass_over.statistics(points), strict=True))
+
+    def clear(self) -> None:
+        """Give memory back that only a pass needs."""
+        if isinstance(self.pass_over, FusedPlan):
             self.pass_over.norms.shelf.clear()
+
+    def _ask(self) -> None:
+        if self.stop is not None and self.stop():
+            raise Stopped
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at one point for a few images, in float64."""
@@ -67,8 +94,11 @@ class RecalibratedPlan:
 
     def statistics(self, point: Point) -> Mapping[str, Tensor]:
         """Name -> running mean or variance of every BatchNorm at `point`; of a layer run twice, the last run's."""
-        if self.stop is not None and self.stop():
-            raise Stopped
+        if isinstance(self.pass_over, LanesPlan):
+            if tuple(point) not in self.known:
+                self._learn([tuple(map(float, point))])
+            return self.known[tuple(point)]
+        self._ask()
         found: dict[str, Tensor] = {}
         with torch.inference_mode():
             weights = self.pass_over.weights(point)

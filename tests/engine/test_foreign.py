@@ -40,7 +40,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 def write(folder: Path, name: str, *, filters: int) -> None:
     """A program of lanes with its weights and images."""
     given = objective(name, samples=17)
-    program = compile_network(prepare(given, directions(given)), filters=filters, block=12)
+    program = compile_network(prepare(given, directions(given)), filters=filters, block=12, batch=17)
     center, steps = _vectors(program.weights, 2)
     images = _pixels_first(given.images)
     sizes = (program.lines, program.outer_lines, program.block, program.input, program.output, program.scores)

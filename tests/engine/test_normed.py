@@ -23,6 +23,7 @@ from landscape.objective import Objective
 from .test_equality import require_close
 from .test_winograd import NETWORKS, POINTS, SETS, objective
 from .zoo import directions, gaussian, generator, head, stirred
+from .zoo import objective as small
 
 pytestmark = pytest.mark.skipif(not SETS, reason="the native module was not built")
 every_set = pytest.mark.parametrize("instruction_set", SETS)
@@ -200,6 +201,102 @@ def test_what_overflows_is_never_a_finite_loss(instruction_set: str) -> None:
     found = [value.loss for value in engine.plan(given, drawn, choice_of(instruction_set)).values(points)]
     assert [math.isfinite(loss) for loss in found] == [math.isfinite(loss) for loss in expected]
     assert not math.isfinite(found[-1])
+
+
+def lane_choice(instruction_set: str) -> Choice:
+    return {"engine": "lanes", "instruction_set": instruction_set, "block": 12}
+
+
+@every_set
+@pytest.mark.parametrize("name", ["resnet-20 with shortcuts", "dense", "depthwise"])
+def test_in_the_lanes_every_instruction_set_agrees_with_float64_and_an_odd_tail(
+    name: str, instruction_set: str
+) -> None:
+    given, exact = (with_batch_statistics(replace(small(name, one), batch=25)) for one in ("float32", "float64"))
+    along = directions(given, everything=True)
+    plan = engine.plan(given, along, lane_choice(instruction_set))
+    assert plan.name == "lanes"
+    require_close(plan.values(POINTS), PlainPlan(exact, along).values(POINTS), 1e-6)
+
+
+@every_set
+def test_in_the_lanes_an_offset_of_a_channel_costs_no_digits(instruction_set: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 4 * 3, 10))
+    stirred(model).train(False)
+    images, labels = gaussian(50, 3, 4, 3, seed=1), torch.randint(0, 10, (50,), generator=generator())
+    with torch.no_grad():
+        model[0].bias += 1e4  # type: ignore[operator, arg-type]
+    given, exact = (
+        with_batch_statistics(Objective.of(model, images, labels, precision=one)) for one in ("float32", "float64")
+    )
+    along = random_directions(given.parameters(), seed=0)
+    plan = engine.plan(given, along, lane_choice(instruction_set))
+    assert plan.name == "lanes"
+    size = 1e4 * 2**-24  # what a float32 of that offset has lost before it comes to the BatchNorm
+    found, expected = plan.scores((0.3, 0.2), images), PlainPlan(exact, along).scores((0.3, 0.2), images.double())
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=20 * size)
+    assert float((found - expected).square().mean().sqrt()) < 2 * size
+
+
+@every_set
+def test_in_the_lanes_a_batch_spoils_neither_the_next_one_nor_another_point(instruction_set: str) -> None:
+    given = with_batch_statistics(replace(small("vgg"), batch=20))
+    along = directions(given)
+    images = given.images.clone()
+    images[5, 0, 0, 0] = math.nan
+    spoilt = replace(given, images=images, batch=20)
+    plan = engine.plan(spoilt, along, lane_choice(instruction_set))
+    assert plan.name == "lanes"
+    assert math.isnan(plan.values(POINTS)[0].loss)
+    clean = engine.plan(given, along, lane_choice(instruction_set))
+    assert clean.name == "lanes"
+    found = clean.values([*POINTS, (1e38, 1e38)])
+    assert found[:3] == clean.values(POINTS)
+    assert not math.isfinite(found[3].loss)
+
+
+def test_in_the_lanes_the_number_of_threads_does_not_change_a_bit() -> None:
+    given, threads, found = with_batch_statistics(replace(small("vgg"), batch=10)), torch.get_num_threads(), []
+    plan = engine.plan(given, directions(given), lane_choice(SETS[0]))
+    assert plan.name == "lanes"
+    try:
+        for count in (1, 2, 3, 8):
+            torch.set_num_threads(count)
+            found.append(plan.values(POINTS))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(other == found[0] for other in found)
+
+
+def test_the_rule_puts_a_narrow_network_into_the_lanes_unless_its_batch_is_too_large_for_memory() -> None:
+    given = with_batch_statistics(small("vgg"))
+    network = prepare(given, directions(given))
+    assert default_choice(given, network) == {"engine": "lanes", "instruction_set": SETS[0], "block": 24}
+    large = with_batch_statistics(replace(small("vgg", samples=6000), batch=6000))
+    assert default_choice(large, network)["engine"] == "fused"
+    assert default_choice(replace(large, batch=100), network)["engine"] == "lanes"
+
+
+def test_a_network_that_normalises_one_value_twice_runs_all_the_same() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norms = nn.Conv2d(3, 6, 3), nn.ModuleList([nn.BatchNorm2d(6), nn.BatchNorm2d(6)])
+            self.last = nn.Sequential(*head(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            return self.last(torch.relu(self.norms[0](x)) + torch.relu(self.norms[1](x)))
+
+    images, labels = gaussian(53, 3, 8, 6), torch.randint(0, 10, (53,), generator=generator())
+    given, exact = (
+        with_batch_statistics(Objective.of(stirred(Twice()), images, labels, precision=one))
+        for one in ("float32", "float64")
+    )
+    along = directions(given, everything=True)
+    plan = engine.plan(given, along)
+    assert plan.name == "fused"
+    require_close(plan.values(POINTS), PlainPlan(exact, along).values(POINTS), 1e-6)
 
 
 def test_the_number_of_threads_does_not_change_a_bit() -> None:

@@ -10,7 +10,7 @@ import logging
 from functools import cache
 from pathlib import Path
 
-VERSION = 7  # of the structures shared with lanes.cpp
+VERSION = 8  # of the structures shared with lanes.cpp
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Run(ctypes.Structure):
         ("outputs", _POINTER),
         ("scores", _LONG),
         ("output", _LONG),
+        ("statistics", _POINTER),
     )
 
 

@@ -26,10 +26,11 @@ struct Instruction {
     int64_t tile;   // filters computed together
     int64_t table;  // gather: offset into the tables
     int64_t input_outer, other_outer, output_outer;
+    int64_t epsilon, state;  // normalize: offset into the weights; and statistics: into the statistics, in lines
 };
-static_assert(sizeof(Instruction) == 27 * sizeof(int64_t), "program.py writes 27 numbers per instruction");
+static_assert(sizeof(Instruction) == 29 * sizeof(int64_t), "program.py writes 29 numbers per instruction");
 
-enum Kind : int64_t { CONVOLUTION, AFFINE, ADD, RELU, MAX_POOL, AVERAGE_POOL, GATHER };
+enum Kind : int64_t { CONVOLUTION, AFFINE, ADD, RELU, MAX_POOL, AVERAGE_POOL, GATHER, STATISTICS, NORMALIZE };
 
 // Consecutive instructions that run with `block` images at a time, up to instruction `end`.
 struct Stretch {
@@ -49,6 +50,7 @@ struct Run {
     float* outer;         // values that pass from one stretch to another
     float* outputs;       // (scores, count, lanes)
     int64_t scores, output;
+    float* statistics;  // lines: STATE per channel of every BatchNorm that takes its statistics from the images of the run
 };
 
 // A convolution of 3×3 with stride one at one point; pictures channels-last, weights as winograd_weights leaves them.
@@ -258,7 +260,7 @@ int in_threads(int64_t count, int threads, const Work& work) {
 extern "C" {
 
 // Raised with every change of the structures above: lanes of another version are not used.
-int lanes_version(void) { return 7; }
+int lanes_version(void) { return 8; }
 
 // How many lanes the instruction set called `name` has, 0 where this machine or this build lacks it.
 int lanes_width(const char* name) {
