@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import UnknownNameError
 from . import native
+from .homes import homes, results_of
 from .layers import Layer, Network
 from .slots import DEPTH, LINE, ROWS, Reading, Slot, group_of, packed, reading
 
@@ -31,42 +32,27 @@ class Segment:
         layers = network.layers[stretch.start : stretch.stop]
         self.stretch, self.layers, self.group, self.shapes = stretch, layers, group, network.shapes
         self.readings = [found for layer in layers if (found := reading(network, layer)) is not None]
-        self.made = {layer.result for layer in layers}
-        others = [layer for layer in network.layers if not self.made.intersection(layer.results)]
-        self.results = sorted(self.made & {network.output, *(index for layer in others for index in layer.reads())})
-        self.slots: dict[tuple[int, str], tuple[int, Slot]] = {}  # by value and kind: number and layout
-        self.sources: list[tuple[int, str]] = []  # copied in
+        self.results = results_of(network, stretch)
         self._place()
         self._write_program()
 
     def _place(self) -> None:
-        """Give every value a slot; a slot is used again by a value of the same layout, so that its ring stays zero."""
-        last = {index: at for at, layer in enumerate(self.layers) for index in layer.reads()}
-        last |= dict.fromkeys(self.results, len(self.layers))
-        taken: list[Slot] = []
-        free: list[int] = []
-        for at, (layer, found) in enumerate(zip(self.layers, self.readings, strict=True)):
-            for key in _needed(layer, found):
-                if key not in self.slots:
-                    self._take(key, taken, free)
-            free += [n for (index, _), (n, _) in self.slots.items() if index in self.made and last.get(index) == at]
-        self.groups = self._groups(sum(slot.size for slot in taken))
-        self.starts = [self.groups * sum(slot.size for slot in taken[:n]) for n in range(len(taken))]
-        self.workspace = self.groups * sum(slot.size for slot in taken)
+        """Give every value a slot, used again only by a value of the same layout, so that its ring stays zero."""
+        needed = [_needed(layer, found) for layer, found in zip(self.layers, self.readings, strict=True)]
+        made = {layer.result for layer in self.layers}
+        self.sources = list(dict.fromkeys(key for keys in needed for key in keys if key[0] not in made))
+        wanted = [{key: self._slot(*key) for key in keys} for keys in (self.sources, *needed)]
+        last = {key: at for at, keys in enumerate(wanted) for key in keys if key[0] not in self.results}
+        numbers, slots = homes(wanted, last)
+        self.groups = self._groups(sum(slot.size for slot in slots))
+        starts = [self.groups * sum(slot.size for slot in slots[:n]) for n in range(len(slots))]
+        self.slots = {key: (starts[number], slots[number]) for key, number in numbers.items()}
+        self.workspace = self.groups * sum(slot.size for slot in slots)
 
-    def _take(self, key: tuple[int, str], taken: list[Slot], free: list[int]) -> None:
-        index, kind = key
+    def _slot(self, index: int, kind: str) -> Slot:
         shape = self.shapes[index]
         assert shape is not None
-        slot = Slot(kind, shape[0], shape[1], shape[2], self.group)
-        if index not in self.made:
-            self.sources.append(key)
-        number = next((n for n in free if taken[n] == slot and index in self.made), len(taken))
-        if number == len(taken):
-            taken.append(slot)
-        else:
-            free.remove(number)
-        self.slots[key] = number, slot
+        return Slot(kind, shape[0], shape[1], shape[2], self.group)
 
     def _groups(self, size: int) -> int:
         """Groups of images that share a look at the weights of a layer, where those are many."""
@@ -79,13 +65,13 @@ class Segment:
         self.program = (native.AmxLayer * len(self.layers))()
         for place, layer, found in zip(self.program, self.layers, self.readings, strict=True):
             source, target, *other = (self.slots[key] for key in _needed(layer, found))
-            (number, slot), (made_number, made), shape = source, target, self.shapes[layer.result]
+            (start, slot), (made_start, made), shape = source, target, self.shapes[layer.result]
             assert layer.weights[0] is not None
             assert shape is not None
             filters = layer.weights[0].center.shape[0] * found.pixels
             stride = layer.settings["stride"][0]
-            place.input, place.output = self.starts[number] + slot.start, self.starts[made_number] + made.start
-            place.other = self.starts[other[0][0]] + made.start if other else -1
+            place.input, place.output = start + slot.start, made_start + made.start
+            place.other = other[0][0] + made.start if other else -1
             place.input_group, place.output_group = slot.size, made.size
             place.rows, place.tiles = shape[1], shape[2] // found.pixels * self.group // ROWS
             place.row, place.position = slot.row * stride, slot.unit
@@ -138,9 +124,10 @@ class Segment:
         assert shape is not None
         return torch.empty((images, *shape), dtype=torch.bfloat16, memory_format=torch.channels_last)
 
-    def _copy(self, picture: Tensor, number: int, slot: Slot) -> native.AmxCopy:
+    @staticmethod
+    def _copy(picture: Tensor, start: int, slot: Slot) -> native.AmxCopy:
         return native.AmxCopy(
-            picture.data_ptr(), self.starts[number] + slot.first, slot.size, slot.unit, slot.channels, slot.height,
+            picture.data_ptr(), start + slot.first, slot.size, slot.unit, slot.channels, slot.height,
             slot.width, slot.row, slot.beside, slot.odd, slot.halved,
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
 from ..objective import Objective, Value, evaluate
-from . import amx, onednn, winograd
+from . import amx, chained, onednn, winograd
 from .exact import exact_float32
 from .exhaustion import patiently
 from .flat import Point
@@ -71,14 +71,16 @@ class FusedPlan:
         if instruction_set is not None and self.private and precision == "float32":
             self.lanes, self.choice["winograd"] = winograd.lanes_of(instruction_set), instruction_set
         self.tiled = {layer.result for layer in network.layers if self.lanes and winograd.takes(layer)}
-        self.segments: list[amx.Segment] = []
+        self.segments: list[amx.Segment] | list[chained.Chain] = []
         if tiles and self.private and precision == "bfloat16":
             amx.require()
             self.choice["amx"] = True
             self.segments = amx.segments(network)
-        self.within = {at for segment in self.segments for at in segment.stretch}  # layers
         self.choice |= {} if normed is None else {"normed": normed}
         self.norms = Norms(network, normed if self.private else None, self.tiled, self.lanes)
+        if self.lanes and not self.norms.layers:
+            self.segments = chained.chains(network, self.lanes)
+        self.within = {at for segment in self.segments for at in segment.stretch}  # layers
         self.flat = flat_weights(network, directions, dtype=dtype, device=images.device)
         self.half = precision == "bfloat16"
         if self.half:

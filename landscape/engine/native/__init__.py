@@ -60,6 +60,27 @@ class Normed(ctypes.Structure):
     )
 
 
+class ChainValue(ctypes.Structure):
+    """A value of `chain_run`, field by field as in lanes.cpp."""
+
+    _fields_ = (("all", _POINTER), ("numbers", _LONG), ("place", _LONG))
+
+
+class ChainLayer(ctypes.Structure):
+    """A convolution of `chain_run`, field by field as in lanes.cpp."""
+
+    _fields_ = (*((name, _LONG) for name in ("input", "other", "output", "size", "stride")), ("at", Winograd))
+
+
+class Chain(ctypes.Structure):
+    """The arguments of `chain_run`, field by field as in lanes.cpp."""
+
+    _fields_ = (
+        *((name, _POINTER) for name in ("layers", "values")),
+        *((name, _LONG) for name in ("layer_count", "group", "images", "workspace")),
+    )
+
+
 class Perceptron(ctypes.Structure):
     """The arguments of `perceptron_run`, field by field as in lanes.cpp."""
 
@@ -134,6 +155,7 @@ def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.winograd_weights.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER]
     loaded.winograd_weights.restype = None
     loaded.winograd_run.argtypes, loaded.winograd_run.restype = [_INT, ctypes.POINTER(Winograd), _INT], _INT
+    loaded.chain_run.argtypes, loaded.chain_run.restype = [_INT, ctypes.POINTER(Chain), _INT], _INT
     loaded.amx_available.argtypes, loaded.amx_available.restype = [], _INT
     loaded.amx_run.argtypes, loaded.amx_run.restype = [ctypes.POINTER(Amx), _INT], _INT
     loaded.normed_winograd.restype = loaded.normed_gather.restype = loaded.normed_apply.restype = _INT

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <new>
 #include <thread>
 #include <vector>
@@ -65,6 +66,25 @@ struct Normed {
     const float *raw, *mean, *scale, *shift, *other;
     float* kept;  // the result, where it is needed beyond the convolution that reads it
     int64_t relu;
+};
+
+// A value between convolutions: of all images, or in a place of the workspace for the images in flight.
+struct ChainValue {
+    float* all;
+    int64_t numbers, place;  // of one image; where in the workspace
+};
+
+// Consecutive convolutions, `group` images through all of them before the next; pointers to values are filled in.
+struct ChainLayer {
+    int64_t input, other, output;  // values; `other` negative: none
+    int64_t size, stride;          // of the windows; a size of 0: by Winograd
+    Winograd at;
+};
+
+struct Chain {
+    const ChainLayer* layers;
+    const ChainValue* values;
+    int64_t layer_count, group, images, workspace;  // the last in numbers
 };
 
 // A layer of a perceptron: sizes filled up to whole vectors; weights (block of filters, channel, filter in the block).
@@ -135,6 +155,7 @@ constexpr int MOST_THREADS = 256;
 #define TILES 12
 #include "kernels.inc"
 #include "winograd.inc"
+#include "direct.inc"
 #include "statistics.inc"
 #include "perceptron.inc"
 #undef SPACE
@@ -155,6 +176,7 @@ constexpr int MOST_THREADS = 256;
 #define TILES 6
 #include "kernels.inc"
 #include "winograd.inc"
+#include "direct.inc"
 #include "statistics.inc"
 #include "perceptron.inc"
 #undef SPACE
@@ -216,6 +238,7 @@ bool amx_here() {
 #endif
 #include "kernels.inc"
 #include "winograd.inc"
+#include "direct.inc"
 #include "statistics.inc"
 #include "perceptron.inc"
 #undef SPACE
@@ -317,17 +340,61 @@ void winograd_weights(int lanes, const float* weights, int64_t channels, int64_t
     portable::winograd_weights(weights, channels, filters, width, transformed);
 }
 
+static int64_t winograd_tiles(const Winograd& given) {
+    return given.images * ((given.out_height + 1) / 2) * ((given.out_width + 1) / 2);
+}
+
+// Tiles `first` to `end`.
+static void winograd_part(int lanes, const Winograd& given, int64_t first, int64_t end) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (lanes == 16) return avx512::winograd(given, first, end);
+    if (lanes == 8) return avx2::winograd(given, first, end);
+#endif
+    (void)lanes;
+    portable::winograd(given, first, end);
+}
+
 // 0, or 1 where memory was refused.
 int winograd_run(int lanes, const void* run, int threads) {
     const Winograd& given = *static_cast<const Winograd*>(run);
-    const int64_t tiles = given.images * ((given.out_height + 1) / 2) * ((given.out_width + 1) / 2);
-    return in_threads(tiles, threads, [&](int64_t first, int64_t end) {
+    return in_threads(winograd_tiles(given), threads,
+                      [&](int64_t first, int64_t end) { winograd_part(lanes, given, first, end); });
+}
+
+static void direct_all(int lanes, const Winograd& given, int64_t size, int64_t stride) {
 #if defined(__x86_64__) && defined(__GNUC__)
-        if (lanes == 16) return avx512::winograd(given, first, end);
-        if (lanes == 8) return avx2::winograd(given, first, end);
+    if (lanes == 16) return avx512::direct(given, size, stride);
+    if (lanes == 8) return avx2::direct(given, size, stride);
 #endif
-        (void)lanes;
-        portable::winograd(given, first, end);
+    (void)lanes;
+    portable::direct(given, size, stride);
+}
+
+// Images `first` to `end`.
+static void chain_part(int lanes, const Chain& given, int64_t first, int64_t end) {
+    const std::unique_ptr<float[]> room(new float[given.workspace + 16]);
+    float* space = room.get() + (64 - reinterpret_cast<uintptr_t>(room.get()) % 64) % 64 / sizeof(float);
+    for (; first < end; first += given.group) {
+        const auto value = [&](int64_t index) {
+            if (index < 0) return static_cast<float*>(nullptr);
+            const ChainValue& found = given.values[index];
+            return found.all ? found.all + first * found.numbers : space + found.place;
+        };
+        for (int64_t i = 0; i < given.layer_count; ++i) {
+            const ChainLayer& layer = given.layers[i];
+            Winograd at = layer.at;
+            at.input = value(layer.input), at.other = value(layer.other), at.output = value(layer.output);
+            at.images = low(given.group, end - first);
+            layer.size ? direct_all(lanes, at, layer.size, layer.stride) : winograd_part(lanes, at, 0, winograd_tiles(at));
+        }
+    }
+}
+
+// 0, or 1 where memory was refused.
+int chain_run(int lanes, const void* run, int threads) {
+    const Chain& given = *static_cast<const Chain*>(run);
+    return in_threads((given.images + given.group - 1) / given.group, threads, [&](int64_t first, int64_t end) {
+        chain_part(lanes, given, first * given.group, low(end * given.group, given.images));
     });
 }
 
