@@ -52,9 +52,10 @@ def default_choice(
     vectors = native.best_instruction_set() if _native(objective) else None
     fresh = {"normed": vectors} if vectors and (calibrated or normed.pays(network)) else {}
     if precision == "bfloat16":
-        choice = {"engine": "fused", "batch": fused_batch(network, few=FEW["bfloat16"]), "precision": "bfloat16"}
-        tiles = native.has_amx() and _native(objective) and bool(amx.segments(network))
-        return choice | fresh | ({"amx": True} if tiles else {})
+        batch = fused_batch(network, few=FEW["bfloat16"])
+        groups = [part.group for part in amx.segments(network)] if native.has_amx() and _native(objective) else []
+        choice = {"engine": "fused", "batch": max([batch, *groups]), "precision": "bfloat16"}
+        return choice | fresh | ({"amx": True} if groups else {})
     if vectors in winograd.PAYING and _is_perceptron(objective, network, native.width(vectors)):
         return {"engine": "perceptron", "instruction_set": vectors}
     if vectors and _lanes_win(objective, network, native.width(vectors)):

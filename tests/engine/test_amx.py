@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landscape import engine
-from landscape.engine import amx, native, slots
+from landscape.engine import amx, choose, native, slots
 from landscape.engine.audit import audit
 from landscape.engine.fused import FusedPlan
 from landscape.engine.layers import Layer, Network
@@ -253,3 +253,12 @@ def test_it_is_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> N
     plan = engine.plan(given, directions(given), precision="bfloat16")
     assert isinstance(plan, FusedPlan)
     assert "amx" not in plan.choice
+
+
+@needs_amx
+def test_a_batch_holds_at_least_the_images_that_lie_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "BATCH_NUMBERS", 1)
+    given = blocks()
+    network = prepare(given, ())
+    assert choose.fused_batch(network, few=256) == 1
+    assert choose.default_choice(given, network, "bfloat16")["batch"] == 2
