@@ -1,7 +1,8 @@
 """A comparison as a notebook shows it: the page that would be saved, in a frame, so that turning one surface turns all.
 
-Imports plotly, figures' page and the standard library. A frame with its page inside works alike in classic Jupyter,
-JupyterLab and VS Code, needs no widget and no network; each holds plotly.js (5 MB). Never computes a loss.
+Imports plotly, the page of formats/ and the standard library. A frame with its page inside works in JupyterLab and in
+classic Jupyter (both tried) and wherever folium's maps do, as in VS Code: no widget, no network, 5 MB each.
+Never computes a loss.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ class Comparison(Figure):  # type: ignore[misc]  # plotly has no types
     _ipython_display_ = None  # Plotly's would come before what follows
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
-        page = escape(of_figure(self, self._results))
+        fitting = Figure(self).update_layout(width=None)  # as wide as the notebook
+        page = escape(of_figure(fitting, self._results))
         frame = f'style="width: 100%; height: {self.layout.height + WORDS}px; border: 0" srcdoc="{page}"'
         title = f"{len(self._results)} loss landscapes"
         return {"text/plain": f"<{title}>", "text/html": f'<iframe title="{title}" {frame}></iframe>'}

@@ -108,7 +108,7 @@ function scene(scale, theme, camera, compact) {
     showbackground: false, gridcolor: theme.line, zeroline: false, showspikes: false, linecolor: theme.line, ticks: "",
     tickfont: { size: compact ? 10 : 11, color: theme.soft }, nticks: 5,
   };
-  const [low, high] = [scale.low - 0.012 * (scale.high - scale.low), scale.high];
+  const [low, high] = [scale.low - 0.06 * (scale.high - scale.low), scale.high]; // room between the lowest tick and those of the floor
   const title = (text) => ({ text: compact ? "" : text, font: { size: 12, color: theme.soft } });
   return {
     xaxis: { ...axis, title: title("α") }, yaxis: { ...axis, title: title("β") },
