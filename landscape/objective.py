@@ -5,7 +5,7 @@ no gradients, running statistics left as they are. It never changes the model it
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -112,7 +112,7 @@ class Objective:
     @untouched
     def sample_losses(self, parameters: Mapping[str, Tensor], *, stop: Stop | None = None) -> Tensor:
         """(N,) float64: the loss of every sample at `parameters`."""
-        return torch.cat([losses for losses, _ in judged(self.forward(parameters), self, stop=stop)])
+        return judged(self.forward(parameters), self, stop=stop)[0]
 
     def forward(self, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Any]:
         """The model as a function of a batch, at `parameters`."""
@@ -140,24 +140,35 @@ def evaluate(forward: Callable[[Tensor], Any], objective: Objective, *, stop: St
     Raises:
         Stopped: `stop`, asked before every batch, answered true.
     """
-    parts = list(judged(forward, objective, stop=stop))
-    losses, hits = torch.cat([part[0] for part in parts]), [part[1] for part in parts]
+    losses, hits = judged(forward, objective, stop=stop)
     count = len(losses)
     error = losses.std() / count**0.5 if count > 1 else torch.tensor(torch.nan)
-    correct = [hit.sum() for hit in hits if hit is not None]
-    accuracy = float(torch.stack(correct).sum()) / count if correct else float("nan")
+    accuracy = float("nan") if hits is None else float(hits.sum()) / count
     return Value(float(losses.mean()), accuracy, float(error))
 
 
 def judged(
     forward: Callable[[Tensor], Any], objective: Objective, *, stop: Stop | None = None
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Batch by batch: the loss of every sample, float64, and whether it is classified rightly (see `losses.right`)."""
-    for start in range(0, len(objective.images), objective.batch):
+) -> tuple[Tensor, Tensor | None]:
+    """The loss of every sample, (N,) float64, and whether it is classified rightly, (N,) (see `losses.right`).
+
+    Both have their place before the first batch: what is kept of one batch would lie in the way of the next one's
+    values, and the heap would grow with the data (by 150 MB at 12 000 images of CIFAR's shape).
+    """
+    count, device = len(objective.images), objective.images.device
+    losses = torch.empty(count, dtype=torch.float64, device=device)
+    hits: Tensor | None = torch.empty(count, dtype=torch.bool, device=device)
+    for start in range(0, count, objective.batch):
         if stop is not None and stop():
             raise Stopped
-        labels = objective.labels[start : start + objective.batch]
+        part = slice(start, start + objective.batch)
+        labels = objective.labels[part]
         with torch.inference_mode():
-            outputs = forward(objective.samples(start, start + objective.batch))
-            losses = objective.loss(outputs, labels)
-            yield losses, objective.loss.right(outputs, labels, losses)
+            outputs = forward(objective.samples(part.start, part.stop))
+            losses[part] = objective.loss(outputs, labels)
+            right = objective.loss.right(outputs, labels, losses[part])
+            if right is None or hits is None:
+                hits = None
+            else:
+                hits[part] = right
+    return losses, hits
