@@ -44,7 +44,7 @@ def load_file(path: str | Path, split: str = "train", *, shelf: Shelf | None = N
         raise DataError(f"{path.name}: {error}") from None
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror or error}.") from error
-    return dataset(path.stem, split if len(part.described.splits) > 1 else "all", part)
+    return dataset(path.stem, split if len(part.described.splits) > 1 else "all", part, shelf, key)
 
 
 def load_clean(path: Path, name: str, split: str, *, shelf: Shelf | None = None, key: str = "") -> Dataset:
@@ -57,16 +57,17 @@ def load_clean(path: Path, name: str, split: str, *, shelf: Shelf | None = None,
         UnknownNameError: it has no such split; the message lists those it has.
     """
     part = mapped(path, split)
-    needed = shelf if part.inputs.dtype == torch.uint8 else None  # other samples are mapped as they are
-    return dataset(name, split, shared(needed, key, split, lambda: part))
+    if part.inputs.dtype == torch.uint8:  # other samples are mapped as they are
+        part = shared(shelf, key, split, lambda: mapped(path, split))
+    return dataset(name, split, part, shelf, key)
 
 
-def dataset(name: str, split: str, part: Part) -> Dataset:
+def dataset(name: str, split: str, part: Part, shelf: Shelf | None, key: str) -> Dataset:
     """A data set as described, its images normalised."""
     described, inputs, targets = part
     images = normalized(inputs, described) if inputs.dtype == torch.uint8 else inputs
     mean, std = tuple(described.mean), tuple(described.std)
-    return Dataset(name, split, images, targets, described.classes, mean, std, described.targets)
+    return Dataset(name, split, images, targets, described.classes, mean, std, described.targets, shelf, key)
 
 
 def _read(file: BinaryIO, split: str) -> Part:

@@ -57,7 +57,8 @@ def _digits(split: str, _: Shelf | None) -> Dataset:
 
 def _synthetic(split: str, shelf: Shelf | None) -> Dataset:
     """10 000 training and 2 000 test images (3, 32, 32) in 10 classes: a fixed pattern of each class under noise."""
-    return dataset("synthetic", split, shared(shelf, "synthetic", split, lambda: _made_up(split)))
+    key = "synthetic"
+    return dataset(key, split, shared(shelf, key, split, lambda: _made_up(split)), shelf, key)
 
 
 def _made_up(split: str) -> Part:

@@ -1,4 +1,4 @@
-"""A data set in memory: samples and labels in a fixed order, with a digest. Imports torch and errors."""
+"""A data set in memory: samples and labels in a fixed order, with a digest. Imports torch, shared and errors."""
 
 import hashlib
 import json
@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
+from ..files.samples import Described
+from ..shelf import Shelf
+from .shared import Part, shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +26,8 @@ class Dataset:
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; () where images came normalised
     std: tuple[float, ...]
     targets: str = "classes"  # "values" for regression, "tokens" for language models; see files.samples
+    shelf: Shelf | None = None  # where other processes find the same samples
+    key: str = ""  # what names them there
 
     def __len__(self) -> int:
         """Number of samples N."""
@@ -47,8 +52,14 @@ class Dataset:
                 f"A subset of {count} samples is not possible: the {self.split} split of {self.name} has {len(self)}. "
                 f"Use a count from 1 to {len(self)}."
             )
+        key = f"{self.key}-{count}-{seed}"
+        part = shared(self.shelf, key, self.split, lambda: self._subset(count, seed))
+        return replace(self, images=part.inputs, labels=part.targets, key=key)
+
+    def _subset(self, count: int, seed: int) -> Part:
         chosen = torch.tensor(sorted(shuffled(len(self), f"subset {seed}")[:count]))
-        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+        described = Described("chosen", self.targets, {self.split: count}, self.classes, list(self.images.shape[1:]))
+        return Part(described, self.images[chosen], self.labels[chosen])
 
 
 def data_digest(*tensors: Tensor) -> str:

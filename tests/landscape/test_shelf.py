@@ -152,6 +152,22 @@ def test_the_synthetic_set_is_shared(shelf: Shelf) -> None:
     assert kept.name.startswith("synthetic-test-")
 
 
+def test_a_large_subset_is_shared_too_and_goes_with_its_set(file: Path, shelf: Shelf) -> None:
+    whole, expected = load_file(file, shelf=shelf), load_file(file)
+    assert same(whole.subset(1900, 3), expected.subset(1900, 3))
+    assert same(whole.subset(1900, 4), expected.subset(1900, 4))
+    assert same(whole.subset(1900, 3).subset(1800, 3), expected.subset(1900, 3).subset(1800, 3))
+    assert same(whole.subset(1800, 3), expected.subset(1800, 3))
+    assert same(whole.subset(50), expected.subset(50))  # too small
+    assert len(files(shelf)) == 5
+    [kept] = [path for path in files(shelf) if "-1900-3-" in path.name and "-1800-" not in path.name]
+    again = load_file(file, shelf=shelf).subset(1900, 3)
+    assert same(again, expected.subset(1900, 3))
+    assert any(str(kept) in line for line in mappings(shelf.folder))
+    shelf.forget(hashlib.sha256(file.read_bytes()).hexdigest())
+    assert files(shelf) == []
+
+
 def test_writing_to_samples_stays_in_the_process(file: Path, shelf: Shelf) -> None:
     found = load_file(file, shelf=shelf)
     expected = found.images.clone()
