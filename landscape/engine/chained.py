@@ -99,8 +99,7 @@ class Chain:
             out[2], layer.settings["padding"][0], layer.relu,
         )  # fmt: skip
         other = -1 if layer.residual is None else numbers[layer.residual]
-        window = (0, 0) if winograd.takes(layer) else (_size(layer), layer.settings["stride"][0])
-        return native.ChainLayer(numbers[layer.inputs[0]], other, numbers[layer.result], *window, at)
+        return native.ChainLayer(numbers[layer.inputs[0]], other, numbers[layer.result], *window(layer), at)
 
 
 def direct_weights(weight: Tensor, lanes: int) -> Tensor:
@@ -130,10 +129,11 @@ def _is_direct(layer: Layer, weight: Tensor) -> bool:
     return once and square and worth and len(weight) % winograd.CHANNELS == 0
 
 
-def _size(layer: Layer) -> int:
+def window(layer: Layer) -> tuple[int, int]:
+    """Size and stride for the kernels, which take a size of 0 for Winograd."""
     weight = layer.weights[0]
     assert weight is not None
-    return int(weight.center.shape[-1])
+    return (0, 0) if winograd.takes(layer) else (int(weight.center.shape[-1]), int(layer.settings["stride"][0]))
 
 
 def chains(network: Network, lanes: int) -> list[Chain]:

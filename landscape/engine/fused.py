@@ -184,6 +184,9 @@ class FusedPlan:
         if layer.result in self.tiled:
             given[0] = winograd.prepare(weight, self.lanes)
             return
+        if layer.result in self.norms.direct:
+            given[0] = chained.direct_weights(weight, self.lanes)
+            return
         samples = min(self.objective.batch, len(self.objective.images))
         given[0] = onednn.prepare(weight, (samples, *shape), layer.settings)
 

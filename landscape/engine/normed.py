@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import native, winograd
+from . import chained, native, winograd
 from .layers import Layer, Network
 from .shelf import Shelf
 
@@ -66,22 +66,25 @@ class Norms:
         """
         Args:
             instruction_set: of the kernels, None for torch's.
-            tiled: results of the convolutions by Winograd, in vectors of `lanes` numbers.
+            tiled: results of the convolutions by Winograd, in vectors of `lanes` numbers, 0 for none.
         """
         self.width = 0 if instruction_set is None else winograd.lanes_of(instruction_set)
-        self.lanes, self.uses = lanes, network.uses()
+        self.lanes, self.uses, self.shapes = lanes, network.uses(), network.shapes
         norms = [layer for layer in network.layers if layer.kind == "normalize"]
         first: dict[int, Layer] = {}
         for layer in network.layers:
             for index in layer.reads():
                 first.setdefault(index, layer)
-        tiled = tiled if self.width else set()
+        written = {layer.result for layer in network.layers if chained.takes(layer)} if lanes else set()
+        tiled = (tiled | written) if self.width else set()
         fresh = {layer.result for layer in network.layers if layer.kind in ("convolution", "linear")}
         self.spare = {index for index in fresh if self.uses.get(index) == 1}
-        self.late = {norm.result for norm in norms if _reads_once(first.get(norm.result), norm.result, tiled)}
+        whole = {norm.result for norm in norms if lanes and not (self.shapes[norm.result] or (1,))[0] % lanes}
+        self.late = {index for index in whole if _reads_once(first.get(index), index, tiled)}
         self.gathered = {norm.inputs[0] for norm in norms} & tiled
         self.layers = {norm.result for norm in norms} | self.gathered
         self.layers |= {first[index].result for index in self.late}
+        self.direct = self.layers & written - {layer.result for layer in network.layers if winograd.takes(layer)}
         self.sums: dict[int, Tensor] = {}  # of a convolution's result: mean and summed squares, (2, channels), float64
         self.shelf = Shelf()
         self.found: dict[int, tuple[Tensor, Tensor]] = {}  # by result: mean and unbiased variance, where they are kept
@@ -116,6 +119,9 @@ class Norms:
         x, residual = values[layer.inputs[0]], None if layer.residual is None else values[layer.residual]
         weight, bias = given
         assert weight is not None
+        shape = self.shapes[layer.result]
+        assert shape is not None
+        bias = torch.zeros(shape[0]) if bias is None else bias
         norm, pending = native.Normed(), x if isinstance(x, Pending) else None
         if pending is not None:  # what it holds must live until the kernel has run
             kept = pending.place(self.shelf) if self.uses[layer.inputs[0]] > 1 else None
@@ -123,12 +129,11 @@ class Norms:
             values[layer.inputs[0]] = x
         sums = None
         if layer.result in self.gathered:
-            filters = weight.numel() // (16 * x.shape[1])
-            sums = self.sums[layer.result] = torch.empty(2, filters, dtype=torch.float64)
-        padding = layer.settings["padding"][0]
-        return winograd.convolution(
-            x, weight, bias, residual, padding, self.lanes, relu=layer.relu, normed=(norm, sums, self.shelf)
-        )
+            sums = self.sums[layer.result] = torch.empty(2, len(bias), dtype=torch.float64)
+        x, residual = _laid(x), None if residual is None else _laid(residual)
+        result = self.shelf.picture((len(x), *shape))
+        convolve(layer, x, weight, bias, residual, result, self.lanes, norm=norm, sums=sums)
+        return result
 
     def _by_torch(self, layer: Layer, x: Tensor, residual: Tensor | None, gamma: Tensor, beta: Tensor) -> Tensor:
         mean = variance = None
@@ -152,6 +157,35 @@ class Norms:
         """Name -> running mean and unbiased variance that a layer has kept of its last batch."""
         names = layer.settings["buffers"]
         return dict(zip(names, self.found[layer.result], strict=True)) if names else {}
+
+
+def convolve(
+    layer: Layer,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    residual: Tensor | None,
+    result: Tensor,
+    lanes: int,
+    *,
+    norm: native.Normed,
+    sums: Tensor | None,
+) -> None:
+    """Write relu(x ∗ weight + bias + residual) to `result`; weights as the kernels read them.
+
+    Args:
+        norm: how the input is normalised on the way, where it is.
+        sums: takes mean and summed squares of the result, (2, filters), float64.
+    """
+    images, channels, height, width = x.shape
+    given = native.Winograd(
+        x.data_ptr(), weight.data_ptr(), bias.data_ptr(), None if residual is None else residual.data_ptr(),
+        result.data_ptr(), images, height, width, channels, *result.shape[1:], layer.settings["padding"][0], layer.relu,
+    )  # fmt: skip
+    window = chained.window(layer)
+    found = None if sums is None else sums.data_ptr()
+    threads = torch.get_num_threads()
+    _require(_library().normed_convolution(lanes, ctypes.byref(given), *window, ctypes.byref(norm), found, threads))
 
 
 def pays(network: Network) -> bool:

@@ -17,7 +17,6 @@ from torch import Tensor
 from ..errors import UnknownNameError
 from . import native
 from .layers import Layer, Network
-from .shelf import Shelf
 
 PAYING = ("avx512", "avx2")
 CHANNELS = 16  # both sides must be multiples: whole vectors
@@ -59,41 +58,21 @@ def prepare(weight: Tensor, lanes: int) -> Tensor:
 
 
 def convolution(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    residual: Tensor | None,
-    padding: int,
-    lanes: int,
-    *,
-    relu: bool,
-    normed: tuple[native.Normed, Tensor | None, Shelf] | None = None,
+    x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, padding: int, lanes: int, *, relu: bool
 ) -> Tensor:
-    """relu(x ∗ weight + bias + residual), as far as present; `weight` as `prepare` gives it.
-
-    Args:
-        normed: how the input is normalised on the way, where mean and summed squares of the result go, and what the
-            result is written to (normed.py).
-    """
+    """relu(x ∗ weight + bias + residual), as far as present; `weight` as `prepare` gives it."""
     images, channels, height, width = x.shape
     filters, grown = weight.numel() // (16 * channels), 2 * padding - 2
     x = x.contiguous(memory_format=torch.channels_last)
     bias = torch.zeros(filters) if bias is None else bias
     shape = (images, filters, height + grown, width + grown)
-    result = normed[2].picture(shape) if normed else torch.empty(shape, memory_format=torch.channels_last)
+    result = torch.empty(shape, memory_format=torch.channels_last)
     other = None if residual is None else residual.contiguous(memory_format=torch.channels_last)
     given = native.Winograd(
         x.data_ptr(), weight.data_ptr(), bias.data_ptr(), None if other is None else other.data_ptr(),
         result.data_ptr(), images, height, width, channels, filters, shape[2], shape[3], padding, relu,
     )  # fmt: skip
-    threads = torch.get_num_threads()
-    if normed is None:
-        refused = _library().winograd_run(lanes, ctypes.byref(given), threads)
-    else:
-        norm, sums, _ = normed
-        found = None if sums is None else sums.data_ptr()
-        refused = _library().normed_winograd(lanes, ctypes.byref(given), ctypes.byref(norm), found, threads)
-    if refused:
+    if _library().winograd_run(lanes, ctypes.byref(given), torch.get_num_threads()):
         raise MemoryError
     return result
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from landscape import engine
 from landscape.batchnorm import Calibration, with_batch_statistics
 from landscape.direction import random_directions
-from landscape.engine import native, normed, shelf, winograd
+from landscape.engine import chained, native, normed, shelf, winograd
 from landscape.engine.choose import Choice, default_choice
 from landscape.engine.fused import FusedPlan
 from landscape.engine.layers import Layer, Network
@@ -104,17 +104,35 @@ def test_an_offset_of_a_channel_costs_no_digits_of_its_variance(
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_statistics_gathered_in_the_convolution_are_those_of_its_result(offset: float, instruction_set: str) -> None:
     lanes, bias = winograd.lanes_of(instruction_set), gaussian(32, seed=3) + offset
-    for images, height, width, padding in ((53, 7, 5, 1), (1, 32, 31, 0), (9, 2, 2, 1)):
-        x = laid(gaussian(images, 16, height, width, seed=1))
-        weight = winograd.prepare(laid(gaussian(32, 16, 3, 3, seed=2)), lanes)
-        plain = winograd.convolution(x, weight, bias, None, padding, lanes, relu=False)
-        sums = torch.empty(2, 32, dtype=torch.float64)
-        given = (native.Normed(), sums, shelf.Shelf())
-        found = winograd.convolution(x, weight, bias, None, padding, lanes, relu=False, normed=given)
-        assert torch.equal(found, plain)
+    shapes = [(53, 16, 7, 5, 3, 1, 1), (1, 16, 32, 31, 3, 0, 1), (9, 16, 2, 2, 3, 1, 1), (31, 3, 9, 8, 3, 1, 1)]
+    for images, channels, height, width, size, padding, stride in [
+        *shapes,
+        (50, 16, 8, 9, 3, 1, 2),
+        (5, 16, 8, 8, 1, 0, 2),
+    ]:
+        x, kernel = (
+            laid(gaussian(images, channels, height, width, seed=1)),
+            laid(gaussian(32, channels, size, size, seed=2)),
+        )
+        found, sums = convolved(x, kernel, bias, padding, stride, lanes)
+        expected = torch.conv2d(x.double(), kernel.double(), bias.double(), stride, padding)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-4)
         variance, mean = torch.var_mean(found.double().transpose(0, 1).flatten(1), 1, correction=0)
         torch.testing.assert_close(sums[0], mean, rtol=1e-7, atol=1e-6)
         torch.testing.assert_close(sums[1] * 32 / found.numel(), variance, rtol=1e-6, atol=0.0)
+
+
+def convolved(x: Tensor, kernel: Tensor, bias: Tensor, padding: int, stride: int, lanes: int) -> tuple[Tensor, Tensor]:
+    """The convolution of the kernels, and the mean and summed squares that they gather."""
+    pairs = {"stride": (stride, stride), "padding": (padding, padding), "dilation": (1, 1)}
+    settings = {**pairs, "groups": 1, "transposed": False}
+    layer = Layer("convolution", (0,), (1,), (Moving(kernel.double(), ()), None), settings)
+    weight = (winograd.prepare if winograd.takes(layer) else chained.direct_weights)(kernel, lanes)
+    height, width = ((size + 2 * padding - kernel.shape[-1]) // stride + 1 for size in x.shape[2:])
+    result = laid(torch.empty(len(x), len(kernel), height, width))
+    sums = torch.empty(2, len(kernel), dtype=torch.float64)
+    normed.convolve(layer, x, weight, bias, None, result, lanes, norm=native.Normed(), sums=sums)
+    return result, sums
 
 
 def batched(name: str, precision: str = "float32") -> Objective:
@@ -152,12 +170,13 @@ class Shared(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.first = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 16, 3, padding=1))
         self.norms = nn.ModuleList([nn.BatchNorm2d(channels) for channels in (16, 16, 16)])
         self.convolutions = nn.ModuleList([nn.Conv2d(16, 16, 3, padding=1) for _ in range(4)])
         self.flat, self.last = nn.BatchNorm1d(16), nn.Sequential(*head(16))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norms[0](x)
+        x = self.norms[0](self.first(x))
         made = self.convolutions[0](x)
         both = self.norms[1](made) + made
         read = torch.relu(self.norms[2](self.convolutions[1](both)))
@@ -168,7 +187,7 @@ class Shared(nn.Module):
 
 @every_set
 def test_a_value_that_others_read_is_never_overwritten(instruction_set: str) -> None:
-    images, labels = gaussian(53, 16, 6, 7, seed=3), torch.randint(0, 10, (53,), generator=generator(4))
+    images, labels = gaussian(53, 3, 6, 7, seed=3), torch.randint(0, 10, (53,), generator=generator(4))
     given, exact = (
         with_batch_statistics(Objective.of(stirred(Shared()), images, labels, precision=one, batch=20))
         for one in ("float32", "float64")
@@ -300,23 +319,18 @@ def test_a_network_that_normalises_one_value_twice_runs_all_the_same() -> None:
 
 
 def test_the_number_of_threads_does_not_change_a_bit() -> None:
-    given, threads, found = batched("resnet-20 of width 16"), torch.get_num_threads(), []
-    network = prepare(given, directions(given))
-    plan = FusedPlan(given, network, 2, batch=20, instruction_set=SETS[0], normed=SETS[0])
-    first = network.layers[0]
+    threads, found = torch.get_num_threads(), []
     try:
         for count in (1, 2, 3, 300):
             torch.set_num_threads(count)
-            kernel = gaussian(16, 16, 3, 3, seed=2)
-            x, weight = laid(gaussian(200, 16, 7, 9, seed=1)), winograd.prepare(laid(kernel), plan.lanes)
-            gamma, beta, sums = gaussian(16, seed=3), gaussian(16, seed=4), torch.empty(2, 16, dtype=torch.float64)
-            result, mean, variance = normalised(x, gamma, beta, None, SETS[0])
-            given_norm = (native.Normed(), sums, shelf.Shelf())
-            winograd.convolution(x, weight, None, None, 1, plan.lanes, relu=False, normed=given_norm)
-            found.append(torch.cat([result.flatten(), mean, variance, sums.flatten()]))
+            x, kernel = laid(gaussian(200, 16, 7, 9, seed=1)), laid(gaussian(16, 16, 3, 3, seed=2))
+            gamma, beta = gaussian(16, seed=3), gaussian(16, seed=4)
+            parts = [*normalised(x, gamma, beta, None, SETS[0])]
+            for stride in (1, 2):
+                parts += convolved(x, kernel, beta, 1, stride, winograd.lanes_of(SETS[0]))
+            found.append(torch.cat([part.double().flatten() for part in parts]))
     finally:
         torch.set_num_threads(threads)
-    assert first.kind == "convolution"
     assert all(torch.equal(found[0], other) for other in found[1:])
 
 

@@ -52,7 +52,7 @@ class Winograd(ctypes.Structure):
 
 
 class Normed(ctypes.Structure):
-    """How `normed_winograd` and `normed_apply` normalise, field by field as in lanes.cpp."""
+    """How `normed_convolution` and `normed_apply` normalise, field by field as in lanes.cpp."""
 
     _fields_ = (
         *((name, _POINTER) for name in ("raw", "mean", "scale", "shift", "other", "kept")),
@@ -158,8 +158,10 @@ def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.chain_run.argtypes, loaded.chain_run.restype = [_INT, ctypes.POINTER(Chain), _INT], _INT
     loaded.amx_available.argtypes, loaded.amx_available.restype = [], _INT
     loaded.amx_run.argtypes, loaded.amx_run.restype = [ctypes.POINTER(Amx), _INT], _INT
-    loaded.normed_winograd.restype = loaded.normed_gather.restype = loaded.normed_apply.restype = _INT
-    loaded.normed_winograd.argtypes = [_INT, ctypes.POINTER(Winograd), ctypes.POINTER(Normed), _POINTER, _INT]
+    loaded.normed_convolution.restype = loaded.normed_gather.restype = loaded.normed_apply.restype = _INT
+    loaded.normed_convolution.argtypes = [
+        *(_INT, ctypes.POINTER(Winograd), _LONG, _LONG, ctypes.POINTER(Normed), _POINTER, _INT)
+    ]
     loaded.normed_gather.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER, _INT]
     loaded.normed_apply.argtypes = [_INT, ctypes.POINTER(Normed), _LONG, _LONG, _INT]
     loaded.normed_settle.argtypes = [_POINTER, _LONG, _LONG, ctypes.c_double, _POINTER, _POINTER, _POINTER]
