@@ -21,7 +21,7 @@ PARTS = {
     "whole": "the whole machine: a process per core beside the peers with all cores",
     "scaling": "from one worker to one per core",
     "service": "the service against one process",
-    "memory": "memory at 1 000 and 50 000 images",
+    "memory": "memory at 1 000 and 50 000 images, and of several processes",
     "first": "time to the first coarse surface of the demo",
 }
 

@@ -1,22 +1,35 @@
-"""Memory at 1 000 and at 50 000 images of CIFAR's shape: what the data are, and what evaluating them adds.
+"""Memory at 1 000 and at 50 000 images of CIFAR's shape: what the data are, what evaluating them adds, what is shared.
 
 Started as a module with a number of images, this file evaluates one point in a process of its own and prints the
-largest resident size it reached. Images are float32, 12 288 bytes each: 614 MB for 50 000, whoever holds them.
+largest resident size it reached; started with a file, it loads that as the shell does, evaluates one point and stays
+until told. Images are float32, 12 288 bytes each: 614 MB for 50 000, whoever holds them.
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 SAMPLES = (1_000, 50_000)
 CASES = {True: ("ResNet-8",), False: ("ResNet-8", "ResNet-20", "ResNet-8 of width 4")}
+PROCESSES = {True: (1, 4), False: (1, 2, 4)}
+WAYS = {"shared": "one copy for all", "alone": "each its own"}
 NETWORKS = {"ResNet-8": (8, 16), "ResNet-20": (20, 16), "ResNet-8 of width 4": (8, 4)}
 
 
 def report(*, short: bool) -> None:
     """Measure and print."""
+    _report_one(short)
+    if Path("/proc/self/smaps_rollup").exists():
+        _report_several(short)
+
+
+def _report_one(short: bool) -> None:
     print("| network, images | largest, MB | of it images | before | evaluating adds |\n|---|---|---|---|---|")
     for name in CASES[short]:
         for samples in SAMPLES:
@@ -27,6 +40,82 @@ def report(*, short: bool) -> None:
             print(
                 "| " + " | ".join(cell if isinstance(cell, str) else f"{cell:.0f}" for cell in cells) + " |", flush=True
             )
+
+
+def _report_several(short: bool) -> None:
+    """Processes that hold one data set at the same time, with what they share and without."""
+    print(f"\n| processes, {SAMPLES[-1]} images | all together, MB | CPU s to load, first and later | a point |")
+    print("|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "images.npz"
+        _write(file, SAMPLES[-1])
+        for processes in PROCESSES[short]:
+            for way, words in WAYS.items():
+                with tempfile.TemporaryDirectory(dir=folder) as caches:
+                    total, found = together(file, processes, way, Path(caches))
+                loads, point = [one["load"] for one in found], min(one["point"] for one in found)
+                cells = f"{total:.0f} | {loads[0]:.1f} and {loads[-1]:.1f} | {point:.2f} s"
+                print(f"| {processes}, {words} | {cells} |", flush=True)
+
+
+def together(file: Path, processes: int, way: str, caches: Path) -> tuple[float, list[dict[str, float]]]:
+    """Megabytes of all at the end, what they share counted once, and what each says; each has evaluated a point."""
+    command = [sys.executable, "-m", "benchmarks.memory", str(file), way]
+    around: dict[str, Any] = {
+        "env": {**os.environ, "XDG_CACHE_HOME": str(caches)},
+        "cwd": Path(__file__).parents[1],
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "text": True,
+    }
+    started, found = [], []
+    for _ in range(processes):  # one after the other: the command of a shell loads before its workers do
+        started.append(subprocess.Popen(command, **around))
+        found.append(json.loads(started[-1].stdout.readline()))  # type: ignore[union-attr]
+    total = sum(_proportional(one.pid) for one in started)
+    for one in started:
+        one.communicate("")
+    return total, found
+
+
+def _proportional(pid: int) -> float:
+    """Megabytes of a process; of what n processes share, an nth."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) * 1024 / 1e6
+
+
+def _write(file: Path, samples: int) -> None:
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (samples, 3, 32, 32), dtype=np.uint8)
+    np.savez(file, images=pixels, labels=random.integers(0, 10, samples))
+
+
+def stay(file: str, way: str) -> None:
+    """Load, evaluate one point, say what that took, and stay until told."""
+    import torch
+
+    from landscape import engine
+    from landscape.data import load_file
+    from landscape.direction import random_directions
+    from landscape.models import CifarResNet, build
+    from landscape.objective import Objective
+    from landscape.request import samples
+
+    torch.set_num_threads(1)
+    started = time.process_time()
+    data = samples(file, "train") if way == "shared" else load_file(file)
+    loaded = time.process_time()
+    objective = Objective.of(
+        build(CifarResNet(*NETWORKS["ResNet-8 of width 4"], "projection")), data.images, data.labels
+    )
+    plan = engine.plan(objective, random_directions(objective.parameters(), seed=0))
+    planned = time.process_time()
+    plan.values([(0.1, 0.1)] * plan.group)
+    took = time.process_time() - planned
+    print(json.dumps({"load": loaded - started, "point": took / plan.group}), flush=True)
+    sys.stdin.read()
 
 
 def measure(name: str, samples: int) -> dict[str, object]:
@@ -62,4 +151,7 @@ def _most() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
+    if sys.argv[2] in WAYS:
+        stay(sys.argv[1], sys.argv[2])
+    else:
+        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
