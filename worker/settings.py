@@ -33,7 +33,11 @@ class Settings(BaseSettings):
     store_access_key: str | None = Field(None, description="Where absent, boto3 looks where it always does")
     store_secret_key_file: Path | None = Field(None, description="File with the secret key that belongs to it")
     store_token_file: Path | None = Field(None, description="File with a token of scope `work`, for a store at an API")
-    cache_bytes: int = Field(20 << 30, ge=0, description="Local copies of what lies in a store elsewhere; as much again for data sets made ready")
+    cache_bytes: int = Field(
+        20 << 30,
+        ge=0,
+        description="Local copies of what lies in a store elsewhere; as much again for data sets made ready",
+    )
 
     max_upload_bytes: int = Field(16 << 30, ge=1, description="Largest upload")
     min_free_bytes: int = Field(1 << 30, ge=0, description="Uploads are refused when the disk has less than this left")
