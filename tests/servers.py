@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from secrets import token_hex
+from secrets import randbelow, token_hex
 from typing import NoReturn
 
 import pytest
@@ -25,13 +25,21 @@ from sqlalchemy.exc import OperationalError
 from worker import leash
 
 PASSWORD = "secret of the tests"
+FIRST_PORT, PORTS = 20_000, 3_000
 _LEASH = [sys.executable, "-S", "-E", leash.__file__]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that the system hands to clients, which could take it while a server is away.
+
+    Processes that share the tests among them (pytest-xdist) look in ranges of their own.
+    """
+    first = FIRST_PORT + PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    while True:
+        port = first + randbelow(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:
