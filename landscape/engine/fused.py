@@ -99,7 +99,7 @@ class FusedPlan:
         try:
             return [self._value(point, stop) for point in points]
         finally:
-            self.norms.shelf.clear()
+            self.norms.room.clear()
 
     def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
         with exact_float32():

@@ -82,7 +82,7 @@ class RecalibratedPlan:
     def clear(self) -> None:
         """Give memory back that only a pass needs."""
         if isinstance(self.pass_over, FusedPlan):
-            self.pass_over.norms.shelf.clear()
+            self.pass_over.norms.room.clear()
 
     def _ask(self) -> None:
         if self.stop is not None and self.stop():

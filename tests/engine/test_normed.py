@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from landscape import engine
 from landscape.batchnorm import Calibration, with_batch_statistics
 from landscape.direction import random_directions
-from landscape.engine import chained, native, normed, shelf, winograd
+from landscape.engine import chained, native, normed, room, winograd
 from landscape.engine.choose import Choice, default_choice
 from landscape.engine.fused import FusedPlan
 from landscape.engine.layers import Layer, Network
@@ -364,8 +364,8 @@ def test_a_choice_without_them_is_the_switch() -> None:
     require_close(plan.values(POINTS), PlainPlan(batched("mixed", "float64"), along).values(POINTS), 1e-6)
 
 
-def test_memory_on_the_shelf_is_used_again_when_no_view_points_to_it() -> None:
-    place = shelf.Shelf()
+def test_memory_is_used_again_when_no_view_points_to_it() -> None:
+    place = room.Room()
     shape = (5, 64, 30, 40)
     first = place.picture(shape)
     assert first.is_contiguous(memory_format=torch.channels_last)

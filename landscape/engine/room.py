@@ -3,7 +3,7 @@
 Imports numpy, torch. Called by normed.py, whose batches are not cut to the size of the cache. Never kept beyond the
 points asked for together: `clear`.
 
-Measured: 16 MiB freed and asked for again cost ResNet-20 60 000 page faults per point, 15 % of its time with the
+Measured: 16 MiB freed and asked for again cost ResNet-20 60 000 page faults per point, 13 % of its time with the
 statistics of batches of 256 (docs/performance.md, attempt 14b). Off: `SMALL = sys.maxsize`.
 """
 
@@ -20,7 +20,7 @@ LINE = 16  # numbers, of 64 bytes: where a vector may begin
 IDLE = 2  # references: the list's and that of `getrefcount`
 
 
-class Shelf:
+class Room:
     """Blocks of memory; one is idle when the tensors made of it are gone, views and all."""
 
     def __init__(self) -> None:
