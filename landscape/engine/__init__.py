@@ -5,7 +5,7 @@ Never changes an answer beyond rounding; what it cannot improve runs plainly.
 
     record.py → graph.py       any nn.Module as a graph of ATen operators; interpret.py is its reference interpreter
     layers.py → fold.py        the graph as layers whose weights are affine in the coefficients, BatchNorm folded
-    fused.py (winograd.py, chained.py, amx.py), lanes.py, perceptron.py, captured.py
+    fused.py (winograd.py, chained.py, normed.py, amx.py), lanes.py, perceptron.py, captured.py
                                the back ends; plain.py is the yardstick and the fallback
 
 A plan is made by a `choice`, a small JSON object: which back end, which batch. Without one a fixed rule decides
