@@ -11,10 +11,12 @@ NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playw
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
 
+# JOBS files of tests at a time.
+JOBS ?= 2
 test: .venv/installed lint types
 	@sh tests/browser/need_chromium.sh
 	$(NODE) --test tests/frontend/
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 setup: .venv/installed
 

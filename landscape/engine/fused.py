@@ -8,6 +8,7 @@ winograd.py, 2.3 to 3× with it; bfloat16 4× more than without (docs/performanc
 Off: `choice={"engine": "plain"}`.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,8 @@ PRECISIONS = ("float32", "bfloat16")  # "float32" means as exact as the objectiv
 
 WATCHED = 4  # images
 FAR_FROM_OVERFLOW = 1e30
+
+logger = logging.getLogger(__name__)
 
 Values = dict[int, Tensor]
 
@@ -66,25 +69,28 @@ class FusedPlan:
             raise UnknownNameError("precision of the fused engine", precision, PRECISIONS)
         self.choice = {"engine": "fused", "batch": batch, "precision": precision}
         dtype = next(objective.model.parameters()).dtype  # samples may be integers
-        self.private = images.device.type == "cpu" and dtype == torch.float32 and onednn.available()
+        self.half = precision == "bfloat16"
+        on_cpu = images.device.type == "cpu"
+        self.private = on_cpu and dtype == torch.float32 and onednn.available(torch.bfloat16 if self.half else dtype)
         self.lanes = 0
         if instruction_set is not None and self.private and precision == "float32":
             self.lanes, self.choice["winograd"] = winograd.lanes_of(instruction_set), instruction_set
         self.tiled = {layer.result for layer in network.layers if self.lanes and winograd.takes(layer)}
         self.segments: list[amx.Segment] | list[chained.Chain] = []
-        if tiles and self.private and precision == "bfloat16":
+        if tiles and self.half:
             amx.require()
             self.choice["amx"] = True
-            self.segments = amx.segments(network)
+            self.segments = amx.segments(network) if self.private else []
         self.choice |= {} if normed is None else {"normed": normed}
         self.norms = Norms(network, normed if self.private else None, self.tiled, self.lanes)
         if self.lanes and not self.norms.layers:
             self.segments = chained.chains(network, self.lanes)
         self.within = {at for segment in self.segments for at in segment.stretch}  # layers
         self.flat = flat_weights(network, directions, dtype=dtype, device=images.device)
-        self.half = precision == "bfloat16"
         if self.half:
             require_half(network)
+            if on_cpu and not onednn.available(torch.bfloat16):
+                logger.warning("This processor has no bfloat16: it is emulated, and float32 is several times faster.")
         self.batch, self.divisible = batch, not depends_on_batch(objective.model)
         self.objective = replace(objective, batch=batch)
         self.fixed = {index: tensor.to(images.device) for index, tensor in network.fixed.items()}

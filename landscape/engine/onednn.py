@@ -14,28 +14,30 @@ Settings = dict[str, Any]
 
 
 @cache
-def available() -> bool:
-    """Whether the private operators are there and agree with the public ones on this machine."""
+def available(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether the private operators are there for `dtype` and agree with the public ones on this machine.
+
+    For bfloat16 they ask for AVX-512 or AVX-NE-CONVERT; elsewhere the public operators emulate it, slowly.
+    """
     try:
-        return _agrees()
+        return _agrees(dtype)
     except (AttributeError, RuntimeError, TypeError):
         return False
 
 
-def _agrees() -> bool:
+def _agrees(dtype: torch.dtype) -> bool:
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, 3, 5, 4), (6, 3, 3, 3), (6,), (2, 6, 3, 2))
-    x, weight, bias, other = (torch.randn(shape, generator=generator) for shape in shapes)
+    x, weight, bias, other = (torch.randn(shape, generator=generator).to(dtype) for shape in shapes)
     settings = {"stride": (2, 2), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
     with torch.inference_mode():
         expected = torch.conv2d(x, weight, bias, 2, 1)
         prepared = prepare(weight, x.shape, settings)
         plain = convolution(x, prepared, bias, settings, relu=True)
         added = convolution_add(x, other, prepared, bias, settings, relu=True)
-    close = torch.allclose(plain, expected.relu(), atol=1e-5) and torch.allclose(
-        added, (expected + other).relu(), atol=1e-5
-    )
-    return bool(close)
+    tolerance = 1e-5 if dtype == torch.float32 else 0.1
+    wanted = (expected.relu(), (expected + other).relu())
+    return all(torch.allclose(*pair, rtol=0.0, atol=tolerance) for pair in zip((plain, added), wanted, strict=True))
 
 
 def prepare(weight: Tensor, input_shape: Any, settings: Settings) -> Tensor:

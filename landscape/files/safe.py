@@ -133,7 +133,7 @@ def write_blocks(
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header, ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-(8 + len(text)) % 64)  # mapped, the first array begins where a line of the cache does
     with path.open("xb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         written = sum(file.write(np.ascontiguousarray(block).data) for block in blocks)

@@ -45,15 +45,16 @@ def test_a_writer_killed_a_hundred_times_loses_no_acknowledged_tile(database_url
         runs.enqueue_points(session, job)
         job_id = job.id
     acknowledged: set[int] = set()
+    killed = 0
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.test_commits"])
-    for _ in range(KILLS // AT_ONCE):
+    while killed < KILLS or len(acknowledged) <= KILLS:  # a slow machine kills some more
         acknowledged |= _one_life(context, database_url, dice.uniform(0.05, 0.5))
+        killed += AT_ONCE
         _require_whole(database, job_id, acknowledged)
         with database.writing() as session:  # what the dead held is offered again
             session.execute(Tile.__table__.update().where(Tile.state == "leased").values(state="waiting", lease=None))
-    assert len(acknowledged) > KILLS
-    print(f"{len(acknowledged)} acknowledged tiles, {KILLS} kills")
+    print(f"{len(acknowledged)} acknowledged tiles, {killed} kills")
     database.engine.dispose()
 
 

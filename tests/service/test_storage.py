@@ -100,7 +100,7 @@ def test_results_after_a_restore_are_the_results_before_bit_for_bit(
     before = own("before")
     checkpoint = before.upload(FILE)
     surface(before, checkpoint["id"], seed=3)
-    running = before.submit(kind="surface", checkpoint=checkpoint["id"], grid={"alpha": {"count": 31}}, seed=4)
+    running = before.submit(kind="surface", checkpoint=checkpoint["id"], grid={"alpha": {"count": 21}}, seed=4)
     wait_for(lambda: before.job(running)["progress"]["done"] > 0, "a job to be in the middle")
     made = landscape("backup", str(tmp_path / "b.tar"), "--data", str(before.data))
     assert made.returncode == 0, made.stderr
