@@ -42,6 +42,8 @@ def _report(case: Case, rivals: dict[str, Peer], *, short: bool) -> None:
     times, peaks = interleaved(measures, seconds=SECONDS[short])
     for row in contest.rows(times, peaks):
         print(line(f"{case.name}, {len(images)}", _named(row, contest)), flush=True)
+    for precision, reason in contest.refused.items():
+        print(f"| {case.name}, {len(images)} | ours, {precision}: {reason} | | | | |")
 
 
 def _named(row: Row, contest: Contest) -> Row:

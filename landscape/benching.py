@@ -64,7 +64,8 @@ def bench(
     if as_json:
         facts = {"network": label, "samples": len(samples), "dataset": samples.name, "threads": threads}
         choice, lines = contest.plans["float32"].choice, [asdict(row) for row in rows]
-        typer.echo(json.dumps({**facts, "machine": machine(device), "choice": choice, "rows": lines}))
+        found = {"machine": machine(device), "choice": choice, "rows": lines, "refused": contest.refused}
+        typer.echo(json.dumps(facts | found))
         return
     typer.echo(f"{label}, {len(samples)} samples of {samples.name}; {machine(device)}, {threads} thread(s)")
     _show(rows)

@@ -16,6 +16,7 @@ import torch
 
 from . import engine
 from .direction import Params
+from .engine import onednn
 from .engine.prepare import prepare
 from .engine.record import Unrecordable
 from .errors import UnknownNameError
@@ -23,6 +24,7 @@ from .objective import Objective
 
 OURS = ("float32", "bfloat16", "float64")
 PLAIN = "plain loop"
+EMULATED = "this processor has no 16-bit arithmetic; emulated it takes several times as long as float32"
 CHECKED = 16  # samples on which the error is found, at one point
 LONG = 4.0  # seconds of a turn; what runs longer needs no turn to warm up
 POINT = (0.2, -0.1)
@@ -58,6 +60,9 @@ class Contest:
         contest = cls(objective, directions, {}, {}, [])
         with _heard(contest.remarks):
             for name in names:
+                if emulated(name, objective.images.device):
+                    contest.refused[name] = EMULATED
+                    continue
                 try:
                     contest.plans[name] = contest._plan(name)
                 except UnknownNameError as refusal:
@@ -108,6 +113,11 @@ class Contest:
         return self.objective.samples(0, CHECKED), self.objective.labels[:CHECKED]
 
 
+def emulated(precision: str, device: torch.device) -> bool:
+    """Whether this processor lacks the type: about ten times as slow as float32, and a benchmark would never end."""
+    return precision == "bfloat16" and device.type == "cpu" and not onednn.available(torch.bfloat16)
+
+
 def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:
     return plan.objective.dtype if images.is_floating_point() and plan.name != "lanes" else images.dtype
 
@@ -152,7 +162,8 @@ def interleaved(
         said: gets how many measurements are done, and of how many at least.
     """
     times: Times = {name: [] for name in measures}
-    peaks: Times = {name: [] for name in ("float32", "bfloat16", "float64")}
+    types = [name for name in OURS if name == "float32" or name in measures]
+    peaks: Times = {name: [] for name in types}
     start, turn, warm = time.perf_counter(), 0, False
     while turn < turns or time.perf_counter() - start < seconds:
         began = time.perf_counter()

@@ -15,10 +15,11 @@ from landscape.engine import exact_float32
 from landscape.engine.explain import explain
 from landscape.models import CifarResNet, build
 from landscape.objective import Objective
-from landscape.timing import OURS, PLAIN, Contest, flop, interleaved
+from landscape.timing import EMULATED, OURS, PLAIN, Contest, emulated, flop, interleaved
 
 GALLERY = Path(__file__).parents[2] / "landscape" / "gallery"
 SKIP = str(GALLERY / "resnet20-w8-skip.safetensors")
+HERE = [name for name in OURS if not emulated(name, torch.device("cpu"))]
 
 
 def run(*arguments: str) -> int:
@@ -31,8 +32,9 @@ def run(*arguments: str) -> int:
 def test_bench_prints_a_line_for_every_precision_and_says_what_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", SKIP, "--images", "20", "--seconds", "0") == 0
     printed = capsys.readouterr().out
-    for who in (PLAIN, *OURS):
+    for who in (PLAIN, *HERE):
         assert any(line.split()[: len(who.split())] == who.split() for line in printed.splitlines())
+    assert (f"No bfloat16: {EMULATED}" in printed) == ("bfloat16" not in HERE)
     assert "ResNet-20, width 8, with shortcuts, 20 samples of digits" in printed
     assert "Chosen for float32: " in printed
     assert '"engine": ' in printed
@@ -41,7 +43,8 @@ def test_bench_prints_a_line_for_every_precision_and_says_what_was_chosen(capsys
 def test_bench_says_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", SKIP, "--images", "20", "--seconds", "0", "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert [row["who"] for row in said["rows"]] == [PLAIN, *OURS]
+    assert [row["who"] for row in said["rows"]] == [PLAIN, *HERE]
+    assert set(said["refused"]) == set(OURS) - set(HERE)
     assert said["samples"] == 20
     assert said["choice"]["engine"] in ("lanes", "fused")
 
@@ -83,15 +86,16 @@ def test_errors_are_against_float64_and_ratios_against_the_first() -> None:
     given = some(build(CifarResNet(20, 4, "projection")))
     contest = Contest.of(given, random_directions(given.parameters(), seed=0))
     constant = {PLAIN: 0.4, "float32": 0.1, "bfloat16": 0.05, "float64": 0.8}
-    times, peaks = interleaved({name: lambda s=s: s for name, s in constant.items()}, seconds=0, turns=2)
+    times, peaks = interleaved({name: lambda s=constant[name]: s for name in (PLAIN, *HERE)}, seconds=0, turns=2)
     rows = {row.who: row for row in contest.rows(times, peaks)}
-    assert {who: row.ratio for who, row in rows.items()} == pytest.approx(
-        {PLAIN: 1.0, "float32": 4.0, "bfloat16": 8.0, "float64": 0.5}
-    )
+    expected = {PLAIN: 1.0, "float32": 4.0, "bfloat16": 8.0, "float64": 0.5}
+    assert {who: row.ratio for who, row in rows.items()} == pytest.approx({who: expected[who] for who in rows})
+    assert list(rows) == [PLAIN, *HERE]
     errors = {who: row.error or 0.0 for who, row in rows.items()}
     assert errors["float64"] < 1e-12
     assert errors["float32"] < 1e-5
-    assert errors["float32"] < errors["bfloat16"] < 0.1
+    if "bfloat16" in HERE:
+        assert errors["float32"] < errors["bfloat16"] < 0.1
 
 
 class OnValues(nn.Module):
