@@ -66,7 +66,7 @@ class Crew:
         given = (queue, self.request, landscape.plan.choice, landscape.digest)
         pool = ProcessPoolExecutor(len(self.places), context, initializer=_begin, initargs=given)
         try:
-            with _interrupts_ignored():  # by the workers, which inherit it: Ctrl-C is for this process alone
+            with _interrupts_waiting():  # the workers inherit that for good: Ctrl-C is for this process alone
                 waiting = {pool.submit(_rows, coordinates(grid, points)): points for points in work}
             for future in as_completed(waiting):
                 yield waiting[future], _answer(future)
@@ -87,12 +87,13 @@ def _answer(future: Any) -> Rows:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_waiting() -> Iterator[None]:
+    """Ctrl-C comes at the end of this block instead of within it; it is not lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _own: dict[str, Any] = {}

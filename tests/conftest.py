@@ -18,6 +18,9 @@ from tests.servers import database_url, free_port, postgresql_server, postgresql
 
 __all__ = ["database_url", "free_port", "postgresql_server", "postgresql_url", "redis_url"]  # fixtures for every test
 
+# Whoever is started in the background of a script ignores Ctrl-C, with all it starts; tests of Ctrl-C need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 GALLERY = Path(__file__).parent.parent / "landscape" / "gallery"
 
 

@@ -181,7 +181,10 @@ class Container:
         """Shell lines that make the root file system of the container."""
         root = str(self.root)
         lines = [f"mount -t tmpfs -o mode=0755,size=64m none {root}"]
-        for path in (*_SYSTEM, *_interpreter(), str(ROOT), *self.project.extra_paths):
+        for mount in self.service.get("tmpfs", []):
+            path, _, options = mount.partition(":")
+            lines += [f"mkdir -p {root}{path}", f"mount -t tmpfs -o {self._options(options)} none {root}{path}"]
+        for path in (*_SYSTEM, *_interpreter(), str(ROOT), *self.project.extra_paths):  # also below /tmp
             lines += _bound(path, root + path, writable=False)
         for path in ("/proc", "/dev"):
             lines += [f"mkdir -p {root}{path}", f"mount --rbind {path} {root}{path}"]
@@ -194,9 +197,6 @@ class Container:
             file = self.project.secret(secret)
             lines += [f"test -e {file} || {{ echo 'bind source path does not exist: {file}' >&2; exit 1; }}"]
             lines += _bound(str(file), f"{root}/run/secrets/{secret}", writable=False, is_file=True)
-        for mount in self.service.get("tmpfs", []):
-            path, _, options = mount.partition(":")
-            lines += [f"mkdir -p {root}{path}", f"mount -t tmpfs -o {self._options(options)} none {root}{path}"]
         if self.service["read_only"]:
             lines.append(f"mount -o remount,ro,bind {root}")
         hostname = f"{self.name}-{self.project.network.name}"
