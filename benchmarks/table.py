@@ -22,15 +22,20 @@ def report(cases: list[Case], *, threads: int, peers: bool, short: bool) -> None
     print(
         "| network, images | who | s per point | ours is faster by | of GEMM peak | error |\n|---|---|---|---|---|---|"
     )
+    missing: dict[str, list[str]] = {}  # why -> where
     try:
         for case in cases:
-            _report(case, rivals, short=short)
+            for why in _report(case, rivals, short=short):
+                missing.setdefault(why, []).append(case.name)
     finally:
         for rival in rivals.values():
             rival.close()
+    for why, where in missing.items():
+        print(f"\n{', '.join(where)}: no {why}")
 
 
-def _report(case: Case, rivals: dict[str, Peer], *, short: bool) -> None:
+def _report(case: Case, rivals: dict[str, Peer], *, short: bool) -> list[str]:
+    """Print the rows of a case; which precisions are missing, and why."""
     model, (images, labels) = model_of(case), data_of(case, case.short_samples if short else case.samples)
     objective = Objective.of(model, images, labels)
     precisions = ("float32", "bfloat16") if short else ("float32", "bfloat16", "float64")
@@ -42,8 +47,7 @@ def _report(case: Case, rivals: dict[str, Peer], *, short: bool) -> None:
     times, peaks = interleaved(measures, seconds=SECONDS[short])
     for row in contest.rows(times, peaks):
         print(line(f"{case.name}, {len(images)}", _named(row, contest)), flush=True)
-    for precision, reason in contest.refused.items():
-        print(f"| {case.name}, {len(images)} | ours, {precision}: {reason} | | | | |")
+    return [f"{precision}: {reason}" for precision, reason in contest.refused.items()]
 
 
 def _named(row: Row, contest: Contest) -> Row:
