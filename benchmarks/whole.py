@@ -7,7 +7,7 @@ from statistics import median
 
 import torch
 
-from landscape.timing import emulated
+from landscape.engine.onednn import emulated
 
 from .cases import CASES, Case
 from .contestants import PEERS

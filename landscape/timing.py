@@ -16,7 +16,7 @@ import torch
 
 from . import engine
 from .direction import Params
-from .engine import onednn
+from .engine.onednn import EMULATED, emulated
 from .engine.prepare import prepare
 from .engine.record import Unrecordable
 from .errors import UnknownNameError
@@ -24,7 +24,6 @@ from .objective import Objective
 
 OURS = ("float32", "bfloat16", "float64")
 PLAIN = "plain loop"
-EMULATED = "this processor has no 16-bit arithmetic; emulated it takes several times as long as float32"
 CHECKED = 16  # samples on which the error is found, at one point
 LONG = 4.0  # seconds of a turn; what runs longer needs no turn to warm up
 POINT = (0.2, -0.1)
@@ -111,11 +110,6 @@ class Contest:
 
     def _few(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.objective.samples(0, CHECKED), self.objective.labels[:CHECKED]
-
-
-def emulated(precision: str, device: torch.device) -> bool:
-    """Whether this processor lacks the type: about ten times as slow as float32, and a benchmark would never end."""
-    return precision == "bfloat16" and device.type == "cpu" and not onednn.available(torch.bfloat16)
 
 
 def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:

@@ -113,8 +113,9 @@ def finish_preparing(
     *,
     seconds: float,
     device: str | None = None,
+    warning: str | None = None,
 ) -> bool:
-    """Write how a job's numbers are made, and have its points wait, coarse first."""
+    """Write how a job's numbers are made, and have its points wait, coarse first; `warning` goes to the job's log."""
     if not _finish(session, held, seconds):
         return False
     job = require(session, Job, held.subject)
@@ -130,6 +131,8 @@ def finish_preparing(
         job.id,
         f"Prepared in {seconds:.1f} s: {size}, computed by the {engine} engine on {device or 'any device'}.",
     )
+    if warning:
+        tell(session, job.id, warning, level="warning")
     counts.add_tile(session, held.purpose, points=0, seconds=seconds)
     return True
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from landscape import data
 from landscape.engine import native
+from landscape.engine.onednn import EMULATED, emulated
 from landscape.errors import LandscapeError
 from landscape.running import coordinates
 from landscape.shelf import Shelf
@@ -101,6 +102,8 @@ class Tiles:
         subject.landscape.rows(first, stop)
         size = self._size(subject, len(first), time.perf_counter() - started)
         found = {"provenance": provenance, "grid": subject.grid, "points_per_tile": size, "device": self.kind}
+        if emulated(str((provenance.get("engine") or {}).get("precision")), self.device):
+            found["warning"] = f"bfloat16: {EMULATED}."
         return queue.finish_preparing, found
 
     def _compute(self, held: Lease, stop: Stop) -> Finished:

@@ -89,8 +89,8 @@ class FusedPlan:
         self.flat = flat_weights(network, directions, dtype=dtype, device=images.device)
         if self.half:
             require_half(network)
-            if on_cpu and not onednn.available(torch.bfloat16):
-                logger.warning("This processor has no bfloat16: it is emulated, and float32 is several times faster.")
+            if onednn.emulated(precision, images.device):
+                logger.warning("bfloat16: %s.", onednn.EMULATED)
         self.batch, self.divisible = batch, not depends_on_batch(objective.model)
         self.objective = replace(objective, batch=batch)
         self.fixed = {index: tensor.to(images.device) for index, tensor in network.fixed.items()}

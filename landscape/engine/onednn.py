@@ -12,6 +12,8 @@ from torch import Tensor
 
 Settings = dict[str, Any]
 
+EMULATED = "this processor has no 16-bit arithmetic; emulated it takes several times as long as float32"
+
 
 @cache
 def available(dtype: torch.dtype = torch.float32) -> bool:
@@ -25,17 +27,23 @@ def available(dtype: torch.dtype = torch.float32) -> bool:
         return False
 
 
+def emulated(precision: str, device: torch.device) -> bool:
+    """Whether this processor lacks the type: about ten times as slow as float32, and a benchmark would never end."""
+    return precision == "bfloat16" and device.type == "cpu" and not available(torch.bfloat16)
+
+
 def _agrees(dtype: torch.dtype) -> bool:
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, 3, 5, 4), (6, 3, 3, 3), (6,), (2, 6, 3, 2))
     x, weight, bias, other = (torch.randn(shape, generator=generator).to(dtype) for shape in shapes)
+    x, other = (given.contiguous(memory_format=torch.channels_last) for given in (x, other))
     settings = {"stride": (2, 2), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
     with torch.inference_mode():
         expected = torch.conv2d(x, weight, bias, 2, 1)
         prepared = prepare(weight, x.shape, settings)
         plain = convolution(x, prepared, bias, settings, relu=True)
         added = convolution_add(x, other, prepared, bias, settings, relu=True)
-    tolerance = 1e-5 if dtype == torch.float32 else 0.1
+    tolerance = (1e-6 if dtype == torch.float32 else 0.05) * float(expected.abs().max())
     wanted = (expected.relu(), (expected + other).relu())
     return all(torch.allclose(*pair, rtol=0.0, atol=tolerance) for pair in zip((plain, added), wanted, strict=True))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import memory
-from landscape.timing import EMULATED, emulated
+from landscape.engine.onednn import EMULATED, emulated
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landscape import engine
-from landscape.engine import amx, choose, native, slots
+from landscape.engine import amx, choose, native, onednn, slots
 from landscape.engine.audit import audit
 from landscape.engine.fused import FusedPlan
 from landscape.engine.layers import Layer, Network
@@ -262,3 +262,8 @@ def test_a_batch_holds_at_least_the_images_that_lie_side_by_side(monkeypatch: py
     network = prepare(given, ())
     assert choose.fused_batch(network, few=256) == 1
     assert choose.default_choice(given, network, "bfloat16")["batch"] == 2
+
+
+@needs_amx
+def test_a_processor_with_amx_is_not_taken_for_one_that_emulates_bfloat16() -> None:
+    assert onednn.available(torch.bfloat16)

@@ -13,9 +13,10 @@ from landscape.cli import main
 from landscape.direction import random_directions
 from landscape.engine import exact_float32
 from landscape.engine.explain import explain
+from landscape.engine.onednn import EMULATED, emulated
 from landscape.models import CifarResNet, build
 from landscape.objective import Objective
-from landscape.timing import EMULATED, OURS, PLAIN, Contest, emulated, flop, interleaved
+from landscape.timing import OURS, PLAIN, Contest, flop, interleaved
 
 GALLERY = Path(__file__).parents[2] / "landscape" / "gallery"
 SKIP = str(GALLERY / "resnet20-w8-skip.safetensors")

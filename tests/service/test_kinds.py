@@ -8,7 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 
+from landscape.engine.onednn import EMULATED, emulated
 from tests.conftest import Service
 
 SUBSET = {"count": 80, "seed": 1}
@@ -150,7 +152,12 @@ def test_a_slice_follows_the_directions_of_the_loss(
 def test_bfloat16_is_audited_against_float32(service: Service, epochs: list[dict[str, Any]]) -> None:
     grid = {"alpha": {"count": 7}, "beta": {"count": 5}}
     spec = {"kind": "surface", "checkpoint": epochs[5]["id"], "grid": grid}
-    result = finished(service, **spec, precision="bfloat16")
+    job = service.submit(**spec, subset=SUBSET, precision="bfloat16")
+    service.wait(job)
+    result = service.result(job)
+    log = service.api.get(f"/jobs/{job}/log").json()["items"]
+    warned = [line["text"] for line in log if line["level"] == "warning"]
+    assert warned == ([f"bfloat16: {EMULATED}."] if emulated("bfloat16", torch.device("cpu")) else [])
     exact = np.array(finished(service, **spec)["losses"])
     assert result["provenance"]["audit"]["points"] >= 25
     assert np.array(result["losses"]) == pytest.approx(exact, rel=0.1)
