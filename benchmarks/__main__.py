@@ -60,7 +60,7 @@ def _run(part: str, options: argparse.Namespace, cores: int) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--short", action="store_true", help="fewer points and networks' samples, under three minutes")
+    parser.add_argument("--short", action="store_true", help="fewer points and networks' samples")
     parser.add_argument("--no-peers", action="store_true", help="this engine and the plain loop only")
     parser.add_argument("--threads", type=int, default=1, help="of everybody in the table")
     parser.add_argument("--only", help="cases of the table whose name contains this")

@@ -28,7 +28,10 @@ def epochs(service: Service, tmp_path_factory: pytest.TempPathFactory) -> list[d
 
 
 def finished(service: Service, **spec: Any) -> dict[str, Any]:
-    job_id = service.submit(**{"subset": SUBSET, **spec})
+    return checked(service, service.submit(**{"subset": SUBSET, **spec}))
+
+
+def checked(service: Service, job_id: str) -> dict[str, Any]:
     service.wait(job_id)
     result = service.result(job_id)
     failed = [check for check in result["self_check"]["checks"] if not check["passed"]]
@@ -153,8 +156,7 @@ def test_bfloat16_is_audited_against_float32(service: Service, epochs: list[dict
     grid = {"alpha": {"count": 7}, "beta": {"count": 5}}
     spec = {"kind": "surface", "checkpoint": epochs[5]["id"], "grid": grid}
     job = service.submit(**spec, subset=SUBSET, precision="bfloat16")
-    service.wait(job)
-    result = service.result(job)
+    result = checked(service, job)
     log = service.api.get(f"/jobs/{job}/log").json()["items"]
     warned = [line["text"] for line in log if line["level"] == "warning"]
     assert warned == ([f"bfloat16: {EMULATED}."] if emulated("bfloat16", torch.device("cpu")) else [])
