@@ -6,8 +6,9 @@ Imports fastapi. Never describes what a route does: its own docstring and types 
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
-from .schemas import ErrorBody
+from .schemas import ErrorBody, ProgressEvent, StateEvent, TileEvent
 
 MEANING = {
     400: "The request is not one: its host, its body or its encoding.",
@@ -29,6 +30,7 @@ MEANING = {
     507: "The disk or your share of it is full.",
 }
 TUS = {408, 409, 410, 412, 413, 415, 423, 429, 460, 507}
+EVENTS: dict[str, type[BaseModel]] = {"state": StateEvent, "progress": ProgressEvent, "tile": TileEvent}
 _REFERENCE = "#/components/schemas/{model}"
 _BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 _PIECE = {"content": {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
@@ -41,8 +43,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _complete(path, method, operation)
-        schemas, shape = document["components"]["schemas"], ErrorBody.model_json_schema(ref_template=_REFERENCE)
-        schemas |= shape.pop("$defs") | {"ErrorBody": shape}
+        schemas = document["components"]["schemas"]
+        for model in (ErrorBody, *EVENTS.values()):
+            shape = model.model_json_schema(ref_template=_REFERENCE, mode="serialization")
+            schemas |= shape.pop("$defs", {}) | {model.__name__: shape}
         for left_over in ("HTTPValidationError", "ValidationError"):
             schemas.pop(left_over, None)
     return app.openapi_schema or {}
@@ -51,8 +55,22 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if method in ("put", "patch"):
         operation["requestBody"] = {"required": True, **(_BYTES if method == "put" else _PIECE)}
+    if path.endswith("/events"):
+        operation["responses"]["200"]["content"] = {"text/event-stream": {"itemSchema": _event_schema()}}
     for code in sorted(_errors(path, method, operation)):
         operation["responses"][str(code)] = {"description": MEANING[code], **_body(method)}
+
+
+def _event_schema() -> dict[str, Any]:
+    """One server-sent event: its name says which JSON its data holds."""
+    return {"oneOf": [_named_event(name, model.__name__) for name, model in EVENTS.items()]}
+
+
+def _named_event(name: str, model: str) -> dict[str, Any]:
+    content = {"$ref": _REFERENCE.format(model=model)}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
+    fields = {"event": {"const": name}, "id": {"type": "string"}, "data": data}
+    return {"type": "object", "required": ["event", "data"], "properties": fields, "additionalProperties": False}
 
 
 def _body(method: str) -> dict[str, Any]:

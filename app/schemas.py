@@ -12,6 +12,8 @@ from worker.access import Caller
 from worker.catalog import DatasetFacts, facts_of
 from worker.tables import Checkpoint, Dataset, Job
 
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+
 
 class ErrorDetail(BaseModel):
     code: str
@@ -144,7 +146,7 @@ class JobOut(BaseModel):
     id: str
     kind: str
     name: str
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    state: State
     error: str | None
     spec: dict[str, Any]
     checkpoint: dict[str, Any] = Field(description="id, name, label, architecture and gallery as they were when asked")
@@ -175,6 +177,42 @@ _SAME_IN_JOB = ("id", "kind", "name", "state", "error", "spec", "checkpoint", "g
 class JobList(BaseModel):
     items: list[JobOut]
     total: int
+
+
+class StateEvent(BaseModel):
+    """A job came into this state."""
+
+    job: str
+    state: State | Literal["gone"] = Field(description="gone: it was deleted")
+    error: str | None = Field(description="why it failed, in a sentence")
+
+
+class ProgressEvent(Progress):
+    """How far a job is."""
+
+    job: str
+    state: State
+
+
+class NotFinite(BaseModel):
+    """A value JSON has no number for."""
+
+    i: int
+    j: int
+    value: Literal["nan", "inf", "-inf"]
+
+
+class TileEvent(BaseModel):
+    """Points of a job that have been computed; a value that is not finite is null, and its loss is listed by name."""
+
+    job: str
+    level: int
+    points: list[tuple[int, int]] = Field(description="indices along alpha and beta")
+    losses: list[float | None]
+    accuracies: list[float | None]
+    standard_errors: list[float | None]
+    extra: dict[str, list[float | None]] = Field(description="arrays that only this kind of job has")
+    non_finite: list[NotFinite]
 
 
 class LogEntry(BaseModel):

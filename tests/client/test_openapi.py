@@ -145,6 +145,27 @@ def test_every_route_is_covered_or_listed_as_not_needed(asked: list[httpx.Reques
     assert not NOT_NEEDED.keys() & covered, "listed as not needed, though the client uses them"
 
 
+def test_every_event_of_a_job_is_one_the_document_describes(
+    guarded: Service, token: str, document: dict[str, Any]
+) -> None:
+    with ls.Client(f"http://127.0.0.1:{guarded.port}", token) as client:
+        checkpoint = client.upload(GALLERY / "resnet20-w8-skip.safetensors", name="events", progress=False)
+        job = client.surface(checkpoint, grid=ls.Grid.square(3), subset=20, batch_norm="frozen", also="train")
+        stream = client._http.get(f"/api/jobs/{job.id}/events", timeout=60).text
+    content = document["paths"]["/api/jobs/{job_id}/events"]["get"]["responses"]["200"]["content"]
+    seen = set()
+    for block in filter(lambda block: "event:" in block, stream.split("\n\n")):
+        event = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        assert errors(event, content["text/event-stream"]["itemSchema"], document) == []
+        variants = content["text/event-stream"]["itemSchema"]["oneOf"]
+        fields = next(one["properties"] for one in variants if one["properties"]["event"]["const"] == event["event"])
+        assert errors(json.loads(event["data"]), fields["data"]["contentSchema"], document) == []
+        model = document["components"]["schemas"][fields["data"]["contentSchema"]["$ref"].rsplit("/", 1)[1]]
+        assert set(json.loads(event["data"])) == set(model["properties"])
+        seen.add(event["event"])
+    assert seen == {"state", "progress", "tile"}
+
+
 @pytest.mark.parametrize("name", ["Checkpoint", "Dataset", "JobInfo", "Progress", "Number", "LogEntry", "Link"])
 def test_what_the_client_reads_of_an_answer_is_always_there(name: str, document: dict[str, Any]) -> None:
     theirs = {"Checkpoint": "CheckpointOut", "Dataset": "DatasetOut", "JobInfo": "JobOut", "Link": "LinkOut"}.get(

@@ -55,16 +55,19 @@ class Soak:
         self.seconds: list[float] = []  # what an answer took while the API was up
         self._over = threading.Event()
 
-    def run(self, *, rounds: int | None = None, seconds: float = 0.0) -> int:
-        """Break things until the rounds or the time are over, then require that nothing was lost."""
+    def run(self, *, rounds: int = 0, jobs: int = 0, seconds: float = 0.0) -> int:
+        """Break things for so many rounds, jobs acknowledged and seconds, then require that nothing was lost.
+
+        A slow machine may need more than `rounds` for `jobs`, since the API it kills is away for longer.
+        """
         end = time.monotonic() + seconds
         clients = [threading.Thread(target=self._ask, args=(random.Random(self.dice.random()),)) for _ in range(2)]
         clients.append(threading.Thread(target=self._probe))
         for client in clients:
             client.start()
         try:
-            while rounds if rounds is not None else time.monotonic() < end:
-                rounds = None if rounds is None else rounds - 1
+            while rounds > 0 or len(self.log.jobs) < jobs or time.monotonic() < end:
+                rounds -= 1
                 time.sleep(self.dice.uniform(0.3, 2.0))
                 self._break_something()
         finally:

@@ -6,14 +6,13 @@ import pytest
 
 from tests.faults.soak import prepared
 
-ROUNDS = 10
+ROUNDS, JOBS = 10, 8
 
 
 @pytest.mark.parametrize("lab", [False, True], ids=["sqlite", "postgresql-redis"])
 def test_nothing_acknowledged_is_lost_whatever_is_broken(lab: bool, seed: int, tmp_path: Path) -> None:
     with prepared(tmp_path / "data", seed, lab=lab) as soak:
-        compared = soak.run(rounds=ROUNDS)
+        compared = soak.run(rounds=ROUNDS, jobs=JOBS)
         print(soak.says(compared))
-        assert len(soak.log.jobs) > 5
-        assert compared > 20
-        assert sum(soak.done.values()) > 5
+        assert compared > 2 * JOBS
+        assert sum(soak.done.values()) > ROUNDS // 2
