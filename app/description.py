@@ -44,7 +44,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             for method, operation in operations.items():
                 _complete(path, method, operation)
         schemas = document["components"]["schemas"]
-        for model in (ErrorBody, *EVENTS.values()):
+        models: list[type[BaseModel]] = [ErrorBody, *EVENTS.values()]
+        for model in models:
             shape = model.model_json_schema(ref_template=_REFERENCE, mode="serialization")
             schemas |= shape.pop("$defs", {}) | {model.__name__: shape}
         for left_over in ("HTTPValidationError", "ValidationError"):
