@@ -10,8 +10,8 @@ import time
 
 import torch
 
-from landscape.benching import machine
 from landscape.engine.native import best_instruction_set
+from landscape.shell.benching import machine
 
 from . import memory, scaling, service, table, whole
 from .cases import CASES

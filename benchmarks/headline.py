@@ -13,12 +13,12 @@ from collections.abc import Callable
 import torch
 
 from landscape import engine
-from landscape.benching import machine
 from landscape.direction import random_directions
 from landscape.engine.layers import Network
 from landscape.engine.prepare import prepare
 from landscape.grid import Grid
 from landscape.objective import Objective
+from landscape.shell.benching import machine
 from landscape.timing import flop, peak
 
 from .cases import Case, model_of, resnet

@@ -101,7 +101,7 @@ def stay(file: str, way: str) -> None:
     from landscape.direction import random_directions
     from landscape.models import CifarResNet, build
     from landscape.objective import Objective
-    from landscape.request import samples
+    from landscape.shell.request import samples
 
     torch.set_num_threads(1)
     started = time.process_time()

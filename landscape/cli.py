@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import benching, exporting, inspecting, remote, shell
 from .errors import LandscapeError
-from .options import AsJson
+from .shell import benching, computing, exporting, inspecting, remote
+from .shell.options import AsJson
+from .shell.output import say_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ EPILOG = (
 )
 # Without rich's markup, which would take [default] for a colour.
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG)
-shell.register(app)
+computing.register(app)
 inspecting.register(app)
 exporting.register(app)
 benching.register(app)
@@ -99,7 +100,7 @@ def train(
         run.save(epoch)
     record = run.finish(epoch, seconds=time.perf_counter() - started)
     if as_json:
-        shell.say_json({"output": str(output), **record})
+        say_json({"output": str(output), **record})
         return
     typer.echo(f"{architecture.label}: {_figures(epoch)}; written to {output}")
 
@@ -131,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     except LandscapeError as error:
         print(error, file=sys.stderr)
         if "--json" in (sys.argv[1:] if arguments is None else arguments):
-            shell.say_json({"error": {"code": error.code, "message": str(error)}})
+            say_json({"error": {"code": error.code, "message": str(error)}})
         sys.exit(1)
 
 

@@ -1,7 +1,7 @@
 """Running a landscape over its grid: points in, coarse to fine, until all are there or somebody presses Ctrl-C.
 
 Imports landscape, result, progress. What is to be run comes from preparing.py; other processes may evaluate the tiles
-(crew.py). Never reads a file.
+(shell/crew.py). Never reads a file.
 """
 
 import math

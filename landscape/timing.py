@@ -6,6 +6,7 @@ seconds, which a neighbour cannot stretch by waiting. Nothing here decides how a
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -97,8 +98,11 @@ class Contest:
         except Unrecordable:
             return None
 
-    def errors(self) -> dict[str, float]:
-        """Relative error of the loss of a few samples at one point, against the plain loop in float64."""
+    def errors(self) -> dict[str, float | None]:
+        """Relative error of the loss of a few samples at one point, against the plain loop in float64.
+
+        None where one of them is no number, or the exact loss is 0.
+        """
         images, labels, point = *self._few(), POINT[: len(self.directions)]
         exact = engine.plan(in_double(self.objective, CHECKED), self.directions, {"engine": "plain"})
         expected = exact.values([point])[0].loss
@@ -106,10 +110,14 @@ class Contest:
             name: float(self.objective.loss(plan.scores(point, images.to(_type(plan, images))), labels).mean())
             for name, plan in self.plans.items()
         }
-        return {name: abs(loss - expected) / abs(expected) for name, loss in found.items()}
+        return {name: _relative_error(loss, expected) for name, loss in found.items()}
 
     def _few(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.objective.samples(0, CHECKED), self.objective.labels[:CHECKED]
+
+
+def _relative_error(loss: float, exact: float) -> float | None:
+    return abs(loss - exact) / abs(exact) if exact and math.isfinite(loss - exact) else None
 
 
 def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -48,6 +50,19 @@ def test_bench_says_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None
     assert set(said["refused"]) == set(OURS) - set(HERE)
     assert said["samples"] == 20
     assert said["choice"]["engine"] in ("lanes", "fused")
+
+
+def test_bench_says_no_error_where_the_loss_is_beyond_the_numbers_of_a_precision(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with safe_open(SKIP, framework="pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors["linear.weight"] *= 1e38
+    save_file(tensors, tmp_path / "large.safetensors", metadata)
+    assert run("bench", str(tmp_path / "large.safetensors"), "--images", "20", "--seconds", "0", "--json") == 0
+    errors = {row["who"]: row["error"] for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert errors["float32"] is None
+    assert errors["float64"] < 1e-12
 
 
 def test_bench_takes_a_data_set_file_and_refuses_one_that_does_not_fit(

@@ -341,7 +341,7 @@ def test_the_processes_of_a_command_map_one_file(file: Path, tmp_path: Path) -> 
     code = """
 import json, os, sys
 from pathlib import Path
-from landscape.request import samples
+from landscape.shell.request import samples
 def mapped(_):
     found = samples(sys.argv[1], "train")
     return found.digest, any("landscape/samples" in line for line in open("/proc/self/maps"))

@@ -14,14 +14,14 @@ import pytest
 import torch
 from test_shell import FEW, GALLERY, SKIP, run
 
-from landscape import crew
 from landscape.formats import FORMATS
 from landscape.grid import Axis, Grid
 from landscape.models import CifarResNet, build
 from landscape.progress import shown
-from landscape.request import Request, prepared
 from landscape.result import Result
 from landscape.running import compute, here
+from landscape.shell import crew
+from landscape.shell.request import Request, prepared
 from landscape.training import save_checkpoint
 
 COMMAND = [sys.executable, "-m", "landscape.cli"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import AsJson
-from .shell import say_json
+from .output import say_json
 
 if TYPE_CHECKING:
-    from .inspection import Inspected
+    from ..inspection import Inspected
 
 CheckpointFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A checkpoint, in any known format.")]
 
@@ -34,7 +34,7 @@ def inspect(
     Example:
       landscape inspect checkpoint.pt
     """
-    from .inspection import inspect as read
+    from ..inspection import inspect as read
 
     inspected = read(file)
     if as_json:

@@ -5,7 +5,6 @@ a service (remote.py).
 """
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import GridError, LandscapeError, UnknownNameError
+from ..grid import Axis, Grid
 from . import options
-from .errors import GridError, LandscapeError, UnknownNameError
-from .grid import Axis, Grid
 from .options import AsJson, CheckpointFile, Data, Directions, Drawn, How, Line, Over, Range, RangeBeta, Seed, Valued
+from .output import require_folder, require_writable, say_json
 from .request import Request
 
 if TYPE_CHECKING:
-    from .partial import Partial
-    from .result import Result
+    from ..partial import Partial
+    from ..result import Result
 
 INTERRUPTED = 130  # exit code
 
@@ -160,11 +160,12 @@ def spectrum(
     Example:
       landscape spectrum checkpoint.pt --images 500 -o spectrum.json
     """
-    from . import request, roughness, studies
+    from .. import roughness, studies
+    from . import request
 
     if output.suffix != ".json":
         raise UnknownNameError("format of a spectrum", output.suffix, (".json",))
-    _require_folder(output)
+    require_folder(output)
     network, _ = request.model(checkpoint, data.architecture)
     whole = request.samples(data.dataset, data.split)
     samples = whole if data.images is None else whole.subset(data.images)
@@ -203,10 +204,10 @@ def run(request: Request, how: How) -> None:
 
 
 def _compute_here(request: Request, how: How) -> None:
+    from ..partial import Partial
+    from ..running import compute
     from .crew import Crew, devices
-    from .partial import Partial
     from .request import prepared
-    from .running import compute
 
     kept, places = Partial(how.output), devices()
     places = [places[index % len(places)] for index in range(how.workers or len(places))]
@@ -260,30 +261,6 @@ def _summary(result: "Result") -> dict[str, Any]:
     }
 
 
-def say_json(answer: Any) -> None:
-    """One JSON object on stdout."""
-    json.dump(answer, sys.stdout, indent=1, allow_nan=False)
-    print()
-
-
-def require_writable(output: Path) -> None:
-    """Refuse a format or a folder that is not there before anything is computed.
-
-    Raises:
-        UnknownNameError, LandscapeError: the ending is no format, or there is no such folder.
-    """
-    from .formats import FORMATS
-
-    if output.suffix.lstrip(".") not in FORMATS:
-        raise UnknownNameError("format", output.suffix, tuple(FORMATS))
-    _require_folder(output)
-
-
-def _require_folder(output: Path) -> None:
-    if not output.absolute().parent.is_dir():
-        raise LandscapeError(f"The folder of {output} does not exist. Make it first.")
-
-
 def _request(
     kind: str, checkpoints: list[str], data: Data, grid: Grid | None, directions: Path | None = None, **asked: Any
 ) -> Request:
@@ -293,7 +270,7 @@ def _request(
 
 def _in_order(checkpoints: list[str]) -> list[str]:
     """The files named, and those of a folder in the order of their names."""
-    from .recording import run_in
+    from ..recording import run_in
 
     return [file for one in checkpoints for file in (run_in(one) if Path(one).is_dir() else [one])]
 

@@ -15,10 +15,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import LandscapeError
-from .grid import Grid, Point
+from ..errors import LandscapeError
+from ..grid import Grid, Point
+from ..running import Rows, coordinates, here
 from .request import Request, prepared
-from .running import Rows, coordinates, here
 
 START = 6.0  # seconds until the first worker answers, measured: Python, torch, reading and planning
 Landscape = Any

@@ -1,6 +1,6 @@
 """`landscape bench CHECKPOINT`: how fast this machine computes landscapes of a network, and how exactly.
 
-Imports typer; torch, rich and the rest when the command runs. Never writes a file.
+Imports typer, options and output; torch, rich and the rest when the command runs. Never writes a file.
 """
 
 import json
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import AsJson
+from .output import say_json
+
 if TYPE_CHECKING:
     import torch
 
-    from .timing import Contest, Row
+    from ..timing import Contest, Row
 
 Checkpoint = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .pt, .pth or .safetensors file.")]
 
@@ -32,7 +35,7 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.0, help="Time to spend measuring.")] = 10.0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads; a worker of the service has one.")] = 1,
     architecture: Annotated[int | None, typer.Option(help="Which network, where several fit the file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what came out as JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure seconds per grid point of the plain loop and of the engine in every precision, on this machine.
 
@@ -42,13 +45,13 @@ def bench(
     """
     import torch
 
-    from .direction import random_directions
-    from .fit import require_fit
-    from .objective import Objective
-    from .progress import shown
+    from ..direction import random_directions
+    from ..fit import require_fit
+    from ..objective import Objective
+    from ..progress import shown
+    from ..timing import Contest, interleaved
     from .request import model as model_in
     from .request import samples as samples_of
-    from .timing import Contest, interleaved
 
     torch.set_num_threads(threads)
     model, label = model_in(str(checkpoint), architecture)
@@ -65,7 +68,7 @@ def bench(
         facts = {"network": label, "samples": len(samples), "dataset": samples.name, "threads": threads}
         choice, lines = contest.plans["float32"].choice, [asdict(row) for row in rows]
         found = {"machine": machine(device), "choice": choice, "rows": lines, "refused": contest.refused}
-        typer.echo(json.dumps(facts | found))
+        say_json(facts | found)
         return
     typer.echo(f"{label}, {len(samples)} samples of {samples.name}; {machine(device)}, {threads} thread(s)")
     _show(rows)
@@ -100,7 +103,7 @@ def _show(rows: "list[Row]") -> None:
 
 
 def _explain(contest: "Contest") -> None:
-    from .engine.explain import explain
+    from ..engine.explain import explain
 
     chosen = contest.plans["float32"]
     typer.echo(f"Chosen for float32: {explain(contest.objective, contest.directions, chosen.name)}.")

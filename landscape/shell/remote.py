@@ -3,8 +3,6 @@
 Imports typer, errors and, when a command runs, client. Never computes.
 """
 
-import json
-import sys
 from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
@@ -12,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import LandscapeError, UnknownNameError
+from ..errors import LandscapeError, UnknownNameError
+from .options import AsJson
+from .output import require_writable, say_json
 
 if TYPE_CHECKING:
-    from .client import Checkpoint, Client, Dataset, Job
-    from .progress import Progress
+    from ..client import Checkpoint, Client, Dataset, Job
+    from ..progress import Progress
+    from ..result import Result
     from .request import Request
-    from .result import Result
 
 NO_SERVER = "Name the service with --server http://host:8000, or set LANDSCAPE_SERVER."
 
@@ -26,7 +26,6 @@ Server = Annotated[str | None, typer.Option(envvar="LANDSCAPE_SERVER", help="Add
 TokenFile = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="File with the token [LANDSCAPE_TOKEN, or login's].")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 JobId = Annotated[str, typer.Argument(help="Id of a job, as `landscape jobs` lists it.")]
 
 
@@ -45,8 +44,8 @@ def login(
 
     Example: landscape login --server http://lab:8000
     """
-    from .client import Client
-    from .client.known import keep_token, token_in
+    from ..client import Client
+    from ..client.known import keep_token, token_in
 
     url = _url(server)
     if forget:
@@ -74,7 +73,7 @@ def upload(
     with connected(server, token_file) as service:
         send = service.upload_dataset if dataset else service.upload
         known = send(file, name=name)
-    _print(asdict(known)) if as_json else typer.echo("\n".join(_told(known)))
+    say_json(asdict(known)) if as_json else typer.echo("\n".join(_told(known)))
 
 
 def jobs(
@@ -91,7 +90,7 @@ def jobs(
     with connected(server, token_file) as service:
         found = [job.info for job in service.jobs(state=state, limit=limit)]
     if as_json:
-        _print([asdict(info) for info in found])
+        say_json([asdict(info) for info in found])
         return
     for info in found:
         share = f"{info.progress.done}/{info.progress.total}"
@@ -110,13 +109,13 @@ def fetch(
 
     Example: landscape fetch 0f3a… -o surface.npz --server http://lab:8000
     """
-    _require_writable(output)
+    require_writable(output)
     with connected(server, token_file) as service:
         found = service.job(job)
         result = found.fetch() if now else waited(found, True)
     result.save(output)
     answer = {"output": str(output), "job": asdict(found.info)}
-    _print(answer) if as_json else typer.echo(f"{result.caption}; written to {output}")
+    say_json(answer) if as_json else typer.echo(f"{result.caption}; written to {output}")
 
 
 def cancel(job: JobId, server: Server = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
@@ -126,7 +125,7 @@ def cancel(job: JobId, server: Server = None, token_file: TokenFile = None, as_j
     """
     with connected(server, token_file) as service:
         info = service.job(job).cancel().info
-    _print(asdict(info)) if as_json else typer.echo(f"{info.id}  {info.state}")
+    say_json(asdict(info)) if as_json else typer.echo(f"{info.id}  {info.state}")
 
 
 def delete(job: JobId, server: Server = None, token_file: TokenFile = None) -> None:
@@ -159,8 +158,8 @@ def waited(job: "Job", progress: "bool | Progress") -> "Result":
 
 def connected(server: str | None, token_file: Path | None) -> "Client":
     """A client of the service that is named."""
-    from .client import Client
-    from .client.known import token_in
+    from ..client import Client
+    from ..client.known import token_in
 
     return Client(_url(server), token_in(token_file) if token_file else None)
 
@@ -182,7 +181,7 @@ def _uploaded(service: "Client", file: Path, progress: "bool | Progress") -> "Ch
 def _body(
     service: "Client", request: "Request", checkpoints: "list[Checkpoint]", progress: "bool | Progress"
 ) -> dict[str, Any]:
-    from .client.choices import body
+    from ..client.choices import body
 
     names = {"interpolation": ("checkpoint", "end"), "plane": ("checkpoint", "second", "third")}
     named: dict[str, Any] = dict(zip(names.get(request.kind, ("checkpoint",)), checkpoints, strict=False))
@@ -200,7 +199,7 @@ def _body(
 
 def _dataset(service: "Client", dataset: str, progress: "bool | Progress") -> str:
     """Its name at the service; a file is uploaded once, under a name that says what is in it."""
-    from .client import RefusedError
+    from ..client import RefusedError
 
     file = Path(dataset)
     if not file.is_file():
@@ -228,7 +227,7 @@ def _label(checkpoint: "Checkpoint", chosen: int | None) -> str | None:
 
 def _told(known: "Checkpoint | Dataset") -> list[str]:
     """What an upload became, for people."""
-    from .client import Checkpoint
+    from ..client import Checkpoint
 
     if not isinstance(known, Checkpoint):
         return [f"{known.id}  {known.name}  {known.state}"]
@@ -236,17 +235,3 @@ def _told(known: "Checkpoint | Dataset") -> list[str]:
         return [f"{known.id}  {known.name}  {known.architecture['label']}"]
     choices = [f"  --architecture {index}: {one['label']}" for index, one in enumerate(known.candidates)]
     return [f"{known.id}  {known.name}  {known.state}; several networks fit:", *choices]
-
-
-def _require_writable(output: Path) -> None:
-    from .formats import FORMATS
-
-    if output.suffix.lstrip(".") not in FORMATS:
-        raise UnknownNameError("format", output.suffix, tuple(FORMATS))
-    if not output.absolute().parent.is_dir():
-        raise LandscapeError(f"The folder of {output} does not exist. Make it first.")
-
-
-def _print(answer: Any) -> None:
-    json.dump(answer, sys.stdout, indent=1)
-    print()

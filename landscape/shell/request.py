@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import LandscapeError
-from .grid import Grid
+from ..errors import LandscapeError
+from ..grid import Grid
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .data import Dataset
-    from .plane import Plane, State
-    from .running import Prepared
+    from ..data import Dataset
+    from ..plane import Plane, State
+    from ..running import Prepared
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any]
     Raises:
         LandscapeError: a file cannot be read, or things do not fit together.
     """
-    from . import preparing
+    from .. import preparing
 
     network, label, states = _networks(request)
     network = network.to(device)
@@ -58,7 +58,7 @@ def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any]
 
 
 def _loss(whole: "Dataset") -> dict[str, Any]:
-    from .data.judging import loss_for
+    from ..data.judging import loss_for
 
     return {} if whole.targets == "classes" else {"loss": loss_for(whole.targets)}
 
@@ -71,7 +71,7 @@ def _described(made: "Prepared", facts: dict[str, Any]) -> "Prepared":
 
 def model(checkpoint: str, chosen: int | None) -> "tuple[nn.Module, str]":
     """The network in a file, and what it is called."""
-    from .inspection import inspect
+    from ..inspection import inspect
 
     path = Path(checkpoint)
     if not path.is_file():
@@ -90,7 +90,7 @@ def _networks(request: Request) -> "tuple[nn.Module, str, list[State]]":
 
 
 def _state(path: str, network: "nn.Module", chosen: int | None) -> "State":
-    from .recording import ENDING, states_in
+    from ..recording import ENDING, states_in
 
     names = dict(network.named_parameters())
     if path.endswith(ENDING) and Path(path).is_file():
@@ -103,14 +103,14 @@ def _state(path: str, network: "nn.Module", chosen: int | None) -> "State":
 
 def samples(dataset: str, split: str) -> "Dataset":
     """The data set called so, or in the file of this name; many samples are shared with this user's other processes."""
-    from .data import BUILT_IN, load, load_file
-    from .shelf import own_shelf
+    from ..data import BUILT_IN, load, load_file
+    from ..shelf import own_shelf
 
     get = load_file if dataset not in BUILT_IN and Path(dataset).is_file() else load
     return get(dataset, split, shelf=own_shelf())
 
 
 def _plane(directions: str | None, network: "nn.Module") -> "Plane | None":
-    from .formats.directions import read
+    from ..formats.directions import read
 
     return read(directions, network) if directions else None

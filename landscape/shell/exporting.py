@@ -1,6 +1,6 @@
 """`landscape export` and `landscape compare`: result files in, other files out.
 
-Imports typer and shell; what a command needs is imported when it runs. Never computes a loss.
+Imports typer; what a command needs is imported when it runs. Never computes a loss.
 """
 
 from pathlib import Path
@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from .errors import UnknownNameError
+from ..errors import UnknownNameError
 from .options import AsJson, among
-from .shell import require_writable, say_json
+from .output import require_writable, say_json
 
 Height = Annotated[
     str,
@@ -42,7 +42,7 @@ def export(
       landscape export surface.npz -o surface.html
       landscape export surface.npz -o surface.stl --height linear
     """
-    from .result import Result
+    from ..result import Result
 
     require_writable(output)
     result = Result.load(file)
@@ -71,9 +71,9 @@ def compare(
     Example:
       landscape compare skip.npz plain.npz --label "with shortcuts" --label plain -o both.html
     """
-    from .comparing import compare as side_by_side
-    from .formats.page import of_figure
-    from .result import Result
+    from ..comparing import compare as side_by_side
+    from ..formats.page import of_figure
+    from ..result import Result
 
     if output.suffix != ".html":
         raise UnknownNameError("format of a comparison", output.suffix, (".html",))
