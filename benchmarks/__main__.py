@@ -36,19 +36,21 @@ def main() -> None:
     started = time.monotonic()
     for part in options.parts or PARTS:
         print(f"\n## {part}: {PARTS[part]}\n", flush=True)
+        began = time.monotonic()
         _run(part, options, cores)
+        print(f"\n{time.monotonic() - began:.0f} s")
     print(f"\n{time.monotonic() - started:.0f} s in all")
 
 
 def _run(part: str, options: argparse.Namespace, cores: int) -> None:
     short = options.short
     if part == "table":
-        cases = [case for case in CASES if options.only is None or options.only in case.name]
+        cases = [case for case in CASES if (options.only or "") in case.name and (case.short_samples or not short)]
         table.report(cases, threads=options.threads, peers=not options.no_peers, short=short)
     elif part == "whole":
         whole.report(cores=cores, peers=not options.no_peers, short=short)
     elif part == "scaling":
-        scaling.report(cores=cores, peers=not options.no_peers, short=short)
+        scaling.report(cores=cores, short=short)
     elif part == "service":
         service.report(short=short)
     elif part == "memory":

@@ -22,7 +22,12 @@ class Case:
     network: Callable[[], nn.Module]
     data: str  # "cifar" (32×32×3, Gaussian) or "digits" (8×8)
     samples: int
-    short_samples: int  # in the short mode
+    short_samples: int  # in the short mode; 0 leaves the case out
+
+
+def case_of(name: str) -> Case:
+    """The case of that name."""
+    return next(case for case in CASES if case.name == name)
 
 
 def model_of(case: Case) -> nn.Module:
@@ -35,7 +40,7 @@ def model_of(case: Case) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        model.train()(data_of(case, 32)[0])
+        model.train()(data_of(case, 16)[0])
     return model.eval().requires_grad_(False)
 
 
@@ -102,12 +107,12 @@ def resnet(depth: int, width: int, channels: int = 3) -> Callable[[], nn.Module]
 
 
 CASES = (
-    Case("ResNet-20", resnet(20, 16), "cifar", 1000, 512),
-    Case("ResNet-56", resnet(56, 16), "cifar", 1000, 256),
-    Case("WRN-56-4", resnet(56, 64), "cifar", 200, 32),
-    Case("VGG-9", vgg9, "cifar", 500, 256),
-    Case("DenseNet-121", densenet121, "cifar", 200, 48),
+    Case("ResNet-20", resnet(20, 16), "cifar", 1000, 128),
+    Case("ResNet-56", resnet(56, 16), "cifar", 1000, 64),
+    Case("WRN-56-4", resnet(56, 64), "cifar", 200, 16),
+    Case("VGG-9", vgg9, "cifar", 500, 64),
+    Case("DenseNet-121", densenet121, "cifar", 200, 16),
     Case("MLP, digits", mlp, "digits", 1437, 1437),
     Case("ResNet-8 of width 8, digits", resnet(8, 8, 1), "digits", 1437, 1437),
-    Case("ResNet-56 of width 8, digits", resnet(56, 8, 1), "digits", 1437, 1437),
+    Case("ResNet-56 of width 8, digits", resnet(56, 8, 1), "digits", 1437, 0),
 )

@@ -17,7 +17,7 @@ from typing import Any
 
 SAMPLES = (1_000, 50_000)
 CASES = {True: ("ResNet-8",), False: ("ResNet-8", "ResNet-20", "ResNet-8 of width 4")}
-PROCESSES = {True: (1, 4), False: (1, 2, 4)}
+PROCESSES = (1, 2, 4)
 WAYS = {"shared": "one copy for all", "alone": "each its own"}
 NETWORKS = {"ResNet-8": (8, 16), "ResNet-20": (20, 16), "ResNet-8 of width 4": (8, 4)}
 
@@ -25,8 +25,8 @@ NETWORKS = {"ResNet-8": (8, 16), "ResNet-20": (20, 16), "ResNet-8 of width 4": (
 def report(*, short: bool) -> None:
     """Measure and print."""
     _report_one(short)
-    if Path("/proc/self/smaps_rollup").exists():
-        _report_several(short)
+    if not short and Path("/proc/self/smaps_rollup").exists():
+        _report_several()
 
 
 def _report_one(short: bool) -> None:
@@ -42,14 +42,14 @@ def _report_one(short: bool) -> None:
             )
 
 
-def _report_several(short: bool) -> None:
+def _report_several() -> None:
     """Processes that hold one data set at the same time, with what they share and without."""
     print(f"\n| processes, {SAMPLES[-1]} images | all together, MB | CPU s to load, first and later | a point |")
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "images.npz"
         _write(file, SAMPLES[-1])
-        for processes in PROCESSES[short]:
+        for processes in PROCESSES:
             for way, words in WAYS.items():
                 with tempfile.TemporaryDirectory(dir=folder) as caches:
                     total, found = together(file, processes, way, Path(caches))

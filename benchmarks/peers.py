@@ -36,29 +36,37 @@ def environment() -> Path:
 
 
 class Peer:
-    """A peer in its process, one case loaded at a time."""
+    """A peer in its process, one case at a time; `ready` before it is timed, so that nobody loads meanwhile."""
 
     def __init__(self, name: str, threads: int):
         command = [str(environment()), "-m", "benchmarks.peers", name, str(threads)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def load(self, case: str, samples: int) -> None:
-        """Make the network and the data of a case ready."""
-        self._ask({"case": case, "samples": samples})
+        """Begin to make the network and the data of a case ready."""
+        self._say({"case": case, "samples": samples})
+
+    def ready(self) -> "Peer":
+        """Wait until they are."""
+        self._hear()
+        return self
 
     def __call__(self) -> float:
-        return float(self._ask({}))
+        self._say({})
+        return float(self._hear())
 
     def close(self) -> None:
         """End the process."""
         self.process.terminate()
         self.process.wait()
 
-    def _ask(self, question: dict[str, object]) -> str:
+    def _say(self, question: dict[str, object]) -> None:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
+
+    def _hear(self) -> str:
+        assert self.process.stdout is not None
         return self.process.stdout.readline()
 
 
@@ -78,7 +86,7 @@ def answer(name: str, threads: int) -> None:
     """Answer questions from standard input until it ends."""
     import torch
 
-    from .cases import CASES, data_of, model_of
+    from .cases import case_of, data_of, model_of
     from .contestants import peer
 
     torch.set_num_threads(threads)
@@ -86,7 +94,7 @@ def answer(name: str, threads: int) -> None:
     for line in sys.stdin:
         question = json.loads(line)
         if "case" in question:
-            case = next(case for case in CASES if case.name == question["case"])
+            case = case_of(question["case"])
             measure = peer(name, model_of(case), *data_of(case, question["samples"]))
             print("ready", flush=True)
         else:

@@ -1,7 +1,7 @@
 """From one worker to one per core: processes of one thread against one process of as many threads, also disturbed.
 
-Started as a module with a number of threads, this file is one such process: it evaluates points of one landscape for as
-many seconds as asked for, and answers how many it finished. A neighbour is a process that multiplies matrices.
+Started as a module with a number of threads, this file is one such process: it evaluates points of what it is told for
+as many seconds as asked for, and answers how many it finished. A neighbour is a process that multiplies matrices.
 """
 
 import json
@@ -11,26 +11,27 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from .contestants import PEERS
-from .peers import Peer
-
 CASE, SAMPLES = "ResNet-20", 256
-SECONDS = {True: 1.5, False: 8.0}
+PLAIN, NEIGHBOUR = "plain", "neighbour"
+SECONDS = {True: 0.6, False: 8.0}
 TURNS = {True: 3, False: 7}
 
 
 class Process:
-    """A child with its network loaded, waiting to be told how long to compute."""
+    """A child that is told what to compute, and then for how long."""
 
-    def __init__(self, threads: int, who: str = "float32", case: str = CASE, samples: int = SAMPLES):
-        command = [sys.executable, "-m", "benchmarks.scaling", str(threads), who, case, str(samples)]
+    def __init__(self, threads: int):
+        command = [sys.executable, "-m", "benchmarks.scaling", str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def load(self, who: str, case: str = CASE, samples: int = SAMPLES) -> "Process":
+        """Have a precision, `PLAIN` or `NEIGHBOUR` made ready; it will be when the next answer comes."""
+        self._say([who, case, samples])
+        return self
 
     def start(self, seconds: float) -> None:
         """Begin; the answer waits."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{seconds}\n")
-        self.process.stdin.flush()
+        self._say(seconds)
 
     def rate(self) -> float:
         """Points per second of what was begun."""
@@ -42,16 +43,20 @@ class Process:
         self.process.kill()
         self.process.wait()
 
+    def _say(self, what: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{json.dumps(what)}\n")
+        self.process.stdin.flush()
 
-def report(*, cores: int, peers: bool, short: bool) -> None:
+
+def report(*, cores: int, short: bool) -> None:
     """Measure and print."""
-    single = [Process(1) for _ in range(cores)]
-    threaded, neighbour = Process(cores), Process(1, "neighbour")
-    plain, rivals = Process(cores, "plain"), {name: Peer(name, cores) for name in PEERS} if peers else {}
+    single = [Process(1).load("float32") for _ in range(cores)]
+    threaded, plain, neighbour = Process(cores).load("float32"), Process(cores).load(PLAIN), Process(1).load(NEIGHBOUR)
     try:
-        rates = _rates(single, threaded, plain, neighbour, rivals, short=short)
+        rates = _rates(single, threaded, plain, neighbour, short=short)
     finally:
-        for process in (*single, threaded, plain, neighbour, *rivals.values()):
+        for process in (*single, threaded, plain, neighbour):
             process.close()
     print(f"| {CASE}, {SAMPLES} images, float32 | points per second | × one process of one thread |\n|---|---|---|")
     first = next(iter(rates.values()))
@@ -65,13 +70,10 @@ def _rates(
     threaded: Process,
     plain: Process,
     neighbour: Process,
-    rivals: dict[str, Peer],
     *,
     short: bool,
 ) -> dict[str, list[float]]:
     cores = len(single)
-    for rival in rivals.values():
-        rival.load(CASE, SAMPLES)
     several, alone = f"{cores} processes of one thread", f"one process of {cores} threads"
     settings: dict[str, tuple[Sequence[Process], bool]] = {
         "one process of one thread": (single[:1], False),
@@ -81,16 +83,12 @@ def _rates(
         f"{several}, a busy neighbour": (single, True),
         f"{alone}, a busy neighbour": ([threaded], True),
     }
-    rates: dict[str, list[float]] = {name: [] for name in (*settings, *(f"{one}, {cores} threads" for one in rivals))}
+    rates: dict[str, list[float]] = {name: [] for name in settings}
     for turn in range(TURNS[short] + 1):
         for name, (processes, disturbed) in settings.items():
             rate = together(processes, neighbour if disturbed else None, SECONDS[short] if turn else 0.1)
             if turn:
                 rates[name].append(rate)
-        for name, rival in rivals.items():
-            seconds = rival()
-            if turn:
-                rates[f"{name}, {cores} threads"].append(1 / seconds)
     return rates
 
 
@@ -103,14 +101,18 @@ def together(processes: Sequence[Process], neighbour: Process | None, seconds: f
     return sum(rates[: len(processes)])
 
 
-def serve(threads: int, who: str, case: str, samples: int) -> None:
+def serve(threads: int) -> None:
     """Answer with points per second until the input ends."""
     import torch
 
     torch.set_num_threads(threads)
-    work = _multiply if who == "neighbour" else _points(who, case, samples)
+    work = _multiply
     for line in sys.stdin:
-        seconds, start, done = float(line), time.perf_counter(), 0
+        told = json.loads(line)
+        if isinstance(told, list):
+            work = _multiply if told[0] == NEIGHBOUR else _points(*told)
+            continue
+        seconds, start, done = told, time.perf_counter(), 0
         while time.perf_counter() - start < seconds:
             done += work()
         print(json.dumps(done / (time.perf_counter() - start)), flush=True)
@@ -121,12 +123,12 @@ def _points(who: str, name: str, samples: int) -> Callable[[], int]:
     from landscape.direction import random_directions
     from landscape.objective import Objective
 
-    from .cases import CASES, data_of, model_of
+    from .cases import case_of, data_of, model_of
 
-    case = next(case for case in CASES if case.name == name)
+    case = case_of(name)
     objective = Objective.of(model_of(case), *data_of(case, samples))
     directions = random_directions(objective.parameters(), seed=0)
-    if who == "plain":
+    if who == PLAIN:
         plan = engine.plan(objective, directions, {"engine": "plain"})
     else:
         plan = engine.plan(objective, directions, precision=who)
@@ -143,4 +145,4 @@ def _multiply() -> int:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    serve(int(sys.argv[1]))

@@ -20,8 +20,8 @@ import httpx
 import psutil
 
 NETWORK = Path("landscape/gallery/resnet56-w8-skip.safetensors")
-POINTS = {True: 15, False: 41}  # along both axes
-TURNS = {True: 2, False: 3}
+POINTS = {True: 7, False: 31}  # along both axes
+TURNS = {True: 1, False: 2}
 PORT = 8766
 BASE = f"http://127.0.0.1:{PORT}"
 

@@ -13,7 +13,7 @@ from .cases import Case, data_of, model_of
 from .contestants import PEERS
 from .peers import Peer
 
-SECONDS = {True: 3.0, False: 60.0}  # per case, short or not
+SECONDS = {True: 1.0, False: 60.0}  # per case, short or not
 
 
 def report(cases: list[Case], *, threads: int, peers: bool, short: bool) -> None:
@@ -36,14 +36,15 @@ def report(cases: list[Case], *, threads: int, peers: bool, short: bool) -> None
 
 def _report(case: Case, rivals: dict[str, Peer], *, short: bool) -> list[str]:
     """Print the rows of a case; which precisions are missing, and why."""
-    model, (images, labels) = model_of(case), data_of(case, case.short_samples if short else case.samples)
+    samples = case.short_samples if short else case.samples
+    for rival in rivals.values():
+        rival.load(case.name, samples)
+    model, (images, labels) = model_of(case), data_of(case, samples)
     objective = Objective.of(model, images, labels)
     precisions = ("float32", "bfloat16") if short else ("float32", "bfloat16", "float64")
     contest = Contest.of(objective, random_directions(objective.parameters(), seed=0), (*precisions, PLAIN))
     measures = contest.measures()
-    for name, rival in rivals.items():
-        rival.load(case.name, len(images))
-        measures[name] = rival
+    measures |= {name: rival.ready() for name, rival in rivals.items()}
     times, peaks = interleaved(measures, seconds=SECONDS[short])
     for row in contest.rows(times, peaks):
         print(line(f"{case.name}, {len(images)}", _named(row, contest)), flush=True)

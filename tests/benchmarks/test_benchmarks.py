@@ -38,11 +38,9 @@ def test_the_table_has_a_row_for_every_precision_and_the_plain_loop() -> None:
 
 
 def test_a_process_of_the_scaling_benchmark_answers_with_points_per_second() -> None:
-    answers = [
-        float(answer)
-        for who in ("float32", "neighbour")
-        for answer in printed("benchmarks.scaling", "1", who, "ResNet-20", "16", given="0.01\n0.01\n").split()
-    ]
+    told = [["float32", "ResNet-20", 16], 0.01, 0.01, ["plain", "MLP, digits", 16], 0.01, ["neighbour", "", 0], 0.01]
+    given = "".join(f"{json.dumps(one)}\n" for one in told)
+    answers = [float(answer) for answer in printed("benchmarks.scaling", "1", given=given).split()]
     assert len(answers) == 4
     assert min(answers) > 0
 
