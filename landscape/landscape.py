@@ -17,6 +17,7 @@ from .batchnorm import (
     CALIBRATION,
     Calibration,
     calibration_subset,
+    depends_on_batch,
     has_batch_norm,
     require_policy,
     with_batch_statistics,
@@ -30,13 +31,14 @@ from .facts import direction_facts
 from .fit import require_fit
 from .grid import Grid
 from .losses import PerSample, loss_of
-from .objective import PRECISIONS, Objective, Stop, Value
+from .objective import PRECISIONS, Objective, Stop, Value, double_batch
 from .plane import Plane
 from .result import VALUES, finite_or_none
 from .untouched import untouched
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
+WIDER = 8  # the largest value within a network is about as many times as large as its input: 5 for a ResNet-20
 
 
 class Landscape:
@@ -205,8 +207,16 @@ class Landscape:
             fresh = Calibration(double.model, self.calibration.images)
             double.model.load_state_dict(fresh.statistics(parameters), strict=False)
         penalty = 0.5 * self.weight_decay * dot(parameters, parameters) if self.weight_decay else 0.0
-        losses, _ = patiently(lambda batch: replace(double, batch=batch).sample_losses({}, stop=stop), double.batch)
+        losses, _ = patiently(
+            lambda batch: replace(double, batch=batch).sample_losses({}, stop=stop), self._quick_batch(double)
+        )
         return float(losses.mean()) + penalty
+
+    def _quick_batch(self, double: Objective) -> int:
+        """The batch of the objective where another might be another value, or on a GPU; else what suits a cache."""
+        if self.plan.name == "plain" or depends_on_batch(double.model) or double.images.device.type != "cpu":
+            return double.batch
+        return min(double.batch, double_batch(WIDER * double.images[0].numel()))
 
     @untouched
     def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:

@@ -25,7 +25,7 @@ from .objective import Objective
 
 OURS = ("float32", "bfloat16", "float64")
 PLAIN = "plain loop"
-CHECKED = 4  # samples on which the error is found, at one point
+CHECKED = 16  # samples on which the error is found, at one point
 LONG = 4.0  # seconds of a turn; what runs longer needs no turn to warm up
 POINT = (0.2, -0.1)
 

@@ -11,7 +11,7 @@ import torch
 
 from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
-from ..objective import Objective
+from ..objective import Objective, double_batch
 from . import amx, native, normed, winograd
 from .captured import CapturedPlan
 from .cost import fused_time, lanes_time
@@ -69,7 +69,9 @@ def default_choice(
 
 def _batch(objective: Objective, network: Network, *, few: int) -> int:
     """What suits the cache, unless BatchNorm takes its statistics from each batch: another batch is another value."""
-    return objective.batch if depends_on_batch(objective.model) else fused_batch(network, few=few)
+    if depends_on_batch(objective.model):
+        return objective.batch
+    return double_batch(_largest(network)) if objective.dtype == torch.float64 else fused_batch(network, few=few)
 
 
 def fused_batch(network: Network, *, few: int) -> int:

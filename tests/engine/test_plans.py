@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from landscape import engine
+from landscape.batchnorm import with_batch_statistics
 from landscape.direction import random_directions
 from landscape.engine import native
 from landscape.engine.choose import Choice
@@ -67,6 +68,20 @@ def test_the_number_of_threads_does_not_change_a_bit_of_the_lanes() -> None:
     finally:
         torch.set_num_threads(threads)
     assert found[0] == found[1] == found[2]
+
+
+def test_float64_takes_few_images_at_a_time_unless_batches_are_part_of_the_value() -> None:
+    torch.manual_seed(0)
+    model, images = build(CifarResNet(8, 16, "projection")).eval(), torch.randn(21, 3, 32, 32)
+    given = Objective.of(model, images, torch.arange(21) % 10, precision="float64")
+    along = random_directions(given.parameters(), seed=0)
+    plan = engine.plan(given, along)
+    assert plan.choice["batch"] == 4
+    [few], [all_at_once] = (
+        one.values([(0.1, -0.2)]) for one in (plan, engine.plan(given, along, {**plan.choice, "batch": 21}))
+    )
+    assert few.loss == pytest.approx(all_at_once.loss, rel=1e-14)
+    assert engine.plan(with_batch_statistics(given), along).choice["batch"] == given.batch
 
 
 @every_choice

@@ -13,7 +13,7 @@ from landscape.direction import random_directions
 from landscape.engine import plan
 from landscape.errors import DataError, UnknownNameError
 from landscape.losses import loss_of
-from landscape.objective import Objective, Stopped, Value
+from landscape.objective import Objective, Stopped, Value, double_batch
 
 
 def one_by_one(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[list[float], float]:
@@ -191,3 +191,8 @@ def test_samples_stay_as_they_were_given_and_count_as_if_they_had_been_converted
     assert plans[0].choice == plans[1].choice
     assert plans[0].values([(0.1, -0.2)]) == plans[1].values([(0.1, -0.2)])
     assert objective.evaluate({}) == whole.evaluate({})
+
+
+def test_batches_in_float64_hold_about_as_many_numbers_whatever_the_network() -> None:
+    """ResNet-20 on CIFAR; width 8 on digits; a multi-layer perceptron; one value larger than the cache."""
+    assert [double_batch(one) for one in (16 * 32 * 32, 8 * 8 * 8, 128, 10**7)] == [4, 128, 256, 4]
