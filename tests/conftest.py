@@ -13,8 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import database_url, free_port, postgresql_server, postgresql_url, redis_url
+
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")  # how long an example takes says something about the neighbours
 
 __all__ = ["database_url", "free_port", "postgresql_server", "postgresql_url", "redis_url"]  # fixtures for every test
 
