@@ -15,8 +15,10 @@ from .contestants import PEERS
 from .peers import Peer
 from .scaling import Process, together
 
-SHORT = ("ResNet-56", "ResNet-8 of width 8, digits")
-NAMES = {True: SHORT, False: ("ResNet-20", "ResNet-56", "MLP, digits", "ResNet-8 of width 8, digits")}
+NAMES = {
+    True: ("ResNet-56", "ResNet-8 of width 8, digits"),
+    False: ("ResNet-20", "ResNet-56", "MLP, digits", "ResNet-8 of width 8, digits"),
+}
 PRECISIONS = [name for name in ("float32", "bfloat16") if not emulated(name, torch.device("cpu"))]
 SECONDS = {True: 1.0, False: 4.0}
 TURNS = {True: 2, False: 5}

@@ -160,7 +160,7 @@ def interleaved(
     """Seconds per point by name, and the rates of matrix products (FLOP/s) by type, measured in turns.
 
     Args:
-        seconds: after `turns` turns go on until so much time is spent; who has had that much alone rests.
+        seconds: after `turns` turns go on until so much time is spent; whose points add up to that much rests.
         said: gets how many measurements are done, and of how many at least.
     """
     times: Times = {name: [] for name in measures}

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.soak import prepared
 
-ROUNDS, JOBS = 10, 8
+ROUNDS, JOBS = 10, 12
 
 
 @pytest.mark.parametrize("lab", [False, True], ids=["sqlite", "postgresql-redis"])
@@ -14,5 +14,6 @@ def test_nothing_acknowledged_is_lost_whatever_is_broken(lab: bool, seed: int, t
     with prepared(tmp_path / "data", seed, lab=lab) as soak:
         compared = soak.run(rounds=ROUNDS, jobs=JOBS)
         print(soak.says(compared))
-        assert compared > 2 * JOBS
-        assert sum(soak.done.values()) > ROUNDS // 2
+        assert len(soak.log.jobs) > 5
+        assert compared > 20
+        assert sum(soak.done.values()) > 5

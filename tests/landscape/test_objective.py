@@ -194,5 +194,5 @@ def test_samples_stay_as_they_were_given_and_count_as_if_they_had_been_converted
 
 
 def test_batches_in_float64_hold_about_as_many_numbers_whatever_the_network() -> None:
-    """ResNet-20 on CIFAR; width 8 on digits; a multi-layer perceptron; one value larger than the cache."""
-    assert [double_batch(one) for one in (16 * 32 * 32, 8 * 8 * 8, 128, 10**7)] == [4, 128, 256, 4]
+    """ResNet-20 on CIFAR; width 8 on digits; a multi-layer perceptron; one value larger than the cache; no numbers."""
+    assert [double_batch(one) for one in (16 * 32 * 32, 8 * 8 * 8, 128, 10**7, 0)] == [4, 128, 256, 4, 256]
