@@ -12,7 +12,7 @@ from threading import Thread
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from worker.tables import Worker, now
+from service.database.tables import Worker, now
 
 from .deps import Service
 

@@ -15,13 +15,14 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from worker import access
-from worker.access import LINK, LOCAL, Caller
-from worker.database import Database
-from worker.errors import ForbiddenError, UnauthorizedError
-from worker.hints import Hints
-from worker.settings import Settings
-from worker.store import Store
+from service.access import tokens
+from service.access.callers import LINK, LOCAL, Caller, linked_to
+from service.access.visibility import seen_by
+from service.database.sessions import Database
+from service.errors import ForbiddenError, UnauthorizedError
+from service.queue.wakeups import Hints
+from service.settings import Settings
+from service.storage.store import Store
 
 SESSION_COOKIE = "landscape_session"
 LINK_COOKIE = "landscape_link"
@@ -86,7 +87,7 @@ def open_to_all(request: Request) -> Service:
 
 @lru_cache(1024)
 def _seen_by(database: Database, caller: Caller) -> Database:
-    return database.seen_by(caller)
+    return seen_by(database, caller)
 
 
 def _caller(
@@ -99,12 +100,12 @@ def _caller(
     else:
         shown = [(cookie or "", ("session",)), (request.cookies.get(LINK_COOKIE, ""), ("link",))]
     with service.database.reading() as session:
-        found = [access.recognise(session, secret, kinds) for secret, kinds in shown]
+        found = [tokens.recognise(session, secret, kinds) for secret, kinds in shown]
     known = [one for one in found if one is not None]
     if not known:
         raise UnauthorizedError("Log in, or send a token that is valid: Authorization: Bearer …")
     service.used.update(one.key for one in known if one.key)
-    return known[0] if len(known) == 1 else access.linked_to(known[0], known[1])
+    return known[0] if len(known) == 1 else linked_to(known[0], known[1])
 
 
 def require_same_origin(request: Request, *, by_cookie: bool = False) -> None:

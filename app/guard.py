@@ -12,7 +12,7 @@ from collections.abc import Iterable, MutableMapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from worker.settings import Settings
+from service.settings import Settings
 
 from .schemas import ErrorBody, ErrorDetail
 

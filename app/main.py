@@ -19,25 +19,27 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from worker import archives, cleaning, versions
-from worker.access import note_used
-from worker.database import Database
-from worker.errors import ServiceError, TooManyError, UnauthorizedError
-from worker.hints import Hints
-from worker.logs import log_as_json
-from worker.reconciler import Reconciler
-from worker.settings import Settings
-from worker.spec import Kind
-from worker.stores import open_store
+from service import versions
+from service.access.tokens import note_used
+from service.database.sessions import Database
+from service.errors import ServiceError, TooManyError, UnauthorizedError
+from service.jobs.spec import Kind
+from service.library import archives
+from service.logs import log_as_json
+from service.maintenance import garbage
+from service.queue.reconciler import Reconciler
+from service.queue.wakeups import Hints
+from service.settings import Settings
+from service.storage.open import open_store
 
-from . import access, blobs, checkpoints, datasets, events, gallery, jobs, metrics, system, tus
-from .access import Tries
 from .checks import Checks
 from .deps import Service, open_to_all, require_scopes
-from .description import describe
 from .feeds import Feeds
 from .guard import HEADERS, Guard
-from .metrics import CountRequests, Metrics
+from .openapi import describe
+from .routes import access, blobs, checkpoints, datasets, events, gallery, jobs, metrics, system, tus
+from .routes.access import Tries
+from .routes.metrics import CountRequests, Metrics
 from .schemas import ErrorBody, ErrorDetail
 from .uploads import Places
 
@@ -145,7 +147,7 @@ async def _clean(service: Service) -> None:
     while True:
         await asyncio.sleep(CLEAN_SECONDS)
         try:
-            await asyncio.to_thread(cleaning.clean, service.database, service.store, service.settings)
+            await asyncio.to_thread(garbage.clean, service.database, service.store, service.settings)
         except Exception:
             logger.exception("cleaning failed; trying again")
 

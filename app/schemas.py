@@ -1,4 +1,4 @@
-"""What the API answers, as JSON. What it is asked for a job is worker/spec.py.
+"""What the API answers, as JSON. What it is asked for a job is service/jobs/spec.py.
 
 Imports pydantic and the tables. Never reads the database by itself: rows come in, models go out.
 """
@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from worker.access import Caller
-from worker.catalog import DatasetFacts, facts_of
-from worker.tables import Checkpoint, Dataset, Job
+from service.access.callers import Caller
+from service.database.tables import Checkpoint, Dataset, Job
+from service.library.datasets import DatasetFacts, facts_of
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 

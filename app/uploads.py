@@ -15,11 +15,13 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
-from worker import counts, library, quotas
-from worker.catalog import DATASETS
-from worker.errors import BusyError, InvalidError, SlowError, TooManyError
-from worker.settings import Settings
-from worker.tables import Checkpoint, Dataset
+from service.database import counters
+from service.database.tables import Checkpoint, Dataset
+from service.errors import BusyError, InvalidError, SlowError, TooManyError
+from service.jobs import quotas
+from service.library import uploads
+from service.library.datasets import DATASETS
+from service.settings import Settings
 
 from .deps import Service
 
@@ -122,9 +124,9 @@ def note(
     """
     if owner is not None:
         quotas.require_bytes(session, service.settings, owner, size)
-    receive = library.receive_checkpoint if purpose == "checkpoint" else library.receive_dataset
+    receive = uploads.receive_checkpoint if purpose == "checkpoint" else uploads.receive_dataset
     row: Checkpoint | Dataset = receive(session, name=name, sha256=sha256, size=size, owner=owner, own_id=own_id)
-    counts.add(session, "upload_bytes", purpose, by=size)
+    counters.add(session, "upload_bytes", purpose, by=size)
     service.store.require(sha256)
     return row.id
 

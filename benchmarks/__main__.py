@@ -10,11 +10,10 @@ import time
 
 import torch
 
+from benchmarks import memory, scaling, service, table, whole
+from benchmarks.cases import CASES
+from landscape.cli.bench import machine
 from landscape.engine.native import best_instruction_set
-from landscape.shell.benching import machine
-
-from . import memory, scaling, service, table, whole
-from .cases import CASES
 
 PARTS = {
     "table": "this engine, the plain loop and the peers, one thread each",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landscape.data import load
+from landscape.data.builtin import load
 from landscape.models import CifarResNet, build
 
 

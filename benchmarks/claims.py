@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from .peers import HOME, ROOT, _stand_in_for_plotting, environment
+from benchmarks.peers import HOME, ROOT, _stand_in_for_plotting, environment
 
 NETWORK = ROOT / "landscape" / "gallery" / "resnet20-w8-skip.safetensors"
 HESSIAN = "PyHessian==0.1"
@@ -46,13 +46,13 @@ def inside() -> None:
 
 
 def _network() -> nn.Module:
-    from landscape.inspection import inspect
+    from landscape.checkpoints.inspect import inspect
 
     return inspect(NETWORK).model(0)
 
 
 def _samples(count: int = 200) -> tuple[Tensor, Tensor]:
-    from landscape.data import load
+    from landscape.data.builtin import load
 
     digits = load("digits", "train")
     return digits.images[:count].contiguous(), digits.labels[:count].contiguous()
@@ -225,7 +225,7 @@ def pyhessian() -> Facts:
     """`hessian` on one batch."""
     from pyhessian import hessian
 
-    from landscape.studies import spectrum
+    from landscape.api import spectrum
 
     images, labels = _samples(100)
     model = _network().train()

@@ -17,7 +17,7 @@ import httpx
 import psutil
 from playwright.sync_api import Page
 
-from tests.chromium import chromium
+from tests.support.chromium import chromium
 
 PORT = 8765
 FIRST = ("resnet56-w8-skip", "resnet56-w8-plain")

@@ -12,16 +12,15 @@ from collections.abc import Callable
 
 import torch
 
+from benchmarks.cases import Case, model_of, resnet
 from landscape import engine
-from landscape.direction import random_directions
-from landscape.engine.layers import Network
-from landscape.engine.prepare import prepare
+from landscape.cli.bench import machine
+from landscape.directions.random import random_directions
+from landscape.engine.graph.compile import prepare
+from landscape.engine.graph.layers import Network
+from landscape.engine.timing import flop, peak
 from landscape.grid import Grid
-from landscape.objective import Objective
-from landscape.shell.benching import machine
-from landscape.timing import flop, peak
-
-from .cases import Case, model_of, resnet
+from landscape.objective.objective import Objective
 
 SIDE, IMAGES = 51, 50_000
 SAMPLE = {"points": 3, "images": 500}  # on a CPU

@@ -20,13 +20,13 @@ import httpx
 import psutil
 
 from benchmarks import uploads
-from tests import servers
+from service.database.sessions import Database
+from service.jobs import lifecycle
+from service.jobs.spec import job_spec
 from tests.conftest import GALLERY, Service, start_service
 from tests.faults import breaking
-from tests.service.face import Face, running
-from worker import jobs
-from worker.database import Database
-from worker.spec import job_spec
+from tests.support import servers
+from tests.support.face import Face, running
 
 JOBS = 10_000
 STREAMS = 500
@@ -87,7 +87,7 @@ def _fill(url: str, spec: dict[str, object], count: int) -> None:
     for _ in range(0, count, BATCH):
         with database.writing() as session:
             for _ in range(BATCH):
-                jobs.submit(session, request, owner="local")
+                lifecycle.submit(session, request, owner="local")
     database.engine.dispose()
 
 

@@ -97,11 +97,11 @@ def stay(file: str, way: str) -> None:
     import torch
 
     from landscape import engine
-    from landscape.data import load_file
-    from landscape.direction import random_directions
+    from landscape.cli.request import samples
+    from landscape.data.files import load_file
+    from landscape.directions.random import random_directions
     from landscape.models import CifarResNet, build
-    from landscape.objective import Objective
-    from landscape.shell.request import samples
+    from landscape.objective.objective import Objective
 
     torch.set_num_threads(1)
     started = time.process_time()
@@ -123,9 +123,9 @@ def measure(name: str, samples: int) -> dict[str, object]:
     import torch
 
     from landscape import engine
-    from landscape.direction import random_directions
+    from landscape.directions.random import random_directions
     from landscape.models import CifarResNet, build
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
 
     torch.set_num_threads(1)
     network = CifarResNet(*NETWORKS[name], "projection")

@@ -21,7 +21,7 @@ ABSENT = ("matplotlib", "matplotlib.pyplot")  # imported for plots, which are no
 
 def environment() -> Path:
     """The interpreter of the peers' environment, made on first use."""
-    from .contestants import PEERS
+    from benchmarks.contestants import PEERS
 
     python = HOME / "bin" / "python"
     if not (HOME / "ready").exists():
@@ -86,8 +86,8 @@ def answer(name: str, threads: int) -> None:
     """Answer questions from standard input until it ends."""
     import torch
 
-    from .cases import case_of, data_of, model_of
-    from .contestants import peer
+    from benchmarks.cases import case_of, data_of, model_of
+    from benchmarks.contestants import peer
 
     torch.set_num_threads(threads)
     measure = None

@@ -119,11 +119,10 @@ def serve(threads: int) -> None:
 
 
 def _points(who: str, name: str, samples: int) -> Callable[[], int]:
+    from benchmarks.cases import case_of, data_of, model_of
     from landscape import engine
-    from landscape.direction import random_directions
-    from landscape.objective import Objective
-
-    from .cases import case_of, data_of, model_of
+    from landscape.directions.random import random_directions
+    from landscape.objective.objective import Objective
 
     case = case_of(name)
     objective = Objective.of(model_of(case), *data_of(case, samples))

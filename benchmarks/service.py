@@ -142,8 +142,8 @@ def serve() -> None:
     import torch
 
     import landscape as ls
-    from landscape.data import load
-    from landscape.inspection import inspect
+    from landscape.checkpoints.inspect import inspect
+    from landscape.data.builtin import load
 
     torch.set_num_threads(1)
     model, digits = inspect(NETWORK).model(), load("digits", "train")

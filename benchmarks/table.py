@@ -1,17 +1,16 @@
 """The table: CPU seconds per grid point of the engine in each precision, the plain loop and the peers, one thread each.
 
-Imports landscape.timing, which measures everybody in turns; the peers run in an environment of their own (peers.py).
+Every contestant is measured in turns; the peers run in an environment of their own (peers.py).
 """
 
 from dataclasses import replace
 
-from landscape.direction import random_directions
-from landscape.objective import Objective
-from landscape.timing import PLAIN, Contest, Row, interleaved
-
-from .cases import Case, data_of, model_of
-from .contestants import PEERS
-from .peers import Peer
+from benchmarks.cases import Case, data_of, model_of
+from benchmarks.contestants import PEERS
+from benchmarks.peers import Peer
+from landscape.directions.random import random_directions
+from landscape.engine.timing import PLAIN, Contest, Row, interleaved
+from landscape.objective.objective import Objective
 
 SECONDS = {True: 1.0, False: 20.0}  # per case, short or not
 

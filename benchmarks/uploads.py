@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import Service, start_service
-from tests.service import tus
 from tests.service.test_uploads import face, most_memory
+from tests.support import tus
 
 MIB = 1 << 20
 

@@ -8,12 +8,11 @@ from statistics import median
 
 import torch
 
-from landscape.engine.onednn import emulated
-
-from .cases import Case, case_of
-from .contestants import PEERS
-from .peers import Peer
-from .scaling import Process, together
+from benchmarks.cases import Case, case_of
+from benchmarks.contestants import PEERS
+from benchmarks.peers import Peer
+from benchmarks.scaling import Process, together
+from landscape.engine.fused.onednn import emulated
 
 NAMES = {
     True: ("ResNet-56", "ResNet-8 of width 8, digits"),

@@ -11,7 +11,7 @@ import pdoc
 
 import landscape
 
-PAGES = ("landscape", "worker.spec", "!landscape.")  # what is exported, without the rooms it comes from
+PAGES = ("landscape", "service.jobs.spec", "!landscape.")  # what is exported, without the rooms it comes from
 
 
 def write(folder: Path) -> None:

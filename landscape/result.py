@@ -1,175 +1,36 @@
-"""What a landscape is once computed: coordinates, values, provenance, self-check; one type, local or fetched.
+"""What a landscape is once computed: one type, local or fetched, with its figures and files. No torch."""
 
-Imports numpy, grid, check, caption; no torch. Never computes a loss.
-`losses[i, j]` belongs to `(alphas[i], betas[j])` everywhere.
-"""
-
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .caption import caption
-from .check import Check, self_check
-from .errors import FormatError, MissingLibraryError, UnknownNameError
-from .formats import Look, read, write
-from .grid import Axis, Grid, Point
+from .errors import FormatError, MissingLibraryError
+from .formats import read, write
+from .formats.look import Look
+from .results.arrays import Arrays
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-Array = NDArray[np.float64]
-VALUES = ("losses", "accuracies", "standard_errors")
-PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # column of a table -> array
-_SINGULAR = {array: column for column, array in PLURAL.items()}
 
-
-@dataclass(frozen=True)
-class Result:
+class Result(Arrays):
     """A slice, a surface, or another grid of numbers around a network, whole or partly computed.
 
-    `put` fills the arrays of a result that is being computed; those of a `closed` one can only be read.
+    Its data and what follows from them are described at `results.arrays.Arrays`; `losses[i, j]` belongs to
+    `(alphas[i], betas[j])` everywhere.
     """
-
-    kind: str  # "slice", "surface", "interpolation", "plane", "trajectory", "curvature"
-    alphas: Array  # (n,) unitless multiples of delta
-    betas: Array  # (m,) unitless multiples of eta; [0] for a slice
-    losses: Array  # (n, m) mean per sample, nats for the cross-entropy; NaN where not computed, and where the loss is
-    accuracies: Array  # (n, m) share of samples, NaN where not computed
-    standard_errors: Array  # (n, m) of the losses over the samples, in their unit
-    computed: NDArray[np.bool_]  # (n, m)
-    provenance: dict[str, Any] = field(default_factory=dict)  # how it was made; empty until the center is known
-    caption: str = ""  # every choice, in one line
-    extra: dict[str, Array] = field(default_factory=dict)  # more arrays (n, m) by name: "test_losses", "lambda_min", …
-    path: dict[str, Any] | None = None  # the trajectory in this plane, as JSON: see pca.Path.to_json
-
-    @classmethod
-    def empty(
-        cls,
-        grid: Grid,
-        provenance: dict[str, Any] | None = None,
-        *,
-        kind: str | None = None,
-        columns: Sequence[str] = VALUES,
-    ) -> "Result":
-        """A result of this grid with nothing computed yet; `columns` are `VALUES` and the names of extra arrays."""
-        nothing: dict[str, Any] = {name: np.full(grid.shape, np.nan) for name in columns}
-        assert tuple(columns[: len(VALUES)]) == VALUES
-        return cls(
-            kind=kind or ("surface" if grid.beta else "slice"),
-            alphas=np.array(grid.alphas),
-            betas=np.array(grid.betas),
-            **{name: nothing.pop(name) for name in VALUES},
-            computed=np.zeros(grid.shape, bool),
-            provenance=provenance or {},
-            caption=caption(grid, provenance or {}),
-            extra=nothing,
-        )
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the arrays, in the order of a row of `put`."""
-        return (*VALUES, *self.extra)
-
-    def array(self, name: str) -> Array:
-        """The array called `name`, (n, m).
-
-        Raises:
-            UnknownNameError: there is none; the message lists the known.
-        """
-        if name not in self.columns:
-            raise UnknownNameError("array", name, self.columns)
-        found: Array = self.extra[name] if name in self.extra else getattr(self, name)
-        return found
-
-    def put(self, points: Sequence[Point], values: "Array | Sequence[Sequence[float]]") -> None:
-        """Write `values` (one row of numbers per point, in the order of `columns`) at `points`."""
-        rows, columns = np.array(points, dtype=np.intp).reshape(-1, 2).T
-        numbers = np.array(values, dtype=np.float64).reshape(-1, len(self.columns)).T
-        for name, column in zip(self.columns, numbers, strict=True):
-            self.array(name)[rows, columns] = column
-        self.computed[rows, columns] = True
-
-    def closed(self, **facts: Any) -> "Result":
-        """This result with what is known once every point is in: counts of NaN and infinities, and `facts`."""
-        odd = [point["value"] for point in self.non_finite]
-        counts = {"nan_count": odd.count("nan"), "infinite_count": len(odd) - odd.count("nan")}
-        return replace(self, provenance={**self.provenance, **counts, **facts}).frozen()
-
-    def frozen(self) -> "Result":
-        """This result with arrays that can only be read."""
-        read_only = {name: _read_only(getattr(self, name)) for name in ("alphas", "betas", "computed", *VALUES)}
-        return replace(self, **read_only, extra={name: _read_only(array) for name, array in self.extra.items()})
-
-    def described(self, **facts: Any) -> "Result":
-        """This result with names that tensors do not carry: dataset, split, samples_in_split, architecture."""
-        provenance = {**self.provenance, **facts}
-        axes = [Axis(float(one[0]), float(one[-1]), len(one)) for one in (self.alphas, self.betas) if len(one) > 1]
-        return replace(self, provenance=provenance, caption=caption(Grid(*axes), provenance))
-
-    @property
-    def non_finite(self) -> list[dict[str, Any]]:
-        """Computed points whose loss is NaN or infinite: [{"i", "j", "value": "nan" | "inf" | "-inf"}]."""
-        where = np.argwhere(self.computed & ~np.isfinite(self.losses))
-        return [{"i": int(i), "j": int(j), "value": name_of(self.losses[i, j])} for i, j in where]
-
-    @property
-    def checks(self) -> list[Check]:
-        """The self-check: is this plot right? Empty until the center is known."""
-        return self_check(self.provenance, self.losses, self.computed) if self.provenance else []
 
     def figure(self, *, height: str = "paper", array: str = "losses") -> "Figure":
         """A Plotly figure with caption and self-check on it; see figures.figure."""
-        from .figures import figure
+        from .plots.figures import figure
 
         return figure(self, height=height, array=array)
 
     def contour(self, *, array: str = "losses") -> "Figure":
         """Contours as in the paper, a Plotly figure; see figures.contour."""
-        from .figures import contour
+        from .plots.figures import contour
 
         return contour(self, array=array)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON: null where a value is not computed or not finite (the latter listed in `non_finite`)."""
-        checks = [vars(check) for check in self.checks]
-        return {
-            "kind": self.kind,
-            "alphas": self.alphas.tolist(),
-            "betas": self.betas.tolist(),
-            **{name: nested(self.array(name)) for name in VALUES},
-            "extra": {name: nested(array) for name, array in self.extra.items()},
-            "non_finite": self.non_finite,
-            "trajectory": self.path,
-            "provenance": self.provenance or None,
-            "self_check": {"passed": all(check["passed"] for check in checks), "checks": checks} if checks else None,
-            "caption": self.caption,
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Result":
-        """The result in what `to_json` or the service answered; keys besides are not looked at.
-
-        A loss that is null was computed exactly where `non_finite` lists the point; elsewhere null is NaN.
-
-        Raises:
-            FormatError: it is not the JSON of a result.
-        """
-        try:
-            return _from_json(found).frozen()
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise FormatError(f"This is not the JSON of a result: {type(error).__name__}, {error}.") from error
-
-    def table(self) -> dict[str, Array]:
-        """Columns of equal length, one number per computed point: alpha, beta, loss, accuracy, …, extra arrays."""
-        rows, columns = np.nonzero(self.computed)
-        values = {_SINGULAR.get(name, name): self.array(name)[rows, columns] for name in self.columns}
-        return {"alpha": self.alphas[rows], "beta": self.betas[columns], **values}
 
     def to_dataframe(self) -> "DataFrame":
         """A pandas table with a row per computed point; see `table`.
@@ -197,7 +58,7 @@ class Result:
         path.write_bytes(self.to_bytes(path.suffix.lstrip("."), height=height, array=array))
 
     @classmethod
-    def load(cls, path: "str | Path") -> "Result":
+    def load(cls, path: "str | Path") -> Self:
         """Read a result from a file: .npz, .json or .h5 that `save` wrote, an .h5 of the authors' code, or a .csv.
 
         CSV holds the numbers of the computed points alone, and files of the authors' losses and accuracies.
@@ -208,62 +69,17 @@ class Result:
         """
         path = Path(path)
         try:
-            return read(path.read_bytes(), path.name)
+            return cls(**vars(read(path.read_bytes(), path.name)))
         except OSError as error:
             raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
 
     def __repr__(self) -> str:
-        from .showing import in_words
+        from .plots.notebook import in_words
 
         return in_words(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """What a notebook shows: a small picture, caption and self-check; it needs no network and no script."""
-        from .showing import bundle
+        from .plots.notebook import bundle
 
         return bundle(self)
-
-
-def _from_json(found: Mapping[str, Any]) -> Result:
-    arrays: dict[str, Any] = {name: _numbers(found[name]) for name in VALUES}
-    odd = {(point["i"], point["j"]): float(point["value"]) for point in found["non_finite"]}
-    computed = np.isfinite(arrays["losses"])
-    for point, value in odd.items():
-        arrays["losses"][point], computed[point] = value, True
-    alphas, betas = (np.array(found[name], dtype=np.float64) for name in ("alphas", "betas"))
-    extra = {str(name): _numbers(array) for name, array in found["extra"].items()}
-    for array in (*arrays.values(), *extra.values()):
-        if array.shape != (len(alphas), len(betas)):
-            raise ValueError(f"an array has shape {array.shape} for {len(alphas)} × {len(betas)} coordinates")
-    facts = {
-        "provenance": dict(found["provenance"] or {}),
-        "caption": str(found["caption"]),
-        "path": found["trajectory"],
-    }
-    return Result(str(found["kind"]), alphas, betas, **arrays, computed=computed, extra=extra, **facts)
-
-
-def _numbers(rows: Sequence[Sequence[float | None]]) -> Array:
-    """Nested lists with null for NaN as an array of float64: NumPy reads None as NaN."""
-    return np.array(rows, dtype=np.float64)
-
-
-def _read_only(array: Any) -> Any:
-    copied = array.copy()
-    copied.setflags(write=False)
-    return copied
-
-
-def nested(array: Array) -> list[list[float | None]]:
-    """The rows of (n, m) as lists, null where not finite."""
-    return [[finite_or_none(number) for number in row] for row in array.tolist()]
-
-
-def finite_or_none(number: float) -> float | None:
-    """JSON has neither NaN nor infinity: null stands for both."""
-    return number if math.isfinite(number) else None
-
-
-def name_of(number: float) -> str:
-    """ "nan", "inf" or "-inf"."""
-    return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"

@@ -15,7 +15,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import database_url, free_port, postgresql_server, postgresql_url, redis_url
+from tests.support.paths import GALLERY
+from tests.support.servers import database_url, free_port, postgresql_server, postgresql_url, redis_url
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")  # how long an example takes says something about the neighbours
@@ -24,8 +25,6 @@ __all__ = ["database_url", "free_port", "postgresql_server", "postgresql_url", "
 
 # Whoever is started in the background of a script ignores Ctrl-C, with all it starts; tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-GALLERY = Path(__file__).parent.parent / "landscape" / "gallery"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,16 +1,15 @@
 """What a worker does with an upload: have it read at the boundary, keep what comes out clean.
 
-Imports landscape.boundary, store, settings; no torch. Never opens or parses a stranger's file itself.
+Imports landscape.checkpoints.sandbox, store, settings; no torch. Never opens or parses a stranger's file itself.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from landscape.boundary import KilledError, Limits, ask
-
-from .errors import ServiceError
-from .settings import Settings
-from .store import Store
+from landscape.checkpoints.sandbox import KilledError, Limits, ask
+from service.errors import ServiceError
+from service.settings import Settings
+from service.storage.store import Store
 
 
 class RejectedError(ServiceError):
@@ -46,7 +45,7 @@ def read_dataset(sha256: str, store: Store, settings: Settings) -> tuple[dict[st
     """Read an uploaded data set in a fresh process and keep its sanitised samples.
 
     Returns:
-        What is known of it (landscape.files.samples.Described), and the digest of the sanitised file.
+        What is known of it (landscape.parsers.dataset.Described), and the digest of the sanitised file.
 
     Raises:
         RejectedError: as `read_checkpoint`.

@@ -2,7 +2,7 @@
 
 import { large, plural, whole } from "./format.js";
 
-/** Limits of worker/spec.py and landscape/grid.py. */
+/** Limits of service/jobs/spec.py and landscape/grid.py. */
 const MAX_POINTS = 1_002_001;
 const MAX_COUNT = 100_001;
 const MAX_RANGE = 1e6;

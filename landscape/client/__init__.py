@@ -10,10 +10,10 @@ sync.py        the blocking face; unblocked.py the awaitable one; both only perf
 Imports numpy, httpx and the torch-free modules of landscape/. Never computes a loss.
 """
 
-from .answers import Checkpoint, Dataset, Event, JobInfo
+from .aio import AsyncClient, AsyncJob
 from .errors import JobEndedError, RefusedError, RejectedError, UnreachableError
+from .models import Checkpoint, Dataset, Event, JobInfo
 from .sync import Client, Job
-from .unblocked import AsyncClient, AsyncJob
 
 __all__ = [
     "AsyncClient",

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from ..progress import Progress
-from .answers import TERMINAL, Checkpoint, Dataset, JobInfo, Link, Number
+from ..evaluation.progress import Progress
 from .errors import JobEndedError, RejectedError
-from .exchange import Flow, Reply, Request, Wait
+from .flow import Flow, Reply, Request, Wait
+from .models import TERMINAL, Checkpoint, Dataset, JobInfo, Link, Number
 
 if TYPE_CHECKING:
     from ..result import Result

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import httpx
 
+from ..evaluation.progress import Progress, shown
 from ..grid import Grid
-from ..progress import Progress, shown
-from . import calls, sending, wire
-from .answers import Checkpoint, Dataset, Event, JobInfo, Link, LogEntry, Number
-from .choices import CheckpointLike, Choices, Curved, Repeatable, body
-from .exchange import Course, Effect, Flow, NextLine, Request, Wait, Work
-from .following import follow
-from .known import token_for
+from . import calls, http, uploads
+from .events import follow
+from .flow import Course, Effect, Flow, NextLine, Request, Wait, Work
+from .local_state import token_for
+from .models import Checkpoint, Dataset, Event, JobInfo, Link, LogEntry, Number
+from .options import CheckpointLike, Choices, Curved, Repeatable, body
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,8 +41,8 @@ class Client:
     """
 
     def __init__(self, url: str, token: str | None = None, *, timeout: float = 60.0, retries: int = 6):
-        self.url, self.retries = wire.checked(url), retries
-        self._http = httpx.Client(**wire.options(self.url, token or token_for(self.url), timeout))
+        self.url, self.retries = http.checked(url), retries
+        self._http = httpx.Client(**http.options(self.url, token or token_for(self.url), timeout))
 
     def __enter__(self) -> "Client":
         return self
@@ -62,7 +62,7 @@ class Client:
             RejectedError: it was read (with `wait`) and is not usable; the message says why.
         """
         with shown(progress, f"{Path(file).name} (MB)") as report:
-            return self._run(sending.checkpoint(Path(file), name, report, self.url, wait))
+            return self._run(uploads.checkpoint(Path(file), name, report, self.url, wait))
 
     def upload_model(
         self, model: "nn.Module", example_input: "Tensor", *, name: str | None = None, progress: bool | Progress = True
@@ -70,7 +70,7 @@ class Client:
         """Upload a network of one's own with its architecture; see `ls.pack`. The model is not changed."""
         with TemporaryDirectory() as folder:
             file = Path(folder) / "network.safetensors"
-            self._run(sending.packed(model, example_input, file))
+            self._run(uploads.packed(model, example_input, file))
             return self.upload(file, name=name or type(model).__name__, progress=progress)
 
     def upload_dataset(
@@ -78,7 +78,7 @@ class Client:
     ) -> Dataset:
         """Upload samples: .npz, .h5, .safetensors, or an official archive of CIFAR or MNIST."""
         with shown(progress, f"{Path(file).name} (MB)") as report:
-            return self._run(sending.dataset(Path(file), name, report, self.url, wait))
+            return self._run(uploads.dataset(Path(file), name, report, self.url, wait))
 
     def checkpoint(self, checkpoint_id: str) -> Checkpoint:
         return self._run(calls.checkpoint(checkpoint_id))
@@ -187,7 +187,7 @@ class Client:
                 try:
                     answer = performer.perform(effect)
                 except httpx.TransportError as error:
-                    course.fail(wire.unreachable(self.url, error))
+                    course.fail(http.unreachable(self.url, error))
                 else:
                     course.answer(answer)
 
@@ -195,9 +195,9 @@ class Client:
 class _Performer(ExitStack):
     """Sends, waits and reads; holds the one reply that streams."""
 
-    def __init__(self, http: httpx.Client):
+    def __init__(self, client: httpx.Client):
         super().__init__()
-        self._http = http
+        self._http = client
         self._lines: Iterator[str] = iter(())
 
     def perform(self, effect: Effect) -> Any:
@@ -213,14 +213,14 @@ class _Performer(ExitStack):
 
     def _send(self, request: Request) -> Any:
         self.close()  # what streamed before
-        response = self._http.send(self._http.build_request(**wire.arguments(request)), stream=request.stream)
+        response = self._http.send(self._http.build_request(**http.arguments(request)), stream=request.stream)
         if request.stream:
             self.callback(response.close)
             if response.is_success:
                 self._lines = response.iter_lines()
-                return wire.reply_of(response)
+                return http.reply_of(response)
             response.read()
-        return wire.reply_of(response, response.content)
+        return http.reply_of(response, response.content)
 
 
 class Job:

@@ -1,16 +1,14 @@
-"""Data sets: fixed samples in a fixed order, already normalised, with a digest.
+"""Data sets: fixed samples in a fixed order, normalised, with a digest. Nothing augments, shuffles or downloads.
 
-Imports torch, numpy and files. Never augments, shuffles or downloads anything.
-
-    samples.py   Dataset
-    builtin.py   digits, synthetic
-    brought.py   files of one's own and uploads
-    shared.py    many samples: one copy for all processes of a machine
-    judging.py   the loss that fits the targets of a data set
+dataset.py     Dataset
+builtin.py     digits, synthetic
+files.py       files of one's own, and uploads
+inputs.py      what callers pass as samples: tensors, DataLoaders, batches
+memory_map.py  many samples: one copy for all processes of a machine
 """
 
-from .brought import load_clean, load_file
 from .builtin import BUILT_IN, SPLITS, load
-from .samples import Dataset
+from .dataset import Dataset
+from .files import load_clean, load_file
 
 __all__ = ["BUILT_IN", "SPLITS", "Dataset", "load", "load_clean", "load_file"]

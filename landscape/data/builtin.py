@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..disk_cache import Shelf
 from ..errors import DataError, UnknownNameError
-from ..files.samples import Described
-from ..shelf import Shelf
-from .brought import dataset
-from .samples import Dataset, shuffled
-from .shared import Part, shared
+from ..parsers.dataset import Described
+from .dataset import Dataset, shuffled
+from .files import dataset
+from .memory_map import Part, shared
 
 SPLITS = ("train", "test")
 

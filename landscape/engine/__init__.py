@@ -20,16 +20,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..batchnorm import Calibration, depends_on_batch
-from ..direction import Params
+from ..directions.random import Params
 from ..errors import UnknownNameError
-from ..objective import Objective, Value
+from ..objective.batch_norm import Calibration, depends_on_batch
+from ..objective.objective import Objective, Value
 from .choose import Choice, build, default_choice
-from .exact import exact_float32
+from .graph.compile import prepare
+from .graph.record import Unrecordable
 from .plain import PlainPlan
-from .prepare import prepare
 from .recalibrate import RecalibratedPlan
-from .record import Unrecordable
+from .tf32 import exact_float32
 
 __all__ = ["Choice", "Plan", "agree", "exact_float32", "plan"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
-from ..objective import Value
+from ..objective.objective import Value
 
 AUDITED = 25
 

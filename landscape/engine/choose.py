@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 
-from ..batchnorm import depends_on_batch
 from ..errors import UnknownNameError
-from ..objective import Objective, double_batch
-from . import amx, native, normed, winograd
-from .captured import CapturedPlan
+from ..objective.batch_norm import depends_on_batch
+from ..objective.objective import Objective, double_batch
+from . import native
 from .cost import fused_time, lanes_time
-from .fused import FusedPlan
-from .lanes import LanesPlan
-from .layers import Network
-from .perceptron import NotAPerceptron, PerceptronPlan, pack
-from .program import NotInLanes, compile_network
+from .fused import amx, batch_statistics, winograd
+from .fused.cuda_graph import CapturedPlan
+from .fused.plan import FusedPlan
+from .graph.layers import Network
+from .lanes.perceptron import NotAPerceptron, PerceptronPlan, pack
+from .lanes.plan import LanesPlan
+from .lanes.program import NotInLanes, compile_network
 
 # {"engine": "fused", "batch": 64, "precision": "float32", "winograd": "avx512"}
 # {"engine": "lanes", "instruction_set": "avx512", "block": 96}
@@ -50,7 +51,7 @@ def default_choice(
         batch = objective.batch if depends_on_batch(objective.model) else gpu_batch(network)
         return {"engine": "captured", "batch": batch, "precision": precision or "float32"}
     vectors = native.best_instruction_set() if _native(objective) else None
-    fresh = {"normed": vectors} if vectors and (calibrated or normed.pays(network)) else {}
+    fresh = {"normed": vectors} if vectors and (calibrated or batch_statistics.pays(network)) else {}
     if precision == "bfloat16":
         batch = fused_batch(network, few=FEW["bfloat16"])
         groups = [part.group for part in amx.segments(network)] if native.has_amx() and _native(objective) else []
@@ -59,7 +60,7 @@ def default_choice(
     if vectors in winograd.PAYING and _is_perceptron(objective, network, native.width(vectors)):
         return {"engine": "perceptron", "instruction_set": vectors}
     if vectors and _lanes_win(objective, network, native.width(vectors)):
-        block = BATCH_BLOCK if normed.pays(network) else LANE_BLOCK
+        block = BATCH_BLOCK if batch_statistics.pays(network) else LANE_BLOCK
         return {"engine": "lanes", "instruction_set": vectors, "block": block}
     if vectors and winograd.pays(network, vectors):
         batch = _batch(objective, network, few=FEW["winograd"])

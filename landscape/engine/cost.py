@@ -6,8 +6,8 @@ and only their ratio matters: nothing is timed here, so that the same request is
 
 import math
 
-from . import winograd
-from .layers import Layer, Network
+from .fused import winograd
+from .graph.layers import Layer, Network
 
 LANES_RATE = 110.0  # GFLOP/s on one core at AVX-512, on the taps inside the picture
 CACHED_LINES = 24_576  # weights of one layer beyond 1.5 MiB of lanes fall out of the second-level cache

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import torch
 
-from ..direction import Params
-from ..objective import Objective
+from ..directions.random import Params
+from ..objective.objective import Objective
 from . import native
 from .cost import fused_time, lanes_time
-from .layers import Network
-from .prepare import prepare
-from .program import NotInLanes, compile_network
-from .record import Unrecordable
+from .graph.compile import prepare
+from .graph.layers import Network
+from .graph.record import Unrecordable
+from .lanes.program import NotInLanes, compile_network
 
 
 def explain(objective: Objective, directions: Sequence[Params], engine: str) -> str:

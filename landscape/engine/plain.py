@@ -6,11 +6,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..batchnorm import Calibration, depends_on_batch
-from ..direction import Params
-from ..objective import Objective, Stopped, Value
-from .exact import exact_float32
-from .exhaustion import patiently
+from ..directions.random import Params
+from ..objective.batch_norm import Calibration, depends_on_batch
+from ..objective.objective import Objective, Stopped, Value
+from .out_of_memory import with_smaller_batches
+from .tf32 import exact_float32
 
 
 class PlainPlan:
@@ -48,7 +48,7 @@ class PlainPlan:
             return replace(self.objective, batch=batch).evaluate(self._parameters(point), stop=stop)
 
         with exact_float32():
-            value, self.batch = patiently(evaluate, self.batch, divisible=self.divisible)
+            value, self.batch = with_smaller_batches(evaluate, self.batch, divisible=self.divisible)
         return value
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:

@@ -14,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..batchnorm import Calibration
-from ..direction import Params
-from ..objective import Objective, Stop, Stopped, Value
-from . import normed, winograd
+from ..directions.random import Params
+from ..objective.batch_norm import Calibration
+from ..objective.objective import Objective, Stop, Stopped, Value
 from .choose import BATCH_BLOCK, lanes_take
-from .flat import Point
-from .fused import FusedPlan
-from .lanes import LanesPlan
-from .layers import Layer, Network
-from .perceptron import PerceptronPlan
-from .pointwise import PointwiseFlat
-from .prepare import prepare
+from .fused import batch_statistics, winograd
+from .fused.plan import FusedPlan
+from .graph.compile import prepare
+from .graph.flat import Point
+from .graph.fold_at_point import PointwiseFlat
+from .graph.layers import Layer, Network
+from .lanes.perceptron import PerceptronPlan
+from .lanes.plan import LanesPlan
 
 
 class RecalibratedPlan:
@@ -48,7 +48,7 @@ class RecalibratedPlan:
     def _pass(self, objective: Objective, network: Network) -> FusedPlan | LanesPlan:
         chosen = (self.inner.choice.get(name) for name in ("normed", "winograd", "instruction_set"))
         vectors = next((str(name) for name in chosen if name), None)  # as other processes do
-        fresh, count = normed.pays(network), self.directions
+        fresh, count = batch_statistics.pays(network), self.directions
         if isinstance(self.inner, LanesPlan) and fresh and lanes_take(objective, network):
             return LanesPlan(objective, network, count, instruction_set=str(vectors), block=BATCH_BLOCK)
         tiled = vectors if vectors and winograd.pays(network, vectors) else None

@@ -7,20 +7,11 @@ A new format is one module with `write(result, ending, look)` (and `read(content
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import FormatError, MissingLibraryError, UnknownNameError
-
-if TYPE_CHECKING:
-    from ..result import Result
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a picture shows; files of numbers hold everything and take none of it."""
-
-    height: str = "paper"  # one of figures.HEIGHTS
-    array: str = "losses"  # one of the result's columns
+from ..results.arrays import Arrays
+from .look import Look
 
 
 @dataclass(frozen=True)
@@ -30,7 +21,6 @@ class Format:
     ending: str
     media: str  # type, for HTTP
     module: str  # of this package
-    says: str  # what it is, in a few words
     reads: bool = False  # whether a result can be made of such a file again
     drawn: bool = False  # whether it is a picture, so that a `Look` means something
     extra: str = ""  # of pyproject.toml, where it needs a library of its own
@@ -39,21 +29,21 @@ class Format:
 FORMATS = {
     one.ending: one
     for one in (
-        Format("json", "application/json", "jsontext", "numbers and provenance", reads=True),
-        Format("npz", "application/octet-stream", "npz", "NumPy arrays and provenance", reads=True),
-        Format("csv", "text/csv; charset=utf-8", "csvtable", "a line per point", reads=True),
-        Format("h5", "application/x-hdf5", "paper", "the layout of Li et al.", reads=True, extra="compute"),
-        Format("html", "text/html; charset=utf-8", "page", "a page that works offline", drawn=True, extra="figures"),
-        Format("png", "image/png", "chart", "contours or a slice", drawn=True, extra="figures"),
-        Format("svg", "image/svg+xml", "chart", "contours or a slice", drawn=True, extra="figures"),
-        Format("vtp", "application/vnd.vtk.polydata+xml", "vtp", "a surface for ParaView", drawn=True),
-        Format("stl", "model/stl", "solid", "a solid to print, in mm", drawn=True, extra="solids"),
-        Format("obj", "model/obj", "solid", "a solid to print, in mm", drawn=True, extra="solids"),
+        Format("json", "application/json", "jsontext", reads=True),
+        Format("npz", "application/octet-stream", "npz", reads=True),
+        Format("csv", "text/csv; charset=utf-8", "csvtable", reads=True),
+        Format("h5", "application/x-hdf5", "paper", reads=True, extra="compute"),
+        Format("html", "text/html; charset=utf-8", "page", drawn=True, extra="figures"),
+        Format("png", "image/png", "chart", drawn=True, extra="figures"),
+        Format("svg", "image/svg+xml", "chart", drawn=True, extra="figures"),
+        Format("vtp", "application/vnd.vtk.polydata+xml", "vtp", drawn=True),
+        Format("stl", "model/stl", "solid", drawn=True, extra="solids"),
+        Format("obj", "model/obj", "solid", drawn=True, extra="solids"),
     )
 }
 
 
-def write(result: "Result", ending: str, look: Look | None = None) -> bytes:
+def write(result: Arrays, ending: str, look: Look | None = None) -> bytes:
     """The content of a file of the format called `ending`.
 
     Raises:
@@ -69,7 +59,7 @@ def write(result: "Result", ending: str, look: Look | None = None) -> bytes:
     return content
 
 
-def read(content: bytes, name: str) -> "Result":
+def read(content: bytes, name: str) -> Arrays:
     """The result in a file called `name`, whose ending names the format.
 
     Raises:
@@ -81,7 +71,7 @@ def read(content: bytes, name: str) -> "Result":
     readable = [one for one, known in FORMATS.items() if known.reads]
     if ending not in readable:
         raise UnknownNameError("format to read", ending, readable)
-    result: Result = _function(FORMATS[ending], "read")(content, name)
+    result: Arrays = _function(FORMATS[ending], "read")(content, name)
     return result
 
 

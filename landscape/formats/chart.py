@@ -5,27 +5,23 @@ Imports numpy, figures; matplotlib draws, by its objects alone: no global state 
 
 import io
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from ..figures import CONTOURS, drawable, of_losses
-
-if TYPE_CHECKING:
-    from ..result import Result
-    from . import Look
-
-Array = NDArray[np.float64]
+from ..plots.figures import CONTOURS
+from ..plots.heights import drawable, of_losses
+from ..results.arrays import Array, Arrays
+from .look import Look
 
 INCHES, DPI = (6.4, 5.6), 150
 _DRAWING = threading.Lock()  # matplotlib shares its fonts and settings between threads
 
 
-def write(result: "Result", ending: str, look: "Look") -> bytes:
+def write(result: Arrays, ending: str, look: Look) -> bytes:
     """A picture with caption and self-check under it; equal results give equal bytes."""
     with _DRAWING, matplotlib.rc_context({"svg.hashsalt": "landscape", "svg.fonttype": "none"}):
         figure = Figure(figsize=INCHES, layout="constrained")
@@ -38,7 +34,7 @@ def write(result: "Result", ending: str, look: "Look") -> bytes:
     return file.getvalue()
 
 
-def _contours(axes: Any, result: "Result", look: "Look") -> None:
+def _contours(axes: Any, result: Arrays, look: Look) -> None:
     values = np.ma.masked_invalid(result.array(look.array).T)  # rows are y for matplotlib
     levels = contour_levels(values.compressed(), look.array)
     if len(levels):
@@ -66,14 +62,14 @@ def contour_levels(finite: Array, array: str) -> Array:
     return np.asarray(np.linspace(finite.min(), finite.max(), 9)[1:-1])
 
 
-def _holes(axes: Any, result: "Result") -> None:
+def _holes(axes: Any, result: Arrays) -> None:
     odd = result.non_finite
     if odd:
         x, y = [result.alphas[one["i"]] for one in odd], [result.betas[one["j"]] for one in odd]
         axes.plot(x, y, "D", color="#c62828", markersize=3, label=f"{len(odd)} points NaN or infinite")
 
 
-def _line(axes: Any, result: "Result", look: "Look") -> None:
+def _line(axes: Any, result: Arrays, look: Look) -> None:
     values = np.ma.masked_invalid(result.array(look.array)[:, 0])
     axes.plot(result.alphas, values, label=look.array)
     if look.array == "losses":
@@ -85,7 +81,7 @@ def _line(axes: Any, result: "Result", look: "Look") -> None:
     axes.legend(fontsize=7)
 
 
-def _words(result: "Result") -> str:
+def _words(result: Arrays) -> str:
     failed = [check.name for check in result.checks if not check.passed]
     passed = f"self-check: {len(result.checks)} of {len(result.checks)} passed" if result.checks else ""
     lines = [result.caption, f"self-check failed: {', '.join(failed)}" if failed else passed]

@@ -2,27 +2,25 @@
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import FormatError
-
-if TYPE_CHECKING:
-    from ..result import Result
-    from . import Look
+from ..results.arrays import PLURAL, VALUES, Arrays
+from .look import Look
 
 _FIRST = ("alpha", "beta")
 
 
-def write(result: "Result", ending: str, look: "Look") -> bytes:
+def write(result: Arrays, ending: str, look: Look) -> bytes:
     """A line per computed point: alpha, beta, then the arrays; numbers as Python writes them, to read back equal."""
     rows = zip(*(column.tolist() for column in result.table().values()), strict=True)
     lines = [",".join(result.table()), *(",".join(repr(float(number)) for number in row) for row in rows)]
     return ("\n".join(lines) + "\n").encode()
 
 
-def read(content: bytes, name: str) -> "Result":
+def read(content: bytes, name: str) -> Arrays:
     """The result in a table that `write` wrote; points it lacks are not computed, and it has no provenance.
 
     Raises:
@@ -38,8 +36,7 @@ def read(content: bytes, name: str) -> "Result":
     return _placed(dict(zip(head, table.T, strict=True)))
 
 
-def _placed(columns: dict[str, Any]) -> "Result":
-    from ..result import PLURAL, VALUES, Result
+def _placed(columns: dict[str, Any]) -> Arrays:
 
     alphas, rows = np.unique(columns.pop("alpha"), return_inverse=True)
     betas, places = np.unique(columns.pop("beta"), return_inverse=True)
@@ -51,4 +48,4 @@ def _placed(columns: dict[str, Any]) -> "Result":
     computed[rows, places] = True
     kind = "surface" if len(betas) > 1 else "slice"
     fixed = {name: arrays.pop(name) for name in VALUES}
-    return Result(kind, alphas, betas, **fixed, computed=computed, extra=arrays).frozen()
+    return Arrays(kind, alphas, betas, **fixed, computed=computed, extra=arrays).frozen()

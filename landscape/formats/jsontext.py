@@ -4,33 +4,29 @@ Imports json and errors. Null stands for what is not computed or not finite; `no
 """
 
 import json
-from typing import TYPE_CHECKING
 
 from ..errors import FormatError
-
-if TYPE_CHECKING:
-    from ..result import Result
-    from . import Look
+from ..results.arrays import Arrays
+from .look import Look
 
 
-def write(result: "Result", ending: str, look: "Look") -> bytes:
+def write(result: Arrays, ending: str, look: Look) -> bytes:
     """The result as JSON: null where a value is not computed or not finite."""
     return json.dumps(result.to_json(), indent=1, allow_nan=False).encode()
 
 
-def read(content: bytes, name: str) -> "Result":
+def read(content: bytes, name: str) -> Arrays:
     """The result in JSON that `write` or the service wrote.
 
     Raises:
         FormatError: it is not JSON, or not of a result.
     """
-    from ..result import Result
 
     try:
         found = json.loads(content)
     except ValueError as error:
         raise FormatError(f"{name} cannot be read as JSON: {error}.") from error
     try:
-        return Result.from_json(found)
+        return Arrays.from_json(found)
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None

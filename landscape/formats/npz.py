@@ -2,20 +2,18 @@
 
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import FormatError
-
-if TYPE_CHECKING:
-    from ..result import Result
-    from . import Look
+from ..results.arrays import VALUES, Arrays
+from .look import Look
 
 _FIXED = ("alphas", "betas", "computed")
 
 
-def write(result: "Result", ending: str, look: "Look") -> bytes:
+def write(result: Arrays, ending: str, look: Look) -> bytes:
     """`alphas` (n,), `betas` (m,), `computed` and every array (n, m) by name; kind, caption, provenance as text."""
     file = io.BytesIO()
     arrays: dict[str, Any] = {name: getattr(result, name) for name in _FIXED}
@@ -25,13 +23,12 @@ def write(result: "Result", ending: str, look: "Look") -> bytes:
     return file.getvalue()
 
 
-def read(content: bytes, name: str) -> "Result":
+def read(content: bytes, name: str) -> Arrays:
     """The result in a file that `write` filled; arrays can only be read.
 
     Raises:
         FormatError: the file cannot be read, or lacks an array.
     """
-    from ..result import VALUES, Result
 
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
@@ -45,4 +42,4 @@ def read(content: bytes, name: str) -> "Result":
     words["provenance"] = json.loads(words["provenance"])
     words["path"] = json.loads(str(arrays.pop("trajectory", "null")))
     kept: dict[str, Any] = {one: arrays.pop(one) for one in (*_FIXED, *VALUES)}
-    return Result(**kept, **words, extra=arrays).frozen()
+    return Arrays(**kept, **words, extra=arrays).frozen()

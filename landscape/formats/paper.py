@@ -8,28 +8,21 @@ Source: the authors' net_plotter.py, plot_surface.py, h5_util.py, projection.py.
 
 import io
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError, ShapeMismatchError
+from ..errors import FormatError
+from ..results.arrays import VALUES, Array, Arrays
+from .look import Look
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..plane import Plane
-    from ..result import Result
-    from . import Look
-
-Array = NDArray[np.float64]
+    pass
 
 MISSING = -1.0
-GROUPS = ("xdirection", "ydirection")
 OURS = "landscape"  # a group
 _NAMES = {  # ours -> theirs, and their unit per ours
     "losses": ("train_loss", 1.0),
@@ -57,7 +50,7 @@ def from_paper(array: Array, shape: tuple[int, int], *, unit: float = 1.0) -> Ar
     return np.where(ours == MISSING, np.nan, ours / unit)
 
 
-def write(result: "Result", ending: str, look: "Look") -> bytes:
+def write(result: Arrays, ending: str, look: Look) -> bytes:
     """The content of a surface file with every array of `result` that the layout has a name for.
 
     What it has no name for is in a group of ours that their scripts do not look at, so that we lose nothing.
@@ -80,24 +73,23 @@ def write(result: "Result", ending: str, look: "Look") -> bytes:
     return buffer.getvalue()
 
 
-def read(content: bytes, name: str) -> "Result":
+def read(content: bytes, name: str) -> Arrays:
     """The result in a surface file called `name`; one of the authors' has no provenance, since the layout has none.
 
     Raises:
         FormatError: the file cannot be read, lacks coordinates or losses, or their sizes do not fit.
     """
-    with _opened(io.BytesIO(content), name) as file:
-        alphas = _dataset(file, "xcoordinates", name).ravel()
-        betas = _dataset(file, "ycoordinates", name).ravel() if "ycoordinates" in file else np.zeros(1)
+    with opened(io.BytesIO(content), name) as file:
+        alphas = dataset(file, "xcoordinates", name).ravel()
+        betas = dataset(file, "ycoordinates", name).ravel() if "ycoordinates" in file else np.zeros(1)
         found = _theirs(file, alphas, betas, name)
         return (_ours(file[OURS], found, name) if OURS in file else found).frozen()
 
 
-def _theirs(file: Any, alphas: Array, betas: Array, name: str) -> "Result":
-    from ..result import Result
+def _theirs(file: Any, alphas: Array, betas: Array, name: str) -> Arrays:
 
     shape = (len(alphas), len(betas))
-    losses = _dataset(file, "train_loss", name)
+    losses = dataset(file, "train_loss", name)
     arrays = {
         ours: from_paper(_sized(file, theirs, shape, name), shape, unit=unit)
         for ours, (theirs, unit) in _NAMES.items()
@@ -108,12 +100,11 @@ def _theirs(file: Any, alphas: Array, betas: Array, name: str) -> "Result":
     accuracies = arrays.pop("accuracies", np.full(shape, np.nan))
     kind = "surface" if len(betas) > 1 else "slice"
     blank, caption = np.full(shape, np.nan), str(file.attrs.get("caption", ""))
-    return Result(kind, alphas, betas, arrays.pop("losses"), accuracies, blank, computed, {}, caption, arrays)
+    return Arrays(kind, alphas, betas, arrays.pop("losses"), accuracies, blank, computed, {}, caption, arrays)
 
 
-def _ours(group: Any, found: "Result", name: str) -> "Result":
+def _ours(group: Any, found: Arrays, name: str) -> Arrays:
     """With what our own group holds besides: kind, provenance, trajectory, and every array bit for bit."""
-    from ..result import VALUES
 
     try:
         words = json.loads(group["words"].asstr()[()])
@@ -126,113 +117,20 @@ def _ours(group: Any, found: "Result", name: str) -> "Result":
 
 
 def _sized(file: Any, key: str, shape: tuple[int, int], name: str) -> Array:
-    array = _dataset(file, key, name)
+    array = dataset(file, key, name)
     if array.size != shape[0] * shape[1]:
         raise FormatError(f"{name}: '{key}' holds {array.size} numbers for {shape[0]} × {shape[1]} coordinates.")
     return array
 
 
-def write_directions(
-    path: "str | Path", plane: "Plane", center: "Mapping[str, Tensor]", *, buffers: "Mapping[str, Tensor] | None" = None
-) -> None:
-    """Write one direction or two in parameter order, float32, as `--dir_file` of the authors' scripts takes them.
-
-    Args:
-        center: the parameters, in the order of `model.parameters()`.
-        buffers: where the statistics move too (their `states`): the whole state dict in its order.
-    """
-    names = list(buffers or center)
-    with h5py.File(path, "w") as file:
-        for group, direction in zip(GROUPS, plane.directions, strict=False):
-            for index, name in enumerate(names):
-                tensor = direction.get(name)
-                shape = tuple((buffers or center)[name].shape)
-                values = np.zeros(shape, np.float32) if tensor is None else tensor.numpy().astype(np.float32)
-                file[f"{group}/{index}"] = values
-        for key in ("explained_variance_ratio_", "singular_values_", "explained_variance_"):
-            if key in plane.facts:
-                file[key] = np.array(plane.facts[key], dtype=np.float64)
-
-
-def read_directions(
-    path: "str | Path", center: "Mapping[str, Tensor]", *, state: "Mapping[str, Tensor] | None" = None
-) -> "Plane":
-    """The plane in a direction file of the authors' layout.
-
-    Args:
-        center: the parameters, in the order of `model.parameters()`.
-        state: the whole state dict in its order, for files of type `states`, which hold the statistics too.
-
-    Raises:
-        FormatError: the file cannot be read or holds no direction.
-        ShapeMismatchError: it was made for another network; the message names the parameter.
-    """
-    from ..plane import given
-
-    path = Path(path)
-    with _opened(path, path.name) as file:
-        groups = [group for group in GROUPS if group in file]
-        if not groups:
-            raise FormatError(f"{path.name} holds no direction: neither {GROUPS[0]!r} nor {GROUPS[1]!r} is in it.")
-        directions = [_direction(file[group], center, state, path) for group in groups]
-        keys = ("explained_variance_ratio_", "singular_values_", "explained_variance_")
-        facts: dict[str, Any] = {key: np.array(file[key]).tolist() for key in keys if key in file}
-    moved = {**dict(center), **{name: t for name, t in (state or {}).items() if t.is_floating_point()}}
-    return given(directions, moved, source="file", file=path.name, label=f"directions of {path.name}", **facts)
-
-
-def _direction(
-    group: Any, center: "Mapping[str, Tensor]", state: "Mapping[str, Tensor] | None", path: Path
-) -> "dict[str, Tensor]":
-    import torch
-
-    count = len(group)
-    fitting = next((names for names in (center, state or {}) if len(names) == count), None)
-    if fitting is None:
-        raise ShapeMismatchError(
-            f"{path.name} has directions of {count} tensors; the network has {len(center)} parameters"
-            f"{f' and {len(state)} tensors in its state' if state else ''}. "
-            "Use a direction made from the same architecture."
-        )
-    direction = {}
-    for index, (name, tensor) in enumerate(fitting.items()):
-        values = torch.from_numpy(np.array(_dataset(group, str(index), path.name)))
-        if values.shape != tensor.shape:
-            raise ShapeMismatchError(
-                f"Tensor {index} of {path.name} has shape {tuple(values.shape)}; parameter {name!r} has "
-                f"{tuple(tensor.shape)}. Use a direction made from the same architecture."
-            )
-        if tensor.is_floating_point():
-            direction[name] = values
-    return direction
-
-
-def write_projection(path: "str | Path", coordinates: Sequence[Sequence[float]]) -> None:
-    """Write the (x, y) of a trajectory, in its order."""
-    with h5py.File(path, "w") as file:
-        for key, column in zip(("proj_xcoord", "proj_ycoord"), zip(*coordinates, strict=True), strict=True):
-            file[key] = np.array(column, dtype=np.float64)
-
-
-def read_projection(path: "str | Path") -> Array:
-    """(M, 2): the coordinates of a trajectory.
-
-    Raises:
-        FormatError: the file cannot be read or lacks a coordinate.
-    """
-    path = Path(path)
-    with _opened(path, path.name) as file:
-        return np.stack([_dataset(file, key, path.name) for key in ("proj_xcoord", "proj_ycoord")], axis=1)
-
-
-def _opened(content: Any, name: str) -> Any:
+def opened(content: Any, name: str) -> Any:
     try:
         return h5py.File(content, "r")
     except OSError as error:
         raise FormatError(f"{name} cannot be read as HDF5. Is it complete, and not open elsewhere?") from error
 
 
-def _dataset(file: Any, key: str, name: str) -> Array:
+def dataset(file: Any, key: str, name: str) -> Array:
     if key not in file or not isinstance(file[key], h5py.Dataset):
         raise FormatError(f"{name} lacks the array {key!r}.")
     return np.array(file[key], dtype=np.float64)

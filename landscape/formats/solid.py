@@ -4,18 +4,14 @@ Imports numpy, figures; trimesh, made for these formats, writes the files.
 What is not finite or not computed is a pit down to the base plate, so that the solid stays closed and the hole shows.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 from trimesh import Trimesh
 
 from ..errors import FormatError
-from ..figures import drawable, height_of
-
-if TYPE_CHECKING:
-    from ..result import Result
-    from . import Look
+from ..plots.heights import drawable, height_of
+from ..results.arrays import Arrays
+from .look import Look
 
 Array = NDArray[np.float64]
 
@@ -25,7 +21,7 @@ BASE = 3.0  # mm, under the lowest loss
 PIT = 1.0  # mm, under a hole
 
 
-def write(result: "Result", ending: str, look: "Look") -> bytes:
+def write(result: Arrays, ending: str, look: Look) -> bytes:
     """The solid under the surface of `look`.
 
     Raises:

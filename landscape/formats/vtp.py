@@ -5,20 +5,18 @@ Points that are not finite or not computed are left out, and with them the cells
 """
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..figures import drawable, height_of
-
-if TYPE_CHECKING:
-    from ..result import Result
-    from . import Look
+from ..plots.heights import drawable, height_of
+from ..results.arrays import Arrays
+from .look import Look
 
 
-def write(result: "Result", ending: str, look: "Look") -> bytes:
+def write(result: Arrays, ending: str, look: Look) -> bytes:
     """Points (α, β, z) with z as `look` says (figures.heights), cells between four finite neighbours, every array."""
     part = drawable(result)
     z = height_of(part, look.height, look.array)

@@ -27,7 +27,7 @@ def shipped(name: str) -> "nn.Module":
     Raises:
         UnknownNameError: there is none; the message lists them.
     """
-    from ..inspection import inspect
+    from ..checkpoints.inspect import inspect
 
     known = records()
     if name not in known:

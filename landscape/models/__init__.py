@@ -1,23 +1,20 @@
 """Architectures by name, their modules, and recognising one from names and shapes.
 
-Importing this package or `landscape.models.architecture` does not import torch; `build` does.
+Importing this package or `landscape.models.recognize` does not import torch; `build` does.
 """
 
-from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UnknownNetworkError
-from .architecture import COUNTER, Architecture, CifarResNet, from_json
-from .installed import Installed, module_called
+from .plugins import Installed, module_called
+from .recognize import Architecture, CifarResNet
 
-__all__ = ["Architecture", "CifarResNet", "build", "clean_file", "load", "own_copy"]
+__all__ = ["Architecture", "CifarResNet", "build"]
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
 
 def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
@@ -46,47 +43,6 @@ def _module(architecture: Architecture) -> "nn.Module":
     file, _, name = architecture.built_by.partition(":")
     module: nn.Module = getattr(import_module(f".{file}", __name__), name)(architecture)
     return module
-
-
-def load(description: Mapping[str, Any], state: "Mapping[str, Tensor]", graph: str | None = None) -> "nn.Module":
-    """The module that `Architecture.described` described, with the weights of a sanitised file, in evaluation mode.
-
-    Args:
-        description: as the reader answers it; `copy` says which of the copies in `state` is meant.
-        graph: of a packed network, as `clean_file` finds it.
-
-    Raises:
-        UnknownNetworkError: the description fits no module, or `state` lacks a parameter.
-    """
-    if description.get("family") == "packed":
-        from ..packing.module import PackedModule
-        from ..packing.text import from_text
-
-        return PackedModule(from_text(graph or ""), state).eval()
-    module = build(from_json(description))
-    named = own_copy(description, state)
-    missing = [name for name in module.load_state_dict(named, strict=False).missing_keys if not name.endswith(COUNTER)]
-    if missing:
-        raise UnknownNetworkError(f"The weights lack {missing[0][:100]!r}. Upload the checkpoint again.")
-    return module.eval()
-
-
-def clean_file(path: "Path") -> "tuple[dict[str, Tensor], str | None]":
-    """The tensors of a sanitised file, and the graph where it carries one."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        return {name: file.get_tensor(name) for name in file.keys()}, metadata.get("graph")  # noqa: SIM118
-
-
-def own_copy(description: Mapping[str, Any], state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-    """The tensors of `state` that belong to the copy that `description` means, by bare name."""
-    if description.get("family") == "packed":
-        return dict(state)
-    copy = description.get("copy", "")
-    chosen = {name: tensor for name, tensor in state.items() if name.startswith("@") == bool(copy)}
-    return {name.removeprefix(copy): tensor for name, tensor in chosen.items()}
 
 
 def _initialize(module: "nn.Module", generator: "torch.Generator") -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self, get_args
 
 from ..errors import UnknownNetworkError
 from .base import MAX_CHANNELS, MAX_CLASSES, Shapes, check_count, leading
-from .plan import Plan, Planned
+from .parameter_list import Plan, Planned
 
 Naming = Literal["cifar", "torchvision"]
 _NAMES: dict[tuple[int, ...], int] = {

@@ -1,85 +1,115 @@
-"""The residual networks of the CIFAR experiments and their plain twins, as modules.
+"""ResNets with four stages, as in torchvision (ResNet-18 to -152) and in the CIFAR variants of the same, described.
 
-Imports torch and the descriptions in `architecture`. Never draws a random number: `landscape.models.build` does.
+Imports plan; no torch. The modules are in deep_resnet_modules.py.
 """
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self, get_args
 
-from .cifar_resnet import CifarResNet, Shortcuts
+from ..errors import UnknownNetworkError
+from .base import MAX_CHANNELS, MAX_CLASSES, Shapes, check_count, leading
+from .parameter_list import Plan, Planned
+
+Naming = Literal["downsample", "shortcut"]
+MAX_BLOCKS = 200
+_KNOWN = {
+    ((2, 2, 2, 2), False): 18,
+    ((3, 4, 6, 3), False): 34,
+    ((3, 4, 6, 3), True): 50,
+    ((3, 4, 23, 3), True): 101,
+    ((3, 8, 36, 3), True): 152,
+}
 
 
-class Block(nn.Module):
-    """Two 3×3 convolutions with BatchNorm and the shortcut around them.
+@dataclass(frozen=True)
+class DeepResNet(Planned):
+    """Four stages of `blocks` with width, 2·width, 4·width, 8·width channels; four times that out of bottlenecks.
 
-    The names of parameters are the authors': `conv1`, `bn1`, `conv2`, `bn2`, `shortcut.0`, `shortcut.1`.
+    `stem`: 7 is a 7×7 convolution of stride 2 and a max-pooling (ImageNet); 3 is a 3×3 convolution of stride 1 and
+    no pooling (the CIFAR variant). `naming`: "downsample" and `fc` as in torchvision, or "shortcut" and `linear` as
+    in the public CIFAR collections.
+
+    Source: He et al. 2016, table 1; the stride of a bottleneck is in its 3×3 convolution, as in torchvision.
     """
 
-    def __init__(self, inputs: int, planes: int, *, stride: int, shortcuts: Shortcuts):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, planes, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.shortcut = _shortcut(inputs, planes, stride=stride, shortcuts=shortcuts)
+    family: ClassVar[str] = "resnet"
+    built_by: ClassVar[str] = "resnet_modules:DeepResNetModule"
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, planes, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        if self.shortcut is not None:
-            out = out + self.shortcut(x)
-        return F.relu(out)
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool
+    stem: int = 7
+    width: int = 64
+    classes: int = 1000
+    channels: int = 3
+    naming: Naming = "downsample"
 
+    def __post_init__(self) -> None:
+        for name, most in {"width": 4096, "classes": MAX_CLASSES, "channels": MAX_CHANNELS}.items():
+            check_count(name, getattr(self, name), most)
+        if type(self.blocks) is not tuple or len(self.blocks) != 4:
+            raise UnknownNetworkError("A ResNet of this family has four stages of blocks.")
+        for count in self.blocks:
+            check_count("blocks of a stage", count, MAX_BLOCKS)
+        if self.stem not in (3, 7) or type(self.bottleneck) is not bool or self.naming not in get_args(Naming):
+            raise UnknownNetworkError("The stem of a ResNet is 3 or 7, its naming 'downsample' or 'shortcut'.")
 
-class Padding(nn.Module):
-    """He's option A: every second pixel, zeros for the new channels, half before and half after (no parameters).
+    @property
+    def label(self) -> str:
+        """For example "ResNet-18" or "ResNet-50, CIFAR stem, width 16"."""
+        layers = 2 + (3 if self.bottleneck else 2) * sum(self.blocks)
+        name = f"ResNet-{_KNOWN.get((self.blocks, self.bottleneck), layers)}"
+        stem = ", CIFAR stem" if self.stem == 3 else ""
+        return name + stem + (f", width {self.width}" if self.width != 64 else "")
 
-    Half before and half after follows the public CIFAR checkpoints with option A; He et al. do not say.
-    """
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        return self.channels, None, None
 
-    def __init__(self, added: int, *, stride: int):
-        super().__init__()
-        self.before, self.after, self.stride = added // 2, added - added // 2, stride
+    @property
+    def outputs(self) -> int:
+        return self.classes
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C + added, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
+    @property
+    def expansion(self) -> int:
+        """Channels out of a block per channel inside of it."""
+        return 4 if self.bottleneck else 1
 
+    def plan(self) -> Plan:
+        plan, inputs = Plan(), self.width
+        plan.layer("conv1", (self.width, self.channels, self.stem, self.stem), bias=False)
+        plan.norm("bn1", self.width)
+        for stage, count in enumerate(self.blocks):
+            planes = self.width << stage
+            for block in range(count):
+                self._block(plan, f"layer{stage + 1}.{block}", inputs, planes, strided=stage > 0 and block == 0)
+                inputs = planes * self.expansion
+        plan.layer("fc" if self.naming == "downsample" else "linear", (self.classes, inputs))
+        return plan
 
-class ResNet(nn.Module):
-    """The module of a `CifarResNet`: images (N, channels, H, W) -> logits (N, classes), any H and W."""
+    def _block(self, plan: Plan, name: str, inputs: int, planes: int, *, strided: bool) -> None:
+        kernels = (1, 3, 1) if self.bottleneck else (3, 3)
+        before = inputs
+        for index, kernel in enumerate(kernels, start=1):
+            filters = planes * self.expansion if index == len(kernels) else planes
+            plan.layer(f"{name}.conv{index}", (filters, before, kernel, kernel), bias=False)
+            plan.norm(f"{name}.bn{index}", filters)
+            before = filters
+        if strided or inputs != before:
+            plan.layer(f"{name}.{self.naming}.0", (before, inputs, 1, 1), bias=False)
+            plan.norm(f"{name}.{self.naming}.1", before)
 
-    def __init__(self, architecture: CifarResNet):
-        super().__init__()
-        width = architecture.width
-        self.conv1 = nn.Conv2d(architecture.channels, width, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = _stage(architecture, width, width, stride=1)
-        self.layer2 = _stage(architecture, width, 2 * width, stride=2)
-        self.layer3 = _stage(architecture, 2 * width, 4 * width, stride=2)
-        self.linear = nn.Linear(4 * width, architecture.classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, channels, H, W) -> logits (N, classes)."""
-        x = F.relu(self.bn1(self.conv1(images)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        logits: Tensor = self.linear(x.mean(dim=(2, 3)))
-        return logits
-
-
-def _stage(architecture: CifarResNet, inputs: int, planes: int, *, stride: int) -> nn.Sequential:
-    kind = architecture.shortcuts
-    first = Block(inputs, planes, stride=stride, shortcuts=kind)
-    rest = [Block(planes, planes, stride=1, shortcuts=kind) for _ in range(architecture.blocks - 1)]
-    return nn.Sequential(first, *rest)
-
-
-def _shortcut(inputs: int, planes: int, *, stride: int, shortcuts: Shortcuts) -> nn.Module | None:
-    if shortcuts == "none":
-        return None
-    if stride == 1 and inputs == planes:
-        return nn.Sequential()
-    if shortcuts == "padding":
-        return Padding(planes - inputs, stride=stride)
-    return nn.Sequential(nn.Conv2d(inputs, planes, 1, stride=stride, bias=False), nn.BatchNorm2d(planes))
+    @classmethod
+    def candidates(cls, shapes: Shapes) -> list[Self]:
+        """The ResNet whose stem, stages and classes are those of `shapes`; none without a fourth stage."""
+        if not any(name.startswith("layer4.") for name in shapes):
+            return []
+        naming: Naming = "shortcut" if "linear.weight" in shapes else "downsample"
+        last = "linear" if naming == "shortcut" else "fc"
+        width, channels, stem = leading(shapes.get("conv1.weight"), (64, 3, 7))
+        [classes] = leading(shapes.get(f"{last}.weight"), (1000,))
+        found = [{m[1] for name in shapes if (m := re.match(rf"layer{s}\.(\d{{1,4}})\.", name))} for s in range(1, 5)]
+        counts = [min(max(1, len(stage)), MAX_BLOCKS) for stage in found]
+        blocks = (counts[0], counts[1], counts[2], counts[3])
+        bottleneck = any(name.startswith("layer1.0.conv3.") for name in shapes)
+        return [cls(blocks, bottleneck, 3 if stem == 3 else 7, width, classes, channels, naming)]

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self, get_args
 
 from ..errors import UnknownNetworkError
 from .base import MAX_CHANNELS, MAX_CLASSES, Shapes, check_count, leading
-from .plan import Plan, Planned, side_of
+from .parameter_list import Plan, Planned, side_of
 
 Head = Literal["three", "one", "normalized"]
 Layout = tuple[int | str, ...]  # channels of a convolution, or "M" for a max-pooling

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from ..errors import UnknownNetworkError
 from .base import MAX_CHANNELS, MAX_CLASSES, Shapes, check_count, leading
-from .plan import Plan, Planned, side_of
+from .parameter_list import Plan, Planned, side_of
 
 _HEAD_SIZES = (64, 32, 16, 8)
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ..engine.interpret import interpret
+from ..engine.graph.interpret import interpret
 from ..errors import UnknownNetworkError
-from ..files.source import printable
+from ..parsers.source import printable
 from . import CONSTANT
-from .text import PackedGraph
+from .graph_json import PackedGraph
 
 _CONSTANTS = "packed_constants."
 

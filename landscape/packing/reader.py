@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files.source import FileError, printable
-from ..files.tensors import StoredTensor
 from ..models.base import Architecture, Shape, Shapes
+from ..parsers.source import FileError, printable
+from ..parsers.tensors import StoredTensor
 from . import CONSTANT, FORMAT
 
 MAX_ELEMENTS = 2**31
@@ -80,8 +80,8 @@ def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, st
     """
     import torch
 
-    from .text import from_text
-    from .trial import try_out
+    from .dry_run import try_out
+    from .graph_json import from_text
 
     torch.set_num_threads(1)
     packed = from_text(metadata.get("graph", ""))

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from benchmarks import memory
-from landscape.engine.onednn import EMULATED, emulated
-
-ROOT = Path(__file__).parents[2]
+from landscape.engine.fused.onednn import EMULATED, emulated
+from tests.support.paths import ROOT
 
 
 def printed(*arguments: str, given: str = "") -> str:

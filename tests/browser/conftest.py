@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.chromium import chromium
+from tests.support.chromium import chromium
 
 PATIENCE = 90_000  # milliseconds; pictures are painted in software, on cores that others use too
 

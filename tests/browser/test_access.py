@@ -7,8 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import GALLERY, Service, start_service
+from tests.conftest import Service, start_service
 from tests.security.conftest import GRID, make_token
+from tests.support.paths import GALLERY
 
 PATIENCE = 90_000  # milliseconds
 Watched = tuple[Page, list[str]]

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import GALLERY, Service
-from worker import jobs, queue, results
-from worker.database import Database
-from worker.spec import AxisSpec, SurfaceGrid, SurfaceSpec
-from worker.tables import Checkpoint, Job, require
+from service.database.sessions import Database
+from service.database.tables import Checkpoint, Job, require
+from service.jobs import lifecycle
+from service.jobs.spec import AxisSpec, SurfaceGrid, SurfaceSpec
+from service.queue import leases
+from service.queue.values import pack
+from tests.conftest import Service
+from tests.support.paths import GALLERY
 
 PATIENCE = 90_000  # milliseconds; software WebGL on shared cores is slow
 
@@ -178,14 +181,14 @@ def computed_job(database: Database, checkpoint_id: str) -> str:
     grid = SurfaceGrid(alpha=AxisSpec(count=3), beta=AxisSpec(min=0.0, max=4.0, count=5))
     with database.writing() as session:
         architecture = require(session, Checkpoint, checkpoint_id).architecture
-        job = jobs.submit(session, SurfaceSpec(checkpoint=checkpoint_id, grid=grid, name="f = 10 i + j"))
-        held = queue.lease(session, 60)
+        job = lifecycle.submit(session, SurfaceSpec(checkpoint=checkpoint_id, grid=grid, name="f = 10 i + j"))
+        held = leases.lease(session, 60)
         assert held is not None
         assert held.subject == job.id
-        queue.finish_preparing(session, held, provenance_of(architecture), grid.grid(), 100, seconds=0.1)
-        while held := queue.lease(session, 60):
+        leases.finish_preparing(session, held, provenance_of(architecture), grid.grid(), 100, seconds=0.1)
+        while held := leases.lease(session, 60):
             rows = [(10.0 * i + j, 0.5, 0.0) for i, j in held.points]
-            queue.finish_points(session, held, results.pack(rows), seconds=0.1)
+            leases.finish_points(session, held, pack(rows), seconds=0.1)
         session.expire_all()
         assert require(session, Job, job.id).state == "done"
         return job.id
@@ -256,7 +259,7 @@ def test_the_log_of_a_failed_job_stands_open_and_its_reason_is_text(
     reason = "Its <b>checkpoint</b> cannot be read any more."
     database = Database(f"sqlite:///{service.data / 'landscape.sqlite'}")
     with database.writing() as session:
-        queue.end(session, job_id, "failed", reason)
+        leases.end(session, job_id, "failed", reason)
     database.engine.dispose()
     page.goto(f"/#/jobs/{job_id}")
     error = page.get_by_test_id("job-log-lines").locator("li.error")

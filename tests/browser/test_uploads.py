@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.conftest import Service, start_service, wait_for
-from tests.wire import Wire
+from tests.support.wire import Wire
 
 PATIENCE = 90_000  # milliseconds
 SIZE = 24 << 20

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .reading import ROOT
+from tests.support.paths import ROOT
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")
 _OWN_UIDS = {"valkey": 10002}  # users of images that this machine does not have

@@ -4,7 +4,7 @@ import re
 import shlex
 from dataclasses import dataclass, field
 
-from .reading import ROOT
+from tests.support.paths import ROOT
 
 
 @dataclass

@@ -8,8 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .container import Container, Network, wait_until
-from .reading import ROOT, compose, seconds
+from tests.compose.container import Container, Network, wait_until
+from tests.compose.reading import compose, seconds
+from tests.support.paths import ROOT
 
 
 class Project:
@@ -96,7 +97,7 @@ def make_secrets(folder: Path) -> None:
 
 def make_programs(folder: Path) -> Path:
     """What the images of broker and database call their programs, from this machine's packages."""
-    from worker.broker import _server
+    from service.supervisor.private_broker import _server
 
     folder.mkdir(mode=0o755)
     (folder / "valkey-server").symlink_to(_server())

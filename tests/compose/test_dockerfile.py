@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose.dockerfile import stages
-from tests.compose.reading import ROOT
+from tests.support.paths import ROOT
 
 SYSTEM = ("apt-get ", "groupadd ", "setcap ")
 BASE = 131  # MB of Debian's slim base with its Python, as published; it cannot be measured without an engine
@@ -113,7 +113,7 @@ def test_the_api_image_serves_the_page_from_the_package(image: Path) -> None:
 def test_the_api_image_writes_every_format_but_pictures_which_it_refuses_with_a_sentence(image: Path) -> None:
     lines = [
         "import landscape as ls, numpy as np",
-        "from worker.exports import ENDINGS, InvalidError, as_file",
+        "from service.jobs.downloads import ENDINGS, InvalidError, as_file",
         "result = ls.Result.empty(ls.Grid.square(3))",
         "result.put([(i, j) for i in range(3) for j in range(3)], np.random.default_rng(0).random((9, 3)))",
         "for ending in ENDINGS:",
@@ -153,7 +153,8 @@ def test_the_worker_image_computes(tmp_path: Path) -> None:
     build = Build(tmp_path)
     assert build.run("worker-build") == ["apt-get"]
     lines = [
-        "import importlib.util as u, landscape as ls, landscape.engine.native as native, worker.tasks, worker.remote",
+        "import importlib.util as u, landscape as ls, landscape.engine.native as native",
+        "import worker.process, service.storage.api_store",
         "from torch import nn, rand",
         "model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))",
         "result = ls.slice(model, rand(5, 1, 2, 2), rand(5).long(), grid=ls.Grid.line(3))",

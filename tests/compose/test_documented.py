@@ -10,9 +10,10 @@ import pytest
 
 import landscape as ls
 from tests.compose.project import Project, open_path
-from tests.compose.reading import ROOT, compose
+from tests.compose.reading import compose
 from tests.compose.test_lab import SKIP, client_of
 from tests.docs.documents import blocks
+from tests.support.paths import ROOT
 
 SCRIPTS = [block.code for block in blocks("docs/lab.md") if block.remark == "engine"]
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from service.settings import Settings
 from tests.compose.dockerfile import stages
-from tests.compose.reading import BASE, GPU, REMOTE, ROOT, compose, raw, seconds, variables
-from worker.settings import Settings
+from tests.compose.reading import BASE, GPU, REMOTE, compose, raw, seconds, variables
+from tests.support.paths import ROOT
 
 # Settings that docker-compose.yml itself fixes, so that .env must not say them.
 FIXED = {
@@ -79,7 +80,7 @@ def test_every_service_is_watched_bounded_and_given_time_to_end(name: str) -> No
 
 @pytest.mark.parametrize("name", [name for name in ALL if name == "worker" or name.startswith("gpu")])
 def test_a_worker_has_time_to_finish_its_tile(name: str) -> None:
-    from worker.leash import GRACE_SECONDS
+    from service.supervisor.guardian import GRACE_SECONDS
 
     tile = Settings.model_fields["tile_seconds"].default
     assert seconds(ALL[name]["stop_grace_period"]) > 2 * GRACE_SECONDS > 10 * tile

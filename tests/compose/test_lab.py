@@ -16,7 +16,7 @@ import pytest
 import landscape as ls
 from tests.compose.container import wait_until
 from tests.compose.project import Project
-from tests.conftest import GALLERY
+from tests.support.paths import GALLERY
 
 SKIP = GALLERY / "resnet20-w8-skip.safetensors"
 

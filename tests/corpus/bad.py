@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from .parts import (
+from tests.corpus.parts import (
     GOOD,
     calling,
     entry,
@@ -32,7 +32,7 @@ from .parts import (
     torch_zip,
     with_changed,
     zipped,
-)  # fmt: skip
+)
 
 Files = dict[str, tuple[bytes, str]]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import h5py  # noqa: F401 - imported before the forks
 
-import landscape.checkpoint
-import landscape.files.samples  # noqa: F401
-from landscape.boundary import answer, limit
+import landscape.checkpoints.checkpoint
+import landscape.parsers.dataset  # noqa: F401
+from landscape.checkpoints.sandbox import answer, limit
 
 MEMORY, SECONDS = 4 << 30, 10
 

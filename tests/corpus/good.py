@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from .parts import GOOD, legacy, saved
+from tests.corpus.parts import GOOD, legacy, saved
 
 State = dict[str, torch.Tensor]
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import GALLERY
+from tests.support.paths import GALLERY
 
 GOOD = load_file(GALLERY / "resnet20-w8-skip.safetensors")
 FLOATS = "torch\nFloatStorage"

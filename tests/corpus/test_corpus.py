@@ -13,13 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from landscape.boundary import Limits, ask
-from landscape.landscape import Landscape
+from landscape.checkpoints.sandbox import Limits, ask
+from landscape.evaluation.landscape import Landscape
 from landscape.models import CifarResNet, build
-
-from .bad import bad_files, live_files
-from .good import GOOD_FILES, ROUNDED
-from .parts import GOOD, legacy, one_tensor, saved, table, tensor, torch_zip
+from tests.corpus.bad import bad_files, live_files
+from tests.corpus.good import GOOD_FILES, ROUNDED
+from tests.corpus.parts import GOOD, legacy, one_tensor, saved, table, tensor, torch_zip
 
 Server = Callable[..., dict[str, Any]]
 BAD = {name: (content, said) for name, content, said in bad_files()}

@@ -17,9 +17,8 @@ import torch
 from safetensors.torch import save
 
 from landscape.models import CifarResNet, build
-
-from .parts import legacy, saved
-from .test_corpus import require_clean, serving
+from tests.corpus.parts import legacy, saved
+from tests.corpus.test_corpus import require_clean, serving
 
 COUNT = int(os.environ.get("LANDSCAPE_MUTATIONS", "10000"))
 PROCESSES = 2

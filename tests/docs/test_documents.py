@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Service
-
-from .documents import NOT_RUN, PAGES, ROOT, Reader, blocks
+from tests.docs.documents import NOT_RUN, PAGES, Reader, blocks
+from tests.support.paths import ROOT
 
 
 @pytest.mark.timeout(900)

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import landscape
-
-from .documents import ROOT
+from tests.support.paths import ROOT
 
 
 def test_the_reference_is_built_without_a_warning_and_shows_every_public_name(tmp_path: Path) -> None:
@@ -16,7 +15,7 @@ def test_the_reference_is_built_without_a_warning_and_shows_every_public_name(tm
     assert made.stderr == ""
     page = (tmp_path / "landscape.html").read_text()
     assert [name for name in landscape.__all__ if f'id="{name}"' not in page] == []
-    assert "TrajectorySpec" in (tmp_path / "worker" / "spec.html").read_text()
+    assert "TrajectorySpec" in (tmp_path / "service" / "jobs" / "spec.html").read_text()
 
 
 def test_every_public_name_says_what_it_is() -> None:

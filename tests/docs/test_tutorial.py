@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from .documents import ROOT
+from tests.support.paths import ROOT
 
 TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
 

@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from service.queue.wakeups import QUEUE, Hints
 from tests.conftest import Service, wait_for
-from tests.servers import Server
-from worker.hints import QUEUE, Hints
+from tests.support.servers import Server
 
 
 def processes(service: Service) -> list[psutil.Process]:
@@ -43,7 +43,7 @@ def _with(service: Service, *words: str) -> list[psutil.Process]:
 
 
 def workers(service: Service) -> list[psutil.Process]:
-    return _with(service, "worker.tasks", "worker")
+    return _with(service, "worker.process", "worker")
 
 
 def faces(service: Service) -> list[psutil.Process]:
@@ -53,7 +53,7 @@ def faces(service: Service) -> list[psutil.Process]:
 
 def readers(service: Service) -> list[psutil.Process]:
     """Throw-away processes that read uploads, while there are any."""
-    return _with(service, "landscape.boundary")
+    return _with(service, "landscape.checkpoints.sandbox")
 
 
 def brokers(service: Service) -> list[psutil.Process]:

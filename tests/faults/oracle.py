@@ -17,13 +17,14 @@ from safetensors.torch import load_file
 from sqlalchemy import select
 
 import landscape as ls
-from landscape import data
+from landscape.data import load
 from landscape.models import build
-from landscape.models.architecture import from_json
-from tests.conftest import GALLERY, Service, wait_for
-from worker import results
-from worker.database import Database
-from worker.tables import TERMINAL, Job, LogLine, Tile, grid_of
+from landscape.models.recognize import from_json
+from service.database.sessions import Database
+from service.database.tables import TERMINAL, Job, LogLine, Tile, grid_of
+from service.queue.values import is_whole
+from tests.conftest import Service, wait_for
+from tests.support.paths import GALLERY
 
 NETWORK = GALLERY / "resnet20-w8-skip.safetensors"
 SUBSET = {"count": 20, "seed": 1}
@@ -47,7 +48,7 @@ def _undisturbed(request: str) -> Any:
     architecture = next(one["architecture"] for one in records if one["file"] == NETWORK.name)
     model = build(from_json(architecture))
     model.load_state_dict(load_file(NETWORK), strict=False)
-    samples = data.load("digits", "train").subset(**spec["subset"])
+    samples = load("digits", "train").subset(**spec["subset"])
     counts = [axis["count"] for axis in spec["grid"].values()]
     grid = ls.Grid(*(ls.Axis(-1.0, 1.0, count) for count in counts))
     compute = ls.surface if spec["kind"] == "surface" else ls.slice
@@ -158,7 +159,7 @@ def require_whole_tables(url: str, log: ClientLog) -> int:
             tiles = list(session.scalars(select(Tile).where(Tile.job_id == job_id)))
             assert not [tile.id for tile in tiles if tile.state != "done"]
             done = [tile for tile in tiles if tile.values is not None]
-            assert all(results.is_whole(tile) and tile.sha256 for tile in done)
+            assert all(is_whole(tile) and tile.sha256 for tile in done)
             points = Counter((i, j) for tile in done for i, j in tile.points)
             assert set(points.values()) <= {1}, "a point was counted twice"
             assert len(points) == job.points_done

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import httpx
 
-from tests import servers
 from tests.conftest import Service, start_service
 from tests.faults import breaking
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost, slice_of, surface
+from tests.support import servers
 
 REQUESTS = [surface(9, 7, 1), surface(6, 5, 2), slice_of(25, 3), surface(13, 11, 4)]
 MOST_UNFINISHED = 25  # jobs; all of them begin soon, since coarse levels come first, so the running ones count too

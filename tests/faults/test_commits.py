@@ -12,10 +12,11 @@ from multiprocessing.connection import Connection
 import pytest
 from sqlalchemy import select
 
-from tests.service.face import by_hand
-from worker import queue, results, runs
-from worker.database import Database
-from worker.tables import Job, Tile
+from service.database.sessions import Database
+from service.database.tables import Job, Tile
+from service.queue import leases, line
+from service.queue.values import is_whole, pack
+from tests.support.face import by_hand
 
 KILLS, AT_ONCE = 100, 5
 
@@ -25,12 +26,12 @@ def write(url: str, tell: Connection) -> None:
     database = Database(url)
     while True:
         with database.writing() as session:
-            held = queue.lease(session, 60)
+            held = leases.lease(session, 60)
         if held is None:
             return
-        values = results.pack([[i + 10 * j] for i, j in held.points])
+        values = pack([[i + 10 * j] for i, j in held.points])
         with database.writing() as session:
-            counted = queue.finish_points(session, held, values, seconds=0.1)
+            counted = leases.finish_points(session, held, values, seconds=0.1)
         if counted:
             tell.send(held.tile)
 
@@ -42,7 +43,7 @@ def test_a_writer_killed_a_hundred_times_loses_no_acknowledged_tile(database_url
         job = by_hand(241, 199, points_per_tile=4)
         session.add(job)
         session.flush()
-        runs.enqueue_points(session, job)
+        line.enqueue_points(session, job)
         job_id = job.id
     acknowledged: set[int] = set()
     killed = 0
@@ -87,5 +88,5 @@ def _require_whole(database: Database, job_id: str, acknowledged: set[int]) -> N
         assert acknowledged <= {tile.id for tile in done}
         assert len(done) == job.tiles_done
         assert sum(len(tile.points) for tile in done) == job.points_done
-        assert all(tile.values is not None and results.is_whole(tile) for tile in done)
+        assert all(tile.values is not None and is_whole(tile) for tile in done)
         assert sorted(tile.sequence or 0 for tile in done) == list(range(1, len(done) + 1))

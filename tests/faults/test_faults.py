@@ -15,12 +15,12 @@ import pytest
 from redis import Redis
 from sqlalchemy import select, update
 
+from service.database.sessions import Database
+from service.database.tables import Job, Tile
+from service.database.tables import Worker as WorkerRow
 from tests.conftest import Service, wait_for
 from tests.faults import breaking
 from tests.faults.oracle import NETWORK, ClientLog, database_of, require_nothing_lost, slice_of, surface, undisturbed
-from worker.database import Database
-from worker.tables import Job, Tile
-from worker.tables import Worker as WorkerRow
 
 LONG = {**surface(27, 23, 7), "subset": {"count": 150, "seed": 1}}
 SHORT = surface(7, 5, 8)
@@ -251,7 +251,7 @@ def _later(seconds: float, ask: Callable[[], Any]) -> Any:
 def test_weights_that_vanished_from_the_store_fail_the_job_with_a_sentence(victim: Service, checkpoint: str) -> None:
     database = Database(database_of(victim))
     with database.reading() as session:
-        from worker.tables import Checkpoint
+        from service.database.tables import Checkpoint
 
         row = session.get(Checkpoint, checkpoint)
         assert row is not None

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
 from tests.conftest import Service, wait_for
 from tests.faults import breaking
 from tests.faults.conftest import SETTINGS
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost
 from tests.faults.test_faults import SHORT, started
+from tests.support import servers
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ const id = "0123456789abcdef";
 const dataset = { name: "digits", splits: { train: 1500, test: 297 } };
 const form = (change = {}) => ({ ...DEFAULTS, checkpoint: id, ...change });
 
-test("the form as it opens is the default surface of worker/spec.py", () => {
+test("the form as it opens is the default surface of service/jobs/spec.py", () => {
   assert.deepEqual(jobSpec(form()), {
     kind: "surface", checkpoint: id, dataset: "digits", split: "train", subset: null,
     grid: { alpha: { min: -1, max: 1, count: 51 }, beta: { min: -1, max: 1, count: 51 } },

@@ -9,13 +9,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from small_models import ALONG_X_AND_Y, TwoNumbers, convolutional, pictures, the_answer
 
-from landscape import kinds
+from landscape import api
+from landscape.directions.plane import given
 from landscape.errors import FormatError, UnknownNameError
 from landscape.grid import Axis, Grid
-from landscape.plane import given
 from landscape.result import Result
+from tests.support.small_models import ALONG_X_AND_Y, TwoNumbers, convolutional, pictures, the_answer
 
 GRID = Grid(Axis(-1, 1, 3), Axis(0, 4, 5))
 EXPECTED = [[10 * alpha + beta for beta in (0, 1, 2, 3, 4)] for alpha in (-1, 0, 1)]  # f = 10x + y
@@ -25,12 +25,12 @@ EXPECTED = [[10 * alpha + beta for beta in (0, 1, 2, 3, 4)] for alpha in (-1, 0,
 def ten_x_plus_y() -> Result:
     model = TwoNumbers()
     plane = given(ALONG_X_AND_Y, dict(model.named_parameters()))
-    return kinds.surface(model, torch.zeros(7, 1), torch.zeros(7), grid=GRID, plane=plane, loss=the_answer)
+    return api.surface(model, torch.zeros(7, 1), torch.zeros(7), grid=GRID, plane=plane, loss=the_answer)
 
 
 @pytest.fixture(scope="module")
 def whole() -> Result:
-    return kinds.surface(convolutional(), *pictures(), grid=GRID, precision="float64")
+    return api.surface(convolutional(), *pictures(), grid=GRID, precision="float64")
 
 
 def partial() -> Result:

@@ -22,9 +22,9 @@ import pytest
 import landscape as ls
 from tests.compose.container import postgresql, why_not
 from tests.compose.project import open_path
-from tests.conftest import GALLERY, wait_for
+from tests.conftest import wait_for
+from tests.support.paths import GALLERY
 
-REPOSITORY = Path(__file__).parent.parent.parent
 SKIP = GALLERY / "resnet20-w8-skip.safetensors"
 LANDSCAPE = [sys.executable, "-m", "landscape.cli"]
 
@@ -206,8 +206,8 @@ def test_a_worker_on_another_host_reads_uploads_and_computes_without_a_shared_di
     copies = list((lab.other.data / "store/cache").iterdir())
     assert {path.name for path in copies} <= {path.name for path in lab.host.data.glob("store/*/*")}
     assert len(copies) == 2  # the upload, and the weights it wrote itself and sent
+    from landscape.checkpoints.inspect import inspect
     from landscape.data import load
-    from landscape.inspection import inspect
 
     samples = load("digits", "train").subset(60, 0)
     here = ls.surface(

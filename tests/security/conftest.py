@@ -15,7 +15,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.conftest import GALLERY, Service, start_service, wait_for
+from tests.conftest import Service, start_service, wait_for
+from tests.support.paths import GALLERY
 
 GRID = {"alpha": {"count": 3}, "beta": {"count": 2}}
 LARGE = {"alpha": {"count": 301}, "beta": {"count": 301}}

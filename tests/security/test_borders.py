@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from app.guard import allowed_hosts
+from service.settings import Settings
 from tests.conftest import Service, free_port, start_service, wait_for
 from tests.security.conftest import GRID, LARGE, TUS, Lab, User, give_everything, make_token, start_lab, stop_lab
-from worker.settings import Settings
 
 PLACES = ["/", "/static/style.css", "/static/plotly.min.js", "/api/health", "/api/jobs", "/api/nothing", "/metrics"]
 

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.security.conftest import Lab, give_everything, start_lab, stop_lab
-from tests.servers import new_database
+from tests.support.servers import new_database
 
 EXAMPLES = int(os.environ.get("LANDSCAPE_FUZZ", "4"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.security.conftest import LARGE, TUS, Lab, User, furnished
-from tests.servers import new_database
+from tests.support.servers import new_database
 
 OPEN = {
     ("get", "/api/health"),

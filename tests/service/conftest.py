@@ -1,4 +1,4 @@
-"""Services of a test's own, for tests that need other settings or break what they use."""
+"""A database on every back end, and services of a test's own for tests that need other settings or break things."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.database.sessions import Database
 from tests.conftest import Service, start_service
 
 
@@ -22,3 +23,10 @@ def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     for service in started:
         if service.process.poll() is None:
             service.stop()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.engine.dispose()

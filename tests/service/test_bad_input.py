@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from tests.conftest import GALLERY, Service
+from tests.conftest import Service
+from tests.support.paths import GALLERY
 
 GOOD = load_file(GALLERY / "resnet20-w8-plain.safetensors")
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import landscape as ls
 from landscape.models import build
-from landscape.models.chains import MLP
+from landscape.models.mlp_lenet import MLP
 from tests.conftest import Service, wait_for
 
 RNG = np.random.default_rng(0)

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from service.jobs import lifecycle
 from tests.conftest import wait_for
-from tests.service.face import Face, running
-from worker import jobs
+from tests.support.face import Face, running
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def face(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[F
 
 def cancel(face: Face, job_id: str) -> None:
     with face.database.writing() as session:
-        jobs.cancel(session, job_id)
+        lifecycle.cancel(session, job_id)
 
 
 def events(face: Face, path: str, **headers: str) -> list[tuple[str, str | None, Any]]:

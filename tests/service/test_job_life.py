@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 import landscape as ls
-from landscape import data
+from landscape.data import load
 from landscape.models import build
-from landscape.models.architecture import from_json
-from tests.conftest import GALLERY, Service
+from landscape.models.recognize import from_json
+from tests.conftest import Service
+from tests.support.paths import GALLERY
 
 GRID = {"alpha": {"min": -0.5, "max": 1.0, "count": 7}, "beta": {"min": -1.0, "max": 0.5, "count": 5}}
 SUBSET = {"count": 100, "seed": 3}
@@ -52,7 +53,7 @@ def test_the_service_computes_what_the_library_computes_bit_for_bit(service: Ser
     record = next(r for r in json.loads((GALLERY / "records.json").read_text()) if r["name"] == "resnet20-w8-skip")
     model = build(from_json(record["architecture"]))
     model.load_state_dict(load_file(GALLERY / record["file"]), strict=False)
-    samples = data.load("digits", "train").subset(**SUBSET)
+    samples = load("digits", "train").subset(**SUBSET)
     grid = ls.Grid(ls.Axis(-0.5, 1.0, 7), ls.Axis(-1.0, 0.5, 5))
     torch.set_num_threads(1)
     expected = ls.surface(model, samples.images, samples.labels, grid=grid, seed=5)
@@ -65,7 +66,7 @@ def test_the_service_computes_what_the_library_computes_bit_for_bit(service: Ser
 def test_a_result_carries_its_provenance(service: Service, surface: dict[str, Any]) -> None:
     result = service.result(surface["id"])
     provenance = result["provenance"]
-    samples = data.load("digits", "train").subset(**SUBSET)
+    samples = load("digits", "train").subset(**SUBSET)
     assert provenance["data_sha256"] == samples.digest
     assert provenance["samples"] == 100
     assert provenance["samples_in_split"] == 1500

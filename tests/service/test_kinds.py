@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.engine.onednn import EMULATED, emulated
+from landscape.engine.fused.onednn import EMULATED, emulated
 from tests.conftest import Service
 
 SUBSET = {"count": 80, "seed": 1}

@@ -7,10 +7,11 @@ import pytest
 from redis import Redis
 from sqlalchemy import func, select
 
-from tests.conftest import GALLERY, Service, start_service, wait_for
-from tests.servers import Server, new_database, postgresql, redis
-from worker.database import Database
-from worker.tables import Job, Tile
+from service.database.sessions import Database
+from service.database.tables import Job, Tile
+from tests.conftest import Service, start_service, wait_for
+from tests.support.paths import GALLERY
+from tests.support.servers import Server, new_database, postgresql, redis
 
 SQUARE = {"alpha": {"count": 9}, "beta": {"count": 7}}
 

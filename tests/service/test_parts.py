@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import GALLERY, Service, free_port, wait_for
-from worker.broker import PrivateBroker
+from service.supervisor.private_broker import PrivateBroker
+from tests.conftest import Service, free_port, wait_for
+from tests.support.paths import GALLERY
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from sqlalchemy import select
 
-from tests import servers
+from service.database.tables import Tile
+from service.database.tables import Worker as WorkerRow
+from service.queue import leases
 from tests.conftest import Service, wait_for
 from tests.faults import breaking
-from tests.service.face import Face, running
-from worker import queue
-from worker.tables import Tile
-from worker.tables import Worker as WorkerRow
+from tests.support import servers
+from tests.support.face import Face, running
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_queue_depth_per_level_and_jobs_by_state_are_those_of_the_database(face:
     assert value(after, "landscape_points_per_second") > 0
     face.compute_all()
     with face.database.writing() as session:
-        assert queue.fail(session, held, "Because.")
+        assert leases.fail(session, held, "Because.")
     last = samples(face.url)
     assert value(last, "landscape_jobs", state="failed") == 1
     assert value(last, "landscape_jobs_finished_total", state="failed") == 1
@@ -90,7 +90,7 @@ def test_queue_depth_per_level_and_jobs_by_state_are_those_of_the_database(face:
 def test_lost_leases_and_memory_of_every_worker_are_told(face: Face) -> None:
     face.job(5, 5)
     with face.database.writing() as session:
-        assert queue.lease(session, 0.01)
+        assert leases.lease(session, 0.01)
         session.add(WorkerRow(id="one", device="CPU", memory=123 << 20))
         session.add(WorkerRow(id="two", device="H200", memory=5 << 20, device_memory=7 << 30))
         session.add(WorkerRow(id="dead", device="CPU", memory=1, seen=time.time() - 3600))

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import GALLERY, Service, wait_for
-from tests.service import tus
-from tests.worker.objects import BUCKET, KEY, SECRET, ObjectServer, object_server
+from tests.conftest import Service, wait_for
+from tests.support import tus
+from tests.support.objects import BUCKET, KEY, SECRET, ObjectServer, object_server
+from tests.support.paths import GALLERY
 
 GRID = {"alpha": {"count": 5}, "beta": {"count": 3}}
 FILE = GALLERY / "resnet20-w8-skip.safetensors"
@@ -132,7 +133,7 @@ def without_times(result: dict[str, Any]) -> str:
 def test_a_backup_goes_from_one_machine_to_postgresql_and_a_bucket(
     own: Callable[..., Service], objects: ObjectServer, postgresql_url: str, tmp_path: Path
 ) -> None:
-    from tests.servers import new_database
+    from tests.support.servers import new_database
 
     before = own("before")
     checkpoint = before.upload(FILE)

@@ -15,8 +15,9 @@ import pytest
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
-from tests.conftest import GALLERY, Service, start_service, wait_for
-from tests.service import tus
+from tests.conftest import Service, start_service, wait_for
+from tests.support import tus
+from tests.support.paths import GALLERY
 
 FILE = GALLERY / "resnet20-w8-skip.safetensors"
 CONTENT = FILE.read_bytes()

@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import Service, start_service, wait_for
 from tests.service.test_uploads import face
-from tests.wire import Wire
+from tests.support.paths import ROOT
+from tests.support.wire import Wire
 
 PACKAGE = "tus-js-client@4.3.1"
 SIZE = 24 << 20
@@ -22,7 +23,7 @@ SIZE = 24 << 20
 @pytest.fixture(scope="module")
 def package() -> Path:
     """Folder of the installed package."""
-    home = Path(__file__).parents[2] / "build" / "tus"
+    home = ROOT / "build" / "tus"
     folder = home / "node_modules" / "tus-js-client"
     if not folder.exists():
         npm = shutil.which("npm")

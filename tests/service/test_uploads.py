@@ -215,7 +215,7 @@ def test_a_full_disk_refuses_uploads_in_a_sentence_and_nothing_of_them_stays(
 
 
 def test_a_resumable_upload_survives_a_full_disk(on_small_disk: Callable[..., Service]) -> None:
-    from tests.service import tus
+    from tests.support import tus
 
     service = on_small_disk(min_free_bytes="0")
     content = os.urandom(20 << 20)

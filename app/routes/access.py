@@ -1,0 +1,268 @@
+"""Coming in: the page's session, tokens, links to one result.
+
+A secret is in an answer once, when it is made; cookies hold theirs where scripts cannot read it.
+"""
+
+import time
+from collections import deque
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+from service.access import tokens
+from service.access.callers import LINK, USER
+from service.access.visibility import require_own
+from service.database.tables import Access, Job
+from service.errors import TooManyError, UnauthorizedError
+
+from ..deps import LINK_COOKIE, SESSION_COOKIE, Admin, Anyone, Guest, IdPath, Service, Submitter, require_same_origin
+from ..schemas import moment
+
+router = APIRouter(tags=["access"])
+
+TRIES, TRY_SECONDS = 10, 60.0
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Secret = Annotated[str, Field(min_length=1, max_length=tokens.LONGEST_SECRET)]
+Days = Annotated[float | None, Field(gt=0, le=36_500, description="valid this long; until it is revoked where absent")]
+Scope = Literal["read", "submit", "admin", "work"]
+
+
+class Login(_Strict):
+    token: Secret
+
+
+class Opening(_Strict):
+    link: Secret = Field(description="what stands in the address after #/shared/")
+
+
+class TokenIn(_Strict):
+    user: str = Field(pattern=f"^{USER}$", description="whose token; what is made with it belongs to this name")
+    scopes: list[Scope] = Field(min_length=1, max_length=4)
+    days: Days = None
+    name: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", description="for people")
+
+
+class LinkIn(_Strict):
+    days: Days = None
+
+
+class Who(BaseModel):
+    """Who asks, as the service sees it."""
+
+    user: str
+    scopes: list[Scope | Literal["link"]]
+    access: bool = Field(description="whether callers must show a token")
+    expires: str | None = Field(description="when the session ends; null where there is none")
+
+
+class TokenOut(BaseModel):
+    id: str
+    user: str
+    name: str
+    scopes: list[Scope]
+    created: str
+    expires: str | None
+    used: str | None = Field(description="when it was shown last, within half a minute")
+
+
+class TokenMade(TokenOut):
+    token: str = Field(description="the secret, shown this once")
+
+
+class TokenList(BaseModel):
+    items: list[TokenOut]
+
+
+class LinkOut(BaseModel):
+    id: str
+    created: str
+    expires: str | None
+    used: str | None
+
+
+class LinkMade(LinkOut):
+    link: str = Field(description="address on this service that opens the result, shown this once")
+
+
+class LinkList(BaseModel):
+    items: list[LinkOut]
+
+
+class Opened(BaseModel):
+    job: str = Field(description="id of the job whose result the link opens")
+
+
+class Tries:
+    """Failed attempts to come in, by address: after some in a minute the next must wait."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, deque[float]] = {}
+
+    def require_patience(self, request: Request) -> None:
+        """Refuse whoever failed too often.
+
+        Raises:
+            TooManyError: with the seconds to wait.
+        """
+        failed = self._failed.get(_address(request), deque())
+        while failed and time.monotonic() - failed[0] > TRY_SECONDS:
+            failed.popleft()
+        if len(failed) >= TRIES:
+            wait = int(TRY_SECONDS - (time.monotonic() - failed[0])) + 1
+            raise TooManyError(f"Too many wrong tokens from this address. Try again in {wait} s.", seconds=wait)
+
+    def note(self, request: Request) -> None:
+        if len(self._failed) > 10_000:
+            self._failed.clear()
+        self._failed.setdefault(_address(request), deque(maxlen=TRIES)).append(time.monotonic())
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+@router.post("/session")
+def log_in(request: Request, response: Response, service: Anyone, login: Login) -> Who:
+    """Begin a session of the page with a token; its cookie is for the page alone, programs send the token itself."""
+    require_same_origin(request)
+    if not service.settings.protected:
+        return _who(service, None)
+    tries: Tries = request.app.state.tries
+    tries.require_patience(request)
+    try:
+        with service.database.writing() as session:
+            row, secret = tokens.begin_session(session, login.token.strip(), service.settings.session_hours)
+            answer = Who(user=row.owner, scopes=row.scopes, access=True, expires=moment(row.expires))
+    except UnauthorizedError:
+        tries.note(request)
+        raise
+    _set_cookie(request, response, SESSION_COOKIE, secret, "/", service.settings.session_hours * 3600)
+    return answer
+
+
+@router.get("/session")
+def who_am_i(service: Guest) -> Who:
+    """Who asks, and until when."""
+    with service.database.reading() as session:
+        expires = session.scalar(select(Access.expires).where(Access.id == service.caller.key))
+    return _who(service, moment(expires))
+
+
+@router.delete("/session", status_code=204)
+def log_out(request: Request, service: Anyone, response: Response) -> None:
+    """End the session of this browser."""
+    require_same_origin(request)
+    secret = request.cookies.get(SESSION_COOKIE)
+    with service.database.writing() as session:
+        caller = tokens.recognise(session, secret or "", ("session",))
+        if caller is not None and caller.key:
+            tokens.revoke(session, caller.key, "session")
+    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+
+
+def _who(service: Service, expires: str | None) -> Who:
+    caller = service.caller
+    return Who(
+        user=caller.name,
+        scopes=sorted(caller.scopes),
+        access=service.settings.protected,
+        expires=expires,
+    )
+
+
+def _set_cookie(request: Request, response: Response, name: str, secret: str, path: str, seconds: float) -> None:
+    """Strict: the page itself is open, so that even who comes by a link from elsewhere asks from our own page."""
+    response.set_cookie(
+        name,
+        secret,
+        max_age=int(seconds),
+        path=path,
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+
+
+@router.get("/tokens")
+def list_tokens(service: Admin) -> TokenList:
+    """Every token, newest first; what opens with them is known to their owners alone."""
+    with service.database.reading() as session:
+        return TokenList(items=[TokenOut(**_token(row)) for row in tokens.tokens(session)])
+
+
+@router.post("/tokens", status_code=201)
+def make_token(service: Admin, token: TokenIn) -> TokenMade:
+    """A token for a user; the answer holds its secret, which cannot be seen again."""
+    with service.database.writing() as session:
+        row, secret = tokens.make_token(session, **token.model_dump())
+        return TokenMade(**_token(row), token=secret)
+
+
+@router.delete("/tokens/{token_id}", status_code=204)
+def revoke_token(service: Admin, token_id: IdPath) -> None:
+    """End a token, and the sessions that began with it, at once."""
+    with service.database.writing() as session:
+        tokens.revoke(session, token_id, "token")
+
+
+def _token(row: Access) -> dict[str, object]:
+    return {"user": row.owner, "name": row.name, "scopes": row.scopes, **_times(row)}
+
+
+def _times(row: Access) -> dict[str, object]:
+    return {"id": row.id} | {name: moment(getattr(row, name)) for name in ("created", "expires", "used")}
+
+
+@router.post("/jobs/{job_id}/share", status_code=201)
+def share_result(service: Submitter, job_id: IdPath, link: LinkIn) -> LinkMade:
+    """A link that opens this job's result, and nothing else, for whoever has it: to see, not to change."""
+    with service.database.writing() as session:
+        require_own(session, Job, job_id)
+        row, secret = tokens.make(
+            session,
+            "link",
+            owner=service.owner,
+            scopes=[LINK],
+            job_id=job_id,
+            seconds=link.days and link.days * 86400,
+        )
+        return LinkMade.model_validate({**_times(row), "link": f"/#/shared/{secret}"})
+
+
+@router.get("/jobs/{job_id}/share")
+def list_links(service: Submitter, job_id: IdPath) -> LinkList:
+    """Links to this job's result that still open it."""
+    with service.database.reading() as session:
+        require_own(session, Job, job_id)
+        return LinkList.model_validate({"items": [_times(row) for row in tokens.links(session, job_id)]})
+
+
+@router.delete("/jobs/{job_id}/share/{link_id}", status_code=204)
+def revoke_link(service: Submitter, job_id: IdPath, link_id: IdPath) -> None:
+    """End a link at once."""
+    with service.database.writing() as session:
+        require_own(session, Job, job_id)
+        tokens.revoke(session, link_id, "link", job_id=job_id)
+
+
+@router.post("/shared")
+def open_link(request: Request, response: Response, service: Anyone, opening: Opening) -> Opened:
+    """For the page: exchange a link for a cookie that opens its job and nothing else; programs send it as a token."""
+    require_same_origin(request)
+    tries: Tries = request.app.state.tries
+    tries.require_patience(request)
+    with service.database.reading() as session:
+        caller = tokens.recognise(session, opening.link, ("link",))
+    if caller is None:
+        tries.note(request)
+        raise UnauthorizedError("This link is not valid: it was revoked, has expired, or was not copied as a whole.")
+    [job_id] = caller.linked
+    _set_cookie(request, response, LINK_COOKIE, opening.link, f"/api/jobs/{job_id}", 30 * 86400)
+    return Opened(job=job_id)

@@ -1,0 +1,47 @@
+"""The store for workers elsewhere: bytes by their digest, both ways; for tokens of scope `work` alone.
+
+Imports the torch-free modules of worker/. Never stores bytes under a digest that is not theirs, and removes nothing.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+
+from service.errors import InvalidError, NotFoundError
+from service.storage.store import GONE
+
+from ..deps import Remote
+from ..uploads import arriving
+
+router = APIRouter(prefix="/store", tags=["store"])
+
+Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the bytes")]
+
+
+@router.get("/{sha256}", response_class=FileResponse)
+def read_bytes(service: Remote, sha256: Digest) -> FileResponse:
+    """The bytes of this digest, compared with it just now."""
+    return FileResponse(service.store.path(sha256), media_type="application/octet-stream")
+
+
+@router.head("/{sha256}")
+def find_bytes(service: Remote, sha256: Digest) -> Response:
+    """Whether they are here, how many, and since how many seconds; they are not read."""
+    found = service.store.find(sha256)
+    if found is None:
+        raise NotFoundError(GONE)
+    return Response(headers={"Content-Length": str(found.size), "Age": str(found.age)})
+
+
+@router.put("/{sha256}", status_code=201)
+async def add_bytes(request: Request, service: Remote, sha256: Digest) -> None:
+    """Store the body under its digest; other bytes are refused and nothing of them stays."""
+    service.store.require_space(int(request.headers.get("content-length") or 0))
+    with service.store.receive() as receipt:
+        async for block in arriving(request, service.settings):
+            await run_in_threadpool(receipt.write, block)
+        if await run_in_threadpool(receipt.finish) != sha256:
+            raise InvalidError("The bytes that arrived do not have this digest. Nothing was kept.", field="sha256")
+        await run_in_threadpool(receipt.keep)

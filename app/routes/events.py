@@ -1,0 +1,81 @@
+"""Jobs as they happen: server-sent events, of one job or of several in one stream.
+
+Imports feeds. A browser resumes by itself with Last-Event-ID: nothing is missed and nothing is told twice, whichever
+process answers. Never looks at the database for a single follower while it waits.
+"""
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+
+from service.access import tokens
+from service.database.tables import Job, require
+from service.errors import InvalidError
+
+from ..deps import Guest, IdPath, Reader, Service
+from ..feeds import Feeds
+
+router = APIRouter(tags=["jobs"])
+
+ASK_SECONDS = 5.0  # a stream outlives its token by this, or by the pause between two events
+
+LastEventId = Annotated[str, Header(pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,31}$")]
+Jobs = Annotated[str, Query(pattern=r"^[a-z0-9]{16,64}(,[a-z0-9]{16,64}){0,31}$", description="ids, by comma")]
+
+
+class EventStream(StreamingResponse):
+    """Bytes that are events already: FastAPI's own response would begin it before an error could be told."""
+
+    media_type = "text/event-stream"
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventStream)
+async def follow_job(request: Request, service: Guest, job_id: IdPath, last_event_id: LastEventId = "0") -> EventStream:
+    """`state` first and on every change, `tile` with values as they arrive, `progress`; ends with a terminal state."""
+    return await _stream(request, service, [job_id], last_event_id)
+
+
+@router.get("/events", response_class=EventStream)
+async def follow_jobs(request: Request, service: Reader, jobs: Jobs, last_event_id: LastEventId = "") -> EventStream:
+    """The same of several jobs in one stream, each event with its `job`; ends when all of them have ended."""
+    ids = list(dict.fromkeys(jobs.split(",")))
+    return await _stream(request, service, ids, last_event_id or ",".join("0" for _ in ids))
+
+
+async def _stream(request: Request, service: Service, jobs: Sequence[str], last_event_id: str) -> EventStream:
+    seen = [int(number) for number in last_event_id.split(",")]
+    if len(seen) != len(jobs):
+        raise InvalidError("Last-Event-ID is of a stream of other jobs.", field="last-event-id")
+    feeds: Feeds = request.app.state.feeds
+    feeds.require_room(service.owner)
+    await run_in_threadpool(_require_all, service, jobs)
+    events = _while_allowed(service, feeds.events(jobs, seen, service.owner))
+    return EventStream(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+
+
+async def _while_allowed(service: Service, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The events, until whoever hears them has logged out or lost their token."""
+    asked = time.monotonic()
+    async with contextlib.aclosing(cast(AsyncGenerator[bytes], events)) as all_events:
+        async for event in all_events:
+            yield event
+            if time.monotonic() - asked > ASK_SECONDS:
+                asked = time.monotonic()
+                if not await run_in_threadpool(_is_allowed, service):
+                    return
+
+
+def _is_allowed(service: Service) -> bool:
+    with service.database.reading() as session:
+        return tokens.still_valid(session, service.caller)
+
+
+def _require_all(service: Service, jobs: Sequence[str]) -> None:
+    with service.database.reading() as session:
+        for job_id in jobs:
+            require(session, Job, job_id)

@@ -1,0 +1,173 @@
+"""Asking for landscapes, following, cancelling and fetching them."""
+
+import re
+import unicodedata
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import AfterValidator
+from sqlalchemy import func, select
+
+from service.access.visibility import require_own
+from service.database.tables import TERMINAL, Job, LogLine, require
+from service.jobs import downloads, lifecycle, quotas, results
+from service.jobs.downloads import ENDINGS
+from service.jobs.spec import JobSpec, Kind
+from service.queue import progress
+
+from ..deps import Guest, IdPath, PageDep, Reader, Service, Submitter
+from ..schemas import Accepted, JobList, JobLog, JobOut, LogEntry, Number, NumberList, Progress, moment
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+
+def attachment(name: str) -> str:
+    """The header that makes a browser keep an answer as a file of this name, whatever people call their jobs.
+
+    Source: RFC 6266, section 4.3; the plain name is for programs that know nothing of the other.
+    """
+    name = re.sub(r"[^\w.,()=+ -]+|^[. ]+", "_", name)
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _known(ending: str | None) -> str | None:
+    if ending not in (None, *ENDINGS):
+        raise ValueError(f"expected one of {', '.join(ENDINGS)}")
+    return ending
+
+
+FileFormat = Annotated[
+    str | None,
+    AfterValidator(_known),
+    Query(description="a file of this kind", json_schema_extra={"enum": list(ENDINGS)}),
+]
+
+
+Key = Annotated[str | None, Header(alias="Idempotency-Key", pattern=r"^[a-z0-9]{16,64}$")]
+
+
+@router.post("", status_code=202)
+def submit_job(service: Submitter, spec: JobSpec, key: Key = None) -> Accepted:
+    """Ask for a slice, a surface or another landscape; the answer comes at once, the numbers as they are computed.
+
+    With an `Idempotency-Key` it may be sent again when the answer got lost: the key becomes the id of the job.
+    """
+    with service.database.writing() as session:
+        if key and lifecycle.sent_before(session, key, spec, service.owner):
+            return Accepted(id=key)
+        quotas.require_job(session, service.settings, service.owner, spec)
+        job_id = lifecycle.submit(session, spec, owner=service.owner, job_id=key).id
+    service.hints.soon()
+    return Accepted(id=job_id)
+
+
+@router.get("")
+def list_jobs(
+    service: Reader,
+    page: PageDep,
+    state: Literal["queued", "running", "done", "failed", "cancelled"] | None = None,
+    kind: Kind | None = None,
+    checkpoint: Annotated[str | None, Query(pattern=r"^[a-z0-9]{16,64}$")] = None,
+) -> JobList:
+    """Newest first."""
+    wanted = {Job.state: state, Job.kind: kind, Job.checkpoint_id: checkpoint}
+    filters = [column == value for column, value in wanted.items() if value is not None]
+    newest = (Job.created.desc(), Job.id.desc())
+    wanted_ids = select(Job.id).where(*filters).order_by(*newest).limit(page.limit).offset(page.offset)
+    with service.database.reading() as session:
+        ids = session.scalars(wanted_ids).all()  # out of an index: whole rows are read for this page alone
+        rows = session.scalars(select(Job).where(Job.id.in_(ids)).order_by(*newest)).all()
+        total = session.scalar(select(func.count()).select_from(Job).where(*filters)) or 0
+        items = [JobOut.of(row, Progress(**progress.of(session, row)), service.caller) for row in rows]
+        return JobList(items=items, total=total)
+
+
+@router.get("/{job_id}")
+def get_job(service: Guest, job_id: IdPath) -> JobOut:
+    return _job(service, job_id)
+
+
+@router.post("/{job_id}/cancel")
+def cancel_job(service: Submitter, job_id: IdPath) -> JobOut:
+    """End it; what has been computed stays and can be fetched."""
+    with service.database.writing() as session:
+        require_own(session, Job, job_id)
+        lifecycle.cancel(session, job_id)
+    return _job(service, job_id)
+
+
+@router.post("/{job_id}/retry", status_code=202)
+def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
+    """A new job like this failed or cancelled one, which takes over what that had computed."""
+    with service.database.writing() as session:
+        require_own(session, Job, job_id)
+        quotas.require_job(session, service.settings, service.owner)
+        new_id = lifecycle.retry(session, job_id).id
+    service.hints.soon()
+    return _job(service, new_id)
+
+
+@router.delete("/{job_id}", status_code=204)
+def delete_job(service: Submitter, job_id: IdPath) -> None:
+    with service.database.writing() as session:
+        require_own(session, Job, job_id)
+        lifecycle.delete_job(session, job_id)
+
+
+@router.get("/{job_id}/log")
+def get_log(service: Guest, job_id: IdPath, page: PageDep) -> JobLog:
+    """What happened to the job, in order; ask from `offset` on for what is new."""
+    with service.database.reading() as session:
+        of_job = LogLine.job_id == require(session, Job, job_id).id
+        lines = session.scalars(
+            select(LogLine).where(of_job).order_by(LogLine.id).limit(page.limit).offset(page.offset)
+        )
+        items = [LogEntry.model_validate({"at": moment(x.at), "level": x.level, "text": x.text}) for x in lines]
+        return JobLog(items=items, total=session.scalar(select(func.count()).where(of_job)) or 0)
+
+
+@router.get("/{job_id}/result", response_model=None)
+def get_result(
+    service: Guest,
+    job_id: IdPath,
+    format: FileFormat = None,
+    height: Annotated[str, Query(description="what a picture draws upwards: paper, linear or log")] = "paper",
+    array: Annotated[str, Query(description="which numbers a picture shows")] = "losses",
+) -> Response:
+    """What has been computed so far. With `format` it comes as a file; `losses[i][j]` is at (alphas[i], betas[j])."""
+    with service.database.reading() as session:
+        job = require(session, Job, job_id)
+        result = results.load(session, job)
+    described = {"id": job.id, "state": job.state, "name": job.name, **result.to_json()}
+    if format is None:
+        return JSONResponse(described)
+    headers = {"Content-Disposition": attachment(f"{job.name} {job.id[:8]}.{format}")}
+    if format == "json":
+        return JSONResponse(described, headers=headers)
+    content, media = downloads.as_file(result, format, height=height, array=array)
+    return Response(content, media_type=media, headers=headers)
+
+
+@router.get("/{job_id}/numbers")
+def get_numbers(
+    service: Guest,
+    job_id: IdPath,
+    level: Annotated[float, Query(allow_inf_nan=False, description="loss whose contour encloses an area")] = 0.1,
+    radius: Annotated[float, Query(gt=0, allow_inf_nan=False, description="of the sharpness, in the plane")] = 0.5,
+) -> NumberList:
+    """The numbers beside the picture, each with its definition, unit and error."""
+    with service.database.reading() as session:
+        result = results.load(session, require(session, Job, job_id))
+    return NumberList(items=[Number.model_validate(one.to_json()) for one in results.numbers(result, level, radius)])
+
+
+def _job(service: Service, job_id: str) -> JobOut:
+    with service.database.reading() as session:
+        row = require(session, Job, job_id)
+        words = results.damage_words(row, results.damaged(session, job_id) if row.state in TERMINAL else [])
+        return JobOut.of(row, Progress(**progress.of(session, row)), service.caller).model_copy(
+            update={"damaged": words}
+        )

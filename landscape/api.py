@@ -1,0 +1,300 @@
+"""The kinds of result, one function each: from a model and data to a finished `Result`.
+
+Imports preparing, running. These are the functions of `import landscape as ls`; none changes the model it is given, nor
+any random state. Samples are two tensors or, as `images` alone, anything that `data.asked` reads.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict, Unpack
+
+from torch import Tensor, nn
+
+from .data.inputs import asked
+from .directions.plane import Plane
+from .errors import UnknownNameError
+from .evaluation import setup
+from .evaluation.progress import Progress
+from .evaluation.run import compute
+from .evaluation.setup import Checkpoint, Trajectory
+from .grid import Grid
+from .hessian.lanczos import STEPS
+from .hessian.products import Hessian, eigenvector_plane, gradient_plane
+from .hessian.spectrum import Spectrum
+from .objective.losses import PerSample, loss_of
+from .objective.objective import Objective
+from .objective.random_state import untouched
+from .result import Result
+
+SOURCES = ("gradient", "eigenvectors")
+
+
+class Options(TypedDict, total=False):
+    """What every kind of result takes; described at `Landscape`."""
+
+    precision: str
+    loss: "str | PerSample"
+    label_smoothing: float
+    weight_decay: float
+    batch_norm: str
+    compare_batch_norm: Sequence[str]
+    calibration: Tensor | int
+    also: Mapping[str, Any]
+    choice: Mapping[str, Any]
+
+
+class Drawing(Options, total=False):
+    """How random directions are drawn; described at `direction.random_directions`."""
+
+    normalization: str
+    biases: str
+    orthogonality: str
+    drawn: str
+
+
+@untouched
+def surface(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    grid: Grid | None = None,
+    seed: int = 0,
+    plane: Plane | None = None,
+    progress: bool | Progress = True,
+    **options: Unpack[Drawing],
+) -> Result:
+    """The surface L(θ* + αδ + βη) of `model` on a grid (default 51 × 51 on [−1, 1]²), as in Li et al. 2018.
+
+    Ctrl-C returns what is computed so far; points come coarse to fine.
+
+    Args:
+        images, labels: two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in the order of
+            the data set. Batches that are mappings go to `model(**batch)`, and a callable `loss(outputs, batch)` says
+            what is plotted. See `data.asked.asked`.
+        seed: draws the directions, unless `plane` gives them.
+        progress: a bar where somebody looks (terminal, notebook), False for none, or a function of (done, total).
+        options: described at `Landscape`.
+
+    Raises:
+        GridError: the grid has one axis, or `plane` one direction.
+        DataError, NotFiniteError, UnknownNameError: see `Landscape` and `data.asked.asked`.
+    """
+    prepared = setup.surface(model, images, labels, grid=grid, seed=seed, plane=plane, **options)
+    return compute(prepared, progress=progress)
+
+
+@untouched
+def slice(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    grid: Grid | None = None,
+    seed: int = 0,
+    plane: Plane | None = None,
+    progress: bool | Progress = True,
+    **options: Unpack[Drawing],
+) -> Result:
+    """The slice L(θ* + αδ) of `model` on a line (default 51 points on [−1, 1]); see `surface`."""
+    prepared = setup.slice(model, images, labels, grid=grid, seed=seed, plane=plane, **options)
+    return compute(prepared, progress=progress)
+
+
+@untouched
+def interpolation(
+    model: nn.Module,
+    end: Checkpoint,
+    images: Any,
+    labels: Any = None,
+    *,
+    grid: Grid | None = None,
+    progress: bool | Progress = True,
+    **options: Unpack[Options],
+) -> Result:
+    """L on the line from `model` (α = 0) to `end` (α = 1), default 41 points on [−0.5, 1.5]; statistics move along.
+
+    The self-check holds the far end against `end` evaluated alone. For samples and options see `surface`.
+
+    Raises:
+        ShapeMismatchError, PlaneError, NotFiniteError: `end` is of another network, equal, or not finite.
+        GridError: the grid has two axes.
+    """
+    return compute(setup.interpolation(model, end, images, labels, grid=grid, **options), progress=progress)
+
+
+@untouched
+def through(
+    model: nn.Module,
+    second: Checkpoint,
+    third: Checkpoint,
+    images: Any,
+    labels: Any = None,
+    *,
+    grid: Grid | None = None,
+    progress: bool | Progress = True,
+    **options: Unpack[Options],
+) -> Result:
+    """L on the plane through three checkpoints, `model` at (0, 0); coordinates are distances in parameter space.
+
+    The default grid has 25 × 25 points and holds the three with a fifth of their extent around. The self-check holds
+    the other two corners against the checkpoints evaluated alone. See `plane.through`; for samples, `surface`.
+    """
+    prepared = setup.through(model, second, third, images, labels, grid=grid, **options)
+    return compute(prepared, progress=progress)
+
+
+@untouched
+def trajectory(
+    model: nn.Module,
+    states: Trajectory,
+    images: Any,
+    labels: Any = None,
+    *,
+    grid: Grid | None = None,
+    plane: Plane | None = None,
+    progress: bool | Progress = True,
+    **options: Unpack[Options],
+) -> Result:
+    """The surface around the last of `states` in the plane of their two principal components, with the path in it.
+
+    `result.path` holds per epoch the coordinates, the real loss (with the epoch's own statistics), the loss of the
+    plane at its projection, their difference, and the share of the way that the plane misses; the provenance holds the
+    share of variance of the two components.
+
+    Args:
+        model: the network; its own parameters are not used.
+        states: checkpoints in the order of training, four or more: state dicts, modules, .safetensors files, or the
+            folder that a `Recorder` or `landscape train` wrote.
+        grid: by default 25 × 25 points around the path.
+        plane: another plane to look at the path in, such as a random one: it shows how little of it that sees.
+
+    Raises:
+        PlaneError, ShapeMismatchError, NotFiniteError: see `pca.principal`.
+        CheckpointError: a file cannot be read.
+    """
+    prepared = setup.trajectory(model, states, images, labels, grid=grid, plane=plane, **options)
+    return compute(prepared, progress=progress)
+
+
+@untouched
+def curvature(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    grid: Grid | None = None,
+    seed: int = 0,
+    plane: Plane | None = None,
+    over: str = "filters",
+    steps: int = 60,
+    progress: bool | Progress = True,
+    **options: Unpack[Drawing],
+) -> Result:
+    """λ_min, λ_max and |λ_min / λ_max| of the Hessian over a grid (default 11 × 11 on [−1, 1]²), besides the loss.
+
+    Every point costs up to `steps` products of the Hessian with a vector, each about six passes over the data.
+    See `CurvatureLandscape`; for samples, `surface`.
+    """
+    further = {"seed": seed, "plane": plane, "over": over, "steps": steps}
+    return compute(setup.curvature(model, images, labels, grid=grid, **further, **options), progress=progress)
+
+
+@untouched
+def repeated(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    seeds: Sequence[int],
+    grid: Grid | None = None,
+    progress: bool | Progress = True,
+    **options: Unpack[Drawing],
+) -> Result:
+    """A slice (default) or, on a grid with two axes, a surface: the mean over several seeds of the directions.
+
+    `seed_deviations`, `lowest_losses` and `highest_losses` of the result hold the spread. See `RepeatedLandscape`.
+
+    Raises:
+        DataError: fewer than two seeds, or one twice.
+    """
+    return compute(setup.repeated(model, images, labels, grid=grid, seeds=seeds, **options), progress=progress)
+
+
+@untouched
+def spectrum(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    over: str = "filters",
+    seed: int = 0,
+    steps: int = STEPS,
+    probes: int = 8,
+    **options: Unpack[Options],
+) -> Spectrum:
+    """Extreme eigenvalues, trace and density of the Hessian of the mean loss at the model itself; see hessian.py."""
+    landscape = setup.slice(model, images, labels, grid=Grid.line(2), **options).landscape
+    objective, parameters = landscape.located((0.0,))
+    return Hessian(objective, parameters, over=over).spectrum(seed=seed, steps=steps, probes=probes)
+
+
+class Paired(NamedTuple):
+    """The loss at one point less that at another, over the same samples."""
+
+    difference: float  # mean over the samples, unit of the loss
+    standard_error: float  # of that mean: far below what the two points' own errors suggest, since samples are shared
+
+
+@untouched
+def paired(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    first: Sequence[float] = (0.0, 0.0),
+    second: Sequence[float] = (0.0, 0.0),
+    *,
+    seed: int = 0,
+    plane: Plane | None = None,
+    **options: Unpack[Drawing],
+) -> Paired:
+    """The loss at `first` less that at `second`, sample by sample: points (α,) of a slice or (α, β) of a surface.
+
+    By the plain path, so with any loss and BatchNorm policy.
+    """
+    prepare = setup.surface if len(first) == 2 else setup.slice
+    landscape = prepare(model, images, labels, seed=seed, plane=plane, **options).landscape
+    differences = landscape.sample_losses(first) - landscape.sample_losses(second)
+    count = len(differences)
+    error = float(differences.std()) / count**0.5 if count > 1 else math.nan
+    return Paired(float(differences.mean()), error)
+
+
+@untouched
+def plane_along(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    source: str,
+    dimensions: int = 2,
+    seed: int = 0,
+    precision: str = "float32",
+    loss: "str | PerSample" = "cross_entropy",
+) -> Plane:
+    """Directions that the loss itself singles out at the model, for `surface` and `slice` as `plane`.
+
+    Args:
+        source: "gradient" (with a random second direction) or "eigenvectors" (of largest |λ|, over all parameters).
+
+    Raises:
+        UnknownNameError: the source is not known.
+        CurvatureError: the gradient is zero, or the Hessian has too few eigenvectors.
+    """
+    given = asked(model, images, labels, loss)
+    objective = Objective.of(given.model, given.images, given.labels, precision=precision, loss=loss_of(given.loss))
+    if source == "gradient":
+        return gradient_plane(objective, dimensions=dimensions, seed=seed)
+    if source == "eigenvectors":
+        return eigenvector_plane(objective, count=dimensions, over="all", seed=seed)
+    raise UnknownNameError("source of directions", source, SOURCES)

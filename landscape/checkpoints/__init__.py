@@ -1,0 +1,1 @@
+"""Checkpoint files: read in a sandbox, described, loaded into modules."""

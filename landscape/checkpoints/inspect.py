@@ -1,0 +1,61 @@
+"""A checkpoint on this machine, read as the service reads an upload: at the boundary, never in this process.
+
+Imports boundary; torch and models when a network is made of it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CheckpointError
+from .sandbox import ask
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a file was read as."""
+
+    candidates: list[dict[str, Any]]  # networks that fit, as JSON, each with its label
+    facts: dict[str, str]  # what the file says of itself
+    tensors: list[dict[str, Any]]  # name, dtype and shape of every tensor, in the order of the file
+    state: "dict[str, Tensor]"  # the sanitised tensors
+    graph: str | None  # of a packed network
+
+    def model(self, chosen: int | None = None) -> "nn.Module":
+        """The network, in evaluation mode; `chosen` says which where several fit.
+
+        Raises:
+            CheckpointError: several fit and none is chosen, or there is none of this number.
+        """
+        from .load import load
+
+        return load(self.candidate(chosen), self.state, self.graph)
+
+    def candidate(self, chosen: int | None = None) -> dict[str, Any]:
+        """The network that is meant; raises as `model`."""
+        if chosen is None and len(self.candidates) > 1:
+            names = "; ".join(f"{n}: {candidate['label']}" for n, candidate in enumerate(self.candidates))
+            raise CheckpointError(f"Several networks fit this checkpoint. Choose one with --architecture: {names}.")
+        if not 0 <= (chosen or 0) < len(self.candidates):
+            raise CheckpointError(f"--architecture must be from 0 to {len(self.candidates) - 1}; got {chosen}.")
+        return self.candidates[chosen or 0]
+
+
+def inspect(path: Path) -> Inspected:
+    """Read the checkpoint at `path` in a process of its own.
+
+    Raises:
+        CheckpointError: it is not usable, and why.
+    """
+    from .load import clean_file
+
+    with TemporaryDirectory(prefix="landscape-") as folder:
+        clean = Path(folder) / "clean.safetensors"
+        answer = ask("checkpoint", path, clean)
+        if "rejected" in answer:
+            raise CheckpointError(answer["rejected"])
+        return Inspected(answer["candidates"], answer["facts"], answer["tensors"], *clean_file(clean))

@@ -1,0 +1,51 @@
+"""The module of a sanitised checkpoint: its tensors, and the network they belong to."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from ..errors import UnknownNetworkError
+from ..models import build
+from ..models.base import COUNTER
+from ..models.recognize import from_json
+from ..packing.graph_json import from_text
+from ..packing.module import PackedModule
+
+
+def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str | None = None) -> nn.Module:
+    """The module that `Architecture.described` described, with the weights of a sanitised file, in evaluation mode.
+
+    Args:
+        description: as the reader answers it; `copy` says which of the copies in `state` is meant.
+        graph: of a packed network, as `clean_file` finds it.
+
+    Raises:
+        UnknownNetworkError: the description fits no module, or `state` lacks a parameter.
+    """
+    if description.get("family") == "packed":
+        return PackedModule(from_text(graph or ""), state).eval()
+    module = build(from_json(description))
+    named = own_copy(description, state)
+    missing = [name for name in module.load_state_dict(named, strict=False).missing_keys if not name.endswith(COUNTER)]
+    if missing:
+        raise UnknownNetworkError(f"The weights lack {missing[0][:100]!r}. Upload the checkpoint again.")
+    return module.eval()
+
+
+def clean_file(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """The tensors of a sanitised file, and the graph where it carries one."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata.get("graph")  # noqa: SIM118
+
+
+def own_copy(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of `state` that belong to the copy that `description` means, by bare name."""
+    if description.get("family") == "packed":
+        return dict(state)
+    copy = description.get("copy", "")
+    chosen = {name: tensor for name, tensor in state.items() if name.startswith("@") == bool(copy)}
+    return {name.removeprefix(copy): tensor for name, tensor in chosen.items()}

@@ -1,0 +1,116 @@
+"""`landscape bench CHECKPOINT`: how fast this machine computes landscapes of a network, and how exactly.
+
+Imports typer, options and output; torch, rich and the rest when the command runs. Never writes a file.
+"""
+
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import AsJson
+from .output import say_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..engine.timing import Contest, Row
+
+Checkpoint = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .pt, .pth or .safetensors file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `landscape`."""
+    app.command()(bench)
+
+
+def bench(
+    checkpoint: Checkpoint,
+    dataset: Annotated[str, typer.Option(help="A built-in data set, or an .npz file.")] = "digits",
+    split: Annotated[str, typer.Option(help="train or test, of a built-in data set.")] = "train",
+    images: Annotated[int, typer.Option(min=1, help="A fixed random subset of at most so many samples.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Time to spend measuring.")] = 10.0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads; a worker of the service has one.")] = 1,
+    architecture: Annotated[int | None, typer.Option(help="Which network, where several fit the file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure seconds per grid point of the plain loop and of the engine in every precision, on this machine.
+
+    \b
+    Example:
+      landscape bench checkpoint.pt --dataset digits
+    """
+    import torch
+
+    from ..directions.random import random_directions
+    from ..engine.timing import Contest, interleaved
+    from ..evaluation.progress import shown
+    from ..objective.objective import Objective
+    from ..objective.validation import require_fit
+    from .request import model as model_in
+    from .request import samples as samples_of
+
+    torch.set_num_threads(threads)
+    model, label = model_in(str(checkpoint), architecture)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    whole = samples_of(dataset, split)
+    samples = whole.subset(images) if images < len(whole) else whole
+    objective = Objective.of(model.to(device), samples.images, samples.labels)
+    require_fit(objective)
+    contest = Contest.of(objective, random_directions(objective.parameters(), seed=0))
+    with shown(True, checkpoint.name) as said:
+        times, peaks = interleaved(contest.measures(), seconds=seconds, device=device, said=said)
+    rows = contest.rows(times, peaks)
+    if as_json:
+        facts = {"network": label, "samples": len(samples), "dataset": samples.name, "threads": threads}
+        choice, lines = contest.plans["float32"].choice, [asdict(row) for row in rows]
+        found = {"machine": machine(device), "choice": choice, "rows": lines, "refused": contest.refused}
+        say_json(facts | found)
+        return
+    typer.echo(f"{label}, {len(samples)} samples of {samples.name}; {machine(device)}, {threads} thread(s)")
+    _show(rows)
+    _explain(contest)
+
+
+def machine(device: "torch.device") -> str:
+    """What computes, as a person would name it."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def _show(rows: "list[Row]") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", box=box.SIMPLE)
+    for name in ("seconds per point", "× plain loop", "of the GEMM peak", "error of the loss"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        peak = "" if row.peak is None else f"{row.peak:.0%}"
+        error = "" if row.error is None else f"{row.error:.0e}"
+        table.add_row(row.who, f"{row.seconds:.3g}", f"{row.ratio:.2f}", peak, error)
+    Console().print(table)
+
+
+def _explain(contest: "Contest") -> None:
+    from ..engine.explain import explain
+
+    chosen = contest.plans["float32"]
+    typer.echo(f"Chosen for float32: {explain(contest.objective, contest.directions, chosen.name)}.")
+    typer.echo(f"  {json.dumps(chosen.choice)}")
+    for precision, reason in contest.refused.items():
+        typer.echo(f"No {precision}: {reason}")
+    for remark in contest.remarks:
+        typer.echo(remark)
+    typer.echo("The error is that of the loss of 16 samples at one point, against the plain loop in float64.")
+    typer.echo("One thread is timed in CPU seconds: what it takes where no neighbour makes it wait.")

@@ -1,0 +1,69 @@
+"""`landscape inspect FILE`: what the service would say of a checkpoint, and a table of its parameters.
+
+Imports typer; rich and the reader when the command runs. The file is read in a process of its own.
+"""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import AsJson
+from .output import say_json
+
+if TYPE_CHECKING:
+    from ..checkpoints.inspect import Inspected
+
+CheckpointFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A checkpoint, in any known format.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `landscape`."""
+    app.command()(inspect)
+
+
+def inspect(
+    file: CheckpointFile,
+    limit: Annotated[int, typer.Option(min=0, help="Rows of the table; 0 for all.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a checkpoint is, or in one sentence why it cannot be used; the same verdict as in the service.
+
+    \b
+    Example:
+      landscape inspect checkpoint.pt
+    """
+    from ..checkpoints.inspect import inspect as read
+
+    inspected = read(file)
+    if as_json:
+        found = {"candidates": inspected.candidates, "facts": inspected.facts, "tensors": inspected.tensors}
+        say_json(found)
+        return
+    _show_networks(inspected)
+    _show_table(inspected, limit or len(inspected.tensors))
+
+
+def _show_networks(inspected: "Inspected") -> None:
+    if len(inspected.candidates) > 1:
+        typer.echo("Several networks fit; name one with --architecture:")
+    for number, candidate in enumerate(inspected.candidates):
+        mark = f"{number}: " if len(inspected.candidates) > 1 else ""
+        typer.echo(f"{mark}{candidate['label']}: {candidate['parameters']} parameters")
+    for name, fact in inspected.facts.items():
+        typer.echo(f"{name}: {fact}")
+
+
+def _show_table(inspected: "Inspected", rows: int) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("name", "type", "shape", box=box.SIMPLE)
+    table.add_column("numbers", justify="right")
+    for tensor in inspected.tensors[:rows]:
+        shape = " × ".join(map(str, tensor["shape"])) or "1"
+        table.add_row(Text(tensor["name"]), tensor["dtype"], shape, str(math.prod(tensor["shape"])))
+    Console().print(table)

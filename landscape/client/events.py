@@ -1,0 +1,53 @@
+"""A job as it happens: server-sent events, taken up again where the connection broke.
+
+Imports exchange and answers. Nothing is told twice but the state: tiles are numbered.
+"""
+
+import json
+
+from .errors import UnreachableError
+from .flow import Flow, NextLine, Request, Wait
+from .models import Event
+
+PAUSE = 1.0  # seconds before a stream that ended too early is asked for again
+
+
+class EventReader:
+    """Lines of a stream of server-sent events, as events."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, str] = {}
+
+    def feed(self, line: str) -> Event | None:
+        """The event that ends with this line, if one does."""
+        if line:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            self._fields[name] = f"{self._fields['data']}\n{value}" if name == "data" in self._fields else value
+            return None
+        fields, self._fields = self._fields, {}
+        if "data" not in fields:
+            return None  # a comment that keeps the connection alive
+        number = fields.get("id", "")
+        return Event(fields.get("event", "message"), json.loads(fields["data"]), int(number) if number else None)
+
+
+def follow(job_id: str, after: int, retries: int) -> Flow[None]:
+    """Yield the events of a job from behind tile `after` to its end, through broken connections."""
+    failures = 0
+    while failures <= retries:
+        headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
+        yield Request("GET", f"/jobs/{job_id}/events", headers=headers, stream=True)
+        reader, failures = EventReader(), failures + 1
+        try:
+            while (line := (yield NextLine())) is not None:
+                if (event := reader.feed(line)) is not None:
+                    after, failures = event.id or after, 0
+                    yield event
+                    if event.is_last:
+                        return
+        except UnreachableError:
+            if failures > retries:
+                raise
+        yield Wait(PAUSE)
+    raise UnreachableError("The service ends the stream of events again and again without a word.")

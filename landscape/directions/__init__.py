@@ -1,0 +1,1 @@
+"""Directions in parameter space: drawn, normalized, between checkpoints, along a trajectory."""

@@ -1,0 +1,91 @@
+"""Directions as files, to be exchanged instead of seeds: the authors' HDF5 (paper.py) and safetensors.
+
+Imports torch, safetensors, plane, paper. A safetensors file holds "delta.<name>" and, for a plane, "eta.<name>",
+float64 or float32; names it lacks do not move. Its metadata say "format": "landscape directions".
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from ..errors import FormatError, UnknownNameError
+from ..objective.objective import movable
+from . import paper_files
+from .plane import Plane, State, given
+
+ENDINGS = (".safetensors", ".h5")
+PREFIXES = ("delta.", "eta.")
+
+
+def write(path: str | Path, plane: Plane, model: nn.Module) -> None:
+    """Write the directions of `plane`; the ending of `path` names the format.
+
+    HDF5 holds float32 in parameter order (all tensors of the state where the statistics move); safetensors all digits.
+
+    Raises:
+        UnknownNameError: the ending is not known.
+    """
+    path = Path(path)
+    if path.suffix not in ENDINGS:
+        raise UnknownNameError("ending of a direction file", path.suffix, ENDINGS)
+    if path.suffix == ".h5":
+        moves = plane.moves(movable(model).keys() - dict(model.named_parameters()).keys())
+        paper_files.write_directions(
+            path, plane, dict(model.named_parameters()), buffers=model.state_dict() if moves else None
+        )
+        return
+    tensors = {
+        f"{prefix}{name}": tensor.contiguous()
+        for prefix, direction in zip(PREFIXES, plane.directions, strict=False)
+        for name, tensor in direction.items()
+    }
+    words = {"format": "landscape directions", "source": plane.source, "facts": json.dumps(plane.facts)}
+    save_file(tensors, path, metadata=words)
+
+
+def read(path: str | Path, model: nn.Module) -> Plane:
+    """The plane in a direction file, for `model`; its facts hold the file's name and SHA-256.
+
+    Raises:
+        FormatError: the file cannot be read or holds no direction.
+        ShapeMismatchError: it was made for another network; the message names the parameter.
+        NotFiniteError, PlaneError: see `plane.given`.
+        UnknownNameError: the ending is not known.
+    """
+    path = Path(path)
+    if path.suffix not in ENDINGS:
+        raise UnknownNameError("ending of a direction file", path.suffix, ENDINGS)
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    if path.suffix == ".h5":
+        found = paper_files.read_directions(path, dict(model.named_parameters()), state=model.state_dict())
+    else:
+        found = _read_safetensors(path, movable(model))
+    return replace(found, facts={**found.facts, "sha256": digest})
+
+
+def _read_safetensors(path: Path, center: State) -> Plane:
+    try:
+        with safe_open(path, framework="pt") as file:
+            words, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise FormatError(f"{path.name} cannot be read as safetensors: {str(error)[:120]}.") from error
+    directions = [_named(tensors, prefix) for prefix in PREFIXES]
+    if not directions[0] or words.get("format") != "landscape directions":
+        raise FormatError(f"{path.name} holds no direction: no tensor is called 'delta.…', as in files that we write.")
+    facts: dict[str, Any] = {"file": path.name, "label": f"directions of {path.name}", "made_as": words.get("source")}
+    return given([direction for direction in directions if direction], center, source="file", **facts)
+
+
+def _named(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

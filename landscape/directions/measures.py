@@ -1,0 +1,74 @@
+"""What a reader needs to trust directions: angles and norms, measured and not assumed.
+
+Imports torch and direction. Never changes a direction.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .random import Params, dot, filter_norms, has_filters, norm
+
+
+@dataclass(frozen=True)
+class DirectionFacts:
+    """Measured over one direction or a pair; NaN where there is nothing to measure."""
+
+    cosine: float | None  # cos(delta, eta) over all parameters, unitless; None for a single direction
+    filter_ratio_min: float  # smallest and largest ‖direction filter‖ / ‖center filter‖ over the directions
+    filter_ratio_max: float
+    layer_ratio_min: float  # the same for whole parameters that have filters
+    layer_ratio_max: float
+    filters: int  # filters of the center with a norm above zero
+    zero_filters: int  # filters of the center that are zero, and so stay
+    zero_names: list[str]  # the parameters they are in, at most five
+    parallel_filters: int  # one-element filters, where two directions cannot be orthogonal
+
+
+def direction_facts(directions: Sequence[Params], center: Mapping[str, Tensor]) -> DirectionFacts:
+    """Measure a pair of directions (or one) against its center, in float64."""
+    directions = [{name: direction[name] for name in center} for direction in directions]  # without the statistics
+    filtered = [name for name, parameter in center.items() if has_filters(parameter)]
+    ratios = [_ratios(direction, center, filtered) for direction in directions]
+    low, high = _range([filters for filters, _ in ratios])
+    layer_low, layer_high = _range([layers for _, layers in ratios])
+    norms = torch.cat([filter_norms(center[name]) for name in filtered] or [torch.zeros(0)])
+    single = sum(len(center[name]) for name in filtered if center[name][0].numel() < 2) if len(directions) > 1 else 0
+    moved = [{name: direction[name] for name in center} for direction in directions]  # without running statistics
+    return DirectionFacts(
+        cosine=cosine(moved[0], moved[1]) if len(moved) == 2 else None,
+        filter_ratio_min=low,
+        filter_ratio_max=high,
+        layer_ratio_min=layer_low,
+        layer_ratio_max=layer_high,
+        filters=int((norms > 0).sum()),
+        zero_filters=int((norms == 0).sum()),
+        zero_names=[name for name in filtered if bool((filter_norms(center[name]) == 0).any())][:5],
+        parallel_filters=single,
+    )
+
+
+def _ratios(direction: Params, center: Mapping[str, Tensor], names: list[str]) -> tuple[Tensor, Tensor]:
+    """‖direction‖ / ‖center‖ for every filter and for every parameter, where the center's is above zero."""
+    pairs = [(filter_norms(direction[name]), filter_norms(center[name])) for name in names]
+    layers = [(own.norm()[None], wanted.norm()[None]) for own, wanted in pairs]
+    return _quotients(pairs), _quotients(layers)
+
+
+def _quotients(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
+    parts = [own[wanted > 0] / wanted[wanted > 0] for own, wanted in pairs]
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+
+def _range(ratios: list[Tensor]) -> tuple[float, float]:
+    every = torch.cat(ratios)
+    return (float(every.min()), float(every.max())) if len(every) else (math.nan, math.nan)
+
+
+def cosine(delta: Mapping[str, Tensor], eta: Mapping[str, Tensor]) -> float:
+    """cos(delta, eta) over all parameters together, unitless; 0 where either is zero."""
+    lengths = norm(delta) * norm(eta)
+    return dot(delta, eta) / lengths if lengths else 0.0

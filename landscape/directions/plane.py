@@ -1,0 +1,150 @@
+"""Planes and lines that come from checkpoints or from the caller, and the one way to walk on any of them.
+
+Imports torch, direction and errors. A plane may move BatchNorm's statistics too: its directions then name buffers.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import NotFiniteError, PlaneError, ShapeMismatchError
+from .random import Params, combine, completed, dot, norm
+
+State = Mapping[str, Tensor]
+Landmark = tuple[str, tuple[float, ...]]  # what a point is called, and its coordinates
+
+COLLINEAR = 1e-6  # distance of the third point from the line through the others, as a share of its distance to them
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One direction or two from a center, and where they come from."""
+
+    directions: tuple[Params, ...]  # float64 on the CPU; names of parameters and of floating buffers
+    source: str  # "random", "between checkpoints", "through checkpoints", "pca", "gradient", "eigenvectors", "file", …
+    facts: dict[str, Any] = field(default_factory=dict)  # JSON: goes into the provenance
+    landmarks: tuple[Landmark, ...] = ()  # points worth a mark on the plot
+
+    def at(self, center: State, point: Sequence[float]) -> Params:
+        """center + Σ point[k] · directions[k] for every name of `center`, summed in float64 and rounded once."""
+        return {name: self._moved(name, tensor, point) for name, tensor in center.items()}
+
+    def _moved(self, name: str, tensor: Tensor, point: Sequence[float]) -> Tensor:
+        pairs = zip(point, self.directions, strict=True)
+        moves = [coefficient * direction[name] for coefficient, direction in pairs if name in direction]
+        if not moves:
+            return tensor
+        moved = tensor.detach().to("cpu", torch.float64) + torch.stack(moves).sum(0)
+        return moved.to(tensor.device, tensor.dtype)
+
+    def moves(self, names: Collection[str]) -> bool:
+        """Whether any of the parameters or buffers in `names` moves."""
+        return any(name in direction and bool(direction[name].any()) for direction in self.directions for name in names)
+
+
+def given(directions: Sequence[State], center: State, *, source: str = "given", **facts: Any) -> Plane:
+    """The plane along directions of the caller's own; names they lack do not move.
+
+    Raises:
+        ShapeMismatchError: a name is unknown or a shape differs.
+        NotFiniteError: a direction holds NaN or infinity.
+        PlaneError: not one or two directions, or one is zero everywhere.
+    """
+    if len(directions) not in (1, 2):
+        raise PlaneError(f"Got {len(directions)} directions; a slice has one, a surface two.")
+    whole = tuple(completed(direction, center) for direction in directions)
+    for name, direction in zip(("first", "second"), whole, strict=False):
+        if not norm(direction):
+            raise PlaneError(f"The {name} direction is zero everywhere: nothing would move.")
+    return Plane(whole, source, facts)
+
+
+def floating(state: State) -> Params:
+    """The floating tensors of a state dict in float64 on the CPU; counters are left out.
+
+    Raises:
+        NotFiniteError: one holds NaN or infinity.
+    """
+    kept = {
+        name: tensor.detach().to("cpu", torch.float64) for name, tensor in state.items() if tensor.is_floating_point()
+    }
+    for name, tensor in kept.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise NotFiniteError(f"Parameter {name!r} of a checkpoint holds NaN or infinity: no plane goes through it.")
+    return kept
+
+
+def between(start: State, end: State) -> Plane:
+    """The line from `start` (α = 0) to `end` (α = 1): direction = end − start, running statistics included.
+
+    Without the statistics the far end would be a network with the parameters of `end` and the statistics of `start`,
+    which nobody trained. Beyond the ends a variance may come out negative there, and the loss NaN.
+
+    Raises:
+        ShapeMismatchError, NotFiniteError: see `difference` and `floating`.
+        PlaneError: the checkpoints are equal.
+    """
+    direction = difference(end, start)
+    if not norm(direction):
+        raise PlaneError("The two checkpoints are equal: there is no line between them. Choose two different ones.")
+    facts = {"distance": norm(direction), "moves_statistics": True, "label": "on the line between two checkpoints"}
+    return Plane((direction,), "between checkpoints", facts, (("start", (0.0,)), ("end", (1.0,))))
+
+
+def through(first: State, second: State, third: State, *, parameters: Collection[str]) -> Plane:
+    """The plane through three checkpoints, `first` at (0, 0), with orthonormal axes in the space of `parameters`.
+
+    δ points from the first to the second, at (‖δ‖, 0); η is the rest of the way to the third. Both have norm 1 over
+    `parameters`, so coordinates are distances; running statistics move along, exact at the three points.
+
+    Raises:
+        ShapeMismatchError, NotFiniteError: see `difference` and `floating`.
+        PlaneError: two checkpoints are equal, or the three lie on one line.
+
+    Source: Garipov et al. 2018, appendix A; moving the statistics is ours.
+    """
+    to_second, to_third = difference(second, first), difference(third, first)
+
+    def inner(one: Params, other: Params) -> float:
+        return dot({name: one[name] for name in parameters}, other)
+
+    length, reach = inner(to_second, to_second) ** 0.5, inner(to_third, to_third) ** 0.5
+    if not length or not reach:
+        raise PlaneError("Two of the three checkpoints are equal. Choose three different ones.")
+    delta = combine([to_second], [1 / length])
+    along = inner(to_third, delta)
+    rest = combine([to_third, delta], [1, -along])
+    height = inner(rest, rest) ** 0.5
+    if height <= COLLINEAR * reach:
+        raise PlaneError(
+            "The three checkpoints lie on one line: no single plane goes through them. "
+            "Use an interpolation between two of them, or choose another third."
+        )
+    eta = combine([rest], [1 / height])
+    marks = (("first", (0.0, 0.0)), ("second", (length, 0.0)), ("third", (along, height)))
+    facts = {"moves_statistics": True, "label": "on the plane through three checkpoints"}
+    return Plane((delta, eta), "through checkpoints", facts, marks)
+
+
+def difference(end: State, start: State) -> Params:
+    """end − start over the floating tensors of both, in float64.
+
+    Raises:
+        ShapeMismatchError: a name or a shape differs; the message names it.
+    """
+    last, first = floating(end), floating(start)
+    if last.keys() != first.keys():
+        odd = sorted(last.keys() ^ first.keys())
+        raise ShapeMismatchError(
+            f"Parameter {odd[0]!r} is in one checkpoint only ({len(odd)} such). Use checkpoints of one architecture."
+        )
+    for name in first:
+        if last[name].shape != first[name].shape:
+            raise ShapeMismatchError(
+                f"Parameter {name!r} has shape {tuple(first[name].shape)} in one checkpoint and "
+                f"{tuple(last[name].shape)} in another. Use checkpoints of one architecture."
+            )
+    return {name: last[name] - first[name] for name in first}

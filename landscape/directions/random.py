@@ -1,0 +1,278 @@
+"""Random directions in parameter space: draw, orthogonalise, normalise, measure.
+
+Imports torch, errors, normalization. A direction has the names and shapes of its center; it never changes the center,
+and never touches the global random state.
+
+A *filter* is one entry along the first axis of a parameter with two axes or more, whatever layer it belongs to: an
+output channel of a convolution (grouped and depthwise too), an output neuron of a linear layer, one entry of an
+embedding, and an *input* channel of a transposed convolution, whose outputs lie on the second axis. That is the
+authors' rule, and it needs names and shapes only. A tied parameter is one parameter.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import NotFiniteError, ShapeMismatchError, UnknownNameError
+from .normalization import KINDS
+
+Params = dict[str, Tensor]
+NORMALIZATIONS = tuple(KINDS)
+BIASES = ("fixed", "parameter", "random")  # of parameters without filters: biases, scales and shifts
+ORTHOGONALITIES = ("filter", "overall", "none")
+DRAWS = ("named", "authors")
+
+_ROUNDS = 200  # of making two directions orthogonal overall; each gains a factor of ten or more on real networks
+
+
+def has_filters(parameter: Tensor) -> bool:
+    """A parameter with two axes or more has filters, one per entry of its first axis; biases and scales have none."""
+    return parameter.ndim > 1
+
+
+def draw(center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = False) -> Params:
+    """Draw a Gaussian direction, every element from N(0, 1), in float64 on the CPU.
+
+    Each parameter has a generator of its own, seeded by (seed, axis, name): any process draws the same direction,
+    in any order. Parameters without filters are zero, as in the authors' commands, unless `biases`.
+
+    Returns:
+        A mapping with the names and shapes of `center`, unitless.
+    """
+    return {
+        name: _gaussian(parameter, f"{seed}/{axis}/{name}") if biases or has_filters(parameter) else _zero(parameter)
+        for name, parameter in center.items()
+    }
+
+
+def draw_as_authors(center: Mapping[str, Tensor], *, seed: int, count: int = 2) -> tuple[Params, ...]:
+    """Draw `count` Gaussian directions in the authors' order from one generator of torch: float32, on the CPU.
+
+    One randn per tensor in the order of `center`, biases included; the first direction whole, then the second. Equal
+    to `torch.manual_seed(seed)` followed by their loop. Note that their own command seeds before it builds the model,
+    whose constructor draws too: to repeat a published picture exchange direction files, not seeds.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(
+        {name: torch.randn(parameter.shape, generator=generator).double() for name, parameter in center.items()}
+        for _ in range(count)
+    )
+
+
+def _gaussian(parameter: Tensor, key: str) -> Tensor:
+    digest = hashlib.sha256(key.encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+
+
+def _zero(parameter: Tensor) -> Tensor:
+    return torch.zeros(parameter.shape, dtype=torch.float64)
+
+
+def normalize(
+    direction: Mapping[str, Tensor], center: Mapping[str, Tensor], *, kind: str = "filter", biases: str = "fixed"
+) -> Params:
+    """Rescale `direction` against `center`; Frobenius norms, a factor is 0 where the norm it divides by is 0.
+
+    Args:
+        kind: "filter": every filter to the norm of the same filter of `center`; "layer": every parameter to the norm
+            of the same parameter; "weight": every element times the element of `center`; "dfilter", "dlayer": every
+            filter, every parameter to norm 1; "none": as it is.
+        biases: what parameters without filters become. "fixed": zero; "parameter": the parameter itself; "random":
+            what was drawn, rescaled by `kind` with the whole parameter as one filter (ours).
+
+    Returns:
+        A new mapping with the names of `center`, float64 on the CPU, unitless. Arguments are not changed.
+
+    Raises:
+        ShapeMismatchError: a name or a shape differs.
+        UnknownNameError: `kind` or `biases` is not known.
+
+    Source: Li et al. 2018, section 4, for "filter". The other kinds, "fixed" (`--xignore biasbn`) and "parameter"
+    (without it) are those of the authors' code, whose 1e-10 beside the norms we leave out.
+    """
+    _require_known("normalization", kind, NORMALIZATIONS)
+    _require_known("treatment of biases", biases, BIASES)
+    _require_same_shapes(direction, center)
+    return {name: _normalized(direction[name], center[name], kind, biases) for name in center}
+
+
+def _normalized(direction: Tensor, center: Tensor, kind: str, biases: str) -> Tensor:
+    center = center.detach().to("cpu", torch.float64)
+    if not has_filters(center) and biases != "random":
+        return center.clone() if biases == "parameter" else torch.zeros_like(center)
+    drawn, wanted = rows(direction.detach().to("cpu", torch.float64)), rows(center)
+    return (drawn * KINDS[kind](drawn, wanted)).view(direction.shape)
+
+
+def rows(parameter: Tensor) -> Tensor:
+    """The filters of a parameter, one per row; a parameter without filters is one row."""
+    return parameter.flatten(1) if has_filters(parameter) else parameter.reshape(1, -1)
+
+
+def filter_norms(parameter: Tensor) -> Tensor:
+    """(filters,) float64: the Frobenius norm of every filter."""
+    return rows(parameter.detach().to("cpu", torch.float64)).square().sum(1).sqrt()
+
+
+def filter_normalize(direction: Mapping[str, Tensor], center: Mapping[str, Tensor]) -> Params:
+    """Rescale every filter of `direction` to the norm of the same filter of `center`: `normalize` with its defaults."""
+    return normalize(direction, center)
+
+
+def orthogonalize_filters(eta: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> Params:
+    """Remove from every filter of `eta` its component along the same filter of `delta`: Gram–Schmidt inside the filter.
+
+    A one-element filter cannot be orthogonal to another: it is left as it was drawn, and counted in `DirectionFacts`.
+
+    Raises:
+        ShapeMismatchError: a name or a shape differs.
+
+    Source: ours; the authors rely on independent Gaussians being nearly orthogonal.
+    """
+    _require_same_shapes(eta, delta)
+    return {name: _reject(eta[name], delta[name]) for name in eta}
+
+
+def _reject(eta: Tensor, delta: Tensor) -> Tensor:
+    filters, onto = rows(eta), rows(delta)
+    if filters.shape[1] < 2:
+        return eta.clone()
+    squares = (onto * onto).sum(1, keepdim=True)
+    for _ in range(2):  # the second pass removes what rounding left of the first
+        filters = filters - torch.where(squares > 0, (filters * onto).sum(1, keepdim=True) / squares, 0.0) * onto
+    return filters.view_as(eta)
+
+
+def random_directions(
+    center: Mapping[str, Tensor],
+    *,
+    seed: int,
+    count: int = 2,
+    normalization: str = "filter",
+    biases: str = "fixed",
+    orthogonality: str = "filter",
+    drawn: str = "named",
+) -> tuple[Params, ...]:
+    """Draw `count` (1 or 2) random directions, made orthogonal and normalised.
+
+    Args:
+        normalization, biases: see `normalize`.
+        orthogonality: "filter": inside every filter, and so overall, exact to rounding together with the normalisation
+            (rescaling a filter does not turn it; with "weight" the second direction is turned last); "overall": as one
+            vector, likewise; "none": independent draws, as the authors do. Biases that move along themselves are the
+            same in both directions, and left out of it.
+        drawn: "named": a generator per (seed, axis, name); "authors": see `draw_as_authors`.
+
+    Raises:
+        UnknownNameError: a choice is not among the known ones.
+        NotFiniteError: the center holds NaN or infinity.
+    """
+    _require_known("orthogonality", orthogonality, ORTHOGONALITIES)
+    _require_finite(center)
+
+    def scaled(direction: Params) -> Params:
+        return normalize(direction, center, kind=normalization, biases=biases)
+
+    raw = _draws(center, seed=seed, count=count, biases=biases == "random", drawn=drawn)
+    delta = scaled(raw[0])
+    if count == 1:
+        return (delta,)
+    turning = {name for name in center if has_filters(center[name]) or biases == "random"}
+    if orthogonality == "none":
+        return delta, scaled(raw[1])
+    if orthogonality == "overall":
+        kind = "none" if normalization == "weight" else normalization  # times the weights once, not once a round
+        return delta, _orthogonal_overall(scaled(raw[1]), delta, center, turning, kind=kind, biases=biases)
+    if normalization != "weight":
+        return delta, scaled(orthogonalize_filters(raw[1], delta))
+    turned = orthogonalize_filters(eta := scaled(raw[1]), delta)
+    return delta, {name: turned[name] if name in turning else eta[name] for name in eta}
+
+
+def _draws(center: Mapping[str, Tensor], *, seed: int, count: int, biases: bool, drawn: str) -> tuple[Params, ...]:
+    _require_known("draw", drawn, DRAWS)
+    if drawn == "authors":
+        return draw_as_authors(center, seed=seed, count=count)
+    return tuple(draw(center, seed=seed, axis=axis, biases=biases) for axis in range(count))
+
+
+def _orthogonal_overall(
+    eta: Params, delta: Params, center: Mapping[str, Tensor], turning: set[str], *, kind: str, biases: str
+) -> Params:
+    """Take from `eta` what it has of `delta` and normalise again, until both hold to rounding."""
+    onto = {name: delta[name] for name in turning}
+    squares = dot(onto, onto)
+    for _ in range(_ROUNDS):
+        overlap = dot(onto, eta)
+        if not squares or abs(overlap) <= 1e-15 * (squares * dot(eta, eta)) ** 0.5:
+            break
+        eta = {name: eta[name] - overlap / squares * delta[name] if name in turning else eta[name] for name in eta}
+        eta = normalize(eta, center, kind=kind, biases=biases)
+    return eta
+
+
+def dot(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """The inner product over the names of `one`, summed in float64."""
+    return sum(float((one[name].double() * other[name].double()).sum()) for name in one)
+
+
+def norm(direction: Mapping[str, Tensor]) -> float:
+    """The Frobenius norm over all parameters together."""
+    return float(dot(direction, direction) ** 0.5)
+
+
+def combine(directions: Sequence[Mapping[str, Tensor]], coefficients: Sequence[float]) -> Params:
+    """Σ coefficients[k] · directions[k], by name, in float64 on the CPU."""
+    doubles = [
+        {name: tensor.detach().to("cpu", torch.float64) for name, tensor in direction.items()}
+        for direction in directions
+    ]
+    return {
+        name: torch.stack([c * given[name] for c, given in zip(coefficients, doubles, strict=True)]).sum(0)
+        for name in doubles[0]
+    }
+
+
+def completed(direction: Mapping[str, Tensor], center: Mapping[str, Tensor]) -> Params:
+    """`direction` with zeros for the names of `center` that it lacks.
+
+    Raises:
+        ShapeMismatchError: a name is unknown or a shape differs.
+        NotFiniteError: the direction holds NaN or infinity.
+    """
+    whole = {**{name: _zero(tensor) for name, tensor in center.items()}, **direction}
+    _require_same_shapes(whole, center)
+    _require_finite(direction, "direction")
+    return {name: tensor.detach().to("cpu", torch.float64) for name, tensor in whole.items()}
+
+
+def _require_known(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise UnknownNameError(what, name, known)
+
+
+def _require_same_shapes(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
+    if one.keys() != other.keys():
+        odd = sorted(one.keys() ^ other.keys())
+        side = "direction" if odd[0] in one else "checkpoint"
+        raise ShapeMismatchError(
+            f"Parameter {odd[0]!r} is in the {side} only ({len(odd)} such). "
+            "Use a direction made from the same architecture."
+        )
+    for name, tensor in one.items():
+        if tensor.shape != other[name].shape:
+            raise ShapeMismatchError(
+                f"Parameter {name!r} has shape {tuple(tensor.shape)} in the direction; the checkpoint has "
+                f"{tuple(other[name].shape)}. Use a direction made from the same architecture."
+            )
+
+
+def _require_finite(center: Mapping[str, Tensor], what: str = "checkpoint") -> None:
+    for name, parameter in center.items():
+        if not bool(torch.isfinite(parameter).all()):
+            raise NotFiniteError(
+                f"Parameter {name!r} of the {what} holds NaN or infinity: there is no landscape to draw with it."
+            )

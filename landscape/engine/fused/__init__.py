@@ -1,0 +1,1 @@
+"""A pass per grid point, with layers fused."""

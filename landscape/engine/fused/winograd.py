@@ -1,0 +1,83 @@
+"""3×3 convolutions of stride one by Winograd's F(2×2, 3×3): 16 multiplications where 36 are asked for.
+
+Imports native, layers, torch. Called by fused.py for the layers it takes, in float32 on the CPU: pictures
+channels-last; bias, residual and ReLU taken along; NaN kept. The error is below that of a direct convolution, since the
+sums are shorter.
+
+Measured on one thread against oneDNN's fused convolution, 8 to 32 images: 1.6–1.8× at 16 channels of 32×32, 32 of
+16×16, 64 of 8×8 and above; 2–3× on pictures below 8×8; a point of ResNet-56 1.7× (docs/performance.md, attempt 10).
+Off: a choice without "winograd".
+"""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from ...errors import UnknownNameError
+from .. import native
+from ..graph.layers import Layer, Network
+
+PAYING = ("avx512", "avx2")
+CHANNELS = 16  # both sides must be multiples: whole vectors
+
+
+def lanes_of(instruction_set: str) -> int:
+    """Numbers in a vector of `instruction_set`.
+
+    Raises:
+        UnknownNameError: this machine or this build lacks it.
+    """
+    lanes = native.width(instruction_set)
+    if not lanes:
+        raise UnknownNameError("instruction set on this machine", instruction_set, native.here())
+    return lanes
+
+
+def pays(network: Network, instruction_set: str) -> bool:
+    """Whether it pays: some layer is taken, and the vectors are wide (narrow ones lose against oneDNN)."""
+    return instruction_set in PAYING and any(map(takes, network.layers))
+
+
+def takes(layer: Layer) -> bool:
+    """Whether this is a convolution that the kernel computes."""
+    weight = layer.weights[0] if layer.kind == "convolution" else None
+    if weight is None or weight.center.shape[2:] != (3, 3) or layer.settings["transposed"]:
+        return False
+    once = all(set(layer.settings[name]) == {1} for name in ("stride", "dilation")) and layer.settings["groups"] == 1
+    even = len(set(layer.settings["padding"])) == 1
+    return once and even and not any(size % CHANNELS for size in weight.center.shape[:2])
+
+
+def prepare(weight: Tensor, lanes: int) -> Tensor:
+    """`weight`, (filters, channels, 3, 3), as the kernel reads it: once per point."""
+    filters, channels = weight.shape[:2]
+    given, prepared = weight.contiguous(memory_format=torch.channels_last), torch.empty(16 * filters * channels)
+    _library().winograd_weights(lanes, given.data_ptr(), channels, filters, prepared.data_ptr())
+    return prepared
+
+
+def convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, padding: int, lanes: int, *, relu: bool
+) -> Tensor:
+    """relu(x ∗ weight + bias + residual), as far as present; `weight` as `prepare` gives it."""
+    images, channels, height, width = x.shape
+    filters, grown = weight.numel() // (16 * channels), 2 * padding - 2
+    x = x.contiguous(memory_format=torch.channels_last)
+    bias = torch.zeros(filters) if bias is None else bias
+    shape = (images, filters, height + grown, width + grown)
+    result = torch.empty(shape, memory_format=torch.channels_last)
+    other = None if residual is None else residual.contiguous(memory_format=torch.channels_last)
+    given = native.Winograd(
+        x.data_ptr(), weight.data_ptr(), bias.data_ptr(), None if other is None else other.data_ptr(),
+        result.data_ptr(), images, height, width, channels, filters, shape[2], shape[3], padding, relu,
+    )  # fmt: skip
+    if _library().winograd_run(lanes, ctypes.byref(given), torch.get_num_threads()):
+        raise MemoryError
+    return result
+
+
+def _library() -> ctypes.CDLL:
+    loaded = native.library()
+    assert loaded is not None
+    return loaded

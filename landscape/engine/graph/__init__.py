@@ -1,0 +1,1 @@
+"""A network recorded as a graph of operators, lowered to layers."""

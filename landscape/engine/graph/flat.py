@@ -1,0 +1,65 @@
+"""All weights of a network in one vector, so that a point is one flat axpy: w = center + Σ coefficients[k] · steps[k].
+
+Imports moving and torch. Weights are affine after folding (moving.py); the two or three big vectors are rounded to the
+precision of the plan once. Convolution weights lie channels-last, as the back ends read them.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .affine import Moving
+
+Point = Sequence[float] | Tensor  # one coefficient per direction
+
+
+class Flat:
+    """The weights of a plan; `at(point)` are views of one vector, in the order given."""
+
+    def __init__(self, weights: Sequence[Moving], directions: int, *, dtype: torch.dtype, device: torch.device):
+        self.weights = weights
+        self.center = self._joined([weight.center for weight in weights]).to(device, dtype)
+        self.steps = [
+            self._joined(
+                [torch.zeros_like(weight.center) if weight.steps[k] is None else weight.steps[k] for weight in weights]
+            ).to(device, dtype)
+            for k in range(directions)
+        ]
+
+    @staticmethod
+    def _joined(tensors: Sequence[Tensor | None]) -> Tensor:
+        laid = [_channels_last(tensor).flatten() for tensor in tensors if tensor is not None]
+        return torch.cat(laid) if laid else torch.zeros(0, dtype=torch.float64)
+
+    def at(self, point: Point) -> list[Tensor]:
+        """The weights at `point`, one coefficient per direction."""
+        return self.views(self.vector(point), self.weights)
+
+    def vector(self, point: Point) -> Tensor:
+        """The weights at `point`, one after another; coefficients in a tensor are not read back from its device."""
+        moved = self.center.clone()
+        for coefficient, step in zip(point, self.steps, strict=True):
+            if isinstance(coefficient, Tensor):
+                moved.addcmul_(step, coefficient)
+            else:
+                moved.add_(step, alpha=coefficient)
+        return moved
+
+    @staticmethod
+    def views(vector: Tensor, weights: Sequence[Moving]) -> list[Tensor]:
+        """The parts of a vector as the tensors of `weights`."""
+        parts = torch.split(vector, [weight.center.numel() for weight in weights])
+        return [as_given(part, weight.center) for part, weight in zip(parts, weights, strict=True)]
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.permute(0, 2, 3, 1).contiguous() if tensor.ndim == 4 else tensor.contiguous()
+
+
+def as_given(part: Tensor, like: Tensor) -> Tensor:
+    """A part of the vector as the tensor it came from."""
+    if like.ndim != 4:
+        return part.view(like.shape)
+    filters, channels, height, width = like.shape
+    return part.view(filters, height, width, channels).permute(0, 3, 1, 2)

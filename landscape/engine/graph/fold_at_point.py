@@ -1,0 +1,125 @@
+"""BatchNorm folded at every point, where it cannot be folded once: W·s and (b − μ)·s + β with s = γ / √(σ² + ε).
+
+Imports flat, layers. Needed where a direction moves the statistics (interpolation, trajectory, planes through
+checkpoints) or the scale together with the convolution, and where the statistics are found anew for every point
+(recalibrate.py). All of it happens on flat vectors: one axpy, one gather, two products. What is NaN plainly (a variance
+below −ε) is NaN here.
+
+Measured: docs/performance.md, attempt 9. Off: `prepare(…, folding=False)`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .affine import Moving
+from .flat import Flat, Point, as_given
+from .layers import Layer, Network, weights_of
+
+Statistics = Callable[[Point], Mapping[str, Tensor]]  # from a point to running means and variances by name
+
+
+class PointwiseFlat(Flat):
+    """The weights of `layers` at a point, folded there, as views of one vector."""
+
+    def __init__(self, layers: Sequence[Layer], directions: int, *, dtype: torch.dtype, device: torch.device):
+        self.own = weights_of(tuple(layers))
+        self.norms = norms = [layer.norm for layer in layers if layer.norm is not None]
+        gammas, betas = [norm.gamma for norm in norms], [norm.beta for norm in norms]
+        means, variances = [norm.mean for norm in norms], [norm.variance for norm in norms]
+        super().__init__([*self.own, *gammas, *betas, *means, *variances], directions, dtype=dtype, device=device)
+        self.count = sum(weight.center.numel() for weight in self.own)
+        self.channels = sum(norm.mean.center.numel() for norm in norms)
+        epsilons = [norm.mean.center.new_full(norm.mean.center.shape, norm.epsilon) for norm in norms]
+        self.epsilon = torch.cat(epsilons).to(device, dtype)
+        self.scale_of, self.bias_at = (index.to(device) for index in _positions(layers))
+        self.statistics: Statistics | None = None  # instead of the moved ones
+
+    def vector(self, point: Point) -> Tensor:
+        """The folded weights at `point`, one after another."""
+        weights, *parts = torch.split(super().vector(point), [self.count, *[self.channels] * 4])
+        gamma, beta, mean, variance = parts
+        if self.statistics is not None:
+            found = self.statistics(point)
+            mean, variance = (self._replaced(part, k, found) for k, part in enumerate((mean, variance)))
+        scale = gamma / torch.sqrt(variance + self.epsilon)
+        folded = weights * torch.cat([scale.new_ones(1), scale])[self.scale_of]
+        folded[self.bias_at] = (weights[self.bias_at] - mean) * scale + beta
+        return folded
+
+    def _replaced(self, given: Tensor, which: int, found: Mapping[str, Tensor]) -> Tensor:
+        parts = torch.split(given, [norm.mean.center.numel() for norm in self.norms])
+        return torch.cat([found.get(norm.buffers[which], part) for norm, part in zip(self.norms, parts, strict=True)])
+
+    def at(self, point: Point) -> list[Tensor]:
+        """The weights at `point`, in the order of the layers."""
+        return self.views(self.vector(point), self.own)
+
+
+def flat_weights(network: Network, directions: int, *, dtype: torch.dtype, device: torch.device) -> Flat:
+    """The weights of `network`, folded at the point where a layer asks for it."""
+    if any(layer.norm is not None for layer in network.layers):
+        return PointwiseFlat(network.layers, directions, dtype=dtype, device=device)
+    return Flat(weights_of(network.layers), directions, dtype=dtype, device=device)
+
+
+def pointwise_lanes(
+    network: Network, packed: Callable[[Network], Sequence[Moving]], directions: int
+) -> "PointwiseLanes | None":
+    """The folded weights for lanes, None where no layer asks for them."""
+    return PointwiseLanes(network, packed, directions) if any(layer.norm for layer in network.layers) else None
+
+
+def _positions(layers: Sequence[Layer]) -> tuple[Tensor, Tensor]:
+    """For every weight the scale it takes, counted from 1 (0: none); and where the biases of the norms lie."""
+    scale_of, bias_at, start, channel = [], [], 0, 1
+    for layer in layers:
+        for position, weight in enumerate(weight for weight in layer.weights if weight is not None):
+            count = weight.center.numel()
+            if layer.norm is None:
+                scale_of.append(torch.zeros(count, dtype=torch.long))
+            else:
+                filters = layer.norm.mean.center.numel()
+                scale_of.append(torch.arange(channel, channel + filters).repeat_interleave(count // filters))
+                bias_at += [torch.arange(start, start + count)] if position == 1 else []
+            start += count
+        channel += layer.norm.mean.center.numel() if layer.norm is not None else 0
+    return torch.cat(scale_of), torch.cat(bias_at)
+
+
+def numbered(network: Network) -> Network:
+    """`network` with the position of every weight in the vector of a `PointwiseFlat`, from 1, as its value.
+
+    A back end that packs weights by moving them about so tells where each one goes; what it fills up with stays 0.
+    """
+    layers, start = [], 1
+    for layer in network.layers:
+        weights: list[Moving | None] = []
+        for weight in layer.weights:
+            weights.append(None if weight is None else Moving(_numbers(weight.center, start), ()))
+            start += 0 if weight is None else weight.center.numel()
+        layers.append(replace(layer, weights=tuple(weights)))
+    return replace(network, layers=tuple(layers))
+
+
+def _numbers(like: Tensor, start: int) -> Tensor:
+    return as_given(torch.arange(start, start + like.numel(), dtype=torch.float64), like)
+
+
+class PointwiseLanes:
+    """Folded weights at several points, as the lanes read them: (lines, points)."""
+
+    def __init__(self, network: Network, packed: Callable[[Network], Sequence[Moving]], directions: int):
+        """
+        Args:
+            packed: from a network to the weights of its program, in the order of their lines.
+        """
+        self.flat = PointwiseFlat(network.layers, directions, dtype=torch.float32, device=torch.device("cpu"))
+        self.gather = torch.cat([weight.center for weight in packed(numbered(network))]).long()
+
+    def at(self, points: Sequence[Sequence[float]]) -> Tensor:
+        """(lines, points), float32."""
+        zero = torch.zeros(1)
+        return torch.stack([torch.cat([zero, self.flat.vector(point)])[self.gather] for point in points], 1)

@@ -1,0 +1,1 @@
+"""Several grid points side by side in SIMD lanes."""

@@ -1,0 +1,155 @@
+"""Where the values of a program lie, and how many images go through a stretch of layers together.
+
+Imports layers. A line is the lanes of one number of one image. Wide layers run few images at a time, so that their
+values stay in the cache; narrow layers with big weights run many, so that the weights are read seldom. A value that
+passes from one stretch to another lies in the outer workspace, for all images of the outer block.
+
+Measured: 5 % at width 8, 20 % at width 16 (docs/performance.md, attempt 3). Off: `block=6` makes one stretch.
+"""
+
+from dataclasses import dataclass
+
+from ..graph.layers import Layer, Network
+
+CACHE_LINES = 16_384  # 1 MiB of lines of 64 bytes: half of the second-level cache; the other half is for weights
+BLOCKS = (6, 12, 24, 48, 96)  # images; multiples of the register tile, each dividing the next
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive layers that run with the same number of images."""
+
+    first: int
+    end: int
+    block: int
+
+
+def stretches(network: Network, counts: dict[int, int], *, largest: int) -> list[Stretch]:
+    """Cut the layers into stretches of at most `largest` images; `counts` are the numbers in every value."""
+    wanted = [_block(lines, largest) for lines in _live_lines(network, counts)]
+    cut: list[Stretch] = []
+    for at, block in enumerate(wanted):
+        if cut and cut[-1].block == block and network.layers[at].kind != "normalize":
+            cut[-1] = Stretch(cut[-1].first, at + 1, block)
+        else:
+            cut.append(Stretch(at, at + 1, block))
+    return _without_short(cut, {at for at, layer in enumerate(network.layers) if layer.kind == "normalize"})
+
+
+def _block(lines: int, largest: int) -> int:
+    fitting = [block for block in BLOCKS if block <= largest and block * lines <= CACHE_LINES]
+    return max(fitting, default=BLOCKS[0])
+
+
+def _without_short(cut: list[Stretch], fixed: set[int], *, least: int = 3) -> list[Stretch]:
+    """A stretch of one or two layers costs more to enter than it gains: it joins the one before, or the one after.
+
+    Not where one of `fixed` begins: a BatchNorm waits for the statistics of all images.
+    """
+    kept: list[Stretch] = []
+    for stretch in cut:
+        if stretch.first in fixed:
+            kept.append(stretch)
+        elif kept and (stretch.end - stretch.first < least or kept[-1].end - kept[-1].first < least):
+            kept[-1] = Stretch(kept[-1].first, stretch.end, min(kept[-1].block, stretch.block))
+        elif kept and kept[-1].block == stretch.block:
+            kept[-1] = Stretch(kept[-1].first, stretch.end, stretch.block)
+        else:
+            kept.append(stretch)
+    return kept
+
+
+def _live_lines(network: Network, counts: dict[int, int]) -> list[int]:
+    """Lines per image that are alive while each layer runs; a sum is written over the summand that ends there."""
+    last = last_uses(network)
+    alive, lines = {network.input: counts[network.input]}, []
+    for at, layer in enumerate(network.layers):
+        if layer.residual is not None and last[layer.residual] == at:
+            alive.pop(layer.residual, None)
+        alive[layer.result] = counts[layer.result]
+        lines.append(sum(alive.values()))
+        alive = {index: count for index, count in alive.items() if last.get(index, at) > at}
+    return lines
+
+
+def last_uses(network: Network) -> dict[int, int]:
+    """The position of the last layer that reads each value; the output is read at the end."""
+    last = {index: at for at, layer in enumerate(network.layers) for index in layer.reads()}
+    return last | {network.output: len(network.layers)}
+
+
+def passing(network: Network, cut: list[Stretch]) -> set[int]:
+    """Values that are read in another stretch than the one that makes them; the input and the output are."""
+    home = {at: number for number, stretch in enumerate(cut) for at in range(stretch.first, stretch.end)}
+    maker = {layer.result: home[at] for at, layer in enumerate(network.layers)}
+    read = {(index, home[at]) for at, layer in enumerate(network.layers) for index in layer.reads()}
+    return {network.input, network.output} | {index for index, where in read if maker.get(index) != where}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The first line of a value, in the outer workspace or in the one of its stretch."""
+
+    line: int
+    outer: bool
+
+
+class Space:
+    """One workspace; a place is given back as soon as its value is not needed."""
+
+    def __init__(self) -> None:
+        self.free: list[tuple[int, int]] = []  # (start, count), by start
+        self.size = 0
+
+    def take(self, count: int) -> int:
+        """The first of `count` free lines."""
+        for position, (start, room) in enumerate(self.free):
+            if room >= count:
+                self.free[position : position + 1] = [(start + count, room - count)] if room > count else []
+                return start
+        self.size += count
+        return self.size - count
+
+    def give(self, start: int, count: int) -> None:
+        """Take lines back, and join them with their free neighbours."""
+        merged: list[tuple[int, int]] = []
+        for position, room in sorted([*self.free, (start, count)]):
+            if merged and sum(merged[-1]) == position:
+                merged[-1] = (merged[-1][0], merged[-1][1] + room)
+            else:
+                merged.append((position, room))
+        self.free = merged
+
+
+class Places:
+    """The place of every value that is alive."""
+
+    def __init__(self, network: Network, counts: dict[int, int], outer: set[int]):
+        self.counts, self.outer = counts, outer
+        self.left = network.uses()
+        self.spaces = {True: Space(), False: Space()}
+        self.at: dict[int, Place] = {}
+
+    def take(self, index: int) -> Place:
+        """A place for a value about to be made."""
+        outer = index in self.outer
+        self.at[index] = Place(self.spaces[outer].take(self.counts[index]), outer)
+        return self.at[index]
+
+    def write(self, layer: Layer, *, over: int | None) -> Place:
+        """The place of the result of `layer`: that of `over`, where that value is not needed again and is as large."""
+        for index in layer.reads():
+            self.left[index] -= 1
+        if over is not None and self._replaceable(over, layer.result):
+            self.at[layer.result] = self.at.pop(over)
+        else:
+            self.take(layer.result)
+        for index in set(layer.reads()) & self.at.keys():
+            if not self.left[index]:
+                place = self.at.pop(index)
+                self.spaces[place.outer].give(place.line, self.counts[index])
+        return self.at[layer.result]
+
+    def _replaceable(self, old: int, new: int) -> bool:
+        same_space = (old in self.outer) == (new in self.outer)
+        return same_space and not self.left[old] and self.counts[old] == self.counts[new]

@@ -1,0 +1,243 @@
+"""Seconds per grid point of several ways to the same numbers, measured in turns; what `landscape bench` prints.
+
+Imports torch, engine. Machines are shared and their clocks move: every contestant is measured in turns and figures are
+medians; the share of the peak is against matrix products in the same turns. One thread on a CPU is measured in CPU
+seconds, which a neighbour cannot stretch by waiting. Nothing here decides how a job is computed.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from .. import engine
+from ..directions.random import Params
+from ..errors import UnknownNameError
+from ..objective.objective import Objective
+from .fused.onednn import EMULATED, emulated
+from .graph.compile import prepare
+from .graph.record import Unrecordable
+
+OURS = ("float32", "bfloat16", "float64")
+PLAIN = "plain loop"
+CHECKED = 16  # samples on which the error is found, at one point
+LONG = 4.0  # seconds of a turn; what runs longer needs no turn to warm up
+POINT = (0.2, -0.1)
+
+Measure = Callable[[], float]  # seconds per point
+Times = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    who: str
+    seconds: float  # per point, median over the turns
+    ratio: float  # seconds of the first contestant ÷ these: how many times faster than it this one is
+    peak: float | None  # share of the matrix products' rate, None where the work is not known
+    error: float | None  # |loss − loss in float64| / |loss|, at one point
+
+
+@dataclass
+class Contest:
+    """The plans of one network on one data set, ready to be measured."""
+
+    objective: Objective
+    directions: Sequence[Params]
+    plans: dict[str, engine.Plan]
+    refused: dict[str, str]  # precision -> why there is none
+    remarks: list[str]  # what planning said
+
+    @classmethod
+    def of(cls, objective: Objective, directions: Sequence[Params], names: Sequence[str] = (PLAIN, *OURS)) -> "Contest":
+        """Plan every precision in `names`, and the plain loop in float32."""
+        contest = cls(objective, directions, {}, {}, [])
+        with _heard(contest.remarks):
+            for name in names:
+                if emulated(name, objective.images.device):
+                    contest.refused[name] = EMULATED
+                    continue
+                try:
+                    contest.plans[name] = contest._plan(name)
+                except UnknownNameError as refusal:
+                    contest.refused[name] = str(refusal)
+        return contest
+
+    def _plan(self, name: str) -> engine.Plan:
+        if name == PLAIN:
+            return engine.plan(self.objective, self.directions, {"engine": "plain"})
+        if name == "float64":
+            return engine.plan(in_double(self.objective), self.directions)
+        return engine.plan(self.objective, self.directions, precision=name if name == "bfloat16" else None)
+
+    def measures(self) -> dict[str, Measure]:
+        """What to call for the seconds per point of each."""
+        return {name: measure_of(plan) for name, plan in self.plans.items()}
+
+    def rows(self, times: Times, peaks: Times) -> list[Row]:
+        """The table, errors included; contestants without a plan have none."""
+        work, errors, [first, *_] = self.work(), self.errors(), times.values()
+        rows = []
+        for who, found in times.items():
+            ratio = median(one / other for one, other in zip(first, found, strict=False))  # of the turns both had
+            peak = median(peaks["bfloat16" if "bfloat16" in who else "float64" if "float64" in who else "float32"])
+            share = None if work is None else work / median(found) / peak
+            rows.append(Row(who, median(found), ratio, share, errors.get(who)))
+        return rows
+
+    def work(self) -> float | None:
+        """Multiplications and additions of one point in convolutions and linear layers, padding counted."""
+        try:
+            return flop(self.objective) * len(self.objective.images)
+        except Unrecordable:
+            return None
+
+    def errors(self) -> dict[str, float | None]:
+        """Relative error of the loss of a few samples at one point, against the plain loop in float64.
+
+        None where one of them is no number, or the exact loss is 0.
+        """
+        images, labels, point = *self._few(), POINT[: len(self.directions)]
+        exact = engine.plan(in_double(self.objective, CHECKED), self.directions, {"engine": "plain"})
+        expected = exact.values([point])[0].loss
+        found = {
+            name: float(self.objective.loss(plan.scores(point, images.to(_type(plan, images))), labels).mean())
+            for name, plan in self.plans.items()
+        }
+        return {name: _relative_error(loss, expected) for name, loss in found.items()}
+
+    def _few(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.objective.samples(0, CHECKED), self.objective.labels[:CHECKED]
+
+
+def _relative_error(loss: float, exact: float) -> float | None:
+    return abs(loss - exact) / abs(exact) if exact and math.isfinite(loss - exact) else None
+
+
+def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:
+    return plan.objective.dtype if images.is_floating_point() and plan.name != "lanes" else images.dtype
+
+
+def in_double(objective: Objective, samples: int | None = None) -> Objective:
+    """The same in float64, on all samples or the first few."""
+    images, labels = objective.images[:samples], objective.labels[:samples]
+    return Objective.of(objective.model, images, labels, precision="float64", loss=objective.loss)
+
+
+def clock(device: torch.device | None = None) -> Callable[[], float]:
+    """Seconds of this process on the processor where it has one thread, else of the wall clock."""
+    alone = torch.get_num_threads() == 1 and (device is None or device.type == "cpu")
+    return time.process_time if alone else time.perf_counter
+
+
+def measure_of(plan: engine.Plan) -> Measure:
+    """A plan over as many points as it takes at once."""
+    now = clock(plan.objective.images.device)
+    points = [tuple(coordinate * (1 + 0.1 * k) for coordinate in POINT[: plan.directions]) for k in range(plan.group)]
+
+    def measure() -> float:
+        start = now()
+        plan.values(points)
+        return (now() - start) / len(points)
+
+    return measure
+
+
+def interleaved(
+    measures: Mapping[str, Measure],
+    *,
+    seconds: float,
+    device: torch.device | None = None,
+    turns: int = 3,
+    said: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Times, Times]:
+    """Seconds per point by name, and the rates of matrix products (FLOP/s) by type, measured in turns.
+
+    Args:
+        seconds: after `turns` turns go on until so much time is spent; whose points add up to that much rests.
+        said: gets how many measurements are done, and of how many at least.
+    """
+    times: Times = {name: [] for name in measures}
+    types = [name for name in OURS if name == "float32" or name in measures]
+    peaks: Times = {name: [] for name in types}
+    start, turn, warm = time.perf_counter(), 0, False
+    while turn < turns or time.perf_counter() - start < seconds:
+        began = time.perf_counter()
+        for position, (name, measure) in enumerate(measures.items()):
+            if turn == 0 or sum(times[name]) <= seconds:
+                times[name].append(measure())
+            said(min(turn, turns - 1) * len(measures) + position + 1, turns * len(measures))
+        for name, rates in peaks.items():
+            rates.append(peak(getattr(torch, name), device))
+        if not warm and time.perf_counter() - began < LONG:  # a short first turn warms up and does not count
+            times, peaks = {name: [] for name in times}, {name: [] for name in peaks}
+        else:
+            turn += 1
+        warm = True
+    return times, peaks
+
+
+def peak(dtype: torch.dtype, device: torch.device | None = None) -> float:
+    """FLOP/s of a product of two square matrices, the second transposed, as in a linear layer.
+
+    The other way round takes as long, but where bfloat16 is emulated: there it takes ten times as long.
+    """
+    cuda = device is not None and device.type == "cuda"
+    size = 8192 if cuda else 512 if dtype == torch.float64 else 1024
+    one = torch.randn(size, size, device=device).to(dtype)
+    with engine.exact_float32():
+        one @ one.T
+        _wait(cuda)
+        now = clock(device)
+        start = now()
+        for _ in range(4):
+            one @ one.T
+        _wait(cuda)
+    return 4 * 2.0 * size**3 / (now() - start)
+
+
+def _wait(cuda: bool) -> None:
+    if cuda:
+        torch.cuda.synchronize()
+
+
+def flop(objective: Objective) -> float:
+    """Multiplications and additions per sample in convolutions and linear layers, padding counted as the peers do."""
+    network = prepare(objective, ())
+    total = 0.0
+    for layer in network.layers:
+        weight, shape = layer.weights[0] if layer.weights else None, network.shapes[layer.result]
+        if layer.kind in ("convolution", "linear") and weight is not None and shape is not None:
+            pixels = torch.Size(shape[1:]).numel() if layer.kind == "convolution" else 1
+            total += 2.0 * weight.center.numel() * pixels
+    return total
+
+
+@contextmanager
+def _heard(remarks: list[str]) -> Iterator[None]:
+    """Collect what the engine logs while it plans."""
+    logger, handler = logging.getLogger(engine.__name__), _Collector(remarks)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Collector(logging.Handler):
+    def __init__(self, remarks: list[str]):
+        super().__init__()
+        self.remarks = remarks
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() not in self.remarks:
+            self.remarks.append(record.getMessage())

@@ -1,0 +1,77 @@
+"""Curvature over a plane: a landscape whose rows hold the extreme Hessian eigenvalues besides the loss.
+
+Imports landscape, hessian.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import CurvatureError
+from ..grid import Grid
+from ..hessian.products import Hessian, names_over
+from ..objective.objective import Objective, Stop
+from ..results.arrays import finite_or_none
+from .landscape import Landscape
+
+CURVATURES = ("lambda_min", "lambda_max", "curvature_ratio", "lambda_min_error", "lambda_max_error")
+CHECKED = 256  # samples
+TOLERANCE = 1e-3  # of an eigenvalue, as a share of the larger magnitude: a map is read by its colours
+
+
+class CurvatureLandscape(Landscape):
+    """L, λ_min, λ_max and |λ_min / λ_max| at any (α, β), with bounds on the errors of the eigenvalues.
+
+    Source: Li et al. 2018, section 6 and Figure 7, where the ratio is shown from 0 to 0.5.
+    """
+
+    def __init__(self, *arguments: Any, over: str = "filters", steps: int = 60, **options: Any):
+        """
+        Args:
+            over: "filters" or "all" parameters, see `Hessian`.
+            steps: products of the Hessian with a vector per point, at most.
+            arguments, options: as of `Landscape`.
+        """
+        super().__init__(*arguments, **options)
+        names_over(self.objective, over)
+        self.over, self.steps = over, steps
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """As of `Landscape`, then `CURVATURES`."""
+        return (*super().columns, *CURVATURES)
+
+    def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
+        """One row per point; eigenvalues are NaN where the loss is not finite."""
+        rows = super().rows(coordinates, stop)
+        return [(*row, *self._curvature(point, stop)) for row, point in zip(rows, coordinates, strict=True)]
+
+    def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
+        """As of `Landscape`, with how the eigenvalues are found."""
+        size = sum(self.center[name].numel() for name in names_over(self.objective, self.over))
+        curvature = {
+            "over": self.over,
+            "steps": self.steps,
+            "parameters": size,
+            "start_seed": 0,
+            "tolerance": TOLERANCE,
+            "product_error": finite_or_none(self._product_error()),
+        }
+        return {**super().provenance(grid, stop), "curvature": curvature}
+
+    def _product_error(self) -> float:
+        """Of a Hessian-vector product at the checkpoint against gradients, in float64 on the first samples."""
+        given = self.objective
+        some = (given.images[:CHECKED], given.labels[:CHECKED])
+        double = Objective.of(self.model, *some, precision="float64", loss=self.loss)
+        return Hessian(double, {}, over=self.over).product_error()
+
+    def _curvature(self, point: Sequence[float], stop: Stop | None) -> tuple[float, ...]:
+        objective, parameters = self.located(point)
+        hessian = Hessian(objective, parameters, over=self.over, stop=stop)
+        try:
+            low, high = hessian.extremes(steps=self.steps, tolerance=TOLERANCE)
+        except CurvatureError:
+            return (float("nan"),) * len(CURVATURES)
+        least, most = (pair.value + self.weight_decay for pair in (low, high))
+        ratio = abs(least / most) if most else float("nan")
+        return least, most, ratio, low.residual, high.residual

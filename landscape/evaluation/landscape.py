@@ -1,0 +1,293 @@
+"""One network, one or more data sets, one or two directions: ready to be evaluated at any point, in any process.
+
+Imports direction, plane, objective, engine, batchnorm. Never stores, sends or draws anything, never changes the model.
+"""
+
+import platform
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import __version__, engine
+from ..directions.measures import direction_facts
+from ..directions.plane import Plane
+from ..directions.random import Params, dot, norm, random_directions
+from ..engine.audit import audit, spread
+from ..engine.out_of_memory import with_smaller_batches
+from ..errors import DataError, PlaneError, UnknownNameError
+from ..grid import Grid
+from ..objective.batch_norm import (
+    CALIBRATION,
+    Calibration,
+    calibration_subset,
+    depends_on_batch,
+    has_batch_norm,
+    require_policy,
+    with_batch_statistics,
+)
+from ..objective.digest import state_digest
+from ..objective.losses import PerSample, loss_of
+from ..objective.objective import PRECISIONS, Objective, Stop, Value, double_batch
+from ..objective.random_state import untouched
+from ..objective.validation import require_fit
+from ..results.arrays import VALUES, finite_or_none
+
+Samples = tuple[Tensor, Tensor]
+FAST = "bfloat16"
+WIDER = 8  # the largest value within a network is about as many times as large as its input: 5 for a ResNet-20
+
+
+class Landscape:
+    """L(θ* + αδ + βη) of one model on one data set, ready to be evaluated at any (α, β).
+
+    Directions are random, filter-normalised and orthogonal inside every filter unless `plane` or the choices of
+    `random_directions` say otherwise; the model is copied, not changed.
+    """
+
+    @untouched
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        dimensions: int = 2,
+        seed: int = 0,
+        normalization: str = "filter",
+        biases: str = "fixed",
+        orthogonality: str = "filter",
+        drawn: str = "named",
+        plane: Plane | None = None,
+        precision: str = "float32",
+        loss: "str | PerSample" = "cross_entropy",
+        label_smoothing: float = 0.0,
+        weight_decay: float = 0.0,
+        batch_norm: str = "frozen",
+        compare_batch_norm: Sequence[str] = (),
+        calibration: Tensor | int = CALIBRATION,
+        also: Mapping[str, Samples] | None = None,
+        choice: Mapping[str, Any] | None = None,
+    ):
+        """
+        Args:
+            model: any module that maps `images` to class scores (N, classes), or to what `loss` takes.
+            images: (N, …), already normalised.
+            labels: (N,), integers in [0, classes), or what `loss` takes.
+            dimensions: 1 for a slice, 2 for a surface; only of random directions.
+            plane: directions from elsewhere; `seed` to `drawn` are then not used.
+            loss: "cross_entropy", "mse", or a callable (outputs, labels) -> (N,), one loss per sample.
+            precision: "float32", "float64", or "bfloat16": 16-bit arithmetic where the engine has it, with an audit
+                against float32 in the provenance.
+            weight_decay: adds ½ · weight_decay · ‖θ‖² over all parameters, as SGD's weight decay minimises.
+            batch_norm: see batchnorm.py; `compare_batch_norm` are further policies, in columns of their own.
+            calibration: samples to recalibrate BatchNorm on, or how many, evenly spaced, of `images`.
+            also: more data sets by name, such as {"test": (images, labels)}, evaluated in the same pass.
+            choice: how the engine computes, as an earlier landscape's `plan.choice` says: equal bits in any process.
+
+        Raises:
+            DataError, NotFiniteError, PlaneError, UnknownNameError: see `Objective.of` and `random_directions`.
+        """
+        for policy in (batch_norm, *compare_batch_norm):
+            require_policy(policy)
+        if not 0 <= weight_decay < float("inf"):
+            raise DataError(f"'weight_decay' must be a finite number, 0 or more; got {weight_decay}.")
+        self.model, self.digest = model, state_digest(model)
+        if precision not in (*PRECISIONS, FAST):
+            raise UnknownNameError("precision", precision, (*PRECISIONS, FAST))
+        self.precision, self.weight_decay, self.batch_norm = precision, weight_decay, batch_norm
+        self.loss = loss_of(loss, label_smoothing=label_smoothing)
+        self.objective = self._objective(images, labels)
+        self.center = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        self.seed: int | None = seed if plane is None else None
+        self.normalization = normalization if plane is None else "none"
+        self.plane = plane or _random_plane(
+            self.center,
+            seed=seed,
+            count=dimensions,
+            normalization=normalization,
+            biases=biases,
+            orthogonality=orthogonality,
+            drawn=drawn,
+        )
+        self.directions = self.plane.directions
+        self.calibration = (
+            self._calibration(calibration) if "recalibrated" in (batch_norm, *compare_batch_norm) else None
+        )
+        self.plan = self._plan(self.objective, batch_norm, choice)
+        self.also = {name: self._objective(*samples) for name, samples in (also or {}).items()}
+        self._more = {
+            **{name: self._plan(objective, batch_norm, self.plan.choice) for name, objective in self.also.items()},
+            **{
+                policy: self._plan(self.objective, policy, None)
+                for policy in compare_batch_norm
+                if policy != batch_norm
+            },
+        }
+
+    @property
+    def fast(self) -> bool:
+        """Whether values are computed in 16-bit arithmetic; the objective then is the float32 they are held against."""
+        return self.precision == FAST
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the numbers of a row are: `VALUES`, then "test_losses", "test_accuracies", … for every further view."""
+        return (*VALUES, *(f"{name}_{value}" for name in self._more for value in VALUES))
+
+    @untouched
+    def values(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
+        """Values on the first data set at `coordinates`, each (α,) or (α, β).
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+        """
+        return self._values(self.plan, coordinates, stop)
+
+    @untouched
+    def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
+        """One row per point, its numbers named by `columns`; raises as `values`."""
+        views = [self._values(plan, coordinates, stop) for plan in (self.plan, *self._more.values())]
+        return [tuple(number for value in point for number in value) for point in zip(*views, strict=True)]
+
+    def unchanged(self) -> bool:
+        """Whether every parameter and buffer of the model is bit for bit what it was."""
+        return state_digest(self.model) == self.digest
+
+    @untouched
+    def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
+        """How the numbers are made, and what they must agree with (JSON; NaN and infinity as null)."""
+        [value] = self.values([(0.0,) * len(self.directions)], stop)
+        facts = asdict(direction_facts(self.directions, self.center))
+        return {
+            "weights_sha256": self.digest,
+            "seed": self.seed,
+            "normalization": self.normalization,
+            **{name: finite_or_none(fact) if isinstance(fact, float) else fact for name, fact in facts.items()},
+            "directions": {"source": self.plane.source, **self.plane.facts},
+            "landmarks": [{"name": name, "coordinates": list(at)} for name, at in self.plane.landmarks],
+            "loss": {"name": self.loss.name, "unit": self.loss.unit, "weight_decay": self.weight_decay},
+            "batch_norm": self.batch_norm,
+            "has_batch_norm": has_batch_norm(self.model),
+            "batch": self.objective.batch,
+            "calibration_samples": len(self.calibration.images) if self.calibration else None,
+            "mode": "training" if any(module.training for module in self.objective.model.modules()) else "evaluation",
+            "precision": self.precision,
+            "samples": len(self.objective.images),
+            "center": {
+                "on_grid": grid.center is not None,
+                "point": list(grid.center) if grid.center is not None else None,
+                **{name: finite_or_none(number) for name, number in value._asdict().items()},
+                "independent_loss": finite_or_none(self.independent_center(stop)),
+                "independent_method": "plain float64 forward pass",
+            },
+            "audit": self._audit(grid) if self.fast else None,
+            "model_unchanged": self.unchanged(),
+            "engine": self.plan.choice,
+            "device": str(self.objective.images.device),
+            "versions": {"landscape": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        }
+
+    def independent_center(self, stop: Stop | None = None) -> float:
+        """Loss of the untouched model without engine or directions: float64, batch by batch, in the loss's unit."""
+        return self.loss_of_model(self.model, stop)
+
+    @untouched
+    def loss_of_model(self, model: nn.Module, stop: Stop | None = None) -> float:
+        """Loss of any `model` on the first data set, computed as `independent_center`."""
+        given = self.objective
+        double = Objective.of(model, given.images, given.labels, precision="float64", loss=self.loss, batch=given.batch)
+        parameters = {name: parameter.detach() for name, parameter in double.model.named_parameters()}
+        if self.batch_norm == "batch":
+            double = with_batch_statistics(double)
+        if self.batch_norm == "recalibrated" and self.calibration is not None:
+            fresh = Calibration(double.model, self.calibration.images)
+            double.model.load_state_dict(fresh.statistics(parameters), strict=False)
+        penalty = 0.5 * self.weight_decay * dot(parameters, parameters) if self.weight_decay else 0.0
+        losses, _ = with_smaller_batches(
+            lambda batch: replace(double, batch=batch).sample_losses({}, stop=stop), self._quick_batch(double)
+        )
+        return float(losses.mean()) + penalty
+
+    def _quick_batch(self, double: Objective) -> int:
+        """The batch of the objective where another might be another value, or on a GPU; else what suits a cache."""
+        if self.plan.name == "plain" or depends_on_batch(double.model) or double.images.device.type != "cpu":
+            return double.batch
+        return min(double.batch, double_batch(WIDER * double.images[0].numel()))
+
+    @untouched
+    def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:
+        """(N,) float64: the loss of every sample of the first data set at `point`, by the plain path."""
+        objective, parameters = self.located(point)
+        return objective.sample_losses(parameters, stop=stop)
+
+    def located(self, point: Sequence[float]) -> tuple[Objective, Params]:
+        """An objective and everything it needs to stand at `point`: parameters, and statistics by the policy."""
+        objective = with_batch_statistics(self.objective) if self.batch_norm == "batch" else self.objective
+        parameters = self.plane.at(objective.parameters(), point[: len(self.directions)])
+        if self.batch_norm == "recalibrated" and self.calibration is not None:
+            parameters |= self.calibration.statistics(parameters)
+        return objective, parameters
+
+    def _objective(self, images: Tensor, labels: Tensor) -> Objective:
+        objective = Objective.of(
+            self.model, images, labels, precision="float32" if self.fast else self.precision, loss=self.loss
+        )
+        require_fit(objective)
+        return objective
+
+    def _calibration(self, samples: Tensor | int) -> Calibration:
+        images = self.objective.images
+        chosen = calibration_subset(images, samples) if isinstance(samples, int) else samples
+        return Calibration(self.objective.model, chosen.to(images.device))
+
+    def _plan(
+        self, objective: Objective, policy: str, choice: Mapping[str, Any] | None, *, exact: bool = False
+    ) -> engine.Plan:
+        if policy == "batch":
+            own = with_batch_statistics(objective)
+            return engine.plan(own, _among(self.directions, own.parameters()), choice)
+        precision = FAST if self.fast and not exact else None
+        calibration = self.calibration if policy == "recalibrated" else None
+        return engine.plan(objective, self.directions, choice, precision=precision, calibration=calibration)
+
+    def _values(self, plan: engine.Plan, coordinates: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
+        points = [point[: len(self.directions)] for point in coordinates]
+        values = plan.values(points, stop)
+        if not self.weight_decay:
+            return values
+        return [value._replace(loss=value.loss + self._penalty(at)) for value, at in zip(values, points, strict=True)]
+
+    def _penalty(self, point: Sequence[float]) -> float:
+        at = torch.tensor([1.0, *point], dtype=torch.float64)
+        return 0.5 * self.weight_decay * float(at @ self._squares @ at)
+
+    @cached_property
+    def _squares(self) -> Tensor:
+        """Inner products of θ*, δ and η over the parameters: ‖θ* + αδ + βη‖² is a quadratic form of (1, α, β)."""
+        moves = [self.center, *({name: direction[name] for name in self.center} for direction in self.directions)]
+        return torch.tensor([[dot(one, other) for other in moves] for one in moves], dtype=torch.float64)
+
+    def _audit(self, grid: Grid) -> dict[str, Any]:
+        """How far 16-bit values are from float32 ones, at 25 points spread over the grid."""
+        coordinates = [(alpha, beta)[: len(self.directions)] for alpha in grid.alphas for beta in grid.betas]
+        exact = self._plan(self.objective, self.batch_norm, None, exact=True)
+        found = audit(self.plan, exact, spread(coordinates))
+        return {name: finite_or_none(number) for name, number in asdict(found).items()}
+
+
+def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:
+    directions = random_directions(center, seed=seed, count=count, **choices)
+    if not all(norm(direction) for direction in directions):
+        raise PlaneError(
+            "Every filter of the network is zero, or it has none: a random direction moves nothing. "
+            "Use biases='random' to move parameters with one axis, or give directions of your own."
+        )
+    return Plane(directions, "random", {name: choices[name] for name in ("biases", "orthogonality", "drawn")})
+
+
+def _among(directions: Sequence[Params], names: Collection[str]) -> list[Params]:
+    return [{name: tensor for name, tensor in direction.items() if name in names} for direction in directions]

@@ -1,0 +1,211 @@
+"""Gradient and Hessian of the mean loss at any point: products, extreme eigenvalues, trace, density, directions.
+
+Imports torch, objective, lanczos, plane. In evaluation mode with frozen statistics; eigenvalues are of the *mean* loss
+(the authors sum over batches: theirs are ours times the number of batches). Never changes the model.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ..directions.plane import Plane
+from ..directions.random import Params, has_filters
+from ..errors import CurvatureError, UnknownNameError
+from ..objective.objective import Objective, Stop, Stopped
+from . import lanczos
+from .lanczos import Eigenpair
+from .spectrum import Spectrum
+
+OVER = ("filters", "all")
+
+
+class Hessian:
+    """The Hessian of an objective at one point, over the parameters named, as products with vectors."""
+
+    def __init__(
+        self, objective: Objective, at: Mapping[str, Tensor], *, over: str = "filters", stop: Stop | None = None
+    ):
+        """
+        Args:
+            at: parameters and statistics of the point, by name; what is missing stays as in the model.
+            over: "filters": by parameters with two axes or more, as the authors do; "all": by every parameter.
+
+        Raises:
+            UnknownNameError: `over` is not known.
+            CurvatureError: there is no such parameter.
+        """
+        self.objective, self.over, self.stop = objective, over, stop
+        self.at = {**objective.parameters(), **at}
+        self.names = names_over(objective, over)
+        self.sizes = [self.at[name].numel() for name in self.names]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters n."""
+        return sum(self.sizes)
+
+    def product(self, vector: Tensor) -> Tensor:
+        """H v, (n,) float64 on the CPU, summed over the batches; in the precision of the objective within a batch.
+
+        Raises:
+            Stopped: `stop`, asked before every batch, answered true.
+            CurvatureError: an operator of the network has no second derivative.
+        """
+        along = list(self.split(vector).values())
+        total = torch.zeros(len(vector), dtype=torch.float64)
+        with sdpa_kernel(SDPBackend.MATH):  # the faster attentions have no second derivative
+            for images, labels in self._batches():
+                total += self._batch_product(along, images, labels)
+        return total / len(self.objective.images)
+
+    def _batch_product(self, along: list[Tensor], images: Tensor, labels: Tensor) -> Tensor:
+        moving = self._moving()
+        slopes = torch.autograd.grad(self._sum(moving, images, labels), list(moving.values()), create_graph=True)
+        try:
+            return self._joined(moving, list(slopes), along)
+        except RuntimeError as error:
+            if "derivative" not in str(error):
+                raise
+            raise CurvatureError(f"The network has no second derivative: {str(error).splitlines()[0][:200]}") from None
+
+    def gradient(self) -> Tensor:
+        """∇L, (n,) float64 on the CPU."""
+        total = torch.zeros(self.size, dtype=torch.float64)
+        for images, labels in self._batches():
+            moving = self._moving()
+            total += self._joined(moving, [self._sum(moving, images, labels)], None)
+        return total / len(self.objective.images)
+
+    def product_error(self, *, seed: int = 0, steps: Sequence[float] = (1e-6, 1e-7)) -> float:
+        """‖H v − D‖ / ‖D‖ for a random unit v, D a central difference of gradients: a second source for `product`.
+
+        The gradients are taken at ± step · v, and the best of the steps counts: where a ReLU switches in between, the
+        difference holds its jump besides the curvature. Meant for float64.
+        """
+        vector = lanczos.gaussian(self.size, seed)
+        vector = vector / vector.norm()
+        product, along = self.product(vector), self.split(vector)
+        return min(_distance(product, self._difference(along, step)) for step in steps)
+
+    def _difference(self, along: Params, step: float) -> Tensor:
+        ahead, behind = (
+            Hessian(self.objective, {**self.at, **_moved(self.at, along, sign * step)}, over=self.over).gradient()
+            for sign in (1, -1)
+        )
+        return (ahead - behind) / (2 * step)
+
+    def split(self, vector: Tensor) -> Params:
+        """(n,) as tensors by name, in the type and on the device of the parameters."""
+        parts = torch.split(vector, self.sizes)
+        return {
+            name: part.view(self.at[name].shape).to(self.at[name]) for name, part in zip(self.names, parts, strict=True)
+        }
+
+    def extremes(
+        self, *, seed: int = 0, steps: int = lanczos.STEPS, tolerance: float = lanczos.TOLERANCE
+    ) -> tuple[Eigenpair, Eigenpair]:
+        """The smallest and the largest eigenvalue; see `lanczos.extremes`."""
+        return lanczos.extremes(self.product, self.size, seed=seed, steps=steps, tolerance=tolerance)
+
+    def spectrum(self, *, seed: int = 0, steps: int = lanczos.STEPS, probes: int = 8) -> Spectrum:
+        """Extreme eigenvalues, trace and density at this point."""
+        low, high = self.extremes(seed=seed, steps=steps)
+        trace = lanczos.trace(self.product, self.size, probes=max(2, probes), seed=seed)
+        density = lanczos.density(self.product, self.size, probes=probes, steps=min(40, steps), seed=seed)
+        return Spectrum(low.value, high.value, low.residual, high.residual, trace, density, self.size)
+
+    def _moving(self) -> Params:
+        return {name: self.at[name].detach().clone().requires_grad_() for name in self.names}
+
+    def _joined(self, moving: Params, outputs: list[Tensor], along: list[Tensor] | None) -> Tensor:
+        """Σ along · ∂outputs / ∂moving, (n,) float64 on the CPU; zero where nothing depends on a parameter."""
+        known = [k for k, output in enumerate(outputs) if output.requires_grad]
+        weights = None if along is None else [along[k] for k in known]
+        found = torch.autograd.grad(
+            [outputs[k] for k in known], list(moving.values()), weights, allow_unused=True, materialize_grads=True
+        )
+        return torch.cat([part.detach().to("cpu", torch.float64).flatten() for part in found])
+
+    def _sum(self, moved: Params, images: Tensor, labels: Tensor) -> Tensor:
+        outputs = torch.func.functional_call(self.objective.model, {**self.at, **moved}, (images,))
+        return self.objective.loss(outputs, labels).sum()
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        given = self.objective
+        for start in range(0, len(given.images), given.batch):
+            if self.stop is not None and self.stop():
+                raise Stopped
+            yield given.samples(start, start + given.batch), given.labels[start : start + given.batch]
+
+
+def _distance(found: Tensor, expected: Tensor) -> float:
+    size = float(expected.norm())
+    return float((found - expected).norm()) / size if size else float(found.norm())
+
+
+def _moved(at: Params, along: Params, length: float) -> Params:
+    return {name: at[name] + length * step for name, step in along.items()}
+
+
+def names_over(objective: Objective, over: str) -> list[str]:
+    """Names of the parameters to differentiate by: "filters" (two axes or more) or "all"."""
+    if over not in OVER:
+        raise UnknownNameError("choice of parameters", over, OVER)
+    named = dict(objective.model.named_parameters())
+    names = [name for name, parameter in named.items() if over == "all" or has_filters(parameter)]
+    if not names:
+        raise CurvatureError("No parameter has two axes or more: there is nothing to differentiate by. Use over='all'.")
+    return names
+
+
+def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0) -> Plane:
+    """The line along the gradient of the mean loss at the checkpoint, normed to 1.
+
+    With two `dimensions`, a random direction of norm 1, orthogonal to it as one vector, is the second (our choice).
+
+    Raises:
+        CurvatureError: the gradient is zero or not finite.
+    """
+    hessian = Hessian(objective, {}, over="all")
+    slope = hessian.gradient()
+    size = float(slope.norm())
+    if not 0 < size < float("inf"):
+        raise CurvatureError(f"The gradient has norm {size} at this checkpoint: it gives no direction.")
+    vectors = [slope / size]
+    if dimensions == 2:
+        drawn = lanczos.gaussian(hessian.size, seed)
+        rest = drawn - (drawn @ vectors[0]) * vectors[0]
+        vectors.append(rest / rest.norm())
+    label = "along the gradient, norm 1" + (", and a random direction orthogonal to it" if dimensions == 2 else "")
+    directions = tuple(_whole(vector, hessian, objective) for vector in vectors)
+    return Plane(directions, "gradient", {"gradient_norm": size, "label": label})
+
+
+def eigenvector_plane(
+    objective: Objective, *, count: int = 2, over: str = "filters", seed: int = 0, steps: int = lanczos.STEPS
+) -> Plane:
+    """The plane (or line, `count` 1) of the Hessian's eigenvectors with the largest |λ|, each of norm 1.
+
+    Along them the curvature of the plot is the eigenvalue; signs are settled by the largest element being positive.
+    """
+    hessian = Hessian(objective, {}, over=over)
+    pairs = lanczos.largest(hessian.product, hessian.size, count=count, seed=seed, steps=steps)
+    directions = tuple(_whole(_signed(pair.vector), hessian, objective) for pair in pairs)
+    values = [pair.value for pair in pairs]
+    facts = {"eigenvalues": values, "residuals": [pair.residual for pair in pairs]}
+    return Plane(directions, "eigenvectors", {**facts, "label": "top Hessian eigenvectors, norm 1"})
+
+
+def _signed(vector: Tensor) -> Tensor:
+    return vector * torch.sign(vector[vector.abs().argmax()])
+
+
+def _whole(vector: Tensor, hessian: Hessian, objective: Objective) -> Params:
+    """(n,) as a direction over every parameter, zero where the Hessian is not taken; float64 on the CPU."""
+    parts = dict(zip(hessian.names, torch.split(vector, hessian.sizes), strict=True))
+    return {
+        name: parts[name].view(parameter.shape) if name in parts else torch.zeros(parameter.shape, dtype=torch.float64)
+        for name, parameter in objective.model.named_parameters()
+    }

@@ -1,0 +1,50 @@
+"""What is known of the Hessian at one point, and the numbers of it that stand beside a picture."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..results.metrics import ROUNDING, Number
+from .lanczos import Density, Estimate
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What is known of the Hessian at one point."""
+
+    lambda_min: float  # nats per squared unit of the parameters
+    lambda_max: float
+    residual_min: float  # bounds on the errors of the two
+    residual_max: float
+    trace: Estimate
+    density: Density
+    parameters: int  # numbers differentiated by
+
+    @property
+    def ratio(self) -> float:
+        """|λ_min / λ_max|: near 0 where the surface is nearly convex."""
+        return abs(self.lambda_min / self.lambda_max) if self.lambda_max else float("nan")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        single = ("lambda_min", "lambda_max", "residual_min", "residual_max", "ratio", "parameters")
+        return {
+            **{name: getattr(self, name) for name in single},
+            "trace": vars(self.trace),
+            "density": {"eigenvalues": self.density.eigenvalues.tolist(), "density": self.density.density.tolist()},
+        }
+
+
+def numbers_of(found: Spectrum) -> list[Number]:
+    """λ_max, λ_min and the trace at the checkpoint, for the same table; an error is never below rounding."""
+    unit = "loss per squared unit of the parameters"
+
+    def extreme(name: str, value: float, residual: float, words: str) -> Number:
+        return Number(name, value, unit, max(residual, ROUNDING * abs(value)), f"{words} eigenvalue of the Hessian")
+
+    return [
+        extreme("λ_max", found.lambda_max, found.residual_max, "largest"),
+        extreme("λ_min", found.lambda_min, found.residual_min, "smallest"),
+        Number(
+            "trace", found.trace.value, unit, found.trace.standard_error, "sum of all eigenvalues, by random probes"
+        ),
+    ]

@@ -1,0 +1,94 @@
+"""What BatchNorm normalises with at a point away from the checkpoint: three policies, each in the caption.
+
+Imports torch, objective. Never changes the statistics of the model it was given.
+
+* "frozen": the checkpoint's running statistics everywhere (the paper's). Perturbed networks look steeper than with
+  statistics of their own.
+* "recalibrated": at every point the statistics of a fixed calibration subset there.
+* "batch": those of each evaluation batch; the value then depends on the batch size, which the provenance states.
+"""
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..errors import DataError, UnknownNameError
+from .objective import Objective
+
+POLICIES = ("frozen", "recalibrated", "batch")
+CALIBRATION = 512  # samples
+
+
+def require_policy(policy: str) -> None:
+    """Raise UnknownNameError where the policy is not among the known ones."""
+    if policy not in POLICIES:
+        raise UnknownNameError("BatchNorm policy", policy, POLICIES)
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether any layer of `model` normalises with running statistics."""
+    return bool(_layers(model))
+
+
+def _layers(model: nn.Module) -> dict[str, _BatchNorm]:
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, _BatchNorm) and layer.running_mean is not None
+    }
+
+
+def depends_on_batch(model: nn.Module) -> bool:
+    """Whether some BatchNorm takes its statistics from the batch, so that other batches would give other values."""
+    return any(isinstance(layer, _BatchNorm) and layer.running_mean is None for layer in model.modules())
+
+
+def with_batch_statistics(objective: Objective) -> Objective:
+    """The same objective with a copy of its model that has no running statistics: every batch brings its own."""
+    model = copy.deepcopy(objective.model)
+    for layer in _layers(model).values():
+        layer.running_mean = layer.running_var = layer.num_batches_tracked = None
+        layer.track_running_stats = False
+    return replace(objective, model=model)
+
+
+def calibration_subset(images: Tensor, count: int = CALIBRATION) -> Tensor:
+    """At most `count` samples, evenly spaced over the data set: the same ones every time, of every class in most."""
+    if len(images) <= count:
+        return images
+    return images[torch.linspace(0, len(images) - 1, count, dtype=torch.float64).round().long()]
+
+
+class Calibration:
+    """Statistics of fixed samples under any parameters of a model."""
+
+    def __init__(self, model: nn.Module, images: Tensor):
+        """
+        Args:
+            model: in evaluation mode; a copy is made.
+            images: (n, …), all in one batch, in the type of the model: each layer sees statistics of all n, exact, and
+                keeps them.
+        """
+        if len(images) < 2:
+            raise DataError(f"BatchNorm cannot be recalibrated on {len(images)} sample; give it at least 2.")
+        self.model = copy.deepcopy(model)
+        self.images = images.to(next(model.parameters()).dtype) if images.is_floating_point() else images
+        self.names = list(_layers(self.model))
+        for layer in _layers(self.model).values():
+            layer.train()
+            layer.momentum = 1.0  # keep nothing of what was before
+            layer.num_batches_tracked = None
+
+    def statistics(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Name -> running mean and (unbiased) variance of every BatchNorm layer, at `parameters`."""
+        buffers = dict(self.model.named_buffers())
+        fresh = {name: torch.zeros_like(buffers[name]) for name in self._statistics()}
+        with torch.inference_mode():
+            torch.func.functional_call(self.model, {**parameters, **fresh}, (self.images,))
+        return fresh
+
+    def _statistics(self) -> list[str]:
+        return [f"{name}.{kind}" for name in self.names for kind in ("running_mean", "running_var")]

@@ -1,0 +1,160 @@
+"""The engine's graph as JSON, and back with every part checked.
+
+Imports engine.graph. A reference is {"t": index}, a size that follows the batch {"n": [per sample, fixed]}, a dtype or
+layout {"s": name}, a number that JSON lacks {"f": "-inf"}; everything else stands for itself.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..engine.graph.graph import Argument, Graph, Node, Ref, Size, Symbol
+from ..parsers.source import FileError
+from .allowlist import require_allowed
+
+MAX_TEXT, MAX_NODES, MAX_NESTING, MAX_ARGUMENTS = 8_000_000, 20_000, 4, 64
+_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
+_FORMATS = ("strided", "contiguous_format", "preserve_format", "channels_last")
+SYMBOLS = frozenset(("device", *_FORMATS, *_DTYPES))
+INPUT_TYPES = ("float32", "int64")
+
+
+@dataclass(frozen=True)
+class PackedGraph:
+    """A graph, and the samples it takes."""
+
+    graph: Graph  # its constants are named only; their tensors are in the file
+    constants: tuple[int, ...]
+    sample: tuple[int, ...]  # shape of one sample
+    dtype: str  # of the samples, one of INPUT_TYPES
+
+
+def to_text(graph: Graph, *, sample: Iterable[int], dtype: str) -> str:
+    """The graph as JSON."""
+    described = {
+        "input": {"index": graph.input, "shape": list(sample), "dtype": dtype},
+        "parameters": graph.parameters,
+        "buffers": graph.buffers,
+        "constants": sorted(graph.constants),
+        "nodes": [
+            [node.operator, _out(node.arguments), {key: _out(value) for key, value in node.options.items()},
+             list(node.results)]
+            for node in graph.nodes
+        ],
+        "output": graph.output,
+    }  # fmt: skip
+    return json.dumps(described, separators=(",", ":"), allow_nan=False)
+
+
+def _out(argument: Argument) -> Any:
+    if isinstance(argument, Ref):
+        return {"t": argument.index}
+    if isinstance(argument, Size):
+        return {"n": [argument.per_sample, argument.fixed]}
+    if isinstance(argument, Symbol):
+        return {"s": argument.name}
+    if isinstance(argument, tuple):
+        return [_out(item) for item in argument]
+    if isinstance(argument, float) and not math.isfinite(argument):
+        return {"f": str(argument)}
+    return argument
+
+
+def from_text(text: str) -> PackedGraph:
+    """The graph of a text written by `to_text`.
+
+    Raises:
+        FileError: another operator than the allowed, a tensor read before it is made or made twice, anything unknown.
+    """
+    if len(text) > MAX_TEXT:
+        raise FileError(f"The network's description has {len(text)} characters; at most {MAX_TEXT} are read.")
+    try:
+        described = json.loads(text, parse_constant=_no_constant)
+        return _graph(described)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise _damaged("it is not what landscape.pack writes") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _graph(described: Mapping[str, Any]) -> PackedGraph:
+    given = described["input"]
+    made = {_index(given["index"])}
+    parameters, buffers = (_named(described[kind], made) for kind in ("parameters", "buffers"))
+    constants = tuple(_new(index, made) for index in described["constants"])
+    if len(described["nodes"]) > MAX_NODES:
+        raise FileError(f"The network has {len(described['nodes'])} operators; at most {MAX_NODES} are read.")
+    nodes = tuple(_node(entry, made) for entry in described["nodes"])
+    output = _index(described["output"])
+    if output not in made or given["dtype"] not in INPUT_TYPES or not parameters:
+        raise _damaged("it has no output, no parameters, or an unknown input")
+    sample = tuple(_index(length) for length in given["shape"])
+    if not 1 <= math.prod(sample) <= 2**28 or len(sample) > 5:
+        raise _damaged("its samples have an impossible shape")
+    graph = Graph(given["index"], parameters, buffers, {}, nodes, output, {})
+    return PackedGraph(graph, constants, sample, given["dtype"])
+
+
+def _named(entries: Mapping[str, Any], made: set[int]) -> dict[str, int]:
+    if type(entries) is not dict or any(name.startswith("@") for name in entries):
+        raise ValueError
+    return {name: _new(index, made) for name, index in entries.items()}
+
+
+def _node(entry: Any, made: set[int]) -> Node:
+    operator, arguments, options, results = entry
+    if len(arguments) > MAX_ARGUMENTS or len(options) > MAX_ARGUMENTS or len(results) > 4096:
+        raise ValueError
+    return Node(
+        require_allowed(operator),
+        tuple(_in(argument, made) for argument in arguments),
+        {str(name): _in(option, made) for name, option in options.items()},
+        tuple(None if result is None else _new(result, made) for result in results),
+    )
+
+
+def _in(argument: Any, made: set[int], depth: int = 0) -> Argument:
+    if argument is None or type(argument) in (bool, float, str):
+        return argument  # type: ignore[no-any-return]
+    if type(argument) is int:
+        return _bounded(argument)
+    if type(argument) is list and depth < MAX_NESTING and len(argument) <= 4096:
+        return tuple(_in(item, made, depth + 1) for item in argument)
+    [(kind, value)] = argument.items()
+    if kind == "t" and _index(value) in made:
+        return Ref(value)
+    if kind == "n":
+        per_sample, fixed = value
+        return Size(_bounded(per_sample), _bounded(fixed))
+    if kind == "s" and value in SYMBOLS:
+        return Symbol(value)
+    if kind == "f" and value in ("inf", "-inf", "nan"):
+        return float(value)
+    raise ValueError
+
+
+def _bounded(value: Any) -> int:
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError
+    return value
+
+
+def _index(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**31:
+        raise ValueError
+    return value
+
+
+def _new(value: Any, made: set[int]) -> int:
+    if _index(value) in made:
+        raise _damaged("a tensor in it is made twice")
+    made.add(value)
+    return int(value)
+
+
+def _damaged(how: str) -> FileError:
+    return FileError(f"The packed network is damaged: {how}. Write it again with landscape.pack(model, example_input).")

@@ -1,0 +1,72 @@
+"""`landscape.pack`: one's own network as one file without code, to be uploaded like any checkpoint.
+
+Imports torch, engine.record and the checks of a packed file. Never changes the model.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..engine.graph.record import Unrecordable, record
+from ..errors import CheckpointError
+from ..objective.objective import frozen_copy
+from ..parsers.source import FileError, printable
+from . import CONSTANT, FORMAT
+from .dry_run import try_out
+from .graph_json import from_text, to_text
+from .module import as_saved
+
+_TYPES = {torch.float32: "float32", torch.float64: "float32", torch.int64: "int64", torch.int32: "int64"}
+
+
+def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.safetensors") -> Path:
+    """Write `model` as one safetensors file: its weights, and the network as a graph of ATen operators in JSON.
+
+    The graph is the engine's own (record.py), of the model in evaluation mode; nothing in the file can run code. The
+    file is checked as the service will check it, so that what cannot be taken is said here.
+
+    Args:
+        example_input: a batch (N, …) of samples as the model takes them: floating, or int64 tokens.
+
+    Returns:
+        The path written.
+
+    Raises:
+        CheckpointError: the model cannot be written as a graph, or uses an operator that is not allowed; named.
+    """
+    if not isinstance(example_input, Tensor) or example_input.ndim < 2 or example_input.dtype not in _TYPES:
+        raise CheckpointError("example_input must be a batch of samples: a tensor (N, …) of float32 or int64.")
+    dtype, sample = _TYPES[example_input.dtype], tuple(example_input.shape[1:])
+    text, tensors = _graph(model, sample, dtype)
+    try:
+        packed = from_text(text)
+        try_out(packed, tensors)
+    except FileError as error:
+        raise CheckpointError(str(error)) from None
+    from safetensors.torch import save_file
+
+    metadata = {"format": FORMAT, "graph": text, "name": printable(type(model).__name__, 40)}
+    save_file(tensors, path, metadata)
+    return Path(path)
+
+
+def _graph(model: nn.Module, sample: tuple[int, ...], dtype: str) -> tuple[str, dict[str, Tensor]]:
+    """The graph as text, and every tensor the file must hold."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    model = frozen_copy(model, torch.float32)
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)  # one fused operator would hide the ones it is made of
+        graph = record(model, sample, getattr(torch, dtype))
+    except Unrecordable as error:
+        raise CheckpointError(f"The model cannot be written as a graph: {printable(str(error), 300)}.") from None
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    used = graph.uses()
+    buffers = {name: index for name, index in graph.buffers.items() if used[index]}
+    constants = {index: tensor for index, tensor in graph.constants.items() if used[index]}
+    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    tensors = {name: as_saved(state[name]) for name in (*graph.parameters, *buffers)}
+    tensors |= {f"{CONSTANT}{index}": as_saved(tensor) for index, tensor in constants.items()}
+    trimmed = type(graph)(graph.input, graph.parameters, buffers, constants, graph.nodes, graph.output, graph.shapes)
+    return to_text(trimmed, sample=sample, dtype=dtype), tensors

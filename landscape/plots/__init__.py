@@ -1,0 +1,1 @@
+"""Figures of results: Plotly, notebooks, HTML pages."""

@@ -1,0 +1,85 @@
+"""What is drawn upwards: heights of losses, and the part of a result that can be drawn."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import UnknownNameError
+from ..grid import Axis
+from ..results.arrays import Array, Arrays
+
+CLIP = 10.0  # losses above it are cut off, as in Figure 1 of the paper
+HEIGHTS = ("paper", "linear", "log")
+
+
+def plotly_z(losses: Array) -> Array:
+    """(n, m) indexed [alpha, beta] as Plotly wants it: (m, n), one row per beta."""
+    return np.asarray(losses.T)
+
+
+def heights(losses: Array, height: str = "paper", clip: float = CLIP) -> Array:
+    """What is drawn upwards: ln(min(z, clip) + 0.1) as in Figure 1 ("paper"), z ("linear") or log10 z ("log").
+
+    Infinite losses become holes, as NaN are.
+
+    Raises:
+        UnknownNameError: the height is not one of `HEIGHTS`.
+    """
+    if height not in HEIGHTS:
+        raise UnknownNameError("height", height, HEIGHTS)
+    finite = np.where(np.isfinite(losses), losses, np.nan)
+    if height == "linear":
+        return finite
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = np.log(np.minimum(finite, clip) + 0.1) if height == "paper" else np.log10(finite)
+    return np.where(np.isfinite(drawn), drawn, np.nan)
+
+
+def of_losses(array: str) -> bool:
+    """Whether the array called so holds losses, which have heights and contours of the paper's."""
+    return array.endswith("losses")
+
+
+def height_of(result: Arrays, height: str, array: str) -> Array:
+    """(n, m) what is drawn upwards of one array of a result: `heights` of losses, other numbers as they are.
+
+    Raises:
+        UnknownNameError: the height or the array is not known.
+    """
+    drawn = heights(result.array(array), height)
+    return drawn if of_losses(array) else heights(result.array(array), "linear")
+
+
+def drawable(result: Arrays) -> Arrays:
+    """The finest whole grid of a result that is partly computed: between single points nothing can be drawn.
+
+    The points come coarse to fine, so those of all finished levels form a grid. A result that is whole, or not even
+    coarsely there, is returned as it is.
+    """
+    if result.computed.all():
+        return result
+    levels = [np.array(_levels(len(axis))) for axis in (result.alphas, result.betas)]
+    for level in range(max(int(one.max()) for one in levels), 1, -1):
+        rows, columns = (np.flatnonzero(one <= level) for one in levels)
+        if result.computed[np.ix_(rows, columns)].all():
+            return _restricted(result, rows, columns)
+    return result
+
+
+def _levels(count: int) -> tuple[int, ...]:
+    return Axis(0.0, 1.0, count).levels if count > 1 else (0,)
+
+
+def _restricted(result: Arrays, rows: Any, columns: Any) -> Arrays:
+    part = np.ix_(rows, columns)
+    arrays = {name: getattr(result, name)[part] for name in ("losses", "accuracies", "standard_errors", "computed")}
+    extra = {name: array[part] for name, array in result.extra.items()}
+    return replace(result, alphas=result.alphas[rows], betas=result.betas[columns], extra=extra, **arrays)
+
+
+def height_title(array: str, height: str) -> str:
+    """What the vertical axis says."""
+    if not of_losses(array):
+        return array
+    return {"paper": f"ln(min(loss, {CLIP:g}) + 0.1)", "linear": "loss", "log": "log10 loss"}[height]

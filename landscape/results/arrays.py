@@ -1,0 +1,200 @@
+"""The data of a result: coordinates, values, provenance, and what follows from them; plain arrays, no torch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError, UnknownNameError
+from ..grid import Axis, Grid, Point
+from .caption import caption
+from .self_check import Check, self_check
+
+Array = NDArray[np.float64]
+VALUES = ("losses", "accuracies", "standard_errors")
+PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # column of a table -> array
+_SINGULAR = {array: column for column, array in PLURAL.items()}
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A slice, a surface, or another grid of numbers around a network, whole or partly computed.
+
+    `put` fills the arrays of a result that is being computed; those of a `closed` one can only be read.
+    """
+
+    kind: str  # "slice", "surface", "interpolation", "plane", "trajectory", "curvature"
+    alphas: Array  # (n,) unitless multiples of delta
+    betas: Array  # (m,) unitless multiples of eta; [0] for a slice
+    losses: Array  # (n, m) mean per sample, nats for the cross-entropy; NaN where not computed, and where the loss is
+    accuracies: Array  # (n, m) share of samples, NaN where not computed
+    standard_errors: Array  # (n, m) of the losses over the samples, in their unit
+    computed: NDArray[np.bool_]  # (n, m)
+    provenance: dict[str, Any] = field(default_factory=dict)  # how it was made; empty until the center is known
+    caption: str = ""  # every choice, in one line
+    extra: dict[str, Array] = field(default_factory=dict)  # more arrays (n, m) by name: "test_losses", "lambda_min", …
+    path: dict[str, Any] | None = None  # the trajectory in this plane, as JSON: see pca.Path.to_json
+
+    @classmethod
+    def empty(
+        cls,
+        grid: Grid,
+        provenance: dict[str, Any] | None = None,
+        *,
+        kind: str | None = None,
+        columns: Sequence[str] = VALUES,
+    ) -> Self:
+        """A result of this grid with nothing computed yet; `columns` are `VALUES` and the names of extra arrays."""
+        nothing: dict[str, Any] = {name: np.full(grid.shape, np.nan) for name in columns}
+        assert tuple(columns[: len(VALUES)]) == VALUES
+        return cls(
+            kind=kind or ("surface" if grid.beta else "slice"),
+            alphas=np.array(grid.alphas),
+            betas=np.array(grid.betas),
+            **{name: nothing.pop(name) for name in VALUES},
+            computed=np.zeros(grid.shape, bool),
+            provenance=provenance or {},
+            caption=caption(grid, provenance or {}),
+            extra=nothing,
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the arrays, in the order of a row of `put`."""
+        return (*VALUES, *self.extra)
+
+    def array(self, name: str) -> Array:
+        """The array called `name`, (n, m).
+
+        Raises:
+            UnknownNameError: there is none; the message lists the known.
+        """
+        if name not in self.columns:
+            raise UnknownNameError("array", name, self.columns)
+        found: Array = self.extra[name] if name in self.extra else getattr(self, name)
+        return found
+
+    def put(self, points: Sequence[Point], values: "Array | Sequence[Sequence[float]]") -> None:
+        """Write `values` (one row of numbers per point, in the order of `columns`) at `points`."""
+        rows, columns = np.array(points, dtype=np.intp).reshape(-1, 2).T
+        numbers = np.array(values, dtype=np.float64).reshape(-1, len(self.columns)).T
+        for name, column in zip(self.columns, numbers, strict=True):
+            self.array(name)[rows, columns] = column
+        self.computed[rows, columns] = True
+
+    def closed(self, **facts: Any) -> Self:
+        """This result with what is known once every point is in: counts of NaN and infinities, and `facts`."""
+        odd = [point["value"] for point in self.non_finite]
+        counts = {"nan_count": odd.count("nan"), "infinite_count": len(odd) - odd.count("nan")}
+        return replace(self, provenance={**self.provenance, **counts, **facts}).frozen()
+
+    def frozen(self) -> Self:
+        """This result with arrays that can only be read."""
+        read_only = {name: _read_only(getattr(self, name)) for name in ("alphas", "betas", "computed", *VALUES)}
+        return replace(self, **read_only, extra={name: _read_only(array) for name, array in self.extra.items()})
+
+    def described(self, **facts: Any) -> Self:
+        """This result with names that tensors do not carry: dataset, split, samples_in_split, architecture."""
+        provenance = {**self.provenance, **facts}
+        axes = [Axis(float(one[0]), float(one[-1]), len(one)) for one in (self.alphas, self.betas) if len(one) > 1]
+        return replace(self, provenance=provenance, caption=caption(Grid(*axes), provenance))
+
+    @property
+    def non_finite(self) -> list[dict[str, Any]]:
+        """Computed points whose loss is NaN or infinite: [{"i", "j", "value": "nan" | "inf" | "-inf"}]."""
+        where = np.argwhere(self.computed & ~np.isfinite(self.losses))
+        return [{"i": int(i), "j": int(j), "value": name_of(self.losses[i, j])} for i, j in where]
+
+    @property
+    def checks(self) -> list[Check]:
+        """The self-check: is this plot right? Empty until the center is known."""
+        return self_check(self.provenance, self.losses, self.computed) if self.provenance else []
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: null where a value is not computed or not finite (the latter listed in `non_finite`)."""
+        checks = [vars(check) for check in self.checks]
+        return {
+            "kind": self.kind,
+            "alphas": self.alphas.tolist(),
+            "betas": self.betas.tolist(),
+            **{name: nested(self.array(name)) for name in VALUES},
+            "extra": {name: nested(array) for name, array in self.extra.items()},
+            "non_finite": self.non_finite,
+            "trajectory": self.path,
+            "provenance": self.provenance or None,
+            "self_check": {"passed": all(check["passed"] for check in checks), "checks": checks} if checks else None,
+            "caption": self.caption,
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """The result in what `to_json` or the service answered; keys besides are not looked at.
+
+        A loss that is null was computed exactly where `non_finite` lists the point; elsewhere null is NaN.
+
+        Raises:
+            FormatError: it is not the JSON of a result.
+        """
+        try:
+            return cls(**_fields_of(found)).frozen()
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise FormatError(f"This is not the JSON of a result: {type(error).__name__}, {error}.") from error
+
+    def table(self) -> dict[str, Array]:
+        """Columns of equal length, one number per computed point: alpha, beta, loss, accuracy, …, extra arrays."""
+        rows, columns = np.nonzero(self.computed)
+        values = {_SINGULAR.get(name, name): self.array(name)[rows, columns] for name in self.columns}
+        return {"alpha": self.alphas[rows], "beta": self.betas[columns], **values}
+
+
+def _fields_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    arrays: dict[str, Any] = {name: _numbers(found[name]) for name in VALUES}
+    odd = {(point["i"], point["j"]): float(point["value"]) for point in found["non_finite"]}
+    computed = np.isfinite(arrays["losses"])
+    for point, value in odd.items():
+        arrays["losses"][point], computed[point] = value, True
+    alphas, betas = (np.array(found[name], dtype=np.float64) for name in ("alphas", "betas"))
+    extra = {str(name): _numbers(array) for name, array in found["extra"].items()}
+    for array in (*arrays.values(), *extra.values()):
+        if array.shape != (len(alphas), len(betas)):
+            raise ValueError(f"an array has shape {array.shape} for {len(alphas)} × {len(betas)} coordinates")
+    return {
+        "kind": str(found["kind"]),
+        "alphas": alphas,
+        "betas": betas,
+        **arrays,
+        "computed": computed,
+        "extra": extra,
+        "provenance": dict(found["provenance"] or {}),
+        "caption": str(found["caption"]),
+        "path": found["trajectory"],
+    }
+
+
+def _numbers(rows: Sequence[Sequence[float | None]]) -> Array:
+    """Nested lists with null for NaN as an array of float64: NumPy reads None as NaN."""
+    return np.array(rows, dtype=np.float64)
+
+
+def _read_only(array: Any) -> Any:
+    copied = array.copy()
+    copied.setflags(write=False)
+    return copied
+
+
+def nested(array: Array) -> list[list[float | None]]:
+    """The rows of (n, m) as lists, null where not finite."""
+    return [[finite_or_none(number) for number in row] for row in array.tolist()]
+
+
+def finite_or_none(number: float) -> float | None:
+    """JSON has neither NaN nor infinity: null stands for both."""
+    return number if math.isfinite(number) else None
+
+
+def name_of(number: float) -> str:
+    """ "nan", "inf" or "-inf"."""
+    return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"

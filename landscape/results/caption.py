@@ -1,0 +1,82 @@
+"""Every choice behind a picture, in one line; it stands on the page and on every export.
+
+Imports grid only; no torch. Reads provenance; keys that older results lack have the meaning of the defaults.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..grid import Axis, Grid
+
+Facts = Mapping[str, Any]
+
+NORMALIZED = {
+    "filter": "filter-normalised",
+    "layer": "layer-normalised",
+    "weight": "scaled by every weight (not filter-normalised)",
+    "dfilter": "filters of norm 1 (not filter-normalised)",
+    "dlayer": "layers of norm 1 (not filter-normalised)",
+    "none": "not normalised",
+}
+ORTHOGONAL = {"filter": "orthogonal in every filter", "overall": "orthogonal overall", "none": "independent draws"}
+BIASES = {"fixed": "", "parameter": "biases along themselves", "random": "biases moved too"}
+
+
+def caption(grid: Grid, facts: Facts) -> str:
+    """The caption; empty until the provenance is known."""
+    if not facts:
+        return ""
+    parts = [
+        (facts.get("architecture") or {}).get("label", ""),
+        _data(facts),
+        _points(grid),
+        *_directions(facts, pair=grid.beta is not None),
+        _loss(facts.get("loss") or {}),
+        _batch_norm(facts),
+        f"seed {facts['seed']}" if facts.get("seed") is not None else "",
+        facts["precision"] if facts["precision"] != "float32" else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _data(facts: Facts) -> str:
+    samples, of = facts["samples"], facts["samples_in_split"]
+    return f"{facts['dataset']}, {samples if samples == of else f'{samples} of {of}'} {facts['split']} samples"
+
+
+def _points(grid: Grid) -> str:
+    axes = [axis for axis in (grid.alpha, grid.beta) if axis]
+    spans = [_span(axis) for axis in axes]
+    span = f"{spans[0]}²" if len(spans) == 2 and spans[0] == spans[1] else " × ".join(spans)
+    return f"{' × '.join(str(axis.count) for axis in axes)} points on {span}".replace("-", "−")
+
+
+def _span(axis: Axis) -> str:
+    return f"[{axis.min:g}, {axis.max:g}]"
+
+
+def _directions(facts: Facts, *, pair: bool) -> list[str]:
+    drawing = facts.get("directions") or {}
+    source = drawing.get("source", "random")
+    if source != "random":
+        statistics = "statistics moved too" if drawing.get("moves_statistics") else ""
+        return [drawing.get("label", f"directions: {source}"), statistics]
+    words = NORMALIZED[facts["normalization"]]
+    if pair:
+        words += f", {ORTHOGONAL[drawing.get('orthogonality', 'filter')]}"
+    return [words, BIASES[drawing.get("biases", "fixed")]]
+
+
+def _loss(loss: Facts) -> str:
+    name, decay = loss.get("name", "cross_entropy"), loss.get("weight_decay", 0)
+    parts = [] if name == "cross_entropy" else [name.replace("_", "-") if name.startswith("cross_entropy") else name]
+    return ", ".join([*parts, f"weight decay {decay:g}"] if decay else parts)
+
+
+def _batch_norm(facts: Facts) -> str:
+    policy = facts.get("batch_norm", "frozen")
+    if facts.get("has_batch_norm") is False:
+        return "no BatchNorm"
+    if policy == "recalibrated":
+        return f"BatchNorm recalibrated on {facts['calibration_samples']} samples"
+    return f"BatchNorm of batches of {facts['batch']}" if policy == "batch" else "BatchNorm frozen"

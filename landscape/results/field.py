@@ -1,0 +1,63 @@
+"""Losses on a grid as the numbers of roughness.py see them: finite or a hole, thinned, between grid points.
+
+Imports numpy only.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import Array
+
+
+@dataclass(frozen=True)
+class Field:
+    """Finite losses on a grid; NaN elsewhere."""
+
+    alphas: Array  # (n,)
+    betas: Array  # (m,); one number for a slice
+    losses: Array  # (n, m)
+
+    @property
+    def line(self) -> bool:
+        """Whether it is a slice."""
+        return len(self.betas) == 1
+
+    @property
+    def steps(self) -> tuple[float, float]:
+        """Distances between neighbours along both axes; (h, 1) for a slice."""
+        return float(self.alphas[1] - self.alphas[0]), 1.0 if self.line else float(self.betas[1] - self.betas[0])
+
+    def shifted(self, by: Array) -> "Field":
+        """All losses moved by `by`, (n, m)."""
+        return Field(self.alphas, self.betas, self.losses + by)
+
+    def thinned(self) -> "Field | None":
+        """Every second row and column, the ends kept; None where that cannot be."""
+        counts = [len(self.alphas)] if self.line else [len(self.alphas), len(self.betas)]
+        if any(count < 5 or count % 2 == 0 for count in counts):
+            return None
+        return Field(self.alphas[::2], self.betas[::2], self.losses[::2, ::2])
+
+
+def interpolated(field: Field, alpha: float, beta: float) -> float:
+    """The loss at (α, β), bilinear between grid points; NaN outside the grid or beside a hole."""
+    rows, row_weights = _between(field.alphas, alpha)
+    columns, column_weights = ([0], [1.0]) if field.line else _between(field.betas, beta)
+    pairs = [
+        (i, j, u * v)
+        for i, u in zip(rows, row_weights, strict=True)
+        for j, v in zip(columns, column_weights, strict=True)
+    ]
+    return float(sum(weight * field.losses[i, j] for i, j, weight in pairs if weight)) if pairs else math.nan
+
+
+def _between(axis: Array, at: float) -> tuple[list[int], list[float]]:
+    """The neighbours of `at` and their weights; none outside, with room for rounding at the ends."""
+    position = (at - axis[0]) / (axis[1] - axis[0])
+    if not -1e-9 <= position <= len(axis) - 1 + 1e-9:
+        return [], []
+    first = int(np.clip(math.floor(position), 0, len(axis) - 2))
+    share = float(np.clip(position - first, 0, 1))
+    return [first, first + 1], [1 - share, share]

@@ -1,0 +1,1 @@
+"""Training the shipped networks, and recording the checkpoints of a training run."""

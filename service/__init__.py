@@ -1,0 +1,1 @@
+"""What a running service is, without HTTP and without torch: settings, database, queue, storage, jobs."""

@@ -1,0 +1,45 @@
+"""What the commands of the service share: options, settings, errors as sentences."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from landscape.errors import LandscapeError
+
+from ..errors import ServiceError
+
+Data = Annotated[Path | None, typer.Option(help="Folder of database, store and private broker [landscape-data].")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on [8000].")]
+Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery uses, redis://… or unix://…")]
+
+
+@contextlib.contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """Errors of the service end a command like those of the library: one sentence, exit code 1."""
+    try:
+        yield
+    except ServiceError as error:
+        raise LandscapeError(str(error)) from None
+
+
+def settings_from(**given: Any) -> Any:
+    """The settings of the environment, with those that options give."""
+    from pydantic import ValidationError
+
+    from ..settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise LandscapeError(f"Setting {name!r} cannot be {first['input']!r}: {first['msg']}.") from None
+
+
+def say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone; the service stops by the signal, not by this
+        print(text, flush=True)

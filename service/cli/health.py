@@ -1,0 +1,28 @@
+"""`landscape healthy`: the health check of containers."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from .common import Port, in_a_sentence, settings_from
+
+
+class Part(StrEnum):
+    """What a container runs."""
+
+    api = "api"
+    worker = "worker"
+
+
+def healthy(
+    part: Part,
+    port: Port = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes there should be on this machine.")] = 1,
+) -> None:
+    """Exit with 0 when this machine's part of the service works, else say what does not: for health checks."""
+    from ..maintenance.health import require_api, require_worker
+
+    settings = settings_from(port=port)
+    with in_a_sentence():
+        require_api(settings) if part is Part.api else require_worker(settings, workers)

@@ -1,0 +1,29 @@
+"""`landscape serve`: the API and the page alone."""
+
+import os
+
+from .common import Broker, Data, Host, Port, in_a_sentence, say, settings_from
+
+
+def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broker = None) -> None:
+    """Start the API and the page alone; workers run elsewhere, and so does the broker."""
+    import uvicorn
+
+    settings = settings_from(data=data, host=host, port=port, broker=broker)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with in_a_sentence():
+        from ..access.tokens import greetings
+        from ..database.sessions import Database
+
+        for line in greetings(Database(settings.database_url), settings):
+            say(line)
+    os.environ.update(settings.environment())  # read again where uvicorn builds the application
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        http="app.slow_clients:PatientProtocol",
+        server_header=False,
+    )

@@ -1,0 +1,93 @@
+"""`landscape token make | list | revoke`: the operator's way to let people in, on the database itself.
+
+Imports typer; what a command needs is imported when it runs. Shows a secret once, when it is made.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .common import Data, in_a_sentence, settings_from
+
+commands = typer.Typer(
+    help="Let people in: tokens of users, for the page and for programs. Works on the database, without the service.",
+    no_args_is_help=True,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+@commands.command()
+def make(
+    user: Annotated[str, typer.Option(help="Whose token it is; what is made with it belongs to this name.")],
+    scopes: Annotated[
+        str, typer.Option(help="Of read, submit, admin, work (a worker elsewhere), by comma.")
+    ] = "read,submit",
+    days: Annotated[float | None, typer.Option(help="Valid this long [until it is revoked].")] = None,
+    name: Annotated[str, typer.Option(help="What it is for, for people.")] = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token and show its secret, this once.
+
+    Example: landscape token make --user ada --scopes read,submit --days 365
+    """
+    from ..access import tokens
+
+    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    with _writing(data) as session:
+        row, secret = tokens.make_token(session, user=user, scopes=wanted, days=days, name=name)
+        about = _about(row)
+    print(json.dumps({**about, "token": secret}) if as_json else secret)
+    until = f"until {about['expires']}" if about["expires"] else "until it is revoked"
+    words = f"Token {about['id']} of {user} ({', '.join(about['scopes'])}), valid {until}. Shown this once."
+    typer.echo(words, err=True)
+
+
+@commands.command("list")
+def list_tokens(data: Data = None, as_json: AsJson = False) -> None:
+    """Show who has tokens, for what, and when they were used last."""
+    from ..access import tokens
+
+    with _writing(data) as session:
+        found = [_about(row) for row in tokens.tokens(session)]
+    if as_json:
+        print(json.dumps(found))
+    for one in [] if as_json else found:
+        until = f"until {one['expires']}" if one["expires"] else ""
+        used = f"used {one['used']}" if one["used"] else "never used"
+        print("  ".join(filter(None, [one["id"], one["user"], ",".join(one["scopes"]), one["name"], used, until])))
+
+
+@commands.command()
+def revoke(token: Annotated[str, typer.Argument(help="Its id, as `list` shows it.")], data: Data = None) -> None:
+    """End a token, and the sessions that began with it, at once."""
+    from ..access import tokens
+
+    with _writing(data) as session:
+        user = tokens.revoke(session, token, "token").owner
+    print(f"The token {token} of {user} opens nothing any more.")
+
+
+@contextmanager
+def _writing(data: Path | None) -> Iterator[Any]:
+    from ..database.sessions import Database
+
+    settings = settings_from(data=data)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with in_a_sentence(), Database(settings.database_url).writing() as session:
+        yield session
+
+
+def _about(row: Any) -> dict[str, Any]:
+    about = {"id": row.id, "user": row.owner, "scopes": row.scopes, "name": row.name}
+    return about | {name: _moment(getattr(row, name)) for name in ("created", "expires", "used")}
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

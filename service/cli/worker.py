@@ -1,0 +1,45 @@
+"""`landscape worker`: workers for a service that runs elsewhere."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import Broker, Data, in_a_sentence, say, settings_from
+
+PROCESS = (sys.executable, "-P", "-m", "worker.process")
+
+
+def worker(
+    data: Data = None,
+    broker: Broker = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the service's database.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Where bytes lie: a folder, s3://bucket/prefix, or the service's own https://…")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(help="Token of scope `work`, for --store https://…")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, watched and started again where they end [this one alone].")
+    ] = None,
+) -> None:
+    """Start workers for a running service, on this machine or another.
+
+    Example: landscape worker --broker redis://lab:6379/0 --database postgresql+psycopg://landscape@lab/landscape
+    --store https://lab.example --token-file worker-token
+    """
+    settings = settings_from(data=data, broker=broker, database=database, store=store, store_token_file=token_file)
+    os.environ.update(settings.environment())
+    with in_a_sentence():
+        from ..database.sessions import Database
+        from ..versions import require_same_schema, require_same_version
+
+        require_same_schema(settings.database_url)
+        require_same_version(Database(settings.database_url))
+    if workers is not None:
+        from ..supervisor.supervisor import run_workers
+
+        run_workers(settings, workers=workers, say=say)
+        return
+    os.execv(PROCESS[0], PROCESS)  # in our place: the service imports nothing of the worker

@@ -1,0 +1,1 @@
+"""Tables, sessions, migrations: the truth about every checkpoint, job and tile."""

@@ -1,0 +1,1 @@
+"""A job: what may be asked, whether it fits, how it lives, what comes out."""

@@ -1,0 +1,24 @@
+"""A result as a file: which kinds there are, and what a request for one may not ask.
+
+Imports landscape.formats; no torch. Never reads the database: results.py does.
+"""
+
+from landscape.errors import LandscapeError
+from landscape.formats import FORMATS
+from landscape.result import Result
+
+from ..errors import InvalidError
+
+ENDINGS = tuple(FORMATS)
+
+
+def as_file(result: Result, ending: str, *, height: str, array: str) -> tuple[bytes, str]:
+    """The bytes of a file and its media type.
+
+    Raises:
+        InvalidError: this result cannot be drawn that way, or a library that writes it is not installed.
+    """
+    try:
+        return result.to_bytes(ending, height=height, array=array), FORMATS[ending].media
+    except LandscapeError as error:
+        raise InvalidError(str(error), field="format") from None

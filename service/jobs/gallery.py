@@ -1,0 +1,125 @@
+"""The shipped comparisons: their checkpoints go the way of every upload, their jobs the way of every request.
+
+Imports jobs, library, store; no torch. Never computes anything, and adds nothing twice.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from landscape.gallery import FOLDER, records
+
+from ..database.sessions import Database
+from ..database.tables import TERMINAL, Checkpoint, Job
+from ..library import uploads
+from ..storage.store import Store
+from . import lifecycle
+from .spec import AxisSpec, SubsetSpec, SurfaceGrid, SurfaceSpec
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A grid of pictures as in the paper: rows and columns labelled once, shipped checkpoints in the cells."""
+
+    name: str
+    title: str
+    text: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]  # names of shipped checkpoints, one row each
+
+
+_ROWS = ("with shortcuts", "without shortcuts")
+COMPARISONS = (
+    Comparison(
+        "shortcuts",
+        "Residual against plain, by depth",
+        "The same network with and without its shortcuts, shallow and deep, as in Figure 5 of the paper.",
+        _ROWS,
+        ("ResNet-20", "ResNet-56"),
+        (("resnet20-w8-skip", "resnet56-w8-skip"), ("resnet20-w8-plain", "resnet56-w8-plain")),
+    ),
+    Comparison(
+        "widths",
+        "Wide against narrow",
+        "ResNet-56 at three widths, with and without its shortcuts, as in Figure 6 of the paper.",
+        _ROWS,
+        ("width 4", "width 8", "width 16"),
+        (
+            ("resnet56-w4-skip", "resnet56-w8-skip", "resnet56-w16-skip"),
+            ("resnet56-w4-plain", "resnet56-w8-plain", "resnet56-w16-plain"),
+        ),
+    ),
+)
+# Pairs in the order a visitor should see them; the next pair starts when one is done, so that each is complete soon.
+_PAIRS = (
+    ("resnet56-w8-skip", "resnet56-w8-plain"),
+    ("resnet20-w8-skip", "resnet20-w8-plain"),
+    ("resnet56-w4-skip", "resnet56-w4-plain"),
+    ("resnet56-w16-skip", "resnet56-w16-plain"),
+)
+
+
+def add_checkpoints(database: Database, store: Store) -> None:
+    """Put the shipped checkpoints into the library where they are missing."""
+    known = records()
+    for name in (name for pair in _PAIRS for name in pair):
+        with database.reading() as session:
+            if _checkpoint(session, name) is not None:
+                continue
+        path = FOLDER / known[name]["file"]
+        sha256, size = store.keep_file(path), path.stat().st_size
+        with database.writing() as session:
+            if _checkpoint(session, name) is None:
+                uploads.receive_checkpoint(session, name=path.name, sha256=sha256, size=size, gallery=name)
+                store.require(sha256)
+
+
+def add_next_jobs(database: Database) -> bool:
+    """Submit the surfaces of the next pair, once its checkpoints are read and the pair before is finished.
+
+    Returns:
+        Whether every pair has been submitted.
+    """
+    with database.writing() as session:
+        for pair in _PAIRS:
+            asked = {name: _job(session, name) for name in pair}
+            for name in [name for name, job in asked.items() if job is None]:
+                checkpoint = _checkpoint(session, name)
+                if checkpoint is not None and checkpoint.state == "ready":
+                    asked[name] = lifecycle.submit(session, _spec(checkpoint.id), gallery=name)
+            if any(job is None or job.state not in TERMINAL for job in asked.values()):
+                return False
+    return True
+
+
+def _spec(checkpoint_id: str) -> SurfaceSpec:
+    axis = AxisSpec(count=25)
+    return SurfaceSpec(checkpoint=checkpoint_id, subset=SubsetSpec(count=1000), grid=SurfaceGrid(alpha=axis, beta=axis))
+
+
+def comparisons(session: Session) -> list[dict[str, Any]]:
+    """The comparisons with the ids of their checkpoints and jobs; empty where none were added."""
+    known = records()
+    found = []
+    for comparison in COMPARISONS:
+        cells = [[_cell(session, name, known[name]) for name in row] for row in comparison.cells]
+        if any(cell["checkpoint"] for row in cells for cell in row):
+            found.append({**vars(comparison), "cells": cells})
+    return found
+
+
+def _cell(session: Session, name: str, record: dict[str, Any]) -> dict[str, Any]:
+    checkpoint, job = _checkpoint(session, name), _job(session, name)
+    return {"checkpoint": checkpoint and checkpoint.id, "job": job and job.id, "record": record}
+
+
+def _checkpoint(session: Session, name: str) -> Checkpoint | None:
+    return session.scalar(select(Checkpoint).where(Checkpoint.gallery == name).limit(1))
+
+
+def _job(session: Session, name: str) -> Job | None:
+    """The newest job of a shipped checkpoint; a retried one takes the place of the one that failed."""
+    return session.scalar(select(Job).where(Job.gallery == name).order_by(Job.created.desc()).limit(1))

@@ -1,0 +1,177 @@
+"""What people do with jobs: submit, cancel, retry, delete; each change one transaction.
+
+Imports tables, queue, runs, results, spec, catalog, fitting.
+Never computes, never talks to the broker: hints.py tells workers.
+"""
+
+import math
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from landscape.grid import Point
+
+from ..database.job_log import some, tell
+from ..database.tables import TERMINAL, Checkpoint, Job, Tile, grid_of, new_id, now, require
+from ..errors import ConflictError, InvalidError
+from ..library.datasets import dataset_facts
+from ..queue import line
+from ..queue.leases import end
+from ..queue.values import is_whole
+from . import results
+from .compatibility import require_fit
+from .spec import DEFAULT_POINTS, AnySpec, job_spec
+
+
+def submit(
+    session: Session,
+    spec: AnySpec,
+    *,
+    owner: str | None = None,
+    gallery: str | None = None,
+    job_id: str | None = None,
+) -> Job:
+    """Turn a request into a job that waits; `job_id` is the key it was sent with, if it has one.
+
+    Raises:
+        InvalidError: a field names something unknown, or things that do not fit together.
+    """
+    checkpoint, architecture = _require_checkpoints(session, spec)
+    facts = dataset_facts(spec.dataset, session)
+    require_fit(spec, architecture, facts)
+    spec = spec.model_copy(update={"dataset": facts.id or facts.name})  # a later upload of this name changes nothing
+    job = Job(
+        id=job_id or new_id(),
+        kind=spec.kind,
+        name=spec.name or f"{architecture['label']} on {facts.name}",
+        spec=spec.model_dump(mode="json"),
+        checkpoint={
+            "id": checkpoint.id,
+            "name": checkpoint.name,
+            "label": architecture["label"],
+            "architecture": architecture,
+            "gallery": checkpoint.gallery,
+        },
+        checkpoint_id=checkpoint.id,
+        owner=owner,
+        gallery=gallery,
+        grid=spec.grid.model_dump() if spec.grid else None,
+        points=math.prod(spec.grid.grid().shape) if spec.grid else DEFAULT_POINTS,
+    )
+    session.add(job)
+    session.flush()
+    line.enqueue_preparing(session, job)
+    tell(session, job.id, f"Submitted: {job.kind} of {architecture['label']} on {facts.name}.")
+    return job
+
+
+def sent_before(session: Session, key: str, spec: AnySpec, owner: str | None) -> Job | None:
+    """The job that this very request has become already: an answer got lost, and the client sent it again.
+
+    Raises:
+        ConflictError: the key stands for another request, or for somebody else's.
+    """
+    job = session.get(Job, key, execution_options={"everybody": True})
+    if job is not None:
+        again = {**spec.model_dump(mode="json"), "dataset": job.spec["dataset"]}  # kept by its id
+        if job.owner != owner or again != job.spec:
+            raise ConflictError("This Idempotency-Key was sent with another request. Make a new one for each job.")
+    return job
+
+
+def _require_checkpoints(session: Session, spec: AnySpec) -> tuple[Checkpoint, dict[str, Any]]:
+    """The checkpoint in the center, and the architecture that all checkpoints of the request share."""
+    rows = [session.get(Checkpoint, checkpoint_id) for checkpoint_id in spec.checkpoints]
+    architectures = [_require_usable(row, spec.architecture) for row in rows]
+    assert rows[0] is not None
+    for row, architecture in zip(rows, architectures, strict=True):
+        if row is not None and _network(architecture) != _network(architectures[0]):
+            raise InvalidError(
+                f"{row.name} is a {architecture['label']}, {rows[0].name} a {architectures[0]['label']}. "
+                "Use checkpoints of one network.",
+                field="checkpoint",
+            )
+    return rows[0], architectures[0]
+
+
+def _network(architecture: dict[str, Any]) -> dict[str, Any]:
+    """The network itself: an averaged copy and a plain file may be of one."""
+    return {key: value for key, value in architecture.items() if key not in ("label", "copy")}
+
+
+def _require_usable(checkpoint: Checkpoint | None, label: str | None) -> dict[str, Any]:
+    """The network that a checkpoint is taken as: the one named, else the one chosen."""
+    if checkpoint is None:
+        raise InvalidError("No checkpoint has this id. Upload it first.", field="checkpoint")
+    if checkpoint.state == "rejected":
+        raise InvalidError(f"This checkpoint was rejected: {checkpoint.reason}", field="checkpoint")
+    if checkpoint.state != "ready":
+        raise InvalidError("This checkpoint is still being read. Try again in a moment.", field="checkpoint")
+    named = [one for one in checkpoint.candidates if one["label"] == label]
+    if label is not None and not named:
+        known = ", ".join(candidate["label"] for candidate in checkpoint.candidates)
+        raise InvalidError(f"This checkpoint does not fit {label!r}. It fits: {known}.", field="architecture")
+    if named:
+        return dict(named[0])
+    if checkpoint.architecture is None:
+        labels = " or ".join(candidate["label"] for candidate in checkpoint.candidates)
+        raise InvalidError(f"Several networks fit this checkpoint: {labels}. Choose one first.", field="checkpoint")
+    return checkpoint.architecture
+
+
+def cancel(session: Session, job_id: str) -> Job:
+    """End a job that is not finished; what has been computed stays.
+
+    Raises:
+        ConflictError: it is finished already.
+    """
+    if not end(session, require(session, Job, job_id).id, "cancelled"):
+        state = session.scalar(select(Job.state).where(Job.id == job_id))
+        raise ConflictError(f"The job is {state} already; a finished job does not change.")
+    session.expire_all()
+    return require(session, Job, job_id)
+
+
+def retry(session: Session, job_id: str) -> Job:
+    """A new job like a failed, cancelled or damaged one, which takes over what is whole of that one's numbers.
+
+    Raises:
+        ConflictError: the job is not finished, or is done and whole.
+        InvalidError: its checkpoint is gone.
+    """
+    old = require(session, Job, job_id)
+    whole = [tile for tile in results.finished_tiles(session, old.id) if is_whole(tile)]
+    if old.state not in TERMINAL or (old.state == "done" and len(whole) == old.tiles_done):
+        raise ConflictError(f"The job is {old.state}; only a failed or cancelled one can be tried again.")
+    job = submit(session, job_spec.validate_python(old.spec), owner=old.owner, gallery=old.gallery)
+    if old.provenance is not None:
+        session.execute(delete(Tile).where(Tile.job_id == job.id))
+        job.provenance, job.points_per_tile, job.grid = old.provenance, old.points_per_tile, old.grid
+        job.device, job.points, job.state = old.device, old.points, "running"
+        computed = _copy_tiles(session, whole, job)
+        job.tiles_done, job.points_done = len(whole), len(computed)
+        line.enqueue_points(session, job, computed=computed)
+        session.execute(update(Job).where(Job.id == job.id).values(started=now()))
+        tell(session, job.id, f"{some(len(computed), 'point')} of {job.points} were taken over from an earlier job.")
+    return job
+
+
+def _copy_tiles(session: Session, tiles: list[Tile], job: Job) -> set[Point]:
+    """The points that the copies hold."""
+    copied = ("purpose", "count", "points", "state", "values", "sha256", "seconds", "finished")
+    levels = line.levels(grid_of(job))
+    place = {point: (level, rank) for level, points in enumerate(levels) for rank, point in enumerate(points)}
+    for sequence, tile in enumerate(tiles, 1):
+        level, rank = place[tuple(tile.points[0])]
+        values = {name: getattr(tile, name) for name in copied}
+        session.add(Tile(job_id=job.id, owner=job.owner or "", level=level, rank=rank, sequence=sequence, **values))
+    return {(i, j) for tile in tiles for i, j in tile.points}
+
+
+def delete_job(session: Session, job_id: str) -> None:
+    """Forget a finished job and its values."""
+    job = require(session, Job, job_id)
+    if job.state not in TERMINAL:
+        raise ConflictError("The job is not finished. Cancel it first.")
+    session.delete(job)

@@ -1,0 +1,54 @@
+"""What one user may take: jobs, points, stored bytes; each limit a setting, each refusal a sentence.
+
+Imports tables, settings, spec. Never counts what belongs to nobody.
+"""
+
+import math
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ..database.tables import TERMINAL, Checkpoint, Dataset, Job, Upload
+from ..errors import InvalidError, QuotaError, TooManyError
+from ..settings import Settings
+from .spec import DEFAULT_POINTS, AnySpec
+
+
+def require_job(session: Session, settings: Settings, owner: str, *specs: AnySpec) -> None:
+    """Refuse a job that is too large, or one more than a user may have waiting.
+
+    Raises:
+        InvalidError: it has too many points.
+        TooManyError: too many of the user's jobs are not finished.
+    """
+    for spec in specs:
+        points = math.prod(spec.grid.grid().shape) if spec.grid else DEFAULT_POINTS
+        if points > settings.max_job_points:
+            raise InvalidError(
+                f"The grid has {points} points; this service computes at most {settings.max_job_points}. Use fewer.",
+                field="grid",
+            )
+    unfinished = select(func.count()).select_from(Job).where(Job.owner == owner, Job.state.not_in(TERMINAL))
+    if (session.scalar(unfinished) or 0) >= settings.max_unfinished_jobs:
+        raise TooManyError(
+            f"{settings.max_unfinished_jobs} of your jobs are not finished, the most one user may have. "
+            "Wait until some are, or cancel them.",
+            seconds=30,
+        )
+
+
+def require_bytes(session: Session, settings: Settings, owner: str, size: int) -> None:
+    """Refuse an upload that would take a user's files over the limit.
+
+    Raises:
+        QuotaError: with it they would hold more.
+    """
+    held = sum(
+        session.scalar(select(func.coalesce(func.sum(table.size), 0)).where(table.owner == owner)) or 0
+        for table in (Checkpoint, Dataset, Upload)
+    )
+    if held + size > settings.max_user_bytes:
+        raise QuotaError(
+            f"Your uploads hold {held} bytes; with these {size} more it would be over the {settings.max_user_bytes} "
+            "that one user may store. Delete some first."
+        )

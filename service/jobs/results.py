@@ -1,0 +1,86 @@
+"""Results out of the database: rows of tiles into landscape.result.Result, and events for the page.
+
+Imports tables, landscape.result; no torch. Never changes a row, and never hands out values that are not those written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from landscape.result import Result
+from landscape.results import metrics
+from landscape.results.arrays import VALUES, finite_or_none, name_of
+from landscape.results.metrics import Number
+
+from ..database.tables import TERMINAL, Job, Tile, grid_of
+from ..errors import ConflictError, DamagedError
+from ..queue.values import is_whole, unpack
+
+
+def damaged(session: Session, job_id: str) -> list[Tile]:
+    """Finished tiles of a job that are no longer what their worker wrote."""
+    return [tile for tile in finished_tiles(session, job_id) if not is_whole(tile)]
+
+
+def damage_words(job: Job, tiles: Sequence[Tile]) -> str | None:
+    """The damage in a sentence for people; None where there is none."""
+    if not tiles:
+        return None
+    parts = "1 part" if len(tiles) == 1 else f"{len(tiles)} parts"
+    again = "Retry computes the damaged parts again." if job.state in TERMINAL else "Cancel the job and retry it."
+    return f"{parts} of this result changed on the disk after being computed, and nothing of it is shown. {again}"
+
+
+def columns_of(job: Job) -> tuple[str, ...]:
+    """Names of the numbers a job computes per point."""
+    return tuple((job.provenance or {}).get("columns", VALUES))
+
+
+def load(session: Session, job: Job) -> Result:
+    """What has been computed of a job so far, with its provenance.
+
+    Raises:
+        ConflictError: its grid is not known yet.
+        DamagedError: some of it is no longer what was computed.
+    """
+    if job.grid is None:
+        raise ConflictError("The range of this job is known when a worker has loaded its checkpoints. Ask again soon.")
+    provenance, columns = dict(job.provenance or {}), columns_of(job)
+    path = provenance.pop("path", None)
+    result = Result.empty(grid_of(job), provenance, kind=job.kind, columns=columns)
+    tiles = finished_tiles(session, job.id)
+    if words := damage_words(job, [tile for tile in tiles if not is_whole(tile)]):
+        raise DamagedError(words)
+    for tile in tiles:
+        result.put([(i, j) for i, j in tile.points], unpack(tile.values or b"", columns))
+    result = replace(result, path=path)
+    if job.provenance and job.finished and job.started:
+        return result.closed(seconds=round(job.finished - job.started, 3))
+    return result
+
+
+def numbers(result: Result, level: float, radius: float) -> list[Number]:
+    """The numbers beside the picture."""
+    return metrics.numbers(result, levels=[level], radius=radius)
+
+
+def finished_tiles(session: Session, job_id: str, after: int = 0, *, most: int | None = None) -> list[Tile]:
+    """Tiles of a job in the order they were done, from the one after number `after`."""
+    done = select(Tile).where(Tile.job_id == job_id, Tile.sequence > after).order_by(Tile.sequence)
+    return list(session.scalars(done.limit(most)))
+
+
+def tile_event(tile: Tile, columns: Sequence[str]) -> dict[str, Any]:
+    """A finished tile as the page gets it: null for what is not finite, and those listed by name."""
+    values = unpack(tile.values or b"", columns).tolist()
+    numbers: dict[str, Any] = {name: [finite_or_none(row[k]) for row in values] for k, name in enumerate(columns)}
+    extra = {name: numbers.pop(name) for name in columns if name not in VALUES}
+    odd = [
+        {"i": i, "j": j, "value": name_of(row[0])}
+        for (i, j), row in zip(tile.points, values, strict=True)
+        if finite_or_none(row[0]) is None
+    ]
+    return {"level": tile.level, "points": tile.points, **numbers, "extra": extra, "non_finite": odd}

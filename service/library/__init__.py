@@ -1,0 +1,1 @@
+"""Uploaded checkpoints and data sets."""

@@ -1,0 +1,58 @@
+"""Official archives of CIFAR and MNIST placed in the data folder: they go the way of every uploaded data set.
+
+Imports library, catalog, store; no torch. Never opens what is inside of them.
+"""
+
+import logging
+import tarfile
+from pathlib import Path
+
+from sqlalchemy import select
+
+from ..database.sessions import Database
+from ..database.tables import Dataset
+from ..storage.store import Store
+from . import uploads
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "datasets"  # inside of the data folder
+FILES = {
+    "cifar10": ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz"),
+    "cifar100": ("cifar-100-python.tar.gz", "cifar-100-binary.tar.gz"),
+    "mnist": ("mnist.npz", "mnist.tar", "mnist.tar.gz", "mnist.zip"),
+}
+_MNIST = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def add(database: Database, store: Store, folder: Path) -> None:
+    """Put the archives that lie in `folder` into the library where they are missing."""
+    for name, files in FILES.items():
+        path = next((folder / file for file in files if (folder / file).is_file()), None)
+        if path is not None:
+            _add_file(database, store, name, path)
+    four = [_either(folder, file) for file in _MNIST]
+    if all(four):
+        with store.room() as folder_of_ours:
+            path = folder_of_ours / "mnist.tar"
+            with tarfile.open(path, "w") as archive:
+                for file in four:
+                    assert file is not None
+                    archive.add(file, file.name)
+            _add_file(database, store, "mnist", path)
+
+
+def _either(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _add_file(database: Database, store: Store, name: str, path: Path) -> None:
+    """Once: a set of this name that is there already, or was refused, is left alone."""
+    with database.reading() as session:
+        if session.scalar(select(Dataset.id).where(Dataset.name == name).limit(1)) is not None:
+            return
+    sha256, size = store.keep_file(path), path.stat().st_size
+    with database.writing() as session:
+        uploads.receive_dataset(session, name=name, sha256=sha256, size=size)
+        store.require(sha256)
+    logger.info("data set found", extra={"dataset": name})

@@ -1,0 +1,118 @@
+"""Checkpoints and data sets: noting an upload, choosing what it is, forgetting it; each change one transaction.
+
+Imports tables. Never touches the bytes themselves: those are the store's; callers remove what nothing refers to.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from ..database.tables import TERMINAL, Checkpoint, Dataset, Job, new_id, require
+from ..errors import ConflictError, InvalidError
+from ..queue.line import READ_LEVEL, enqueue
+
+
+def receive_checkpoint(
+    session: Session,
+    *,
+    name: str,
+    sha256: str,
+    size: int,
+    owner: str | None = None,
+    gallery: str | None = None,
+    own_id: str | None = None,
+) -> Checkpoint:
+    """Note an upload whose bytes are in the store, and that it waits to be read; `own_id` where it has one already."""
+    checkpoint = Checkpoint(id=own_id or new_id(), name=name, sha256=sha256, size=size, owner=owner, gallery=gallery)
+    session.add(checkpoint)
+    session.flush()
+    enqueue(session, owner=owner, level=READ_LEVEL, purpose="read", checkpoint_id=checkpoint.id)
+    return checkpoint
+
+
+def receive_dataset(
+    session: Session, *, name: str, sha256: str, size: int, owner: str | None = None, own_id: str | None = None
+) -> Dataset:
+    """Note an uploaded data set whose bytes are in the store, and that it waits to be read."""
+    dataset = Dataset(id=own_id or new_id(), name=name, sha256=sha256, size=size, owner=owner)
+    session.add(dataset)
+    session.flush()
+    enqueue(session, owner=owner, level=READ_LEVEL, purpose="read-data", dataset_id=dataset.id)
+    return dataset
+
+
+def choose_architecture(session: Session, checkpoint_id: str, index: int) -> Checkpoint:
+    """Say which of several networks that fit a checkpoint is meant."""
+    checkpoint = require(session, Checkpoint, checkpoint_id)
+    if checkpoint.state != "ready" or not checkpoint.candidates:
+        raise ConflictError("Only a checkpoint that has been read has networks to choose from.")
+    if not 0 <= index < len(checkpoint.candidates):
+        raise InvalidError(f"index must be from 0 to {len(checkpoint.candidates) - 1}; got {index}.", field="index")
+    checkpoint.architecture = checkpoint.candidates[index]
+    return checkpoint
+
+
+def delete_checkpoint(session: Session, checkpoint_id: str) -> list[str]:
+    """Forget a checkpoint that no unfinished job uses; finished results stay.
+
+    Returns:
+        Digests of stored bytes that no other checkpoint refers to.
+
+    Raises:
+        ConflictError: a job that is not finished uses it.
+    """
+    checkpoint = require(session, Checkpoint, checkpoint_id)
+    specs = session.scalars(_unfinished_specs())
+    if any(checkpoint_id in checkpoints_of(spec) for spec in specs):
+        raise ConflictError("A job that is not finished uses this checkpoint. Cancel it first.")
+    session.delete(checkpoint)
+    session.flush()
+    return [
+        digest for digest in (checkpoint.sha256, checkpoint.weights_sha256) if digest and not is_used(session, digest)
+    ]
+
+
+def delete_dataset(session: Session, dataset_id: str) -> list[str]:
+    """Forget an uploaded data set that no unfinished job uses; finished results stay.
+
+    Returns:
+        Digests of stored bytes that nothing else refers to.
+
+    Raises:
+        ConflictError: a job that is not finished uses it.
+    """
+    dataset = require(session, Dataset, dataset_id)
+    specs = session.scalars(_unfinished_specs())
+    if any(spec["dataset"] == dataset_id for spec in specs):
+        raise ConflictError("A job that is not finished uses this data set. Cancel it first.")
+    session.delete(dataset)
+    session.flush()
+    return [digest for digest in (dataset.sha256, dataset.data_sha256) if digest and not is_used(session, digest)]
+
+
+def checkpoints_of(spec: Mapping[str, Any]) -> set[str]:
+    """Ids of every checkpoint that a request names, of any kind and of earlier versions too."""
+    named = (spec.get(field) for field in ("checkpoint", "end", "second", "third"))
+    return {one for one in named if one} | set(spec.get("epochs") or ())
+
+
+def is_used(session: Session, sha256: str) -> bool:
+    """Whether a checkpoint or a data set of anybody refers to these bytes."""
+    checkpoints = select(Checkpoint.id).where(or_(Checkpoint.sha256 == sha256, Checkpoint.weights_sha256 == sha256))
+    datasets = select(Dataset.id).where(or_(Dataset.sha256 == sha256, Dataset.data_sha256 == sha256))
+    users = (one.limit(1).execution_options(everybody=True) for one in (checkpoints, datasets))
+    return any(session.scalar(one) is not None for one in users)
+
+
+def used_digests(session: Session) -> set[str]:
+    """Of all bytes that a checkpoint or a data set of anybody refers to."""
+    columns = (Checkpoint.sha256, Checkpoint.weights_sha256, Dataset.sha256, Dataset.data_sha256)
+    found = (session.scalars(select(column).execution_options(everybody=True)) for column in columns)
+    return {digest for digests in found for digest in digests if digest}
+
+
+def _unfinished_specs() -> Select[tuple[dict[str, Any]]]:
+    """What jobs of anybody ask for that are not finished."""
+    return select(Job.spec).where(Job.state.not_in(TERMINAL)).execution_options(everybody=True)

@@ -1,0 +1,51 @@
+"""Whether this machine's part of the service works, for the health checks of containers.
+
+Imports the standard library; SQLAlchemy and tables where a worker is asked about. Never repairs anything.
+"""
+
+import json
+import socket
+import urllib.request
+
+from ..errors import UnavailableError
+from ..settings import Settings
+
+_PARTS = ("database", "store", "broker")
+_SEEN_SECONDS = 20.0
+
+
+def require_api(settings: Settings) -> None:
+    """The API answers, and finds database, store and broker in order; workers are not its part.
+
+    Raises:
+        UnavailableError: which part is not.
+    """
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/api/health", timeout=8) as answer:
+            health = json.load(answer)
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"The API does not answer: {type(error).__name__}.") from None
+    wrong = {part: health[part] for part in _PARTS if health[part] != "ok"}
+    if wrong:
+        raise UnavailableError(", ".join(f"{part} is {state}" for part, state in wrong.items()))
+
+
+def require_worker(settings: Settings, count: int) -> None:
+    """`count` worker processes of this machine have said in the database lately that they live.
+
+    Raises:
+        UnavailableError: fewer have.
+    """
+    from sqlalchemy import create_engine, func, select
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ..database.tables import Worker, now
+
+    lately = select(func.count()).where(Worker.host == socket.gethostname(), Worker.seen > now() - _SEEN_SECONDS)
+    try:
+        with create_engine(settings.database_url).connect() as connection:
+            found = connection.scalar(lately) or 0
+    except SQLAlchemyError as error:
+        raise UnavailableError(f"The database does not answer: {type(error).__name__}.") from None
+    if found < count:
+        raise UnavailableError(f"{found} of {count} workers on this machine have shown themselves lately.")

@@ -1,0 +1,54 @@
+"""How far a job is: points, level, speed, time left.
+
+Imports tables and results; no torch. Never changes a row.
+"""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ..database.tables import Job, Tile, grid_of, now
+
+RECENT_TILES = 12
+
+
+def of(session: Session, job: Job) -> dict[str, Any]:
+    """Points done and in all, the level being computed, points per second since the start, seconds left."""
+    speed = _points_per_second(session, job)
+    left = job.points - job.points_done
+    running = job.state == "running"
+    return {
+        "done": job.points_done,
+        "total": job.points,
+        "level": _level(session, job) if running else 0,
+        "levels": level_count(job) if job.grid else 1,
+        "points_per_second": round(speed, 3) if speed else None,
+        "eta_seconds": round(left / speed, 1) if speed and running else None,
+    }
+
+
+def level_count(job: Job) -> int:
+    """Refinement levels of a job's grid."""
+    grid = grid_of(job)
+    return len({max(level, 2) for axis in (grid.alpha, grid.beta) if axis for level in axis.levels})
+
+
+def _level(session: Session, job: Job) -> int:
+    unfinished = select(func.min(Tile.level)).where(Tile.job_id == job.id, Tile.state.in_(("waiting", "leased")))
+    return session.scalar(unfinished) or 0
+
+
+def _points_per_second(session: Session, job: Job) -> float | None:
+    """Over the whole time of a finished job, over the last tiles of a running one: a restart or a pause passes."""
+    if not job.started or not job.points_done:
+        return None
+    if job.finished:
+        return job.points_done / max(job.finished - job.started, 1e-3)
+    last = select(Tile.points, Tile.finished).where(
+        Tile.job_id == job.id, Tile.sequence > job.tiles_done - RECENT_TILES
+    )
+    tiles = list(session.execute(last.order_by(Tile.sequence)))
+    before = job.started if len(tiles) < RECENT_TILES else tiles.pop(0).finished or job.started
+    current = session.scalar(select(now())) or before
+    return sum(len(tile.points) for tile in tiles) / max(current - before, 1e-3)

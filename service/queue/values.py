@@ -1,0 +1,30 @@
+"""The values of a tile as bytes, and their digest."""
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from ..database.tables import Tile
+
+
+def pack(rows: Sequence[Sequence[float]]) -> bytes:
+    """The numbers of each point as float64, little-endian."""
+    return np.array(rows, dtype="<f8").tobytes()
+
+
+def unpack(values: bytes, columns: Sequence[str]) -> Any:
+    """The array (points, columns) behind `pack`."""
+    return np.frombuffer(values, dtype="<f8").reshape(-1, len(columns))
+
+
+def seal(points: Sequence[Sequence[int]], values: bytes) -> str:
+    """SHA-256 of a tile's values and of the points they belong to, hex."""
+    return sha256(json.dumps([list(point) for point in points]).encode() + values).hexdigest()
+
+
+def is_whole(tile: Tile) -> bool:
+    """Whether a finished tile is what its worker wrote; tiles of earlier versions carry no digest and are believed."""
+    return tile.sha256 is None or tile.sha256 == seal(tile.points, tile.values or b"")

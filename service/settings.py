@@ -1,0 +1,160 @@
+"""Every setting of the service, read from LANDSCAPE_… variables; a setting that makes no sense refuses to start.
+
+Imports pydantic-settings only. Secrets are read from the files that …_FILE variables name. Never writes anything.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+WORKER_ID = "LANDSCAPE_WORKER_ID"  # variable: tells a worker by which name its row is known
+
+
+class Settings(BaseSettings):
+    """Passed between our processes as environment variables, so that all of them agree."""
+
+    model_config = SettingsConfigDict(env_prefix="LANDSCAPE_", extra="ignore", frozen=True)
+
+    data: Path = Field(Path("landscape-data"), description="Folder of the database, the store and the private broker")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    database_password_file: Path | None = Field(None, description="File with the password that `database` leaves out")
+    broker_password_file: Path | None = Field(None, description="File with the password that `broker` leaves out")
+    database: str | None = Field(None, description="SQLAlchemy URL; SQLite in the data folder where absent")
+    broker: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey that Celery uses")
+
+    store: str | None = Field(
+        None,
+        description="Folder, s3://bucket/prefix or https://service of bytes; `store` in the data folder where absent",
+    )
+    store_endpoint: str | None = Field(None, description="URL of an S3-compatible service; Amazon's where absent")
+    store_region: str | None = Field(None, description="Region of the bucket, where the service asks for one")
+    store_access_key: str | None = Field(None, description="Where absent, boto3 looks where it always does")
+    store_secret_key_file: Path | None = Field(None, description="File with the secret key that belongs to it")
+    store_token_file: Path | None = Field(None, description="File with a token of scope `work`, for a store at an API")
+    cache_bytes: int = Field(
+        20 << 30,
+        ge=0,
+        description="Local copies of what lies in a store elsewhere; as much again for data sets made ready",
+    )
+
+    max_upload_bytes: int = Field(16 << 30, ge=1, description="Largest upload")
+    min_free_bytes: int = Field(1 << 30, ge=0, description="Uploads are refused when the disk has less than this left")
+    max_uploads: int = Field(256, ge=1, description="Uploads at once; more are asked to come back later")
+    upload_patience_seconds: float = Field(30, gt=0, description="Time within which some of an upload must arrive")
+    upload_slowest_bytes: int = Field(1 << 10, ge=1, description="Bytes a second that an upload brings at least")
+    upload_keep_hours: float = Field(24, gt=0, description="A resumable upload nobody goes on with is forgotten then")
+    keep_results_days: float | None = Field(
+        None, gt=0, description="Finished jobs are deleted then; never where absent"
+    )
+    keep_uploads_days: float | None = Field(
+        None, gt=0, description="Uploads that no job has used this long are deleted; never where absent"
+    )
+    collect_after_seconds: float = Field(3600, ge=0, description="Stored bytes nothing refers to are kept this long")
+
+    access: Literal["auto", "on", "off"] = Field(
+        "auto", description="Whether callers must show a token; auto: unless bound to the loopback address"
+    )
+    admin_token_file: Path | None = Field(
+        None, description="File with the administrator's token; one is made and shown at the first start where absent"
+    )
+    allowed_hosts: str | None = Field(
+        None,
+        description="Names by which the service may be called, by comma, * for any; where absent, any under access "
+        "control, else this machine's own",
+    )
+    session_hours: float = Field(168, gt=0, le=8760, description="The page asks for the token again after this long")
+    max_unfinished_jobs: int = Field(1000, ge=1, description="Jobs of one user that wait or run")
+    max_job_points: int = Field(1_002_001, ge=1, description="Grid points of one job")
+    max_user_bytes: int = Field(200 << 30, ge=0, description="Bytes of one user's uploads together")
+    max_user_uploads: int = Field(200, ge=1, description="Uploads of one user at once")
+    max_user_event_streams: int = Field(600, ge=1, description="Event streams of one user at once")
+
+    max_event_streams: int = Field(1000, ge=1, description="Event streams at once; more are asked to come back later")
+    client_patience_seconds: float = Field(
+        30, gt=0, description="A client that neither takes nor sends anything for this long is cut off"
+    )
+
+    reader_memory_bytes: int = Field(6 << 30, ge=1 << 28, description="Address space of the process that reads a file")
+    reader_seconds: float = Field(30, gt=0, description="Wall time of the process that reads a file")
+
+    lease_seconds: float = Field(8, gt=0, description="A tile is offered again this long after its worker's last beat")
+    tile_seconds: float = Field(2, gt=0, description="Work a tile should hold")
+    tile_deadline_seconds: float = Field(3600, gt=0, description="A worker is killed when one tile takes this long")
+    worker_silence_seconds: float = Field(30, ge=10, description="A worker that does not answer this long is killed")
+    worker_memory_bytes: int | None = Field(
+        None, ge=1 << 28, description="A worker that holds more is killed; as much as there is where absent"
+    )
+    max_attempts: int = Field(3, ge=1, description="Times a tile is started before its job fails")
+    threads: int = Field(1, ge=1, description="Threads of one worker process")
+
+    @field_validator("database_password_file", "broker_password_file", "store_secret_key_file", "store_token_file")
+    @classmethod
+    def _readable(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            secret(file)
+        return file
+
+    @field_validator("database", "broker")
+    @classmethod
+    def _with_password(cls, url: str | None, info: ValidationInfo) -> str | None:
+        file = info.data.get(f"{info.field_name}_password_file")
+        return with_password(url, secret(file)) if url and file else url
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.resolve()
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data / 'landscape.sqlite'}"
+
+    def store_secret(self) -> str | None:
+        """The secret key of the store, read from its file."""
+        return self.store_secret_key_file.read_text().strip() if self.store_secret_key_file else None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host == "localhost" or self.host.startswith("127.") or self.host == "::1"
+
+    @property
+    def protected(self) -> bool:
+        """Whether callers must show a token."""
+        return self.access == "on" or (self.access == "auto" and not self.loopback)
+
+    def admin_token(self) -> str:
+        """The administrator's token, read from its file."""
+        assert self.admin_token_file is not None
+        return self.admin_token_file.read_text().strip()
+
+    def environment(self) -> dict[str, str]:
+        """The variables that give a child process these same settings."""
+        values: dict[str, Any] = self.model_dump(exclude_none=True)
+        return {f"LANDSCAPE_{name.upper()}": str(value) for name, value in values.items()}
+
+
+def secret(file: Path) -> str:
+    """The secret in a file.
+
+    Raises:
+        ValueError: it cannot be read, or there is none in it.
+    """
+    try:
+        found = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"this file of a secret cannot be read ({type(error).__name__})") from None
+    if not found:
+        raise ValueError("this file of a secret is empty")
+    return found
+
+
+def with_password(url: str, password: str) -> str:
+    """The address with the password in it, in place of another."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}"))

@@ -1,0 +1,129 @@
+"""A store that is reached through the API of the service, for a worker without a shared disk and without a bucket.
+
+Imports httpx only when such a store is used. Never trusts a byte: digests are compared here and there; what was read
+or written stays in a bounded cache on this disk.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DamagedError, ForbiddenError, InvalidError, NotFoundError, ServiceError, UnavailableError
+from .cache import Cache
+from .store import DAMAGED, GONE, Store, Stored, require_digest
+
+if TYPE_CHECKING:
+    import httpx
+
+_BLOCK = 1 << 20
+_ATTEMPTS = 5
+PAUSE = 0.5  # seconds, doubled from one attempt to the next
+_BUSY = (429, 502, 503, 504)
+_READS = "A worker only reads and adds; the service itself removes."
+
+
+class ApiStore(Store):
+    """`GET` and `PUT /api/store/{sha256}` with a token of scope `work`."""
+
+    def __init__(
+        self, url: str, local: Path, *, token: str | None, cache_bytes: int, max_bytes: int, min_free_bytes: int = 0
+    ):
+        super().__init__(local, max_bytes=max_bytes, min_free_bytes=min_free_bytes)
+        self.url = url.rstrip("/").removesuffix("/api")
+        self.cache = Cache(local / "cache", cache_bytes)
+        self._http = _client(self.url, token)
+
+    def path(self, sha256: str) -> Path:
+        return self.cache.find(sha256) or self._fetch(sha256)
+
+    def find(self, sha256: str) -> Stored | None:
+        place = _place(sha256)
+        try:
+            answer = self._asked(lambda: self._http.head(place, timeout=3.0), attempts=1)
+        except NotFoundError:
+            return None
+        return Stored(sha256, int(answer.headers["content-length"]), float(answer.headers["age"]))
+
+    def _remove(self, sha256: str) -> None:
+        raise ForbiddenError(_READS)
+
+    def stored(self) -> Iterator[Stored]:
+        raise ForbiddenError(_READS)
+
+    def usable(self) -> bool:
+        try:
+            return self.find("0" * 64) is None
+        except ServiceError:
+            return False
+
+    def _settle(self, path: Path, sha256: str) -> None:
+        size = {"Content-Length": str(path.stat().st_size)}
+        self._asked(lambda: self._http.put(_place(sha256), content=_blocks(path), headers=size))
+        self.cache.take(path, sha256)
+
+    def _fetch(self, sha256: str) -> Path:
+        found: Path = self._asked(lambda: self._download(sha256))
+        return found
+
+    def _download(self, sha256: str) -> "Path | httpx.Response":
+        """The file in the cache, or an answer that is none."""
+        with self._http.stream("GET", _place(sha256)) as answer, self.receive() as receipt:
+            if answer.status_code != 200:
+                answer.read()
+                return answer
+            for block in answer.iter_bytes(_BLOCK):
+                receipt.write(block)
+            if receipt.finish() != sha256:
+                raise DamagedError(DAMAGED)
+            return self.cache.take(receipt.path, sha256)
+
+    def _asked(self, ask: "Callable[[], Any]", *, attempts: int = _ATTEMPTS) -> Any:
+        """What `ask` answers, asked again where the service is away or busy: both directions may be repeated."""
+        import httpx
+
+        for attempt in range(attempts):
+            if attempt:
+                time.sleep(PAUSE * 2**attempt)
+            try:
+                answer = ask()
+            except httpx.TransportError:
+                continue
+            if not isinstance(answer, httpx.Response) or answer.is_success:
+                return answer
+            if answer.status_code not in _BUSY:
+                raise _refusal(answer)
+        raise UnavailableError(f"The store at {self.url} does not answer just now. Try again in a moment.")
+
+
+def _client(url: str, token: str | None) -> "httpx.Client":
+    try:
+        import httpx
+    except ImportError:
+        raise InvalidError("A store at an API needs httpx: pip install 'loss-landscape[worker]'.") from None
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    seldom = httpx.Limits(max_keepalive_connections=0)  # a few files a job: no connection is worth keeping
+    return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), limits=seldom)
+
+
+def _place(sha256: str) -> str:
+    return f"/api/store/{require_digest(sha256)}"
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _refusal(answer: "httpx.Response") -> ServiceError:
+    """What the service said, as the error a store on this disk would raise."""
+    if answer.status_code == 404:
+        return NotFoundError(GONE)
+    if answer.status_code in (401, 403):
+        return ForbiddenError("The store refused the token of this worker. Make one with: landscape token --scope work")
+    try:
+        told = answer.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return UnavailableError(f"The store answered with HTTP status {answer.status_code}.")
+    return DamagedError(DAMAGED) if told["code"] == "damaged" else InvalidError(told["message"])

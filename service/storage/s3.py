@@ -1,0 +1,177 @@
+"""A store in a bucket of an S3-compatible service: objects named by their digest, with verified copies on this disk.
+
+Imports boto3 only when a bucket is used. Never holds a file in memory, and never shows an object before it is whole.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import DamagedError, InvalidError, NotFoundError, UnavailableError
+from .cache import Cache
+from .store import DAMAGED, GONE, Store, Stored, require_digest
+
+_BLOCK = 1 << 20
+_PART = 16 << 20  # bytes; larger files go up in parts of this size
+_PARTS_LIVE = timedelta(days=1)  # parts of an upload whose process died are dropped after this
+_LOOK_SECONDS = 3600.0
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+
+
+class S3Store(Store):
+    """One object `prefix/<sha256>` for each file; what was read or written stays in a bounded cache beside."""
+
+    def __init__(
+        self,
+        address: str,
+        local: Path,
+        *,
+        client: Callable[..., Any],
+        cache_bytes: int,
+        max_bytes: int,
+        min_free_bytes: int = 0,
+    ):
+        """
+        Args:
+            address: s3://bucket/prefix, the prefix may be left out.
+            local: folder of this machine for what arrives and for the cache.
+            client: makes one of boto3 with the patience it is given, see `connecting`.
+        """
+        super().__init__(local, max_bytes=max_bytes, min_free_bytes=min_free_bytes)
+        self.bucket, self.prefix = _bucket_and_prefix(address)
+        self.cache = Cache(local / "cache", cache_bytes)
+        self._client = client(patience_seconds=60.0, attempts=4)
+        self._next_look = 0.0  # for parts that were left behind
+        self._quick = client(patience_seconds=3.0, attempts=1)  # for what is asked inside a transaction
+
+    def path(self, sha256: str) -> Path:
+        return self.cache.find(sha256) or self._fetch(sha256)
+
+    def find(self, sha256: str) -> Stored | None:
+        key = self._key(sha256)
+        try:
+            with _in_words():
+                facts = self._quick.head_object(Bucket=self.bucket, Key=key)
+        except NotFoundError:
+            return None
+        return Stored(sha256, facts["ContentLength"], _age(facts["LastModified"]))
+
+    def _remove(self, sha256: str) -> None:
+        with _in_words():
+            self._quick.delete_object(Bucket=self.bucket, Key=self._key(sha256))
+        self.cache.forget(sha256)
+
+    def stored(self) -> Iterator[Stored]:
+        with _in_words():
+            for page in self._pages("list_objects_v2"):
+                for one in page.get("Contents", []):
+                    name = one["Key"].removeprefix(self.prefix)
+                    if _is_digest(name):
+                        yield Stored(name, one["Size"], _age(one["LastModified"]))
+
+    def usable(self) -> bool:
+        try:
+            with _in_words():
+                self._quick.head_bucket(Bucket=self.bucket)
+        except (NotFoundError, UnavailableError):
+            return False
+        return True
+
+    def sweep(self) -> None:
+        super().sweep()
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        with _in_words():
+            for page in self._pages("list_multipart_uploads"):
+                for one in page.get("Uploads", []):
+                    if datetime.now(UTC) - one["Initiated"] > _PARTS_LIVE:
+                        self._client.abort_multipart_upload(
+                            Bucket=self.bucket, Key=one["Key"], UploadId=one["UploadId"]
+                        )
+
+    def _settle(self, path: Path, sha256: str) -> None:
+        from boto3.s3.transfer import TransferConfig
+
+        how = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=2)
+        with _in_words():
+            self._client.upload_file(str(path), self.bucket, self._key(sha256), Config=how)
+        self.cache.take(path, sha256)
+
+    def _fetch(self, sha256: str) -> Path:
+        with self.receive() as receipt, _in_words():
+            body = self._client.get_object(Bucket=self.bucket, Key=self._key(sha256))["Body"]
+            for block in body.iter_chunks(_BLOCK):
+                receipt.write(block)
+            if receipt.finish() != sha256:
+                raise DamagedError(DAMAGED)
+            return self.cache.take(receipt.path, sha256)
+
+    def _key(self, sha256: str) -> str:
+        return self.prefix + require_digest(sha256)
+
+    def _pages(self, operation: str) -> Iterator[dict[str, Any]]:
+        yield from self._client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=self.prefix)
+
+
+def connecting(
+    endpoint: str | None, access_key: str | None, secret_key: str | None, region: str | None
+) -> Callable[..., Any]:
+    """What makes clients of boto3; without keys they look where boto3 always looks (environment, profile, machine).
+
+    Raises:
+        InvalidError: boto3 is not installed.
+    """
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError:
+        raise InvalidError("A store in S3 needs boto3: pip install 'loss-landscape[s3]'.") from None
+
+    def client(*, patience_seconds: float, attempts: int) -> Any:
+        config = Config(
+            connect_timeout=3,
+            read_timeout=patience_seconds,
+            retries={"total_max_attempts": attempts, "mode": "standard"},
+            s3={"addressing_style": "path"} if endpoint else None,  # own servers rarely have a host name per bucket
+            request_checksum_calculation="when_required",  # not every compatible service knows the newer checksums;
+            response_checksum_validation="when_required",  # ours is the SHA-256, compared at every read
+        )
+        keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
+        return boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config, **keys)
+
+    return client
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Errors of the service and of the way to it as ours; what they say of addresses and keys stays in the log."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            raise NotFoundError(GONE) from error
+        raise UnavailableError("The object store refused the request. Ask the operator to look at its log.") from error
+    except (BotoCoreError, Boto3Error) as error:
+        raise UnavailableError("The object store does not answer just now. Try again in a moment.") from error
+
+
+def _bucket_and_prefix(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    prefix = parts.path.strip("/")
+    return parts.netloc, f"{prefix}/" if prefix else ""
+
+
+def _age(written: datetime) -> float:
+    return (datetime.now(UTC) - written).total_seconds()
+
+
+def _is_digest(name: str) -> bool:
+    return len(name) == 64 and set(name) <= set("0123456789abcdef")

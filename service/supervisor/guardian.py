@@ -1,0 +1,45 @@
+"""Runs a command that must not outlive whoever started it: `python -m service.supervisor.guardian COMMAND …`.
+
+Standard input is the leash: when it closes, the command is told to stop, and killed when it does not.
+Imports the standard library only. Never restarts anything.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+GRACE_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run the command; its exit code is ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who holds the leash
+    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_die_with_leash)
+    signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+    threading.Thread(target=_stop_when_let_go, args=(command,), daemon=True).start()
+    code = command.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _stop_when_let_go(command: "subprocess.Popen[bytes]") -> None:
+    while os.read(0, 1):
+        pass
+    command.terminate()
+    try:
+        command.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        command.kill()
+
+
+def _die_with_leash() -> None:
+    """On Linux the kernel also kills the command when this process is killed outright."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""Everything on one machine: starts broker, HTTP face and workers, restarts the dead, stops all together.
+
+Imports settings, tables, children, gallery; no torch.
+Every process is on a leash (leash.py): none outlives this one, however it ends.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..access.tokens import greetings
+from ..database.sessions import Database
+from ..database.tables import Job
+from ..errors import ServiceError
+from ..jobs import gallery
+from ..settings import Settings
+from ..storage.open import open_store
+from .private_broker import PrivateBroker
+from .processes import Child, Say, WorkerChild, look_after
+
+POLL_SECONDS = 0.3
+_LANDSCAPE = [sys.executable, "-m", "landscape.cli"]
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def run(settings: Settings, *, workers: int | None = None, demo: bool = False, say: Say = print) -> None:
+    """Run the whole service until Ctrl-C, SIGTERM or the end of the terminal.
+
+    Args:
+        workers: worker processes; one per GPU, else one per CPU core, where absent.
+        say: gets one line per event a person wants to know.
+
+    Raises:
+        ServiceError: the port is taken, or the service already runs on this data folder.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    stop = _asked_to_stop()
+    with _only_one(settings):
+        _require_free_port(settings)
+        broker = None if "broker" in settings.model_fields_set else PrivateBroker()
+        if broker:
+            settings = settings.model_copy(update={"broker": broker.url})
+        logs = settings.data / "logs"
+        logs.mkdir(exist_ok=True)
+        others = [Child("broker", broker.command(), dict(os.environ), logs / "broker.log")] if broker else []
+        others.append(Child("service", [*_LANDSCAPE, "serve"], _environment(settings), logs / "service.log"))
+        try:
+            _run(settings, others, _workers(settings, workers, logs), _News(settings, demo), say, stop)
+        finally:
+            if broker:
+                broker.remove()
+
+
+def run_workers(settings: Settings, *, workers: int | None = None, say: Say = print) -> None:
+    """Run workers alone, for a service whose other parts run elsewhere; arguments as for `run`."""
+    _run(settings, [], _workers(settings, workers, None), None, say, _asked_to_stop())
+
+
+def _asked_to_stop() -> threading.Event:
+    """Set by the first signal to end; an exception instead could be swallowed wherever it happens to come up."""
+    stop = threading.Event()
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _run(
+    settings: Settings,
+    others: list[Child],
+    workers: list[WorkerChild],
+    news: "_News | None",
+    say: Say,
+    stop: threading.Event,
+) -> None:
+    try:
+        database = Database(settings.database_url)
+        if news:
+            news.begin(database, say)
+        for child in [*others, *workers]:
+            child.start()
+        while not stop.is_set():
+            for child in others:
+                child.keep_running(say)
+            look_after(workers, database, settings, say)
+            if news:
+                news.tell(database, say)
+            stop.wait(POLL_SECONDS)
+    finally:
+        say("stopping …")
+        for worker in workers:  # first, and all at once, so that they can finish their tiles
+            worker.let_go()
+        for child in [*workers, *reversed(others)]:
+            child.stop(30)
+        say("stopped")
+
+
+def _workers(settings: Settings, count: int | None, logs: Path | None) -> list[WorkerChild]:
+    gpus, environment = _gpus(), _environment(settings)
+    found = []
+    for n in range(count or len(gpus) or _cores()):
+        seen = {"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {}
+        log = logs / f"worker-{n + 1}.log" if logs else None
+        found.append(WorkerChild(f"worker {n + 1}", [*_LANDSCAPE, "worker"], environment | seen, log))
+    return found
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    threads = dict.fromkeys(names, str(settings.threads))
+    return {**os.environ, **settings.environment(), **threads, "PYTHONUNBUFFERED": "1"}
+
+
+def _gpus() -> list[str]:
+    """Ids of the GPUs that torch can use; asked in a process of its own, and only where there may be any."""
+    if not list(Path("/dev").glob("nvidia[0-9]*")):
+        return []
+    code = "import torch; print(torch.cuda.device_count())"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ids = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # numbers count from the first of these
+    return [ids[n] if n < len(ids) and ids[n] else str(n) for n in range(int(answer.stdout or 0))]
+
+
+def _cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _News:
+    """What a person at the terminal wants to know; and the demo's next comparison when the last is done."""
+
+    def __init__(self, settings: Settings, demo: bool):
+        self.settings, self.demo = settings, demo
+        self.announced, self._told_until = False, 0.0
+
+    def begin(self, database: Database, say: Say) -> None:
+        for line in greetings(database, self.settings):
+            say(line)
+        if self.demo:
+            gallery.add_checkpoints(database, open_store(self.settings, min_free_bytes=0))
+        with database.reading() as session:
+            self._told_until = session.scalar(select(func.max(Job.finished))) or 0.0
+
+    def tell(self, database: Database, say: Say) -> None:
+        if not self.announced and _answers(self.settings):
+            self.announced = True
+            say(f"Loss Landscape is at http://{self.settings.host}:{self.settings.port}  (Ctrl-C stops it)")
+        if not self.announced:
+            return
+        with contextlib.suppress(SQLAlchemyError):  # the database does not answer just now
+            if self.demo:
+                self.demo = not gallery.add_next_jobs(database)
+            new = select(Job).where(Job.finished > self._told_until).order_by(Job.finished)
+            with database.reading() as session:
+                for job in session.scalars(new):
+                    say(_line(job))
+                    self._told_until = job.finished or 0.0
+
+
+def _line(job: Job) -> str:
+    seconds = (job.finished or 0.0) - (job.started or job.finished or 0.0)
+    reason = f": {job.error}" if job.error else ""
+    points = f"{job.points_done} of {job.points} points"
+    return f"{job.state:9}  {job.kind:7}  {points}  {seconds:6.1f} s  {job.name}{reason}"
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{_reachable(settings.host)}:{settings.port}/api/health", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+
+
+def _require_free_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ServiceError(
+                f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}. "
+                f"Choose another, for example: make demo PORT={settings.port + 1}"
+            ) from None
+
+
+@contextlib.contextmanager
+def _only_one(settings: Settings) -> Iterator[TextIO]:
+    """Hold the data folder: two services on one folder would start everything twice."""
+    with (settings.data / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            where = lock.read().strip() or "starting"
+            raise ServiceError(
+                f"Loss Landscape already runs on {settings.data.name}/ ({where}). Nothing was started."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"http://{settings.host}:{settings.port}")
+        lock.flush()
+        yield lock

@@ -1,0 +1,64 @@
+"""Whether a worker belongs to the service it joins: the same package, the same schema; else it is refused.
+
+Imports SQLAlchemy and tables. Never changes a database of another version.
+"""
+
+import time
+from importlib.metadata import version
+
+from sqlalchemy import create_engine, delete, select, text
+from sqlalchemy.exc import DatabaseError
+
+from .database.sessions import Database
+from .database.tables import REVISION, Count
+from .errors import ConflictError
+
+NAME = "version"  # of the row in which the service says which it is
+
+
+def announce(database: Database) -> None:
+    """Say which version the service is; called when it starts."""
+    with database.writing() as session:
+        session.execute(delete(Count).where(Count.name == NAME))
+        session.add(Count(name=NAME, label=version("loss-landscape"), value=time.time()))
+
+
+def require_same_schema(url: str) -> None:
+    """Refuse a database of another version before anything is done to it: only the service brings it up to date.
+
+    Raises:
+        ConflictError
+    """
+    found = _revision(url)
+    if found not in (None, REVISION):
+        raise ConflictError(
+            f"The database has schema {found}; this worker is made for {REVISION}. Start the service of this worker's "
+            "version first, which brings the database up to date, or install the version of the service here."
+        )
+
+
+def require_same_version(database: Database) -> None:
+    """Refuse a service of another version: its tiles and ours might differ.
+
+    Raises:
+        ConflictError
+    """
+    with database.reading() as session:
+        theirs = session.scalar(select(Count.label).where(Count.name == NAME))
+    ours = version("loss-landscape")
+    if theirs not in (None, ours):
+        raise ConflictError(
+            f"This worker is Loss Landscape {ours}; the service is {theirs}. Install the same version on both."
+        )
+
+
+def _revision(url: str) -> str | None:
+    """The schema of a database; None where it has none yet, or does not answer."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
+    except DatabaseError:
+        return None
+    finally:
+        engine.dispose()

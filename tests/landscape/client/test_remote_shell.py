@@ -1,0 +1,118 @@
+"""The shell against a service: the same options and outputs as for local files, jobs, exit codes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import landscape as ls
+from tests.support.paths import GALLERY
+
+SKIP = GALLERY / "resnet20-w8-skip.safetensors"
+
+
+@pytest.fixture
+def shell(url: str, token: str, tmp_path: Path) -> Any:
+    """Runs `landscape` with the server and the token in the environment, as a user sets them once."""
+
+    def run(*words: object, **variables: str) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "LANDSCAPE_SERVER": url, "LANDSCAPE_TOKEN": token, **variables}
+        command = [sys.executable, "-m", "landscape.cli", *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=250)
+
+    return run
+
+
+def test_a_surface_of_a_service_is_the_one_computed_here(shell: Any, tmp_path: Path) -> None:
+    words = ["surface", SKIP, "--grid", "5x3", "--images", "40", "--seed", "7", "--range=-0.5:1"]
+    there = shell(*words, "-o", "there.npz")
+    assert there.returncode == 0, there.stderr
+    here = shell(*words, "-o", "here.npz", LANDSCAPE_SERVER="")
+    assert here.returncode == 0, here.stderr
+    one, other = ls.Result.load(tmp_path / "there.npz"), ls.Result.load(tmp_path / "here.npz")
+    assert np.array_equal(one.losses, other.losses)
+    assert np.array_equal(one.betas, other.betas)
+    assert one.losses.shape == (5, 3)
+    assert "written to there.npz" in there.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["slice", SKIP, "--grid", "3"],
+        ["interpolation", SKIP, "OTHER", "--grid", "3", "--split", "test"],
+        ["curvature", SKIP, "--grid", "2x2"],
+    ],
+)
+def test_every_kind_goes_to_the_service_with_the_options_it_has_here(
+    shell: Any, tmp_path: Path, words: list[Any]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_file({k: v * 1.01 if k.endswith("weight") else v for k, v in load_file(SKIP).items()}, tmp_path / "OTHER")
+    (tmp_path / "OTHER").rename(tmp_path / "other.safetensors")
+    words = ["other.safetensors" if word == "OTHER" else word for word in words]
+    done = shell(*words, "--images", "20", "-o", "out.json")
+    assert done.returncode == 0, done.stderr
+    assert ls.Result.load(tmp_path / "out.json").kind == words[0]
+
+
+def test_a_data_set_in_a_file_goes_up_once(shell: Any, client: ls.Client, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    np.savez(tmp_path / "own.npz", images=random.random((30, 1, 8, 8), np.float32), labels=random.integers(0, 10, 30))
+    for name in ("first.npz", "second.npz"):
+        done = shell("slice", SKIP, "--dataset", "own.npz", "--grid", "3", "-o", name)
+        assert done.returncode == 0, done.stderr
+    assert len([one for one in client.datasets() if one.name.startswith("own-")]) == 1
+
+
+def test_upload_list_fetch_cancel_delete(shell: Any, client: ls.Client, tmp_path: Path) -> None:
+    uploaded = json.loads(shell("upload", SKIP, "--name", "by shell", "--json").stdout)
+    assert uploaded["state"] == "ready"
+    told = shell("upload", SKIP, "--name", "by shell")
+    assert re.fullmatch(r"[0-9a-f]{32}  by shell  ResNet-20, width 8, with shortcuts\n", told.stdout)
+    job = client.slice(uploaded["id"], grid=ls.Grid.line(3), subset=20)
+    assert shell("fetch", job.id, "-o", "slice.csv").returncode == 0
+    assert (tmp_path / "slice.csv").read_text().startswith("alpha,beta,loss")
+    assert json.loads(shell("jobs", "--state", "done", "--json").stdout)[0]["id"] == job.id
+    assert job.id in shell("jobs").stdout
+    big = client.surface(uploaded["id"], grid=ls.Grid.square(101))
+    assert "cancelled" in shell("cancel", big.id).stdout
+    assert shell("delete", big.id).returncode == 0
+    gone = shell("fetch", big.id, "-o", "gone.npz")
+    assert gone.returncode == 1
+    assert gone.stderr.strip() == "There is no job with this id."
+
+
+def test_what_the_service_refuses_is_one_sentence_and_exit_code_1(shell: Any) -> None:
+    wrong = shell("jobs", LANDSCAPE_TOKEN="ll_wrong")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.count("\n") == 1
+    missing = shell("jobs", LANDSCAPE_SERVER="")
+    assert "Name the service" in missing.stderr
+    assert missing.returncode == 1
+    away = shell("surface", SKIP, "--dataset", "nowhere", "--grid", "3x3", "-o", "x.npz")
+    assert away.returncode == 1
+    assert "Unknown data set" in away.stderr
+
+
+def test_a_token_from_a_file_or_kept_by_login_opens_the_service(shell: Any, token: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{token}\n")
+    none = {"LANDSCAPE_TOKEN": ""}
+    assert shell("jobs", **none).returncode == 1
+    assert shell("jobs", "--token-file", "token", **none).returncode == 0
+    (tmp_path / "wrong").write_text("ll_wrong")
+    assert shell("login", "--token-file", "wrong", **none).returncode == 1
+    assert shell("jobs", **none).returncode == 1
+    assert shell("login", "--token-file", "token", **none).returncode == 0
+    kept = Path(os.environ["XDG_CONFIG_HOME"]) / "landscape/tokens.json"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert shell("jobs", **none).returncode == 0
+    assert shell("login", "--forget", **none).returncode == 0
+    assert shell("jobs", **none).returncode == 1

@@ -1,0 +1,76 @@
+"""Figures put every value where it belongs and carry caption and self-check."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import landscape as ls
+from landscape.errors import UnknownNameError
+from landscape.plots.heights import heights, plotly_z
+
+GRID = ls.Grid(ls.Axis(-1.0, 1.0, 5), ls.Axis(0.0, 0.5, 3))
+
+
+@pytest.fixture(scope="module")
+def result() -> ls.Result:
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = torch.nn.Linear(4, 3)
+    images, labels = torch.randn(20, 4, generator=generator), torch.randint(0, 3, (20,), generator=generator)
+    return ls.surface(model, images, labels, grid=GRID)
+
+
+def test_plotly_draws_each_loss_at_its_alpha_and_beta(result: ls.Result) -> None:
+    surface = result.figure(height="linear").data[0]
+    assert np.shape(surface.z) == (3, 5)
+    for i, alpha in enumerate(result.alphas):
+        for j, beta in enumerate(result.betas):
+            assert surface.z[list(surface.y).index(beta)][list(surface.x).index(alpha)] == result.losses[i, j]
+    assert plotly_z(result.losses).tolist() == [[row[j] for row in result.losses] for j in range(3)]
+
+
+def test_the_papers_height_is_the_logarithm_of_the_clipped_loss() -> None:
+    losses = np.array([[0.0, 2.0], [50.0, np.inf], [np.nan, 10.0]])
+    drawn = heights(losses)
+    assert drawn[0].tolist() == pytest.approx([math.log(0.1), math.log(2.1)])
+    assert drawn[1, 0] == drawn[2, 1] == pytest.approx(math.log(10.1))
+    assert np.isnan([drawn[1, 1], drawn[2, 0]]).all()
+
+
+def test_caption_and_self_check_stand_on_the_figure_as_text(result: ls.Result) -> None:
+    named = replace(result, caption="<b>net</b> & more")
+    texts = [note.text for note in named.figure().layout.annotations]
+    assert texts[0] == "&lt;b&gt;net&lt;/b&gt; &amp; more"
+    assert texts[1].startswith("✓ self-check")
+    broken = replace(result, provenance={**result.provenance, "model_unchanged": False})
+    assert broken.contour().layout.annotations[1].text == "✗ self-check: model unchanged"
+
+
+def test_points_that_are_not_finite_have_a_legend_entry_of_their_own(result: ls.Result) -> None:
+    losses = result.losses.copy()
+    losses[2, 1] = np.inf
+    holes = replace(result, losses=losses).figure().data[1]
+    assert holes.name == "1 points NaN or infinite"
+    assert (list(holes.x), list(holes.y)) == ([result.alphas[2]], [result.betas[1]])
+
+
+def test_a_slice_is_a_line_with_its_standard_error(result: ls.Result) -> None:
+    line = replace(
+        result,
+        betas=np.zeros(1),
+        **{name: getattr(result, name)[:, :1] for name in ("losses", "accuracies", "standard_errors", "computed")},
+    )
+    band, loss = line.figure().data
+    assert list(loss.y) == result.losses[:, 0].tolist()
+    assert list(band.y)[:5] == (result.losses + result.standard_errors)[:, 0].tolist()
+
+
+def test_an_unknown_height_or_array_lists_the_known(result: ls.Result) -> None:
+    with pytest.raises(UnknownNameError, match="paper, linear, log"):
+        result.figure(height="cubic")
+    with pytest.raises(UnknownNameError, match="accuracies"):
+        result.figure(array="test_losses")

@@ -1,0 +1,226 @@
+"""Numbers beside the picture, against closed forms: a paraboloid, an egg-box, a plane, a line."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import label
+
+from landscape import api
+from landscape.errors import GridError
+from landscape.grid import Axis, Grid
+from landscape.hessian.spectrum import numbers_of
+from landscape.result import Result
+from landscape.results import metrics
+from landscape.results.field import Field
+from landscape.results.minima import minima
+from tests.support.small_models import perceptron, vectors
+
+Function = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+def field(function: Function, n: int = 81, m: int = 61, half: tuple[float, float] = (2.0, 1.5)) -> Field:
+    alphas, betas = np.linspace(-half[0], half[0], n), np.linspace(-half[1], half[1], m)
+    return Field(alphas, betas, function(alphas[:, None], betas[None, :]))
+
+
+def line(function: Callable[[NDArray[np.float64]], NDArray[np.float64]], n: int = 101, half: float = 2.0) -> Field:
+    alphas = np.linspace(-half, half, n)
+    return Field(alphas, np.zeros(1), function(alphas)[:, None])
+
+
+def paraboloid(a: float = 1.0, b: float = 3.0, c: float = 0.2) -> Function:
+    return lambda x, y: a * x**2 + b * y**2 + c
+
+
+def egg_box(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Minima of −2 at all (2π i, 2π j) + (π, π), saddles of 0 between."""
+    return np.cos(x) + np.cos(y)
+
+
+def result(given: Field, errors: float = 0.0) -> Result:
+    grid = Grid(
+        Axis(float(given.alphas[0]), float(given.alphas[-1]), len(given.alphas)),
+        None if given.line else Axis(float(given.betas[0]), float(given.betas[-1]), len(given.betas)),
+    )
+    empty = Result.empty(grid)
+    points = [(i, j) for i in range(grid.shape[0]) for j in range(grid.shape[1])]
+    empty.put(points, [(given.losses[i, j], 1.0, errors) for i, j in points])
+    return empty
+
+
+@pytest.mark.parametrize("level", [0.25, 0.7, 1.2])
+def test_the_area_under_a_level_of_a_paraboloid_is_that_of_its_ellipse(level: float) -> None:
+    expected = math.pi * (level - 0.2) / math.sqrt(3)
+    assert metrics.size_under(field(paraboloid()), level) == pytest.approx(expected, rel=0.04)
+    fine, finer = (abs(metrics.size_under(field(paraboloid(), n, n), level) - expected) for n in (81, 161))
+    assert finer < fine / 2
+
+
+def test_the_area_under_a_level_of_a_plane_is_exact() -> None:
+    slope = field(lambda x, y: x + 2 * y, n=5, m=4)
+    corner = 4.0 * 1.5 * 2 - _triangle(2 + 3 - 1)
+    assert metrics.size_under(slope, 1.0) == pytest.approx(corner, rel=1e-12)
+    assert metrics.size_under(slope, 100) == pytest.approx(12, rel=1e-12)
+    assert metrics.size_under(slope, -100) == 0
+
+
+def _triangle(excess: float) -> float:
+    """Area of the corner where x + 2 y exceeds its maximum less `excess`."""
+    return excess * (excess / 2) / 2
+
+
+def test_the_length_under_a_level_of_a_parabola_is_that_between_its_two_crossings() -> None:
+    found = metrics.size_under(line(lambda x: x**2), 0.5)
+    assert found == pytest.approx(2 * math.sqrt(0.5), rel=1e-3)
+
+
+def test_a_level_at_which_everything_is_flat_counts_all_of_it_as_under() -> None:
+    assert metrics.size_under(field(lambda x, y: 0 * x * y + 1), 1.0) == pytest.approx(12)
+
+
+def test_convex_surfaces_have_no_negative_curvature_and_saddles_have_it_everywhere() -> None:
+    assert metrics.negative_curvature(field(paraboloid())) == 0
+    assert metrics.negative_curvature(field(lambda x, y: x**2 - 0.1 * y**2)) == 1
+    assert metrics.negative_curvature(field(lambda x, y: x * y + 0.4 * (x**2 + y**2))) == 1  # seen by the mixed term
+
+
+def test_the_egg_box_is_convex_on_a_quarter_of_the_plane() -> None:
+    whole = field(egg_box, n=208, m=166, half=(2 * math.pi, 4 * math.pi))
+    assert metrics.negative_curvature(whole) == pytest.approx(0.75, abs=0.02)
+    assert metrics.negative_curvature(line(np.cos, 401, 2 * math.pi)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_flat_surface_with_the_noise_of_single_precision_has_no_negative_curvature() -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, (41, 31)) * 1e-7
+    flat = Field(np.linspace(-1, 1, 41), np.linspace(-1, 1, 31), 2.0 + noise)
+    assert metrics.negative_curvature(flat) == 0
+
+
+def test_gradients_of_a_round_bowl_point_to_its_center_and_those_of_a_hill_away() -> None:
+    assert metrics.gradient_deviation(field(paraboloid(1, 1))) == pytest.approx(0, abs=1e-5)
+    assert metrics.gradient_deviation(field(paraboloid(-1, -1))) == pytest.approx(180, abs=1e-5)
+    assert metrics.gradient_deviation(field(lambda x, y: x**2 - y**2, 101, 101, (1, 1))) == pytest.approx(90, abs=0.1)
+
+
+def test_gradient_deviation_of_a_long_bowl_is_the_integral_of_the_angle_between_the_two_vectors() -> None:
+    x, y = np.meshgrid(np.linspace(-1, 1, 2001), np.linspace(-1, 1, 2001))
+    dots = x**2 + 9 * y**2
+    cosine = dots / (np.hypot(x, 9 * y) * np.hypot(x, y) + 1e-300)
+    expected = np.degrees(np.arccos(np.clip(cosine, -1, 1)))[np.hypot(x, y) > 0].mean()
+    found = metrics.gradient_deviation(field(paraboloid(1, 9), 201, 201, (1, 1)))
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_sharpness_of_a_paraboloid_is_its_steepest_curvature_times_the_radius_squared() -> None:
+    assert metrics.sharpness(field(paraboloid()), 1.0) == pytest.approx(3.0, rel=2e-3)
+    assert metrics.sharpness(line(lambda x: 5 * x**2), 0.6) == pytest.approx(5 * 0.36, rel=1e-3)
+    bump = field(lambda x, y: np.exp(-50 * ((x - 0.3) ** 2 + y**2)))  # inside the ball, not on its rim
+    assert metrics.sharpness(bump, 1.0) == pytest.approx(1 - math.exp(-4.5), rel=1e-2)
+
+
+def test_sharpness_is_unknown_where_the_ball_leaves_the_grid() -> None:
+    assert math.isnan(metrics.sharpness(field(paraboloid()), 1.6))
+    with pytest.raises(GridError, match="must be above 0; got 0"):
+        metrics.sharpness(field(paraboloid()), 0)
+
+
+def test_sharpness_needs_no_grid_point_at_the_center() -> None:
+    assert metrics.sharpness(field(paraboloid(), n=80, m=60), 1.0) == pytest.approx(3.0, rel=2e-2)
+
+
+def test_total_variation_of_a_plane_is_its_slope_times_the_area_and_of_a_line_its_ups_and_downs() -> None:
+    assert metrics.total_variation(field(lambda x, y: 3 * x + 4 * y, 5, 4)) == pytest.approx(5 * 12, rel=1e-12)
+    assert metrics.total_variation(line(np.cos, 4001, 2 * math.pi)) == pytest.approx(8, rel=1e-5)
+
+
+def test_total_variation_of_a_cone_is_its_area() -> None:
+    cone = field(lambda x, y: np.hypot(x, y), 201, 151)
+    assert metrics.total_variation(cone) == pytest.approx(12, rel=1e-2)
+
+
+def test_the_minima_of_an_egg_box_are_counted_and_as_deep_as_its_saddles() -> None:
+    whole = field(egg_box, n=121, m=241, half=(2 * math.pi, 4 * math.pi))
+    found = minima(whole.losses)
+    assert len(found) == 2 * 4
+    assert found[0].persistence == math.inf
+    assert [minimum.persistence for minimum in found[1:]] == pytest.approx([2] * 7, abs=1e-2)
+    assert {(minimum.birth < -1.99) for minimum in found} == {True}
+
+
+def test_persistence_by_hand_on_a_line() -> None:
+    heights = np.array([[3.0], [1.0], [2.0], [0.0], [5.0], [4.0], [4.0], [6.0]])
+    found = [(minimum.i, minimum.birth, minimum.death) for minimum in minima(heights)]
+    assert found == [(3, 0, math.inf), (1, 1, 2), (5, 4, 5)]  # the flat patch at 5 and 6 is one
+
+
+def test_persistence_counts_at_every_level_the_components_that_scipy_labels() -> None:
+    noise = np.random.default_rng(3).normal(size=(23, 17))
+    found = minima(noise)
+    for level in np.linspace(-2, 2, 9):
+        alive = sum(minimum.birth <= level < minimum.death for minimum in found)
+        assert alive == label(noise <= level, structure=np.ones((3, 3)))[1]
+
+
+def test_a_diagonal_neighbour_is_a_neighbour() -> None:
+    assert len(minima(np.array([[0.0, 5.0], [5.0, 1.0]]))) == 1
+
+
+def test_holes_separate_islands_and_nothing_is_averaged_over_them() -> None:
+    heights = np.array([[0.0, np.nan, 1.0], [2.0, np.inf, 3.0]])
+    assert [(found.birth, found.death) for found in minima(heights)] == [(0, math.inf), (1, math.inf)]
+    holed = field(paraboloid())
+    holed.losses[40, 30] = np.nan
+    assert math.isnan(metrics.sharpness(holed, 1.0))
+    cell = 4 / 80 * 3 / 60
+    whole, left = (metrics.size_under(given, 10) for given in (field(paraboloid(), 81, 61), holed))
+    assert whole - left == pytest.approx(4 * cell, rel=1e-9)
+    assert metrics.negative_curvature(holed) == 0
+
+
+def test_every_number_has_its_definition_unit_and_an_error_that_covers_the_truth() -> None:
+    found = {
+        number.name: number for number in metrics.numbers(result(field(paraboloid())), levels=(0.5, 1.0), radius=1)
+    }
+    truths = {
+        "area under 0.5": math.pi * 0.3 / math.sqrt(3),
+        "area under 1": math.pi * 0.8 / math.sqrt(3),
+        "negative curvature": 0,
+        "sharpness in 1": 3,
+        "local minima": 1,
+        "depth of other minima": 0,
+    }
+    for name, truth in truths.items():
+        error = found[name].error
+        assert error is not None
+        assert abs(found[name].value - truth) <= error + 1e-12, name
+    assert all(number.definition and number.unit for number in found.values())
+
+
+def test_the_error_knows_the_samples_too() -> None:
+    found = metrics.numbers(result(field(paraboloid()), errors=0.1), levels=(1.0,))[0]
+    sampled = math.pi * 0.1 / math.sqrt(3)
+    assert found.error == pytest.approx(sampled, rel=0.1)
+
+
+def test_a_grid_that_cannot_be_halved_has_no_errors() -> None:
+    assert all(number.error is None for number in metrics.numbers(result(field(paraboloid(), 80, 61))))
+
+
+def test_numbers_of_real_slices_and_of_a_spectrum_are_named() -> None:
+    model, samples = perceptron(), vectors()
+    surface = api.surface(model, *samples, grid=Grid(Axis(-1, 1, 9), Axis(-1, 1, 5)))
+    names = [number.name for number in metrics.numbers(surface, levels=(1.0,))]
+    assert names[:2] == ["area under 1", "negative curvature"]
+    line_numbers = metrics.numbers(api.slice(model, *samples, grid=Grid.line(9)))
+    assert line_numbers[0].name == "length under 0.1"
+    spectrum = api.spectrum(model, *samples, steps=20)
+    assert [number.name for number in numbers_of(spectrum)] == ["λ_max", "λ_min", "trace"]
+
+
+def test_numbers_can_be_taken_of_the_test_data() -> None:
+    both = api.surface(perceptron(), *vectors(), grid=Grid.square(5), also={"test": vectors(9, seed=3)})
+    train, test = (metrics.numbers(both, array=name)[4].value for name in ("losses", "test_losses"))
+    assert train != test

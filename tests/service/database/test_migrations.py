@@ -1,0 +1,181 @@
+"""A database of every earlier version is brought to this one with its data, on both kinds of database.
+
+The old databases are made by the statements of their time (tests/worker/revisions/), not by today's tables.
+"""
+
+import multiprocessing
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
+from sqlalchemy.exc import IntegrityError
+
+from service.database import migrations
+from service.database.sessions import Database
+from service.database.tables import REVISION, Base, Checkpoint, Dataset, Job, Tile
+from service.errors import ConflictError
+from service.jobs import lifecycle, results
+from service.queue import leases
+from service.queue.values import pack
+
+REVISIONS = Path(__file__).parent / "revisions"
+OLDER = [path.stem for path in sorted(REVISIONS.glob("*.sql"))]
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Database]:
+    database = Database(url)
+    yield database
+    database.engine.dispose()
+
+
+def make_old(url: str, revision: str) -> None:
+    """The database of a release, with data in it."""
+    script = (REVISIONS / f"{revision}.sql").read_text()
+    with connected(url) as connection:
+        for statement in re.split(r";\n", script):
+            dialect = "" if connection.dialect.name == "sqlite" else "postgresql"
+            if dialect:
+                statement = statement.replace(" BLOB", " BYTEA").replace(" DOUBLE", " DOUBLE PRECISION")
+                statement = statement.replace("id INTEGER NOT NULL", "id SERIAL NOT NULL")
+                statement = re.sub(r"X'([0-9a-f]*)'", r"'\\x\1'::bytea", statement)
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT setval('tiles_id_seq', (SELECT max(id) FROM tiles))")
+
+
+def differences(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        found: list[object] = compare_metadata(
+            MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True}),
+            Base.metadata,
+        )
+        return found
+
+
+def test_a_new_database_has_the_tables_of_the_code(database_url: str) -> None:
+    with opened(database_url) as database:
+        assert differences(database.engine) == []
+
+
+def test_the_revision_of_the_code_is_the_newest_one_and_each_older_one_is_tested(tmp_path: Path) -> None:
+    with connected(f"sqlite:///{tmp_path / 'x.sqlite'}") as connection:
+        scripts = ScriptDirectory.from_config(migrations.config(connection))
+        assert scripts.get_heads() == [REVISION]
+        assert sorted(one.revision for one in scripts.walk_revisions()) == [*OLDER, REVISION]
+
+
+@pytest.mark.parametrize("revision", OLDER)
+def test_a_database_of_an_earlier_version_is_upgraded_with_all_its_data(database_url: str, revision: str) -> None:
+    make_old(database_url, revision)
+    with opened(database_url) as database:
+        assert differences(database.engine) == []
+        with database.reading() as session:
+            assert {row.name: row.size for row in session.scalars(select(Checkpoint))} == {"a.pt": 5, "waits.pt": 7}
+            assert {row.name for row in session.scalars(select(Dataset))} == {"ones"}
+            done, half = (session.get_one(Job, letter * 32) for letter in "de")
+            assert done.state == "done"
+            assert results.load(session, done).losses.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+            assert half.state == "running"
+            assert {row.owner for row in session.scalars(select(Tile))} == {""}
+            assert [row.owner for row in session.scalars(select(Job))] == [None] * 3
+
+
+@pytest.mark.parametrize("revision", OLDER)
+def test_what_an_earlier_version_had_not_finished_is_finished(database_url: str, revision: str) -> None:
+    make_old(database_url, revision)
+    with opened(database_url) as database, database.writing() as session:
+        leases.reclaim(session, lease_seconds=8, max_attempts=3)
+        purposes = []
+        while held := leases.lease(session, 60):
+            purposes.append((held.purpose, held.subject[0], held.points))
+            if held.purpose == "points":
+                values = pack([(10.0 * i + j, 0.5, 0.1) for i, j in held.points])
+                assert leases.finish_points(session, held, values, seconds=1.0)
+            elif held.purpose == "prepare":
+                assert leases.fail(session, held, "enough")
+            else:
+                assert leases.finish_reading(session, held, {"state": "ready"}, seconds=1.0)
+        assert sorted(purposes) == [
+            ("points", "e", [(0, 1)]),
+            ("points", "e", [(1, 0), (1, 1)]),
+            ("prepare", "f", []),
+            ("read", "b", []),
+        ]
+        session.expire_all()
+        job = session.get_one(Job, "e" * 32)
+        assert job.state == "done"
+        assert results.load(session, job).losses.tolist() == [[1.0, 1.0], [10.0, 11.0]]
+        lifecycle.delete_job(session, job.id)
+        session.flush()
+        assert session.scalar(select(Tile.id).where(Tile.job_id == job.id)) is None
+
+
+def test_constraints_hold_after_an_upgrade(database_url: str) -> None:
+    make_old(database_url, "0001")
+    with opened(database_url) as database:
+        for wrong in (
+            "INSERT INTO tiles (purpose, job_id, owner, level, rank, count, points, turn, state, attempts) "
+            f"VALUES ('points', '{'d' * 32}', '', 0, 0, 1, '[]', 0, 'waiting', 0)",  # the place is taken
+            "INSERT INTO log_lines (job_id, at, level, text) VALUES ('nobody', 1, 'info', 'x')",
+        ):
+            with pytest.raises(IntegrityError), database.writing() as session:
+                session.execute(text(wrong))
+
+
+def test_a_newer_database_is_refused_and_left_alone(database_url: str) -> None:
+    with opened(database_url):
+        pass
+    with connected(database_url) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConflictError, match=r"another version.*9999"):
+        Database(database_url)
+    with connected(database_url) as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+def test_a_database_that_is_not_ours_is_refused_and_left_alone(database_url: str) -> None:
+    with connected(database_url) as connection:
+        connection.execute(text("CREATE TABLE jobs (id VARCHAR PRIMARY KEY, title VARCHAR)"))
+    with pytest.raises(ConflictError, match="another version"):
+        Database(database_url)
+    with connected(database_url) as connection:
+        assert inspect(connection).get_table_names() == ["jobs"]
+        assert [column["name"] for column in inspect(connection).get_columns("jobs")] == ["id", "title"]
+
+
+def _open(url: str, at: float) -> None:
+    import time
+
+    time.sleep(max(0.0, at - time.time()))
+    Database(url).engine.dispose()
+
+
+def test_processes_that_start_together_upgrade_once(database_url: str) -> None:
+    import time
+
+    make_old(database_url, "0001")
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_open, args=(database_url, time.time() + 4)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 4
+    with opened(database_url) as database:
+        assert differences(database.engine) == []

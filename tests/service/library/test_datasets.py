@@ -1,0 +1,26 @@
+"""What is said of a data set before it is loaded is true of it."""
+
+import pytest
+
+from landscape.data import BUILT_IN, load
+from service.errors import InvalidError
+from service.library.datasets import DATASETS, dataset_facts
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_catalog_agrees_with_the_data(name: str) -> None:
+    facts = dataset_facts(name)
+    for split, count in facts.splits.items():
+        samples = load(name, split)
+        assert len(samples) == count
+        assert samples.classes == facts.classes
+        assert tuple(samples.images.shape[1:]) == facts.shape
+
+
+def test_every_built_in_data_set_is_in_the_catalog() -> None:
+    assert set(DATASETS) == set(BUILT_IN)
+
+
+def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InvalidError, match="Known: digits"):
+        dataset_facts("imagenet")

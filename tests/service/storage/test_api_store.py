@@ -1,0 +1,203 @@
+"""The store over the API: the contract of every store, as a worker elsewhere sees it, and what only it has."""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from secrets import token_hex
+
+import httpx
+import pytest
+
+from service.errors import DamagedError, ForbiddenError, NotFoundError, UnavailableError
+from service.storage.api_store import ApiStore
+from service.storage.store import FolderStore, Store, Stored
+from tests.conftest import free_port, wait_for
+from tests.service.storage.test_store import (
+    keep,
+    store,
+    test_a_file_is_copied_and_one_of_our_own_is_taken,
+    test_a_file_of_many_megabytes_comes_back_whole,
+    test_a_killed_process_leaves_only_what_is_swept_away,
+    test_a_nearly_full_disk_takes_nothing,
+    test_an_upload_over_the_limit_is_refused_whether_announced_or_not,
+    test_an_upload_that_is_not_kept_leaves_nothing,
+    test_another_process_with_the_same_store_reads_them,
+    test_bytes_come_back_under_their_sha256,
+    test_it_says_whether_it_can_be_used,
+    test_keeping_the_same_bytes_again_makes_them_young,
+    test_only_a_digest_names_a_file,
+    test_the_same_bytes_are_stored_once,
+    test_what_a_dead_process_left_is_swept_away_and_what_a_living_one_writes_is_not,
+    test_what_is_stored_is_found_with_its_size_and_age,
+)
+
+__all__ = [
+    "store",
+    "test_a_file_is_copied_and_one_of_our_own_is_taken",
+    "test_a_file_of_many_megabytes_comes_back_whole",
+    "test_a_killed_process_leaves_only_what_is_swept_away",
+    "test_a_nearly_full_disk_takes_nothing",
+    "test_an_upload_over_the_limit_is_refused_whether_announced_or_not",
+    "test_an_upload_that_is_not_kept_leaves_nothing",
+    "test_another_process_with_the_same_store_reads_them",
+    "test_bytes_come_back_under_their_sha256",
+    "test_it_says_whether_it_can_be_used",
+    "test_keeping_the_same_bytes_again_makes_them_young",
+    "test_only_a_digest_names_a_file",
+    "test_the_same_bytes_are_stored_once",
+    "test_what_a_dead_process_left_is_swept_away_and_what_a_living_one_writes_is_not",
+    "test_what_is_stored_is_found_with_its_size_and_age",
+]
+
+
+class Api:
+    """The HTTP face alone, with access control, in a process of its own; its broker is away."""
+
+    def __init__(self, data: Path):
+        self.data, self.port = data, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        (data / "admin-token").write_text(token_hex(32))
+        command = [sys.executable, "-m", "landscape.cli", "serve", "--data", str(data), "--port", str(self.port)]
+        settings = {
+            "LANDSCAPE_ACCESS": "on",
+            "LANDSCAPE_ADMIN_TOKEN_FILE": str(data / "admin-token"),
+            "LANDSCAPE_BROKER": f"redis://127.0.0.1:{free_port()}/0",
+        }
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, env={**os.environ, **settings}, **quiet)  # type: ignore[call-overload]
+        wait_for(self._answers, "the API to answer")
+        self.store = FolderStore(data / "store", max_bytes=1 << 40)
+        self.token = self._token("work")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/api/version", trust_env=False).is_success
+        return False
+
+    def _token(self, scopes: str) -> str:
+        command = [sys.executable, "-m", "landscape.cli", "token", "make", "--user", "gpu-box", "--scopes", scopes]
+        made = subprocess.run([*command, "--data", str(self.data)], capture_output=True, text=True, check=True)
+        return made.stdout.strip()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+class Operated(ApiStore):
+    """The store of a worker, with what only the operator of the service can do done there."""
+
+    there: FolderStore
+
+    def stored(self) -> Iterator[Stored]:
+        return self.there.stored()
+
+    def _remove(self, sha256: str) -> None:
+        self.there.remove(sha256)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    running = Api(tmp_path_factory.mktemp("api"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def make(api: Api, tmp_path: Path) -> Callable[..., Store]:
+    for one in list(api.store.stored()):
+        api.store.remove(one.sha256)
+
+    def open_it(
+        *, local: str = "a", cache_bytes: int = 1 << 30, max_bytes: int = 1000, min_free_bytes: int = 0
+    ) -> Store:
+        limits = {"cache_bytes": cache_bytes, "max_bytes": max_bytes, "min_free_bytes": min_free_bytes}
+        made = Operated(api.url, tmp_path / local, token=api.token, **limits)
+        made.there = api.store
+        return made
+
+    return open_it
+
+
+def test_damaged_bytes_are_refused_on_both_sides(make: Callable[..., Store], api: Api) -> None:
+    store = make()
+    sha256 = keep(store, b"weights")
+    api.store.path(sha256).write_bytes(b"weighty")
+    assert store.path(sha256).read_bytes() == b"weights"  # the copy here is whole
+    with pytest.raises(DamagedError, match="Upload it again"):
+        make(local="b").path(sha256)
+    assert keep(make(local="c"), b"weights") == sha256
+    assert make(local="b").path(sha256).read_bytes() == b"weights"
+
+
+def test_a_damaged_copy_here_is_fetched_again(make: Callable[..., Store]) -> None:
+    store = make()
+    sha256 = keep(store, b"weights")
+    store.path(sha256).write_bytes(b"weighty")
+    assert store.path(sha256).read_bytes() == b"weights"
+
+
+def test_bytes_under_a_digest_that_is_not_theirs_are_not_kept(make: Callable[..., Store], api: Api) -> None:
+    store, wrong = make(), hashlib.sha256(b"other").hexdigest()
+    headers = {"Authorization": f"Bearer {api.token}"}
+    answer = httpx.put(f"{api.url}/api/store/{wrong}", content=b"weights", headers=headers, trust_env=False)
+    assert answer.status_code == 422
+    assert list(store.stored()) == []
+
+
+def test_the_bytes_here_keep_to_their_bound(make: Callable[..., Store]) -> None:
+    store = make(cache_bytes=2500)
+    assert isinstance(store, ApiStore)
+    digests = [keep(store, bytes([n]) * 1000) for n in range(2)]
+    for sha256 in digests:
+        os.utime(store.cache.folder / sha256, (0, 0))
+    keep(store, b"x" * 1000)
+    assert len(list(store.cache.folder.iterdir())) == 2
+    assert store.path(digests[0]).read_bytes() == b"\x00" * 1000
+
+
+@pytest.mark.parametrize("scopes", ["read", "read,submit"])
+def test_only_a_token_of_scope_work_opens_it(api: Api, tmp_path: Path, scopes: str) -> None:
+    store = ApiStore(api.url, tmp_path, token=api._token(scopes), cache_bytes=0, max_bytes=1000)
+    with pytest.raises(ForbiddenError, match="landscape token"):
+        keep(store, b"weights")
+    nobody = ApiStore(api.url, tmp_path, token=None, cache_bytes=0, max_bytes=1000)
+    with pytest.raises(ForbiddenError):
+        nobody.path("0" * 64)
+    assert not nobody.usable()
+
+
+def test_a_token_of_scope_work_opens_nothing_else(api: Api) -> None:
+    for path in ("/api/jobs", "/api/checkpoints", "/api/datasets", "/metrics", "/api/tokens"):
+        answer = httpx.get(f"{api.url}{path}", headers={"Authorization": f"Bearer {api.token}"}, trust_env=False)
+        assert answer.status_code == 403, path
+
+
+def test_what_is_not_there_is_said(make: Callable[..., Store]) -> None:
+    with pytest.raises(NotFoundError, match="Upload it again"):
+        make().path("0" * 64)
+
+
+def test_a_service_that_is_away_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ApiStore(f"http://127.0.0.1:{free_port()}", tmp_path, token=None, cache_bytes=0, max_bytes=1000)
+    monkeypatch.setattr("service.storage.api_store.PAUSE", 0.01)
+    assert not store.usable()
+    with pytest.raises(UnavailableError, match="does not answer"):
+        store.path("0" * 64)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(api: Api, make: Callable[..., Store], tmp_path: Path) -> None:
+    from tests.support.cutting import Cutting
+
+    sha256 = keep(make(max_bytes=1 << 20), b"x" * 900_000)
+    broken = iter([True, True, False])
+    way = Cutting(api.port, lambda sent, got: got > 300_000 and next(broken, False))
+    store = ApiStore(way.url, tmp_path / "far", token=api.token, cache_bytes=1 << 30, max_bytes=1 << 20)
+    assert store.path(sha256).stat().st_size == 900_000
+    way.close()
+    assert way.cuts == 2
+    assert not list(store.unfinished.iterdir())

@@ -1,0 +1,6 @@
+"""Places in the repository that tests name."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+GALLERY = ROOT / "landscape" / "gallery"

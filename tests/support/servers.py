@@ -1,0 +1,201 @@
+"""Real PostgreSQL and Redis servers for tests: ordinary processes on a free port, with a password, gone at the end.
+
+A machine without one of them skips the tests that need it and says so; `.ci/run` installs both.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from secrets import randbelow, token_hex
+from typing import NoReturn
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from service.supervisor import guardian
+
+PASSWORD = "secret of the tests"
+FIRST_PORT, PORTS = 20_000, 3_000
+_LEASH = [sys.executable, "-S", "-E", guardian.__file__]
+
+
+def free_port() -> int:
+    """A port below those that the system hands to clients, which could take it while a server is away.
+
+    Processes that share the tests among them (pytest-xdist) look in ranges of their own.
+    """
+    first = FIRST_PORT + PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    while True:
+        port = first + randbelow(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class Server:
+    """A server that can be stopped, killed and started again on its port and its files."""
+
+    def __init__(self, command: list[str], url: str, answers: Callable[[], bool], log: Path):
+        self.command, self.url, self.answers, self.log = command, url, answers, log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*_LEASH, *self.command], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
+        end = time.monotonic() + 60
+        while not self.answers():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Let go of the leash: SIGTERM, and SIGKILL when that does not help."""
+        if self.process and self.process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.process.wait(60)
+
+    def kill(self) -> None:
+        """SIGKILL, without a chance to write anything."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in children:
+            os.kill(int(pid), 9)
+        self.process.wait(60)
+        if self.process.stdin:
+            self.process.stdin.close()
+
+
+def _missing(why: str) -> NoReturn:
+    if os.environ.get("SERVERS") == "required":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+def _postgresql_programs() -> Path | None:
+    """Folder of initdb and postgres: Debian does not put them on PATH."""
+    on_path = shutil.which("initdb")
+    homes = [Path(on_path).resolve().parent] if on_path else []
+    homes += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((home for home in homes if (home / "postgres").exists() and (home / "initdb").exists()), None)
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server; its URL names the database `postgres`."""
+    programs = _postgresql_programs()
+    if programs is None:
+        _missing("PostgreSQL was not found (apt-get install postgresql)")
+    folder, port = Path(tempfile.mkdtemp(prefix="postgresql-")), free_port()
+    (folder / "password").write_text(PASSWORD)
+    as_user: list[str] = []
+    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        for path in (folder, folder / "password"):
+            shutil.chown(path, "postgres", "postgres")
+    data = str(folder / "data")
+    made = [str(programs / "initdb"), "-D", data, "-U", "landscape", "-A", "scram-sha-256", "-E", "UTF8"]
+    subprocess.run(
+        [*as_user, *made, f"--pwfile={folder / 'password'}"], check=True, stdout=subprocess.DEVNULL, cwd=folder
+    )
+    options = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+    url = f"postgresql://landscape:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/postgres"
+    server = Server(
+        [*as_user, str(programs / "postgres"), "-D", data, *options], url, lambda: _connects(url), folder / "log"
+    )
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def _connects(url: str) -> bool:
+    engine = create_engine(url)
+    try:
+        with engine.connect():
+            return True
+    except OperationalError:
+        return False
+    finally:
+        engine.dispose()
+
+
+def new_database(url: str) -> str:
+    """URL of an empty database on the server of `url`."""
+    name = f"test_{token_hex(6)}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{url.rsplit('/', 1)[0]}/{name}"
+
+
+@contextlib.contextmanager
+def redis(*options: str) -> Iterator[Server]:
+    """A Redis server with a password and an append-only file; `options` are those of redis-server, and go last."""
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        _missing("redis-server was not found (apt-get install redis-server)")
+    folder, port = Path(tempfile.mkdtemp(prefix="redis-")), free_port()
+    url = f"redis://:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/0"
+    configuration = folder / "redis.conf"
+    configuration.write_text(
+        f'bind 127.0.0.1\nport {port}\nrequirepass "{PASSWORD}"\ndir {folder}\nappendonly yes\nsave ""\n'
+        "maxmemory-policy noeviction\n"
+    )
+    server = Server([program, str(configuration), *options], url, lambda: _pings(url), folder / "log")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def _pings(url: str) -> bool:
+    with Redis.from_url(url) as client:
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql_server: Server) -> str:
+    """A PostgreSQL server that tests share; `new_database(postgresql_url)` is a database of one's own on it."""
+    return postgresql_server.url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server that tests share."""
+    with redis() as server:
+        yield server.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.sqlite'}"
+    return new_database(request.getfixturevalue("postgresql_url"))
