@@ -6,7 +6,7 @@ DATA ?= landscape-data
 BIN := .venv/bin
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
-.PHONY: demo test setup lint types reference first-minutes bench fuzz soak load readers clean
+.PHONY: demo test setup lint types client reference first-minutes bench fuzz soak load readers clean
 
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
@@ -21,19 +21,24 @@ test: .venv/installed lint types
 setup: .venv/installed
 
 # The virtual environment with everything the service and its tests need. Nothing but packages is downloaded.
-.venv/installed: pyproject.toml constraints.txt setup.py $(wildcard landscape/engine/native/*.cpp landscape/engine/native/*.inc)
+.venv/installed: pyproject.toml packaging/service/pyproject.toml constraints.txt setup.py $(wildcard landscape/engine/native/*.cpp landscape/engine/native/*.inc)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing packages into .venv/ (a minute or two, once) ..."
-	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' -e packaging/service
 	@touch $@
 
 lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python -m landscape.client.generate_aio --check
 
 types: .venv/installed
 	$(BIN)/mypy
+
+# The awaitable client, from the blocking one.
+client: .venv/installed
+	$(BIN)/python -m landscape.client.generate_aio
 
 # The reference of the library, from its docstrings.
 reference: .venv/installed
@@ -69,4 +74,4 @@ readers: .venv/installed
 	$(BIN)/pip install -q --no-deps -c constraints.txt --target build/readers vtk
 
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build *.egg-info packaging/service/*.egg-info .mypy_cache .ruff_cache .pytest_cache

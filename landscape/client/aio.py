@@ -1,14 +1,12 @@
-"""`ls.AsyncClient` and its `AsyncJob`: the same words as sync.py, awaited.
+"""`ls.AsyncClient` and its `AsyncJob`: the methods of `ls.Client` and `Job`, to be awaited.
 
-Imports httpx and the flows of calls, sending and following; performs what they ask for. Decides nothing by itself.
+Generated from sync.py by `python -m landscape.client.generate_aio` (`make client`). Change sync.py, not this file.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import httpx
@@ -47,9 +45,7 @@ class AsyncClient:
     async def __aenter__(self) -> "AsyncClient":
         return self
 
-    async def __aexit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -186,7 +182,8 @@ class AsyncClient:
 
     async def _steps(self, course: Course[Any]) -> AsyncIterator[Event]:
         """Perform every effect of a flow; its events come out."""
-        async with _Performer(self._http) as performer:
+        performer = _Performer(self._http)
+        try:
             while (effect := course.effect) is not None:
                 if isinstance(effect, Event):
                     yield effect
@@ -198,14 +195,16 @@ class AsyncClient:
                     course.fail(http.unreachable(self.url, error))
                 else:
                     course.answer(answer)
+        finally:
+            await performer.close()
 
 
-class _Performer(AsyncExitStack):
-    """Sends, waits and reads; holds the one reply that streams."""
+class _Performer:
+    """Sends requests, waits and reads; holds the one response that streams."""
 
     def __init__(self, client: httpx.AsyncClient):
-        super().__init__()
         self._http = client
+        self._response: httpx.Response | None = None
         self._lines: AsyncIterator[str] | None = None
 
     async def perform(self, effect: Effect) -> Any:
@@ -219,16 +218,22 @@ class _Performer(AsyncExitStack):
         assert isinstance(effect, Work)
         return await asyncio.to_thread(effect.do)
 
+    async def close(self) -> None:
+        """Close the response that streams, if there is one."""
+        if self._response is not None:
+            await self._response.aclose()
+
     async def _send(self, request: Request) -> Any:
-        await self.aclose()  # what streamed before
-        response = await self._http.send(self._http.build_request(**http.arguments(request)), stream=request.stream)
-        if request.stream:
-            self.push_async_callback(response.aclose)
-            if response.is_success:
-                self._lines = response.aiter_lines()
-                return http.reply_of(response)
-            await response.aread()
-        return http.reply_of(response, response.content)
+        await self.close()
+        built = self._http.build_request(**http.arguments(request))
+        response = await self._http.send(built, stream=request.stream)
+        if not request.stream:
+            return http.reply_of(response, response.content)
+        self._response = response
+        if not response.is_success:
+            return http.reply_of(response, await response.aread())
+        self._lines = response.aiter_lines()
+        return http.reply_of(response)
 
 
 class AsyncJob:

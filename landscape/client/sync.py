@@ -1,14 +1,12 @@
-"""`ls.Client` and its `Job`: every call waits for its answer.
+"""`ls.Client` and its `Job`: every call blocks until the service has answered.
 
-Imports httpx and the flows of calls, sending and following; performs what they ask for. Decides nothing by itself.
+aio.py is generated from this file: run `make client` after a change.
 """
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import httpx
@@ -47,7 +45,7 @@ class Client:
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -174,11 +172,12 @@ class Client:
         return course.result
 
     def _events(self, flow: Flow[None]) -> Iterator[Event]:
-        yield from self._steps(Course(flow, self.retries))
+        return self._steps(Course(flow, self.retries))
 
     def _steps(self, course: Course[Any]) -> Iterator[Event]:
         """Perform every effect of a flow; its events come out."""
-        with _Performer(self._http) as performer:
+        performer = _Performer(self._http)
+        try:
             while (effect := course.effect) is not None:
                 if isinstance(effect, Event):
                     yield effect
@@ -190,37 +189,45 @@ class Client:
                     course.fail(http.unreachable(self.url, error))
                 else:
                     course.answer(answer)
+        finally:
+            performer.close()
 
 
-class _Performer(ExitStack):
-    """Sends, waits and reads; holds the one reply that streams."""
+class _Performer:
+    """Sends requests, waits and reads; holds the one response that streams."""
 
     def __init__(self, client: httpx.Client):
-        super().__init__()
         self._http = client
-        self._lines: Iterator[str] = iter(())
+        self._response: httpx.Response | None = None
+        self._lines: Iterator[str] | None = None
 
     def perform(self, effect: Effect) -> Any:
         if isinstance(effect, Request):
             return self._send(effect)
         if isinstance(effect, NextLine):
-            return next(self._lines, None)
+            return None if self._lines is None else next(self._lines, None)
         if isinstance(effect, Wait):
             time.sleep(effect.seconds)
             return None
         assert isinstance(effect, Work)
         return effect.do()
 
+    def close(self) -> None:
+        """Close the response that streams, if there is one."""
+        if self._response is not None:
+            self._response.close()
+
     def _send(self, request: Request) -> Any:
-        self.close()  # what streamed before
-        response = self._http.send(self._http.build_request(**http.arguments(request)), stream=request.stream)
-        if request.stream:
-            self.callback(response.close)
-            if response.is_success:
-                self._lines = response.iter_lines()
-                return http.reply_of(response)
-            response.read()
-        return http.reply_of(response, response.content)
+        self.close()
+        built = self._http.build_request(**http.arguments(request))
+        response = self._http.send(built, stream=request.stream)
+        if not request.stream:
+            return http.reply_of(response, response.content)
+        self._response = response
+        if not response.is_success:
+            return http.reply_of(response, response.read())
+        self._lines = response.iter_lines()
+        return http.reply_of(response)
 
 
 class Job:
