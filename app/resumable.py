@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Upload
 from service.errors import ConflictError, ServiceError, TooLargeError
 from service.storage import resumable
-from service.storage.store import locked, saying_no_room
+from service.storage.files import disk_full_as_error, try_lock
 
 from .deps import Service
 from .uploads import Purpose, arriving, note
@@ -80,8 +80,8 @@ async def end_appending(upload_id: str) -> None:
 
 
 async def _append_body(request: Request, service: Service, upload: Upload, start: int, checksum: str) -> int:
-    path = resumable.bytes_of(service.store, upload.id)
-    with saying_no_room(), path.open("ab") as file:
+    path = resumable.path_of(service.store, upload.id)
+    with disk_full_as_error(), path.open("ab") as file:
         _require_offset(file, start)
         left = upload.size - start
         if int(request.headers.get("content-length") or 0) > left:
@@ -99,7 +99,7 @@ async def _append_body(request: Request, service: Service, upload: Upload, start
 
 
 def _require_offset(file: BinaryIO, start: int) -> None:
-    if not locked(file):
+    if not try_lock(file):
         raise LockedError("Another request appends to this upload. Ask for its offset in a moment.")
     if file.tell() != start:
         raise ConflictError(f"This upload goes on at byte {file.tell()}, not at {start}.", field="Upload-Offset")
@@ -127,7 +127,7 @@ async def _append_checked(request: Request, service: Service, upload: Upload, fi
     """Bytes with a checksum wait in a file of their own until it is found right; a crash in between keeps none of
     them, or only such as were checked."""
     algorithm, expected = _checksum(checksum)
-    digest, waiting = hashlib.new(algorithm), resumable.unchecked_bytes_of(service.store, upload.id)
+    digest, waiting = hashlib.new(algorithm), resumable.unchecked_path_of(service.store, upload.id)
     try:
         with waiting.open("w+b") as apart:
             await _write(request, service, apart, upload.size - file.tell(), digest)
@@ -152,16 +152,16 @@ def _make_durable(file: BinaryIO) -> None:
 
 def complete_upload(service: Service, upload: Upload) -> None:
     """Give the bytes their home and write the row, once, whoever comes first."""
-    path = resumable.bytes_of(service.store, upload.id)
+    path = resumable.path_of(service.store, upload.id)
     try:
         with path.open("rb") as file:
-            if not locked(file):
+            if not try_lock(file):
                 raise LockedError("Another request completes this upload. Ask for its offset in a moment.")
-            sha256 = service.store.adopt(path)
+            sha256 = service.store.move_in(path)
     except FileNotFoundError:
         raise LockedError("Another request has completed this upload. Ask for its offset.") from None
     with service.database.writing() as session:
-        if resumable.forget(session, upload.id):
+        if resumable.remove(session, upload.id):
             _note(session, service, upload, sha256)
     service.hints.soon()
 
@@ -181,7 +181,7 @@ def _note(session: Session, service: Service, upload: Upload, sha256: str) -> No
 
 def _keep_longer(service: Service, upload: Upload) -> None:
     with service.database.writing() as session:
-        upload.expires = resumable.keep_longer(session, upload.id, service.settings.upload_keep_hours)
+        upload.expires = resumable.extend(session, upload.id, service.settings.upload_keep_hours)
 
 
 def _checksum(text: str) -> tuple[str, bytes]:

@@ -64,12 +64,12 @@ async def received(request: Request, service: Service) -> tuple[str, int]:
     announced = _announced(request)
     service.store.require_space(announced)
     await run_in_threadpool(_require_quota, service, announced)
-    with request.app.state.places.one(service.owner), service.store.receive() as receipt:
+    with request.app.state.places.one(service.owner), service.store.receive() as incoming:
         async for block in arriving(request, service.settings):
-            await run_in_threadpool(receipt.write, block)
-        if receipt.size == 0:
+            await run_in_threadpool(incoming.write, block)
+        if incoming.size == 0:
             raise InvalidError("The upload is empty. Send the file as the body of the request.")
-        return await run_in_threadpool(receipt.keep), receipt.size
+        return await run_in_threadpool(incoming.commit), incoming.size
 
 
 def _require_quota(service: Service, size: int) -> None:

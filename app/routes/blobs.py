@@ -39,9 +39,9 @@ def find_bytes(service: Remote, sha256: Digest) -> Response:
 async def add_bytes(request: Request, service: Remote, sha256: Digest) -> None:
     """Store the body under its digest; other bytes are refused and nothing of them stays."""
     service.store.require_space(int(request.headers.get("content-length") or 0))
-    with service.store.receive() as receipt:
+    with service.store.receive() as incoming:
         async for block in arriving(request, service.settings):
-            await run_in_threadpool(receipt.write, block)
-        if await run_in_threadpool(receipt.finish) != sha256:
+            await run_in_threadpool(incoming.write, block)
+        if await run_in_threadpool(incoming.finish) != sha256:
             raise InvalidError("The bytes that arrived do not have this digest. Nothing was kept.", field="sha256")
-        await run_in_threadpool(receipt.keep)
+        await run_in_threadpool(incoming.commit)

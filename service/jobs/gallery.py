@@ -70,7 +70,7 @@ def add_checkpoints(database: Database, store: Store) -> None:
             if _checkpoint(session, name) is not None:
                 continue
         path = FOLDER / known[name]["file"]
-        sha256, size = store.keep_file(path), path.stat().st_size
+        sha256, size = store.copy_in(path), path.stat().st_size
         with database.writing() as session:
             if _checkpoint(session, name) is None:
                 uploads.receive_checkpoint(session, name=path.name, sha256=sha256, size=size, gallery=name)

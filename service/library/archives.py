@@ -33,8 +33,8 @@ def add(database: Database, store: Store, folder: Path) -> None:
             _add_file(database, store, name, path)
     four = [_either(folder, file) for file in _MNIST]
     if all(four):
-        with store.room() as folder_of_ours:
-            path = folder_of_ours / "mnist.tar"
+        with store.temporary_folder() as temporary:
+            path = temporary / "mnist.tar"
             with tarfile.open(path, "w") as archive:
                 for file in four:
                     assert file is not None
@@ -51,7 +51,7 @@ def _add_file(database: Database, store: Store, name: str, path: Path) -> None:
     with database.reading() as session:
         if session.scalar(select(Dataset.id).where(Dataset.name == name).limit(1)) is not None:
             return
-    sha256, size = store.keep_file(path), path.stat().st_size
+    sha256, size = store.copy_in(path), path.stat().st_size
     with database.writing() as session:
         uploads.receive_dataset(session, name=name, sha256=sha256, size=size)
         store.require(sha256)

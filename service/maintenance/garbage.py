@@ -93,7 +93,7 @@ def _end_uploads(database: Database, store: Store, dry_run: bool) -> list[str]:
     if not dry_run:
         for upload_id in over:
             with database.writing() as session:
-                resumable.forget(session, upload_id)
+                resumable.remove(session, upload_id)
             resumable.remove_bytes(store, upload_id)
         _remove_orphans(database, store)
     return over

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DamagedError, ForbiddenError, InvalidError, NotFoundError, ServiceError, UnavailableError
 from .cache import Cache
-from .store import DAMAGED, GONE, Store, Stored, require_digest
+from .files import BLOCK, blocks_of, require_digest
+from .store import DAMAGED, GONE, Store, StoredFile
 
 if TYPE_CHECKING:
     import httpx
 
-_BLOCK = 1 << 20
 _ATTEMPTS = 5
-PAUSE = 0.5  # seconds, doubled from one attempt to the next
-_BUSY = (429, 502, 503, 504)
-_READS = "A worker only reads and adds; the service itself removes."
+BACKOFF_SECONDS = 0.5  # seconds, doubled from one attempt to the next
+_RETRIED = (429, 502, 503, 504)
+_READ_AND_ADD = "A worker only reads and adds; the service itself removes."
 
 
 class ApiStore(Store):
@@ -37,19 +37,19 @@ class ApiStore(Store):
     def path(self, sha256: str) -> Path:
         return self.cache.find(sha256) or self._fetch(sha256)
 
-    def find(self, sha256: str) -> Stored | None:
-        place = _place(sha256)
+    def find(self, sha256: str) -> StoredFile | None:
+        address = _address(sha256)
         try:
-            answer = self._asked(lambda: self._http.head(place, timeout=3.0), attempts=1)
+            answer = self._request(lambda: self._http.head(address, timeout=3.0), attempts=1)
         except NotFoundError:
             return None
-        return Stored(sha256, int(answer.headers["content-length"]), float(answer.headers["age"]))
+        return StoredFile(sha256, int(answer.headers["content-length"]), float(answer.headers["age"]))
 
     def _remove(self, sha256: str) -> None:
-        raise ForbiddenError(_READS)
+        raise ForbiddenError(_READ_AND_ADD)
 
-    def stored(self) -> Iterator[Stored]:
-        raise ForbiddenError(_READS)
+    def stored(self) -> Iterator[StoredFile]:
+        raise ForbiddenError(_READ_AND_ADD)
 
     def usable(self) -> bool:
         try:
@@ -57,41 +57,41 @@ class ApiStore(Store):
         except ServiceError:
             return False
 
-    def _settle(self, path: Path, sha256: str) -> None:
+    def _commit(self, path: Path, sha256: str) -> None:
         size = {"Content-Length": str(path.stat().st_size)}
-        self._asked(lambda: self._http.put(_place(sha256), content=_blocks(path), headers=size))
-        self.cache.take(path, sha256)
+        self._request(lambda: self._http.put(_address(sha256), content=blocks_of(path), headers=size))
+        self.cache.add(path, sha256)
 
     def _fetch(self, sha256: str) -> Path:
-        found: Path = self._asked(lambda: self._download(sha256))
+        found: Path = self._request(lambda: self._download(sha256))
         return found
 
     def _download(self, sha256: str) -> "Path | httpx.Response":
         """The file in the cache, or an answer that is none."""
-        with self._http.stream("GET", _place(sha256)) as answer, self.receive() as receipt:
+        with self._http.stream("GET", _address(sha256)) as answer, self.receive() as incoming:
             if answer.status_code != 200:
                 answer.read()
                 return answer
-            for block in answer.iter_bytes(_BLOCK):
-                receipt.write(block)
-            if receipt.finish() != sha256:
+            for block in answer.iter_bytes(BLOCK):
+                incoming.write(block)
+            if incoming.finish() != sha256:
                 raise DamagedError(DAMAGED)
-            return self.cache.take(receipt.path, sha256)
+            return self.cache.add(incoming.path, sha256)
 
-    def _asked(self, ask: "Callable[[], Any]", *, attempts: int = _ATTEMPTS) -> Any:
+    def _request(self, ask: "Callable[[], Any]", *, attempts: int = _ATTEMPTS) -> Any:
         """What `ask` answers, asked again where the service is away or busy: both directions may be repeated."""
         import httpx
 
         for attempt in range(attempts):
             if attempt:
-                time.sleep(PAUSE * 2**attempt)
+                time.sleep(BACKOFF_SECONDS * 2**attempt)
             try:
                 answer = ask()
             except httpx.TransportError:
                 continue
             if not isinstance(answer, httpx.Response) or answer.is_success:
                 return answer
-            if answer.status_code not in _BUSY:
+            if answer.status_code not in _RETRIED:
                 raise _refusal(answer)
         raise UnavailableError(f"The store at {self.url} does not answer just now. Try again in a moment.")
 
@@ -100,20 +100,14 @@ def _client(url: str, token: str | None) -> "httpx.Client":
     try:
         import httpx
     except ImportError:
-        raise InvalidError("A store at an API needs httpx: pip install 'loss-landscape[worker]'.") from None
+        raise InvalidError("A store at an API needs httpx: pip install 'loss-atlas[worker]'.") from None
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     seldom = httpx.Limits(max_keepalive_connections=0)  # a few files a job: no connection is worth keeping
     return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), limits=seldom)
 
 
-def _place(sha256: str) -> str:
+def _address(sha256: str) -> str:
     return f"/api/store/{require_digest(sha256)}"
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            yield block
 
 
 def _refusal(answer: "httpx.Response") -> ServiceError:

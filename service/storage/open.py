@@ -4,7 +4,8 @@ Imports store and settings; a back end only where it is used. Never looks into w
 """
 
 from ..settings import Settings, secret
-from .store import FolderStore, Store
+from .folder_store import FolderStore
+from .store import Store
 
 
 def open_store(settings: Settings, *, min_free_bytes: int | None = None) -> Store:
@@ -22,9 +23,9 @@ def open_store(settings: Settings, *, min_free_bytes: int | None = None) -> Stor
     if settings.store is None:
         return FolderStore(local, **limits)
     if settings.store.startswith("s3://"):
-        from .s3 import S3Store, connecting
+        from .s3 import S3Store, client_factory
 
-        client = connecting(
+        client = client_factory(
             settings.store_endpoint, settings.store_access_key, settings.store_secret(), settings.store_region
         )
         return S3Store(settings.store, local, client=client, cache_bytes=settings.cache_bytes, **limits)

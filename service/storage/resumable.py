@@ -39,7 +39,7 @@ def find(session: Session, upload_id: str) -> Upload:
     return upload
 
 
-def keep_longer(session: Session, upload_id: str, hours: float) -> float:
+def extend(session: Session, upload_id: str, hours: float) -> float:
     """Somebody goes on with it: its time begins anew.
 
     Returns:
@@ -55,7 +55,7 @@ def keep_longer(session: Session, upload_id: str, hours: float) -> float:
     return expires
 
 
-def forget(session: Session, upload_id: str) -> bool:
+def remove(session: Session, upload_id: str) -> bool:
     """Remove the row; the caller removes the bytes afterwards (`remove_bytes`).
 
     Returns:
@@ -69,17 +69,17 @@ def expired(session: Session) -> list[str]:
     return list(session.scalars(select(Upload.id).where(Upload.expires < now())))
 
 
-def bytes_of(store: Store, upload_id: str) -> Path:
+def path_of(store: Store, upload_id: str) -> Path:
     """Where the bytes of an upload gather."""
     return store.resumable / upload_id
 
 
-def unchecked_bytes_of(store: Store, upload_id: str) -> Path:
+def unchecked_path_of(store: Store, upload_id: str) -> Path:
     """Where bytes wait that come with a checksum, until it is found right."""
     return store.resumable / f"{upload_id}.unchecked"
 
 
 def remove_bytes(store: Store, upload_id: str) -> None:
     """Remove what has arrived of an upload."""
-    for path in (bytes_of(store, upload_id), unchecked_bytes_of(store, upload_id)):
+    for path in (path_of(store, upload_id), unchecked_path_of(store, upload_id)):
         path.unlink(missing_ok=True)

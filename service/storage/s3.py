@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from ..errors import DamagedError, InvalidError, NotFoundError, UnavailableError
 from .cache import Cache
-from .store import DAMAGED, GONE, Store, Stored, require_digest
+from .files import BLOCK, is_digest, require_digest
+from .store import DAMAGED, GONE, Store, StoredFile
 
-_BLOCK = 1 << 20
 _PART = 16 << 20  # bytes; larger files go up in parts of this size
-_PARTS_LIVE = timedelta(days=1)  # parts of an upload whose process died are dropped after this
-_LOOK_SECONDS = 3600.0
+_PARTS_EXPIRE = timedelta(days=1)  # parts of an upload whose process died are dropped after this
+_SWEEP_SECONDS = 3600.0
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -39,43 +39,43 @@ class S3Store(Store):
         Args:
             address: s3://bucket/prefix, the prefix may be left out.
             local: folder of this machine for what arrives and for the cache.
-            client: makes one of boto3 with the patience it is given, see `connecting`.
+            client: makes one of boto3 with the patience it is given, see `client_factory`.
         """
         super().__init__(local, max_bytes=max_bytes, min_free_bytes=min_free_bytes)
         self.bucket, self.prefix = _bucket_and_prefix(address)
         self.cache = Cache(local / "cache", cache_bytes)
-        self._client = client(patience_seconds=60.0, attempts=4)
-        self._next_look = 0.0  # for parts that were left behind
-        self._quick = client(patience_seconds=3.0, attempts=1)  # for what is asked inside a transaction
+        self._client = client(timeout_seconds=60.0, attempts=4)
+        self._next_sweep = 0.0  # for parts that were left behind
+        self._quick = client(timeout_seconds=3.0, attempts=1)  # for what is asked inside a transaction
 
     def path(self, sha256: str) -> Path:
         return self.cache.find(sha256) or self._fetch(sha256)
 
-    def find(self, sha256: str) -> Stored | None:
+    def find(self, sha256: str) -> StoredFile | None:
         key = self._key(sha256)
         try:
-            with _in_words():
+            with _translated_errors():
                 facts = self._quick.head_object(Bucket=self.bucket, Key=key)
         except NotFoundError:
             return None
-        return Stored(sha256, facts["ContentLength"], _age(facts["LastModified"]))
+        return StoredFile(sha256, facts["ContentLength"], _age(facts["LastModified"]))
 
     def _remove(self, sha256: str) -> None:
-        with _in_words():
+        with _translated_errors():
             self._quick.delete_object(Bucket=self.bucket, Key=self._key(sha256))
-        self.cache.forget(sha256)
+        self.cache.remove(sha256)
 
-    def stored(self) -> Iterator[Stored]:
-        with _in_words():
+    def stored(self) -> Iterator[StoredFile]:
+        with _translated_errors():
             for page in self._pages("list_objects_v2"):
                 for one in page.get("Contents", []):
                     name = one["Key"].removeprefix(self.prefix)
-                    if _is_digest(name):
-                        yield Stored(name, one["Size"], _age(one["LastModified"]))
+                    if is_digest(name):
+                        yield StoredFile(name, one["Size"], _age(one["LastModified"]))
 
     def usable(self) -> bool:
         try:
-            with _in_words():
+            with _translated_errors():
                 self._quick.head_bucket(Bucket=self.bucket)
         except (NotFoundError, UnavailableError):
             return False
@@ -83,33 +83,33 @@ class S3Store(Store):
 
     def sweep(self) -> None:
         super().sweep()
-        if time.monotonic() < self._next_look:
+        if time.monotonic() < self._next_sweep:
             return
-        self._next_look = time.monotonic() + _LOOK_SECONDS
-        with _in_words():
+        self._next_sweep = time.monotonic() + _SWEEP_SECONDS
+        with _translated_errors():
             for page in self._pages("list_multipart_uploads"):
                 for one in page.get("Uploads", []):
-                    if datetime.now(UTC) - one["Initiated"] > _PARTS_LIVE:
+                    if datetime.now(UTC) - one["Initiated"] > _PARTS_EXPIRE:
                         self._client.abort_multipart_upload(
                             Bucket=self.bucket, Key=one["Key"], UploadId=one["UploadId"]
                         )
 
-    def _settle(self, path: Path, sha256: str) -> None:
+    def _commit(self, path: Path, sha256: str) -> None:
         from boto3.s3.transfer import TransferConfig
 
         how = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=2)
-        with _in_words():
+        with _translated_errors():
             self._client.upload_file(str(path), self.bucket, self._key(sha256), Config=how)
-        self.cache.take(path, sha256)
+        self.cache.add(path, sha256)
 
     def _fetch(self, sha256: str) -> Path:
-        with self.receive() as receipt, _in_words():
+        with self.receive() as incoming, _translated_errors():
             body = self._client.get_object(Bucket=self.bucket, Key=self._key(sha256))["Body"]
-            for block in body.iter_chunks(_BLOCK):
-                receipt.write(block)
-            if receipt.finish() != sha256:
+            for block in body.iter_chunks(BLOCK):
+                incoming.write(block)
+            if incoming.finish() != sha256:
                 raise DamagedError(DAMAGED)
-            return self.cache.take(receipt.path, sha256)
+            return self.cache.add(incoming.path, sha256)
 
     def _key(self, sha256: str) -> str:
         return self.prefix + require_digest(sha256)
@@ -118,7 +118,7 @@ class S3Store(Store):
         yield from self._client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=self.prefix)
 
 
-def connecting(
+def client_factory(
     endpoint: str | None, access_key: str | None, secret_key: str | None, region: str | None
 ) -> Callable[..., Any]:
     """What makes clients of boto3; without keys they look where boto3 always looks (environment, profile, machine).
@@ -130,12 +130,12 @@ def connecting(
         import boto3
         from botocore.config import Config
     except ImportError:
-        raise InvalidError("A store in S3 needs boto3: pip install 'loss-landscape[s3]'.") from None
+        raise InvalidError("A store in S3 needs boto3: pip install 'loss-atlas[s3]'.") from None
 
-    def client(*, patience_seconds: float, attempts: int) -> Any:
+    def client(*, timeout_seconds: float, attempts: int) -> Any:
         config = Config(
             connect_timeout=3,
-            read_timeout=patience_seconds,
+            read_timeout=timeout_seconds,
             retries={"total_max_attempts": attempts, "mode": "standard"},
             s3={"addressing_style": "path"} if endpoint else None,  # own servers rarely have a host name per bucket
             request_checksum_calculation="when_required",  # not every compatible service knows the newer checksums;
@@ -148,7 +148,7 @@ def connecting(
 
 
 @contextlib.contextmanager
-def _in_words() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """Errors of the service and of the way to it as ours; what they say of addresses and keys stays in the log."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
@@ -171,7 +171,3 @@ def _bucket_and_prefix(address: str) -> tuple[str, str]:
 
 def _age(written: datetime) -> float:
     return (datetime.now(UTC) - written).total_seconds()
-
-
-def _is_digest(name: str) -> bool:
-    return len(name) == 64 and set(name) <= set("0123456789abcdef")

@@ -18,7 +18,7 @@ from service.jobs.spec import AxisSpec, SurfaceGrid, SurfaceSpec
 from service.library import uploads
 from service.settings import Settings
 from service.storage.open import open_store
-from tests.conftest import wait_for
+from tests.support.service import wait_for
 from tests.support.paths import GALLERY
 
 NOWHERE = "redis://127.0.0.1:1/0"  # nothing listens there
@@ -49,7 +49,7 @@ def process(settings: Settings) -> "Iterator[subprocess.Popen[bytes]]":
 def test_a_worker_without_a_broker_works_and_finishes_its_tile_before_it_ends(
     settings: Settings, database: Database, process: "subprocess.Popen[bytes]"
 ) -> None:
-    sha256 = open_store(settings, min_free_bytes=0).keep_file(GALLERY / "resnet20-w8-skip.safetensors")
+    sha256 = open_store(settings, min_free_bytes=0).copy_in(GALLERY / "resnet20-w8-skip.safetensors")
     with database.writing() as session:
         checkpoint_id = uploads.receive_checkpoint(session, name="a", sha256=sha256, size=1).id
 

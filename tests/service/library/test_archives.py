@@ -8,7 +8,7 @@ from sqlalchemy import select
 from service.database.sessions import Database
 from service.database.tables import Dataset, Tile
 from service.library import archives
-from service.storage.store import FolderStore
+from service.storage.folder_store import FolderStore
 
 
 def test_archives_in_the_data_folder_wait_to_be_read_once(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from service.database.tables import REVISION, Access, Base, Checkpoint, Count, J
 from service.errors import ConflictError, DamagedError, InvalidError
 from service.library import uploads
 from service.maintenance.backup import backup, restore
+from service.storage.folder_store import FolderStore
 from service.storage.s3 import S3Store
-from service.storage.store import FolderStore, Store
+from service.storage.store import Store
 from tests.support.objects import BUCKET, object_server
 from tests.support.servers import new_database
 
@@ -51,9 +52,9 @@ def folder(path: Path) -> FolderStore:
 
 
 def keep(store: Store, content: bytes) -> str:
-    with store.receive() as receipt:
-        receipt.write(content)
-        return receipt.keep()
+    with store.receive() as incoming:
+        incoming.write(content)
+        return incoming.commit()
 
 
 def fill(database: Database, store: Store) -> None:
@@ -284,16 +285,16 @@ import sys
 from pathlib import Path
 from service.library import uploads
 from service.database.sessions import Database
-from service.storage.store import FolderStore
+from service.storage.folder_store import FolderStore
 
 database, store = Database(sys.argv[1]), FolderStore(Path(sys.argv[2]), max_bytes=1 << 20)
 print("ready", flush=True)
 n, made = 0, []
 while True:
     content = b"number %d" % n
-    with store.receive() as receipt:
-        receipt.write(content)
-        sha256 = receipt.keep()
+    with store.receive() as incoming:
+        incoming.write(content)
+        sha256 = incoming.commit()
     with database.writing() as session:
         made.append(uploads.receive_checkpoint(session, name=str(n), sha256=sha256, size=len(content)).id)
     n += 1

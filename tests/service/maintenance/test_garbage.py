@@ -17,7 +17,8 @@ from service.library import uploads
 from service.maintenance.garbage import clean, remove_unused
 from service.settings import Settings
 from service.storage import resumable
-from service.storage.store import FolderStore, Store
+from service.storage.folder_store import FolderStore
+from service.storage.store import Store
 
 DAY = 86400.0
 
@@ -32,9 +33,9 @@ def settings(**given: Any) -> Settings:
 
 
 def keep(store: Store, content: bytes) -> str:
-    with store.receive() as receipt:
-        receipt.write(content)
-        return receipt.keep()
+    with store.receive() as incoming:
+        incoming.write(content)
+        return incoming.commit()
 
 
 def checkpoint(database: Database, store: Store, content: bytes, **columns: Any) -> str:
@@ -144,7 +145,7 @@ def test_uploads_go_after_the_days_of_the_setting_unless_a_job_asked_for_them_si
 def begin(database: Database, store: Store, hours: float) -> str:
     with database.writing() as session:
         upload = resumable.begin(session, purpose="checkpoint", name="a", size=9, owner=None, hours=hours)
-    resumable.bytes_of(store, upload.id).write_bytes(b"half")
+    resumable.path_of(store, upload.id).write_bytes(b"half")
     return upload.id
 
 
@@ -173,15 +174,15 @@ from pathlib import Path
 from service.library import uploads
 from service.database.sessions import Database
 from service.errors import UnavailableError
-from service.storage.store import FolderStore
+from service.storage.folder_store import FolderStore
 
 database, store = Database(sys.argv[1]), FolderStore(Path(sys.argv[2]), max_bytes=1 << 20)
 draw = random.Random(int(sys.argv[3]))
 for n in range(60):
     content = b"%d of few" % draw.randrange(4) if n % 2 else b"%d of %s" % (n, sys.argv[3].encode())
-    with store.receive() as receipt:
-        receipt.write(content)
-        sha256 = receipt.keep()
+    with store.receive() as incoming:
+        incoming.write(content)
+        sha256 = incoming.commit()
     time.sleep(draw.random() * 0.03)  # its row is not written yet
     try:
         with database.writing() as session:
@@ -203,7 +204,7 @@ from pathlib import Path
 from service.maintenance.garbage import clean
 from service.database.sessions import Database
 from service.settings import Settings
-from service.storage.store import FolderStore
+from service.storage.folder_store import FolderStore
 
 database, store = Database(sys.argv[1]), FolderStore(Path(sys.argv[2]), max_bytes=1 << 20)
 removed = 0

@@ -1,10 +1,7 @@
 """The store over the API: the contract of every store, as a worker elsewhere sees it, and what only it has."""
 
-import contextlib
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from secrets import token_hex
@@ -14,8 +11,8 @@ import pytest
 
 from service.errors import DamagedError, ForbiddenError, NotFoundError, UnavailableError
 from service.storage.api_store import ApiStore
-from service.storage.store import FolderStore, Store, Stored
-from tests.conftest import free_port, wait_for
+from service.storage.folder_store import FolderStore
+from service.storage.store import Store, StoredFile
 from tests.service.storage.test_store import (
     keep,
     store,
@@ -34,6 +31,7 @@ from tests.service.storage.test_store import (
     test_what_a_dead_process_left_is_swept_away_and_what_a_living_one_writes_is_not,
     test_what_is_stored_is_found_with_its_size_and_age,
 )
+from tests.support.service import free_port, make_token, serve
 
 __all__ = [
     "store",
@@ -54,38 +52,15 @@ __all__ = [
 ]
 
 
-class Api:
-    """The HTTP face alone, with access control, in a process of its own; its broker is away."""
+@dataclass
+class Lender:
+    """The API alone with access control, the store behind it, and a token of scope `work`."""
 
-    def __init__(self, data: Path):
-        self.data, self.port = data, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        (data / "admin-token").write_text(token_hex(32))
-        command = [sys.executable, "-m", "landscape.cli", "serve", "--data", str(data), "--port", str(self.port)]
-        settings = {
-            "LANDSCAPE_ACCESS": "on",
-            "LANDSCAPE_ADMIN_TOKEN_FILE": str(data / "admin-token"),
-            "LANDSCAPE_BROKER": f"redis://127.0.0.1:{free_port()}/0",
-        }
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, env={**os.environ, **settings}, **quiet)  # type: ignore[call-overload]
-        wait_for(self._answers, "the API to answer")
-        self.store = FolderStore(data / "store", max_bytes=1 << 40)
-        self.token = self._token("work")
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/api/version", trust_env=False).is_success
-        return False
-
-    def _token(self, scopes: str) -> str:
-        command = [sys.executable, "-m", "landscape.cli", "token", "make", "--user", "gpu-box", "--scopes", scopes]
-        made = subprocess.run([*command, "--data", str(self.data)], capture_output=True, text=True, check=True)
-        return made.stdout.strip()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
+    data: Path
+    url: str
+    port: int
+    store: FolderStore
+    token: str
 
 
 class Operated(ApiStore):
@@ -93,7 +68,7 @@ class Operated(ApiStore):
 
     there: FolderStore
 
-    def stored(self) -> Iterator[Stored]:
+    def stored(self) -> Iterator[StoredFile]:
         return self.there.stored()
 
     def _remove(self, sha256: str) -> None:
@@ -101,14 +76,16 @@ class Operated(ApiStore):
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    running = Api(tmp_path_factory.mktemp("api"))
-    yield running
-    running.stop()
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lender]:
+    data = tmp_path_factory.mktemp("api")
+    (data / "admin-token").write_text(token_hex(32))
+    with serve(data, access="on", admin_token_file=str(data / "admin-token")) as server:
+        store, token = FolderStore(data / "store", max_bytes=1 << 40), str(make_token(data, "gpu-box", "work")["token"])
+        yield Lender(data, server.url, server.port, store, token)
 
 
 @pytest.fixture
-def make(api: Api, tmp_path: Path) -> Callable[..., Store]:
+def make(api: Lender, tmp_path: Path) -> Callable[..., Store]:
     for one in list(api.store.stored()):
         api.store.remove(one.sha256)
 
@@ -123,7 +100,7 @@ def make(api: Api, tmp_path: Path) -> Callable[..., Store]:
     return open_it
 
 
-def test_damaged_bytes_are_refused_on_both_sides(make: Callable[..., Store], api: Api) -> None:
+def test_damaged_bytes_are_refused_on_both_sides(make: Callable[..., Store], api: Lender) -> None:
     store = make()
     sha256 = keep(store, b"weights")
     api.store.path(sha256).write_bytes(b"weighty")
@@ -141,7 +118,7 @@ def test_a_damaged_copy_here_is_fetched_again(make: Callable[..., Store]) -> Non
     assert store.path(sha256).read_bytes() == b"weights"
 
 
-def test_bytes_under_a_digest_that_is_not_theirs_are_not_kept(make: Callable[..., Store], api: Api) -> None:
+def test_bytes_under_a_digest_that_is_not_theirs_are_not_kept(make: Callable[..., Store], api: Lender) -> None:
     store, wrong = make(), hashlib.sha256(b"other").hexdigest()
     headers = {"Authorization": f"Bearer {api.token}"}
     answer = httpx.put(f"{api.url}/api/store/{wrong}", content=b"weights", headers=headers, trust_env=False)
@@ -161,8 +138,10 @@ def test_the_bytes_here_keep_to_their_bound(make: Callable[..., Store]) -> None:
 
 
 @pytest.mark.parametrize("scopes", ["read", "read,submit"])
-def test_only_a_token_of_scope_work_opens_it(api: Api, tmp_path: Path, scopes: str) -> None:
-    store = ApiStore(api.url, tmp_path, token=api._token(scopes), cache_bytes=0, max_bytes=1000)
+def test_only_a_token_of_scope_work_opens_it(api: Lender, tmp_path: Path, scopes: str) -> None:
+    store = ApiStore(
+        api.url, tmp_path, token=str(make_token(api.data, "gpu-box", scopes)["token"]), cache_bytes=0, max_bytes=1000
+    )
     with pytest.raises(ForbiddenError, match="landscape token"):
         keep(store, b"weights")
     nobody = ApiStore(api.url, tmp_path, token=None, cache_bytes=0, max_bytes=1000)
@@ -171,7 +150,7 @@ def test_only_a_token_of_scope_work_opens_it(api: Api, tmp_path: Path, scopes: s
     assert not nobody.usable()
 
 
-def test_a_token_of_scope_work_opens_nothing_else(api: Api) -> None:
+def test_a_token_of_scope_work_opens_nothing_else(api: Lender) -> None:
     for path in ("/api/jobs", "/api/checkpoints", "/api/datasets", "/metrics", "/api/tokens"):
         answer = httpx.get(f"{api.url}{path}", headers={"Authorization": f"Bearer {api.token}"}, trust_env=False)
         assert answer.status_code == 403, path
@@ -184,13 +163,13 @@ def test_what_is_not_there_is_said(make: Callable[..., Store]) -> None:
 
 def test_a_service_that_is_away_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ApiStore(f"http://127.0.0.1:{free_port()}", tmp_path, token=None, cache_bytes=0, max_bytes=1000)
-    monkeypatch.setattr("service.storage.api_store.PAUSE", 0.01)
+    monkeypatch.setattr("service.storage.api_store.BACKOFF_SECONDS", 0.01)
     assert not store.usable()
     with pytest.raises(UnavailableError, match="does not answer"):
         store.path("0" * 64)
 
 
-def test_an_answer_that_breaks_off_is_asked_for_again(api: Api, make: Callable[..., Store], tmp_path: Path) -> None:
+def test_an_answer_that_breaks_off_is_asked_for_again(api: Lender, make: Callable[..., Store], tmp_path: Path) -> None:
     from tests.support.cutting import Cutting
 
     sha256 = keep(make(max_bytes=1 << 20), b"x" * 900_000)

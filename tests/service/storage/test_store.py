@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from landscape.disk_cache import Shelf
+from landscape.disk_cache import DiskCache
 from service.errors import DamagedError, NoSpaceError, NotFoundError, TooLargeError, UnavailableError
+from service.storage.folder_store import FolderStore
 from service.storage.s3 import S3Store
-from service.storage.store import FolderStore, Store
+from service.storage.store import Store
 from tests.support.objects import BUCKET, KEY, SECRET, ObjectServer, object_server
 
 Make = Callable[..., Store]
@@ -55,10 +56,10 @@ def store(make: Make) -> Store:
 
 
 def keep(store: Store, content: bytes) -> str:
-    with store.receive() as receipt:
-        receipt.write(content[:3])
-        receipt.write(content[3:])
-        return receipt.keep()
+    with store.receive() as incoming:
+        incoming.write(content[:3])
+        incoming.write(content[3:])
+        return incoming.commit()
 
 
 def homes(store: Store) -> list[str]:
@@ -70,7 +71,7 @@ def change(store: Store, sha256: str, content: bytes) -> None:
     if isinstance(store, S3Store):
         server = store._client
         server.put_object(Bucket=BUCKET, Key=store.prefix + sha256, Body=content)
-        store.cache.forget(sha256)
+        store.cache.remove(sha256)
     else:
         store.path(sha256).write_bytes(content)
 
@@ -95,8 +96,8 @@ def test_the_same_bytes_are_stored_once(store: Store) -> None:
 
 
 def test_an_upload_that_is_not_kept_leaves_nothing(store: Store) -> None:
-    with store.receive() as receipt:
-        receipt.write(b"half")
+    with store.receive() as incoming:
+        incoming.write(b"half")
     assert homes(store) == []
     assert not list(store.unfinished.iterdir())
 
@@ -104,12 +105,12 @@ def test_an_upload_that_is_not_kept_leaves_nothing(store: Store) -> None:
 def test_a_file_is_copied_and_one_of_our_own_is_taken(store: Store, tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.write_bytes(b"weights")
-    assert store.keep_file(given) == hashlib.sha256(b"weights").hexdigest()
+    assert store.copy_in(given) == hashlib.sha256(b"weights").hexdigest()
     assert given.exists()
-    with store.room() as folder:
+    with store.temporary_folder() as folder:
         own = folder / "own"
         own.write_bytes(b"made here")
-        sha256 = store.adopt(own)
+        sha256 = store.move_in(own)
     assert store.path(sha256).read_bytes() == b"made here"
     assert not list(store.unfinished.iterdir())
 
@@ -152,12 +153,12 @@ def test_what_is_removed_is_gone_and_removing_it_again_is_no_error(store: Store)
 
 def test_what_workers_made_of_a_file_goes_with_it(store: Store) -> None:
     one, other = keep(store, b"one"), keep(store, b"other")
-    shelf = Shelf(store.prepared)
+    cache = DiskCache(store.prepared)
     for sha256 in (one, other):
-        assert shelf.take(f"{sha256}-train-1", 8, lambda path: path.write_bytes(b"prepared"))
+        assert cache.get_or_write(f"{sha256}-train-1", 8, lambda path: path.write_bytes(b"prepared"))
     store.remove(one)
-    assert shelf.find(f"{one}-train-1") is None
-    assert shelf.find(f"{other}-train-1") is not None
+    assert cache.find(f"{one}-train-1") is None
+    assert cache.find(f"{other}-train-1") is not None
 
 
 def test_a_changed_byte_is_found_when_reading_and_a_new_upload_mends_it(store: Store) -> None:
@@ -172,8 +173,8 @@ def test_a_changed_byte_is_found_when_reading_and_a_new_upload_mends_it(store: S
 def test_an_upload_over_the_limit_is_refused_whether_announced_or_not(store: Store) -> None:
     with pytest.raises(TooLargeError, match="1000 bytes"):
         store.require_space(1001)
-    with store.receive() as receipt, pytest.raises(TooLargeError):
-        receipt.write(bytes(1001))
+    with store.receive() as incoming, pytest.raises(TooLargeError):
+        incoming.write(bytes(1001))
     assert homes(store) == []
 
 
@@ -194,12 +195,12 @@ def test_only_a_digest_names_a_file(store: Store, name: str) -> None:
 def test_a_file_of_many_megabytes_comes_back_whole(make: Make) -> None:
     store, other = make(max_bytes=1 << 30), make(max_bytes=1 << 30, local="b")
     digest = hashlib.sha256()
-    with store.receive() as receipt:
+    with store.receive() as incoming:
         for n in range(50):
             block = bytes([n]) * (1 << 20) + b"odd"
             digest.update(block)
-            receipt.write(block)
-        sha256 = receipt.keep()
+            incoming.write(block)
+        sha256 = incoming.commit()
     assert sha256 == digest.hexdigest()
     with other.path(sha256).open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == sha256
@@ -210,21 +211,21 @@ def test_what_a_dead_process_left_is_swept_away_and_what_a_living_one_writes_is_
     dead.write_bytes(b"x")
     empty.mkdir()
     (empty / "inside").write_bytes(b"x")
-    with store.receive() as receipt, store.room() as folder:
-        receipt.write(b"half")
+    with store.receive() as incoming, store.temporary_folder() as folder:
+        incoming.write(b"half")
         for path in store.unfinished.iterdir():
             os.utime(path, (0, 0))
         store.sweep()
-        assert sorted(store.unfinished.iterdir()) == sorted([receipt.path, folder])
-        assert store.path(receipt.keep()).read_bytes() == b"half"
+        assert sorted(store.unfinished.iterdir()) == sorted([incoming.path, folder])
+        assert store.path(incoming.commit()).read_bytes() == b"half"
 
 
 def test_a_killed_process_leaves_only_what_is_swept_away(store: Store) -> None:
     writing = (
-        "import sys; from pathlib import Path; from service.storage.store import FolderStore\n"
+        "import sys; from pathlib import Path; from service.storage.folder_store import FolderStore\n"
         "store = FolderStore(Path(sys.argv[1]), max_bytes=10**9)\n"
-        "with store.receive() as receipt, store.room() as folder:\n"
-        "    receipt.write(b'half'); receipt.file.flush(); print('ready', flush=True); sys.stdin.read()\n"
+        "with store.receive() as incoming, store.temporary_folder() as folder:\n"
+        "    incoming.write(b'half'); incoming.file.flush(); print('ready', flush=True); sys.stdin.read()\n"
     )
     local = store.unfinished.parent
     process = subprocess.Popen(
@@ -295,10 +296,10 @@ def test_a_copy_handed_out_a_moment_ago_stays_even_over_the_bound(bucket: Callab
 
 def test_large_files_go_up_in_parts_and_leave_none(bucket: Callable[..., S3Store], objects: ObjectServer) -> None:
     store = bucket()
-    with store.receive() as receipt:
+    with store.receive() as incoming:
         for _ in range(40):
-            receipt.write(bytes(1 << 20))
-        sha256 = receipt.keep()
+            incoming.write(bytes(1 << 20))
+        sha256 = incoming.commit()
     facts = objects.client.head_object(Bucket=BUCKET, Key=store.prefix + sha256)
     assert facts["ContentLength"] == 40 << 20
     assert facts["ETag"].strip('"').endswith("-3")  # of three parts
@@ -312,7 +313,7 @@ def test_old_parts_of_a_dead_process_are_dropped_and_young_ones_stay(
     left = objects.client.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
     objects.client.upload_part(Bucket=BUCKET, Key=key, UploadId=left, PartNumber=1, Body=b"x")
     with monkeypatch.context() as longer:  # this server dates every upload to the year 2010
-        longer.setattr("service.storage.s3._PARTS_LIVE", timedelta(days=36500))
+        longer.setattr("service.storage.s3._PARTS_EXPIRE", timedelta(days=36500))
         bucket().sweep()
     assert key in objects.parts()
     bucket().sweep()
@@ -322,13 +323,13 @@ def test_old_parts_of_a_dead_process_are_dropped_and_young_ones_stay(
 SENDING = """
 import sys
 from pathlib import Path
-from service.storage.s3 import S3Store, connecting
+from service.storage.s3 import S3Store, client_factory
 
 address, local, url, key, secret, large = sys.argv[1:]
-client = connecting(url, key, secret, "us-east-1")
+client = client_factory(url, key, secret, "us-east-1")
 store = S3Store(address, Path(local), client=client, cache_bytes=0, max_bytes=1 << 30)
 while True:
-    print(store.keep_file(Path(large)), flush=True)
+    print(store.copy_in(Path(large)), flush=True)
 """
 
 
@@ -374,7 +375,7 @@ def test_a_server_that_is_gone_is_said_in_a_sentence(tmp_path: Path) -> None:
     with object_server() as server:
         store = S3Store(f"s3://{BUCKET}", tmp_path, client=server.clients, cache_bytes=0, max_bytes=1000)
         sha256 = keep(store, b"weights")
-        store.cache.forget(sha256)
+        store.cache.remove(sha256)
     assert not store.usable()
     with pytest.raises(UnavailableError, match="does not answer") as caught:
         store.path(sha256)

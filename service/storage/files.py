@@ -1,0 +1,79 @@
+"""Files on the local disk: digests, locks, durable directories, and a full disk reported as an error of the service."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from errno import EDQUOT, EFBIG, ENOSPC
+from pathlib import Path
+from typing import IO
+
+from ..errors import NoSpaceError, NotFoundError
+
+BLOCK = 1 << 20  # bytes read or written at a time
+DISK_FULL = "Too little disk space is left for this file. Ask the operator to free some."
+
+
+def require_digest(sha256: str) -> str:
+    """The digest itself.
+
+    Raises:
+        NotFoundError: it is not a SHA-256 in hex, so nothing can be stored under it.
+    """
+    if not is_digest(sha256):
+        raise NotFoundError("A stored file is named by a SHA-256.")
+    return sha256
+
+
+def is_digest(name: str) -> bool:
+    """Whether this is a SHA-256 in hex."""
+    return len(name) == 64 and set(name) <= set("0123456789abcdef")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, a block at a time."""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            yield block
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Lock an open file for this process; False where another process holds it. Closing the file, or dying, unlocks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def disk_full_as_error() -> Iterator[None]:
+    """Turn a disk that fills up while bytes arrive into `NoSpaceError`; the caller removes what it was writing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT, EFBIG):
+            raise NoSpaceError(DISK_FULL) from None
+        raise
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
