@@ -1,7 +1,7 @@
-"""A private folder of large files that all processes of a user share by mapping them; bounded, the oldest go first.
+"""A private, bounded folder of large files that all processes of a user share by mapping them; oldest evicted first.
 
-Imports the standard library only. Never trusts what lies there (owner and digest are compared at every use), and never
-fails: where nothing can be kept the answer is None, and the caller holds a copy of its own.
+A cached file is never trusted (owner and digest are compared at every use), and the cache never fails: where nothing
+can be kept the answer is None, and the caller holds a copy of its own.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 MAX_BYTES = 20 << 30
 SPARE = 1 << 30  # bytes that stay free on the disk, or a tenth of it: others need room too
-PATIENCE = 60.0  # seconds for another process that writes here
+LOCK_TIMEOUT = 60.0  # seconds to wait for another process that writes here
 _LOCK, _PART = ".lock", ".part"
 
 Write = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
-class Shelf:
+class DiskCache:
     """Files by key, each called `key.digest` after the SHA-256 of its own bytes; keys are made of a–z, 0–9 and "-"."""
 
     folder: Path
@@ -41,7 +41,7 @@ class Shelf:
         except OSError:
             return None
 
-    def take(self, key: str, size: int, write: Write) -> Path | None:
+    def get_or_write(self, key: str, size: int, write: Write) -> Path | None:
         """The file of this key; where there is none, `write` makes it, of about `size` bytes, in one process only."""
         try:
             if size > self.max_bytes:
@@ -53,14 +53,14 @@ class Shelf:
             logger.info("samples are not shared between processes: %s", error)
             return None
 
-    def forget(self, beginning: str) -> None:
+    def remove(self, beginning: str) -> None:
         """Remove every file whose key begins so; who has mapped it keeps it."""
         for path in self.folder.glob(f"{beginning}*"):
             with contextlib.suppress(OSError):  # another user's
                 path.unlink()
 
     def _taken(self, key: str, size: int, write: Write) -> Path:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LOCK_TIMEOUT
         while time.monotonic() < end:
             if found := self._whole(key):
                 return found
@@ -86,7 +86,7 @@ class Shelf:
     def _written(self, key: str, size: int, write: Write) -> Path:
         part = self.folder / _PART  # left behind where a writer died
         part.unlink(missing_ok=True)
-        make_room(self.folder, size, self.max_bytes)
+        evict(self.folder, size, self.max_bytes)
         disk = shutil.disk_usage(self.folder)
         if disk.free - size < max(SPARE, disk.total // 10):
             raise OSError(ENOSPC, f"too little room is left in {self.folder}")
@@ -117,7 +117,7 @@ class Shelf:
                 yield True
 
 
-def own_shelf() -> Shelf | None:
+def own_cache() -> DiskCache | None:
     """That of this user for the shell: `landscape/samples` in the folder for caches; None where there is none."""
     if not hasattr(os, "geteuid"):  # Windows, where folders are private in another way
         return None
@@ -125,10 +125,10 @@ def own_shelf() -> Shelf | None:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
         return None
-    return Shelf(caches / "landscape" / "samples")
+    return DiskCache(caches / "landscape" / "samples")
 
 
-def make_room(folder: Path, size: int, max_bytes: int, *, spared_seconds: float = 0.0) -> None:
+def evict(folder: Path, size: int, max_bytes: int, *, spared_seconds: float = 0.0) -> None:
     """Remove the files used longest ago, until `size` more bytes fit; hidden ones and those used just now stay."""
     kept = []
     for path in folder.iterdir():

@@ -1,7 +1,7 @@
-"""Reading checkpoints people have: names and tensors out of a file, and which networks they fit.
+"""Read a checkpoint file: names and tensors, and which networks they fit.
 
-Imports numpy, files/ and models.architecture; no torch. Meant to run in a throw-away process (boundary.py): nothing in
-the file is executed, and no size that it declares is believed.
+Meant to run in the sandbox process (sandbox.py): nothing in the file is executed, and no size that it declares is
+believed.
 """
 
 import json
@@ -30,7 +30,7 @@ class Candidate:
     """A network that a file fits, with one of the copies of the weights in it."""
 
     architecture: Architecture
-    copy: str  # "" for the weights as trained, states.AVERAGE for their running average
+    copy: str  # "" for the weights as trained, state_dict.AVERAGE for their running average
     asked: bool = False  # whether the file holds both copies, so that the label must tell them apart
 
     @property
@@ -39,18 +39,18 @@ class Candidate:
         return self.architecture.label + which
 
     def to_json(self) -> dict[str, Any]:
-        """The architecture as JSON, with what a person and a job want to know of it."""
+        """The architecture as JSON, with what users and jobs need of it."""
         return {**self.architecture.described(), "label": self.label, "copy": self.copy}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file turned out to hold; the numbers are still in it."""
+    """The content of a file; the numbers are still in it."""
 
     copies: dict[str, dict[str, StoredTensor]]  # parameters and buffers by bare name; batch counters left out
     candidates: list[Candidate]  # every known network that fits, never empty
-    facts: dict[str, str]  # what the file says of itself
-    metadata: dict[str, str] = field(default_factory=dict)  # what the sanitised file must carry: a packed graph
+    facts: dict[str, str]  # recorded in the file: epoch, accuracy, …
+    metadata: dict[str, str] = field(default_factory=dict)  # what the sanitized file must carry: a packed graph
 
     @property
     def packed(self) -> bool:
@@ -66,12 +66,12 @@ class Reading:
         """Write every copy as safetensors of float32, one array in memory at a time; the averaged one is prefixed."""
         named = {copy + name: (name, tensor) for copy, state in self.copies.items() for name, tensor in state.items()}
         shapes = {full: (_written(tensor), tensor.shape) for full, (_, tensor) in named.items()}
-        checked = clean_part if self.packed else sound
+        checked = clean_part if self.packed else finite_array
         safetensors.write(path, shapes, (checked(name, tensor) for name, tensor in named.values()), self.metadata)
 
 
 def _written(tensor: StoredTensor) -> str:
-    """The type in a sanitised file."""
+    """The type in a sanitized file."""
     return "F32" if tensor.floating else "BOOL" if tensor.dtype == "BOOL" else "I64"
 
 
@@ -91,13 +91,13 @@ def describe(source: Source) -> Reading:
     except FileError as error:
         raise CheckpointError(str(error)[:MAX_SENTENCE]) from None
     copies = {copy: _dense(state) for copy, state in copies.items()}
-    _require_worth_reading(copies)
+    _require_little_repetition(copies)
     candidates = [
         Candidate(architecture, copy, asked=len(copies) > 1)
         for copy, state in copies.items()
         for architecture in recognize({name: tensor.shape for name, tensor in state.items()})
     ]
-    return Reading(copies, _those_named(candidates, facts.pop("architecture", "")), facts)
+    return Reading(copies, _named_by_file(candidates, facts.pop("architecture", "")), facts)
 
 
 def _packed(state: dict[str, StoredTensor], metadata: dict[str, str]) -> Reading:
@@ -144,7 +144,7 @@ def _dense(state: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
     return kept
 
 
-def _require_worth_reading(copies: Mapping[str, Mapping[str, StoredTensor]]) -> None:
+def _require_little_repetition(copies: Mapping[str, Mapping[str, StoredTensor]]) -> None:
     """Tensors may share their numbers (tied weights), but not so often that the file unfolds to many times its size."""
     spread = sum(tensor.elements for _, tensor in _every(copies))
     stored = sum({tensor.start: tensor.count for _, tensor in _every(copies)}.values())
@@ -159,7 +159,7 @@ def _every(copies: Mapping[str, Mapping[str, StoredTensor]]) -> Iterator[tuple[s
     return ((name, tensor) for state in copies.values() for name, tensor in state.items())
 
 
-def sound(name: str, tensor: StoredTensor) -> NDArray[np.float32]:
+def finite_array(name: str, tensor: StoredTensor) -> NDArray[np.float32]:
     """The numbers of a tensor as float32, each finite.
 
     Raises:
@@ -178,7 +178,7 @@ def sound(name: str, tensor: StoredTensor) -> NDArray[np.float32]:
     return array.astype(np.float32, copy=False)
 
 
-def _those_named(candidates: list[Candidate], description: str) -> list[Candidate]:
+def _named_by_file(candidates: list[Candidate], description: str) -> list[Candidate]:
     """The candidates of the network that the file itself names, where it names one of them; otherwise all."""
     try:
         named = json.loads(description)

@@ -1,7 +1,4 @@
-"""A checkpoint on this machine, read as the service reads an upload: at the boundary, never in this process.
-
-Imports boundary; torch and models when a network is made of it.
-"""
+"""Inspect a checkpoint on this machine, read in the sandbox as the service reads an upload."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
-from .sandbox import ask
+from .sandbox import read_in_sandbox
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,7 +19,7 @@ class Inspected:
     candidates: list[dict[str, Any]]  # networks that fit, as JSON, each with its label
     facts: dict[str, str]  # what the file says of itself
     tensors: list[dict[str, Any]]  # name, dtype and shape of every tensor, in the order of the file
-    state: "dict[str, Tensor]"  # the sanitised tensors
+    state: "dict[str, Tensor]"  # the sanitized tensors
     graph: str | None  # of a packed network
 
     def model(self, chosen: int | None = None) -> "nn.Module":
@@ -55,7 +52,7 @@ def inspect(path: Path) -> Inspected:
 
     with TemporaryDirectory(prefix="landscape-") as folder:
         clean = Path(folder) / "clean.safetensors"
-        answer = ask("checkpoint", path, clean)
+        answer = read_in_sandbox("checkpoint", path, clean)
         if "rejected" in answer:
             raise CheckpointError(answer["rejected"])
         return Inspected(answer["candidates"], answer["facts"], answer["tensors"], *clean_file(clean))

@@ -1,4 +1,4 @@
-"""The module of a sanitised checkpoint: its tensors, and the network they belong to."""
+"""The module of a sanitized checkpoint: its tensors, and the network they belong to."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from ..packing.module import PackedModule
 
 
 def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str | None = None) -> nn.Module:
-    """The module that `Architecture.described` described, with the weights of a sanitised file, in evaluation mode.
+    """The module that `Architecture.described` described, with the weights of a sanitized file, in evaluation mode.
 
     Args:
         description: as the reader answers it; `copy` says which of the copies in `state` is meant.
@@ -36,7 +36,7 @@ def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str
 
 
 def clean_file(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    """The tensors of a sanitised file, and the graph where it carries one."""
+    """The tensors of a sanitized file, and the graph where it carries one."""
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         return {name: file.get_tensor(name) for name in file.keys()}, metadata.get("graph")  # noqa: SIM118

@@ -1,8 +1,8 @@
-"""The boundary around strangers' files: each is read by a throw-away process of its own, which answers in JSON.
+"""The sandbox for untrusted files: each file is parsed in a process of its own, which answers in JSON.
 
 Run as a module it is that process: a fresh interpreter with an empty environment, limits on memory, CPU, files and
-time, and the file as its only, read-only input. The parent side imports errors and the standard library only; torch is
-in neither, except for packed networks, whose operators the child tries on shapes alone (packing/).
+time, and the file as its only, read-only input. It loads torch only for packed networks, whose operators it tries on
+shapes alone (packing/).
 """
 
 import contextlib
@@ -41,12 +41,12 @@ class Limits:
     seconds: float = 30.0  # of wall time, and of CPU time
 
 
-def ask(task: str, source: Path, output: Path, limits: Limits | None = None) -> dict[str, Any]:
+def read_in_sandbox(task: str, source: Path, output: Path, limits: Limits | None = None) -> dict[str, Any]:
     """Have `source` read by a process of its own.
 
     Args:
         task: "checkpoint" or "dataset".
-        output: where the process writes the sanitised contents; the folder exists, the file does not.
+        output: where the process writes the sanitized contents; the folder exists, the file does not.
 
     Returns:
         {"rejected": sentence}, or the answer of the task.
@@ -90,7 +90,7 @@ def limit(memory: int, seconds: int) -> None:
             resource.setrlimit(kind, (most, most))
 
 
-def answer(task: str, descriptor: int, output: Path) -> dict[str, Any]:
+def run_task(task: str, descriptor: int, output: Path) -> dict[str, Any]:
     """What the process answers about the open file, with every error a person can cause as a sentence."""
     try:
         with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -133,7 +133,7 @@ def main() -> None:
     """Read the file on standard input; print the answer as one JSON object."""
     task, output, memory, seconds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     limit(memory, seconds)
-    print(json.dumps(answer(task, sys.stdin.fileno(), output)))
+    print(json.dumps(run_task(task, sys.stdin.fileno(), output)))
 
 
 if __name__ == "__main__":

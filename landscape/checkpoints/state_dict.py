@@ -1,6 +1,6 @@
-"""The state dict inside of what people save: wrappers, averaged copies, prefixes, and what stands around it.
+"""The state dict inside a saved file: wrappers, averaged copies, prefixes, and the facts stored beside it.
 
-Imports files.tensors and errors. Only exact dictionaries with text keys are looked into, two levels deep at most.
+Only exact dictionaries with text keys are searched, at most two levels deep.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from ..parsers.tensors import StoredTensor
 
 State = dict[str, StoredTensor]
 
-AVERAGE = "@average/"  # the copy of the weights that is their running average; also its prefix in sanitised files
+AVERAGE = "@average/"  # the copy of the weights that is their running average; also its prefix in sanitized files
 MAX_TENSORS = 10_000
 
 # Keys under which people store the state, and its running average.
@@ -177,5 +177,5 @@ def mismatch(facts: Mapping[str, str], accuracy: float | None, split: str) -> st
         return None
     return (
         f"This checkpoint says {recorded[1]:.0%} ({recorded[0]}), here it scores {accuracy:.0%} on the {split} split: "
-        "wrong normalisation or classes?"
+        "wrong normalization or classes?"
     )

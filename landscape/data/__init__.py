@@ -1,8 +1,8 @@
-"""Data sets: fixed samples in a fixed order, normalised, with a digest. Nothing augments, shuffles or downloads.
+"""Data sets: fixed samples in a fixed order, normalized, with a digest. Nothing augments, shuffles or downloads.
 
 dataset.py     Dataset
 builtin.py     digits, synthetic
-files.py       files of one's own, and uploads
+files.py       local files, and uploads
 inputs.py      what callers pass as samples: tensors, DataLoaders, batches
 memory_map.py  many samples: one copy for all processes of a machine
 """

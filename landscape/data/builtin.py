@@ -1,7 +1,4 @@
-"""Data sets that need no file: scikit-learn's digits, and a synthetic one of CIFAR's shape for measuring speed.
-
-Imports torch, numpy. Never downloads anything.
-"""
+"""Data sets that need no file: scikit-learn's digits, and a synthetic one of CIFAR's shape for measuring speed."""
 
 import gzip
 from collections.abc import Callable
@@ -13,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..disk_cache import Shelf
+from ..disk_cache import DiskCache
 from ..errors import DataError, UnknownNameError
 from ..parsers.dataset import Described
 from .dataset import Dataset, shuffled
 from .files import dataset
-from .memory_map import Part, shared
+from .memory_map import Part, cached
 
 SPLITS = ("train", "test")
 
@@ -28,11 +25,11 @@ _SYNTHETIC = {"train": (10_000, 20_180_101), "test": (2_000, 20_180_102)}  # sam
 _SYNTHETIC_MEAN, _SYNTHETIC_STD = 0.5, 0.25
 
 
-def load(name: str, split: str = "train", *, shelf: Shelf | None = None) -> Dataset:
-    """A built-in data set: "digits", scikit-learn's 8×8 images, or "synthetic", made-up images of CIFAR's shape.
+def load(name: str, split: str = "train", *, cache: DiskCache | None = None) -> Dataset:
+    """A built-in data set: "digits", scikit-learn's 8×8 images, or "synthetic", synthetic images of CIFAR's shape.
 
     Args:
-        shelf: where many samples are kept for other processes.
+        cache: where many samples are kept for other processes.
 
     Raises:
         UnknownNameError: the name or the split is unknown; the message lists the known.
@@ -42,10 +39,10 @@ def load(name: str, split: str = "train", *, shelf: Shelf | None = None) -> Data
         raise UnknownNameError("data set", name, tuple(BUILT_IN))
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
-    return BUILT_IN[name](split, shelf)
+    return BUILT_IN[name](split, cache)
 
 
-def _digits(split: str, _: Shelf | None) -> Dataset:
+def _digits(split: str, _: DiskCache | None) -> Dataset:
     """1797 images of handwritten digits; the 297 test samples are the last in the order of a hash of the index."""
     pixels, labels = _read_digits()
     order = shuffled(len(labels), "digits")
@@ -55,13 +52,13 @@ def _digits(split: str, _: Shelf | None) -> Dataset:
     return Dataset("digits", split, torch.from_numpy(images), torch.from_numpy(labels[chosen]), 10, mean, std)
 
 
-def _synthetic(split: str, shelf: Shelf | None) -> Dataset:
+def _synthetic(split: str, cache: DiskCache | None) -> Dataset:
     """10 000 training and 2 000 test images (3, 32, 32) in 10 classes: a fixed pattern of each class under noise."""
     key = "synthetic"
-    return dataset(key, split, shared(shelf, key, split, lambda: _made_up(split)), shelf, key)
+    return dataset(key, split, cached(cache, key, split, lambda: _synthesize(split)), cache, key)
 
 
-def _made_up(split: str) -> Part:
+def _synthesize(split: str) -> Part:
     """The bytes are those of numpy's RandomState, which is frozen for good: the same on every machine and version."""
     count, seed = _SYNTHETIC[split]
     patterns = np.random.RandomState(20_180_100).randint(0, 256, (10, 3, 8, 8)).repeat(4, 2).repeat(4, 3)
@@ -77,7 +74,7 @@ def _made_up(split: str) -> Part:
     return Part(described, torch.from_numpy(values[pixels]), torch.from_numpy(labels.astype(np.int64)))
 
 
-BUILT_IN: dict[str, Callable[[str, Shelf | None], Dataset]] = {"digits": _digits, "synthetic": _synthetic}
+BUILT_IN: dict[str, Callable[[str, DiskCache | None], Dataset]] = {"digits": _digits, "synthetic": _synthetic}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A data set in memory: samples and labels in a fixed order, with a digest. Imports torch, shared and errors."""
+"""A data set in memory: samples and labels in a fixed order, with a digest."""
 
 import hashlib
 import json
@@ -8,25 +8,25 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..disk_cache import Shelf
+from ..disk_cache import DiskCache
 from ..errors import DataError
 from ..parsers.dataset import Described
-from .memory_map import Part, shared
+from .memory_map import Part, cached
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled samples in a fixed order. The tensors are shared, not copied: do not write to them."""
+    """Labeled samples in a fixed order. The tensors are shared, not copied: do not write to them."""
 
     name: str
     split: str  # "train" or "test"; "all" for a file
-    images: Tensor  # (N, C, H, W) or (N, F), float32, normalised: (pixel in [0, 1] − mean) / std; tokens (N, T), int64
+    images: Tensor  # (N, C, H, W) or (N, F), float32, normalized: (pixel in [0, 1] − mean) / std; tokens (N, T), int64
     labels: Tensor  # (N,), int64, in [0, classes); (N, T) for tokens, float32 for values
     classes: int
-    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; () where images came normalised
+    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; () where images came normalized
     std: tuple[float, ...]
-    targets: str = "classes"  # "values" for regression, "tokens" for language models; see files.samples
-    shelf: Shelf | None = None  # where other processes find the same samples
+    targets: str = "classes"  # "values" for regression, "tokens" for language models; see parsers.dataset
+    cache: DiskCache | None = None  # where other processes find the same samples
     key: str = ""  # what names them there
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class Dataset:
                 f"Use a count from 1 to {len(self)}."
             )
         key = f"{self.key}-{count}-{seed}"
-        part = shared(self.shelf, key, self.split, lambda: self._subset(count, seed))
+        part = cached(self.cache, key, self.split, lambda: self._subset(count, seed))
         return replace(self, images=part.inputs, labels=part.targets, key=key)
 
     def _subset(self, count: int, seed: int) -> Part:

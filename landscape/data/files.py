@@ -1,7 +1,4 @@
-"""Data sets that people bring: read clean, normalised as their description says.
-
-Imports torch, files. A file of a stranger is read at the boundary (`ask("dataset", …)`), one's own in this process.
-"""
+"""Data sets from files: local ones, read in this process, and uploads, sanitized by the sandbox before."""
 
 import hashlib
 from pathlib import Path
@@ -11,26 +8,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..disk_cache import Shelf
+from ..disk_cache import DiskCache
 from ..errors import DataError
 from ..parsers.dataset import read
 from ..parsers.source import FileError
 from .dataset import Dataset
-from .memory_map import Part, mapped, normalized, require_split, shared
+from .memory_map import Part, cached, mapped, normalized, require_split
 
 
-def load_file(path: str | Path, split: str = "train", *, shelf: Shelf | None = None) -> Dataset:
+def load_file(path: str | Path, split: str = "train", *, cache: DiskCache | None = None) -> Dataset:
     """The data set in a file: `.npz`, `.h5` or `.safetensors` with arrays, or an official archive of CIFAR or MNIST.
 
     Arrays are `images` and `labels` (or `inputs`, `tokens`, and `targets`), and `test_images`, … for a test split.
-    Images are uint8, NHWC or NCHW (the axis with 1 or 3 entries holds the channels), scaled to [0, 1] and normalised by
+    Images are uint8, NHWC or NCHW (the axis with 1 or 3 entries holds the channels), scaled to [0, 1] and normalized by
     the arrays `mean` and `std` of the file, else by their own per channel (our choice); or floating, taken as already
-    normalised. `labels` are integers from 0; `classes` is the largest label + 1. `tokens` are integers (N, T); without
+    normalized. `labels` are integers from 0; `classes` is the largest label + 1. `tokens` are integers (N, T); without
     labels each token is to predict the next. `targets` may be floating: numbers to predict.
     Nothing in the file is executed: no pickle is run, and declared sizes are checked before any memory is taken.
 
     Args:
-        shelf: where many samples are kept for other processes, which then map them instead of reading the file.
+        cache: where many samples are kept for other processes, which then map them instead of reading the file.
 
     Raises:
         DataError: the file cannot be read, is too large, or samples and labels are not as described.
@@ -38,36 +35,36 @@ def load_file(path: str | Path, split: str = "train", *, shelf: Shelf | None = N
     path = Path(path)
     try:
         with path.open("rb") as file:
-            key = hashlib.file_digest(file, "sha256").hexdigest() if shelf else ""
-            part = shared(shelf, key, split, lambda: _read(file, split))
+            key = hashlib.file_digest(file, "sha256").hexdigest() if cache else ""
+            part = cached(cache, key, split, lambda: _read(file, split))
     except FileError as error:
         raise DataError(f"{path.name}: {error}") from None
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror or error}.") from error
-    return dataset(path.stem, split if len(part.described.splits) > 1 else "all", part, shelf, key)
+    return dataset(path.stem, split if len(part.described.splits) > 1 else "all", part, cache, key)
 
 
-def load_clean(path: Path, name: str, split: str, *, shelf: Shelf | None = None, key: str = "") -> Dataset:
-    """The data set in a file that the boundary has written.
+def load_clean(path: Path, name: str, split: str, *, cache: DiskCache | None = None, key: str = "") -> Dataset:
+    """The data set in a file that the sandbox has written.
 
     Args:
-        shelf, key: where its images, once normalised, are kept for other processes, and what names the file for good.
+        cache, key: where its normalized images are kept for other processes, and the key that identifies the file.
 
     Raises:
         UnknownNameError: it has no such split; the message lists those it has.
     """
     part = mapped(path, split)
     if part.inputs.dtype == torch.uint8:  # other samples are mapped as they are
-        part = shared(shelf, key, split, lambda: mapped(path, split))
-    return dataset(name, split, part, shelf, key)
+        part = cached(cache, key, split, lambda: mapped(path, split))
+    return dataset(name, split, part, cache, key)
 
 
-def dataset(name: str, split: str, part: Part, shelf: Shelf | None, key: str) -> Dataset:
-    """A data set as described, its images normalised."""
+def dataset(name: str, split: str, part: Part, cache: DiskCache | None, key: str) -> Dataset:
+    """A data set as described, its images normalized."""
     described, inputs, targets = part
     images = normalized(inputs, described) if inputs.dtype == torch.uint8 else inputs
     mean, std = tuple(described.mean), tuple(described.std)
-    return Dataset(name, split, images, targets, described.classes, mean, std, described.targets, shelf, key)
+    return Dataset(name, split, images, targets, described.classes, mean, std, described.targets, cache, key)
 
 
 def _read(file: BinaryIO, split: str) -> Part:

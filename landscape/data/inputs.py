@@ -1,7 +1,6 @@
-"""What callers bring as data: tensors, arrays, a Dataset, a DataLoader, batches that are dictionaries; read once.
+"""The data a caller passes: tensors, arrays, a Dataset, a DataLoader, batches that are dictionaries; read once.
 
-Imports torch, losses, samples and errors. Never changes a random state by itself (see untouched.py), and never lets
-chance decide which samples a plot is over.
+No random state is changed here (see objective/random_state.py), and chance never decides which samples a plot is over.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +21,7 @@ Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Inputs:
     """A model, its samples and its loss, as the mathematics takes them."""
 
     model: nn.Module
@@ -32,7 +31,7 @@ class Asked:
     facts: dict[str, Any] = field(default_factory=dict)  # what the data are called, for the provenance
 
 
-def asked(model: nn.Module, images: Any, labels: Any, loss: "str | PerSample | Loss") -> Asked:
+def read_inputs(model: nn.Module, images: Any, labels: Any, loss: "str | PerSample | Loss") -> Inputs:
     """`images` and `labels` as two tensors, whatever they came as.
 
     Args:
@@ -46,13 +45,13 @@ def asked(model: nn.Module, images: Any, labels: Any, loss: "str | PerSample | L
     Raises:
         DataError: something is missing, or batches do not fit together.
     """
-    inputs, targets, facts = _read(images, labels)
+    inputs, targets, facts = _inputs_and_targets(images, labels)
     if isinstance(inputs, Mapping):
-        return _fed(model, _tensors(inputs), targets, loss, facts)
-    return Asked(model, _tensor(inputs, "images"), _tensor(targets, "labels"), loss, facts)
+        return _with_indices(model, _tensors(inputs), targets, loss, facts)
+    return Inputs(model, _tensor(inputs, "images"), _tensor(targets, "labels"), loss, facts)
 
 
-def _read(images: Any, labels: Any) -> tuple[Any, Any, dict[str, Any]]:
+def _inputs_and_targets(images: Any, labels: Any) -> tuple[Any, Any, dict[str, Any]]:
     if isinstance(images, Dataset):
         if labels is not None:
             raise DataError("A data set brings its own labels. Leave them out, or pass its images as a tensor.")
@@ -119,7 +118,7 @@ def _flat(sampler: Any) -> list[int]:
 
 def _joined(batches: Iterable[Any]) -> tuple[Any, Any]:
     """All batches as one: inputs and labels, or a mapping and None."""
-    kept = [_parts(batch) for batch in batches]
+    kept = [_entries(batch) for batch in batches]
     if not kept:
         raise DataError("The loader gave no batch. Pass at least one sample.")
     names = kept[0].keys()
@@ -130,11 +129,11 @@ def _joined(batches: Iterable[Any]) -> tuple[Any, Any]:
     return whole.get(_INPUTS, whole), labels
 
 
-_FEED = "_landscape_feed"
+_INDEXED = "_landscape_indexed_batch"
 _INPUTS, _LABELS = "\0inputs", "\0labels"  # of batches that are pairs; no keyword can be called so
 
 
-def _parts(batch: Any) -> dict[str, Tensor]:
+def _entries(batch: Any) -> dict[str, Tensor]:
     if isinstance(batch, Mapping):
         return _tensors(batch)
     if not isinstance(batch, Sequence) or len(batch) != 2:
@@ -177,7 +176,7 @@ def _tensor(value: Any, name: object) -> Tensor:
     return value.detach()
 
 
-class Feed:
+class IndexedBatch:
     """Named tensors that a model takes by index: the samples then are 0 … N − 1, in any order and any batches."""
 
     def __init__(self, entries: Batch):
@@ -191,7 +190,7 @@ class Feed:
             self._placed[key] = {name: _placed(tensor, *key) for name, tensor in self.entries.items()}
         return {name: tensor[index] for name, tensor in self._placed[key].items()}
 
-    def __deepcopy__(self, memo: Any) -> "Feed":
+    def __deepcopy__(self, memo: Any) -> "IndexedBatch":
         return self  # a copy of a model shares its samples
 
 
@@ -204,34 +203,34 @@ class BatchLoss(Loss):
 
     def right(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
         """By the entry "labels" and the output `logits`, as Hugging Face calls them; None without."""
-        feed: Feed = self.per_sample.feed  # type: ignore[attr-defined]
-        scores, wanted = getattr(outputs, "logits", outputs), feed.entries.get("labels")
+        batch: IndexedBatch = self.per_sample.batch  # type: ignore[attr-defined]
+        scores, wanted = getattr(outputs, "logits", outputs), batch.entries.get("labels")
         return None if wanted is None else right(scores, wanted.to(losses.device)[labels], losses)
 
 
-def _fed(model: nn.Module, entries: Batch, targets: Any, loss: Any, facts: dict[str, Any]) -> Asked:
-    feed = Feed(entries)
+def _with_indices(model: nn.Module, entries: Batch, targets: Any, loss: Any, facts: dict[str, Any]) -> Inputs:
+    batch = IndexedBatch(entries)
     count = len(next(iter(entries.values())))
     index = torch.arange(count)
     if targets is not None:
-        return Asked(fed(model, feed), index, _tensor(targets, "labels"), loss, facts)
+        return Inputs(taking_indices(model, batch), index, _tensor(targets, "labels"), loss, facts)
     if not callable(loss):
         raise DataError(
             f"The batches are mappings with {', '.join(entries)}: say what their loss is, one number a sample, as "
             "loss=lambda outputs, batch: cross_entropy(outputs.logits, batch['labels'], reduction='none')."
         )
-    return Asked(fed(model, feed), index, index, _loss_of_batches(loss, feed), facts)
+    return Inputs(taking_indices(model, batch), index, index, _loss_of_batches(loss, batch), facts)
 
 
-def _loss_of_batches(loss: Callable[..., Tensor], feed: Feed) -> Loss:
+def _loss_of_batches(loss: Callable[..., Tensor], batch: IndexedBatch) -> Loss:
     def of_batch(outputs: Any, index: Tensor) -> Tensor:
-        return loss(outputs, feed.take(index, torch.get_default_dtype()))
+        return loss(outputs, batch.take(index, torch.get_default_dtype()))
 
-    of_batch.feed = feed  # type: ignore[attr-defined]
+    of_batch.batch = batch  # type: ignore[attr-defined]
     return BatchLoss(getattr(loss, "__name__", type(loss).__name__), "", of_batch, scores=False)
 
 
-def fed(model: nn.Module, feed: Feed) -> nn.Module:
+def taking_indices(model: nn.Module, batch: IndexedBatch) -> nn.Module:
     """A module with the very parameters, names and hooks of `model` that takes indices of samples for samples."""
     kind = type(model)
 
@@ -239,19 +238,19 @@ def fed(model: nn.Module, feed: Feed) -> nn.Module:
         first = next(self.parameters(), index)
         dtype = first.dtype if first.is_floating_point() else torch.float32
         try:
-            return kind.__call__(self, **feed.take(index, dtype))
+            return kind.__call__(self, **batch.take(index, dtype))
         except TypeError as error:
-            names = ", ".join(feed.entries)
+            names = ", ".join(batch.entries)
             raise DataError(f"The network cannot take batches with {names}: {str(error)[:200]}.") from error
 
     shared = kind.__new__(kind)
     shared.__dict__.update(vars(model))
     shared.__class__ = type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})
-    shared.__dict__[_FEED] = feed
+    shared.__dict__[_INDEXED] = batch
     return shared
 
 
-def contents(model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor]:
+def sample_tensors(model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor]:
     """The tensors that the samples really are: for a model that is fed, its entries too."""
-    feed = getattr(model, _FEED, None)
-    return [*(feed.entries.values() if feed else ()), images, labels]
+    batch = getattr(model, _INDEXED, None)
+    return [*(batch.entries.values() if batch else ()), images, labels]

@@ -1,10 +1,10 @@
-"""Samples too many for a copy in every process: normalised once into a file, which all processes of a machine map.
+"""Samples too many for a copy in every process: normalized once into a file that all processes of a machine map.
 
-Imports torch, files.safe, shelf. What is mapped is memory that the system shares and takes back when it is short of it;
-a process that writes to it gets a page of its own.
+Mapped memory is shared, and the system takes it back when memory is short; a process that writes to it gets a page of
+its own.
 
 Measured on 50 000 images of CIFAR's shape: 614 MB for all processes together instead of each; 0.5 s of CPU to find them
-again (their digests) instead of 1.3 s to read and normalise them; evaluating is as fast (docs/performance.md). Keeping
+again (their digests) instead of 1.3 s to read and normalize them; evaluating is as fast (docs/performance.md). Keeping
 uint8 and converting batch by batch is a quarter of the bytes, and 0.4 s more of every pass over them.
 """
 
@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..disk_cache import Shelf
+from ..disk_cache import DiskCache
 from ..errors import UnknownNameError
 from ..parsers import safetensors
 from ..parsers.dataset import Described
 
-LARGE = 16 << 20  # bytes of samples; fewer are sooner made than found
+LARGE = 16 << 20  # bytes of samples; below it, making them is faster than finding them
 _FORM = 1  # another number where the same source would become other samples
 
 
@@ -33,31 +33,31 @@ class Part(NamedTuple):
     """One split."""
 
     described: Described
-    inputs: Tensor  # (N, …): uint8 to be normalised, or as they are computed on
+    inputs: Tensor  # (N, …): uint8 to be normalized, or as they are computed on
     targets: Tensor
 
 
-def shared(shelf: Shelf | None, key: str, split: str, make: Callable[[], Part]) -> Part:
-    """What `make` gives, normalised and mapped from `shelf` where it is large; from memory where nothing can be kept.
+def cached(cache: DiskCache | None, key: str, split: str, make: Callable[[], Part]) -> Part:
+    """What `make` gives, normalized and mapped from `cache` where it is large; from memory where nothing can be kept.
 
     Args:
-        key: names the source for good, such as its digest.
+        key: identifies the source, such as its digest.
     """
-    if shelf is None:
+    if cache is None:
         return make()
     key = f"{key}-{split}-{_FORM}"
-    found = _mapped(shelf.find(key), split)
+    found = _mapped(cache.find(key), split)
     if found is not None:
         return found
     made = make()
     size = made.inputs.numel() * (4 if made.inputs.dtype == torch.uint8 else made.inputs.element_size())
     if size < LARGE:
         return made
-    return _mapped(shelf.take(key, size, lambda path: _write(path, split, made)), split) or made
+    return _mapped(cache.get_or_write(key, size, lambda path: _write(path, split, made)), split) or made
 
 
 def mapped(path: Path, split: str) -> Part:
-    """A split of a clean file, as `files.samples` or this module writes them; its bytes are read when they are used.
+    """A split of a clean file, as `parsers.dataset` or this module writes them; its bytes are read when they are used.
 
     Raises:
         UnknownNameError: it has no such split; the message lists those it has.
@@ -86,7 +86,7 @@ def normalized(pixels: Tensor, described: Described) -> Tensor:
 
 
 def _mapped(path: Path | None, split: str) -> Part | None:
-    with contextlib.suppress(FileNotFoundError):  # another process has just made room
+    with contextlib.suppress(FileNotFoundError):  # another process has just evicted it
         return None if path is None else mapped(path, split)
     return None
 

@@ -1,8 +1,4 @@
-"""The shipped checkpoints: how each was trained, and each as a network.
-
-Imports nothing but the standard library until a network is asked for. Never trains anything: README.md here tells how
-they were made.
-"""
+"""The shipped checkpoints: how each was trained (README.md), and each as a network."""
 
 import json
 from pathlib import Path

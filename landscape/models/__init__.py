@@ -1,4 +1,4 @@
-"""Architectures by name, their modules, and recognising one from names and shapes.
+"""Network families: their descriptions, their modules, and recognizing one from names and shapes.
 
 Importing this package or `landscape.models.recognize` does not import torch; `build` does.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
-    """The module of an architecture, on the CPU, in float32, in training mode, freshly initialised.
+    """The module of an architecture, on the CPU, in float32, in training mode, freshly initialized.
 
     Convolutions and linear weights are He-normal (fan in) from a generator seeded with `seed`; biases are 0, BatchNorm
     is the identity. The global random state is neither read nor changed.
@@ -30,7 +30,7 @@ def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
 
     if isinstance(architecture, Installed):
         return module_called(architecture.name)
-    with torch.device("meta"):  # the constructors' own random initialisation must not touch the global generator
+    with torch.device("meta"):  # the constructors' own random initialization must not touch the global generator
         module = _module(architecture)
     _initialize(module.to_empty(device="cpu"), torch.Generator().manual_seed(seed))
     return module

@@ -1,7 +1,4 @@
-"""What every family of networks answers: label, parameter shapes, JSON; and the checks that families share.
-
-Imports errors only; no torch, so that the HTTP face and the reader can use it.
-"""
+"""The base of every network family: label, parameter shapes, JSON; and the checks that families share. No torch."""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,7 +1,4 @@
-"""DenseNets of the CIFAR collections (the paper's DenseNet-121) and of torchvision, described.
-
-Imports plan; no torch. The modules are in densenet_modules.py.
-"""
+"""DenseNets of the CIFAR collections (the paper's DenseNet-121) and of torchvision: the description."""
 
 import re
 from dataclasses import dataclass

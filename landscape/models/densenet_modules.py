@@ -1,4 +1,4 @@
-"""The modules of `DenseNet`. Imports torch and the description."""
+"""DenseNets as modules."""
 
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,6 @@
-"""MLPs and LeNets: layers one after another whose names may be anything, read off their shapes; described.
+"""MLPs and LeNets: layers in sequence whose names may be anything, recognized by their shapes; the descriptions.
 
-Imports plan; no torch. What shapes do not tell (activation, pooling, image size) makes several candidates, so that the
-person is asked. The modules are in chains_modules.py.
+What shapes do not tell (activation, pooling, image size) makes several candidates, so that the user is asked.
 """
 
 from dataclasses import dataclass

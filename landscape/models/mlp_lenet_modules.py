@@ -1,4 +1,4 @@
-"""The modules of `MLP` and `LeNet`. Imports torch and the descriptions."""
+"""MLPs and LeNets as modules."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,4 @@
-"""Names and shapes of parameters and buffers, listed layer by layer in the order of a module.
-
-Imports base; no torch.
-"""
+"""Names and shapes of parameters and buffers, listed layer by layer in the order of a module."""
 
 import math
 from abc import abstractmethod

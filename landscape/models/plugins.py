@@ -1,8 +1,7 @@
-"""Architectures of a lab, installed as a Python package on the hosts: entry points `landscape.architectures`.
+"""Architectures installed on the hosts as Python packages: entry points `landscape.architectures`.
 
-Imports base; torch and the package itself only when one is asked for. An entry point names a function without arguments
-that returns an `nn.Module`; the module may say `input_shape` (of one sample) and `classes`. Nothing an upload holds
-decides what is imported: the operators of the hosts install these packages.
+An entry point names a function without arguments that returns an `nn.Module`; the module may have `input_shape` (of one
+sample) and `classes`. Nothing in an upload decides what is imported: the operators of the hosts install these packages.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
-"""All families: an architecture from its JSON, and recognising one from the names and shapes of a checkpoint.
+"""All families: an architecture from its JSON, and recognizing one from the names and shapes of a checkpoint.
 
-Imports the descriptions of the families; no torch, so that the HTTP face and the reader can use it. Never builds a
-module: `landscape.models.build` does. A new family is one subclass of `Architecture` that names what builds
+No torch; `landscape.models.build` makes modules. A new family is one subclass of `Architecture` that names what builds
 it, and one entry in `FAMILIES`.
 """
 

@@ -1,7 +1,4 @@
-"""ResNets with four stages, as in torchvision (ResNet-18 to -152) and in the CIFAR variants of the same, described.
-
-Imports plan; no torch. The modules are in deep_resnet_modules.py.
-"""
+"""ResNets with four stages, as in torchvision (ResNet-18 to -152) and in their CIFAR variants: the description."""
 
 import re
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""The residual networks of the CIFAR experiments and their plain twins, as descriptions.
-
-Imports base; no torch. The modules are in resnet.py.
-"""
+"""The residual networks of the CIFAR experiments and their plain twins: the descriptions."""
 
 import re
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""The residual networks of the CIFAR experiments and their plain twins, as modules.
+"""The residual networks of the CIFAR experiments and their plain twins as modules.
 
-Imports torch and the descriptions in `architecture`. Never draws a random number: `landscape.models.build` does.
+Draws no random number: `landscape.models.build` does.
 """
 
 import torch.nn.functional as F

@@ -1,7 +1,4 @@
-"""The modules of `DeepResNet`.
-
-Imports torch and the description.
-"""
+"""ResNets with four stages as modules."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,7 +1,4 @@
-"""VGG networks: torchvision's, their CIFAR variants and the paper's VGG-9, described.
-
-Imports plan; no torch. The modules are in vgg_modules.py.
-"""
+"""VGG networks: torchvision's, their CIFAR variants and the paper's VGG-9; the description."""
 
 import re
 from collections.abc import Mapping

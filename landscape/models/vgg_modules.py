@@ -1,7 +1,4 @@
-"""The modules of `VGG`.
-
-Imports torch and the description.
-"""
+"""VGG networks as modules."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

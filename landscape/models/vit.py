@@ -1,7 +1,4 @@
-"""Small vision transformers with timm's names, described.
-
-Imports plan; no torch. The module is in vit_modules.py.
-"""
+"""Small vision transformers with timm's names: the description."""
 
 import re
 from dataclasses import dataclass

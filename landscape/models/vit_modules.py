@@ -1,4 +1,4 @@
-"""The module of `ViT`. Imports torch and the description."""
+"""Vision transformers as modules."""
 
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,7 @@
 """The operators a packed network may use: functional, deterministic, and safe for any arguments once checked here.
 
-Imports torch for types. Left out on purpose: what reads memory that was never written (empty, new_empty), what looks at
-memory by strides (as_strided), what draws random numbers, what writes into its arguments, what returns plain numbers.
+Left out on purpose: what reads memory that was never written (empty, new_empty), what looks at memory by strides
+(as_strided), what draws random numbers, what writes into its arguments, what returns plain numbers.
 """
 
 from collections.abc import Sequence

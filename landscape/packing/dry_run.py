@@ -1,7 +1,6 @@
-"""A packed graph tried before anybody relies on it: on shapes alone, then on one blank sample.
+"""Try a packed graph before it is used: on shapes alone, then on one blank sample.
 
-Imports torch, engine. Runs inside of the throw-away process: what an operator does with hostile arguments, it does
-there.
+Runs in the sandbox process, where hostile arguments of an operator can do no harm.
 """
 
 import math
@@ -35,7 +34,7 @@ class Found:
     vocabulary: int | None  # smallest table that is looked up with the input: tokens must be below
 
 
-def try_out(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> Found:
+def dry_run(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> Found:
     """Shapes, cost and answer of the graph with tensors of these shapes (constants by their prefixed names).
 
     Raises:

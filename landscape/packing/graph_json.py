@@ -1,7 +1,7 @@
 """The engine's graph as JSON, and back with every part checked.
 
-Imports engine.graph. A reference is {"t": index}, a size that follows the batch {"n": [per sample, fixed]}, a dtype or
-layout {"s": name}, a number that JSON lacks {"f": "-inf"}; everything else stands for itself.
+A reference is {"t": index}, a size that follows the batch {"n": [per sample, fixed]}, a dtype or layout {"s": name}, a
+number that JSON lacks {"f": "-inf"}; everything else stands for itself.
 """
 
 import json

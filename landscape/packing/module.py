@@ -1,6 +1,6 @@
 """A packed graph as an nn.Module: parameters, buffers and constants by name, run by the engine's interpreter.
 
-Imports torch, engine. The engine records it like any other module and finds the same graph.
+The engine records it like any other module and finds the same graph.
 """
 
 from collections.abc import Mapping

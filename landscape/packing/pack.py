@@ -1,7 +1,4 @@
-"""`landscape.pack`: one's own network as one file without code, to be uploaded like any checkpoint.
-
-Imports torch, engine.record and the checks of a packed file. Never changes the model.
-"""
+"""`landscape.pack`: a custom network as one file without code, to be uploaded like any checkpoint."""
 
 from pathlib import Path
 
@@ -13,7 +10,7 @@ from ..errors import CheckpointError
 from ..objective.objective import frozen_copy
 from ..parsers.source import FileError, printable
 from . import CONSTANT, FORMAT
-from .dry_run import try_out
+from .dry_run import dry_run
 from .graph_json import from_text, to_text
 from .module import as_saved
 
@@ -41,7 +38,7 @@ def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.sa
     text, tensors = _graph(model, sample, dtype)
     try:
         packed = from_text(text)
-        try_out(packed, tensors)
+        dry_run(packed, tensors)
     except FileError as error:
         raise CheckpointError(str(error)) from None
     from safetensors.torch import save_file

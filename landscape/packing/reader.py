@@ -1,6 +1,6 @@
-"""A packed file read at the boundary: graph and tensors checked, tried, and written again clean.
+"""Read a packed file in the sandbox: graph and tensors checked, tried, and written again clean.
 
-Imports files, text, trial (and so torch, in this one case of a stranger's file: the operators are tried on shapes).
+The one untrusted file that needs torch: its operators are tried on shapes.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ MAX_ELEMENTS = 2**31
 
 @dataclass(frozen=True)
 class Packed(Architecture):
-    """A network of one's own, as a packed file describes it; the graph itself is in the sanitised file."""
+    """A network of one's own, as a packed file describes it; the graph itself is in the sanitized file."""
 
     family = "packed"
 
@@ -80,7 +80,7 @@ def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, st
     """
     import torch
 
-    from .dry_run import try_out
+    from .dry_run import dry_run
     from .graph_json import from_text
 
     torch.set_num_threads(1)
@@ -93,7 +93,7 @@ def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, st
     if sum(tensor.elements for tensor in state.values()) > MAX_ELEMENTS:
         raise FileError(f"The packed network holds more than {MAX_ELEMENTS} numbers.")
     arrays = {name: clean(name, tensor, weight=name in graph.parameters) for name, tensor in state.items()}
-    found = try_out(packed, {name: torch.from_numpy(array) for name, array in arrays.items()})
+    found = dry_run(packed, {name: torch.from_numpy(array) for name, array in arrays.items()})
     count = sum(state[name].elements for name in graph.parameters)
     name = printable(metadata.get("name", "") or "network", 40)
     tokens = packed.dtype == "int64"

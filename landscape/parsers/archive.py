@@ -1,7 +1,7 @@
 """Zip archives whose directory, local headers, sizes and checksums agree; anything ambiguous is refused.
 
-Imports source only. Two programs must never see two different archives in one file: there is one directory, at the
-very end, its entries have unique names and places, and nothing of the file lies outside of them but padding.
+Two programs must never see two different archives in one file: there is one directory, at the very end, its entries
+have unique names and offsets, and nothing of the file lies outside of them but padding.
 """
 
 import struct

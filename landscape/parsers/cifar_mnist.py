@@ -1,6 +1,6 @@
 """CIFAR-10, CIFAR-100 and MNIST from their official archives: readers of the exact formats, without unpickling.
 
-Imports pickles and numpy. The archives are tar files (gzip), zip files or gzip files; nothing is written to disk.
+The archives are tar files (gzip), zip files or gzip files; nothing is written to disk.
 Sources: the descriptions at the home pages of the CIFAR and MNIST data sets.
 """
 

@@ -1,6 +1,6 @@
-"""Data sets people bring, from file to clean arrays: samples and targets of every split, checked.
+"""User-supplied data sets, from file to clean arrays: samples and targets of every split, checked.
 
-Imports the parsers and numpy; no torch. Images stay uint8 where they were; normalising them is for landscape.data.
+Images stay uint8 where they were; landscape.data normalizes them.
 """
 
 import json
@@ -42,7 +42,7 @@ class Described:
     shape: list[int]  # of one sample
     mean: list[float] = field(default_factory=list)  # per channel, of pixels in [0, 1]; empty where taken as they are
     std: list[float] = field(default_factory=list)
-    normalization: str = "taken as already normalised"
+    normalization: str = "taken as already normalized"
     vocabulary: int = 0  # largest token + 1
 
 
@@ -168,7 +168,7 @@ def _describe(
 def _normalization(samples: NDArray[Any], own: Mapping[str, list[float]]) -> tuple[list[float], list[float], str]:
     """(mean, std, in words) for uint8 images: those in the file, or those of the training pixels (our choice)."""
     if samples.dtype != np.uint8:
-        words = "tokens" if samples.dtype == np.int64 else "taken as already normalised"
+        words = "tokens" if samples.dtype == np.int64 else "taken as already normalized"
         return [], [], words
     channels = samples.shape[1]
     if own.keys() >= {"mean", "std"}:
@@ -212,7 +212,7 @@ def _inputs(name: str, samples: NDArray[Any]) -> tuple[str, NDArray[Any]]:
     if samples.dtype == np.uint8:
         return "images", _uint8_images(name, samples)
     if samples.dtype.kind != "f" or samples.dtype.itemsize not in (2, 4, 8):
-        raise FileError(f"{name!r} has type {samples.dtype}; expected uint8, or float32 that is already normalised.")
+        raise FileError(f"{name!r} has type {samples.dtype}; expected uint8, or float32 that is already normalized.")
     with np.errstate(over="ignore"):
         samples = np.ascontiguousarray(samples, dtype=np.float32)
     if not all(np.isfinite(block).all() for block in _blocks(samples)):
@@ -234,7 +234,7 @@ def _uint8_images(name: str, images: NDArray[Any]) -> NDArray[np.uint8]:
     if first and last:
         raise FileError(
             f"{name!r} has shape {images.shape}: axis 1 and axis 3 could both be the channels. "
-            "Store float32 of shape (N, C, H, W), already normalised."
+            "Store float32 of shape (N, C, H, W), already normalized."
         )
     if not first and not last:
         raise FileError(

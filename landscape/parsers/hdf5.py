@@ -1,6 +1,6 @@
-"""Arrays of .h5 files: those at the top, stored in the file itself. Links, virtual and external data are refused.
+"""Arrays of .h5 files: those at the top level, stored in the file itself.
 
-Imports h5py. Runs in the throw-away process only: HDF5 follows links to other files unless told not to.
+Links, virtual and external data are refused: HDF5 follows links to other files by default. Runs in the sandbox only.
 """
 
 import math

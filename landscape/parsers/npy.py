@@ -1,7 +1,4 @@
-"""Arrays of .npz files: shape and type first, the numbers on demand; what a header declares is checked before memory.
-
-Imports archive and numpy.
-"""
+"""Arrays of .npz files: shape and type first, the numbers on demand; a header is checked before memory is taken."""
 
 import io
 import math

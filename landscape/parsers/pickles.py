@@ -1,8 +1,8 @@
 """Pickles as data: a machine for the few opcodes that plain containers and tensors need, which executes nothing.
 
-Imports source only. A global is a name; "calling" it runs the maker that we keep for that name, or refuses. So there is
-no gap between what is checked and what runs, and no parser of another library sees the file. Only exact dicts, lists,
-tuples, sets, texts and numbers come out, and what the makers answer.
+A global is a name; "calling" it runs the maker that we keep for that name, or refuses. So there is no gap between what
+is checked and what runs, and no parser of another library sees the file. Only exact dicts, lists, tuples, sets, texts
+and numbers come out, and what the makers answer.
 
 Source: the opcodes as documented in Python's Lib/pickletools.py.
 """

@@ -1,6 +1,6 @@
-"""safetensors: a header in JSON, then the numbers. Read with every declared size checked; written one array at a time.
+"""safetensors: a header in JSON, then the numbers. Every declared size is checked; writing takes one array at a time.
 
-Imports tensors and source. Source of the layout: the README of the safetensors project.
+Source of the layout: the README of the safetensors project.
 """
 
 import json

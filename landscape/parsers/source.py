@@ -1,7 +1,4 @@
-"""A file that is read by position, never past its end, and never mapped into memory (a file may shrink).
-
-Imports errors only.
-"""
+"""A file that is read by position, never past its end, and never mapped into memory (a file may shrink)."""
 
 import os
 from typing import BinaryIO

@@ -1,7 +1,4 @@
-"""A tensor in a file: its type, shape and strides, checked against the bytes there are; its numbers on demand.
-
-Imports numpy and source.
-"""
+"""A tensor in a file: its type, shape and strides, checked against the bytes in the file; its numbers on demand."""
 
 import math
 from dataclasses import dataclass

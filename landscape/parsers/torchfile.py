@@ -1,7 +1,7 @@
 """What torch.save writes, zip and legacy, without torch: containers with a `StoredTensor` in place of every tensor.
 
-Imports pickles, archive, tensors. Neither torch.load nor pickle is called: the names a file may use are the keys of
-`_makers`, and what they make is a description.
+Neither torch.load nor pickle is called: the names a file may use are the keys of `_makers`, and what they make is a
+description.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""Saving a trajectory from any training loop with one line, and finding its files again.
+"""Save a trajectory from any training loop with one line, and find its files again.
 
-Imports torch, safetensors. Never changes the model; knows the hooks of Lightning by their names, without it.
+Never changes the model; knows the hooks of Lightning by their names, without importing it.
 """
 
 import re
@@ -19,7 +19,7 @@ class Recorder:
     """Writes the state of a model to a folder every time it is called; `files` then go to `ls.trajectory`.
 
         record = ls.Recorder("run")
-        record(model)                       # the initialisation
+        record(model)                       # the initialization
         for epoch in range(10):
             ...
             record(model)
@@ -60,7 +60,7 @@ class Recorder:
             self._write(model)
 
     def on_train_start(self, trainer: Any, module: nn.Module) -> None:
-        """Lightning: the initialisation (or where a run is taken up again)."""
+        """Lightning: the initialization (or where a run is taken up again)."""
         if getattr(trainer, "is_global_zero", True):
             self(module)
 

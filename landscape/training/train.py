@@ -1,6 +1,6 @@
-"""Training the comparison networks, one epoch at a time, reproducibly from a seed.
+"""Train the comparison networks, one epoch at a time, reproducibly from a seed.
 
-Imports torch, safetensors, models and data. Never touches the global random state; never augments.
+The global random state is left alone; nothing is augmented.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Where the training stands after an epoch; number 0 is the initialisation."""
+    """Where the training stands after an epoch; number 0 is the initialization."""
 
     number: int
     train_loss: float  # nats per sample, over the whole training set in evaluation mode
@@ -72,7 +72,7 @@ class Epoch:
 def train(
     architecture: Architecture, dataset: Dataset, test_dataset: Dataset, settings: Settings = Settings()
 ) -> Iterator[Epoch]:
-    """Train a network from scratch and yield every epoch, the initialisation first (so `epochs` + 1 of them).
+    """Train a network from scratch and yield every epoch, the initialization first (so `epochs` + 1 of them).
 
     Two runs with equal arguments and one thread give equal bits. The learning rate follows `learning_rate`.
 

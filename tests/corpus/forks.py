@@ -18,7 +18,7 @@ import h5py  # noqa: F401 - imported before the forks
 
 import landscape.checkpoints.checkpoint
 import landscape.parsers.dataset  # noqa: F401
-from landscape.checkpoints.sandbox import answer, limit
+from landscape.checkpoints.sandbox import limit, run_task
 
 MEMORY, SECONDS = 4 << 30, 10
 
@@ -55,7 +55,7 @@ def serve_one(request: dict[str, object], clean: Path, result: int) -> None:
             mutant = os.memfd_create("mutant")
             os.write(mutant, mutated(file.read(), int(str(request["seed"]))))
             descriptor = mutant
-        given = answer(str(request["task"]), descriptor, clean)
+        given = run_task(str(request["task"]), descriptor, clean)
     os.write(result, json.dumps(given).encode()[:60_000])
 
 

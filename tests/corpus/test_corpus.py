@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from landscape.checkpoints.sandbox import Limits, ask
+from landscape.checkpoints.sandbox import Limits, read_in_sandbox
 from landscape.evaluation.landscape import Landscape
 from landscape.models import CifarResNet, build
 from tests.corpus.bad import bad_files, live_files
@@ -119,7 +119,7 @@ def test_the_real_boundary_answers_as_its_forks_do(tmp_path: Path) -> None:
     for name in ("flipped bit in the numbers", "a deep tuple as a key", "opcode INST", "safetensors: deep JSON"):
         (tmp_path / "bad.pt").write_bytes(BAD[name][0])
         started = time.perf_counter()
-        answer = ask("checkpoint", tmp_path / "bad.pt", tmp_path / "clean")
+        answer = read_in_sandbox("checkpoint", tmp_path / "bad.pt", tmp_path / "clean")
         assert BAD[name][1] in answer["rejected"]
         assert time.perf_counter() - started < 5
     assert not (tmp_path / "clean").exists()
@@ -127,16 +127,16 @@ def test_the_real_boundary_answers_as_its_forks_do(tmp_path: Path) -> None:
 
 def test_too_little_memory_or_time_is_a_sentence_too(tmp_path: Path) -> None:
     (tmp_path / "large.pt").write_bytes(saved(build(CifarResNet(8, 800)).state_dict()))
-    tight = ask("checkpoint", tmp_path / "large.pt", tmp_path / "clean", Limits(memory=300 << 20))
+    tight = read_in_sandbox("checkpoint", tmp_path / "large.pt", tmp_path / "clean", Limits(memory=300 << 20))
     assert tight == {"rejected": "The file needs more memory than reading may take."}
-    slow = ask("checkpoint", tmp_path / "large.pt", tmp_path / "clean", Limits(seconds=0.01))
+    slow = read_in_sandbox("checkpoint", tmp_path / "large.pt", tmp_path / "clean", Limits(seconds=0.01))
     assert "longer than 0.01 s" in slow["rejected"]
 
 
 @pytest.mark.parametrize("name", GOOD_FILES)
 def test_a_good_file_is_read_with_every_number_its_own(name: str, tmp_path: Path) -> None:
     (tmp_path / "good.pt").write_bytes(GOOD_FILES[name]())
-    answer = ask("checkpoint", tmp_path / "good.pt", tmp_path / "clean")
+    answer = read_in_sandbox("checkpoint", tmp_path / "good.pt", tmp_path / "clean")
     assert [candidate["label"] for candidate in answer["candidates"]] == ["ResNet-20, width 8, with shortcuts"]
     clean = load_file(tmp_path / "clean")
     assert clean.keys() == GOOD.keys()
@@ -151,7 +151,7 @@ def test_the_landscape_of_a_wrapped_file_is_that_of_the_plain_one(tmp_path: Path
     for name in ("bare", "Lightning", "legacy, nested, with views", "channels last"):
         path, clean = tmp_path / "good.pt", tmp_path / f"clean {name}"
         path.write_bytes(GOOD_FILES[name]())
-        ask("checkpoint", path, clean)
+        read_in_sandbox("checkpoint", path, clean)
         model = build(CifarResNet(20, 8, "projection", 10, 1))
         model.load_state_dict(load_file(clean), strict=False)
         landscape = Landscape(model, images, labels, choice={"engine": "plain"})

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 
-from landscape import disk_cache as shelves
+from landscape import disk_cache
 from landscape.data import Dataset, load, load_clean, load_file
-from landscape.disk_cache import Shelf, make_room, own_shelf
+from landscape.disk_cache import DiskCache, evict, own_cache
 from landscape.parsers.dataset import read
 
 COUNT = 2000  # images of CIFAR's shape: 24.6 MB as float32
@@ -36,13 +36,13 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "cache" / "samples")
+def cache(tmp_path: Path) -> DiskCache:
+    return DiskCache(tmp_path / "cache" / "samples")
 
 
-def files(shelf: Shelf) -> list[Path]:
+def files(cache: DiskCache) -> list[Path]:
     """What is kept, without what is hidden."""
-    return sorted(path for path in shelf.folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in cache.folder.iterdir() if not path.name.startswith("."))
 
 
 def same(one: Dataset, other: Dataset) -> bool:
@@ -59,8 +59,8 @@ def mappings(folder: Path, process: int | str = "self") -> list[str]:
 LOAD = """
 import os, sys
 from landscape.data import load_file
-from landscape.disk_cache import Shelf
-found = load_file(sys.argv[1], shelf=Shelf(Path(sys.argv[2])))
+from landscape.disk_cache import DiskCache
+found = load_file(sys.argv[1], cache=DiskCache(Path(sys.argv[2])))
 print(found.digest, flush=True)
 sys.stdin.readline()
 """
@@ -85,12 +85,12 @@ def proportional(process: "subprocess.Popen[str]", file: Path) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says what processes share")
-def test_processes_that_load_at_once_make_one_file_and_hold_its_bytes_once(file: Path, shelf: Shelf) -> None:
+def test_processes_that_load_at_once_make_one_file_and_hold_its_bytes_once(file: Path, cache: DiskCache) -> None:
     expected = load_file(file).digest
-    started = loading(3, file, shelf.folder)
+    started = loading(3, file, cache.folder)
     try:
         assert [said(process) for process in started] == [expected] * 3
-        [kept] = files(shelf)
+        [kept] = files(cache)
         assert sum(proportional(process, kept) for process in started) == pytest.approx(SIZE, rel=0.05)
     finally:
         for process in started:
@@ -98,81 +98,81 @@ def test_processes_that_load_at_once_make_one_file_and_hold_its_bytes_once(file:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_samples_are_the_same_in_every_bit_wherever_they_come_from(file: Path, shelf: Shelf, split: str) -> None:
+def test_samples_are_the_same_in_every_bit_wherever_they_come_from(file: Path, cache: DiskCache, split: str) -> None:
     expected = load_file(file, split)
-    assert same(load_file(file, split, shelf=shelf), expected)
-    assert same(load_file(file, split, shelf=shelf), expected)
-    assert len(files(shelf) if shelf.folder.exists() else []) == (split == "train")  # seven images are not worth it
+    assert same(load_file(file, split, cache=cache), expected)
+    assert same(load_file(file, split, cache=cache), expected)
+    assert len(files(cache) if cache.folder.exists() else []) == (split == "train")  # seven images are not worth it
 
 
-def test_what_is_found_is_not_read_again(file: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = load_file(file, shelf=shelf)
+def test_what_is_found_is_not_read_again(file: Path, cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = load_file(file, cache=cache)
     monkeypatch.setattr("landscape.data.files.read", lambda _: pytest.fail("the file was read"))
-    found = load_file(file, shelf=shelf)
+    found = load_file(file, cache=cache)
     assert same(found, expected)
-    assert mappings(shelf.folder)
+    assert mappings(cache.folder)
 
 
-def test_another_file_of_the_same_name_is_another_set(file: Path, shelf: Shelf, tmp_path: Path) -> None:
+def test_another_file_of_the_same_name_is_another_set(file: Path, cache: DiskCache, tmp_path: Path) -> None:
     own = Path(shutil.copy(file, tmp_path / "many.npz"))
-    before = load_file(own, shelf=shelf)
+    before = load_file(own, cache=cache)
     arrays = dict(np.load(file))
     np.savez(own, **{**arrays, "images": arrays["images"][::-1]})
-    after = load_file(own, shelf=shelf)
+    after = load_file(own, cache=cache)
     assert not same(before, after)
     assert same(after, load_file(own))
 
 
-def test_a_clean_file_of_the_service_is_shared_by_its_digest(file: Path, shelf: Shelf, tmp_path: Path) -> None:
+def test_a_clean_file_of_the_service_is_shared_by_its_digest(file: Path, cache: DiskCache, tmp_path: Path) -> None:
     with file.open("rb") as opened:
         read(opened).save(tmp_path / "clean")
     digest = hashlib.sha256((tmp_path / "clean").read_bytes()).hexdigest()
     expected = load_clean(tmp_path / "clean", "many", "train")
     for _ in range(2):
-        assert same(load_clean(tmp_path / "clean", "many", "train", shelf=shelf, key=digest), expected)
-    [kept] = files(shelf)
+        assert same(load_clean(tmp_path / "clean", "many", "train", cache=cache, key=digest), expected)
+    [kept] = files(cache)
     assert kept.name.startswith(digest)
-    shelf.forget(digest)
-    assert files(shelf) == []
+    cache.remove(digest)
+    assert files(cache) == []
 
 
-def test_floating_samples_and_numbers_to_predict_are_shared_too(shelf: Shelf, tmp_path: Path) -> None:
+def test_floating_samples_and_numbers_to_predict_are_shared_too(cache: DiskCache, tmp_path: Path) -> None:
     generator = np.random.default_rng(4)
     inputs = generator.standard_normal((5000, 1000), dtype=np.float32)
     np.savez(tmp_path / "values.npz", inputs=inputs, targets=inputs[:, :2])
     expected = load_file(tmp_path / "values.npz")
-    assert same(load_file(tmp_path / "values.npz", shelf=shelf), expected)
-    assert len(files(shelf)) == 1
+    assert same(load_file(tmp_path / "values.npz", cache=cache), expected)
+    assert len(files(cache)) == 1
 
 
-def test_the_synthetic_set_is_shared(shelf: Shelf) -> None:
-    assert same(load("synthetic", "test", shelf=shelf), load("synthetic", "test"))
-    [kept] = files(shelf)
-    assert same(load("synthetic", "test", shelf=shelf), load("synthetic", "test"))
+def test_the_synthetic_set_is_shared(cache: DiskCache) -> None:
+    assert same(load("synthetic", "test", cache=cache), load("synthetic", "test"))
+    [kept] = files(cache)
+    assert same(load("synthetic", "test", cache=cache), load("synthetic", "test"))
     assert kept.name.startswith("synthetic-test-")
 
 
-def test_a_large_subset_is_shared_too_and_goes_with_its_set(file: Path, shelf: Shelf) -> None:
-    whole, expected = load_file(file, shelf=shelf), load_file(file)
+def test_a_large_subset_is_shared_too_and_goes_with_its_set(file: Path, cache: DiskCache) -> None:
+    whole, expected = load_file(file, cache=cache), load_file(file)
     assert same(whole.subset(1900, 3), expected.subset(1900, 3))
     assert same(whole.subset(1900, 4), expected.subset(1900, 4))
     assert same(whole.subset(1900, 3).subset(1800, 3), expected.subset(1900, 3).subset(1800, 3))
     assert same(whole.subset(1800, 3), expected.subset(1800, 3))
     assert same(whole.subset(50), expected.subset(50))  # too small
-    assert len(files(shelf)) == 5
-    [kept] = [path for path in files(shelf) if "-1900-3-" in path.name and "-1800-" not in path.name]
-    again = load_file(file, shelf=shelf).subset(1900, 3)
+    assert len(files(cache)) == 5
+    [kept] = [path for path in files(cache) if "-1900-3-" in path.name and "-1800-" not in path.name]
+    again = load_file(file, cache=cache).subset(1900, 3)
     assert same(again, expected.subset(1900, 3))
-    assert any(str(kept) in line for line in mappings(shelf.folder))
-    shelf.forget(hashlib.sha256(file.read_bytes()).hexdigest())
-    assert files(shelf) == []
+    assert any(str(kept) in line for line in mappings(cache.folder))
+    cache.remove(hashlib.sha256(file.read_bytes()).hexdigest())
+    assert files(cache) == []
 
 
-def test_writing_to_samples_stays_in_the_process(file: Path, shelf: Shelf) -> None:
-    found = load_file(file, shelf=shelf)
+def test_writing_to_samples_stays_in_the_process(file: Path, cache: DiskCache) -> None:
+    found = load_file(file, cache=cache)
     expected = found.images.clone()
     found.images.zero_()
-    assert torch.equal(load_file(file, shelf=shelf).images, expected)
+    assert torch.equal(load_file(file, cache=cache).images, expected)
 
 
 def flipped(path: Path) -> None:
@@ -192,45 +192,45 @@ def linked(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [flipped, cut_off, linked])
-def test_a_file_that_is_not_what_its_name_says_is_made_anew(file: Path, shelf: Shelf, harm: Any) -> None:
+def test_a_file_that_is_not_what_its_name_says_is_made_anew(file: Path, cache: DiskCache, harm: Any) -> None:
     expected = load_file(file)
-    load_file(file, shelf=shelf)
-    [kept] = files(shelf)
+    load_file(file, cache=cache)
+    [kept] = files(cache)
     digest = hashlib.sha256(kept.read_bytes()).hexdigest()
     kept.chmod(0o600)
     harm(kept)
-    assert same(load_file(file, shelf=shelf), expected)
-    [again] = files(shelf)
+    assert same(load_file(file, cache=cache), expected)
+    [again] = files(cache)
     assert again == kept
     assert not again.is_symlink()
     assert hashlib.sha256(again.read_bytes()).hexdigest() == digest
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_a_file_of_another_user_is_not_used(file: Path, shelf: Shelf) -> None:
-    load_file(file, shelf=shelf)
-    [kept] = files(shelf)
+def test_a_file_of_another_user_is_not_used(file: Path, cache: DiskCache) -> None:
+    load_file(file, cache=cache)
+    [kept] = files(cache)
     os.chown(kept, 12345, -1)
-    load_file(file, shelf=shelf)
-    assert [path.stat().st_uid for path in files(shelf)] == [0]
+    load_file(file, cache=cache)
+    assert [path.stat().st_uid for path in files(cache)] == [0]
 
 
-def test_nobody_else_may_look_at_what_is_kept(file: Path, shelf: Shelf) -> None:
+def test_nobody_else_may_look_at_what_is_kept(file: Path, cache: DiskCache) -> None:
     before = os.umask(0)
     try:
-        load_file(file, shelf=shelf)
+        load_file(file, cache=cache)
     finally:
         os.umask(before)
-    assert shelf.folder.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o077 for path in shelf.folder.iterdir()} == {0}
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o077 for path in cache.folder.iterdir()} == {0}
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o777])
-def test_a_folder_that_others_may_enter_is_not_used(file: Path, shelf: Shelf, mode: int) -> None:
-    shelf.folder.mkdir(parents=True)
-    shelf.folder.chmod(mode)
-    assert same(load_file(file, shelf=shelf), load_file(file))
-    assert list(shelf.folder.iterdir()) == []
+def test_a_folder_that_others_may_enter_is_not_used(file: Path, cache: DiskCache, mode: int) -> None:
+    cache.folder.mkdir(parents=True)
+    cache.folder.chmod(mode)
+    assert same(load_file(file, cache=cache), load_file(file))
+    assert list(cache.folder.iterdir()) == []
 
 
 def test_without_a_folder_that_can_be_written_samples_are_in_memory(
@@ -239,50 +239,50 @@ def test_without_a_folder_that_can_be_written_samples_are_in_memory(
     (tmp_path / "taken").write_text("not a folder")
     with caplog.at_level(logging.INFO):
         for folder in (Path("/proc/landscape/samples"), tmp_path / "taken" / "samples", tmp_path / "taken"):
-            assert same(load_file(file, shelf=Shelf(folder)), load_file(file))
+            assert same(load_file(file, cache=DiskCache(folder)), load_file(file))
     assert len([line for line in caplog.messages if "not shared between processes" in line]) == 3
 
 
-def test_a_disk_that_fills_up_leaves_nothing_and_samples_in_memory(file: Path, shelf: Shelf) -> None:
+def test_a_disk_that_fills_up_leaves_nothing_and_samples_in_memory(file: Path, cache: DiskCache) -> None:
     code = LOAD.replace(
         "import os, sys", "import os, sys, resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2)"
     )
-    command = [sys.executable, "-c", "from pathlib import Path" + code, str(file), str(shelf.folder)]
+    command = [sys.executable, "-c", "from pathlib import Path" + code, str(file), str(cache.folder)]
     done = subprocess.run(command, input="\n", capture_output=True, text=True)
     assert done.stdout.strip() == load_file(file).digest, done.stderr
-    assert [path.name for path in shelf.folder.iterdir()] == [".lock"]
+    assert [path.name for path in cache.folder.iterdir()] == [".lock"]
 
 
-def test_a_tenth_of_the_disk_stays_free(file: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenth_of_the_disk_stays_free(file: Path, cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type(shutil.disk_usage("/"))
     for total, kept in ((10 * SIZE + (11 << 30), 0), (5 << 30, 1)):
         free = SIZE + (1 << 30) + (1 << 20)
         monkeypatch.setattr(shutil, "disk_usage", lambda _, total=total, free=free: usage(total, total - free, free))
-        load_file(file, shelf=shelf)
-        assert len(files(shelf)) == kept
+        load_file(file, cache=cache)
+        assert len(files(cache)) == kept
 
 
 def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "s", 2500)
+    cache = DiskCache(tmp_path / "s", 2500)
     for key in "abcd":
-        path = shelf.take(key, 1000, lambda path, key=key: path.write_bytes(key.encode() * 1000))  # type: ignore[misc]
+        path = cache.get_or_write(key, 1000, lambda path, key=key: path.write_bytes(key.encode() * 1000))  # type: ignore[misc]
         assert path is not None
         if key == "b":
-            age(shelf, "a", 50)
-            age(shelf, "b", 100)
-            assert shelf.find("a")  # used again
-    assert [path.name[0] for path in files(shelf)] == ["c", "d"]
-    age(shelf, "c", 50)
-    age(shelf, "d", 100)
-    assert shelf.find("d")
-    shelf.take("e", 1000, lambda path: path.write_bytes(b"e" * 1000))
-    assert [path.name[0] for path in files(shelf)] == ["d", "e"]
-    assert shelf.take("f", 2501, lambda path: path.write_bytes(b"f" * 2501)) is None
-    assert [path.name[0] for path in files(shelf)] == ["d", "e"]
+            age(cache, "a", 50)
+            age(cache, "b", 100)
+            assert cache.find("a")  # used again
+    assert [path.name[0] for path in files(cache)] == ["c", "d"]
+    age(cache, "c", 50)
+    age(cache, "d", 100)
+    assert cache.find("d")
+    cache.get_or_write("e", 1000, lambda path: path.write_bytes(b"e" * 1000))
+    assert [path.name[0] for path in files(cache)] == ["d", "e"]
+    assert cache.get_or_write("f", 2501, lambda path: path.write_bytes(b"f" * 2501)) is None
+    assert [path.name[0] for path in files(cache)] == ["d", "e"]
 
 
-def age(shelf: Shelf, key: str, seconds: float) -> None:
-    [path] = shelf.folder.glob(f"{key}.*")
+def age(cache: DiskCache, key: str, seconds: float) -> None:
+    [path] = cache.folder.glob(f"{key}.*")
     os.utime(path, (time.time() - seconds,) * 2)
 
 
@@ -290,7 +290,7 @@ def test_what_was_used_just_now_may_be_spared(tmp_path: Path) -> None:
     for name in ("old", "young"):
         (tmp_path / name).write_bytes(bytes(1000))
     os.utime(tmp_path / "old", (time.time() - 200,) * 2)
-    make_room(tmp_path, 1000, 500, spared_seconds=120)
+    evict(tmp_path, 1000, 500, spared_seconds=120)
     assert [path.name for path in tmp_path.iterdir()] == ["young"]
 
 
@@ -300,7 +300,7 @@ def _hold(folder: Path, ready: Any) -> None:
         ready.set()
         time.sleep(600)
 
-    Shelf(folder).take("key", 8, write)
+    DiskCache(folder).get_or_write("key", 8, write)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -308,8 +308,8 @@ def test_a_process_that_dies_or_stops_while_it_writes_holds_up_nobody_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    ready, shelf = context.Event(), Shelf(tmp_path / "s")
-    writer = context.Process(target=_hold, args=(shelf.folder, ready))
+    ready, cache = context.Event(), DiskCache(tmp_path / "s")
+    writer = context.Process(target=_hold, args=(cache.folder, ready))
     writer.start()
     try:
         assert ready.wait(120)
@@ -317,12 +317,12 @@ def test_a_process_that_dies_or_stops_while_it_writes_holds_up_nobody_for_good(
         if number == signal.SIGKILL:
             writer.join()
         else:
-            monkeypatch.setattr(shelves, "PATIENCE", 0.5)
-        found = shelf.take("key", 8, lambda path: path.write_bytes(b"complete"))
+            monkeypatch.setattr(disk_cache, "LOCK_TIMEOUT", 0.5)
+        found = cache.get_or_write("key", 8, lambda path: path.write_bytes(b"complete"))
         assert (found is not None) == (number == signal.SIGKILL)
         if found is not None:
             assert found.read_bytes() == b"complete"
-            assert files(shelf) == [found]
+            assert files(cache) == [found]
     finally:
         writer.kill()
         writer.join()
@@ -330,10 +330,10 @@ def test_a_process_that_dies_or_stops_while_it_writes_holds_up_nobody_for_good(
 
 def test_the_shells_is_in_the_users_folder_for_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert own_shelf() == Shelf(tmp_path / "landscape" / "samples")
+    assert own_cache() == DiskCache(tmp_path / "landscape" / "samples")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert own_shelf() == Shelf(tmp_path / ".cache" / "landscape" / "samples")
+    assert own_cache() == DiskCache(tmp_path / ".cache" / "landscape" / "samples")
 
 
 def test_the_processes_of_a_command_map_one_file(file: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 
 from landscape.checkpoints.inspect import inspect
-from landscape.checkpoints.sandbox import ask
+from landscape.checkpoints.sandbox import read_in_sandbox
 from landscape.checkpoints.state_dict import mismatch, recorded_accuracy
 from landscape.models import build
 from landscape.models.mlp_lenet import MLP
@@ -47,7 +47,7 @@ def test_an_averaged_model_alone_is_not_asked_about(tmp_path: Path) -> None:
 def test_facts_are_texts_and_single_numbers(tmp_path: Path) -> None:
     around = {"epoch": 7, "best_acc1": torch.tensor(93.5), "arch": "mlp", "optimizer": {"lr": 0.1}, "acc": [1, 2]}
     torch.save({"state_dict": TRAINED, **around}, tmp_path / "facts.pt")
-    assert ask("checkpoint", tmp_path / "facts.pt", tmp_path / "clean")["facts"] == {
+    assert read_in_sandbox("checkpoint", tmp_path / "facts.pt", tmp_path / "clean")["facts"] == {
         "arch": "mlp",
         "epoch": "7",
         "best_acc1": "93.5",
@@ -71,7 +71,7 @@ def test_the_recorded_accuracy_is_a_share(facts: dict[str, str], expected: tuple
 
 
 def test_a_mismatch_is_pointed_out_and_a_small_difference_is_not() -> None:
-    said = "This checkpoint says 94% (acc), here it scores 11% on the test split: wrong normalisation or classes?"
+    said = "This checkpoint says 94% (acc), here it scores 11% on the test split: wrong normalization or classes?"
     assert mismatch({"acc": "94"}, 0.11, "test") == said
     assert mismatch({"acc": "94"}, 0.9, "test") is None
     assert mismatch({"acc": "94"}, None, "test") is None

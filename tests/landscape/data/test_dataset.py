@@ -41,8 +41,8 @@ def test_the_digits_are_scikit_learns_each_in_one_split() -> None:
     train, test = load("digits", "train"), load("digits", "test")
     assert (len(train), len(test), train.classes) == (1500, 297, 10)
     ours = torch.cat([train.images, test.images]).double() * train.std[0] + train.mean[0]
-    labelled = torch.cat([(ours * 16).round().flatten(1), torch.cat([train.labels, test.labels])[:, None]], dim=1)
-    assert sorted(labelled.tolist()) == sorted(np.column_stack([source.data, source.target]).tolist())
+    labeled = torch.cat([(ours * 16).round().flatten(1), torch.cat([train.labels, test.labels])[:, None]], dim=1)
+    assert sorted(labeled.tolist()) == sorted(np.column_stack([source.data, source.target]).tolist())
 
 
 def test_the_training_digits_have_mean_zero_and_deviation_one() -> None:
@@ -130,7 +130,7 @@ def test_an_impossible_subset_says_how_many_there_are(count: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(7, 4, 5, 3), (7, 3, 4, 5), (7, 4, 5, 1), (7, 1, 4, 5)])
-def test_uint8_images_are_scaled_and_normalised_per_channel(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_uint8_images_are_scaled_and_normalized_per_channel(tmp_path: Path, shape: tuple[int, ...]) -> None:
     images = pixels(*shape)
     dataset = load_file(written(tmp_path, images=images, labels=labels(7)))
     first = np.moveaxis(images, -1, 1) if shape[-1] in (1, 3) else images

@@ -1,4 +1,4 @@
-"""Every family of networks: counts of the public models, modules with exactly the described names, recognised again."""
+"""Every family of networks: counts of the public models, modules with exactly the described names, recognized again."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Architectures as descriptions: shapes, counts, JSON, and recognising a checkpoint from names and shapes."""
+"""Architectures as descriptions: shapes, counts, JSON, and recognizing a checkpoint from names and shapes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The modules of the ResNets: names, shapes, what the shortcuts compute, initialisation."""
+"""The modules of the ResNets: names, shapes, what the shortcuts compute, initialization."""
 
 import math
 

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 import landscape as ls
 from landscape.checkpoints.inspect import inspect
-from landscape.checkpoints.sandbox import ask
+from landscape.checkpoints.sandbox import read_in_sandbox
 from landscape.engine.graph.record import record
 from landscape.errors import CheckpointError, LandscapeError
 from landscape.models import build
-from landscape.packing.dry_run import try_out
+from landscape.packing.dry_run import dry_run
 from landscape.packing.graph_json import from_text, to_text
 from landscape.parsers.source import FileError
 from tests.landscape.engine.zoo import ZOO, stirred
@@ -154,7 +154,7 @@ def set_operator(graph: dict[str, Any], name: str, arguments: list[Any] | None =
 
 HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "an operator that runs nothing good": (lambda g: set_operator(g, "aten.from_file.default"), "aten.from_file"),
-    "uninitialised memory": (lambda g: set_operator(g, "aten.empty_like.default"), "aten.empty_like"),
+    "uninitialized memory": (lambda g: set_operator(g, "aten.empty_like.default"), "aten.empty_like"),
     "memory by strides": (lambda g: set_operator(g, "aten.as_strided.default", [[9], [9]]), "aten.as_strided"),
     "another namespace": (lambda g: set_operator(g, "prim.device.default"), "prim.device"),
     "an operator that is a list": (lambda g: set_operator(g, ["aten"]), "operator"),  # type: ignore[arg-type]
@@ -196,7 +196,7 @@ def test_a_hostile_graph_through_the_real_boundary(tmp_path: Path) -> None:
     graph, tensors, metadata = packed_mlp(tmp_path)
     set_operator(graph, "aten.from_file.default")
     save_file(tensors, tmp_path / "bad.safetensors", {**metadata, "graph": json.dumps(graph)})
-    assert "aten.from_file" in ask("checkpoint", tmp_path / "bad.safetensors", tmp_path / "clean")["rejected"]
+    assert "aten.from_file" in read_in_sandbox("checkpoint", tmp_path / "bad.safetensors", tmp_path / "clean")["rejected"]
 
 
 def test_a_lookup_out_of_range_shows_itself_in_the_trial() -> None:
@@ -212,4 +212,4 @@ def test_a_lookup_out_of_range_shows_itself_in_the_trial() -> None:
     graph = record(model.eval(), (3,), torch.float32)
     tensors = {**dict(model.named_parameters()), **{f"@constant/{i}": t + 40 for i, t in graph.constants.items()}}
     with pytest.raises(FileError, match="cannot be computed: index out of range"):
-        try_out(from_text(to_text(graph, sample=(3,), dtype="float32")), {k: v.detach() for k, v in tensors.items()})
+        dry_run(from_text(to_text(graph, sample=(3,), dtype="float32")), {k: v.detach() for k, v in tensors.items()})

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.checkpoints.sandbox import ask
+from landscape.checkpoints.sandbox import read_in_sandbox
 from landscape.data import load_clean, load_file
 from landscape.errors import DataError, UnknownNameError
 from landscape.parsers.dataset import read
@@ -97,7 +97,7 @@ CIFAR10: dict[str, Callable[[], tuple[bytes, list[Any]]]] = {
 
 
 @pytest.mark.parametrize("kind", CIFAR10)
-def test_cifar10_is_read_in_every_version_with_the_authors_normalisation(kind: str, tmp_path: Path) -> None:
+def test_cifar10_is_read_in_every_version_with_the_authors_normalization(kind: str, tmp_path: Path) -> None:
     content, batches = CIFAR10[kind]()
     (tmp_path / "cifar.tar.gz").write_bytes(content)
     train, test = load_file(tmp_path / "cifar.tar.gz"), load_file(tmp_path / "cifar.tar.gz", "test")
@@ -184,7 +184,7 @@ def test_mnist_is_read_from_its_four_files_in_a_tar(zipped: bool, tmp_path: Path
 def test_an_archive_through_the_boundary_is_the_same_set(tmp_path: Path) -> None:
     content, _ = cifar10_binary()
     (tmp_path / "cifar.tar.gz").write_bytes(content)
-    described = ask("dataset", tmp_path / "cifar.tar.gz", tmp_path / "clean")
+    described = read_in_sandbox("dataset", tmp_path / "cifar.tar.gz", tmp_path / "clean")
     assert described["splits"] == {"train": 20, "test": 4}
     assert described["normalization"].endswith("published")
     for split in ("train", "test"):

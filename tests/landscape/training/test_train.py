@@ -84,7 +84,7 @@ def test_the_updates_are_sgd_with_nesterov_momentum_and_weight_decay() -> None:
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-5)
 
 
-def test_epoch_zero_is_the_initialisation_of_the_seed() -> None:
+def test_epoch_zero_is_the_initialization_of_the_seed() -> None:
     first = next(train(TINY, *digits(), Settings(seed=5)))
     expected = build(TINY, 5).state_dict()
     assert first.number == 0
