@@ -98,7 +98,7 @@ class DiskCache:
             part.unlink(missing_ok=True)
 
     def _require_private(self) -> None:
-        """Whatever others could write, or read, is not used."""
+        """A folder that other users can read or write is not used."""
         facts = self.folder.lstat()
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
             raise PermissionError(f"{self.folder} is not a folder of this user alone")

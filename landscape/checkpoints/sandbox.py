@@ -28,7 +28,7 @@ MAX_ANSWER = 64 << 20  # bytes
 
 
 class KilledError(LandscapeError):
-    """Somebody, or a machine without memory, killed the process that was reading: no verdict on the file."""
+    """The reading process was killed from outside, or by a machine out of memory: no verdict on the file."""
 
     code = "reader_killed"
 

@@ -32,7 +32,7 @@ class Inputs:
 
 
 def read_inputs(model: nn.Module, images: Any, labels: Any, loss: "str | PerSample | Loss") -> Inputs:
-    """`images` and `labels` as two tensors, whatever they came as.
+    """`images` and `labels` as two tensors, from any supported form.
 
     Args:
         images: a tensor or array; a mapping from names to tensors, for `model(**batch)`; with `labels` left out a

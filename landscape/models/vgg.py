@@ -126,7 +126,7 @@ class VGG(Planned):
 
 
 def _layout(convolutions: Mapping[int, tuple[int, ...]], each: int) -> Layout:
-    """Channels, with a pooling wherever the numbering skips one, and one after the last convolution."""
+    """Channels, with a pooling at each gap in the numbering, and one after the last convolution."""
     layout: list[int | str] = []
     previous = None
     for index, shape in convolutions.items():

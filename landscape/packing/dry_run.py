@@ -82,7 +82,7 @@ def _step(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.de
         results = operator(node.operator)(*arguments, **options)
     except FileError:
         raise
-    except Exception as error:  # whatever an operator says to arguments that do not fit
+    except Exception as error:  # operators raise any kind of error for arguments that do not fit
         said = printable((str(error).splitlines() or [""])[0], 120)
         raise FileError(f"The packed network is damaged: operator {node.operator!r} refuses: {said}.") from None
     every = results if isinstance(results, tuple | list) else (results,)
@@ -112,7 +112,7 @@ def _compute(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> None:
     try:
         with torch.inference_mode():
             module(x)
-    except Exception as error:  # whatever an operator says to values that do not fit
+    except Exception as error:  # operators raise any kind of error for values that do not fit
         said = printable((str(error).splitlines() or [""])[0], 120)
         raise FileError(f"The packed network cannot be computed: {said}.") from None
 

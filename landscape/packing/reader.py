@@ -20,7 +20,7 @@ MAX_ELEMENTS = 2**31
 
 @dataclass(frozen=True)
 class Packed(Architecture):
-    """A network of one's own, as a packed file describes it; the graph itself is in the sanitized file."""
+    """A custom network, as a packed file describes it; the graph itself is in the sanitized file."""
 
     family = "packed"
 

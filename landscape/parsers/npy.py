@@ -46,7 +46,7 @@ def _array(archive: Archive, name: str) -> StoredArray:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, fortran, dtype = read_header(head)
-    except Exception:  # numpy's parser raises whatever a broken header makes it raise
+    except Exception:  # numpy's parser raises any kind of error for a broken header
         raise FileError(f"{printable(name)} is damaged: its header makes no sense. Save it with numpy.savez.") from None
     if dtype.hasobject or dtype.kind not in "biuf":
         raise FileError(

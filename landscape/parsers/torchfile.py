@@ -165,7 +165,7 @@ class _Late:
 
 
 def _settled(content: Any, depth: int = 0) -> Any:
-    """`content` with every late tensor in its dictionaries made; deeper than anybody nests weights they stay."""
+    """`content` with every late tensor in its dictionaries made; deeper than weights are ever nested they stay."""
     if type(content) is _Late:
         return content.make()
     if type(content) is dict and depth < 4:

@@ -1,7 +1,7 @@
 """A long-lived reader for thousands of files: it imports what reading needs once, and forks for every file.
 
 Run as a script. A line of JSON in: {"task", "path", "seed"?}; a line out: {"answer" | "signal" | "code", "seconds"}.
-Every fork puts itself under the limits of the real boundary and calls the function that the real process calls. With a
+Every fork puts itself under the limits of the real sandbox and calls the function that the real process calls. With a
 seed the file is first changed, in the fork, in one to eight places.
 """
 

@@ -72,7 +72,7 @@ def tensor(
     shape: Any = (2, 2), strides: Any = (2, 1), *, count: int = 4, offset: Any = 0, made: str = "_rebuild_tensor_v2",
     kind: str = FLOATS, key: str = "0",
 ) -> bytes:  # fmt: skip
-    """A pickled tensor with whatever sizes."""
+    """A pickled tensor with any sizes."""
     where = number(offset) if type(offset) is int else offset
     rest = b"\x89ccollections\nOrderedDict\n)R"
     return (

@@ -1,4 +1,4 @@
-"""No bad file hurts anyone and every good file is read: a corpus made here, each file through the real boundary."""
+"""No bad file does harm and every good file is read: a corpus made here, each file through the real sandbox."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def test_a_bad_file_is_refused_with_a_sentence(name: str, reader: Server, tmp_pa
     require_clean(ended["answer"]["rejected"], tmp_path)
 
 
-def test_live_payloads_fire_in_a_careless_loader_and_not_in_ours(
+def test_live_payloads_run_in_an_unsafe_loader_and_not_in_ours(
     careless: Server, reader: Server, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
@@ -106,7 +106,7 @@ TORCH_TAKES = {
 
 
 @pytest.mark.parametrize("name", TORCH_TAKES)
-def test_what_torch_takes_even_with_care_is_why_we_read_by_ourselves(
+def test_torch_accepts_unsafe_files_even_with_weights_only(
     name: str, careless: Server, tmp_path: Path
 ) -> None:
     content, expected = TORCH_TAKES[name]
@@ -115,7 +115,7 @@ def test_what_torch_takes_even_with_care_is_why_we_read_by_ourselves(
     assert re.search(expected, "signal" if ended["code"] < 0 else ended["said"]), ended
 
 
-def test_the_real_boundary_answers_as_its_forks_do(tmp_path: Path) -> None:
+def test_the_sandbox_answers_as_its_forks_do(tmp_path: Path) -> None:
     for name in ("flipped bit in the numbers", "a deep tuple as a key", "opcode INST", "safetensors: deep JSON"):
         (tmp_path / "bad.pt").write_bytes(BAD[name][0])
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Many samples in one copy for all processes: they map one file; what is damaged or another's is made anew."""
+"""Many samples in one copy for all processes: they map one file; damaged files and other users' files are replaced."""
 
 import hashlib
 import json
@@ -98,14 +98,14 @@ def test_processes_that_load_at_once_make_one_file_and_hold_its_bytes_once(file:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_samples_are_the_same_in_every_bit_wherever_they_come_from(file: Path, cache: DiskCache, split: str) -> None:
+def test_cached_samples_equal_fresh_ones_bit_for_bit(file: Path, cache: DiskCache, split: str) -> None:
     expected = load_file(file, split)
     assert same(load_file(file, split, cache=cache), expected)
     assert same(load_file(file, split, cache=cache), expected)
     assert len(files(cache) if cache.folder.exists() else []) == (split == "train")  # seven images are not worth it
 
 
-def test_what_is_found_is_not_read_again(file: Path, cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_file_is_not_read_again(file: Path, cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load_file(file, cache=cache)
     monkeypatch.setattr("landscape.data.files.read", lambda _: pytest.fail("the file was read"))
     found = load_file(file, cache=cache)
@@ -152,7 +152,7 @@ def test_the_synthetic_set_is_shared(cache: DiskCache) -> None:
     assert kept.name.startswith("synthetic-test-")
 
 
-def test_a_large_subset_is_shared_too_and_goes_with_its_set(file: Path, cache: DiskCache) -> None:
+def test_a_large_subset_is_cached_too_and_removed_with_its_data_set(file: Path, cache: DiskCache) -> None:
     whole, expected = load_file(file, cache=cache), load_file(file)
     assert same(whole.subset(1900, 3), expected.subset(1900, 3))
     assert same(whole.subset(1900, 4), expected.subset(1900, 4))
@@ -192,7 +192,7 @@ def linked(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [flipped, cut_off, linked])
-def test_a_file_that_is_not_what_its_name_says_is_made_anew(file: Path, cache: DiskCache, harm: Any) -> None:
+def test_a_file_that_does_not_match_its_digest_is_rewritten(file: Path, cache: DiskCache, harm: Any) -> None:
     expected = load_file(file)
     load_file(file, cache=cache)
     [kept] = files(cache)
@@ -215,7 +215,7 @@ def test_a_file_of_another_user_is_not_used(file: Path, cache: DiskCache) -> Non
     assert [path.stat().st_uid for path in files(cache)] == [0]
 
 
-def test_nobody_else_may_look_at_what_is_kept(file: Path, cache: DiskCache) -> None:
+def test_cached_files_are_private_to_the_user(file: Path, cache: DiskCache) -> None:
     before = os.umask(0)
     try:
         load_file(file, cache=cache)
@@ -226,7 +226,7 @@ def test_nobody_else_may_look_at_what_is_kept(file: Path, cache: DiskCache) -> N
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o777])
-def test_a_folder_that_others_may_enter_is_not_used(file: Path, cache: DiskCache, mode: int) -> None:
+def test_a_folder_that_other_users_can_enter_is_not_used(file: Path, cache: DiskCache, mode: int) -> None:
     cache.folder.mkdir(parents=True)
     cache.folder.chmod(mode)
     assert same(load_file(file, cache=cache), load_file(file))
@@ -262,7 +262,7 @@ def test_a_tenth_of_the_disk_stays_free(file: Path, cache: DiskCache, monkeypatc
         assert len(files(cache)) == kept
 
 
-def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
+def test_the_least_recently_used_file_is_evicted_first(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "s", 2500)
     for key in "abcd":
         path = cache.get_or_write(key, 1000, lambda path, key=key: path.write_bytes(key.encode() * 1000))  # type: ignore[misc]
@@ -286,7 +286,7 @@ def age(cache: DiskCache, key: str, seconds: float) -> None:
     os.utime(path, (time.time() - seconds,) * 2)
 
 
-def test_what_was_used_just_now_may_be_spared(tmp_path: Path) -> None:
+def test_recently_used_files_may_be_spared(tmp_path: Path) -> None:
     for name in ("old", "young"):
         (tmp_path / name).write_bytes(bytes(1000))
     os.utime(tmp_path / "old", (time.time() - 200,) * 2)
@@ -304,7 +304,7 @@ def _hold(folder: Path, ready: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_process_that_dies_or_stops_while_it_writes_holds_up_nobody_for_good(
+def test_a_writer_that_dies_or_hangs_does_not_block_others_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     context = multiprocessing.get_context("spawn")
@@ -328,7 +328,7 @@ def test_a_process_that_dies_or_stops_while_it_writes_holds_up_nobody_for_good(
         writer.join()
 
 
-def test_the_shells_is_in_the_users_folder_for_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shells_cache_is_in_the_cache_folder_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert own_cache() == DiskCache(tmp_path / "landscape" / "samples")
     monkeypatch.delenv("XDG_CACHE_HOME")

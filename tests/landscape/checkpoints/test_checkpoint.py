@@ -28,7 +28,7 @@ EMA: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", EMA)
-def test_where_a_file_holds_an_averaged_copy_it_is_asked_which(name: str, tmp_path: Path) -> None:
+def test_a_file_with_an_averaged_copy_has_a_candidate_for_each_copy(name: str, tmp_path: Path) -> None:
     torch.save(EMA[name](), tmp_path / "ema.pt")
     inspected = inspect(tmp_path / "ema.pt")
     assert [one["label"] for one in inspected.candidates] == ["MLP 3-2 (as trained)", "MLP 3-2 (averaged copy, EMA)"]
@@ -70,7 +70,7 @@ def test_the_recorded_accuracy_is_a_share(facts: dict[str, str], expected: tuple
     assert found == (expected and (expected[0], pytest.approx(expected[1])))
 
 
-def test_a_mismatch_is_pointed_out_and_a_small_difference_is_not() -> None:
+def test_an_accuracy_mismatch_is_reported_and_a_small_difference_is_not() -> None:
     said = "This checkpoint says 94% (acc), here it scores 11% on the test split: wrong normalization or classes?"
     assert mismatch({"acc": "94"}, 0.11, "test") == said
     assert mismatch({"acc": "94"}, 0.9, "test") is None
@@ -87,7 +87,7 @@ def make():
 """
 
 
-def test_a_lab_installs_its_own_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_plugin_adds_an_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "lab-1.0.dist-info"
     info.mkdir()
     (tmp_path / "lab_networks.py").write_text(LAB)
@@ -107,7 +107,7 @@ def test_a_lab_installs_its_own_architecture(tmp_path: Path, monkeypatch: pytest
     assert torch.equal(again.get_parameter("3.bias"), state["3.bias"])
 
 
-def test_safetensors_are_read_whatever_length_their_header_has(tmp_path: Path) -> None:
+def test_safetensors_are_read_with_headers_of_any_length(tmp_path: Path) -> None:
     state = build(ARCHITECTURE, 0).state_dict()
     for extra in range(0, 256, 8):
         content = save(state, metadata={"note": "x" * extra})

@@ -1,4 +1,4 @@
-"""Data sets: the digits, files people bring, subsets, digests."""
+"""Data sets: the digits, user-supplied files, subsets, digests."""
 
 import hashlib
 import io

@@ -58,7 +58,7 @@ def expected() -> Any:
     ],
     ids=["in order", "shuffled", "dropping", "batches given", "data set", "list", "generator", "ours"],
 )
-def test_whatever_gives_batches_gives_the_same_surface_as_its_tensors(make: Any, expected: Any) -> None:
+def test_any_source_of_batches_gives_the_same_surface_as_its_tensors(make: Any, expected: Any) -> None:
     assert losses(make()).tolist() == expected.tolist()
 
 
@@ -105,7 +105,7 @@ def test_a_loader_with_workers_and_random_transforms_is_read_once() -> None:
     assert losses(two).tolist() == losses(images, labels).tolist()
 
 
-def test_a_subset_drawn_by_chance_has_the_order_of_its_data_set() -> None:
+def test_a_random_subset_keeps_the_order_of_its_data_set() -> None:
     images, labels = pictures()
     chosen = loader(batch_size=4, sampler=SubsetRandomSampler([7, 3, 11, 5]))
     assert losses(chosen).tolist() == losses(images[[3, 5, 7, 11]], labels[[3, 5, 7, 11]]).tolist()
@@ -122,7 +122,7 @@ def test_a_subset_drawn_by_chance_has_the_order_of_its_data_set() -> None:
     ],
     ids=["with replacement", "a part", "weighted"],
 )
-def test_samples_that_chance_would_choose_are_refused(sampler: Any) -> None:
+def test_samples_drawn_at_random_are_refused(sampler: Any) -> None:
     with pytest.raises(DataError, match=r"draws its samples by chance \(\w+RandomSampler|\(RandomSampler"):
         losses(loader(sampler=sampler))
 

@@ -1,4 +1,4 @@
-"""One's own network in a file without code: packed, read back at the boundary, the same numbers out."""
+"""A custom network in a file without code: packed, read back in the sandbox, the same numbers out."""
 
 import json
 from collections.abc import Callable
@@ -192,14 +192,14 @@ def test_a_hostile_graph_is_refused_with_a_sentence(name: str, tmp_path: Path) -
     assert len(str(caught.value)) <= 500
 
 
-def test_a_hostile_graph_through_the_real_boundary(tmp_path: Path) -> None:
+def test_a_hostile_graph_is_refused_in_the_sandbox(tmp_path: Path) -> None:
     graph, tensors, metadata = packed_mlp(tmp_path)
     set_operator(graph, "aten.from_file.default")
     save_file(tensors, tmp_path / "bad.safetensors", {**metadata, "graph": json.dumps(graph)})
     assert "aten.from_file" in read_in_sandbox("checkpoint", tmp_path / "bad.safetensors", tmp_path / "clean")["rejected"]
 
 
-def test_a_lookup_out_of_range_shows_itself_in_the_trial() -> None:
+def test_a_lookup_out_of_range_is_found_by_the_dry_run() -> None:
     class Lookup(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -181,7 +181,7 @@ def test_mnist_is_read_from_its_four_files_in_a_tar(zipped: bool, tmp_path: Path
     assert found.labels.tolist() == labels.tolist()
 
 
-def test_an_archive_through_the_boundary_is_the_same_set(tmp_path: Path) -> None:
+def test_an_archive_read_in_the_sandbox_is_the_same_data_set(tmp_path: Path) -> None:
     content, _ = cifar10_binary()
     (tmp_path / "cifar.tar.gz").write_bytes(content)
     described = read_in_sandbox("dataset", tmp_path / "cifar.tar.gz", tmp_path / "clean")
