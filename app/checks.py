@@ -77,7 +77,7 @@ class Checks:
         return "ok" if store.free_bytes() >= store.min_free_bytes else "full"
 
     def _broker(self) -> str:
-        return "ok" if self._service.hints.reachable() else "unreachable"
+        return "ok" if self._service.wakeups.reachable() else "unreachable"
 
 
 def _in_thread(question: Callable[[], str]) -> Future[str]:

@@ -20,7 +20,7 @@ from service.access.callers import LINK, LOCAL, Caller, linked_to
 from service.access.visibility import seen_by
 from service.database.sessions import Database
 from service.errors import ForbiddenError, UnauthorizedError
-from service.queue.wakeups import Hints
+from service.queue.wakeups import WakeUps
 from service.settings import Settings
 from service.storage.store import Store
 
@@ -34,7 +34,7 @@ bearer_scheme = HTTPBearer(
 session_scheme = APIKeyCookie(
     name=SESSION_COOKIE,
     scheme_name="session",
-    description="Of the page, by `POST /api/session`; unsafe methods need the page's own Origin",
+    description="Of the page, by `POST /api/v1/session`; unsafe methods need the page's own Origin",
     auto_error=False,
 )
 
@@ -46,7 +46,7 @@ class Service:
     settings: Settings
     database: Database
     store: Store
-    hints: Hints
+    wakeups: WakeUps
     caller: Caller = LOCAL
     used: set[str] = field(default_factory=set)  # tokens, sessions and links shown lately
 

@@ -23,7 +23,7 @@ from service.database.tables import TERMINAL, Job
 from service.errors import BusyError, TooManyError
 from service.jobs import results
 from service.queue import progress
-from service.queue.values import is_whole
+from service.queue.values import is_intact
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ def _news_of(session: Session, job: Job | None, feed: Feed) -> Mapping[str, Any]
 def _encoded(session: Session, job: Job, after: int) -> list[Told]:
     columns = results.columns_of(job)
     tiles = results.finished_tiles(session, job.id, after, most=KEPT_TILES)
-    return [(tile.sequence or 0, _tile(tile, job, columns) if is_whole(tile) else None) for tile in tiles]
+    return [(tile.sequence or 0, _tile(tile, job, columns) if is_intact(tile) else None) for tile in tiles]
 
 
 def _tile(tile: Any, job: Job, columns: Sequence[str]) -> str:

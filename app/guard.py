@@ -41,7 +41,7 @@ HEADERS = {
 }
 HSTS = "max-age=31536000"
 BAD_HOST = "This service does not answer to that name. Its setting allowed_hosts lists those it answers to."
-TOO_LARGE = "The body is larger than any request of this kind. Files go to /api/checkpoints and /api/datasets."
+TOO_LARGE = "The body is larger than any request of this kind. Files go to /api/v1/checkpoints and /api/v1/datasets."
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

@@ -1,4 +1,4 @@
-"""The application: routes put together, errors turned into HTTP, headers, and the reconciler that keeps hints flowing.
+"""The application: routes put together, errors turned into HTTP, headers, and the reconciler.
 
 Imports fastapi and the torch-free modules of worker/. Never torch, never mathematics; endpoints have their own files.
 """
@@ -28,7 +28,7 @@ from service.library import archives
 from service.logs import log_as_json
 from service.maintenance import garbage
 from service.queue.reconciler import Reconciler
-from service.queue.wakeups import Hints
+from service.queue.wakeups import WakeUps
 from service.settings import Settings
 from service.storage.open import open_store
 
@@ -37,6 +37,7 @@ from .deps import Service, open_to_all, require_scopes
 from .feeds import Feeds
 from .guard import HEADERS, Guard
 from .openapi import describe
+from .prefix import API, Alias
 from .routes import access, blobs, checkpoints, datasets, events, gallery, jobs, metrics, system, tus
 from .routes.access import Tries
 from .routes.metrics import CountRequests, Metrics
@@ -78,8 +79,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings.data.mkdir(parents=True, exist_ok=True)
     app = FastAPI(
         title="Loss Landscape",
-        version=version("loss-landscape"),
-        openapi_url="/api/openapi.json",
+        version=version("loss-atlas"),
+        openapi_url=f"{API}/openapi.json",
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -89,7 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         Database(settings.database_url),
         open_store(settings),
-        Hints(settings.broker),
+        WakeUps(settings.broker),
     )
     service = app.state.service
     app.state.places = Places(settings.max_uploads, settings.max_user_uploads)
@@ -101,14 +102,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.tries = Tries()
     for resource in (access, checkpoints, datasets, jobs, events, gallery, system):
         require_scopes(resource.router.routes)
-        app.include_router(resource.router, prefix="/api", max_body_size=MAX_JSON_BYTES)
+        app.include_router(resource.router, prefix=API, max_body_size=MAX_JSON_BYTES)
     for streaming in (tus, blobs):
         require_scopes(streaming.router.routes)
-        app.include_router(streaming.router, prefix="/api")
+        app.include_router(streaming.router, prefix=API)
     app.include_router(metrics.router)
     _serve_page(app)
     require_scopes([*app.routes, *metrics.router.routes])
     app.add_middleware(CountRequests, metrics=app.state.metrics)
+    app.add_middleware(Alias)
     app.add_middleware(Guard, settings=settings)
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
@@ -133,7 +135,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _reconcile(service: Service) -> None:
     """Offer what lost its worker, and tell the workers what waits: a broker that forgot everything costs seconds."""
-    reconciler = Reconciler(service.database, service.hints, service.settings)
+    reconciler = Reconciler(service.database, service.wakeups, service.settings)
     while True:
         try:
             await asyncio.to_thread(reconciler.run_once)

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from .prefix import API
 from .schemas import ErrorBody, ProgressEvent, StateEvent, TileEvent
 
 MEANING = {
@@ -91,14 +92,14 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:
         codes |= {404, 409}
     if method in ("post", "delete"):
         codes |= {403}
-    if path in ("/api/session", "/api/shared"):
+    if path in (f"{API}/session", f"{API}/shared"):
         codes |= {401, 413, 429}
     if method == "put":
         codes |= {408, 413, 429, 507}
-    if path.startswith("/api/uploads"):
+    if path.startswith(f"{API}/uploads"):
         codes |= TUS
     if method == "post":
         codes |= {409, 413, 429}
-    if path.endswith(("/events", "/result", "/numbers")) or path.startswith("/api/store"):
+    if path.endswith(("/events", "/result", "/numbers")) or path.startswith(f"{API}/store"):
         codes |= {404, 409, 429, 500}
     return codes

@@ -163,7 +163,7 @@ def complete_upload(service: Service, upload: Upload) -> None:
     with service.database.writing() as session:
         if resumable.remove(session, upload.id):
             _note(session, service, upload, sha256)
-    service.hints.soon()
+    service.wakeups.notify()
 
 
 def _note(session: Session, service: Service, upload: Upload, sha256: str) -> None:

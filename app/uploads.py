@@ -135,7 +135,7 @@ def accept(service: Service, purpose: Purpose, *, name: str, sha256: str, size: 
     """`note` in a transaction of its own, owned by the caller; a worker reads it soon."""
     with service.database.writing() as session:
         found = note(session, service, purpose, name=name, sha256=sha256, size=size, owner=service.owner)
-    service.hints.soon()
+    service.wakeups.notify()
     return found
 
 

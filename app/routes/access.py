@@ -17,7 +17,8 @@ from service.access.visibility import require_own
 from service.database.tables import Access, Job
 from service.errors import TooManyError, UnauthorizedError
 
-from ..deps import LINK_COOKIE, SESSION_COOKIE, Admin, Anyone, Guest, IdPath, Service, Submitter, require_same_origin
+from ..cookies import delete_session, set_link, set_session
+from ..deps import SESSION_COOKIE, Admin, Anyone, Guest, IdPath, Service, Submitter, require_same_origin
 from ..schemas import moment
 
 router = APIRouter(tags=["access"])
@@ -143,7 +144,7 @@ def log_in(request: Request, response: Response, service: Anyone, login: Login) 
     except UnauthorizedError:
         tries.note(request)
         raise
-    _set_cookie(request, response, SESSION_COOKIE, secret, "/", service.settings.session_hours * 3600)
+    set_session(request, response, secret, service.settings.session_hours * 3600)
     return answer
 
 
@@ -164,7 +165,7 @@ def log_out(request: Request, service: Anyone, response: Response) -> None:
         caller = tokens.recognise(session, secret or "", ("session",))
         if caller is not None and caller.key:
             tokens.revoke(session, caller.key, "session")
-    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+    delete_session(response)
 
 
 def _who(service: Service, expires: str | None) -> Who:
@@ -174,19 +175,6 @@ def _who(service: Service, expires: str | None) -> Who:
         scopes=sorted(caller.scopes),
         access=service.settings.protected,
         expires=expires,
-    )
-
-
-def _set_cookie(request: Request, response: Response, name: str, secret: str, path: str, seconds: float) -> None:
-    """Strict: the page itself is open, so that even who comes by a link from elsewhere asks from our own page."""
-    response.set_cookie(
-        name,
-        secret,
-        max_age=int(seconds),
-        path=path,
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="strict",
     )
 
 
@@ -264,5 +252,5 @@ def open_link(request: Request, response: Response, service: Anyone, opening: Op
         tries.note(request)
         raise UnauthorizedError("This link is not valid: it was revoked, has expired, or was not copied as a whole.")
     [job_id] = caller.linked
-    _set_cookie(request, response, LINK_COOKIE, opening.link, f"/api/jobs/{job_id}", 30 * 86400)
+    set_link(request, response, opening.link, job_id)
     return Opened(job=job_id)

@@ -25,7 +25,7 @@ async def upload_checkpoint(
     service: Submitter,
     name: Annotated[str, Query(min_length=1, max_length=255, description="file name, for people")],
 ) -> CheckpointOut:
-    """Store the body as it streams in; a worker reads it afterwards. `curl -T file '…/api/checkpoints?name=file'`."""
+    """Store the body as it streams in; a worker reads it later. `curl -T file '…/api/v1/checkpoints?name=file'`."""
     name = require_name("checkpoint", name)
     sha256, size = await received(request, service)
     return await run_in_threadpool(_note, service, name, sha256, size)

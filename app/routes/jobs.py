@@ -5,7 +5,7 @@ import unicodedata
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator
 from sqlalchemy import func, select
@@ -17,6 +17,7 @@ from service.jobs.downloads import ENDINGS
 from service.jobs.spec import JobSpec, Kind
 from service.queue import progress
 
+from ..cookies import renew_link
 from ..deps import Guest, IdPath, PageDep, Reader, Service, Submitter
 from ..schemas import Accepted, JobList, JobLog, JobOut, LogEntry, Number, NumberList, Progress, moment
 
@@ -60,7 +61,7 @@ def submit_job(service: Submitter, spec: JobSpec, key: Key = None) -> Accepted:
             return Accepted(id=key)
         quotas.require_job(session, service.settings, service.owner, spec)
         job_id = lifecycle.submit(session, spec, owner=service.owner, job_id=key).id
-    service.hints.soon()
+    service.wakeups.notify()
     return Accepted(id=job_id)
 
 
@@ -86,7 +87,8 @@ def list_jobs(
 
 
 @router.get("/{job_id}")
-def get_job(service: Guest, job_id: IdPath) -> JobOut:
+def get_job(request: Request, response: Response, service: Guest, job_id: IdPath) -> JobOut:
+    renew_link(request, response, service.caller, job_id)
     return _job(service, job_id)
 
 
@@ -106,7 +108,7 @@ def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
         require_own(session, Job, job_id)
         quotas.require_job(session, service.settings, service.owner)
         new_id = lifecycle.retry(session, job_id).id
-    service.hints.soon()
+    service.wakeups.notify()
     return _job(service, new_id)
 
 

@@ -22,6 +22,7 @@ from service.database.tables import TERMINAL, Job, Tile, Worker, now
 
 from ..deps import Reader, Service
 from ..feeds import Feeds
+from ..prefix import ALIAS, API
 
 router = APIRouter(tags=["system"])
 
@@ -84,10 +85,11 @@ class CountRequests:
 
 
 def _route(scope: Scope) -> str:
+    """The path of the route; of the REST API below /api, whichever prefix was called, so that no dashboard changes."""
     path = str(getattr(scope.get("route"), "path", ""))
     if not path:
         return "/static" if scope["path"].startswith("/static/") else "other"
-    return f"/api{path}" if scope["path"].startswith("/api/") and not path.startswith("/api/") else path
+    return ALIAS + path.removeprefix(API) if scope["path"].startswith(f"{API}/") else path
 
 
 class _InDatabase:

@@ -25,6 +25,4 @@ def health(request: Request, _: Anyone) -> Health:
 
 @router.get("/version")
 def version(_: Anyone) -> Version:
-    return Version(
-        version=metadata.version("loss-landscape"), python=platform.python_version(), plotly=plotly.__version__
-    )
+    return Version(version=metadata.version("loss-atlas"), python=platform.python_version(), plotly=plotly.__version__)

@@ -21,6 +21,7 @@ from service.jobs import quotas
 from service.storage import resumable
 
 from ..deps import Anyone, IdPath, Service, Submitter
+from ..prefix import prefix_of
 from ..resumable import CHECKSUMS, append_bytes, complete_upload, end_appending
 from ..uploads import Purpose, require_name
 
@@ -94,21 +95,21 @@ async def create_upload(
         except ServiceError:  # without an answer nobody knows where to go on
             await run_in_threadpool(_forget, service, upload.id)
             raise
-    return _told(upload, offset, 201)
+    return _told(request, upload, offset, 201)
 
 
 @router.head("/{upload_id}")
-async def ask_offset(service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
+async def ask_offset(request: Request, service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
     """How many bytes are here. Of a complete upload `Landscape-Id` names what it has become."""
     _require_version(version)
     upload = await _taken_over(service, upload_id)
     if not isinstance(upload, Upload):
         sizes = {"Upload-Offset": str(upload.size), "Upload-Length": str(upload.size)}
         return _answer(200, **sizes, **{"Landscape-Id": upload_id, "Cache-Control": "no-store"})
-    offset = await run_in_threadpool(_size, resumable.bytes_of(service.store, upload_id))
+    offset = await run_in_threadpool(_size, resumable.path_of(service.store, upload_id))
     if offset == upload.size:  # every byte arrived, and then the process died
         await run_in_threadpool(complete_upload, service, upload)
-    return _told(upload, offset, 200)
+    return _told(request, upload, offset, 200)
 
 
 @router.patch("/{upload_id}", status_code=204)
@@ -128,7 +129,7 @@ async def append(
     upload = await _taken_over(service, upload_id)
     if not isinstance(upload, Upload):
         raise ConflictError("This upload is complete.", field="Upload-Offset")
-    return _told(upload, await append_bytes(request, service, upload, start, checksum), 204)
+    return _told(request, upload, await append_bytes(request, service, upload, start, checksum), 204)
 
 
 @router.post("/{upload_id}", status_code=204)
@@ -160,9 +161,13 @@ async def end_upload(service: Submitter, upload_id: IdPath, version: Resumable =
     return _answer(204)
 
 
-def _told(upload: Upload, offset: int, status: int) -> Response:
+def _told(request: Request, upload: Upload, offset: int, status: int) -> Response:
     """The answer to a client that is at `offset`; with the last byte the upload has become what it was sent for."""
-    headers = {"Upload-Offset": str(offset), "Location": f"/api/uploads/{upload.id}", "Cache-Control": "no-store"}
+    headers = {
+        "Upload-Offset": str(offset),
+        "Location": f"{prefix_of(request)}/uploads/{upload.id}",
+        "Cache-Control": "no-store",
+    }
     if offset == upload.size:
         headers["Landscape-Id"] = upload.id
     else:
@@ -177,7 +182,7 @@ def _begin(service: Service, purpose: Purpose, name: str, size: int) -> Upload:
     with service.database.writing() as session:
         quotas.require_bytes(session, service.settings, service.owner, size)
         upload = resumable.begin(session, purpose=purpose, name=name, size=size, owner=service.owner, hours=hours)
-    resumable.bytes_of(service.store, upload.id).touch()
+    resumable.path_of(service.store, upload.id).touch()
     return upload
 
 
@@ -197,7 +202,7 @@ def _find(service: Service, upload_id: str) -> Upload | Checkpoint | Dataset:
 
 def _forget(service: Service, upload_id: str) -> None:
     with service.database.writing() as session:
-        resumable.forget(session, upload_id)
+        resumable.remove(session, upload_id)
     resumable.remove_bytes(service.store, upload_id)
 
 

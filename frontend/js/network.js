@@ -32,6 +32,7 @@ async function call(method, path, body, signal) {
   let response;
   try {
     response = await fetch(path, options);
+    if (method === "GET" && (await renewLink(path, response.status))) response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     lost();
@@ -39,6 +40,19 @@ async function call(method, path, body, signal) {
   }
   if (response.ok) return response.status === 204 ? null : response.json();
   throw errorOf(response.status, await response.json().catch(() => null));
+}
+
+const renewed = new Map(); // by id of a job: whether it could be seen below /api
+
+/**
+ * A link that was opened before there was /api/v1 left a cookie for /api alone. Asked there for the job, the service sets
+ * it for both; then the request at `path`, which was refused, may be repeated. Once per job.
+ */
+function renewLink(path, status) {
+  const id = /^\/api\/v1\/jobs\/([a-z0-9]+)/.exec(path)?.[1];
+  if (!id || (status !== 401 && status !== 404)) return false;
+  if (!renewed.has(id)) renewed.set(id, fetch(`/api/jobs/${id}`).then((answer) => answer.ok));
+  return renewed.get(id);
 }
 
 function errorOf(status, body) {
@@ -49,25 +63,25 @@ function errorOf(status, body) {
 
 /** Ask who we are. Whoever has opened a link to a result is nobody, and not outside either. */
 export async function whoAmI(guest) {
-  const response = await fetch("/api/session").catch(() => null);
+  const response = await fetch("/api/v1/session").catch(() => null);
   if (response?.ok) account.set({ ...(await response.json()), outside: false });
   else if (response?.status === 401) account.set({ user: null, scopes: [], access: true, expires: null, outside: !guest });
 }
 
 /** Begin a session; its cookie is the service's and out of reach here. */
 export async function logIn(token) {
-  account.set({ ...(await post("/api/session", { token })), outside: false });
+  account.set({ ...(await post("/api/v1/session", { token })), outside: false });
 }
 
 /** The page begins anew, so that nothing of this user stays in it. */
 export async function logOut() {
-  await remove("/api/session");
+  await remove("/api/v1/session");
   location.reload();
 }
 
 /** Open a link to one result in this browser; resolves to the id of its job. */
 export async function openLink(secret) {
-  const response = await fetch("/api/shared", { method: "POST", body: JSON.stringify({ link: secret }), headers: { "Content-Type": "application/json" } });
+  const response = await fetch("/api/v1/shared", { method: "POST", body: JSON.stringify({ link: secret }), headers: { "Content-Type": "application/json" } });
   const body = await response.json().catch(() => null);
   if (!response.ok) throw new ApiError(body?.error?.message ?? "The service does not answer. Try again.", { code: body?.error?.code, status: response.status });
   return body.job;
@@ -84,10 +98,12 @@ const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000
 export function upload(file, purpose) {
   let told = null; // how the run under way ends
   const sending = new window.tus.Upload(file, {
-    endpoint: "/api/uploads",
+    endpoint: "/api/v1/uploads",
     metadata: { filename: file.name, purpose },
     retryDelays: PAUSES,
     removeFingerprintOnSuccess: true,
+    // the name under which the browser remembers an upload: with the endpoint of before /api/v1, so that one begun then goes on
+    fingerprint: (one, options) => window.tus.defaultOptions.fingerprint(one, { ...options, endpoint: "/api/uploads" }),
     onProgress: (sent) => told?.onProgress(sent),
     onShouldRetry(error) {
       const again = mayPass(error);
@@ -105,7 +121,7 @@ export function upload(file, purpose) {
       told = { ...handlers, resolve, reject };
       sending.start();
     });
-    return id && get(`/api/${purpose}s/${id}`);
+    return id && get(`/api/v1/${purpose}s/${id}`);
   }
   const pause = () => sending.abort().then(() => told?.resolve(null));
   const end = () => sending.abort(true).catch(() => null).then(() => told?.resolve(null)); // where it cannot be told, the service forgets by itself
@@ -166,7 +182,7 @@ function lost() {
   if (asking) return;
   let pause = 1;
   const ask = async () => {
-    const answer = await fetch("/api/health").catch(() => null);
+    const answer = await fetch("/api/v1/health").catch(() => null);
     if (!asking) return;
     if (answer && answer.status !== 502 && answer.status !== 504) return found();
     pause = Math.min(2 * pause, 30);
@@ -226,9 +242,9 @@ function followTogether(ids, signal, onChange) {
     loading.add(id);
     try {
       const before = entries.get(id);
-      const job = await get(`/api/jobs/${id}`, signal);
+      const job = await get(`/api/v1/jobs/${id}`, signal);
       const same = before.result?.provenance && before.job.state === job.state && before.job.progress.done === job.progress.done;
-      const fresh = same ? null : await get(`/api/jobs/${id}/result`, signal).catch(unlessEarly);
+      const fresh = same ? null : await get(`/api/v1/jobs/${id}/result`, signal).catch(unlessEarly);
       const { result } = entries.get(id); // events may have come meanwhile
       const whole = fresh ? combine(result, fresh) : result;
       change(id, { job, result: whole && early.get(id).splice(0).reduce(merge, whole), error: null });
@@ -282,7 +298,7 @@ let pause = FIRST_PAUSE;
  * gone, too many streams are open), `again` is called, after a pause that grows until an event comes. Returns a function that stops.
  */
 function listen(ids, handlers, again) {
-  const source = new EventSource(ids.length === 1 ? `/api/jobs/${ids[0]}/events` : `/api/events?jobs=${ids.join()}`);
+  const source = new EventSource(ids.length === 1 ? `/api/v1/jobs/${ids[0]}/events` : `/api/v1/events?jobs=${ids.join()}`);
   let timer = 0;
   for (const name of Object.keys(handlers)) {
     source.addEventListener(name, (event) => {
@@ -292,7 +308,7 @@ function listen(ids, handlers, again) {
   }
   source.onopen = found;
   source.onerror = () => {
-    fetch("/api/health").catch(lost);
+    fetch("/api/v1/health").catch(lost);
     if (source.readyState !== EventSource.CLOSED) return;
     timer = setTimeout(again, pause);
     pause = Math.min(2 * pause, 30_000);

@@ -213,7 +213,7 @@ export function estimate(spec, jobs, dataset, label) {
 /** The request for a shell. */
 export function asCurl(spec, origin) {
   const body = literal(spec, JSON_WORDS).replaceAll("'", "'\\''");
-  return `curl -X POST ${origin}/api/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
+  return `curl -X POST ${origin}/api/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
 }
 
 /** The request for a notebook: the standard library is enough. */
@@ -222,10 +222,10 @@ export function asPython(spec, origin) {
 
 service = "${origin}"
 spec = ${literal(spec, PYTHON_WORDS)}
-request = urllib.request.Request(f"{service}/api/jobs", json.dumps(spec).encode(), {"Content-Type": "application/json"})
+request = urllib.request.Request(f"{service}/api/v1/jobs", json.dumps(spec).encode(), {"Content-Type": "application/json"})
 job = json.load(urllib.request.urlopen(request))["id"]
 # when it is done (or while it runs: what is not computed is None)
-result = json.load(urllib.request.urlopen(f"{service}/api/jobs/{job}/result"))
+result = json.load(urllib.request.urlopen(f"{service}/api/v1/jobs/{job}/result"))
 result["losses"]  # losses[i][j] belongs to (alphas[i], betas[j])`;
 }
 

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import Service, start_service
-from tests.security.conftest import GRID, make_token
+from tests.security.conftest import GRID
 from tests.support.paths import GALLERY
+from tests.support.service import Service, make_token, start_service
 
 PATIENCE = 90_000  # milliseconds
 Watched = tuple[Page, list[str]]
@@ -154,6 +154,33 @@ def test_a_link_shows_one_result_to_a_stranger_until_it_is_revoked(
     expect(stranger.get_by_test_id("login-view")).to_be_visible()
     stranger.goto(link)
     expect(stranger.locator("body")).to_contain_text("This link opens nothing")
+    stranger.context.close()
+
+
+def test_a_link_opened_before_the_new_prefix_shows_its_result_still(
+    browser: Browser, guarded: Service, ada: str, job: str
+) -> None:
+    """The browser has the cookie that was set then, for /api/jobs/ID alone."""
+    link = guarded.api.post(f"/jobs/{job}/share", json={}).json()["link"]
+    stranger = opened(browser, guarded)
+    stranger.context.add_cookies(
+        [
+            {
+                "name": "landscape_link",
+                "value": link.rsplit("/", 1)[1],
+                "domain": "127.0.0.1",
+                "path": f"/api/jobs/{job}",
+                "httpOnly": True,
+                "sameSite": "Strict",
+            }
+        ]
+    )
+    stranger.goto(f"/#/jobs/{job}")
+    expect(stranger.get_by_test_id("result")).to_be_visible(timeout=PATIENCE)
+    expect(stranger.get_by_test_id("job-guest")).to_be_visible()
+    with stranger.expect_download() as download:
+        stranger.get_by_test_id("download-csv").click()
+    assert download.value.failure() is None
     stranger.context.close()
 
 

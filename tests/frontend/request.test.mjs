@@ -45,7 +45,7 @@ test("what is hidden cannot be wrong: a slice does not look at beta, all images 
 test("curl carries the very JSON, with quotes that a shell leaves alone", () => {
   const spec = jobSpec(form({ name: "it's <b>", images: "some" }));
   const text = asCurl(spec, "http://127.0.0.1:8000");
-  assert.match(text, /^curl -X POST http:\/\/127\.0\.0\.1:8000\/api\/jobs /);
+  assert.match(text, /^curl -X POST http:\/\/127\.0\.0\.1:8000\/api\/v1\/jobs /);
   const body = /-d '([\s\S]*)'$/.exec(text)[1].replaceAll("'\\''", "'");
   assert.deepEqual(JSON.parse(body), spec);
 });

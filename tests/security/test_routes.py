@@ -5,6 +5,7 @@ The requests are real: with the owner's token each of them works (the last test)
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import httpx
@@ -14,12 +15,12 @@ from tests.security.conftest import LARGE, TUS, Lab, User, furnished
 from tests.support.servers import new_database
 
 OPEN = {
-    ("get", "/api/health"),
-    ("get", "/api/version"),
-    ("post", "/api/session"),
-    ("delete", "/api/session"),
-    ("post", "/api/shared"),
-    ("options", "/api/uploads"),
+    ("get", "/api/v1/health"),
+    ("get", "/api/v1/version"),
+    ("post", "/api/v1/session"),
+    ("delete", "/api/v1/session"),
+    ("post", "/api/v1/shared"),
+    ("options", "/api/v1/uploads"),
 }
 PIECE = {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 DIGEST = "4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce"  # of b"3"
@@ -41,38 +42,38 @@ def a_job(user: User) -> dict[str, Any]:
 
 
 ASKS = {
-    ("get", "/api/session"): Ask("link", 200),
-    ("get", "/api/tokens"): Ask("admin", 200),
-    ("post", "/api/tokens"): Ask("admin", 201, more=lambda _: {"json": {"user": "eve", "scopes": ["read"]}}),
-    ("delete", "/api/tokens/{token_id}"): Ask("admin", 204),
-    ("get", "/api/checkpoints"): Ask("read", 200),
-    ("put", "/api/checkpoints"): Ask("submit", 201, more=lambda _: {"params": {"name": "x"}, "content": b"3"}),
-    ("get", "/api/checkpoints/{checkpoint_id}"): Ask("read", 200, "checkpoint_id"),
-    ("post", "/api/checkpoints/{checkpoint_id}/architecture"): Ask(
+    ("get", "/api/v1/session"): Ask("link", 200),
+    ("get", "/api/v1/tokens"): Ask("admin", 200),
+    ("post", "/api/v1/tokens"): Ask("admin", 201, more=lambda _: {"json": {"user": "eve", "scopes": ["read"]}}),
+    ("delete", "/api/v1/tokens/{token_id}"): Ask("admin", 204),
+    ("get", "/api/v1/checkpoints"): Ask("read", 200),
+    ("put", "/api/v1/checkpoints"): Ask("submit", 201, more=lambda _: {"params": {"name": "x"}, "content": b"3"}),
+    ("get", "/api/v1/checkpoints/{checkpoint_id}"): Ask("read", 200, "checkpoint_id"),
+    ("post", "/api/v1/checkpoints/{checkpoint_id}/architecture"): Ask(
         "submit", 200, "checkpoint_id", more=lambda _: {"json": {"index": 0}}
     ),
-    ("get", "/api/datasets"): Ask("read", 200),
-    ("put", "/api/datasets"): Ask("submit", 201, more=lambda _: {"params": {"name": "y"}, "content": b"3"}),
-    ("get", "/api/datasets/{name}"): Ask("read", 200, "dataset_id", {"name": "dataset_id"}),
-    ("post", "/api/jobs"): Ask("submit", 202, "body", more=a_job),
-    ("get", "/api/jobs"): Ask("read", 200),
-    ("get", "/api/jobs/{job_id}"): Ask("link", 200, "job_id"),
-    ("get", "/api/jobs/{job_id}/log"): Ask("link", 200, "job_id"),
-    ("get", "/api/jobs/{job_id}/result"): Ask("link", 200, "job_id"),
-    ("get", "/api/jobs/{job_id}/numbers"): Ask("link", 200, "job_id"),
-    ("get", "/api/jobs/{job_id}/events"): Ask("link", 200, "job_id"),
-    ("get", "/api/events"): Ask("read", 200, "query", more=lambda user: {"params": {"jobs": user.has["job_id"]}}),
-    ("post", "/api/jobs/{job_id}/share"): Ask("submit", 201, "job_id", more=lambda _: {"json": {"days": 1}}),
-    ("get", "/api/jobs/{job_id}/share"): Ask("submit", 200, "job_id"),
-    ("post", "/api/jobs/{job_id}/cancel"): Ask("submit", 200, "job_id", {"job_id": "running"}),
-    ("post", "/api/jobs/{job_id}/retry"): Ask("submit", 202, "job_id", {"job_id": "stopped"}),
-    ("get", "/api/gallery"): Ask("read", 200),
-    ("post", "/api/uploads"): Ask("submit", 201, more=lambda _: {"headers": {**TUS, "Upload-Length": "5"}}),
-    ("head", "/api/uploads/{upload_id}"): Ask("submit", 200, "upload_id", more=lambda _: {"headers": TUS}),
-    ("patch", "/api/uploads/{upload_id}"): Ask(
+    ("get", "/api/v1/datasets"): Ask("read", 200),
+    ("put", "/api/v1/datasets"): Ask("submit", 201, more=lambda _: {"params": {"name": "y"}, "content": b"3"}),
+    ("get", "/api/v1/datasets/{name}"): Ask("read", 200, "dataset_id", {"name": "dataset_id"}),
+    ("post", "/api/v1/jobs"): Ask("submit", 202, "body", more=a_job),
+    ("get", "/api/v1/jobs"): Ask("read", 200),
+    ("get", "/api/v1/jobs/{job_id}"): Ask("link", 200, "job_id"),
+    ("get", "/api/v1/jobs/{job_id}/log"): Ask("link", 200, "job_id"),
+    ("get", "/api/v1/jobs/{job_id}/result"): Ask("link", 200, "job_id"),
+    ("get", "/api/v1/jobs/{job_id}/numbers"): Ask("link", 200, "job_id"),
+    ("get", "/api/v1/jobs/{job_id}/events"): Ask("link", 200, "job_id"),
+    ("get", "/api/v1/events"): Ask("read", 200, "query", more=lambda user: {"params": {"jobs": user.has["job_id"]}}),
+    ("post", "/api/v1/jobs/{job_id}/share"): Ask("submit", 201, "job_id", more=lambda _: {"json": {"days": 1}}),
+    ("get", "/api/v1/jobs/{job_id}/share"): Ask("submit", 200, "job_id"),
+    ("post", "/api/v1/jobs/{job_id}/cancel"): Ask("submit", 200, "job_id", {"job_id": "running"}),
+    ("post", "/api/v1/jobs/{job_id}/retry"): Ask("submit", 202, "job_id", {"job_id": "stopped"}),
+    ("get", "/api/v1/gallery"): Ask("read", 200),
+    ("post", "/api/v1/uploads"): Ask("submit", 201, more=lambda _: {"headers": {**TUS, "Upload-Length": "5"}}),
+    ("head", "/api/v1/uploads/{upload_id}"): Ask("submit", 200, "upload_id", more=lambda _: {"headers": TUS}),
+    ("patch", "/api/v1/uploads/{upload_id}"): Ask(
         "submit", 204, "upload_id", more=lambda _: {"headers": PIECE, "content": b"123"}
     ),
-    ("post", "/api/uploads/{upload_id}"): Ask(
+    ("post", "/api/v1/uploads/{upload_id}"): Ask(
         "submit",
         204,
         "upload_id",
@@ -81,17 +82,18 @@ ASKS = {
             "content": b"4",
         },
     ),
-    ("put", "/api/store/{sha256}"): Ask("work", 201, more=lambda _: {"content": b"3"}),
-    ("head", "/api/store/{sha256}"): Ask("work", 200),
-    ("get", "/api/store/{sha256}"): Ask("work", 200),
+    ("put", "/api/v1/store/{sha256}"): Ask("work", 201, more=lambda _: {"content": b"3"}),
+    ("head", "/api/v1/store/{sha256}"): Ask("work", 200),
+    ("get", "/api/v1/store/{sha256}"): Ask("work", 200),
     ("get", "/metrics"): Ask("read", 200),
     # what destroys comes last
-    ("delete", "/api/uploads/{upload_id}"): Ask("submit", 204, "upload_id", more=lambda _: {"headers": TUS}),
-    ("delete", "/api/jobs/{job_id}/share/{link_id}"): Ask("submit", 204, "job_id"),
-    ("delete", "/api/jobs/{job_id}"): Ask("submit", 204, "job_id"),
-    ("delete", "/api/checkpoints/{checkpoint_id}"): Ask("submit", 204, "checkpoint_id"),
-    ("delete", "/api/datasets/{dataset_id}"): Ask("submit", 204, "dataset_id"),
+    ("delete", "/api/v1/uploads/{upload_id}"): Ask("submit", 204, "upload_id", more=lambda _: {"headers": TUS}),
+    ("delete", "/api/v1/jobs/{job_id}/share/{link_id}"): Ask("submit", 204, "job_id"),
+    ("delete", "/api/v1/jobs/{job_id}"): Ask("submit", 204, "job_id"),
+    ("delete", "/api/v1/checkpoints/{checkpoint_id}"): Ask("submit", 204, "checkpoint_id"),
+    ("delete", "/api/v1/datasets/{dataset_id}"): Ask("submit", 204, "dataset_id"),
 }
+PREFIXES = ("/api/v1", "/api")  # of the document, and its alias
 Operation = tuple[str, str]
 BAD_TOKENS = {
     "none": None,
@@ -115,9 +117,11 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def document(lab: Lab) -> dict[str, Any]:
+    """It describes /api/v1 alone, wherever it is read."""
     with lab.client() as anyone:
-        read: dict[str, Any] = anyone.get("/api/openapi.json").json()
-        return read
+        read, same = (anyone.get(f"{prefix}/openapi.json").json() for prefix in PREFIXES)
+    assert read == same
+    return dict(read)
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +133,14 @@ def counted(lab: Lab) -> Iterator[dict[str, int]]:
     print(f"\nunauthorised successes: {counts['unauthorised successes']} of {counts['requests']} requests ({on})")
 
 
-def ask(lab: Lab, operation: Operation, client: httpx.Client, about: User) -> int:
-    """Status of the answer to this request about a user's things."""
+def ask(lab: Lab, operation: Operation, client: httpx.Client, about: User, prefix: str) -> int:
+    """Status of the answer to this request about a user's things, made under this prefix."""
     method, path = operation
     own = ASKS[operation]
     places = {**about.has, **{name: about.has[other] for name, other in own.path.items()}, "sha256": DIGEST}
     places.setdefault("token_id", "0" * 32)
-    return client.request(method.upper(), path.format(**places), **own.more(about)).status_code
+    address = path.format(**places).replace("/api/v1", prefix, 1)
+    return client.request(method.upper(), address, **own.more(about)).status_code
 
 
 def test_every_route_is_either_named_open_here_or_asked_for_below(document: dict[str, Any]) -> None:
@@ -155,8 +160,8 @@ def test_the_document_says_the_same_of_who_may_call(document: dict[str, Any]) ->
 @pytest.mark.parametrize("kind", BAD_TOKENS)
 def test_nothing_is_given_without_a_token_that_is_valid(lab: Lab, counted: dict[str, int], kind: str) -> None:
     with lab.client(header=BAD_TOKENS[kind]) as client:
-        for operation in ASKS:
-            refuse(counted, operation, ask(lab, operation, client, lab.ada), {401})
+        for operation, prefix in product(ASKS, PREFIXES):
+            refuse(counted, operation, ask(lab, operation, client, lab.ada, prefix), {401})
 
 
 def refuse(counted: dict[str, int], operation: Operation, status: int, expected: set[int]) -> None:
@@ -168,17 +173,17 @@ def refuse(counted: dict[str, int], operation: Operation, status: int, expected:
 def test_an_expired_token_gives_nothing(lab: Lab, counted: dict[str, int]) -> None:
     token = lab.make_token("ada", "read,submit,admin", "--days", "0.0000001")["token"]
     with lab.client(token) as client:
-        for operation in ASKS:
-            refuse(counted, operation, ask(lab, operation, client, lab.ada), {401})
+        for operation, prefix in product(ASKS, PREFIXES):
+            refuse(counted, operation, ask(lab, operation, client, lab.ada, prefix), {401})
 
 
 def test_a_revoked_token_gives_nothing_at_once(lab: Lab, counted: dict[str, int]) -> None:
     made = lab.make_token("ada", "read,submit,admin")
     with lab.client(made["token"]) as client:
-        assert client.get("/api/jobs").status_code == 200
-        assert lab.admin.api.delete(f"/api/tokens/{made['id']}").status_code == 204
-        for operation in ASKS:
-            refuse(counted, operation, ask(lab, operation, client, lab.ada), {401})
+        assert client.get("/api/v1/jobs").status_code == 200
+        assert lab.admin.api.delete(f"/api/v1/tokens/{made['id']}").status_code == 204
+        for operation, prefix in product(ASKS, PREFIXES):
+            refuse(counted, operation, ask(lab, operation, client, lab.ada, prefix), {401})
 
 
 @pytest.mark.parametrize("scope", ["read", "submit", "work"])
@@ -187,32 +192,32 @@ def test_a_token_of_another_scope_gives_nothing(lab: Lab, counted: dict[str, int
     enough = {"read": {"read", "link"}, "submit": {"submit"}, "work": {"work"}}[scope]
     token = lab.make_token("ada", scope)["token"]
     with lab.client(token) as client:
-        for operation, own in ASKS.items():
+        for (operation, own), prefix in product(ASKS.items(), PREFIXES):
             if own.scope not in enough:
-                refuse(counted, operation, ask(lab, operation, client, lab.ada), {403})
+                refuse(counted, operation, ask(lab, operation, client, lab.ada, prefix), {403})
 
 
 @pytest.mark.parametrize("names", [("ada", "bob"), ("bob", "ada")])
 def test_other_peoples_things_are_not_there(lab: Lab, counted: dict[str, int], names: tuple[str, str]) -> None:
     """404, as for an id that never was; a job that names another's checkpoint is told that there is none."""
     caller, owner = (getattr(lab, name) for name in names)
-    for operation, own in ASKS.items():
+    for (operation, own), prefix in product(ASKS.items(), PREFIXES):
         if own.own is not None:
             expected = {422} if own.own == "body" else {404}
-            refuse(counted, operation, ask(lab, operation, caller.api, owner), expected)
+            refuse(counted, operation, ask(lab, operation, caller.api, owner, prefix), expected)
         elif own.scope in ("admin", "work"):
-            refuse(counted, operation, ask(lab, operation, caller.api, owner), {403})
+            refuse(counted, operation, ask(lab, operation, caller.api, owner, prefix), {403})
 
 
 def test_a_link_gives_its_result_and_nothing_else(lab: Lab, counted: dict[str, int]) -> None:
     secret = lab.ada.has["link"].rsplit("/", 1)[1]
     with lab.client(secret) as client:
-        for operation, own in ASKS.items():
-            status = ask(lab, operation, client, lab.ada)
+        for (operation, own), prefix in product(ASKS.items(), PREFIXES):
+            status = ask(lab, operation, client, lab.ada, prefix)
             if own.scope == "link":
                 assert status == 200, operation
                 if own.own is not None:
-                    refuse(counted, operation, ask(lab, operation, client, lab.bob), {404})
+                    refuse(counted, operation, ask(lab, operation, client, lab.bob, prefix), {404})
             else:
                 refuse(counted, operation, status, {403})
 
@@ -221,44 +226,45 @@ def test_lists_hold_only_what_one_may_see(lab: Lab) -> None:
     for caller, other in ((lab.ada, lab.bob), (lab.bob, lab.ada)):
         seen = [
             item["id"]
-            for path in ("/api/checkpoints", "/api/datasets", "/api/jobs")
+            for path in ("/api/v1/checkpoints", "/api/v1/datasets", "/api/v1/jobs")
             for item in caller.api.get(path, params={"limit": 200}).json()["items"]
         ]
         assert {caller.has["checkpoint_id"], caller.has["dataset_id"], caller.has["job_id"]} <= set(seen)
         assert not set(seen) & set(other.has.values())
-    everything = {item["id"] for item in lab.admin.api.get("/api/jobs", params={"limit": 200}).json()["items"]}
+    everything = {item["id"] for item in lab.admin.api.get("/api/v1/jobs", params={"limit": 200}).json()["items"]}
     assert {lab.ada.has["job_id"], lab.bob.has["job_id"]} <= everything
 
 
 def test_totals_count_only_what_one_may_see(lab: Lab) -> None:
-    listed = lab.ada.api.get("/api/jobs", params={"limit": 200}).json()
+    listed = lab.ada.api.get("/api/v1/jobs", params={"limit": 200}).json()
     assert listed["total"] == len(listed["items"])
 
 
 def test_another_users_data_set_is_unknown_by_its_name_too(lab: Lab) -> None:
-    assert lab.ada.api.get("/api/datasets/data of bob").status_code == 404
+    assert lab.ada.api.get("/api/v1/datasets/data of bob").status_code == 404
     spec = {"kind": "surface", "checkpoint": lab.ada.has["checkpoint_id"], "grid": LARGE, "dataset": "data of bob"}
     for dataset in ("data of bob", lab.bob.has["dataset_id"]):
-        answer = lab.ada.api.post("/api/jobs", json={**spec, "dataset": dataset})
+        answer = lab.ada.api.post("/api/v1/jobs", json={**spec, "dataset": dataset})
         assert answer.status_code == 422
         assert answer.json()["error"]["field"] == "dataset"
         assert "Known: digits, synthetic, data of ada" in answer.json()["error"]["message"]
 
 
-def test_the_right_person_gets_every_one_of_them(lab: Lab) -> None:
-    """The control: each request above is one that works. It runs last, since it uses bob's things up."""
-    worker = lab.make_token("gpu-box", "work")["token"]
-    lab.bob.has["token_id"] = lab.make_token("eve", "read")["id"]
+@pytest.mark.parametrize(("prefix", "name"), [("/api/v1", "bob"), ("/api", "ada")])
+def test_every_request_works_for_its_owner(lab: Lab, prefix: str, name: str) -> None:
+    """The control: a refusal above is due to the token. It runs last, since it uses up what the user has."""
+    worker, user = lab.make_token("gpu-box", "work")["token"], getattr(lab, name)
+    user.has["token_id"] = lab.make_token("eve", "read")["id"]
     with lab.client(worker) as remote:
         clients = {"admin": lab.admin.api, "work": remote}
         for operation, own in ASKS.items():
-            if operation == ("delete", "/api/checkpoints/{checkpoint_id}"):
-                cancel_everything(lab.bob)
-            status = ask(lab, operation, clients.get(own.scope, lab.bob.api), lab.bob)
+            if operation == ("delete", "/api/v1/checkpoints/{checkpoint_id}"):
+                cancel_everything(user)
+            status = ask(lab, operation, clients.get(own.scope, user.api), user, prefix)
             assert status == own.status, (operation, status)
 
 
 def cancel_everything(user: User) -> None:
-    for job in user.api.get("/api/jobs", params={"limit": 200}).json()["items"]:
+    for job in user.api.get("/api/v1/jobs", params={"limit": 200}).json()["items"]:
         if job["state"] in ("queued", "running"):
-            assert user.api.post(f"/api/jobs/{job['id']}/cancel").status_code == 200
+            assert user.api.post(f"/api/v1/jobs/{job['id']}/cancel").status_code == 200

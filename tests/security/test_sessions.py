@@ -162,12 +162,34 @@ def test_the_cookie_of_a_link_goes_to_its_job_alone(lab: Lab) -> None:
     with browser(lab) as client:
         job = open_link(lab, lab.ada, client)
         assert job == lab.ada.has["job_id"]
-        for part in ("", "/result", "/numbers", "/log", "/events", "/result?format=npz"):
-            assert client.get(f"/api/jobs/{job}{part}").status_code == 200
-        for path in ("/api/jobs", "/api/checkpoints", "/api/gallery", f"/api/jobs/{lab.ada.has['running']}"):
-            assert client.get(path).status_code == 401
+        for prefix in ("/api", "/api/v1"):
+            for part in ("", "/result", "/numbers", "/log", "/events", "/result?format=npz"):
+                assert client.get(f"{prefix}/jobs/{job}{part}").status_code == 200
+            for path in ("/jobs", "/checkpoints", "/gallery", f"/jobs/{lab.ada.has['running']}"):
+                assert client.get(prefix + path).status_code == 401
         assert client.delete(f"/api/jobs/{job}").status_code == 403
         assert client.get(f"/api/jobs/{job}/share").status_code == 403
+
+
+def test_a_link_opened_before_the_new_prefix_opens_its_job_still(lab: Lab) -> None:
+    """Its cookie is for /api/jobs/ID; asked for the job there, the service sets it for both prefixes."""
+    secret, job = lab.ada.has["link"].rsplit("/", 1)[1], lab.ada.has["job_id"]
+    with browser(lab) as client:
+        client.cookies.set("landscape_link", secret, domain="127.0.0.1", path=f"/api/jobs/{job}")
+        assert client.get(f"/api/v1/jobs/{job}").status_code == 401
+        assert client.get(f"/api/jobs/{job}").status_code == 200
+        for part in ("", "/result", "/numbers", "/log", "/events"):
+            assert client.get(f"/api/v1/jobs/{job}{part}").status_code == 200
+        assert client.get("/api/v1/jobs").status_code == 401
+
+
+@pytest.mark.parametrize("prefix", ["/api/v1", "/api"])
+def test_a_request_that_no_link_opens_sets_no_cookie(lab: Lab, prefix: str) -> None:
+    with browser(lab, Authorization=f"Bearer {lab.ada.token}") as client:
+        client.cookies.set("landscape_link", "ll_" + "0" * 43)
+        answer = client.get(f"{prefix}/jobs/{lab.ada.has['job_id']}")
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
 
 
 def test_a_colleague_keeps_their_own_account_while_a_link_is_open(lab: Lab) -> None:

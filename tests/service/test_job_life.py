@@ -14,8 +14,8 @@ import landscape as ls
 from landscape.data import load
 from landscape.models import build
 from landscape.models.recognize import from_json
-from tests.conftest import Service
 from tests.support.paths import GALLERY
+from tests.support.service import Service
 
 GRID = {"alpha": {"min": -0.5, "max": 1.0, "count": 7}, "beta": {"min": -1.0, "max": 0.5, "count": 5}}
 SUBSET = {"count": 100, "seed": 3}
@@ -201,7 +201,12 @@ def test_a_checkpoint_in_use_is_not_deleted_and_results_outlive_it(service: Serv
 
 def test_the_openapi_document_names_every_route(service: Service) -> None:
     paths = service.api.get("/openapi.json").json()["paths"]
-    assert {"/api/checkpoints", "/api/jobs", "/api/jobs/{job_id}/result", "/api/jobs/{job_id}/events"} <= set(paths)
+    assert {
+        "/api/v1/checkpoints",
+        "/api/v1/jobs",
+        "/api/v1/jobs/{job_id}/result",
+        "/api/v1/jobs/{job_id}/events",
+    } <= set(paths)
 
 
 def test_the_page_asks_no_other_host_and_forbids_it(service: Service) -> None:

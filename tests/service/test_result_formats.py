@@ -6,7 +6,7 @@ import pytest
 
 from landscape.formats import FORMATS
 from landscape.result import Result
-from tests.conftest import Service
+from tests.support.service import Service
 
 GRID = {"alpha": {"min": -0.5, "max": 1.0, "count": 5}, "beta": {"min": -1.0, "max": 0.5, "count": 3}}
 
@@ -51,6 +51,6 @@ def test_an_unknown_format_height_or_array_is_refused_with_the_known(service: Se
 
 def test_the_description_of_the_api_lists_the_formats(service: Service) -> None:
     described = service.api.get("/openapi.json").json()
-    parameters = described["paths"]["/api/jobs/{job_id}/result"]["get"]["parameters"]
+    parameters = described["paths"]["/api/v1/jobs/{job_id}/result"]["get"]["parameters"]
     [found] = [one for one in parameters if one["name"] == "format"]
     assert list(FORMATS) in (found.get("enum"), found["schema"].get("enum"))

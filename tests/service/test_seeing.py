@@ -13,16 +13,16 @@ from sqlalchemy import select
 
 from service.database.tables import Tile
 from service.database.tables import Worker as WorkerRow
-from service.queue import leases
-from tests.conftest import Service, wait_for
+from service.queue import completion, leases
 from tests.faults import breaking
 from tests.support import servers
-from tests.support.face import Face, running
+from tests.support.api_alone import ApiAlone, api_alone
+from tests.support.service import Service, wait_for
 
 
 @pytest.fixture
-def face(tmp_path: Path, redis_url: str) -> Iterator[Face]:
-    with running(tmp_path, redis_url, min_free_bytes="0") as started:
+def face(tmp_path: Path, redis_url: str) -> Iterator[ApiAlone]:
+    with api_alone(tmp_path, redis_url, min_free_bytes="0") as started:
         yield started
 
 
@@ -45,7 +45,7 @@ def value(found: dict[str, list[Sample]], name: str, **labels: str) -> float:
 
 
 def test_counters_are_those_of_the_database_and_survive_a_restart(tmp_path: Path, redis_url: str) -> None:
-    with running(tmp_path, redis_url) as face:
+    with api_alone(tmp_path, redis_url) as face:
         face.job(5, 5, points_per_tile=3)
         for seconds in (0.05, 0.3, 0.3, 3.0, 100.0):
             face.compute(seconds=seconds)
@@ -59,13 +59,13 @@ def test_counters_are_those_of_the_database_and_survive_a_restart(tmp_path: Path
         assert value(before, "landscape_tile_seconds_sum") == pytest.approx(103.65)
         upto = {one.labels["le"]: one.value for one in before["landscape_tile_seconds_bucket"]}
         assert [upto["0.1"], upto["0.5"], upto["4.0"], upto["64.0"], upto["+Inf"]] == [1, 3, 4, 4, 5]
-    with running(tmp_path, redis_url) as face:
+    with api_alone(tmp_path, redis_url) as face:
         after = samples(face.url)
     for name in ("landscape_points_total", "landscape_tile_seconds_sum"):
         assert value(after, name) == value(before, name)
 
 
-def test_queue_depth_per_level_and_jobs_by_state_are_those_of_the_database(face: Face) -> None:
+def test_queue_depth_per_level_and_jobs_by_state_are_those_of_the_database(face: ApiAlone) -> None:
     face.job(9, 7)
     before = samples(face.url)
     depths = {one.labels["level"]: one.value for one in before["landscape_queue_depth"]}
@@ -81,13 +81,13 @@ def test_queue_depth_per_level_and_jobs_by_state_are_those_of_the_database(face:
     assert value(after, "landscape_points_per_second") > 0
     face.compute_all()
     with face.database.writing() as session:
-        assert leases.fail(session, held, "Because.")
+        assert completion.fail(session, held, "Because.")
     last = samples(face.url)
     assert value(last, "landscape_jobs", state="failed") == 1
     assert value(last, "landscape_jobs_finished_total", state="failed") == 1
 
 
-def test_lost_leases_and_memory_of_every_worker_are_told(face: Face) -> None:
+def test_lost_leases_and_memory_of_every_worker_are_told(face: ApiAlone) -> None:
     face.job(5, 5)
     with face.database.writing() as session:
         assert leases.lease(session, 0.01)
@@ -102,11 +102,11 @@ def test_lost_leases_and_memory_of_every_worker_are_told(face: Face) -> None:
     assert value(found, "landscape_worker_device_memory_bytes", worker="two", device="H200") == 7 << 30
 
 
-def test_requests_are_counted_by_route_and_never_by_the_path_a_stranger_made_up(face: Face) -> None:
+def test_requests_are_counted_by_route_and_never_by_the_path_a_stranger_made_up(face: ApiAlone) -> None:
     for number in range(5):
         face.api.get(f"/jobs/{'0' * 31}{number}")
         face.api.get(f"/made/up/{number}")
-        face.api.get("/jobs")
+        face.api.get("/jobs" if number else f"{face.url}/api/v1/jobs")  # the alias is no other route
     found = samples(face.url)
     assert value(found, "landscape_http_requests_total", route="/api/jobs/{job_id}", status="404", method="GET") == 5
     assert value(found, "landscape_http_requests_total", route="/api/jobs", status="200") == 5
@@ -124,12 +124,12 @@ def test_bytes_of_uploads_are_counted(service: Service) -> None:
     assert all(one.value > 10 << 20 for one in samples(url)["landscape_worker_memory_bytes"])
 
 
-def health(face: Face) -> dict[str, object]:
+def health(face: ApiAlone) -> dict[str, object]:
     found: dict[str, object] = face.api.get("/health").json()
     return found
 
 
-def test_health_names_a_service_without_workers_degraded(face: Face) -> None:
+def test_health_names_a_service_without_workers_degraded(face: ApiAlone) -> None:
     assert health(face) == {"status": "degraded", "database": "ok", "store": "ok", "broker": "ok", "workers": 0}
     with face.database.writing() as session:
         session.add(WorkerRow(id="one", device="CPU"))
@@ -137,7 +137,7 @@ def test_health_names_a_service_without_workers_degraded(face: Face) -> None:
 
 
 def test_health_names_a_dead_and_a_silent_broker(tmp_path: Path) -> None:
-    with servers.redis() as broker, running(tmp_path, broker.url) as face:
+    with servers.redis() as broker, api_alone(tmp_path, broker.url) as face:
         assert health(face)["broker"] == "ok"
         with breaking.stopped(*breaking.programs(broker)):
             assert health(face)["broker"] == "unreachable"
@@ -147,7 +147,7 @@ def test_health_names_a_dead_and_a_silent_broker(tmp_path: Path) -> None:
         assert health(face)["broker"] == "unreachable"
 
 
-def test_health_names_a_locked_database_and_what_reads_goes_on(face: Face) -> None:
+def test_health_names_a_locked_database_and_what_reads_goes_on(face: ApiAlone) -> None:
     with breaking.locked(face.data / "landscape.sqlite", 4):
         assert health(face)["database"] == "locked"
         assert face.api.get("/jobs").status_code == 200
@@ -157,7 +157,7 @@ def test_health_names_a_locked_database_and_what_reads_goes_on(face: Face) -> No
 def test_health_names_a_dead_and_a_silent_database(tmp_path: Path, redis_url: str) -> None:
     with servers.postgresql() as server:
         url = servers.new_database(server.url)
-        with running(tmp_path, redis_url, database=url) as face:
+        with api_alone(tmp_path, redis_url, database=url) as face:
             assert health(face)["database"] == "ok"
             frozen = [*breaking.programs(server), *breaking.programs(server)[0].children()]
             with breaking.stopped(*frozen):
@@ -175,11 +175,11 @@ def test_health_names_a_dead_and_a_silent_database(tmp_path: Path, redis_url: st
 
 
 def test_health_names_a_store_that_is_gone_or_full(tmp_path: Path, redis_url: str) -> None:
-    with running(tmp_path, redis_url) as face:
+    with api_alone(tmp_path, redis_url) as face:
         unfinished = tmp_path / "store" / "unfinished"
         shutil.rmtree(unfinished)
         assert health(face)["store"] == "unwritable"
         unfinished.mkdir()
         assert health(face)["store"] == "ok"
-    with running(tmp_path, redis_url, min_free_bytes=str(1 << 60)) as face:
+    with api_alone(tmp_path, redis_url, min_free_bytes=str(1 << 60)) as face:
         assert health(face)["store"] == "full"

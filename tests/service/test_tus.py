@@ -7,25 +7,20 @@ import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import httpx
-import psutil
 import pytest
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
-from tests.conftest import Service, start_service, wait_for
 from tests.support import tus
 from tests.support.paths import GALLERY
+from tests.support.processes import api_process
+from tests.support.service import Service, start_service, wait_for
 
 FILE = GALLERY / "resnet20-w8-skip.safetensors"
 CONTENT = FILE.read_bytes()
-
-
-def ready(service: Service, checkpoint_id: str) -> dict[str, Any]:
-    """The checkpoint that an upload has become, once it is read."""
-    return dict(wait_for(lambda: service._read(checkpoint_id), "the checkpoint to be read"))
 
 
 # What the protocol says
@@ -55,7 +50,7 @@ def test_an_upload_in_pieces_becomes_the_checkpoint_of_its_id(service: Service) 
         assert answer.headers["tus-resumable"] == "1.0.0"
     checkpoint_id = answer.headers["landscape-id"]
     assert where.endswith(checkpoint_id)
-    found = ready(service, checkpoint_id)
+    found = service.wait_until_read(checkpoint_id)
     assert (found["name"], found["state"]) == ("pieces é.safetensors", "ready")
     assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     complete = tus.head(service, where)
@@ -68,10 +63,21 @@ def test_an_upload_in_pieces_becomes_the_checkpoint_of_its_id(service: Service) 
     assert not list((service.data / "store" / "resumable").glob(f"{checkpoint_id}*"))
 
 
+@pytest.mark.parametrize("prefix", ["/api/v1", "/api"])
+def test_an_upload_lies_under_the_prefix_it_was_created_under(service: Service, prefix: str) -> None:
+    url = f"http://127.0.0.1:{service.port}"
+    with httpx.Client(base_url=url, headers=tus.VERSION, trust_env=False) as client:
+        created = client.post(f"{prefix}/uploads", headers={"Upload-Length": "100"})
+        assert created.headers["location"].startswith(f"{prefix}/uploads/")
+        found = client.head(created.headers["location"])
+        assert found.status_code == 200
+        assert found.headers["location"] == created.headers["location"]
+
+
 def test_the_first_bytes_may_come_with_the_announcement(service: Service) -> None:
     whole = tus.create(service, len(CONTENT), content=CONTENT)
     assert whole.headers["upload-offset"] == str(len(CONTENT))
-    assert ready(service, whole.headers["landscape-id"])["state"] == "ready"
+    assert service.wait_until_read(whole.headers["landscape-id"])["state"] == "ready"
     part = tus.create(service, len(CONTENT), content=CONTENT[:1000])
     assert tus.offset(service, tus.place(part)) == 1000
 
@@ -229,7 +235,7 @@ def test_a_dropped_connection_loses_only_what_was_not_sent(service: Service) -> 
         wait_for(lambda: tus.arrived(service, where) > 0, "the first bytes")
     assert 0 < tus.offset(service, where) <= half
     go_on(service, where)
-    assert ready(service, where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert service.wait_until_read(where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 def test_who_comes_back_ends_the_dead_connection_that_we_still_believe_in(service: Service) -> None:
@@ -238,7 +244,7 @@ def test_who_comes_back_ends_the_dead_connection_that_we_still_believe_in(servic
         wait_for(lambda: tus.arrived(service, where) > 0, "the first bytes")
         go_on(service, where)
         assert b"409" in dead.recv(100)
-    assert ready(service, where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert service.wait_until_read(where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 def test_a_piece_with_a_checksum_that_is_cut_off_leaves_nothing_of_it(service: Service) -> None:
@@ -274,23 +280,17 @@ def test_a_first_piece_that_is_cut_off_leaves_nothing_since_nobody_knows_where_i
     wait_for(lambda: not made(), "the upload to be forgotten")
 
 
-def face(service: Service) -> psutil.Process:
-    """The process that speaks HTTP."""
-    found = psutil.Process(service.process.pid).children(recursive=True)
-    return next(p for p in found if "serve" in p.cmdline() and not any("leash.py" in part for part in p.cmdline()))
-
-
 def test_a_killed_service_goes_on_with_the_upload_where_it_was(own: Callable[..., Service]) -> None:
     service = own()
     where = tus.place(tus.create(service, len(CONTENT), content=CONTENT[:1000]))
     half = len(CONTENT) // 2
     with tus.begin_patch(service, where, 1000, len(CONTENT) - 1000, CONTENT[1000:half]):
         wait_for(lambda: tus.arrived(service, where) > 1000, "some bytes")
-        face(service).kill()
+        api_process(service).kill()
     start = wait_for(lambda: offset_or_none(service, where), "the service to answer again")
     assert 1000 < start <= half
     assert tus.patch(service, where, start, CONTENT[start:]).status_code == 204
-    assert ready(service, where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert service.wait_until_read(where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 def offset_or_none(service: Service, where: str) -> int | None:
@@ -304,11 +304,11 @@ def test_a_service_killed_after_the_last_byte_completes_the_upload_when_asked(ow
     service = own()
     where = tus.place(tus.create(service, len(CONTENT), content=CONTENT[:1000]))
     path = service.data / "store" / "resumable" / where.rsplit("/", 1)[1]
-    face(service).kill()
+    api_process(service).kill()
     path.write_bytes(CONTENT)  # as it lies there when the process dies before it looks
     start = wait_for(lambda: offset_or_none(service, where), "the service to answer again")
     assert start == len(CONTENT)
-    assert ready(service, where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert service.wait_until_read(where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 # Clients that exist
@@ -330,7 +330,7 @@ def test_tuspy_uploads_in_pieces(service: Service, client: TusClient, stream: Bi
     about = {"filename": "tuspy.safetensors"}
     uploader = client.uploader(file_stream=stream, chunk_size=50_000, metadata=about, upload_checksum=checked)
     uploader.upload()
-    found = ready(service, str(uploader.url).rsplit("/", 1)[1])
+    found = service.wait_until_read(str(uploader.url).rsplit("/", 1)[1])
     assert (found["name"], found["state"]) == ("tuspy.safetensors", "ready")
     assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
@@ -341,7 +341,7 @@ def test_tuspy_goes_on_after_it_was_interrupted(service: Service, client: TusCli
     again = client.uploader(file_stream=stream, chunk_size=50_000, url=uploader.url)
     assert again.offset == 100_000
     again.upload()
-    assert ready(service, str(uploader.url).rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert service.wait_until_read(str(uploader.url).rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 def test_tuspy_outlives_a_service_killed_in_the_middle(own: Callable[..., Service]) -> None:

@@ -23,10 +23,10 @@ export function account({ signal }) {
 function tokens(notice, signal) {
   const list = element("tbody", {});
   const made = element("div", { class: "made" });
-  const load = async () => setChildren(list, (await get("/api/tokens", signal)).items.map(tokenRow));
+  const load = async () => setChildren(list, (await get("/api/v1/tokens", signal)).items.map(tokenRow));
   const tokenRow = ({ id, user, name, scopes, created, expires, used }) => element("tr", { "data-testid": "token-row", "data-id": id, "data-user": user },
     element("th", { scope: "row" }, user, name && element("span", { class: "unit" }, name)), element("td", {}, scopes.join(", ")), element("td", {}, until(created)), element("td", {}, expires ? until(expires) : "–"), element("td", {}, used ? until(used) : "never"),
-    element("td", {}, confirmButton(`Revoke this token of ${user}`, "Revoke it", () => attempt(notice, () => remove(`/api/tokens/${id}`)).then(load), { testid: "revoke-token" })));
+    element("td", {}, confirmButton(`Revoke this token of ${user}`, "Revoke it", () => attempt(notice, () => remove(`/api/v1/tokens/${id}`)).then(load), { testid: "revoke-token" })));
   load().catch(({ message }) => notice.say(message));
   const columns = ["user", "may", "made", "ends", "used", ""];
   return element("section", { class: "tokens" },
@@ -43,7 +43,7 @@ function tokenForm(notice, done) {
   const submit = (event) => {
     event.preventDefault();
     const scopes = boxes.filter(({ checked }) => checked).map(({ value }) => value);
-    attempt(notice, () => post("/api/tokens", { user: user.value, scopes, days: days.value ? Number(days.value) : null })).then(({ token, user: name }) => [(user.value = ""), done(token, name)], () => {});
+    attempt(notice, () => post("/api/v1/tokens", { user: user.value, scopes, days: days.value ? Number(days.value) : null })).then(({ token, user: name }) => [(user.value = ""), done(token, name)], () => {});
   };
   return element("form", { class: "token-form", onsubmit: submit },
     element("label", {}, "User ", user),

@@ -26,13 +26,13 @@ const unreachable = (error) => emptyView("This comparison cannot be shown", erro
 
 /** Nothing chosen: the shipped comparisons, and the way to one's own. */
 async function fillPicker(node, signal) {
-  const { comparisons } = await get("/api/gallery", signal);
+  const { comparisons } = await get("/api/v1/gallery", signal);
   const links = comparisons.map(({ title, cells }) => element("a", { class: "button", href: address("/compare", { jobs: cells.flat().map(({ job }) => job).filter(Boolean).join() }) }, title));
   setChildren(node, element("h1", { class: "unseen" }, "Compare"), emptyState("Nothing to compare yet", `Pick two or more results in the list of jobs${links.length ? ", or take a shipped comparison" : ""}.`, element("a", { class: "button primary", href: address("/jobs", { state: "done" }) }, "Pick results"), links));
 }
 
 async function fillComparison(node, ids, { route, signal }) {
-  const [{ comparisons }, ...jobs] = await Promise.all([get("/api/gallery", signal).catch(() => ({ comparisons: [] })), ...ids.map((id) => get(`/api/jobs/${id}`, signal).catch((error) => ({ id, gone: error.message })))]);
+  const [{ comparisons }, ...jobs] = await Promise.all([get("/api/v1/gallery", signal).catch(() => ({ comparisons: [] })), ...ids.map((id) => get(`/api/v1/jobs/${id}`, signal).catch((error) => ({ id, gone: error.message })))]);
   const present = jobs.filter(({ gone }) => !gone);
   if (!present.length) return setChildren(node, unreachable({ message: jobs[0].gone }));
   const surfaces = present.filter(({ kind }) => !isLine(kind));
@@ -40,14 +40,14 @@ async function fillComparison(node, ids, { route, signal }) {
   const shipped = asShipped(surfaces.map(({ id }) => id), comparisons);
   if (shipped) inOrder(present, shipped.cells.flat().map(({ job }) => job));
   const many = surfaces.length > MAX_SCENES;
-  const curves = surfaces.length ? [] : (await Promise.all(slices.map(({ id }) => get(`/api/jobs/${id}/result`, signal).catch(() => null)))).filter(Boolean);
+  const curves = surfaces.length ? [] : (await Promise.all(slices.map(({ id }) => get(`/api/v1/jobs/${id}/result`, signal).catch(() => null)))).filter(Boolean);
   const chosen = {
     view: choice(route.query, "view", many ? ["contour", "heatmap"] : ["surface", "contour", "heatmap"], many ? "contour" : "surface"),
     height: choice(route.query, "height", surfaces.length ? Object.keys(HEIGHTS) : ["linear", "log"], surfaces.length ? "paper" : defaultSliceHeight(curves)),
     value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
   };
   const notice = noticeLine();
-  const retry = (id) => post(`/api/jobs/${id}/retry`).then((job) => (job.id === id ? following.reload(id) : (location.hash = address("/compare", { ...route.query, jobs: ids.map((own) => (own === id ? job.id : own)).join() }))), (error) => notice.say(error.message));
+  const retry = (id) => post(`/api/v1/jobs/${id}/retry`).then((job) => (job.id === id ? following.reload(id) : (location.hash = address("/compare", { ...route.query, jobs: ids.map((own) => (own === id ? job.id : own)).join() }))), (error) => notice.say(error.message));
   const matrix = surfaces.length ? pictureMatrix({ ...layoutOf(surfaces, shipped), chosen, signal, testid: "compare-cell", onRetry: retry }) : null;
   const lines = slices.length ? overlay(slices, chosen, signal) : null;
   const title = shipped?.title ?? titleOf(present);
@@ -154,7 +154,7 @@ function numbersTable(jobs) {
     async fetchNumbers(id, signal) {
       if (further.has(id)) return;
       further.set(id, []);
-      const { items } = await get(`/api/jobs/${id}/numbers`, signal).catch(() => ({ items: [] }));
+      const { items } = await get(`/api/v1/jobs/${id}/numbers`, signal).catch(() => ({ items: [] }));
       further.set(id, items);
       shown = "";
       update();

@@ -41,7 +41,7 @@ export function gallery({ route, signal }) {
   signal.addEventListener("abort", () => inner.abort());
 
   async function load() {
-    const { comparisons } = await get("/api/gallery", signal);
+    const { comparisons } = await get("/api/v1/gallery", signal);
     const cells = comparisons.flatMap((own) => own.cells.flat());
     complete = cells.length > 0 && cells.every(({ job }) => job);
     setChildren(state, !comparisons.length && nothing());
@@ -56,7 +56,7 @@ export function gallery({ route, signal }) {
     inner = new AbortController();
     following = { key: ids.join(), ...follow(ids, inner.signal, (id, entry) => sections.forEach((own) => own.change(id, entry))) };
   }
-  const retry = (id) => post(`/api/jobs/${id}/retry`).then(() => following.reload(id), (error) => notice.say(error.message)).then(again);
+  const retry = (id) => post(`/api/v1/jobs/${id}/retry`).then(() => following.reload(id), (error) => notice.say(error.message)).then(again);
   const again = repeat(load, () => (complete ? 30 : 3), signal);
   const node = element("div", { class: "view gallery" }, element("h1", { class: "unseen" }, "Gallery"), notice.node, state, wall, below);
   return { title: "Gallery", node };

@@ -38,7 +38,7 @@ function broken({ code, message }, id) {
   const notice = noticeLine();
   const all = element("a", { class: "button", href: "#/jobs" }, "All jobs");
   if (code !== "damaged") return emptyView("This job cannot be shown", message, all);
-  const again = () => attempt(notice, () => post(`/api/jobs/${id}/retry`)).then((job) => (location.hash = `#/jobs/${job.id}`), () => {});
+  const again = () => attempt(notice, () => post(`/api/v1/jobs/${id}/retry`)).then((job) => (location.hash = `#/jobs/${job.id}`), () => {});
   const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", onclick: again }, "Retry");
   return element("div", { "data-testid": "damaged" }, emptyView("This result is damaged", message, retry, all), notice.node);
 }
@@ -90,11 +90,11 @@ function header(own, notice, { reload, signal }) {
   const error = element("p", { class: "notice error", hidden: true });
   const words = element("p", { class: "progress-words", "aria-live": "polite" });
   const bar = progressBar("Progress of the job", "job-progress");
-  const act = (path) => attempt(notice, () => post(`/api/jobs/${own.id}/${path}`)).then(({ id }) => (id === own.id ? reload() : (location.hash = `#/jobs/${id}`)), () => {});
+  const act = (path) => attempt(notice, () => post(`/api/v1/jobs/${own.id}/${path}`)).then(({ id }) => (id === own.id ? reload() : (location.hash = `#/jobs/${id}`)), () => {});
   const cancel = element("button", { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") }, "Cancel");
   const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", title: "Computes what is missing; what is there stays", onclick: () => act("retry") }, "Retry");
   const other = element("a", { class: "button", href: address("/jobs", { compare: own.id }) }, "Compare with…");
-  const erase = confirmButton("Delete this job", "Delete the job and its result", () => attempt(notice, () => remove(`/api/jobs/${own.id}`)).then(() => (location.hash = "#/jobs")));
+  const erase = confirmButton("Delete this job", "Delete the job and its result", () => attempt(notice, () => remove(`/api/v1/jobs/${own.id}`)).then(() => (location.hash = "#/jobs")));
   const share = account.get().access && own.yours && sharing(own.id, signal);
   const guest = account.get().access && account.get().user === null;
   const seen = guest && element("p", { class: "soft", "data-testid": "job-guest" }, "Shared with you by a link.");
@@ -208,7 +208,7 @@ function slicePicture({ job, result, route, signal, notice }) {
 const choices = ({ query }, heights, height, values = ["loss"]) => ({ view: choice(query, "view", ["surface", "contour", "heatmap"], "surface"), height: choice(query, "height", heights, height), value: choice(query, "value", values, "loss") });
 
 function downloads(job, png, notice) {
-  const link = (format) => element("a", { class: "button", href: `/api/jobs/${job.id}/result?format=${format}`, download: "", "data-testid": `download-${format}` }, iconOf("down"), format.toUpperCase());
+  const link = (format) => element("a", { class: "button", href: `/api/v1/jobs/${job.id}/result?format=${format}`, download: "", "data-testid": `download-${format}` }, iconOf("down"), format.toUpperCase());
   const picture = element("button", { type: "button", class: "button", "data-testid": "download-png", onclick: () => attempt(notice, png).catch(() => {}) }, iconOf("down"), "PNG with caption");
   return element("div", { class: "downloads" }, ["json", "npz", "csv", "h5", "html", "svg", ...(isLine(job.kind) ? ["vtp"] : ["vtp", "stl", "obj"])].map(link), picture);
 }
@@ -221,7 +221,7 @@ function factsOf(job, result, signal) {
   const lost = holes(result.non_finite);
   const unit = result.provenance?.loss?.unit ?? "nats";
   const further = element("dl", { class: "facts-list further" });
-  if (job.state === "done") get(`/api/jobs/${job.id}/numbers`, signal).then(({ items }) => setChildren(further, items.map((one) => element("div", { title: one.definition }, element("dt", {}, one.name), element("dd", { "data-testid": `number-${one.name.replaceAll(" ", "_")}`, "data-value": String(one.value) }, withError(one), element("span", { class: "unit" }, one.unit))))), () => {});
+  if (job.state === "done") get(`/api/v1/jobs/${job.id}/numbers`, signal).then(({ items }) => setChildren(further, items.map((one) => element("div", { title: one.definition }, element("dt", {}, one.name), element("dd", { "data-testid": `number-${one.name.replaceAll(" ", "_")}`, "data-value": String(one.value) }, withError(one), element("span", { class: "unit" }, one.unit))))), () => {});
   const where = result.provenance && !onGrid ? "at the center, besides the grid" : "at the center";
   return element("div", { class: "result-facts" },
     element("div", { class: "card" },

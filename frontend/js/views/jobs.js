@@ -31,7 +31,7 @@ export function jobs({ route, signal }) {
   let active = false;
   async function load() {
     const filter = state === "all" ? "" : `&state=${state}`;
-    const { items, total } = await get(`/api/jobs?limit=${PAGE}&offset=${PAGE * (page - 1)}${filter}`, signal);
+    const { items, total } = await get(`/api/v1/jobs?limit=${PAGE}&offset=${PAGE * (page - 1)}${filter}`, signal);
     active = items.some((job) => !finished(job.state));
     update(items);
     setChildren(rest, !items.length && nothing(state), pager(total, page, { state, compare: [...picked].join() }));
@@ -61,10 +61,10 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
   const when = element("span", { class: "soft when" });
   const thumb = element("a", { class: "thumb", href: `#/jobs/${id}`, tabindex: -1, "aria-hidden": "true" });
   const box = element("input", { type: "checkbox", "data-testid": "select-job", "aria-label": `Pick ${name} for comparison`, checked: picked.has(id), onchange: () => [box.checked ? picked.add(id) : picked.delete(id), onPick()] });
-  const act = (path) => attempt(notice, () => post(`/api/jobs/${id}/${path}`)).then(again, () => {});
+  const act = (path) => attempt(notice, () => post(`/api/v1/jobs/${id}/${path}`)).then(again, () => {});
   const cancel = element("button", { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") }, "Cancel");
   const retry = element("button", { type: "button", class: "button", "data-testid": "retry-job", title: "Computes what is missing", onclick: () => act("retry") }, "Retry");
-  const erase = confirmButton(`Delete ${name}`, "Delete it", () => attempt(notice, () => remove(`/api/jobs/${id}`)).then(() => [picked.delete(id), onPick()]).then(again));
+  const erase = confirmButton(`Delete ${name}`, "Delete it", () => attempt(notice, () => remove(`/api/v1/jobs/${id}`)).then(() => [picked.delete(id), onPick()]).then(again));
   const node = element("li", { class: "row", "data-testid": "job-row", "data-id": id }, element("label", { class: "pick" }, box), thumb,
     element("div", { class: "main" }, element("a", { class: "name", href: `#/jobs/${id}` }, name), element("div", { class: "line" }, state.node, words), bar.node), when, element("div", { class: "actions" }, cancel, retry, erase));
   return {

@@ -30,7 +30,7 @@ export function library({ route, signal }) {
     setChildren(rest, known.loaded && !rows.length && emptyState("No checkpoint here yet", "Drop one anywhere on this page and it is read at once."), pager(known.total, offset));
   };
   async function load() {
-    const [page, done] = await Promise.all([get(`/api/checkpoints?limit=${PAGE}&offset=${offset}`, signal), get("/api/jobs?kind=surface&state=done&limit=100", signal)]);
+    const [page, done] = await Promise.all([get(`/api/v1/checkpoints?limit=${PAGE}&offset=${offset}`, signal), get("/api/v1/jobs?kind=surface&state=done&limit=100", signal)]);
     known = { ...page, loaded: true };
     surfaces = new Map(done.items.toReversed().map((job) => [job.checkpoint.id, job.id]));
     for (const { key, checkpoint } of uploads.get()) if (checkpoint && known.items.some(({ id }) => id === checkpoint.id)) removeUpload(key);
@@ -63,7 +63,7 @@ function datasetList({ notice, signal }) {
     update([...sent.filter(({ dataset }) => !dataset), ...[...all.filter(({ id }) => id), ...all.filter(({ id }) => !id)].map(rowOf)]);
   };
   async function load() {
-    known = (await get("/api/datasets?limit=200", signal)).items;
+    known = (await get("/api/v1/datasets?limit=200", signal)).items;
     for (const { key, dataset } of uploads.get()) if (dataset && known.some(({ id }) => id === dataset.id)) removeUpload(key);
     show();
   }
@@ -124,7 +124,7 @@ function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) 
   const measures = element("div", { class: "measures" });
   const when = element("span", { class: "soft when" });
   const compute = element("a", { class: "button", href: address("/new", { checkpoint: id }), "data-testid": "compute" }, "Compute");
-  const erase = confirmButton(`Delete ${name}`, "Delete it", () => attempt(notice, () => remove(`/api/checkpoints/${id}`)).then(() => forget(id)).then(again));
+  const erase = confirmButton(`Delete ${name}`, "Delete it", () => attempt(notice, () => remove(`/api/v1/checkpoints/${id}`)).then(() => forget(id)).then(again));
   const node = element("li", { class: "row", "data-testid": "checkpoint-row", "data-id": id, "data-name": name }, thumb, element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node), network), measures, when, element("div", { class: "actions" }, compute, erase));
   let seen = "";
   return {
@@ -157,7 +157,7 @@ function datasetRow({ id, name }, { notice, again }) {
   const title = element("span", { class: "soft" });
   const measures = element("div", { class: "measures" });
   const when = element("span", { class: "soft when" });
-  const erase = id && confirmButton(`Delete ${name}`, "Delete it; results stay", () => attempt(notice, () => remove(`/api/datasets/${id}`)).then(() => forget(id)).then(again));
+  const erase = id && confirmButton(`Delete ${name}`, "Delete it; results stay", () => attempt(notice, () => remove(`/api/v1/datasets/${id}`)).then(() => forget(id)).then(again));
   const node = element("li", { class: "row", "data-testid": "dataset-row", "data-id": id ?? "", "data-name": name }, element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node), title), measures, when, element("div", { class: "actions" }, erase));
   let seen = "";
   return {
@@ -190,7 +190,7 @@ function stateWords({ state, architecture, reason }, choosing) {
 }
 
 function candidates(checkpoint, notice, again) {
-  const choose = (index) => attempt(notice, () => post(`/api/checkpoints/${checkpoint.id}/architecture`, { index })).then(again, () => {});
+  const choose = (index) => attempt(notice, () => post(`/api/v1/checkpoints/${checkpoint.id}/architecture`, { index })).then(again, () => {});
   return element("div", { class: "actions" }, checkpoint.candidates.map(({ label }, index) => element("button", { type: "button", class: "button", "data-testid": "choose-architecture", "data-index": index, onclick: () => choose(index) }, label)));
 }
 

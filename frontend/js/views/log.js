@@ -19,7 +19,7 @@ export function jobLog(id, signal) {
   async function load() {
     const asked = over; // what is there when the job has ended is all there will be
     for (;;) {
-      const { items, total } = await get(`/api/jobs/${id}/log?limit=${PAGE}&offset=${lines.children.length}`, signal);
+      const { items, total } = await get(`/api/v1/jobs/${id}/log?limit=${PAGE}&offset=${lines.children.length}`, signal);
       lines.append(...items.map(line));
       if (items.length) setText(last, lines.children.length > 1 ? `${plural(total, "line")} · ${items.at(-1).text}` : items.at(-1).text);
       node.hidden = total === 0;

@@ -14,10 +14,10 @@ export function newJob({ route, signal }) {
 }
 
 async function load(node, route, signal) {
-  const [checkpoints, datasets, jobs] = await Promise.all([get("/api/checkpoints?limit=200", signal), get("/api/datasets?limit=200", signal), get("/api/jobs?state=done&limit=50", signal)]);
+  const [checkpoints, datasets, jobs] = await Promise.all([get("/api/v1/checkpoints?limit=200", signal), get("/api/v1/datasets?limit=200", signal), get("/api/v1/jobs?state=done&limit=50", signal)]);
   const ready = checkpoints.items.filter(({ architecture }) => architecture);
   const asked = route.query.checkpoint;
-  if (asked && !ready.some(({ id }) => id === asked)) await get(`/api/checkpoints/${asked}`, signal).then((one) => one.architecture && ready.push(one), () => {});
+  if (asked && !ready.some(({ id }) => id === asked)) await get(`/api/v1/checkpoints/${asked}`, signal).then((one) => one.architecture && ready.push(one), () => {});
   const empty = emptyState("No checkpoint to begin with", "A job needs a network: drop a checkpoint anywhere on this page.", element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"));
   setChildren(node, node.firstChild, ready.length ? sentence({ ready, datasets: datasets.items.filter(({ state }) => state === "ready"), jobs: jobs.items, asked }) : empty);
 }
@@ -179,7 +179,7 @@ function sentence({ ready, datasets, jobs, asked }) {
     if (!refresh(true)) return reveal(Object.keys({ ...problems(form, dataset(), ready), ...refused })[0]);
     start.disabled = true;
     try {
-      const { id } = await post("/api/jobs", jobSpec(form));
+      const { id } = await post("/api/v1/jobs", jobSpec(form));
       location.hash = `#/jobs/${id}`;
     } catch (error) {
       const name = placeOf(error.field);

@@ -13,7 +13,7 @@ export function sharing(id, signal) {
   const made = element("div", { class: "made" });
   const list = element("ul", { class: "links" });
   const span = element("select", { "aria-label": "How long the link is valid", "data-testid": "share-days" }, SPANS.map(([value, label]) => element("option", { value, selected: value === "30" }, label)));
-  const path = `/api/jobs/${id}/share`;
+  const path = `/api/v1/jobs/${id}/share`;
 
   async function load() {
     const { items } = await get(path, signal);

@@ -19,7 +19,7 @@ export async function thumbnail(host, jobId, signal) {
   if (host.dataset.job === jobId) return;
   host.dataset.job = jobId;
   try {
-    if (!results.has(jobId)) results.set(jobId, get(`/api/jobs/${jobId}/result`, signal));
+    if (!results.has(jobId)) results.set(jobId, get(`/api/v1/jobs/${jobId}/result`, signal));
     const part = drawable(await results.get(jobId), 33);
     const paint = () => part && setChildren(host, (part.betas.length === 1 ? line : contours)(part, thumbnailColors()));
     paint();
