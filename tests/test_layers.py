@@ -156,7 +156,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["app.main", "service.supervisor.supervisor", "service.queue.wakeups", "landscape.result", "service.cli"]
+    "module", ["app.main", "service.supervisor.run", "service.queue.wakeups", "landscape.result", "service.cli"]
 )
 def test_it_can_be_imported_without_loading_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -147,7 +147,7 @@ def note_used(database: Database, keys: Iterable[str]) -> None:
             session.execute(delete(Access).where(Access.id.in_(over)))
 
 
-def greetings(database: Database, settings: Settings) -> list[str]:
+def startup_notices(database: Database, settings: Settings) -> list[str]:
     """What whoever starts the service must know; under access control it sees that an administrator can come in.
 
     Returns:

@@ -18,7 +18,7 @@ Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery us
 
 
 @contextlib.contextmanager
-def in_a_sentence() -> Iterator[None]:
+def with_clear_errors() -> Iterator[None]:
     """Errors of the service end a command like those of the library: one sentence, exit code 1."""
     try:
         yield
@@ -40,6 +40,7 @@ def settings_from(**given: Any) -> Any:
         raise LandscapeError(f"Setting {name!r} cannot be {first['input']!r}: {first['msg']}.") from None
 
 
-def say(text: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal may be gone; the service stops by the signal, not by this
+def report(text: str) -> None:
+    """Print a line at once."""
+    with contextlib.suppress(OSError):  # the terminal may be gone; a signal stops the service, not this error
         print(text, flush=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Port, in_a_sentence, settings_from
+from .common import Port, settings_from, with_clear_errors
 
 
 class Part(StrEnum):
@@ -24,5 +24,5 @@ def healthy(
     from ..maintenance.health import require_api, require_worker
 
     settings = settings_from(port=port)
-    with in_a_sentence():
+    with with_clear_errors():
         require_api(settings) if part is Part.api else require_worker(settings, workers)

@@ -10,7 +10,7 @@ import typer
 
 from landscape.errors import LandscapeError
 
-from .common import Data, in_a_sentence, settings_from
+from .common import Data, settings_from, with_clear_errors
 
 if TYPE_CHECKING:
     from ..database.sessions import Database
@@ -29,7 +29,7 @@ def backup(target: Target, data: Data = None) -> None:
     """
     from ..maintenance.backup import backup
 
-    with in_a_sentence():
+    with with_clear_errors():
         _, database, store = _open(data)
         made = backup(database, store, target)
     print(f"{sum(made.rows.values())} rows and {made.files} files ({made.size} bytes) are in {target}.")
@@ -48,7 +48,7 @@ def restore(source: Target, data: Data = None) -> None:
     """
     from ..maintenance.backup import restore
 
-    with in_a_sentence():
+    with with_clear_errors():
         _, database, store = _open(data)
         done = restore(database, store, source)
     print(f"{sum(done.rows.values())} rows and {done.files} files ({done.size} bytes) are back, every digest right.")
@@ -66,7 +66,7 @@ def clean(
     """
     from ..maintenance.garbage import clean
 
-    with in_a_sentence():
+    with with_clear_errors():
         settings, database, store = _open(data)
         gone = clean(database, store, settings, dry_run=dry_run)
     word = "would go" if dry_run else "went"

@@ -2,7 +2,7 @@
 
 import os
 
-from .common import Broker, Data, Host, Port, in_a_sentence, say, settings_from
+from .common import Broker, Data, Host, Port, report, settings_from, with_clear_errors
 
 
 def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broker = None) -> None:
@@ -11,12 +11,12 @@ def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broke
 
     settings = settings_from(data=data, host=host, port=port, broker=broker)
     settings.data.mkdir(parents=True, exist_ok=True)
-    with in_a_sentence():
-        from ..access.tokens import greetings
+    with with_clear_errors():
+        from ..access.tokens import startup_notices
         from ..database.sessions import Database
 
-        for line in greetings(Database(settings.database_url), settings):
-            say(line)
+        for line in startup_notices(Database(settings.database_url), settings):
+            report(line)
     os.environ.update(settings.environment())  # read again where uvicorn builds the application
     uvicorn.run(
         "app.main:create_app",

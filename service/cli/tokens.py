@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import Data, in_a_sentence, settings_from
+from .common import Data, settings_from, with_clear_errors
 
 commands = typer.Typer(
     help="Let people in: tokens of users, for the page and for programs. Works on the database, without the service.",
@@ -80,7 +80,7 @@ def _writing(data: Path | None) -> Iterator[Any]:
 
     settings = settings_from(data=data)
     settings.data.mkdir(parents=True, exist_ok=True)
-    with in_a_sentence(), Database(settings.database_url).writing() as session:
+    with with_clear_errors(), Database(settings.database_url).writing() as session:
         yield session
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Data, Host, Port, in_a_sentence, say, settings_from
+from .common import Data, Host, Port, report, settings_from, with_clear_errors
 
 
 def up(
@@ -15,7 +15,7 @@ def up(
     demo: Annotated[bool, typer.Option("--demo", help="Add the two shipped comparisons.")] = False,
 ) -> None:
     """Start everything on this machine: page, API, private broker, workers. Ctrl-C stops all of it."""
-    from ..supervisor.supervisor import run
+    from ..supervisor.run import run_service
 
-    with in_a_sentence():
-        run(settings_from(data=data, host=host, port=port), workers=workers, demo=demo, say=say)
+    with with_clear_errors():
+        run_service(settings_from(data=data, host=host, port=port), workers=workers, demo=demo, report=report)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Broker, Data, in_a_sentence, say, settings_from
+from .common import Broker, Data, report, settings_from, with_clear_errors
 
 PROCESS = (sys.executable, "-P", "-m", "worker.process")
 
@@ -31,15 +31,15 @@ def worker(
     """
     settings = settings_from(data=data, broker=broker, database=database, store=store, store_token_file=token_file)
     os.environ.update(settings.environment())
-    with in_a_sentence():
+    with with_clear_errors():
         from ..database.sessions import Database
         from ..versions import require_same_schema, require_same_version
 
         require_same_schema(settings.database_url)
         require_same_version(Database(settings.database_url))
-    if workers is not None:
-        from ..supervisor.supervisor import run_workers
+        if workers is not None:
+            from ..supervisor.run import run_workers
 
-        run_workers(settings, workers=workers, say=say)
-        return
-    os.execv(PROCESS[0], PROCESS)  # in our place: the service imports nothing of the worker
+            run_workers(settings, workers=workers, report=report)
+            return
+    os.execv(PROCESS[0], PROCESS)  # replaces this process: the service imports nothing of the worker

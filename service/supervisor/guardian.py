@@ -1,7 +1,8 @@
-"""Runs a command that must not outlive whoever started it: `python -m service.supervisor.guardian COMMAND …`.
+"""Runs a command that must not outlive the supervisor: `python guardian.py COMMAND …`.
 
-Standard input is the leash: when it closes, the command is told to stop, and killed when it does not.
-Imports the standard library only. Never restarts anything.
+Standard input is a pipe that the supervisor holds open: when it closes, because the supervisor asks for it or has
+ended in any way, the command is told to stop, and killed where it does not. Uses the standard library alone, so that
+it starts in milliseconds. Never restarts anything.
 """
 
 import ctypes
@@ -17,15 +18,15 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> int:
     """Run the command; its exit code is ours."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who holds the leash
-    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_die_with_leash)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which closes the pipe
+    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_die_with_guardian)
     signal.signal(signal.SIGTERM, lambda *_: command.terminate())
-    threading.Thread(target=_stop_when_let_go, args=(command,), daemon=True).start()
+    threading.Thread(target=_stop_when_closed, args=(command,), daemon=True).start()
     code = command.wait()
     return code if code >= 0 else 128 - code
 
 
-def _stop_when_let_go(command: "subprocess.Popen[bytes]") -> None:
+def _stop_when_closed(command: "subprocess.Popen[bytes]") -> None:
     while os.read(0, 1):
         pass
     command.terminate()
@@ -35,7 +36,7 @@ def _stop_when_let_go(command: "subprocess.Popen[bytes]") -> None:
         command.kill()
 
 
-def _die_with_leash() -> None:
+def _die_with_guardian() -> None:
     """On Linux the kernel also kills the command when this process is killed outright."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

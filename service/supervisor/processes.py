@@ -1,6 +1,7 @@
-"""Processes kept running: started on a leash, started again when they end, killed when they hang or take too much.
+"""Child processes kept running: restarted with a back-off when they end, killed when they hang or exceed a limit.
 
-Imports settings, tables, queue, memory; no torch. Never decides which processes there are: supervisor.py does.
+A process that ends again and again as soon as it is started cannot run here: it is given up, with what its log says.
+run.py decides which processes there are.
 """
 
 import contextlib
@@ -21,29 +22,35 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..database.sessions import Database
 from ..database.tables import Worker
-from ..queue import leases
+from ..errors import ServiceError
+from ..queue import requeue
 from ..settings import WORKER_ID, Settings
 from . import guardian, memory
 
 logger = logging.getLogger(__name__)
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
+
+PYTHON = (sys.executable, "-P")  # the working directory is not searched for modules: anything may lie there
 
 SLOWEST_RESTART = 30.0
-LONG_LIFE = 10.0  # a process that lived so long starts again at once
-START_SECONDS = 300.0  # a worker on a busy machine may take this long to load torch and show itself
+LONG_LIFE = 10.0  # a process that ran for this long is restarted at once
+MOST_FALSE_STARTS = 5  # in a row, then it is given up; with the back-off they take 14 s and what the starts take
+START_SECONDS = 300.0  # a worker on a busy machine may take this long to load torch and write its row
+LOG_LINES = 20
 
 
 @dataclass
 class Child:
-    """A process we keep running."""
+    """A process that is kept running."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
     log: Path | None  # our own output where absent
     process: "subprocess.Popen[bytes] | None" = None
-    failures: int = 0
+    failures: int = 0  # short lives in a row: each doubles the pause before the next start
+    false_starts: int = 0  # short lives in a row that did nothing
     started: float = 0.0
     not_before: float = 0.0
 
@@ -51,7 +58,7 @@ class Child:
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(self.log.open("ab")) if self.log else None
             self.process = subprocess.Popen(
-                [sys.executable, "-S", "-E", guardian.__file__, *self.command],
+                [sys.executable, "-I", "-S", guardian.__file__, *self.command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -60,36 +67,59 @@ class Child:
             )
         self.started = time.monotonic()
 
-    def keep_running(self, say: Say) -> bool:
-        """Start it again when it has ended: at once after a long life, later after a short one.
+    @property
+    def has_ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
 
-        Returns:
-            Whether it was found to have ended.
+    def keep_running(self, report: Report, *, counts: bool = True) -> None:
+        """Restart it when it has ended: at once after a long life, after a growing pause after a short one.
+
+        Args:
+            counts: whether a short life is a false start: not where it did something, or could not for want of
+                the database.
+
+        Raises:
+            ServiceError: too many false starts in a row.
         """
-        if self.process is not None and self.process.poll() is None:
-            return False
-        clock, ended = time.monotonic(), self.process is not None
-        if self.process is not None:
-            self.failures = 0 if clock - self.started > LONG_LIFE else self.failures + 1
-            self.not_before = clock + (min(SLOWEST_RESTART, 2.0 ** (self.failures - 1)) if self.failures > 1 else 0.0)
-            where = f" (its log: {self.log})" if self.log else ""
-            say(f"{self.name} ended with code {self.process.returncode}; starting it again{where}")
-            self.let_go()
+        if self.process is not None and self.has_ended:
+            code = self.process.returncode
+            self.count_end(time.monotonic() - self.started, counts=counts)
+            self.ask_to_stop()
             self.process = None
-        if clock >= self.not_before:
+            if self.false_starts >= MOST_FALSE_STARTS:
+                self._give_up(code, report)
+            where = f" (its log: {self.log})" if self.log else ""
+            report(f"{self.name} ended with code {code}; starting it again{where}")
+        if self.process is None and time.monotonic() >= self.not_before:
             self.start()
-        return ended
 
-    def let_go(self) -> None:
-        """Let go of the leash: it is told to stop."""
+    def count_end(self, lived: float, *, counts: bool) -> None:
+        """Note a life of so many seconds, and when the next one begins."""
+        short = lived <= LONG_LIFE
+        self.failures = self.failures + 1 if short else 0
+        self.false_starts = self.false_starts + 1 if short and counts else 0
+        pause = min(SLOWEST_RESTART, 2.0 ** (self.failures - 1)) if self.failures > 1 else 0.0
+        self.not_before = time.monotonic() + pause
+
+    def _give_up(self, code: int, report: Report) -> None:
+        for line in last_lines(self.log):
+            report(f"  {line}")
+        where = f"its log, {self.log}," if self.log else "its output"
+        raise ServiceError(
+            f"The process {self.name!r} ended {self.false_starts} times in a row within {LONG_LIFE:g} s of its start, "
+            f"the last time with code {code}. Correct what {where} says and start again; no job is lost."
+        )
+
+    def ask_to_stop(self) -> None:
+        """Close the guardian's standard input: it tells the command to stop."""
         if self.process and self.process.stdin:
             self.process.stdin.close()
 
     def stop(self, seconds: float) -> None:
-        """Let go of the leash and wait."""
+        """Ask it to stop, and kill its guardian where it has not ended after so many seconds."""
         if self.process is None:
             return
-        self.let_go()
+        self.ask_to_stop()
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -99,13 +129,14 @@ class Child:
 
 @dataclass
 class WorkerChild(Child):
-    """A worker, known by its row in the database; each start is a new worker with a new name.
+    """A worker, known by its row in the database; each start is a new worker with a new id.
 
-    What it says of itself is timed by our own clock, which no one sets: those of hosts and database may jump.
+    Silence and the time of a tile are measured by our own monotonic clock: those of hosts and database may jump.
     """
 
     id: str = ""
     heard: float = 0.0  # when its row changed last
+    worked: bool = False  # whether it has held a tile
     _seen: float | None = None
     _busy: tuple[float | None, float] = field(default=(None, 0.0))  # when it took its tile by its clock, by ours
 
@@ -113,22 +144,22 @@ class WorkerChild(Child):
         self.id = f"{socket.gethostname()}-{uuid4().hex[:12]}"
         self.environment = {**self.environment, WORKER_ID: self.id}
         super().start()
-        self.heard, self._seen, self._busy = self.started, None, (None, 0.0)
+        self.heard, self.worked, self._seen, self._busy = self.started, False, None, (None, 0.0)
 
-    def hear(self, row: Worker | None) -> None:
+    def note(self, row: Worker | None) -> None:
         """Note what its row says now."""
         clock = time.monotonic()
         if row is not None and row.seen != self._seen:
             self.heard, self._seen = clock, row.seen
         if row is not None and row.busy_since != self._busy[0]:
-            self._busy = (row.busy_since, clock)
+            self._busy, self.worked = (row.busy_since, clock), True
 
     def fault(self, row: Worker | None, settings: Settings) -> str | None:
-        """Why it must be killed, in words for whoever asked for the job; None where it is well."""
+        """Why it must be killed, in words for the owner of the job; None where nothing is wrong."""
         clock, limit = time.monotonic(), settings.worker_memory_bytes
-        patience = START_SECONDS if self._seen is None else settings.worker_silence_seconds
-        if clock - self.heard > patience:
-            return f"its worker did not answer for {patience:g} s"
+        allowed = START_SECONDS if self._seen is None else settings.worker_silence_seconds
+        if clock - self.heard > allowed:
+            return f"its worker did not answer for {allowed:g} s"
         if self._busy[0] is not None and clock - self._busy[1] > settings.tile_deadline_seconds:
             return f"it took longer than {settings.tile_deadline_seconds:g} s, the limit for one part"
         held = row and (memory.resident(row.pid) or row.memory)
@@ -137,7 +168,7 @@ class WorkerChild(Child):
         return None
 
     def kill(self, row: Worker | None) -> None:
-        """At once, stopped or not; the leash ends with it."""
+        """Kill it at once, also where it is stopped; its guardian ends with it."""
         assert self.process is not None
         if row is None:
             self.process.kill()
@@ -147,32 +178,57 @@ class WorkerChild(Child):
         self.process.wait()
 
 
-def look_after(workers: Sequence[WorkerChild], database: Database, settings: Settings, say: Say) -> None:
-    """Start again what ended, kill what hangs or takes too much, and offer their tiles to others at once."""
+def keep_workers_running(
+    workers: Sequence[WorkerChild], database: Database, settings: Settings, report: Report
+) -> bool:
+    """Restart workers that ended, kill those that hang or exceed a limit, and offer their tiles to others at once.
+
+    Returns:
+        Whether the database answered.
+
+    Raises:
+        ServiceError: a worker had too many false starts in a row. One that has held a tile did not start in vain:
+            a job that kills its workers ends by itself after `max_attempts`.
+    """
     try:
         with database.reading() as session:
             found = session.scalars(select(Worker).where(Worker.id.in_([worker.id for worker in workers])))
             rows = {row.id: row for row in found}
-    except SQLAlchemyError as error:  # no worker can say that it lives, and none is blamed for it
+    except SQLAlchemyError as error:  # no worker can write its row now, so silence is no fault
         logger.warning("the database does not answer", extra={"error": str(error)[:200]})
         for worker in workers:
             worker.heard = time.monotonic()
-            worker.keep_running(say)
-        return
+            worker.keep_running(report, counts=False)
+        return False
     for worker in workers:
-        row, name = rows.get(worker.id), worker.id
-        worker.hear(row)
-        why = worker.fault(row, settings) if worker.process and worker.process.poll() is None else None
+        row = rows.get(worker.id)
+        worker.note(row)
+        why = worker.fault(row, settings) if worker.process and not worker.has_ended else None
         if why:
-            say(f"{worker.name} is killed: {why}")
+            report(f"{worker.name} is killed: {why}")
             worker.kill(row)
-        if worker.keep_running(say):
-            _abandon(database, name, settings, why or "its worker process died")
+        counts = not worker.worked
+        if worker.has_ended:
+            held = _abandon(database, worker.id, settings, why or "its worker process died")
+            counts = counts and held == 0
+        worker.keep_running(report, counts=counts)
+    return True
 
 
-def _abandon(database: Database, worker: str, settings: Settings, why: str) -> None:
+def _abandon(database: Database, worker: str, settings: Settings, why: str) -> int | None:
+    """Offer the tiles of a dead worker to others; their number, None where the database does not answer."""
     try:
         with database.writing() as session:
-            leases.abandon(session, worker, settings.max_attempts, why)
-    except SQLAlchemyError as error:  # its lease runs out by itself
+            return requeue.after_worker_death(session, worker, settings.max_attempts, why)
+    except SQLAlchemyError as error:  # its lease ends by itself
         logger.warning("a dead worker's tile waits for its lease to end", extra={"error": str(error)[:200]})
+        return None
+
+
+def last_lines(log: Path | None) -> list[str]:
+    """The end of a log; nothing where there is none."""
+    if log is None:
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - (1 << 16)))
+        return file.read().decode(errors="replace").splitlines()[-LOG_LINES:]

@@ -1,4 +1,4 @@
-"""How things are broken: finding the real processes of a service, and killing, stopping and flooding them."""
+"""Faults: real processes killed, stopped and flooded, files locked and damaged, disks filled."""
 
 import contextlib
 import os
@@ -18,50 +18,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from service.queue.wakeups import QUEUE, Hints
-from tests.conftest import Service, wait_for
+from service.queue.wakeups import QUEUE, WakeUps
+from tests.support.processes import api_process
 from tests.support.servers import Server
-
-
-def processes(service: Service) -> list[psutil.Process]:
-    """Every process of the service but the first and the leashes that hold the others."""
-    found = []
-    for process in psutil.Process(service.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process.status() != psutil.STATUS_ZOMBIE and "leash.py" not in " ".join(process.cmdline()):
-                found.append(process)
-    return found
-
-
-def _with(service: Service, *words: str) -> list[psutil.Process]:
-    found = []
-    for process in processes(service):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if set(words) & {*process.cmdline(), process.name()}:
-                found.append(process)
-    return found
-
-
-def workers(service: Service) -> list[psutil.Process]:
-    return _with(service, "worker.process", "worker")
-
-
-def faces(service: Service) -> list[psutil.Process]:
-    """The HTTP face."""
-    return _with(service, "serve")
-
-
-def readers(service: Service) -> list[psutil.Process]:
-    """Throw-away processes that read uploads, while there are any."""
-    return _with(service, "landscape.checkpoints.sandbox")
-
-
-def brokers(service: Service) -> list[psutil.Process]:
-    return [one for one in processes(service) if "valkey" in one.name() or "redis-server" in one.name()]
+from tests.support.service import Service, wait_for
 
 
 def programs(server: Server) -> list[psutil.Process]:
-    """What runs on the leash of a server of the tests."""
+    """The processes of a server of the tests, below their guardian."""
     assert server.process is not None
     return psutil.Process(server.process.pid).children()
 
@@ -86,15 +50,15 @@ def stopped(*held: psutil.Process) -> Iterator[None]:
 
 def broker_url(service: Service) -> str:
     """How the parts of the service reach their broker: the password of a private one is only in their environment."""
-    return str(faces(service)[0].environ()["LANDSCAPE_BROKER"])
+    return str(api_process(service).environ()["LANDSCAPE_BROKER"])
 
 
 def send_hints(url: str, count: int) -> None:
     """The message that says work waits, `count` times at once."""
-    hints = Hints(url)
+    wakeups = WakeUps(url)
     with contextlib.suppress(RedisError, KombuError, OSError):
         for _ in range(count):
-            hints.celery.send_task("landscape.work", queue=QUEUE)
+            wakeups.celery.send_task("landscape.work", queue=QUEUE)
 
 
 def flush(url: str) -> None:

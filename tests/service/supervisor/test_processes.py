@@ -22,9 +22,9 @@ from service.database.tables import Worker as WorkerRow
 from service.queue import leases
 from service.settings import Settings
 from service.supervisor import memory
-from service.supervisor.processes import WorkerChild, look_after
-from tests.conftest import wait_for
+from service.supervisor.processes import WorkerChild, keep_workers_running
 from tests.service.queue.test_leases import prepared_job, take
+from tests.support.service import wait_for
 from worker.gpu import is_beyond_repair
 
 # A worker's outside: it says that it lives, and holds a tile; what else it does is up to the test.
@@ -55,7 +55,7 @@ class Supervised:
 
     def look_until(self, done: Callable[[], object], what: str) -> None:
         def look() -> object:
-            look_after([self.child], self.database, self.settings, self.said.append)
+            keep_workers_running([self.child], self.database, self.settings, self.said.append)
             return done()
 
         wait_for(look, what)

@@ -1,7 +1,6 @@
-"""Everything on one machine: starts broker, HTTP face and workers, restarts the dead, stops all together.
+"""Runs the whole service on one machine: starts broker, API and workers, restarts what ends, stops all together.
 
-Imports settings, tables, children, gallery; no torch.
-Every process is on a leash (leash.py): none outlives this one, however it ends.
+Every process runs under a guardian (guardian.py), so none outlives this one, however it ends.
 """
 
 import contextlib
@@ -10,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from typing import TextIO
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..access.tokens import greetings
+from ..access.tokens import startup_notices
 from ..database.sessions import Database
 from ..database.tables import Job
 from ..errors import ServiceError
@@ -28,26 +26,26 @@ from ..jobs import gallery
 from ..settings import Settings
 from ..storage.open import open_store
 from .private_broker import PrivateBroker
-from .processes import Child, Say, WorkerChild, look_after
+from .processes import PYTHON, Child, Report, WorkerChild, keep_workers_running
 
 POLL_SECONDS = 0.3
-_LANDSCAPE = [sys.executable, "-m", "landscape.cli"]
+_LANDSCAPE = [*PYTHON, "-m", "landscape.cli"]
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-def run(settings: Settings, *, workers: int | None = None, demo: bool = False, say: Say = print) -> None:
+def run_service(settings: Settings, *, workers: int | None = None, demo: bool = False, report: Report = print) -> None:
     """Run the whole service until Ctrl-C, SIGTERM or the end of the terminal.
 
     Args:
-        workers: worker processes; one per GPU, else one per CPU core, where absent.
-        say: gets one line per event a person wants to know.
+        workers: number of worker processes; one per GPU, else one per CPU core, where absent.
+        report: gets one line per event for the person at the terminal.
 
     Raises:
-        ServiceError: the port is taken, or the service already runs on this data folder.
+        ServiceError: the port is taken, the service already runs on this data folder, or a process of it cannot run.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
-    stop = _asked_to_stop()
-    with _only_one(settings):
+    stop = _stop_event()
+    with _lock(settings):
         _require_free_port(settings)
         broker = None if "broker" in settings.model_fields_set else PrivateBroker()
         if broker:
@@ -57,19 +55,19 @@ def run(settings: Settings, *, workers: int | None = None, demo: bool = False, s
         others = [Child("broker", broker.command(), dict(os.environ), logs / "broker.log")] if broker else []
         others.append(Child("service", [*_LANDSCAPE, "serve"], _environment(settings), logs / "service.log"))
         try:
-            _run(settings, others, _workers(settings, workers, logs), _News(settings, demo), say, stop)
+            _run(settings, others, _workers(settings, workers, logs), _Terminal(settings, demo, report), report, stop)
         finally:
             if broker:
                 broker.remove()
 
 
-def run_workers(settings: Settings, *, workers: int | None = None, say: Say = print) -> None:
-    """Run workers alone, for a service whose other parts run elsewhere; arguments as for `run`."""
-    _run(settings, [], _workers(settings, workers, None), None, say, _asked_to_stop())
+def run_workers(settings: Settings, *, workers: int | None = None, report: Report = print) -> None:
+    """Run workers alone, for a service whose other parts run elsewhere; arguments as for `run_service`."""
+    _run(settings, [], _workers(settings, workers, None), None, report, _stop_event())
 
 
-def _asked_to_stop() -> threading.Event:
-    """Set by the first signal to end; an exception instead could be swallowed wherever it happens to come up."""
+def _stop_event() -> threading.Event:
+    """Set by the first signal to stop; an exception instead could be swallowed by the code that it interrupts."""
     stop = threading.Event()
     for number in _SIGNALS:
         signal.signal(number, lambda *_: stop.set())
@@ -80,40 +78,40 @@ def _run(
     settings: Settings,
     others: list[Child],
     workers: list[WorkerChild],
-    news: "_News | None",
-    say: Say,
+    terminal: "_Terminal | None",
+    report: Report,
     stop: threading.Event,
 ) -> None:
     try:
         database = Database(settings.database_url)
-        if news:
-            news.begin(database, say)
+        if terminal:
+            terminal.start(database)
         for child in [*others, *workers]:
             child.start()
         while not stop.is_set():
-            for child in others:
-                child.keep_running(say)
-            look_after(workers, database, settings, say)
-            if news:
-                news.tell(database, say)
+            answered = keep_workers_running(workers, database, settings, report)
+            for child in others:  # without the database none can start: its end says nothing about the process
+                child.keep_running(report, counts=answered)
+            if terminal:
+                terminal.update(database)
             stop.wait(POLL_SECONDS)
     finally:
-        say("stopping …")
+        report("stopping …")
         for worker in workers:  # first, and all at once, so that they can finish their tiles
-            worker.let_go()
+            worker.ask_to_stop()
         for child in [*workers, *reversed(others)]:
             child.stop(30)
-        say("stopped")
+        report("stopped")
 
 
 def _workers(settings: Settings, count: int | None, logs: Path | None) -> list[WorkerChild]:
     gpus, environment = _gpus(), _environment(settings)
-    found = []
+    children = []
     for n in range(count or len(gpus) or _cores()):
-        seen = {"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {}
+        visible = {"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {}
         log = logs / f"worker-{n + 1}.log" if logs else None
-        found.append(WorkerChild(f"worker {n + 1}", [*_LANDSCAPE, "worker"], environment | seen, log))
-    return found
+        children.append(WorkerChild(f"worker {n + 1}", [*_LANDSCAPE, "worker"], environment | visible, log))
+    return children
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -123,11 +121,11 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _gpus() -> list[str]:
-    """Ids of the GPUs that torch can use; asked in a process of its own, and only where there may be any."""
+    """Ids of the GPUs that torch can use; found out in a separate process, and only where there may be any."""
     if not list(Path("/dev").glob("nvidia[0-9]*")):
         return []
     code = "import torch; print(torch.cuda.device_count())"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    answer = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True)
     ids = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # numbers count from the first of these
     return [ids[n] if n < len(ids) and ids[n] else str(n) for n in range(int(answer.stdout or 0))]
 
@@ -137,38 +135,38 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _News:
-    """What a person at the terminal wants to know; and the demo's next comparison when the last is done."""
+class _Terminal:
+    """Reports the address and finished jobs to the person at the terminal; submits the jobs of the demo in turn."""
 
-    def __init__(self, settings: Settings, demo: bool):
-        self.settings, self.demo = settings, demo
-        self.announced, self._told_until = False, 0.0
+    def __init__(self, settings: Settings, demo: bool, report: Report):
+        self.settings, self.demo, self.report = settings, demo, report
+        self.announced, self._reported_until = False, 0.0
 
-    def begin(self, database: Database, say: Say) -> None:
-        for line in greetings(database, self.settings):
-            say(line)
+    def start(self, database: Database) -> None:
+        for line in startup_notices(database, self.settings):
+            self.report(line)
         if self.demo:
             gallery.add_checkpoints(database, open_store(self.settings, min_free_bytes=0))
         with database.reading() as session:
-            self._told_until = session.scalar(select(func.max(Job.finished))) or 0.0
+            self._reported_until = session.scalar(select(func.max(Job.finished))) or 0.0
 
-    def tell(self, database: Database, say: Say) -> None:
+    def update(self, database: Database) -> None:
         if not self.announced and _answers(self.settings):
             self.announced = True
-            say(f"Loss Landscape is at http://{self.settings.host}:{self.settings.port}  (Ctrl-C stops it)")
+            self.report(f"Loss Landscape is at http://{self.settings.host}:{self.settings.port}  (Ctrl-C stops it)")
         if not self.announced:
             return
         with contextlib.suppress(SQLAlchemyError):  # the database does not answer just now
             if self.demo:
                 self.demo = not gallery.add_next_jobs(database)
-            new = select(Job).where(Job.finished > self._told_until).order_by(Job.finished)
+            new = select(Job).where(Job.finished > self._reported_until).order_by(Job.finished)
             with database.reading() as session:
                 for job in session.scalars(new):
-                    say(_line(job))
-                    self._told_until = job.finished or 0.0
+                    self.report(_summary(job))
+                    self._reported_until = job.finished or 0.0
 
 
-def _line(job: Job) -> str:
+def _summary(job: Job) -> str:
     seconds = (job.finished or 0.0) - (job.started or job.finished or 0.0)
     reason = f": {job.error}" if job.error else ""
     points = f"{job.points_done} of {job.points} points"
@@ -177,13 +175,14 @@ def _line(job: Job) -> str:
 
 def _answers(settings: Settings) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{_reachable(settings.host)}:{settings.port}/api/health", timeout=2):
+        with urllib.request.urlopen(f"http://{_address(settings.host)}:{settings.port}/api/health", timeout=2):
             return True
     except OSError:
         return False
 
 
-def _reachable(host: str) -> str:
+def _address(host: str) -> str:
+    """The address at which this machine reaches a service that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
 
 
@@ -201,8 +200,8 @@ def _require_free_port(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(settings: Settings) -> Iterator[TextIO]:
-    """Hold the data folder: two services on one folder would start everything twice."""
+def _lock(settings: Settings) -> Iterator[TextIO]:
+    """Lock the data folder: two services on one folder would start everything twice."""
     with (settings.data / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
