@@ -10,31 +10,36 @@
 ARG PYTHON=3.11.13-slim-bookworm
 ARG CADDY=2.10.0-alpine
 
-# --- the package, as a wheel -----------------------------------------------------------------------------------------
+# --- library and service, each as a wheel ----------------------------------------------------------------------------
 FROM python:${PYTHON} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=/build/constraints.txt
 COPY constraints.txt pyproject.toml setup.py MANIFEST.in README.md ./
 COPY landscape landscape
-COPY worker worker
 COPY app app
+COPY worker worker
+COPY service service
 COPY frontend frontend
+COPY packaging packaging
 COPY deploy/slim.sh deploy/slim.sh
-RUN pip wheel --no-deps --wheel-dir /build/wheels .
+RUN pip wheel --no-deps --wheel-dir /build/wheels . ./packaging/service
 
 # --- what each image installs ----------------------------------------------------------------------------------------
+# The service's wheel requires everything on one machine; an image holds a part, by an extra of the library.
 FROM build AS api-build
 ARG EXTRAS=
 RUN python -m venv --without-pip /opt/landscape
-RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/*.whl)[app,postgresql,s3${EXTRAS:+,$EXTRAS}]"
+RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/loss_atlas-*.whl)[service,postgresql,s3${EXTRAS:+,$EXTRAS}]"
+RUN pip --python /opt/landscape/bin/python install --no-compile --no-deps /build/wheels/loss_atlas_service-*.whl
 RUN sh deploy/slim.sh /opt/landscape
 
 FROM build AS worker-build
 ARG TORCH_INDEX=
 RUN python -m venv --without-pip /opt/landscape
 RUN pip --python /opt/landscape/bin/python install --no-compile ${TORCH_INDEX:+--index-url $TORCH_INDEX} torch
-RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/*.whl)[worker,postgresql,s3]"
+RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/loss_atlas-*.whl)[worker,postgresql,s3]"
+RUN pip --python /opt/landscape/bin/python install --no-compile --no-deps /build/wheels/loss_atlas_service-*.whl
 
 # --- what both run in ------------------------------------------------------------------------------------------------
 FROM python:${PYTHON} AS runtime

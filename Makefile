@@ -31,14 +31,14 @@ setup: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/python -m landscape.client.generate_aio --check
+	$(BIN)/python landscape/client/generate_aio.py --check
 
 types: .venv/installed
 	$(BIN)/mypy
 
 # The awaitable client, from the blocking one.
 client: .venv/installed
-	$(BIN)/python -m landscape.client.generate_aio
+	$(BIN)/python landscape/client/generate_aio.py
 
 # The reference of the library, from its docstrings.
 reference: .venv/installed

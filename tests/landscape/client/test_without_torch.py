@@ -29,7 +29,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "app",
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a clean copy, on a machine without a compiler: the native part is optional."""
     folder = tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "landscape", "worker", "app", "frontend"):
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "landscape"):
         leave = shutil.ignore_patterns("__pycache__", "*.so")
         source, goal = ROOT / name, folder / "source" / name
         goal.parent.mkdir(exist_ok=True)
