@@ -85,5 +85,5 @@ class MissingLibraryError(LandscapeError):
     code = "missing_library"
 
     def __init__(self, what: str, library: str, extra: str = ""):
-        package = f"'loss-landscape[{extra}]'" if extra else library
+        package = f"'loss-atlas[{extra}]'" if extra else library
         super().__init__(f"{what} need the library {library!r}, which is not installed. Run: pip install {package}")

@@ -20,7 +20,7 @@ def announce(database: Database) -> None:
     """Say which version the service is; called when it starts."""
     with database.writing() as session:
         session.execute(delete(Count).where(Count.name == NAME))
-        session.add(Count(name=NAME, label=version("loss-landscape"), value=time.time()))
+        session.add(Count(name=NAME, label=version("loss-atlas"), value=time.time()))
 
 
 def require_same_schema(url: str) -> None:
@@ -45,7 +45,7 @@ def require_same_version(database: Database) -> None:
     """
     with database.reading() as session:
         theirs = session.scalar(select(Count.label).where(Count.name == NAME))
-    ours = version("loss-landscape")
+    ours = version("loss-atlas")
     if theirs not in (None, ours):
         raise ConflictError(
             f"This worker is Loss Landscape {ours}; the service is {theirs}. Install the same version on both."

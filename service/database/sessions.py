@@ -79,7 +79,7 @@ def _engine(url: str) -> Engine:
             return create_engine(url, connect_args=_SQLITE, json_serializer=_json)
         return create_engine(url, connect_args=_POSTGRESQL, json_serializer=_json, pool_pre_ping=True)
     except ModuleNotFoundError:
-        raise ServiceError("PostgreSQL needs psycopg: pip install 'loss-landscape[postgresql]'.") from None
+        raise ServiceError("PostgreSQL needs psycopg: pip install 'loss-atlas[postgresql]'.") from None
     except ArgumentError:
         raise ServiceError(
             "LANDSCAPE_DATABASE is no address of a database. Use postgresql://user:password@host/name."
