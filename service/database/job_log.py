@@ -1,6 +1,6 @@
-"""What happened to a job, line by line, for the person who asked; written in the transaction it tells of.
+"""The log of a job, for the user who submitted it; a line is written in the transaction it describes.
 
-Imports tables. Never holds a path, a traceback or the name of a host.
+Never holds a path, a traceback or the name of a host.
 """
 
 from sqlalchemy.orm import Session
@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 from .tables import LogLine
 
 
-def tell(session: Session, job_id: str, text: str, level: str = "info") -> None:
+def write_line(session: Session, job_id: str, text: str, level: str = "info") -> None:
     """Add a line; `level` is info, warning or error."""
     session.add(LogLine(job_id=job_id, level=level, text=text))
 
 
-def some(count: int, thing: str) -> str:
+def plural(count: int, thing: str) -> str:
     """ "1 point", "25 points"."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from landscape.grid import Point
 
-from ..database.job_log import some, tell
+from ..database.job_log import plural, write_line
 from ..database.tables import TERMINAL, Checkpoint, Job, Tile, grid_of, new_id, now, require
 from ..errors import ConflictError, InvalidError
 from ..library.datasets import dataset_facts
-from ..queue import line
-from ..queue.leases import end
-from ..queue.values import is_whole
+from ..queue import fair_queue
+from ..queue.completion import end_job
+from ..queue.values import is_intact
 from . import results
 from .compatibility import require_fit
 from .spec import DEFAULT_POINTS, AnySpec, job_spec
@@ -61,8 +61,8 @@ def submit(
     )
     session.add(job)
     session.flush()
-    line.enqueue_preparing(session, job)
-    tell(session, job.id, f"Submitted: {job.kind} of {architecture['label']} on {facts.name}.")
+    fair_queue.enqueue_preparing(session, job)
+    write_line(session, job.id, f"Submitted: {job.kind} of {architecture['label']} on {facts.name}.")
     return job
 
 
@@ -126,7 +126,7 @@ def cancel(session: Session, job_id: str) -> Job:
     Raises:
         ConflictError: it is finished already.
     """
-    if not end(session, require(session, Job, job_id).id, "cancelled"):
+    if not end_job(session, require(session, Job, job_id).id, "cancelled"):
         state = session.scalar(select(Job.state).where(Job.id == job_id))
         raise ConflictError(f"The job is {state} already; a finished job does not change.")
     session.expire_all()
@@ -141,7 +141,7 @@ def retry(session: Session, job_id: str) -> Job:
         InvalidError: its checkpoint is gone.
     """
     old = require(session, Job, job_id)
-    whole = [tile for tile in results.finished_tiles(session, old.id) if is_whole(tile)]
+    whole = [tile for tile in results.finished_tiles(session, old.id) if is_intact(tile)]
     if old.state not in TERMINAL or (old.state == "done" and len(whole) == old.tiles_done):
         raise ConflictError(f"The job is {old.state}; only a failed or cancelled one can be tried again.")
     job = submit(session, job_spec.validate_python(old.spec), owner=old.owner, gallery=old.gallery)
@@ -151,16 +151,18 @@ def retry(session: Session, job_id: str) -> Job:
         job.device, job.points, job.state = old.device, old.points, "running"
         computed = _copy_tiles(session, whole, job)
         job.tiles_done, job.points_done = len(whole), len(computed)
-        line.enqueue_points(session, job, computed=computed)
+        fair_queue.enqueue_points(session, job, computed=computed)
         session.execute(update(Job).where(Job.id == job.id).values(started=now()))
-        tell(session, job.id, f"{some(len(computed), 'point')} of {job.points} were taken over from an earlier job.")
+        write_line(
+            session, job.id, f"{plural(len(computed), 'point')} of {job.points} were taken over from an earlier job."
+        )
     return job
 
 
 def _copy_tiles(session: Session, tiles: list[Tile], job: Job) -> set[Point]:
     """The points that the copies hold."""
     copied = ("purpose", "count", "points", "state", "values", "sha256", "seconds", "finished")
-    levels = line.levels(grid_of(job))
+    levels = fair_queue.levels(grid_of(job))
     place = {point: (level, rank) for level, points in enumerate(levels) for rank, point in enumerate(points)}
     for sequence, tile in enumerate(tiles, 1):
         level, rank = place[tuple(tile.points[0])]

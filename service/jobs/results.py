@@ -17,12 +17,12 @@ from landscape.results.metrics import Number
 
 from ..database.tables import TERMINAL, Job, Tile, grid_of
 from ..errors import ConflictError, DamagedError
-from ..queue.values import is_whole, unpack
+from ..queue.values import is_intact, unpack
 
 
 def damaged(session: Session, job_id: str) -> list[Tile]:
     """Finished tiles of a job that are no longer what their worker wrote."""
-    return [tile for tile in finished_tiles(session, job_id) if not is_whole(tile)]
+    return [tile for tile in finished_tiles(session, job_id) if not is_intact(tile)]
 
 
 def damage_words(job: Job, tiles: Sequence[Tile]) -> str | None:
@@ -52,7 +52,7 @@ def load(session: Session, job: Job) -> Result:
     path = provenance.pop("path", None)
     result = Result.empty(grid_of(job), provenance, kind=job.kind, columns=columns)
     tiles = finished_tiles(session, job.id)
-    if words := damage_words(job, [tile for tile in tiles if not is_whole(tile)]):
+    if words := damage_words(job, [tile for tile in tiles if not is_intact(tile)]):
         raise DamagedError(words)
     for tile in tiles:
         result.put([(i, j) for i, j in tile.points], unpack(tile.values or b"", columns))

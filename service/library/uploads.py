@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..database.tables import TERMINAL, Checkpoint, Dataset, Job, new_id, require
 from ..errors import ConflictError, InvalidError
-from ..queue.line import READ_LEVEL, enqueue
+from ..queue.fair_queue import READ_LEVEL, enqueue
 
 
 def receive_checkpoint(

@@ -16,15 +16,15 @@ def pack(rows: Sequence[Sequence[float]]) -> bytes:
 
 
 def unpack(values: bytes, columns: Sequence[str]) -> Any:
-    """The array (points, columns) behind `pack`."""
+    """The array (points, columns) that `pack` was given."""
     return np.frombuffer(values, dtype="<f8").reshape(-1, len(columns))
 
 
-def seal(points: Sequence[Sequence[int]], values: bytes) -> str:
-    """SHA-256 of a tile's values and of the points they belong to, hex."""
+def digest_of(points: Sequence[Sequence[int]], values: bytes) -> str:
+    """SHA-256 of a tile's points and their values, hex."""
     return sha256(json.dumps([list(point) for point in points]).encode() + values).hexdigest()
 
 
-def is_whole(tile: Tile) -> bool:
-    """Whether a finished tile is what its worker wrote; tiles of earlier versions carry no digest and are believed."""
-    return tile.sha256 is None or tile.sha256 == seal(tile.points, tile.values or b"")
+def is_intact(tile: Tile) -> bool:
+    """Whether a finished tile is as its worker wrote it; tiles of earlier versions have no digest and are trusted."""
+    return tile.sha256 is None or tile.sha256 == digest_of(tile.points, tile.values or b"")

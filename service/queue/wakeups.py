@@ -1,7 +1,7 @@
-"""The broker: hints that work waits. A hint names no tile; a worker that gets one asks the database whose turn it is.
+"""Wake-up messages: the broker tells workers that work waits.
 
-Imports Celery and redis; no torch. One queue: what is urgent is decided when a tile is leased, not when a hint is sent.
-Nothing is lost with it: the reconciler sends again what the database says is unfinished.
+A message names no tile: a worker that gets one leases the next tile from the database, so the order of work is decided
+there, when the tile is leased. Losing messages loses no work: the reconciler sends them again for what is unfinished.
 """
 
 import logging
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 QUEUE = "landscape"
 TASK = "landscape.work"
-MOST_HINTS = 64  # a worker that finishes a tile tops up too, so a few are enough for any number of tiles
-PAUSE_SECONDS = 5.0  # a broker that did not answer is left alone: workers look for work by themselves meanwhile
+MOST_MESSAGES = 64  # a worker that finishes a tile tops up too, so a few are enough for any number of tiles
+PAUSE_SECONDS = 5.0  # before a broker that did not answer is tried again: workers poll for work meanwhile
 
 
 def celery_app(broker: str) -> Celery:
-    """Celery as we use it: JSON, no results, a task is acknowledged when it is done, one at a time."""
+    """Celery as we use it: JSON, no results, one task at a time, acknowledged when it is done."""
     app = Celery("landscape", broker=_celery_url(broker))
     app.conf.update(
         task_default_queue=QUEUE,
@@ -51,37 +51,37 @@ def celery_app(broker: str) -> Celery:
 
 
 def _celery_url(broker: str) -> str:
-    """redis-py says unix://…, Celery says redis+socket://… for the same socket."""
+    """The same Unix socket is unix://… for redis-py and redis+socket://… for Celery."""
     return "redis+socket" + broker.removeprefix("unix") if broker.startswith("unix://") else broker
 
 
-class Hints:
-    """The sending side."""
+class WakeUps:
+    """The sending side, and the event that wakes the reconciler of this process."""
 
     def __init__(self, broker: str):
         self.celery = celery_app(broker)
         self.redis = Redis.from_url(broker, socket_connect_timeout=0.5, socket_timeout=0.5)
         self._not_before, self._wanted = 0.0, threading.Event()
 
-    def soon(self) -> None:
-        """Something waits: the reconciler shall not sleep on. Never waits for the broker."""
+    def notify(self) -> None:
+        """New work waits: wake the reconciler. Never waits for the broker."""
         self._wanted.set()
 
-    def sleep(self, seconds: float) -> None:
-        """Return after so long, or `soon`."""
+    def wait(self, seconds: float) -> None:
+        """Return after `seconds`, or upon `notify`."""
         self._wanted.wait(seconds)
         self._wanted.clear()
 
     def top_up(self, waiting: int) -> None:
-        """See to it that about as many hints as waiting tiles are in the broker; a broker out of reach is no error."""
+        """Keep about as many messages in the broker as tiles wait; a broker out of reach is no error."""
         if time.monotonic() < self._not_before:
             return
         try:
-            for _ in range(min(waiting, MOST_HINTS) - int(self.redis.llen(QUEUE))):
+            for _ in range(min(waiting, MOST_MESSAGES) - int(self.redis.llen(QUEUE))):
                 self.celery.send_task(TASK, queue=QUEUE)
         except (RedisError, KombuError, OSError) as error:
             self._not_before = time.monotonic() + PAUSE_SECONDS
-            logger.warning("broker out of reach; hints are sent again later", extra={"error": str(error)[:200]})
+            logger.warning("broker out of reach; wake-up messages follow later", extra={"error": str(error)[:200]})
 
     def reachable(self) -> bool:
         """Whether the broker answers."""

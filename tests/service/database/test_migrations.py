@@ -21,7 +21,7 @@ from service.database.sessions import Database
 from service.database.tables import REVISION, Base, Checkpoint, Dataset, Job, Tile
 from service.errors import ConflictError
 from service.jobs import lifecycle, results
-from service.queue import leases
+from service.queue import completion, leases, requeue
 from service.queue.values import pack
 
 REVISIONS = Path(__file__).parent / "revisions"
@@ -100,17 +100,17 @@ def test_a_database_of_an_earlier_version_is_upgraded_with_all_its_data(database
 def test_what_an_earlier_version_had_not_finished_is_finished(database_url: str, revision: str) -> None:
     make_old(database_url, revision)
     with opened(database_url) as database, database.writing() as session:
-        leases.reclaim(session, lease_seconds=8, max_attempts=3)
+        requeue.reclaim(session, lease_seconds=8, max_attempts=3)
         purposes = []
         while held := leases.lease(session, 60):
             purposes.append((held.purpose, held.subject[0], held.points))
             if held.purpose == "points":
                 values = pack([(10.0 * i + j, 0.5, 0.1) for i, j in held.points])
-                assert leases.finish_points(session, held, values, seconds=1.0)
+                assert completion.finish_points(session, held, values, seconds=1.0)
             elif held.purpose == "prepare":
-                assert leases.fail(session, held, "enough")
+                assert completion.fail(session, held, "enough")
             else:
-                assert leases.finish_reading(session, held, {"state": "ready"}, seconds=1.0)
+                assert completion.finish_reading(session, held, {"state": "ready"}, seconds=1.0)
         assert sorted(purposes) == [
             ("points", "e", [(0, 1)]),
             ("points", "e", [(1, 0), (1, 1)]),

@@ -1,4 +1,4 @@
-"""What got lost on the way comes back, on either kind of database; and who waits in vain is told."""
+"""The reconciler recovers lost work on either kind of database, and reports devices that are missing."""
 
 import time
 from pathlib import Path
@@ -10,24 +10,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.database.sessions import Database
 from service.database.tables import Job, Tile
 from service.database.tables import Worker as WorkerRow
-from service.queue import leases
+from service.queue import completion, leases
 from service.queue.reconciler import Reconciler
-from service.queue.wakeups import Hints
+from service.queue.wakeups import WakeUps
 from service.settings import Settings
-from tests.service.queue.test_leases import GRID, log_of, ready_checkpoint, submit, take
+from tests.service.queue.steps import GRID, lease_next, log_of, ready_checkpoint, submit
 
 
 @pytest.fixture
 def reconciler(database: Database, tmp_path: Path) -> Reconciler:
     settings = Settings(data=tmp_path, broker="redis://127.0.0.1:1/0", lease_seconds=1)
-    return Reconciler(database, Hints(settings.broker), settings)
+    return Reconciler(database, WakeUps(settings.broker), settings)
 
 
 def begin(database: Database, device: str) -> str:
     """A job prepared by a worker of this kind; its first tile is taken and never finished."""
     with database.writing() as session:
         job = submit(session, ready_checkpoint(session))
-        leases.finish_preparing(session, take(session), {}, GRID, 4, seconds=0.1, device=device)
+        completion.finish_preparing(session, lease_next(session), {}, GRID, 4, seconds=0.1, device=device)
         assert leases.lease(session, 1, device=device)
         return job.id
 
@@ -37,9 +37,7 @@ def leased(database: Database) -> int:
         return len(session.scalars(select(Tile).where(Tile.state == "leased")).all())
 
 
-def test_a_tile_of_a_silent_worker_is_offered_again_without_a_broker(
-    database: Database, reconciler: Reconciler
-) -> None:
+def test_a_tile_of_a_silent_worker_is_requeued_without_a_broker(database: Database, reconciler: Reconciler) -> None:
     begin(database, "CPU")
     assert leased(database) == 1
     with database.writing() as session:
@@ -48,14 +46,14 @@ def test_a_tile_of_a_silent_worker_is_offered_again_without_a_broker(
     assert leased(database) == 0
 
 
-def test_something_new_is_told_at_once_and_nothing_waits_for_the_broker(reconciler: Reconciler) -> None:
+def test_new_work_wakes_the_reconciler_at_once_without_a_broker(reconciler: Reconciler) -> None:
     started = time.monotonic()
-    reconciler.hints.soon()
-    reconciler.hints.sleep(3600)
+    reconciler.wakeups.notify()
+    reconciler.wakeups.wait(3600)
     assert time.monotonic() - started < 60
 
 
-def test_after_the_database_was_away_workers_get_the_time_of_a_lease_to_say_that_they_live(
+def test_after_an_outage_of_the_database_workers_get_the_time_of_a_lease_for_a_heartbeat(
     database: Database, reconciler: Reconciler
 ) -> None:
     begin(database, "CPU")
@@ -73,19 +71,21 @@ def test_after_the_database_was_away_workers_get_the_time_of_a_lease_to_say_that
     assert leased(database) == 0
 
 
-def test_a_job_whose_kind_of_device_is_gone_says_so_once(database: Database, reconciler: Reconciler) -> None:
+def test_the_log_of_a_job_says_once_that_its_kind_of_device_is_missing(
+    database: Database, reconciler: Reconciler
+) -> None:
     job_id = begin(database, "a GPU")
     with database.writing() as session:
         session.add(WorkerRow(id="one", device="CPU"))
-    reconciler.tell_who_waits()
+    reconciler.report_missing_devices()
     for _ in range(3):
-        reconciler.tell_who_waits(patience=0)
+        reconciler.report_missing_devices(after_seconds=0)
     with database.writing() as session:
         lines = log_of(session, session.get_one(Job, job_id))
         assert [line for line in lines if "a GPU" in line][1:] == [
-            "No worker of the kind that began this job (a GPU) is here. It goes on when one is; "
-            "or cancel it and ask again, to have it computed by those that are."
+            "No worker of the kind that began this job (a GPU) is running. The job continues when one is; "
+            "or cancel it and submit it again, to have it computed by the workers that are running."
         ]
         session.add(WorkerRow(id="two", device="a GPU"))
-    reconciler.tell_who_waits(patience=0)
-    assert reconciler._missed == {}
+    reconciler.report_missing_devices(after_seconds=0)
+    assert reconciler._missing_since == {}

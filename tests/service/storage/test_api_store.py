@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
@@ -80,8 +81,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lender]:
     data = tmp_path_factory.mktemp("api")
     (data / "admin-token").write_text(token_hex(32))
     with serve(data, access="on", admin_token_file=str(data / "admin-token")) as server:
-        store, token = FolderStore(data / "store", max_bytes=1 << 40), str(make_token(data, "gpu-box", "work")["token"])
-        yield Lender(data, server.url, server.port, store, token)
+        token = make_token(data, "gpu-box", "work")["token"]
+        yield Lender(data, server.url, server.port, FolderStore(data / "store", max_bytes=1 << 40), token)
 
 
 @pytest.fixture
@@ -139,9 +140,8 @@ def test_the_bytes_here_keep_to_their_bound(make: Callable[..., Store]) -> None:
 
 @pytest.mark.parametrize("scopes", ["read", "read,submit"])
 def test_only_a_token_of_scope_work_opens_it(api: Lender, tmp_path: Path, scopes: str) -> None:
-    store = ApiStore(
-        api.url, tmp_path, token=str(make_token(api.data, "gpu-box", scopes)["token"]), cache_bytes=0, max_bytes=1000
-    )
+    token = make_token(api.data, "gpu-box", scopes)["token"]
+    store = ApiStore(api.url, tmp_path, token=token, cache_bytes=0, max_bytes=1000)
     with pytest.raises(ForbiddenError, match="landscape token"):
         keep(store, b"weights")
     nobody = ApiStore(api.url, tmp_path, token=None, cache_bytes=0, max_bytes=1000)
