@@ -12,12 +12,11 @@ from threading import Thread
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.database.tables import Worker, now
+from service.database.tables import Worker, is_alive
 
 from .deps import Service
 
 PATIENCE = 0.7  # seconds; the answer as a whole comes within one
-WORKER_SECONDS = 10.0  # a worker shows itself every few
 
 
 class Checks:
@@ -48,7 +47,7 @@ class Checks:
     def _database(self) -> str:
         try:
             with self._service.database.reading() as session:
-                living = select(func.count()).select_from(Worker).where(Worker.seen > now() - WORKER_SECONDS)
+                living = select(func.count()).select_from(Worker).where(is_alive())
                 return f"workers {session.scalar(living) or 0}"
         except SQLAlchemyError:
             return "unreachable"

@@ -23,26 +23,25 @@ from sqlalchemy.exc import OperationalError
 
 from landscape.engine.out_of_memory import is_out_of_memory
 from landscape.errors import LandscapeError
-from landscape.objective.objective import Stopped
+from landscape.objective.objective import Stop, Stopped
 from service.database.sessions import Database
+from service.database.tables import PRESENCE_SECONDS, now
 from service.database.tables import Worker as WorkerRow
-from service.database.tables import now
 from service.errors import BusyError, NoSpaceError, ServiceError, UnavailableError
 from service.logs import log_as_json
-from service.queue import leases
+from service.queue import completion, leases, requeue
 from service.queue.leases import Lease
-from service.queue.wakeups import QUEUE, TASK, Hints
+from service.queue.wakeups import QUEUE, TASK, WakeUps
 from service.settings import WORKER_ID, Settings
 from service.storage.open import open_store
 from service.supervisor.memory import resident
 
 from .gpu import is_beyond_repair
 from .reader import ReaderKilledError
-from .tiles import Outcome, Stop, Tiles
+from .tiles import Outcome, Tiles
 
 logger = logging.getLogger(__name__)
 
-PRESENCE_SECONDS = 3.0
 IDLE_SECONDS = 5.0
 GRACE_SECONDS = 15.0  # a tile may take this long once the process is told to stop; then another worker takes it over
 # No fault of the tile: it waits for better times.
@@ -58,7 +57,7 @@ class Worker:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.database = Database(settings.database_url)
-        self.hints = Hints(settings.broker)
+        self.wakeups = WakeUps(settings.broker)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.id = os.environ.get(WORKER_ID) or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
         self.tiles = Tiles(settings, self.database, open_store(settings, min_free_bytes=0), self.device)
@@ -74,8 +73,8 @@ class Worker:
             self._looked = time.monotonic()
         if held is not None:
             with self.database.reading() as session:
-                waiting = leases.waiting(session)
-            self.hints.top_up(waiting)
+                waiting = leases.count_waiting(session)
+            self.wakeups.top_up(waiting)
         return held is not None
 
     def _lease(self) -> Lease | None:
@@ -92,7 +91,7 @@ class Worker:
                 outcome = self.tiles.do(held, stop)
         except Stopped:
             logger.info("tile dropped", extra=about)
-            outcome = partial(leases.put_back, held=held)
+            outcome = partial(requeue.release, held=held)
         except Exception as error:
             logger.exception("tile failed", extra=about)
             broken = is_beyond_repair(error)
@@ -100,7 +99,7 @@ class Worker:
         try:
             self._write(outcome)
         except UnavailableError:  # what was stored for it is gone again, or the store does not say
-            self._write(partial(leases.put_back, held=held))
+            self._write(partial(requeue.release, held=held))
         logger.info("tile", extra={**about, "elapsed_s": round(time.perf_counter() - started, 3)})
         if broken:
             logger.error("this process can compute nothing any more; another takes its place")
@@ -110,11 +109,11 @@ class Worker:
         """What becomes of a tile after this error."""
         if isinstance(error, PASSING) or (isinstance(error, OSError) and error.errno in FULL_DISK):
             time.sleep(PASSING_SECONDS)
-            return partial(leases.put_back, held=held)
+            return partial(requeue.release, held=held)
         if isinstance(error, LandscapeError | ServiceError):
-            return partial(leases.fail, held=held, reason=str(error))
+            return partial(completion.fail, held=held, reason=str(error))
         return partial(
-            leases.give_back, held=held, max_attempts=self.settings.max_attempts, reason=self._in_words(error)
+            requeue.after_error, held=held, max_attempts=self.settings.max_attempts, reason=self._in_words(error)
         )
 
     def _in_words(self, error: Exception) -> str:
@@ -150,7 +149,7 @@ class Worker:
             while not over.wait(self.settings.lease_seconds / 6) and not lost.is_set():
                 try:
                     with self.database.writing() as session:
-                        if not leases.beat(session, held, self.settings.lease_seconds):
+                        if not leases.heartbeat(session, held, self.settings.lease_seconds):
                             lost.set()
                 except Exception:
                     logger.exception("heartbeat failed", extra={"tile": held.tile})
@@ -210,13 +209,13 @@ def main() -> None:
     torch.set_num_threads(settings.threads)
     worker = Worker(settings)
     worker_shutting_down.connect(lambda **_: worker.end_soon(), weak=False)
-    worker.hints.celery.task(worker.work, name=TASK)
+    worker.wakeups.celery.task(worker.work, name=TASK)
     for loop in (worker.show_presence, worker.look_around):
         threading.Thread(target=loop, daemon=True).start()
     logger.info("worker ready", extra={"worker": worker.id})
     options = ["--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
     try:
-        worker.hints.celery.worker_main(["worker", *options, "-Q", QUEUE, "-n", worker.id])
+        worker.wakeups.celery.worker_main(["worker", *options, "-Q", QUEUE, "-n", worker.id])
     finally:
         worker.end()
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.database import counters
-from service.database.tables import TERMINAL, Job, Tile, Worker, now
+from service.database.tables import TERMINAL, Job, Tile, Worker, is_alive
 
 from ..deps import Reader, Service
 from ..feeds import Feeds
@@ -27,7 +27,6 @@ from ..prefix import ALIAS, API
 router = APIRouter(tags=["system"])
 
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
-WORKER_SECONDS = 10.0  # a worker not heard of for this long is not counted
 SPEED_SECONDS = 60.0  # points per second are taken over about this long
 COUNTED: dict[str, tuple[str, str, Sequence[str]]] = {  # name of a count → what it counts, its label and all its values
     "tiles": ("Finished tiles", "purpose", ("read", "read-data", "prepare", "points")),
@@ -166,7 +165,7 @@ def _queue(session: Session) -> Iterator[Metric]:
 
 
 def _workers(session: Session) -> Iterator[Metric]:
-    rows = session.scalars(select(Worker).where(Worker.seen > now() - WORKER_SECONDS)).all()
+    rows = session.scalars(select(Worker).where(is_alive())).all()
     yield _gauge("landscape_workers", (), "Workers seen in the last seconds", {(): float(len(rows))})
     for column, words in (("memory", "Resident memory"), ("device_memory", "Memory in use on its GPU")):
         values: dict[tuple[str, ...], Any] = {

@@ -7,7 +7,7 @@ database.py.
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ColumnElement, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.sql.expression import FunctionElement
@@ -172,6 +172,15 @@ class Worker(Base):
     busy_since: Mapped[float | None]  # when it took the tile it holds
     memory: Mapped[int | None] = mapped_column(BigInteger)  # resident bytes
     device_memory: Mapped[int | None] = mapped_column(BigInteger)  # bytes in use on its GPU
+
+
+PRESENCE_SECONDS = 3.0  # how often a worker says in its row that it is alive
+ALIVE_SECONDS = 20.0  # how long it is believed: a busy machine or a locked database may cost it a few of these
+
+
+def is_alive() -> ColumnElement[bool]:
+    """The condition that a worker has said lately that it is alive, by the clock of the database."""
+    return Worker.seen > now() - ALIVE_SECONDS
 
 
 class Turn(Base):

@@ -11,7 +11,6 @@ from ..errors import UnavailableError
 from ..settings import Settings
 
 _PARTS = ("database", "store", "broker")
-_SEEN_SECONDS = 20.0
 
 
 def require_api(settings: Settings) -> None:
@@ -39,9 +38,9 @@ def require_worker(settings: Settings, count: int) -> None:
     from sqlalchemy import create_engine, func, select
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ..database.tables import Worker, now
+    from ..database.tables import Worker, is_alive
 
-    lately = select(func.count()).where(Worker.host == socket.gethostname(), Worker.seen > now() - _SEEN_SECONDS)
+    lately = select(func.count()).where(Worker.host == socket.gethostname(), is_alive())
     try:
         with create_engine(settings.database_url).connect() as connection:
             found = connection.scalar(lately) or 0
