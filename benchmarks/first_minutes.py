@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import httpx
-import psutil
 from playwright.sync_api import Page
 
 from tests.support.chromium import chromium
+from tests.support.processes import children, most_memory
 
 PORT = 8765
 FIRST = ("resnet56-w8-skip", "resnet56-w8-plain")
@@ -68,31 +68,16 @@ def _upload(service: "subprocess.Popen[str]", folder: Path) -> None:
     large = folder / "large.bin"
     with large.open("wb") as file:
         file.truncate(1 << 30)
-    [face] = [process for process in psutil.Process(service.pid).children(recursive=True) if _is_face(process)]
-    most, over = [face.memory_info().rss], threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.02):
-            most.append(face.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    [api] = [process for process in children(service.pid) if process.cmdline()[-1:] == ["serve"]]
     began = time.monotonic()
-    with large.open("rb") as file:
+    with most_memory(api) as memory, large.open("rb") as file:
         answer = httpx.put(
             f"http://127.0.0.1:{PORT}/api/checkpoints?name=large.bin", content=file, timeout=600, trust_env=False
         )
-    over.set()
-    watcher.join()
     took = time.monotonic() - began
     print(
-        f"{took:6.1f} s  to upload 1 GiB (answer {answer.status_code}); the service held {max(most) >> 20} MiB at most"
+        f"{took:6.1f} s  to upload 1 GiB (answer {answer.status_code}); the API held {max(memory) >> 20} MiB at most"
     )
-
-
-def _is_face(process: psutil.Process) -> bool:
-    command = process.cmdline()
-    return command[-1:] == ["serve"] and not any("leash.py" in part for part in command)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ from benchmarks import uploads
 from service.database.sessions import Database
 from service.jobs import lifecycle
 from service.jobs.spec import job_spec
-from tests.conftest import GALLERY, Service, start_service
 from tests.faults import breaking
 from tests.support import servers
-from tests.support.face import Face, running
+from tests.support.api_alone import ApiAlone, api_alone
+from tests.support.paths import GALLERY
+from tests.support.service import Service, start_service
 
 JOBS = 10_000
 STREAMS = 500
@@ -118,14 +119,14 @@ def streams_of(count: int) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = stack.enter_context(servers.redis())
         limits = {"max_event_streams": str(count), "max_user_event_streams": str(count), "client_patience_seconds": "5"}
-        face = stack.enter_context(running(folder, broker.url, **limits))
+        face = stack.enter_context(api_alone(folder, broker.url, **limits))
         before = face.process.memory_info().rss
         print(f"{count} event streams of one process:")
         asyncio.run(_follow(face, count, before))
         _never_reading(face, 50)
 
 
-async def _follow(face: Face, count: int, before: int) -> None:
+async def _follow(face: ApiAlone, count: int, before: int) -> None:
     job_id = await asyncio.to_thread(face.job, 41, 31, points_per_tile=20)
     heard: list[float] = []
     begun, over = asyncio.Semaphore(0), asyncio.Event()
@@ -172,7 +173,7 @@ async def _follow(face: Face, count: int, before: int) -> None:
         print(f"  the face holds {face.process.memory_info().rss >> 20} MiB when all are told everything", flush=True)
 
 
-def _never_reading(face: Face, count: int) -> None:
+def _never_reading(face: ApiAlone, count: int) -> None:
     """Clients that ask for 5 MB and read nothing."""
     before, watched = face.process.memory_info().rss, threading.Event()
     most = [before]
@@ -196,11 +197,11 @@ def _never_reading(face: Face, count: int) -> None:
     print(f"  the face held {max(most) >> 20} MiB at most meanwhile")
 
 
-def _open(face: Face) -> int:
+def _open(face: ApiAlone) -> int:
     return sum(one.status == psutil.CONN_ESTABLISHED and bool(one.raddr) for one in _connections(face))
 
 
-def _connections(face: Face) -> list[object]:
+def _connections(face: ApiAlone) -> list[object]:
     port = int(face.url.rsplit(":", 1)[1])
     return [one for one in face.process.net_connections("tcp") if one.laddr.port == port]
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import Service, start_service
-from tests.service.test_uploads import face, most_memory
 from tests.support import tus
+from tests.support.processes import api_process, most_memory
+from tests.support.service import Service, start_service
 
 MIB = 1 << 20
 
@@ -57,7 +57,7 @@ def many(service: Service, count: int) -> None:
         return answer.status_code, right, time.monotonic() - began
 
     began = time.monotonic()
-    with most_memory(face(service)) as memory, ThreadPoolExecutor(count) as threads:
+    with most_memory(api_process(service)) as memory, ThreadPoolExecutor(count) as threads:
         answers = list(threads.map(send, range(count)))
     statuses = ", ".join(f"{n} × {status}" for status, n in sorted(Counter(one for one, _, _ in answers).items()))
     wrong = sum(not right for _, right, _ in answers)
@@ -68,7 +68,7 @@ def many(service: Service, count: int) -> None:
 
 def by_put(service: Service, large: int) -> None:
     began = time.monotonic()
-    with most_memory(face(service)) as memory:
+    with most_memory(api_process(service)) as memory:
         path = "/checkpoints?name=large.bin"
         answer = service.api.put(path, content=_blocks(large), timeout=600)
     _tell(f"one upload of {large} MiB by PUT (answer {answer.status_code})", large, began, memory)
@@ -78,7 +78,7 @@ def by_tus(service: Service, large: int) -> None:
     began = time.monotonic()
     where = tus.place(tus.create(service, large * MIB))
     headers = {**tus.VERSION, "Content-Type": tus.BODY, "Upload-Offset": "0"}
-    with most_memory(face(service)) as memory:
+    with most_memory(api_process(service)) as memory:
         answer = service.api.patch(where, headers=headers, content=_blocks(large), timeout=600)
     _tell(f"one upload of {large} MiB by tus (answer {answer.status_code})", large, began, memory)
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import Service, start_service, wait_for
-from tests.security.conftest import GRID, make_token
+from tests.security.conftest import GRID
 from tests.support.paths import GALLERY
+from tests.support.service import Service, make_token, start_service, wait_for
 
 PATIENCE = 90_000  # milliseconds
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.conftest import Service, start_service, wait_for
+from tests.support.service import Service, start_service, wait_for
 from tests.support.wire import Wire
 
 PATIENCE = 120_000  # milliseconds

@@ -12,10 +12,10 @@ from service.database.sessions import Database
 from service.database.tables import Checkpoint, Job, require
 from service.jobs import lifecycle
 from service.jobs.spec import AxisSpec, SurfaceGrid, SurfaceSpec
-from service.queue import leases
+from service.queue import completion, leases
 from service.queue.values import pack
-from tests.conftest import Service
 from tests.support.paths import GALLERY
+from tests.support.service import Service
 
 PATIENCE = 90_000  # milliseconds; software WebGL on shared cores is slow
 
@@ -185,10 +185,10 @@ def computed_job(database: Database, checkpoint_id: str) -> str:
         held = leases.lease(session, 60)
         assert held is not None
         assert held.subject == job.id
-        leases.finish_preparing(session, held, provenance_of(architecture), grid.grid(), 100, seconds=0.1)
+        completion.finish_preparing(session, held, provenance_of(architecture), grid.grid(), 100, seconds=0.1)
         while held := leases.lease(session, 60):
             rows = [(10.0 * i + j, 0.5, 0.0) for i, j in held.points]
-            leases.finish_points(session, held, pack(rows), seconds=0.1)
+            completion.finish_points(session, held, pack(rows), seconds=0.1)
         session.expire_all()
         assert require(session, Job, job.id).state == "done"
         return job.id
@@ -259,7 +259,7 @@ def test_the_log_of_a_failed_job_stands_open_and_its_reason_is_text(
     reason = "Its <b>checkpoint</b> cannot be read any more."
     database = Database(f"sqlite:///{service.data / 'landscape.sqlite'}")
     with database.writing() as session:
-        leases.end(session, job_id, "failed", reason)
+        completion.end_job(session, job_id, "failed", reason)
     database.engine.dispose()
     page.goto(f"/#/jobs/{job_id}")
     error = page.get_by_test_id("job-log-lines").locator("li.error")

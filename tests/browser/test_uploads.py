@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.conftest import Service, start_service, wait_for
+from tests.support.processes import api_process
+from tests.support.service import Service, start_service, wait_for
 from tests.support.wire import Wire
 
 PATIENCE = 90_000  # milliseconds
@@ -87,12 +87,6 @@ def at_rest(page: Page, service: Service) -> bool:
     return on_disk(service) == before and 0 < max(before.values()) < SIZE
 
 
-def face(service: Service) -> psutil.Process:
-    """The process that speaks HTTP."""
-    found = psutil.Process(service.process.pid).children(recursive=True)
-    return next(p for p in found if "serve" in p.cmdline() and not any("leash.py" in part for part in p.cmdline()))
-
-
 def expect_arrived(page: Page, service: Service, path: Path) -> None:
     row = page.locator(f'[data-testid="checkpoint-row"][data-name="{path.name}"]')
     expect(row).to_be_visible(timeout=PATIENCE)
@@ -135,7 +129,7 @@ def test_a_service_killed_in_the_middle_costs_only_what_was_under_way(
 ) -> None:
     row = begin(page, large, wire)
     wait_for(lambda: any(size > 1 << 20 for size in on_disk(own).values()), "a megabyte to be there")
-    face(own).kill()
+    api_process(own).kill()
     expect(row).to_contain_text("connection lost", timeout=PATIENCE)
     wire.speed = 0
     expect_arrived(page, own, large)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.compose.container import why_not
 from tests.compose.project import Project, make_programs, make_secrets, open_path
-from tests.conftest import free_port
+from tests.support.service import free_port
 
 
 @pytest.fixture(scope="session")

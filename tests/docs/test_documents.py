@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Service
 from tests.docs.documents import NOT_RUN, PAGES, Reader, blocks
 from tests.support.paths import ROOT
+from tests.support.service import Service
 
 
 @pytest.mark.timeout(900)

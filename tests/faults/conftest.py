@@ -4,13 +4,13 @@ import random
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import Service, start_service, wait_for
 from tests.faults import breaking
 from tests.faults.oracle import NETWORK, ClientLog
+from tests.support import processes
+from tests.support.service import Service, services, start_service, wait_for
 
 SETTINGS = {"tile_seconds": "0.2", "lease_seconds": "3", "min_free_bytes": "0"}
 
@@ -49,7 +49,7 @@ def require_whole(service: Service) -> None:
 
     def healthy() -> bool:
         health = service.api.get("/health").json()
-        return bool(health["status"] == "ok" and health["workers"] >= 2 and len(breaking.workers(service)) == 2)
+        return bool(health["status"] == "ok" and health["workers"] >= 2 and len(processes.workers(service)) == 2)
 
     wait_for(healthy, "the service to be whole again", 90)
 
@@ -68,12 +68,5 @@ def log() -> ClientLog:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Starts services of the test's own, which it may break for good."""
-    started: list[Service] = []
-
-    def start(data: Path | None = None, **settings: Any) -> Service:
-        started.append(start_service(data or tmp_path / "data", **settings))
-        return started[-1]
-
-    yield start
-    for service in started:
-        service.stop()
+    with services(tmp_path, workers=2) as start:
+        yield start

@@ -22,9 +22,9 @@ from landscape.models import build
 from landscape.models.recognize import from_json
 from service.database.sessions import Database
 from service.database.tables import TERMINAL, Job, LogLine, Tile, grid_of
-from service.queue.values import is_whole
-from tests.conftest import Service, wait_for
+from service.queue.values import is_intact
 from tests.support.paths import GALLERY
+from tests.support.service import Service, wait_for
 
 NETWORK = GALLERY / "resnet20-w8-skip.safetensors"
 SUBSET = {"count": 20, "seed": 1}
@@ -159,7 +159,7 @@ def require_whole_tables(url: str, log: ClientLog) -> int:
             tiles = list(session.scalars(select(Tile).where(Tile.job_id == job_id)))
             assert not [tile.id for tile in tiles if tile.state != "done"]
             done = [tile for tile in tiles if tile.values is not None]
-            assert all(is_whole(tile) and tile.sha256 for tile in done)
+            assert all(is_intact(tile) and tile.sha256 for tile in done)
             points = Counter((i, j) for tile in done for i, j in tile.points)
             assert set(points.values()) <= {1}, "a point was counted twice"
             assert len(points) == job.points_done

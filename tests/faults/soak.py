@@ -21,10 +21,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import Service, start_service
 from tests.faults import breaking
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost, slice_of, surface
-from tests.support import servers
+from tests.support import processes, servers
+from tests.support.service import Service, start_service
 
 REQUESTS = [surface(9, 7, 1), surface(6, 5, 2), slice_of(25, 3), surface(13, 11, 4)]
 MOST_UNFINISHED = 25  # jobs; all of them begin soon, since coarse levels come first, so the running ones count too
@@ -84,27 +84,27 @@ class Soak:
             self.done[fault.__name__.replace("_", " ")] += 1
 
     def worker_killed(self) -> None:
-        breaking.kill(self.dice.choice(breaking.workers(self.service)))
+        breaking.kill(self.dice.choice(processes.workers(self.service)))
 
     def reader_killed(self) -> None:
-        breaking.kill(self.dice.choice(breaking.readers(self.service)))
+        breaking.kill(self.dice.choice(processes.readers(self.service)))
 
     def app_killed(self) -> None:
-        breaking.kill(self.dice.choice(breaking.faces(self.service)))
+        breaking.kill(self.dice.choice(processes.api_processes(self.service)))
 
     def broker_killed(self) -> None:
         if self.lab:
             self.lab.broker.kill()
             self.lab.broker.start()
         else:
-            breaking.kill(breaking.brokers(self.service)[0])
+            breaking.kill(processes.brokers(self.service)[0])
 
     def worker_stopped_for_longer_than_its_lease(self) -> None:
-        with breaking.stopped(self.dice.choice(breaking.workers(self.service))):
+        with breaking.stopped(self.dice.choice(processes.workers(self.service))):
             time.sleep(self.dice.uniform(2.0, 5.0))
 
     def broker_silent(self) -> None:
-        broker = breaking.programs(self.lab.broker) if self.lab else breaking.brokers(self.service)
+        broker = breaking.programs(self.lab.broker) if self.lab else processes.brokers(self.service)
         with breaking.stopped(broker[0]):
             time.sleep(self.dice.uniform(0.5, 3.0))
 

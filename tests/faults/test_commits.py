@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from service.database.sessions import Database
 from service.database.tables import Job, Tile
-from service.queue import leases, line
-from service.queue.values import is_whole, pack
-from tests.support.face import by_hand
+from service.queue import completion, fair_queue, leases
+from service.queue.values import is_intact, pack
+from tests.support.api_alone import prepared_job
 
 KILLS, AT_ONCE = 100, 5
 
@@ -31,7 +31,7 @@ def write(url: str, tell: Connection) -> None:
             return
         values = pack([[i + 10 * j] for i, j in held.points])
         with database.writing() as session:
-            counted = leases.finish_points(session, held, values, seconds=0.1)
+            counted = completion.finish_points(session, held, values, seconds=0.1)
         if counted:
             tell.send(held.tile)
 
@@ -40,10 +40,10 @@ def write(url: str, tell: Connection) -> None:
 def test_a_writer_killed_a_hundred_times_loses_no_acknowledged_tile(database_url: str, seed: int) -> None:
     dice, database = random.Random(seed), Database(database_url)
     with database.writing() as session:
-        job = by_hand(241, 199, points_per_tile=4)
+        job = prepared_job(241, 199, points_per_tile=4)
         session.add(job)
         session.flush()
-        line.enqueue_points(session, job)
+        fair_queue.enqueue_points(session, job)
         job_id = job.id
     acknowledged: set[int] = set()
     killed = 0
@@ -88,5 +88,5 @@ def _require_whole(database: Database, job_id: str, acknowledged: set[int]) -> N
         assert acknowledged <= {tile.id for tile in done}
         assert len(done) == job.tiles_done
         assert sum(len(tile.points) for tile in done) == job.points_done
-        assert all(tile.values is not None and is_whole(tile) for tile in done)
+        assert all(tile.values is not None and is_intact(tile) for tile in done)
         assert sorted(tile.sequence or 0 for tile in done) == list(range(1, len(done) + 1))

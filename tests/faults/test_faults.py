@@ -18,9 +18,10 @@ from sqlalchemy import select, update
 from service.database.sessions import Database
 from service.database.tables import Job, Tile
 from service.database.tables import Worker as WorkerRow
-from tests.conftest import Service, wait_for
 from tests.faults import breaking
 from tests.faults.oracle import NETWORK, ClientLog, database_of, require_nothing_lost, slice_of, surface, undisturbed
+from tests.support import processes
+from tests.support.service import Service, wait_for
 
 LONG = {**surface(27, 23, 7), "subset": {"count": 150, "seed": 1}}
 SHORT = surface(7, 5, 8)
@@ -52,15 +53,15 @@ def tiles_of(service: Service, job_id: str) -> list[Tile]:
 
 def test_killed_workers_cost_nothing_but_time(victim: Service, log: ClientLog, checkpoint: str) -> None:
     started(victim, log, checkpoint)
-    for worker in breaking.workers(victim):
+    for worker in processes.workers(victim):
         breaking.kill(worker)
     assert require_nothing_lost(victim, log) > 5
 
 
 def test_a_killed_app_and_a_killed_broker_are_started_again(victim: Service, log: ClientLog, checkpoint: str) -> None:
     started(victim, log, checkpoint)
-    breaking.kill(breaking.brokers(victim)[0])
-    breaking.kill(breaking.faces(victim)[0])
+    breaking.kill(processes.brokers(victim)[0])
+    breaking.kill(processes.api_processes(victim)[0])
     breaking.answers(victim)
     require_nothing_lost(victim, log)
 
@@ -71,7 +72,7 @@ def test_a_killed_reader_is_not_the_fault_of_the_file(victim: Service, log: Clie
     for _ in range(20):
         log.upload(victim, content)
         with contextlib.suppress(AssertionError):
-            breaking.kill(wait_for(lambda: breaking.readers(victim), "the reader", 3)[0])
+            breaking.kill(wait_for(lambda: processes.readers(victim), "the reader", 3)[0])
             killed += 1
         if killed == 2:
             break
@@ -87,7 +88,7 @@ def test_a_worker_that_was_stopped_and_comes_back_late_changes_nothing(
     victim: Service, log: ClientLog, checkpoint: str
 ) -> None:
     job_id = started(victim, log, checkpoint)
-    [holder, *_] = breaking.workers(victim)
+    [holder, *_] = processes.workers(victim)
     with breaking.stopped(holder):
         victim.wait(job_id)
         before = {tile.id: (tile.sequence, tile.sha256, tile.finished) for tile in tiles_of(victim, job_id)}
@@ -110,7 +111,7 @@ def test_a_broker_that_restarts_without_its_file_costs_nothing(
     started(victim, log, checkpoint)
     for _ in range(30):
         log.submit(victim, checkpoint, SHORT)
-    [broker] = breaking.brokers(victim)
+    [broker] = processes.brokers(victim)
     folder = Path(broker.cmdline()[0] if broker.cwd() == "/" else broker.cwd())
     broker.send_signal(signal.SIGSTOP)
     for path in folder.glob("appendonlydir/*"):
@@ -137,7 +138,7 @@ def test_a_silent_broker_neither_loses_a_job_nor_holds_up_an_answer(
 ) -> None:
     started(victim, log, checkpoint)
     slowest, end = 0.0, time.monotonic() + patience
-    with breaking.stopped(breaking.brokers(victim)[0]):
+    with breaking.stopped(processes.brokers(victim)[0]):
         while time.monotonic() < end:
             began = time.monotonic()
             log.submit(victim, checkpoint, SHORT)
@@ -261,7 +262,7 @@ def test_weights_that_vanished_from_the_store_fail_the_job_with_a_sentence(victi
     content = path.read_bytes()
     path.unlink()
     try:
-        for worker in breaking.workers(victim):
+        for worker in processes.workers(victim):
             breaking.kill(worker)  # they keep what they have loaded
         job = victim.wait(victim.submit(**SHORT, checkpoint=checkpoint), "failed", 120)
         assert job["error"].endswith(".")
@@ -277,7 +278,7 @@ def test_a_flipped_bit_on_the_disk_is_shown_as_damage_and_computed_again(
     assert require_nothing_lost(victim, log) > 1
     assert victim.job(job_id)["damaged"] is None
     tile = max(tiles_of(victim, job_id), key=lambda one: len(one.values or b""))
-    with breaking.stopped(*breaking.workers(victim), *breaking.faces(victim)):
+    with breaking.stopped(*processes.workers(victim), *processes.api_processes(victim)):
         breaking.flip_bit(victim.data / "landscape.sqlite", tile.values or b"")
     seen = victim.job(job_id)
     assert seen["state"] == "done"
@@ -309,7 +310,7 @@ def test_values_changed_through_the_database_are_damage_too(victim: Service, log
 
 def test_a_worker_asked_to_stop_finishes_its_tile_first(victim: Service, log: ClientLog, checkpoint: str) -> None:
     job_id = started(victim, log, checkpoint)
-    for worker in breaking.workers(victim):
+    for worker in processes.workers(victim):
         worker.terminate()
     require_nothing_lost(victim, log)
     assert {tile.attempts for tile in tiles_of(victim, job_id)} == {1}

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Service, wait_for
 from tests.faults import breaking
 from tests.faults.conftest import SETTINGS
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost
 from tests.faults.test_faults import SHORT, started
-from tests.support import servers
+from tests.support import processes, servers
+from tests.support.service import Service, wait_for
 
 
 @pytest.fixture
@@ -94,5 +94,5 @@ def test_hosts_an_hour_off_the_clock_of_the_database_cost_nothing(
     service = own(database=servers.new_database(postgresql_url), broker=redis_url, **SETTINGS)
     assert abs(_clock_of(service) - time.time()) > 3000
     started(service, log, service.upload(NETWORK)["id"])
-    breaking.kill(breaking.workers(service)[0])
+    breaking.kill(processes.workers(service)[0])
     require_nothing_lost(service, log)

@@ -11,10 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import Service, free_port, wait_for
 from tests.faults.conftest import SETTINGS
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost
 from tests.faults.test_faults import LONG, started
+from tests.support.service import Service, free_port, wait_for
 
 
 def test_several_workers_share_one_job(victim: Service, log: ClientLog, checkpoint: str) -> None:

@@ -22,8 +22,8 @@ import pytest
 import landscape as ls
 from tests.compose.container import postgresql, why_not
 from tests.compose.project import open_path
-from tests.conftest import wait_for
 from tests.support.paths import GALLERY
+from tests.support.service import wait_for
 
 SKIP = GALLERY / "resnet20-w8-skip.safetensors"
 LANDSCAPE = [sys.executable, "-m", "landscape.cli"]

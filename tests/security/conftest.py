@@ -1,10 +1,6 @@
 """A service under access control with two users who each have something of everything, and tokens good and bad."""
 
 import io
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,26 +11,12 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.conftest import Service, start_service, wait_for
 from tests.support.paths import GALLERY
+from tests.support.service import Service, make_token, start_service, wait_for
 
 GRID = {"alpha": {"count": 3}, "beta": {"count": 2}}
 LARGE = {"alpha": {"count": 301}, "beta": {"count": 301}}
 TUS = {"Tus-Resumable": "1.0.0"}
-
-
-def make_token(data: Path, user: str, scopes: str, *options: str, database: str | None = None) -> dict[str, Any]:
-    """As an operator makes one: {"id", "token", …}."""
-    command = [sys.executable, "-m", "landscape.cli", "token", "make", "--user", user, "--scopes", scopes, "--json"]
-    made = subprocess.run(
-        [*command, "--data", str(data), *options],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, **({"LANDSCAPE_DATABASE": database} if database else {})},
-    )
-    answer: dict[str, Any] = json.loads(made.stdout)
-    return answer
 
 
 @dataclass
@@ -62,7 +44,7 @@ class Lab:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.service.port}"
+        return self.service.url
 
     def client(self, token: str | None = None, *, header: str | None = None) -> httpx.Client:
         """Somebody who shows this token, or sends this header as it stands."""

@@ -1,13 +1,9 @@
 """Headers, hosts, sizes, quotas, first start: what stands around every answer."""
 
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,8 +11,8 @@ import pytest
 
 from app.guard import allowed_hosts
 from service.settings import Settings
-from tests.conftest import Service, free_port, start_service, wait_for
-from tests.security.conftest import GRID, LARGE, TUS, Lab, User, give_everything, make_token, start_lab, stop_lab
+from tests.security.conftest import GRID, LARGE, TUS, Lab, User, give_everything, start_lab, stop_lab
+from tests.support.service import Service, free_port, landscape, make_token, serve, start_service, wait_for
 
 PLACES = ["/", "/static/style.css", "/static/plotly.min.js", "/api/health", "/api/jobs", "/api/nothing", "/metrics"]
 
@@ -212,77 +208,51 @@ def test_the_first_start_shows_a_token_once_and_the_next_none(tmp_path: Path) ->
     service.api.close()
     service.process.terminate()
     first = service.process.communicate(timeout=60)[0]
-    with serving(tmp_path) as (_, second):
+    with serve(tmp_path, access="on") as second:
         pass
     secret = re.search(r"shown this once: (ll_\S{43})", first)
     assert secret is not None
-    assert "ll_" not in second.read_text()
+    assert "ll_" not in (second.data / "serve.log").read_text()
     assert secret[1].encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_the_api_alone_shows_one_too(tmp_path: Path) -> None:
-    with serving(tmp_path) as (api, said):
-        secret = re.search(r"shown this once: (ll_\S{43})", said.read_text())
+    with serve(tmp_path, access="on") as started:
+        secret = re.search(r"shown this once: (ll_\S{43})", (started.data / "serve.log").read_text())
         assert secret is not None
-        assert api.get("/tokens", headers={"Authorization": f"Bearer {secret[1]}"}).status_code == 200
+        assert started.api.get("/tokens", headers={"Authorization": f"Bearer {secret[1]}"}).status_code == 200
 
 
 def test_the_token_may_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "admin-token"
     for secret in ("a" * 40, "b" * 40):
         file.write_text(f"{secret}\n")
-        with serving(tmp_path / "data", LANDSCAPE_ADMIN_TOKEN_FILE=str(file)) as (api, _):
+        with serve(tmp_path / "data", access="on", admin_token_file=str(file)) as started:
             for token in ("a" * 40, "b" * 40):
-                answer = api.get("/tokens", headers={"Authorization": f"Bearer {token}"})
+                answer = started.api.get("/tokens", headers={"Authorization": f"Bearer {token}"})
                 assert answer.status_code == (200 if token == secret else 401)
-
-
-@contextmanager
-def serving(data: Path, **environment: str) -> Iterator[tuple[httpx.Client, Path]]:
-    """`landscape serve` under access control, answering; a client for it and the file of what it says."""
-    port, said = free_port(), data.with_name("said.txt")
-    command = [sys.executable, "-m", "landscape.cli", "serve", "--data", str(data), "--port", str(port)]
-    with said.open("w") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, env={**os.environ, "LANDSCAPE_ACCESS": "on", **environment}
-        )
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False, timeout=60) as api:
-
-        def answers() -> bool:
-            assert process.poll() is None, said.read_text()
-            try:
-                return api.get("/version").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        try:
-            wait_for(answers, "the API to answer")
-            yield api, said
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 def test_a_token_file_that_is_too_short_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "short").write_text("secret")
-    settings = {"LANDSCAPE_ACCESS": "on", "LANDSCAPE_ADMIN_TOKEN_FILE": str(tmp_path / "short")}
-    command = [sys.executable, "-m", "landscape.cli", "serve", "--data", str(tmp_path), "--port", str(free_port())]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **settings})
+    settings = {"access": "on", "admin_token_file": str(tmp_path / "short")}
+    ended = landscape("serve", "--data", str(tmp_path), "--port", str(free_port()), **settings)
     assert ended.returncode == 1
     assert "at least 32 characters" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 def test_the_operator_lists_and_revokes_tokens(tmp_path: Path) -> None:
-    def landscape(*words: str) -> str:
-        command = [sys.executable, "-m", "landscape.cli", "token", *words, "--data", str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    def token(*words: str) -> str:
+        done = landscape("token", *words, "--data", str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     made = make_token(tmp_path, "ada", "read,submit", "--days", "3", "--name", "laptop")
-    assert landscape("list").startswith(f"{made['id']}  ada  read,submit  laptop  never used  until ")
-    assert made["token"] not in landscape("list", "--json")
-    landscape("revoke", made["id"])
-    assert landscape("list") == ""
+    assert token("list").startswith(f"{made['id']}  ada  read,submit  laptop  never used  until ")
+    assert made["token"] not in token("list", "--json")
+    token("revoke", made["id"])
+    assert token("list") == ""
 
 
 def test_when_a_token_was_used_last_is_written_down(lab: Lab) -> None:

@@ -2,27 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from service.database.sessions import Database
-from tests.conftest import Service, start_service
+from tests.support.service import Service, services
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Starts services of the test's own, each on a folder."""
-    started: list[Service] = []
-
-    def start(name: str = "data", **settings: Any) -> Service:
-        started.append(start_service(tmp_path / name, workers=1, **settings))
-        return started[-1]
-
-    yield start
-    for service in started:
-        if service.process.poll() is None:
-            service.stop()
+    with services(tmp_path, workers=1) as start:
+        yield start
 
 
 @pytest.fixture
@@ -30,3 +22,9 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.engine.dispose()
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    with database.writing() as session:
+        yield session

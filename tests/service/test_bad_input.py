@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from tests.conftest import Service
 from tests.support.paths import GALLERY
+from tests.support.service import Service
 
 GOOD = load_file(GALLERY / "resnet20-w8-plain.safetensors")
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import landscape as ls
 from landscape.models import build
 from landscape.models.mlp_lenet import MLP
-from tests.conftest import Service, wait_for
+from tests.support.service import Service, wait_for
 
 RNG = np.random.default_rng(0)
 SPEC: dict[str, Any] = {"kind": "slice", "grid": {"alpha": {"count": 3}}}

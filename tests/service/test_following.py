@@ -12,23 +12,23 @@ import httpx
 import pytest
 
 from service.jobs import lifecycle
-from tests.conftest import wait_for
-from tests.support.face import Face, running
+from tests.support.api_alone import ApiAlone, api_alone
+from tests.support.service import wait_for
 
 
 @pytest.fixture(scope="module")
-def face(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Face]:
+def face(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[ApiAlone]:
     folder = tmp_path_factory.mktemp("following")
-    with running(folder, redis_url, max_event_streams="40", client_patience_seconds="2") as started:
+    with api_alone(folder, redis_url, max_event_streams="40", client_patience_seconds="2") as started:
         yield started
 
 
-def cancel(face: Face, job_id: str) -> None:
+def cancel(face: ApiAlone, job_id: str) -> None:
     with face.database.writing() as session:
         lifecycle.cancel(session, job_id)
 
 
-def events(face: Face, path: str, **headers: str) -> list[tuple[str, str | None, Any]]:
+def events(face: ApiAlone, path: str, **headers: str) -> list[tuple[str, str | None, Any]]:
     """(event, id, data) of a stream that ends by itself."""
     with httpx.stream("GET", face.url + "/api" + path, headers=headers, timeout=60, trust_env=False) as answer:
         assert answer.status_code == 200, answer.read()
@@ -46,7 +46,7 @@ def tiles(found: list[tuple[str, str | None, Any]]) -> list[tuple[str | None, An
     return [(number, data) for kind, number, data in found if kind == "tile"]
 
 
-def test_every_follower_is_told_every_value_once_and_in_the_same_order(face: Face) -> None:
+def test_every_follower_is_told_every_value_once_and_in_the_same_order(face: ApiAlone) -> None:
     job_id = face.job()
     with ThreadPoolExecutor(8) as threads:
         streams = [threads.submit(events, face, f"/jobs/{job_id}/events") for _ in range(8)]
@@ -65,7 +65,7 @@ def test_every_follower_is_told_every_value_once_and_in_the_same_order(face: Fac
         assert found[-2][2]["done"] == 63
 
 
-def test_a_follower_far_behind_gets_all_of_it_from_the_place_it_names(face: Face) -> None:
+def test_a_follower_far_behind_gets_all_of_it_from_the_place_it_names(face: ApiAlone) -> None:
     job_id = face.job(15, 13, points_per_tile=1)
     face.compute(195)  # more tiles than the face keeps encoded
     everything = tiles(events(face, f"/jobs/{job_id}/events"))
@@ -74,7 +74,7 @@ def test_a_follower_far_behind_gets_all_of_it_from_the_place_it_names(face: Face
     assert rest == everything[77:]
 
 
-def test_one_stream_follows_several_jobs_and_resumes_each_where_it_was(face: Face) -> None:
+def test_one_stream_follows_several_jobs_and_resumes_each_where_it_was(face: ApiAlone) -> None:
     first, second = face.job(5, 5), face.job(3, 3, points_per_tile=2)
     face.compute(10)
     found = events(face, f"/events?jobs={first},{second}")
@@ -87,7 +87,7 @@ def test_one_stream_follows_several_jobs_and_resumes_each_where_it_was(face: Fac
     assert rest == tiles(found)[7:]
 
 
-def test_a_job_nobody_has_is_404_before_any_stream_begins(face: Face) -> None:
+def test_a_job_nobody_has_is_404_before_any_stream_begins(face: ApiAlone) -> None:
     answer = face.api.get(f"/jobs/{'0' * 32}/events")
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
@@ -98,7 +98,7 @@ def test_a_job_nobody_has_is_404_before_any_stream_begins(face: Face) -> None:
     cancel(face, job_id)
 
 
-def test_more_streams_than_allowed_are_told_when_to_come_back(face: Face) -> None:
+def test_more_streams_than_allowed_are_told_when_to_come_back(face: ApiAlone) -> None:
     job_id = face.job(3, 3, points_per_tile=9)
     clients = [httpx.Client(timeout=60, trust_env=False) for _ in range(41)]
     url = f"{face.url}/api/jobs/{job_id}/events"
@@ -120,7 +120,7 @@ def _has_room(url: str) -> bool:
         return answer.status_code == 200
 
 
-def open_socket(face: Face, request: bytes) -> socket.socket:
+def open_socket(face: ApiAlone, request: bytes) -> socket.socket:
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", int(face.url.rsplit(":", 1)[1])))
@@ -128,14 +128,14 @@ def open_socket(face: Face, request: bytes) -> socket.socket:
     return client
 
 
-def connections(face: Face) -> int:
+def connections(face: ApiAlone) -> int:
     return sum(one.status == "ESTABLISHED" for one in face.process.net_connections("tcp"))
 
 
 LARGE = b"GET /static/plotly.min.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-def test_a_client_that_reads_nothing_is_cut_off(face: Face) -> None:
+def test_a_client_that_reads_nothing_is_cut_off(face: ApiAlone) -> None:
     face.api.close()  # leave nothing of ours open
     before = connections(face)
     client = open_socket(face, LARGE)
@@ -145,7 +145,7 @@ def test_a_client_that_reads_nothing_is_cut_off(face: Face) -> None:
     assert "reads nothing" in (face.data / "serve.log").read_text()
 
 
-def test_a_client_that_reads_slowly_gets_everything(face: Face) -> None:
+def test_a_client_that_reads_slowly_gets_everything(face: ApiAlone) -> None:
     size = int(httpx.head(f"{face.url}/static/plotly.min.js", trust_env=False).headers["content-length"])
     with open_socket(face, LARGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as client:
         received, began = 0, time.monotonic()
@@ -159,13 +159,13 @@ def test_a_client_that_reads_slowly_gets_everything(face: Face) -> None:
 @pytest.mark.parametrize(
     "begun", [b"", b"GET /api/ver", b"PUT /api/checkpoints?name=a HTTP/1.1\r\nHost: a\r\nContent-L"]
 )
-def test_a_request_that_never_ends_is_cut_off(face: Face, begun: bytes) -> None:
+def test_a_request_that_never_ends_is_cut_off(face: ApiAlone, begun: bytes) -> None:
     with open_socket(face, begun) as client:
         client.settimeout(60)
         assert client.recv(100) == b""
 
 
-def test_the_log_of_a_job_is_paged(face: Face) -> None:
+def test_the_log_of_a_job_is_paged(face: ApiAlone) -> None:
     job_id = face.job(3, 3, points_per_tile=3)
     face.compute(3)
     with httpx.Client(base_url=face.url + "/api", trust_env=False) as api:
@@ -178,7 +178,7 @@ def test_the_log_of_a_job_is_paged(face: Face) -> None:
         assert api.get(f"/jobs/{'0' * 32}/log").status_code == 404
 
 
-def test_the_face_writes_json_lines_alone(face: Face, tmp_path: Path) -> None:
+def test_the_face_writes_json_lines_alone(face: ApiAlone, tmp_path: Path) -> None:
     lines = (face.data / "serve.log").read_text().splitlines()
     assert len(lines) > 3
     assert all({"time", "level", "event"} <= set(json.loads(line)) for line in lines)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from landscape.engine.fused.onednn import EMULATED, emulated
-from tests.conftest import Service
+from tests.support.service import Service
 
 SUBSET = {"count": 80, "seed": 1}
 

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 
 from service.database.sessions import Database
 from service.database.tables import Job, Tile
-from tests.conftest import Service, start_service, wait_for
 from tests.support.paths import GALLERY
 from tests.support.servers import Server, new_database, postgresql, redis
+from tests.support.service import Service, start_service, wait_for
 
 SQUARE = {"alpha": {"count": 9}, "beta": {"count": 7}}
 

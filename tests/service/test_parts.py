@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from service.supervisor.private_broker import PrivateBroker
-from tests.conftest import Service, free_port, wait_for
 from tests.support.paths import GALLERY
+from tests.support.service import Service, free_port, wait_for
 
 
 @pytest.fixture

@@ -1,18 +1,16 @@
 """The whole service on a bucket, its backup and restore with real jobs, and what it does with what is damaged."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Service, wait_for
 from tests.support import tus
 from tests.support.objects import BUCKET, KEY, SECRET, ObjectServer, object_server
 from tests.support.paths import GALLERY
+from tests.support.service import Service, landscape, wait_for
 
 GRID = {"alpha": {"count": 5}, "beta": {"count": 3}}
 FILE = GALLERY / "resnet20-w8-skip.safetensors"
@@ -44,14 +42,6 @@ def surface(service: Service, checkpoint_id: str, **more: Any) -> dict[str, Any]
     return service.result(job_id)
 
 
-def landscape(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    import os
-
-    environment = {**os.environ, **{f"LANDSCAPE_{name.upper()}": value for name, value in settings.items()}}
-    command = [sys.executable, "-m", "landscape.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
-
-
 # A bucket
 
 
@@ -65,7 +55,7 @@ def test_the_whole_service_works_on_a_bucket(
     assert len(keys) == 2  # the upload and its sanitised weights
     assert surface(remote, checkpoint["id"])["losses"] == surface(service, shipped["id"])["losses"]
     created = tus.create(remote, FILE.stat().st_size, content=FILE.read_bytes())
-    again = wait_for(lambda: remote._read(created.headers["landscape-id"]), "the second upload to be read")
+    again = remote.wait_until_read(created.headers["landscape-id"])
     assert again["sha256"] == checkpoint["sha256"]
     assert remote.api.delete(f"/checkpoints/{checkpoint['id']}").status_code == 204
     assert objects.keys("whole/") == keys  # the second upload has the same bytes

@@ -11,9 +11,9 @@ from typing import IO
 import playwright
 import pytest
 
-from tests.conftest import Service, start_service, wait_for
-from tests.service.test_uploads import face
 from tests.support.paths import ROOT
+from tests.support.processes import api_process
+from tests.support.service import Service, start_service, wait_for
 from tests.support.wire import Wire
 
 PACKAGE = "tus-js-client@4.3.1"
@@ -119,7 +119,7 @@ def test_it_goes_on_after_the_service_was_killed(
     wire.speed = 4 << 20
     client = start("5000000")
     read_until(client.stdout, 0.3)
-    face(own).kill()
+    api_process(own).kill()
     wire.speed = 0
     said, errors = client.communicate(timeout=200)
     assert errors == ""

@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,35 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
-from tests.conftest import Service, start_service, wait_for
-
-
-def face(service: Service) -> psutil.Process:
-    """The process that speaks HTTP."""
-    found = psutil.Process(service.process.pid).children(recursive=True)
-    return next(p for p in found if "serve" in p.cmdline() and not any("leash.py" in part for part in p.cmdline()))
-
-
-@contextlib.contextmanager
-def most_memory(process: psutil.Process) -> Iterator[list[int]]:
-    """Resident bytes at the beginning, and the most seen since, every few milliseconds."""
-    before = process.memory_info().rss
-    seen, over = [before, before], threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.02):
-            seen[1] = max(seen[1], process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        watcher.join()
+from tests.support.processes import api_process, most_memory
+from tests.support.service import LANDSCAPE, Service, start_service, wait_for
 
 
 def unfinished(service: Service) -> list[Path]:
@@ -137,7 +111,7 @@ def test_two_hundred_uploads_at_once_arrive_or_are_told_to_come_back_in_flat_mem
             return 201, answer.json()["id"]
         return answer.status_code, ""
 
-    with most_memory(face(service)) as memory, ThreadPoolExecutor(200) as threads:
+    with most_memory(api_process(service)) as memory, ThreadPoolExecutor(200) as threads:
         answers = list(threads.map(send, range(200)))
     statuses = Counter(status for status, _ in answers)
     assert set(statuses) <= {201, 429, 503}
@@ -156,7 +130,7 @@ def test_a_two_gigabyte_upload_takes_less_than_a_hundred_megabytes(own: Callable
         for _ in range(count):
             yield block
 
-    with most_memory(face(service)) as memory:
+    with most_memory(api_process(service)) as memory:
         answer = service.api.put("/checkpoints", params={"name": "large.pt"}, content=blocks(), timeout=280)
     assert answer.status_code == 201
     assert answer.json()["size"] == count << 20
@@ -184,7 +158,7 @@ def on_small_disk(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     def start(**settings: Any) -> Service:
         (tmp_path / "data").mkdir()
         before = ["unshare", "-rm", "sh", "-c", SMALL_DISK, "sh", str(tmp_path / "data")]
-        started.append(start_service(tmp_path / "data", workers=1, before=before, **settings))
+        started.append(start_service(tmp_path / "data", workers=1, program=[*before, *LANDSCAPE], **settings))
         return started[-1]
 
     yield start
@@ -194,7 +168,7 @@ def on_small_disk(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 def seen_inside(service: Service, folder: str) -> list[str]:
     """Names in a folder of the service's own disk."""
-    return [path.name for path in Path(f"/proc/{face(service).pid}/root{service.data}/{folder}").iterdir()]
+    return [path.name for path in Path(f"/proc/{api_process(service).pid}/root{service.data}/{folder}").iterdir()]
 
 
 def test_a_full_disk_refuses_uploads_in_a_sentence_and_nothing_of_them_stays(
@@ -220,7 +194,7 @@ def test_a_resumable_upload_survives_a_full_disk(on_small_disk: Callable[..., Se
     service = on_small_disk(min_free_bytes="0")
     content = os.urandom(20 << 20)
     where = tus.place(tus.create(service, len(content), content=content[: 5 << 20]))
-    filler = Path(f"/proc/{face(service).pid}/root{service.data}/filler")
+    filler = Path(f"/proc/{api_process(service).pid}/root{service.data}/filler")
     with contextlib.suppress(OSError), filler.open("wb") as file:
         for _ in range(100):
             file.write(bytes(1 << 20))

@@ -8,9 +8,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from service.storage.s3 import connecting
+from service.storage.s3 import client_factory
 from service.supervisor import guardian
-from tests.conftest import free_port
+from tests.support.service import free_port
 
 BUCKET = "landscape-tests"
 KEY, SECRET = "tester", "secret of the tests"
@@ -28,8 +28,8 @@ class ObjectServer:
             leashed, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         self._wait_until_it_answers()
-        self.clients: Callable[..., Any] = connecting(self.url, KEY, SECRET, "us-east-1")
-        self.client = self.clients(patience_seconds=60, attempts=2)
+        self.clients: Callable[..., Any] = client_factory(self.url, KEY, SECRET, "us-east-1")
+        self.client = self.clients(timeout_seconds=60, attempts=2)
         self.client.create_bucket(Bucket=BUCKET)
 
     def _wait_until_it_answers(self) -> None:

@@ -6,14 +6,13 @@ A machine without one of them skips the tests that need it and says so; `.ci/run
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from secrets import randbelow, token_hex
+from secrets import token_hex
 from typing import NoReturn
 
 import pytest
@@ -23,23 +22,10 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from service.supervisor import guardian
+from tests.support.service import free_port
 
 PASSWORD = "secret of the tests"
-FIRST_PORT, PORTS = 20_000, 3_000
 _LEASH = [sys.executable, "-S", "-E", guardian.__file__]
-
-
-def free_port() -> int:
-    """A port below those that the system hands to clients, which could take it while a server is away.
-
-    Processes that share the tests among them (pytest-xdist) look in ranges of their own.
-    """
-    first = FIRST_PORT + PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    while True:
-        port = first + randbelow(PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Server:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.conftest import Service
+from tests.support.service import Service
 
 BODY = "application/offset+octet-stream"
 VERSION = {"Tus-Resumable": "1.0.0"}

@@ -18,8 +18,8 @@ from service.jobs.spec import AxisSpec, SurfaceGrid, SurfaceSpec
 from service.library import uploads
 from service.settings import Settings
 from service.storage.open import open_store
-from tests.support.service import wait_for
 from tests.support.paths import GALLERY
+from tests.support.service import wait_for
 
 NOWHERE = "redis://127.0.0.1:1/0"  # nothing listens there
 

@@ -1,22 +1,13 @@
 """A service that lets nobody in without a token, and a client that has one."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import landscape as ls
-from tests.conftest import Service, start_service
-
-
-def make_token(data: Path, user: str, scopes: str = "read,submit") -> str:
-    """As an operator makes one."""
-    command = [sys.executable, "-m", "landscape.cli", "token", "make", "--user", user, "--scopes", scopes]
-    made = subprocess.run([*command, "--data", str(data)], capture_output=True, text=True, check=True)
-    return made.stdout.strip()
+from tests.support.service import Service, make_token, start_service
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +20,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def token(guarded: Service) -> str:
-    return make_token(guarded.data, "ada")
+    return str(make_token(guarded.data, "ada")["token"])
 
 
 @pytest.fixture(scope="session")
 def url(guarded: Service) -> str:
-    return f"http://127.0.0.1:{guarded.port}"
+    return guarded.url
 
 
 @pytest.fixture(autouse=True)

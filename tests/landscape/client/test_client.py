@@ -14,10 +14,9 @@ from safetensors.torch import load_file, save_file
 
 import landscape as ls
 from landscape.client import AsyncClient, AsyncJob, Client, Job, JobEndedError, RefusedError, RejectedError
-from tests.conftest import Service
-from tests.landscape.client.conftest import make_token
 from tests.support.cutting import Cutting
 from tests.support.paths import GALLERY
+from tests.support.service import Service, make_token
 
 SKIP = GALLERY / "resnet20-w8-skip.safetensors"
 
@@ -131,7 +130,7 @@ def test_without_a_token_or_with_a_wrong_one_nothing_is_told(url: str) -> None:
 
 def test_others_see_nothing_of_it(client: ls.Client, url: str, guarded: Service) -> None:
     checkpoint = client.upload(SKIP)
-    with ls.Client(url, make_token(guarded.data, "bob")) as bob, pytest.raises(RefusedError) as told:
+    with ls.Client(url, make_token(guarded.data, "bob")["token"]) as bob, pytest.raises(RefusedError) as told:
         bob.checkpoint(checkpoint.id)
     assert told.value.status == 404
 
@@ -238,7 +237,7 @@ def test_following_goes_on_through_a_broken_connection(guarded: Service, client:
 
 
 def test_a_service_that_is_not_there_is_named() -> None:
-    from tests.conftest import free_port
+    from tests.support.service import free_port
 
     nobody = ls.Client(f"http://127.0.0.1:{free_port()}", retries=0)
     with nobody, pytest.raises(ls.LandscapeError, match="does not answer") as told:

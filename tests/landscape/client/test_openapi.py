@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 
 import landscape as ls
 from landscape.client import models, options
-from tests.conftest import Service
 from tests.support.paths import GALLERY
+from tests.support.service import Service
 
 NOT_NEEDED = {
     ("PUT", "/api/checkpoints"): "for curl; the client resumes",

@@ -1,0 +1,80 @@
+"""Finds the processes of a running service from outside, as an operator would, by their command lines."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from service.supervisor import guardian
+from tests.support.service import Service
+
+_GUARDIAN = Path(guardian.__file__).name
+
+
+def processes(service: Service) -> list[psutil.Process]:
+    """Every process of the service but the supervisor and the guardians."""
+    return children(service.process.pid)
+
+
+def children(pid: int) -> list[psutil.Process]:
+    """Every living process below this one, without the guardians between them."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE and _GUARDIAN not in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def api_process(service: Service) -> psutil.Process:
+    """The process that speaks HTTP."""
+    [found] = api_processes(service)
+    return found
+
+
+def api_processes(service: Service) -> list[psutil.Process]:
+    """The process that speaks HTTP, or none while it is being started again."""
+    return _with(service, "serve")
+
+
+def workers(service: Service) -> list[psutil.Process]:
+    return _with(service, "worker.process", "worker")
+
+
+def readers(service: Service) -> list[psutil.Process]:
+    """The processes that parse uploads, each for one file."""
+    return _with(service, "landscape.checkpoints.sandbox")
+
+
+def brokers(service: Service) -> list[psutil.Process]:
+    return [one for one in processes(service) if "valkey" in one.name() or "redis-server" in one.name()]
+
+
+def _with(service: Service, *words: str) -> list[psutil.Process]:
+    found = []
+    for process in processes(service):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if set(words) & {*process.cmdline(), process.name()}:
+                found.append(process)
+    return found
+
+
+@contextlib.contextmanager
+def most_memory(process: psutil.Process) -> Iterator[list[int]]:
+    """Resident bytes at the beginning, and the most seen since, every few milliseconds."""
+    before = process.memory_info().rss
+    seen, over = [before, before], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            seen[1] = max(seen[1], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
