@@ -1,7 +1,7 @@
 """The kinds of result, one function each: from a model and data to a finished `Result`.
 
 Imports preparing, running. These are the functions of `import landscape as ls`; none changes the model it is given, nor
-any random state. Samples are two tensors or, as `images` alone, anything that `data.asked` reads.
+any random state. Samples are two tensors or, as `images` alone, anything that `data.inputs.read_inputs` takes.
 """
 
 import math
@@ -10,23 +10,18 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from torch import Tensor, nn
 
-from .data.inputs import asked
 from .directions.plane import Plane
-from .errors import UnknownNameError
 from .evaluation import setup
 from .evaluation.progress import Progress
 from .evaluation.run import compute
 from .evaluation.setup import Checkpoint, Trajectory
 from .grid import Grid
 from .hessian.lanczos import STEPS
-from .hessian.products import Hessian, eigenvector_plane, gradient_plane
+from .hessian.products import Hessian
 from .hessian.spectrum import Spectrum
-from .objective.losses import PerSample, loss_of
-from .objective.objective import Objective
+from .objective.losses import PerSample
 from .objective.random_state import untouched
 from .result import Result
-
-SOURCES = ("gradient", "eigenvectors")
 
 
 class Options(TypedDict, total=False):
@@ -71,14 +66,14 @@ def surface(
     Args:
         images, labels: two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in the order of
             the data set. Batches that are mappings go to `model(**batch)`, and a callable `loss(outputs, batch)` says
-            what is plotted. See `data.asked.asked`.
+            what is plotted. See `data.inputs.read_inputs`.
         seed: draws the directions, unless `plane` gives them.
         progress: a bar where somebody looks (terminal, notebook), False for none, or a function of (done, total).
         options: described at `Landscape`.
 
     Raises:
         GridError: the grid has one axis, or `plane` one direction.
-        DataError, NotFiniteError, UnknownNameError: see `Landscape` and `data.asked.asked`.
+        DataError, NotFiniteError, UnknownNameError: see `Landscape` and `data.inputs.read_inputs`.
     """
     prepared = setup.surface(model, images, labels, grid=grid, seed=seed, plane=plane, **options)
     return compute(prepared, progress=progress)
@@ -291,10 +286,6 @@ def plane_along(
         UnknownNameError: the source is not known.
         CurvatureError: the gradient is zero, or the Hessian has too few eigenvectors.
     """
-    given = asked(model, images, labels, loss)
-    objective = Objective.of(given.model, given.images, given.labels, precision=precision, loss=loss_of(given.loss))
-    if source == "gradient":
-        return gradient_plane(objective, dimensions=dimensions, seed=seed)
-    if source == "eigenvectors":
-        return eigenvector_plane(objective, count=dimensions, over="all", seed=seed)
-    raise UnknownNameError("source of directions", source, SOURCES)
+    return setup.plane_along(
+        model, images, labels, source=source, dimensions=dimensions, seed=seed, precision=precision, loss=loss
+    )

@@ -1,42 +1,33 @@
-"""From a request to a landscape that can be evaluated: one function per kind, and what its provenance needs besides.
+"""The subject of a job: the checkpoints and samples that it names, loaded, and the landscape to evaluate.
 
-Imports landscape (and so torch), store, spec. Never touches the database.
+Which landscape a kind of job means is decided in landscape.evaluation.setup, for the library and the shell alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from landscape.api import plane_along
 from landscape.checkpoints.load import clean_file, load, own_copy
 from landscape.checkpoints.state_dict import mismatch
 from landscape.data import Dataset
-from landscape.directions.plane import Plane, between, through
-from landscape.directions.trajectory import Path, plane_of, principal, project
-from landscape.evaluation.curvature_map import CurvatureLandscape
-from landscape.evaluation.landscape import Landscape
-from landscape.evaluation.run import landmark_losses
-from landscape.evaluation.seeds import RepeatedLandscape
-from landscape.evaluation.setup import around
-from landscape.grid import Grid
+from landscape.evaluation import setup
+from landscape.evaluation.run import Prepared, landmark_losses, path_with_losses
 from landscape.objective.losses import loss_for
+from landscape.objective.objective import Stop
 from landscape.packing import CONSTANT
 from service.jobs.spec import AnySpec, CurvatureSpec, InterpolationSpec, PlaneSpec, SliceSpec, SurfaceSpec
 from service.storage.store import Store
 
 State = Mapping[str, Tensor]
-Stop = Callable[[], bool]
 
 _DRAWN = {"seed", "normalization", "biases", "orthogonality", "drawn"}
 _OPTIONS = {"loss", "label_smoothing", "weight_decay", "batch_norm", "compare_batch_norm", "calibration", "precision"}
 
 
 class Subject:
-    """A request with everything it names loaded: checkpoints, samples, and the landscape they make."""
+    """A job with everything it names loaded: checkpoints, samples, and the landscape they make."""
 
     def __init__(
         self,
@@ -52,42 +43,27 @@ class Subject:
     ):
         """
         Args:
-            architecture: of all checkpoints of the request, with its label.
+            architecture: of all checkpoints of the job, with its label.
             weights: digests of their weights in the store, the center first.
             samples: from a split of the data set to its samples.
-            facts: what the file of the center says of itself.
-            choice: how the engine computes, where the worker that prepared the job has chosen.
+            facts: what the file of the center says about itself.
+            choice: how the engine computes, as chosen by the worker that prepared the job.
         """
-        self.spec, self.architecture = spec, architecture
-        files = [clean_file(store.path(sha256)) for sha256 in weights]
-        self.graph = files[0][1]
-        self._constants = {name: tensor for name, tensor in files[0][0].items() if name.startswith(CONSTANT)}
-        self.states: list[State] = [_weights(architecture, state) for state, _ in files]
-        model = self._model(self.states[0]).to(device)
-        self.facts, self.whole = facts, samples(spec.split)
+        self.spec, self.architecture, self.facts = spec, architecture, facts
+        self.whole = samples(spec.split)
         self.samples = self.whole.subset(spec.subset.count, spec.subset.seed) if spec.subset else self.whole
-        also = samples(spec.also) if spec.also else None
-        options = {
-            **spec.model_dump(include=_OPTIONS),
-            "also": {spec.also: (also.images, also.labels)} if also else None,
-            "choice": choice,
-            **({} if self.whole.targets == "classes" else {"loss": loss_for(self.whole.targets)}),
-        }
-        self.landscape = self._landscape(model, options)
-
-    @cached_property
-    def grid(self) -> Grid:
-        """The grid asked for, or the one that holds every landmark or the whole path (every tile asks for it)."""
-        if self.spec.grid is not None:
-            return self.spec.grid.grid()
-        coordinates = self._path.coordinates if self.spec.kind == "trajectory" else None
-        return around(coordinates or [at for _, at in self.landscape.plane.landmarks], count=25)
+        files = [clean_file(store.path(sha256)) for sha256 in weights]
+        model = load(architecture, *files[0]).to(device)
+        options = {**self._options(samples), "choice": choice}
+        self.prepared = self._prepared(model, [_weights(architecture, state) for state, _ in files], options)
+        self.landscape, self.grid = self.prepared.landscape, self.prepared.grid
 
     def provenance(self, stop: Stop) -> dict[str, Any]:
-        """How the numbers are made; for the kinds with several checkpoints also how each fares in the plane."""
+        """How the numbers are made; for kinds with several checkpoints also the loss of each in the plane."""
         spec, landscape = self.spec, self.landscape
         own = landscape.provenance(self.grid, stop)
         warning = mismatch(self.facts, own["center"]["accuracy"], spec.split)
+        path = path_with_losses(self.prepared, stop)
         return {
             **own,
             "warnings": [warning] if warning else [],
@@ -100,72 +76,52 @@ class Subject:
             "samples_in_split": len(self.whole),
             "data_sha256": self.samples.digest,
             "architecture": dict(self.architecture),
-            "landmark_losses": landmark_losses(landscape, self._landmark_states()),
-            **({"path": self._path_with_losses(stop)} if spec.kind == "trajectory" else {}),
+            "landmark_losses": landmark_losses(self.prepared, stop),
+            **({"path": path} if path else {}),
         }
 
-    def _model(self, state: State) -> nn.Module:
-        return load({**self.architecture, "copy": ""}, {**self._constants, **state}, self.graph)
+    def _options(self, samples: Callable[[str], Dataset]) -> dict[str, Any]:
+        """What every kind takes."""
+        spec, also = self.spec, {}
+        if spec.also:
+            other = samples(spec.also)
+            also = {spec.also: (other.images, other.labels)}
+        loss = {} if self.whole.targets == "classes" else {"loss": loss_for(self.whole.targets)}
+        grid = spec.grid.grid() if spec.grid else None
+        return {**spec.model_dump(include=_OPTIONS), **loss, "also": also, "grid": grid}
 
-    def _landscape(self, model: nn.Module, options: dict[str, Any]) -> Landscape:
-        spec = self.spec
-        images, labels = self.samples.images, self.samples.labels
+    def _prepared(self, model: nn.Module, states: Sequence[State], options: dict[str, Any]) -> Prepared:
+        spec, images, labels, (own, *others) = self.spec, self.samples.images, self.samples.labels, states
+        if isinstance(spec, InterpolationSpec):
+            [end] = others
+            return setup.interpolation(model, end, images, labels, start=own, **options)
+        if isinstance(spec, PlaneSpec):
+            second, third = others
+            return setup.through(model, second, third, images, labels, first=own, **options)
+        if isinstance(spec, SurfaceSpec | SliceSpec | CurvatureSpec):
+            return self._around(spec, model, {**spec.model_dump(include=_DRAWN), **options})
+        return setup.trajectory(model, [*others, own], images, labels, **options)
+
+    def _around(
+        self, spec: SurfaceSpec | SliceSpec | CurvatureSpec, model: nn.Module, options: dict[str, Any]
+    ) -> Prepared:
+        """A landscape around one checkpoint."""
+        samples = self.samples.images, self.samples.labels
         if isinstance(spec, CurvatureSpec):
-            drawn = spec.model_dump(include=_DRAWN)
-            return CurvatureLandscape(model, images, labels, over=spec.over, steps=spec.steps, **drawn, **options)
-        if isinstance(spec, SurfaceSpec | SliceSpec):
-            return self._around(spec, model, options)
-        return Landscape(model, images, labels, plane=self._plane(model), **options)
-
-    def _around(self, spec: SurfaceSpec | SliceSpec, model: nn.Module, options: dict[str, Any]) -> Landscape:
-        images, labels, dimensions = self.samples.images, self.samples.labels, 2 if spec.kind == "surface" else 1
+            return setup.curvature(model, *samples, over=spec.over, steps=spec.steps, **options)
+        if spec.repeats > 1:
+            first = options.pop("seed")
+            return setup.repeated(model, *samples, seeds=range(first, first + spec.repeats), **options)
         if spec.directions != "random":
-            plane = plane_along(
+            options["plane"] = setup.plane_along(
                 model,
-                images,
-                labels,
+                *samples,
                 source=spec.directions,
-                dimensions=dimensions,
+                dimensions=2 if spec.kind == "surface" else 1,
                 seed=spec.seed,
                 loss=options["loss"],
             )
-            return Landscape(model, images, labels, plane=plane, **options)
-        drawn = {"dimensions": dimensions, **spec.model_dump(include=_DRAWN)}
-        if spec.repeats > 1:
-            seeds = range(drawn.pop("seed"), spec.seed + spec.repeats)
-            return RepeatedLandscape(model, images, labels, seeds=seeds, **drawn, **options)
-        return Landscape(model, images, labels, **drawn, **options)
-
-    def _plane(self, model: nn.Module) -> Plane:
-        names = [name for name, _ in model.named_parameters()]
-        if isinstance(self.spec, InterpolationSpec):
-            return between(self.states[0], self.states[1])
-        if isinstance(self.spec, PlaneSpec):
-            return through(*self.states, parameters=names)
-        return plane_of(principal(self._epochs(), parameters=names))
-
-    def _landmark_states(self) -> dict[str, State]:
-        if isinstance(self.spec, InterpolationSpec):
-            return {"end": self.states[1]}
-        if isinstance(self.spec, PlaneSpec):
-            return {"second": self.states[1], "third": self.states[2]}
-        return {}
-
-    def _epochs(self) -> list[State]:
-        return [*self.states[1:], self.states[0]]
-
-    @cached_property
-    def _path(self) -> Path:
-        names = [name for name, _ in self.landscape.model.named_parameters()]
-        return project(self._epochs(), self.landscape.plane, parameters=names)
-
-    def _path_with_losses(self, stop: Stop) -> dict[str, Any]:
-        path, landscape = self._path, self.landscape
-        device = landscape.objective.images.device
-        own = [landscape.loss_of_model(self._model(state).to(device), stop) for state in self._epochs()]
-        seen = [value.loss for value in landscape.values(path.coordinates, stop)]
-        described: dict[str, Any] = replace(path, losses=tuple(own), plane_losses=tuple(seen)).to_json()
-        return described
+        return setup.KINDS[spec.kind](model, *samples, **options)
 
 
 def _weights(architecture: Mapping[str, Any], state: State) -> State:

@@ -16,15 +16,16 @@ from sqlalchemy.orm import Session
 
 from landscape.data import BUILT_IN, load, load_clean
 from landscape.data import Dataset as Samples
-from landscape.disk_cache import Shelf
+from landscape.disk_cache import DiskCache
 from landscape.engine import native
 from landscape.engine.fused.onednn import EMULATED, emulated
 from landscape.errors import LandscapeError
 from landscape.evaluation.run import coordinates
+from landscape.objective.objective import Stop
 from service.database.sessions import Database
 from service.database.tables import Checkpoint, Dataset, Job, require
 from service.jobs.spec import job_spec
-from service.queue import leases
+from service.queue import completion
 from service.queue.leases import Lease
 from service.queue.values import pack
 from service.settings import Settings
@@ -33,7 +34,6 @@ from service.storage.store import Store
 from .reader import RejectedError, read_checkpoint, read_dataset
 from .subject import Subject
 
-Stop = Callable[[], bool]
 Outcome = Callable[[Session], object]
 Finished = tuple[Callable[..., object], dict[str, Any]]  # how the outcome is written, and with what
 
@@ -73,7 +73,7 @@ class Tiles:
         try:
             verdict = read_checkpoint(sha256, self.store, self.settings)
         except RejectedError as rejected:
-            return leases.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
+            return completion.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
         columns = {"state": "ready", **vars(verdict)}
         columns["architecture"] = verdict.candidates[0] if len(verdict.candidates) == 1 else None
         return self._finish_reading, {"verdict": columns, "sha256": verdict.weights_sha256}
@@ -84,7 +84,7 @@ class Tiles:
         try:
             facts, digest = read_dataset(sha256, self.store, self.settings)
         except RejectedError as rejected:
-            return leases.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
+            return completion.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
         verdict = {"state": "ready", "facts": facts, "data_sha256": digest}
         return self._finish_reading, {"verdict": verdict, "sha256": digest}
 
@@ -92,7 +92,7 @@ class Tiles:
         self, session: Session, held: Lease, verdict: dict[str, Any], sha256: str, *, seconds: float
     ) -> None:
         """Write a verdict that refers to bytes, unless they were collected before anything referred to them."""
-        leases.finish_reading(session, held, verdict, seconds=seconds)
+        completion.finish_reading(session, held, verdict, seconds=seconds)
         self.store.require(sha256)
 
     def _prepare(self, held: Lease, stop: Stop) -> Finished:
@@ -105,7 +105,7 @@ class Tiles:
         found = {"provenance": provenance, "grid": subject.grid, "points_per_tile": size, "device": self.kind}
         if emulated(str((provenance.get("engine") or {}).get("precision")), self.device):
             found["warning"] = f"bfloat16: {EMULATED}."
-        return leases.finish_preparing, found
+        return completion.finish_preparing, found
 
     def _compute(self, held: Lease, stop: Stop) -> Finished:
         subject = self._subject(held)
@@ -115,7 +115,7 @@ class Tiles:
             raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
         fitting = self._size(subject, len(held.points), time.perf_counter() - started)
         self.sizes[held.subject] = min(fitting, 2 * self.sizes.get(held.subject, fitting))
-        return leases.finish_points, {"values": pack(rows)}
+        return completion.finish_points, {"values": pack(rows)}
 
     def _size(self, subject: Subject, points: int, seconds: float) -> int:
         """Points in about `tile_seconds`, where so many took so long: whole groups, since a part costs as much."""
@@ -151,14 +151,14 @@ class Tiles:
 
     def _samples(self, name: str) -> Callable[[str], Samples]:
         """From a split to its samples, of a built-in or an uploaded data set."""
-        shelf = Shelf(self.store.prepared, self.settings.cache_bytes)
+        cache = DiskCache(self.store.prepared, self.settings.cache_bytes)
         if name in BUILT_IN:
-            return lambda split: load(name, split, shelf=shelf)
+            return lambda split: load(name, split, cache=cache)
         with self.database.reading() as session:
             row = require(session, Dataset, name)
         key = row.data_sha256 or ""
         path = self.store.path(key)
-        return lambda split: load_clean(path, row.name, split, shelf=shelf, key=key)
+        return lambda split: load_clean(path, row.name, split, cache=cache, key=key)
 
 
 def _kind(device: torch.device) -> str:

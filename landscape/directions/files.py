@@ -19,7 +19,7 @@ from torch import nn
 from ..errors import FormatError, UnknownNameError
 from ..objective.objective import movable
 from . import paper_files
-from .plane import Plane, State, given
+from .plane import Plane, State, from_directions
 
 ENDINGS = (".safetensors", ".h5")
 PREFIXES = ("delta.", "eta.")
@@ -57,7 +57,7 @@ def read(path: str | Path, model: nn.Module) -> Plane:
     Raises:
         FormatError: the file cannot be read or holds no direction.
         ShapeMismatchError: it was made for another network; the message names the parameter.
-        NotFiniteError, PlaneError: see `plane.given`.
+        NotFiniteError, PlaneError: see `plane.from_directions`.
         UnknownNameError: the ending is not known.
     """
     path = Path(path)
@@ -84,7 +84,7 @@ def _read_safetensors(path: Path, center: State) -> Plane:
     if not directions[0] or words.get("format") != "landscape directions":
         raise FormatError(f"{path.name} holds no direction: no tensor is called 'delta.…', as in files that we write.")
     facts: dict[str, Any] = {"file": path.name, "label": f"directions of {path.name}", "made_as": words.get("source")}
-    return given([direction for direction in directions if direction], center, source="file", **facts)
+    return from_directions([direction for direction in directions if direction], center, source="file", **facts)
 
 
 def _named(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

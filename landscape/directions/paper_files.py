@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import FormatError, ShapeMismatchError
 from ..formats.paper import dataset, opened
-from .plane import Plane, given
+from .plane import Plane, from_directions
 
 GROUPS = ("xdirection", "ydirection")
 
@@ -63,7 +63,9 @@ def read_directions(
         keys = ("explained_variance_ratio_", "singular_values_", "explained_variance_")
         facts: dict[str, Any] = {key: np.array(file[key]).tolist() for key in keys if key in file}
     moved = {**dict(center), **{name: t for name, t in (state or {}).items() if t.is_floating_point()}}
-    return given(directions, moved, source="file", file=path.name, label=f"directions of {path.name}", **facts)
+    return from_directions(
+        directions, moved, source="file", file=path.name, label=f"directions of {path.name}", **facts
+    )
 
 
 def _direction(

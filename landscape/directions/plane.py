@@ -45,7 +45,7 @@ class Plane:
         return any(name in direction and bool(direction[name].any()) for direction in self.directions for name in names)
 
 
-def given(directions: Sequence[State], center: State, *, source: str = "given", **facts: Any) -> Plane:
+def from_directions(directions: Sequence[State], center: State, *, source: str = "given", **facts: Any) -> Plane:
     """The plane along directions of the caller's own; names they lack do not move.
 
     Raises:
@@ -62,7 +62,7 @@ def given(directions: Sequence[State], center: State, *, source: str = "given", 
     return Plane(whole, source, facts)
 
 
-def floating(state: State) -> Params:
+def floating_tensors(state: State) -> Params:
     """The floating tensors of a state dict in float64 on the CPU; counters are left out.
 
     Raises:
@@ -77,14 +77,14 @@ def floating(state: State) -> Params:
     return kept
 
 
-def between(start: State, end: State) -> Plane:
+def line_between(start: State, end: State) -> Plane:
     """The line from `start` (α = 0) to `end` (α = 1): direction = end − start, running statistics included.
 
     Without the statistics the far end would be a network with the parameters of `end` and the statistics of `start`,
     which nobody trained. Beyond the ends a variance may come out negative there, and the loss NaN.
 
     Raises:
-        ShapeMismatchError, NotFiniteError: see `difference` and `floating`.
+        ShapeMismatchError, NotFiniteError: see `difference` and `floating_tensors`.
         PlaneError: the checkpoints are equal.
     """
     direction = difference(end, start)
@@ -94,14 +94,14 @@ def between(start: State, end: State) -> Plane:
     return Plane((direction,), "between checkpoints", facts, (("start", (0.0,)), ("end", (1.0,))))
 
 
-def through(first: State, second: State, third: State, *, parameters: Collection[str]) -> Plane:
+def plane_through(first: State, second: State, third: State, *, parameters: Collection[str]) -> Plane:
     """The plane through three checkpoints, `first` at (0, 0), with orthonormal axes in the space of `parameters`.
 
     δ points from the first to the second, at (‖δ‖, 0); η is the rest of the way to the third. Both have norm 1 over
     `parameters`, so coordinates are distances; running statistics move along, exact at the three points.
 
     Raises:
-        ShapeMismatchError, NotFiniteError: see `difference` and `floating`.
+        ShapeMismatchError, NotFiniteError: see `difference` and `floating_tensors`.
         PlaneError: two checkpoints are equal, or the three lie on one line.
 
     Source: Garipov et al. 2018, appendix A; moving the statistics is ours.
@@ -135,7 +135,7 @@ def difference(end: State, start: State) -> Params:
     Raises:
         ShapeMismatchError: a name or a shape differs; the message names it.
     """
-    last, first = floating(end), floating(start)
+    last, first = floating_tensors(end), floating_tensors(start)
     if last.keys() != first.keys():
         odd = sorted(last.keys() ^ first.keys())
         raise ShapeMismatchError(

@@ -14,8 +14,7 @@ every other worker.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,11 +22,12 @@ from torch import Tensor
 from ..directions.random import Params
 from ..errors import UnknownNameError
 from ..objective.batch_norm import Calibration, depends_on_batch
-from ..objective.objective import Objective, Value
-from .choose import Choice, build, default_choice
+from ..objective.objective import Objective
+from .choose import build, default_choice
 from .graph.compile import prepare
 from .graph.record import Unrecordable
 from .plain import PlainPlan
+from .protocol import Choice, Plan
 from .recalibrate import RecalibratedPlan
 from .tf32 import exact_float32
 
@@ -35,30 +35,7 @@ __all__ = ["Choice", "Plan", "agree", "exact_float32", "plan"]
 
 logger = logging.getLogger(__name__)
 
-Stop = Callable[[], bool]
 CHECKED = 4  # images
-
-
-class Plan(Protocol):
-    """A landscape ready to be evaluated: points in, values out."""
-
-    name: str  # what runs, for the provenance
-    objective: Objective
-    choice: Choice  # what `plan` must be given to make the same plan again
-    group: int  # points that are computed together: ask for a multiple of it at a time
-    directions: int
-
-    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
-        """The value at center + Σ point[k] · directions[k], for every point.
-
-        Raises:
-            Stopped: `stop`, asked before every batch, answered true.
-        """
-        ...
-
-    def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
-        """The outputs of the network at one point for a few images, (n, classes), in float64."""
-        ...
 
 
 def plan(
@@ -87,7 +64,7 @@ def plan(
         network = prepare(objective, directions, fresh=calibration is not None)
         chosen = choice or default_choice(objective, network, precision, calibrated=calibration is not None)
         inner = build(objective, network, len(directions), chosen)
-        faster = inner if calibration is None else RecalibratedPlan(inner, calibration, directions)
+        faster: Plan = inner if calibration is None else RecalibratedPlan(inner, calibration, directions)
         return faster if agree(plain, faster, objective.samples(0, CHECKED)) else plain
     except UnknownNameError:
         raise

@@ -1,6 +1,6 @@
-"""A progress bar where somebody looks: rich's in a terminal, an HTML one in a notebook, none in a script's log.
+"""A progress bar: rich's in a terminal, an HTML one in a notebook, none where the output goes to a file.
 
-Imports nothing that is not always there; rich and IPython are looked for when a bar is shown.
+rich and IPython are optional: they are imported when a bar is shown.
 """
 
 import sys
@@ -13,19 +13,19 @@ Progress = Callable[[int, int], None]  # (points done, points in all)
 
 
 @contextmanager
-def shown(progress: "bool | Progress", title: str) -> Iterator[Progress]:
-    """The function to be told of points: the caller's own, that of a bar, or one that says nothing.
+def reporting(progress: "bool | Progress", title: str) -> Iterator[Progress]:
+    """The function to report progress to: the caller's own, that of a bar, or one that does nothing.
 
     Args:
-        progress: True for a bar where somebody looks, False for none, or a function.
+        progress: True for a bar in a terminal or a notebook, False for none, or a function.
     """
     if callable(progress):
         yield progress
     elif progress and _in_notebook():
         yield _notebook_bar(title)
     elif progress and sys.stderr.isatty():
-        with _terminal_bar(title) as told:
-            yield told
+        with _terminal_bar(title) as report:
+            yield report
     else:
         yield lambda done, total: None
 
@@ -37,7 +37,7 @@ def _in_notebook() -> bool:
 
 
 def _notebook_bar(title: str) -> Progress:
-    """One element that is updated in place; it needs no widgets and stays in the saved notebook, full."""
+    """One element that is updated in place; it needs no widgets and stays in the saved notebook."""
     from IPython.display import HTML, display
 
     handle = display(HTML(_bar(title, 0, 1)), display_id=True)  # type: ignore[no-untyped-call]

@@ -1,7 +1,6 @@
-"""Running a landscape over its grid: points in, coarse to fine, until all are there or somebody presses Ctrl-C.
+"""Evaluates a landscape over its grid, coarse to fine, until every point is computed or Ctrl-C is pressed.
 
-Imports landscape, result, progress. What is to be run comes from preparing.py; other processes may evaluate the tiles
-(shell/crew.py). Never reads a file.
+evaluation/setup.py makes what is evaluated here; other processes may evaluate the tiles (cli/pool.py).
 """
 
 import math
@@ -15,16 +14,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..data.dataset import data_digest
-from ..data.inputs import contents
+from ..data.inputs import sample_tensors
 from ..directions.plane import State
 from ..directions.trajectory import Path
 from ..errors import ShapeMismatchError
 from ..grid import Grid, Point, tiles
-from ..objective.objective import Objective, copied
+from ..objective.objective import Objective, Stop, copied
 from ..result import Result
 from ..results.arrays import finite_or_none
 from .landscape import Landscape
-from .progress import Progress, shown
+from .progress import Progress, reporting
 from .resume import require_same
 
 Rows = list[tuple[float, ...]]
@@ -34,19 +33,19 @@ Watch = Callable[[Result], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A landscape, the grid to evaluate it on, and what its result says besides."""
+    """A landscape, the grid to evaluate it on, and what else its result holds."""
 
     landscape: Landscape
     grid: Grid
-    kind: str = ""  # "surface" or "slice", as the grid has axes, where nothing else is said
+    kind: str = ""  # by default "surface" or "slice", by the number of axes of the grid
     checkpoints: Mapping[str, State] = field(default_factory=dict)  # at landmarks of the plane, by name
-    path: Path | None = None  # of a trajectory, and its
-    epochs: Sequence[State] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what data and network are called
+    path: Path | None = None  # of a trajectory, and
+    epochs: Sequence[State] = ()  # its checkpoints, in the order of training
+    facts: Mapping[str, Any] = field(default_factory=dict)  # names of data and network
 
 
-def here(landscape: Landscape, grid: Grid, work: list[list[Point]]) -> Iterator[tuple[list[Point], Rows]]:
-    """Every tile in this process, in its order."""
+def in_this_process(landscape: Landscape, grid: Grid, work: list[list[Point]]) -> Iterator[tuple[list[Point], Rows]]:
+    """Evaluates the tiles in this process, in the order given."""
     for points in work:
         yield points, landscape.rows(coordinates(grid, points))
 
@@ -55,46 +54,46 @@ def compute(
     prepared: Prepared,
     *,
     progress: bool | Progress = True,
-    evaluate: Evaluate = here,
+    evaluate: Evaluate = in_this_process,
     started: Result | None = None,
     watch: Watch | None = None,
 ) -> Result:
-    """Every point of the grid, coarse to fine; Ctrl-C keeps what is there, and the provenance says "interrupted".
+    """Every point of the grid, coarse to fine; Ctrl-C keeps what is computed, and the provenance says "interrupted".
 
     Args:
-        progress: see `progress.shown`.
-        evaluate: who answers the tiles.
-        started: an earlier, partial result of the very same landscape: its points are taken over. Another is refused.
-        watch: told the growing result after every tile.
+        progress: see `progress.reporting`.
+        evaluate: evaluates the tiles: in this process, or in others.
+        started: an earlier, partial result of the same landscape, whose points are kept; that of another is refused.
+        watch: called with the growing result after every tile.
     """
     landscape, grid, begun = prepared.landscape, prepared.grid, time.perf_counter()
-    path = _path_with_losses(prepared)
+    path = path_with_losses(prepared)
     result = Result.empty(grid, provenance(prepared), kind=prepared.kind or None, columns=landscape.columns)
-    result = _taken_over(replace(result, path=path), started)
+    result = _resumed(replace(result, path=path), started)
     interrupted = False
-    with shown(progress, result.kind) as told:
+    with reporting(progress, result.kind) as report:
         try:
-            for points, rows in evaluate(landscape, grid, remaining(landscape, grid, result.computed)):
+            for points, rows in evaluate(landscape, grid, remaining_tiles(landscape, grid, result.computed)):
                 result.put(points, rows)
-                told(int(result.computed.sum()), math.prod(grid.shape))
+                report(int(result.computed.sum()), math.prod(grid.shape))
                 if watch:
                     watch(result)
         except KeyboardInterrupt:
             interrupted = True
     before = started.provenance.get("seconds", 0.0) if started else 0.0
-    same = digest_of(landscape.objective) == result.provenance["data_sha256"]
+    same = samples_digest(landscape.objective) == result.provenance["data_sha256"]
     facts = {"seconds": before + time.perf_counter() - begun, "data_unchanged": same}
     facts |= {"model_unchanged": landscape.unchanged(), **({"interrupted": True} if interrupted else {})}
     return result.closed(**facts)
 
 
-def remaining(landscape: Landscape, grid: Grid, computed: NDArray[np.bool_]) -> list[list[Point]]:
+def remaining_tiles(landscape: Landscape, grid: Grid, computed: NDArray[np.bool_]) -> list[list[Point]]:
     """The points not yet computed in tiles of as many as the engine computes together, coarse to fine."""
     left = [[point for point in level if not computed[point]] for level in grid.levels()]
     return [tile for level in left for tile in tiles(level, landscape.plan.group)]
 
 
-def _taken_over(result: Result, started: Result | None) -> Result:
+def _resumed(result: Result, started: Result | None) -> Result:
     if started is not None:
         require_same(started, result)
         for name in result.columns:
@@ -103,14 +102,18 @@ def _taken_over(result: Result, started: Result | None) -> Result:
     return result
 
 
-def _path_with_losses(prepared: Prepared) -> dict[str, Any] | None:
-    """The trajectory with the loss of every epoch itself, and of the plane where it is projected to."""
+def path_with_losses(prepared: Prepared, stop: Stop | None = None) -> dict[str, Any] | None:
+    """The trajectory as JSON, with the loss of every epoch itself, and that of the plane at its projection.
+
+    Raises:
+        Stopped: `stop`, asked before every batch, answered true.
+    """
     path, landscape = prepared.path, prepared.landscape
     if path is None:
         return None
-    losses = tuple(landscape.loss_of_model(loaded(landscape.model, state)) for state in prepared.epochs)
-    seen = tuple(value.loss for value in landscape.values(path.coordinates))
-    return replace(path, losses=losses, plane_losses=seen).to_json()
+    losses = tuple(landscape.loss_of_model(with_state(landscape.model, state), stop) for state in prepared.epochs)
+    plane_losses = tuple(value.loss for value in landscape.values(path.coordinates, stop))
+    return replace(path, losses=losses, plane_losses=plane_losses).to_json()
 
 
 def coordinates(grid: Grid, points: Sequence[Point]) -> list[tuple[float, float]]:
@@ -119,9 +122,9 @@ def coordinates(grid: Grid, points: Sequence[Point]) -> list[tuple[float, float]
     return [(alphas[i], betas[j]) for i, j in points]
 
 
-def digest_of(objective: Objective) -> str:
-    """SHA-256 (hex) of the samples, whatever form they came in."""
-    return data_digest(*contents(objective.model, objective.images, objective.labels))
+def samples_digest(objective: Objective) -> str:
+    """SHA-256 (hex) of the samples, the same for every form in which they can be passed."""
+    return data_digest(*sample_tensors(objective.model, objective.images, objective.labels))
 
 
 def provenance(prepared: Prepared) -> dict[str, Any]:
@@ -132,31 +135,35 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "dataset": "tensors",
         "split": "given",
         "samples_in_split": len(objective.images),
-        "data_sha256": digest_of(objective),
+        "data_sha256": samples_digest(objective),
         "also": {
-            name: {"samples": len(other.images), "data_sha256": digest_of(other)}
+            name: {"samples": len(other.images), "data_sha256": samples_digest(other)}
             for name, other in landscape.also.items()
         },
-        "landmark_losses": landmark_losses(landscape, prepared.checkpoints),
+        "landmark_losses": landmark_losses(prepared),
         "architecture": {"label": type(landscape.model).__name__},
         **prepared.facts,
     }
 
 
-def landmark_losses(landscape: Landscape, checkpoints: Mapping[str, State]) -> list[dict[str, Any]]:
-    """For every checkpoint named like a landmark: the plot's loss there, and that of the checkpoint evaluated alone."""
-    found = []
+def landmark_losses(prepared: Prepared, stop: Stop | None = None) -> list[dict[str, Any]]:
+    """For every checkpoint at a landmark: the plot's loss there, and that of the checkpoint evaluated alone.
+
+    Raises:
+        Stopped: `stop`, asked before every batch, answered true.
+    """
+    landscape, checkpoints, found = prepared.landscape, prepared.checkpoints, []
     for name, at in landscape.plane.landmarks:
         if name in checkpoints:
-            alone = loaded(landscape.model, checkpoints[name])
-            [value] = landscape.values([at])
-            pair = {"loss": value.loss, "independent_loss": landscape.loss_of_model(alone)}
+            alone = with_state(landscape.model, checkpoints[name])
+            [value] = landscape.values([at], stop)
+            pair = {"loss": value.loss, "independent_loss": landscape.loss_of_model(alone, stop)}
             found.append({"name": name, **{key: finite_or_none(loss) for key, loss in pair.items()}})
     return found
 
 
-def loaded(model: nn.Module, state: State) -> nn.Module:
-    """A copy of `model` with `state`; counters of batches may be left out of it.
+def with_state(model: nn.Module, state: State) -> nn.Module:
+    """A copy of `model` with the tensors of `state`; what is no parameter may be missing, such as batch counters.
 
     Raises:
         ShapeMismatchError: a parameter is missing or has another shape.

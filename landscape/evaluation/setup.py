@@ -1,6 +1,6 @@
-"""From a model and data to a landscape ready to be run, one function per kind of result.
+"""From a model and data to a landscape that is ready to be evaluated, one function per kind of result.
 
-Imports landscape, plane, pca, maps, repeats, data.asked. Evaluates nothing; kinds.py and the shell run what comes out.
+The library, the shell and the workers of the service all start here; evaluation/run.py evaluates what comes out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,43 +9,61 @@ from typing import Any
 
 from torch import nn
 
-from ..data.inputs import Asked, asked
-from ..directions.plane import Plane, State, between
-from ..directions.plane import through as plane_through
+from ..data.inputs import Inputs, read_inputs
+from ..directions.plane import Plane, State, line_between, plane_through
 from ..directions.trajectory import plane_of, principal, project
-from ..errors import GridError, PlaneError
+from ..errors import GridError, PlaneError, UnknownNameError
 from ..grid import Axis, Grid
+from ..hessian.products import eigenvector_plane, gradient_plane
+from ..objective.losses import PerSample, loss_of
+from ..objective.objective import Objective
 from ..training.recorder import states_in
 from .curvature_map import CurvatureLandscape
 from .landscape import Landscape
-from .run import Prepared, loaded
+from .run import Prepared, with_state
 from .seeds import RepeatedLandscape
 
 Checkpoint = State | nn.Module
 Trajectory = Sequence[Checkpoint | str | FilePath] | str | FilePath
 
+SOURCES = ("gradient", "eigenvectors")  # of directions that the loss itself singles out
+DEFAULT_COUNT = 25  # points per axis around checkpoints
+MARGIN = 0.2  # of the extent of the checkpoints, on every side
+
 
 def surface(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any) -> Prepared:
-    """See `kinds.surface`."""
+    """See `api.surface`."""
     grid = grid or Grid.square()
     _require_axes(grid, 2, options.get("plane"))
     return _prepared(Landscape, model, images, labels, grid, "surface", dimensions=2, **options)
 
 
 def slice(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any) -> Prepared:
-    """See `kinds.slice`."""
+    """See `api.slice`."""
     grid = grid or Grid.line()
     _require_axes(grid, 1, options.get("plane"))
     return _prepared(Landscape, model, images, labels, grid, "slice", dimensions=1, **options)
 
 
 def interpolation(
-    model: nn.Module, end: Checkpoint, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any
+    model: nn.Module,
+    end: Checkpoint,
+    images: Any,
+    labels: Any,
+    *,
+    grid: Grid | None = None,
+    start: State | None = None,
+    **options: Any,
 ) -> Prepared:
-    """See `kinds.interpolation`."""
+    """See `api.interpolation`.
+
+    Args:
+        start: the state of `model` under the names of `end`, where `model.state_dict()` has others: a packed network
+            names the constants of its file differently.
+    """
     grid = grid or Grid(Axis(-0.5, 1.5, 41))
     _require_axes(grid, 1, None)
-    line, ends = between(model.state_dict(), state_of(end)), {"end": state_of(end)}
+    line, ends = line_between(start or model.state_dict(), state_of(end)), {"end": state_of(end)}
     return _prepared(Landscape, model, images, labels, grid, "interpolation", checkpoints=ends, plane=line, **options)
 
 
@@ -57,12 +75,13 @@ def through(
     labels: Any,
     *,
     grid: Grid | None = None,
+    first: State | None = None,
     **options: Any,
 ) -> Prepared:
-    """See `kinds.through`."""
+    """See `api.through`; `first` is the state of `model`, as `start` of `interpolation`."""
     names = [name for name, _ in model.named_parameters()]
-    spanned = plane_through(model.state_dict(), state_of(second), state_of(third), parameters=names)
-    grid = grid or around([at for _, at in spanned.landmarks], count=25)
+    spanned = plane_through(first or model.state_dict(), state_of(second), state_of(third), parameters=names)
+    grid = grid or grid_around([at for _, at in spanned.landmarks])
     _require_axes(grid, 2, None)
     corners = {"second": state_of(second), "third": state_of(third)}
     return _prepared(Landscape, model, images, labels, grid, "plane", checkpoints=corners, plane=spanned, **options)
@@ -78,14 +97,14 @@ def trajectory(
     plane: Plane | None = None,
     **options: Any,
 ) -> Prepared:
-    """See `kinds.trajectory`."""
+    """See `api.trajectory`."""
     saved = _states_of(states)
     if not saved:
         raise PlaneError("A trajectory needs checkpoints, four or more; got none.")
-    center, names = loaded(model, saved[-1]), [name for name, _ in model.named_parameters()]
+    center, names = with_state(model, saved[-1]), [name for name, _ in model.named_parameters()]
     plane = plane or plane_of(principal(saved, parameters=names))
     path = project(saved, plane, parameters=names)
-    grid = grid or around(path.coordinates, count=25)
+    grid = grid or grid_around(path.coordinates)
     if grid.beta is None:
         raise GridError("A trajectory needs a grid with two axes. Use Grid(Axis(…), Axis(…)), or leave it out.")
     along: dict[str, Any] = {"plane": plane, "path": path, "epochs": saved}
@@ -93,7 +112,7 @@ def trajectory(
 
 
 def curvature(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any) -> Prepared:
-    """See `kinds.curvature`."""
+    """See `api.curvature`."""
     grid = grid or Grid.square(11)
     axes = 2 if grid.beta else 1
     found = _prepared(CurvatureLandscape, model, images, labels, grid, "curvature", dimensions=axes, **options)
@@ -104,10 +123,31 @@ def curvature(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None =
 
 
 def repeated(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any) -> Prepared:
-    """See `kinds.repeated`."""
+    """See `api.repeated`."""
     grid = grid or Grid.line()
     kind, axes = ("surface", 2) if grid.beta else ("slice", 1)
     return _prepared(RepeatedLandscape, model, images, labels, grid, kind, dimensions=axes, **options)
+
+
+def plane_along(
+    model: nn.Module,
+    images: Any,
+    labels: Any,
+    *,
+    source: str,
+    dimensions: int = 2,
+    seed: int = 0,
+    precision: str = "float32",
+    loss: "str | PerSample" = "cross_entropy",
+) -> Plane:
+    """See `api.plane_along`."""
+    inputs = read_inputs(model, images, labels, loss)
+    objective = Objective.of(inputs.model, inputs.images, inputs.labels, precision=precision, loss=loss_of(inputs.loss))
+    if source == "gradient":
+        return gradient_plane(objective, dimensions=dimensions, seed=seed)
+    if source == "eigenvectors":
+        return eigenvector_plane(objective, count=dimensions, over="all", seed=seed)
+    raise UnknownNameError("source of directions", source, SOURCES)
 
 
 KINDS: dict[str, Callable[..., Prepared]] = {
@@ -135,27 +175,27 @@ def _prepared(
     epochs: Sequence[State] = (),
     **options: Any,
 ) -> Prepared:
-    given = asked(model, images, labels, loss)
-    more = {name: _also(model, samples, given) for name, samples in (also or {}).items()}
-    landscape = make(given.model, given.images, given.labels, loss=given.loss, also=more, **options)
-    return Prepared(landscape, grid, kind, checkpoints or {}, path, epochs, given.facts)
+    inputs = read_inputs(model, images, labels, loss)
+    more = {name: _also(model, samples, inputs) for name, samples in (also or {}).items()}
+    landscape = make(inputs.model, inputs.images, inputs.labels, loss=inputs.loss, also=more, **options)
+    return Prepared(landscape, grid, kind, checkpoints or {}, path, epochs, inputs.facts)
 
 
-def _also(model: nn.Module, samples: Any, given: Asked) -> Any:
-    """Further samples as two tensors; a model that is fed has its own samples inside, so there can be no others."""
-    if given.model is not model:
+def _also(model: nn.Module, samples: Any, first: Inputs) -> Any:
+    """Further samples as two tensors. A model that takes mappings holds its samples itself: there can be no others."""
+    if first.model is not model:
         raise PlaneError("Batches that are mappings take one data set. Ask for the others in calls of their own.")
     inputs, labels = samples if isinstance(samples, tuple) else (samples, None)
-    found = asked(model, inputs, labels, given.loss)
+    found = read_inputs(model, inputs, labels, first.loss)
     return found.images, found.labels
 
 
-def around(points: Sequence[Sequence[float]], *, count: int, margin: float = 0.2) -> Grid:
-    """A grid of `count` × `count` points that holds `points` (α, β), with `margin` of their extent on every side."""
+def grid_around(points: Sequence[Sequence[float]], *, count: int = DEFAULT_COUNT) -> Grid:
+    """A grid of `count` × `count` points that holds `points` (α, β), with `MARGIN` of their extent on every side."""
     axes = []
     for coordinates in zip(*points, strict=True):
         low, high = min(coordinates), max(coordinates)
-        rim = margin * (high - low) or 1.0
+        rim = MARGIN * (high - low) or 1.0
         axes.append(Axis(low - rim, high + rim, count))
     return Grid(*axes)
 

@@ -10,10 +10,8 @@ from trimesh import Trimesh
 
 from ..errors import FormatError
 from ..plots.heights import drawable, height_of
-from ..results.arrays import Arrays
+from ..results.arrays import Array, Arrays
 from .look import Look
-
-Array = NDArray[np.float64]
 
 WIDTH = 100.0  # mm, of the longer side
 RELIEF = 40.0  # mm, from the lowest to the highest loss

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from landscape import api
-from landscape.directions.plane import given
+from landscape.directions.plane import from_directions
 from landscape.errors import FormatError, UnknownNameError
 from landscape.grid import Axis, Grid
 from landscape.result import Result
@@ -24,7 +24,7 @@ EXPECTED = [[10 * alpha + beta for beta in (0, 1, 2, 3, 4)] for alpha in (-1, 0,
 @pytest.fixture(scope="module")
 def ten_x_plus_y() -> Result:
     model = TwoNumbers()
-    plane = given(ALONG_X_AND_Y, dict(model.named_parameters()))
+    plane = from_directions(ALONG_X_AND_Y, dict(model.named_parameters()))
     return api.surface(model, torch.zeros(7, 1), torch.zeros(7), grid=GRID, plane=plane, loss=the_answer)
 
 

@@ -54,12 +54,12 @@ def test_a_result_names_network_and_data_and_checks_itself(tmp_path: Path, capsy
 def test_directions_from_a_file_give_the_surface_they_came_from(tmp_path: Path) -> None:
     from landscape.checkpoints.inspect import inspect
     from landscape.directions.files import write
-    from landscape.directions.plane import given
+    from landscape.directions.plane import from_directions
     from landscape.directions.random import random_directions
 
     model = inspect(Path(SKIP)).model()
     center = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    write(tmp_path / "directions.h5", given(random_directions(center, seed=3), model.state_dict()), model)
+    write(tmp_path / "directions.h5", from_directions(random_directions(center, seed=3), model.state_dict()), model)
     drawn, read_back = tmp_path / "drawn.csv", tmp_path / "read.csv"
     common = [*FEW, "--grid", "3x2", "-o"]
     assert run("surface", SKIP, "--seed", "3", *common, str(drawn)) == 0

@@ -15,8 +15,8 @@ import torch
 
 from landscape.cli import pool
 from landscape.cli.request import Request, prepared
-from landscape.evaluation.progress import shown
-from landscape.evaluation.run import compute, here
+from landscape.evaluation.progress import reporting
+from landscape.evaluation.run import compute, in_this_process
 from landscape.formats import FORMATS
 from landscape.grid import Axis, Grid
 from landscape.models import CifarResNet, build
@@ -51,7 +51,7 @@ def interrupted(tmp_path: Path) -> Path:
     from landscape.evaluation.resume import Partial
 
     output = tmp_path / "slice.npz"
-    result = compute(prepared(request), progress=stop, evaluate=here)
+    result = compute(prepared(request), progress=stop, evaluate=in_this_process)
     assert 16 <= result.computed.sum() < 33
     Partial(output).write(result)
     return output
@@ -258,13 +258,13 @@ def test_the_shell_is_offered_completion(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_bar_is_shown_where_somebody_looks_and_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown(True, "surface") as told:  # stderr is no terminal here
+    with reporting(True, "surface") as told:  # stderr is no terminal here
         told(1, 2)
-    with shown(False, "surface") as told:
+    with reporting(False, "surface") as told:
         told(1, 2)
     assert capsys.readouterr() == ("", "")
     seen: list[tuple[int, int]] = []
-    with shown(lambda done, total: seen.append((done, total)), "surface") as told:
+    with reporting(lambda done, total: seen.append((done, total)), "surface") as told:
         told(1, 2)
     assert seen == [(1, 2)]
 
@@ -274,7 +274,7 @@ def test_in_a_terminal_there_is_a_bar_on_stderr(tmp_path: Path) -> None:
 
     script = (
         "import landscape.evaluation.progress as p\n"
-        "with p.shown(True, 'surface') as told:\n"
+        "with p.reporting(True, 'surface') as told:\n"
         "    for k in range(5): told(k + 1, 5)\n"
     )
     terminal, other = pty.openpty()

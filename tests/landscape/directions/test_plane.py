@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from landscape import api
 from landscape.directions.measures import direction_facts
-from landscape.directions.plane import Plane, between, given, through
+from landscape.directions.plane import Plane, from_directions, line_between, plane_through
 from landscape.directions.random import norm
 from landscape.errors import NotFiniteError, PlaneError, ShapeMismatchError, UnknownNameError
 from landscape.evaluation.landscape import Landscape
 from landscape.evaluation.run import Prepared, compute
-from landscape.evaluation.setup import around
+from landscape.evaluation.setup import SOURCES, grid_around
 from landscape.grid import Axis, Grid
 from landscape.hessian.products import eigenvector_plane, gradient_plane
 from landscape.objective.objective import Objective
@@ -62,7 +62,7 @@ def test_every_point_of_an_interpolation_is_the_weighted_mean_of_all_parameters_
 
 def test_leaving_the_statistics_behind_would_show_at_the_far_end_and_turn_the_check_red() -> None:
     start, end = convolutional(1), convolutional(2)
-    line = between(start.state_dict(), end.state_dict())
+    line = line_between(start.state_dict(), end.state_dict())
     names = dict(start.named_parameters())
     frozen = Plane(({name: line.directions[0][name] for name in names},), line.source, line.facts, line.landmarks)
     landscape = Landscape(start, *pictures(), plane=frozen, precision="float64")
@@ -107,13 +107,13 @@ def test_a_plane_through_three_checkpoints_shows_each_ones_own_loss_at_its_place
 
 
 def test_the_default_grid_of_a_plane_holds_the_three_checkpoints_with_a_rim() -> None:
-    grid = around([(0, 0), (5, 0), (2, 3)], count=7)
+    grid = grid_around([(0, 0), (5, 0), (2, 3)], count=7)
     assert (grid.alphas[0], grid.alphas[-1], grid.betas[0], grid.betas[-1]) == pytest.approx((-1, 6, -0.6, 3.6))
 
 
 def test_a_point_of_a_plane_is_the_center_plus_the_weighted_directions_and_rounds_once() -> None:
     model = TwoNumbers()
-    plane = given(ALONG_X_AND_Y, dict(model.named_parameters()))
+    plane = from_directions(ALONG_X_AND_Y, dict(model.named_parameters()))
     center = {"x": torch.full((1, 1), 0.1), "y": torch.full((1, 1), 0.2)}
     at = plane.at(center, (1e-9, 3.0))
     assert at["x"].item() == np.float32(float(np.float32(0.1)) + 1e-9)
@@ -168,7 +168,7 @@ def test_along_the_top_eigenvectors_the_curvature_of_the_plot_is_the_eigenvalue(
     assert abs(mixed) < 1e-5 * curvatures[0]
 
 
-@pytest.mark.parametrize("source", api.SOURCES)
+@pytest.mark.parametrize("source", SOURCES)
 def test_planes_that_the_loss_singles_out_have_orthonormal_directions_and_a_green_self_check(source: str) -> None:
     model, samples = convolutional(), pictures()
     plane = api.plane_along(model, *samples, source=source, precision="float64")
@@ -189,29 +189,31 @@ def test_checkpoints_that_span_no_line_or_plane_are_refused_in_a_sentence() -> N
     one, two = perceptron(1).state_dict(), perceptron(2).state_dict()
     halfway = {name: (one[name] + two[name]) / 2 for name in one}
     with pytest.raises(PlaneError, match="two checkpoints are equal"):
-        between(one, one)
+        line_between(one, one)
     with pytest.raises(PlaneError, match="Two of the three checkpoints are equal"):
-        through(one, two, one, parameters=list(one))
+        plane_through(one, two, one, parameters=list(one))
     with pytest.raises(PlaneError, match="lie on one line"):
-        through(one, two, halfway, parameters=list(one))
+        plane_through(one, two, halfway, parameters=list(one))
 
 
 def test_checkpoints_of_different_networks_are_refused_naming_the_parameter() -> None:
     small, large = perceptron(hidden=7).state_dict(), perceptron(hidden=8).state_dict()
     with pytest.raises(ShapeMismatchError, match=r"'0\.weight' has shape \(7, 5\) in one .* \(8, 5\) in another"):
-        between(small, large)
+        line_between(small, large)
     with pytest.raises(ShapeMismatchError, match=r"'1\.running_mean' is in one checkpoint only \(\d+ such\)"):
-        between(perceptron().state_dict(), {**perceptron().state_dict(), "1.running_mean": gaussian(3)})
+        line_between(perceptron().state_dict(), {**perceptron().state_dict(), "1.running_mean": gaussian(3)})
     broken = {**small, "2.bias": torch.full((3,), float("nan"))}
     with pytest.raises(NotFiniteError, match=r"'2\.bias' of a checkpoint holds NaN"):
-        between(small, broken)
+        line_between(small, broken)
 
 
 def test_directions_that_move_statistics_of_the_callers_own_are_followed() -> None:
     model, (images, labels) = convolutional(), pictures()
     shift = {"1.running_mean": gaussian(4, seed=2)}
     center = {**dict(model.named_parameters()), "1.running_mean": model[1].running_mean}
-    result = api.slice(model, images, labels, grid=Grid.line(3), plane=given([shift], center), precision="float64")
+    result = api.slice(
+        model, images, labels, grid=Grid.line(3), plane=from_directions([shift], center), precision="float64"
+    )
     moved = copy.deepcopy(model)
     moved[1].running_mean += shift["1.running_mean"]
     assert result.losses[2, 0] == pytest.approx(own_loss(moved), rel=1e-6)
@@ -219,7 +221,7 @@ def test_directions_that_move_statistics_of_the_callers_own_are_followed() -> No
 
 def test_a_callable_that_is_linear_makes_a_plane_that_is_linear() -> None:
     model = TwoNumbers()
-    plane = given(ALONG_X_AND_Y, dict(model.named_parameters()))
+    plane = from_directions(ALONG_X_AND_Y, dict(model.named_parameters()))
     result = api.slice(
         model,
         torch.zeros(5, 1),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landscape import api
-from landscape.directions.plane import Plane, given
+from landscape.directions.plane import Plane, from_directions
 from landscape.directions.random import dot, random_directions
 from landscape.directions.trajectory import plane_of, principal, project
 from landscape.errors import GridError, PlaneError, ShapeMismatchError
@@ -70,7 +70,7 @@ def test_coordinates_are_those_of_numpys_least_squares_in_a_plane_of_skewed_and_
 ) -> None:
     delta, eta = random_directions(states[-1], seed=1, orthogonality="none", biases="parameter")
     skewed = {name: 3 * eta[name] + delta[name] for name in eta}
-    path = project(states, given((delta, skewed), states[-1]), parameters=list(states[0]))
+    path = project(states, from_directions((delta, skewed), states[-1]), parameters=list(states[0]))
     expected = np.linalg.lstsq(np.stack([flat(delta), flat(skewed)], axis=1), rows(states).T, rcond=None)[0].T
     np.testing.assert_allclose(path.coordinates, expected, atol=1e-10)
     left = rows(states) - expected @ np.stack([flat(delta), flat(skewed)])

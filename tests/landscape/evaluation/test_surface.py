@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from landscape import api
 from landscape.data import load
-from landscape.directions.plane import given
+from landscape.directions.plane import from_directions
 from landscape.directions.random import random_directions
 from landscape.errors import DataError, GridError, PlaneError, ShapeMismatchError, UnknownNameError
 from landscape.evaluation.landscape import Landscape
@@ -308,11 +308,11 @@ def test_samples_labels_and_choices_that_do_not_fit_are_refused_in_a_sentence() 
 def test_directions_of_the_callers_own_that_span_nothing_are_refused() -> None:
     center = dict(perceptron().named_parameters())
     with pytest.raises(PlaneError, match="second direction is zero everywhere"):
-        given([{"0.bias": torch.ones(7)}, {"0.bias": torch.zeros(7)}], center)
+        from_directions([{"0.bias": torch.ones(7)}, {"0.bias": torch.zeros(7)}], center)
     with pytest.raises(PlaneError, match="Got 3 directions"):
-        given([center] * 3, center)
+        from_directions([center] * 3, center)
     with pytest.raises(ShapeMismatchError, match=r"'0.bias' has shape \(6,\)"):
-        given([{"0.bias": torch.ones(6)}], center)
-    line = given([{"0.bias": torch.ones(7)}], center)
+        from_directions([{"0.bias": torch.ones(6)}], center)
+    line = from_directions([{"0.bias": torch.ones(7)}], center)
     with pytest.raises(GridError, match="2 axes but there are 1 directions"):
         api.surface(perceptron(), *vectors(), grid=GRID, plane=line)

@@ -22,7 +22,7 @@ import trimesh
 from vtkio.reader.api import load_vtk_data
 
 from landscape import api
-from landscape.directions.plane import given
+from landscape.directions.plane import from_directions
 from landscape.errors import FormatError, MissingLibraryError, UnknownNameError
 from landscape.formats import FORMATS
 from landscape.formats.solid import BASE, PIT, RELIEF, WIDTH
@@ -41,7 +41,7 @@ GRID = Grid(Axis(-1, 1, 5), Axis(0, 4, 3))
 def ten_x_plus_y() -> Result:
     """losses[i, j] = 10 α + β + 11, from 1 to 25, on 5 × 3 points."""
     model = TwoNumbers()
-    plane = given(ALONG_X_AND_Y, dict(model.named_parameters()))
+    plane = from_directions(ALONG_X_AND_Y, dict(model.named_parameters()))
 
     def loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return the_answer(outputs, labels) + 11
@@ -163,7 +163,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
         (lambda: ten_x_plus_y.to_bytes("stl"), "solids"),
         (lambda: ten_x_plus_y.to_bytes("png"), "figures"),
     ):
-        with pytest.raises(MissingLibraryError, match=rf"pip install 'loss-landscape\[{extra}\]'"):
+        with pytest.raises(MissingLibraryError, match=rf"pip install 'loss-atlas\[{extra}\]'"):
             make()
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from landscape import api
 from landscape.directions import files
-from landscape.directions.plane import between
+from landscape.directions.plane import line_between
 from landscape.directions.trajectory import plane_of, principal
 from landscape.errors import FormatError, NotFiniteError, ShapeMismatchError, UnknownNameError
 from landscape.evaluation.landscape import Landscape
@@ -148,7 +148,7 @@ def test_a_surface_along_directions_from_a_file_is_the_surface_along_the_directi
 @pytest.mark.parametrize("ending", [".h5", ".safetensors"])
 def test_directions_that_move_statistics_keep_them_in_a_file(ending: str, tmp_path: Path) -> None:
     start, end = convolutional(1), convolutional(2)
-    line = between(start.state_dict(), end.state_dict())
+    line = line_between(start.state_dict(), end.state_dict())
     files.write(tmp_path / f"d{ending}", line, start)
     [again] = files.read(tmp_path / f"d{ending}", start).directions
     torch.testing.assert_close(again["1.running_var"], line.directions[0]["1.running_var"], rtol=1e-6, atol=1e-7)
