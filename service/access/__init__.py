@@ -1,1 +1,1 @@
-"""Who calls, what they may do and what they see: credentials, scopes, ownership."""
+"""Authentication, scopes, ownership and visibility."""

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 SCOPES = ("read", "submit", "admin", "work")
 LINK = "link"  # the scope of a link to one result
 USER = r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}"
-_ENOUGH = {LINK: {LINK, "read", "admin"}} | {scope: {scope, "admin"} for scope in SCOPES}
+_GRANTED_BY = {LINK: {LINK, "read", "admin"}} | {scope: {scope, "admin"} for scope in SCOPES}
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and what for they may ask."""
+    """An authenticated user, token or link, with its scopes."""
 
     name: str
     scopes: frozenset[str]
-    key: str | None = None  # id of the token, session or link that was shown
+    key: str | None = None  # id of the token, session or link that authenticated the caller
     linked: frozenset[str] = frozenset()  # jobs whose link was opened
 
     @property
@@ -22,16 +22,16 @@ class Caller:
         return "admin" in self.scopes
 
     def may(self, scope: str) -> bool:
-        return bool(self.scopes & _ENOUGH[scope])
+        return bool(self.scopes & _GRANTED_BY[scope])
 
     def owns(self, owner: str | None) -> bool:
-        """Whether something of this owner is the caller's to change: what belongs to nobody is an administrator's."""
+        """Whether the caller may change what belongs to `owner`; what has no owner is changed by administrators."""
         return self.admin or (self.may("submit") and owner == self.name)
 
 
 LOCAL = Caller("local", frozenset(SCOPES))
 
 
-def linked_to(caller: Caller, other: Caller | None) -> Caller:
-    """The caller, who has opened a link besides."""
-    return caller if other is None else replace(caller, linked=caller.linked | other.linked)
+def with_link(caller: Caller, link: Caller | None) -> Caller:
+    """The caller, who may also see the job of an opened link."""
+    return caller if link is None else replace(caller, linked=caller.linked | link.linked)

@@ -1,4 +1,4 @@
-"""Ownership and visibility: what a caller sees and may change."""
+"""Ownership and visibility: what a caller may see and may change."""
 
 from typing import Any
 
@@ -22,25 +22,26 @@ def require_own(session: Session, table: type[Row], row_id: str) -> Row:
     """The row with this id, which the caller of this session may change.
 
     Raises:
-        NotFoundError: there is none, or it is somebody else's.
-        ForbiddenError: it belongs to everybody.
+        NotFoundError: there is none, or it belongs to another user.
+        ForbiddenError: the caller may see it, but not change it.
     """
     row, caller = require(session, table, row_id), session.info.get("caller", LOCAL)
     if not caller.owns(row.owner):
         raise ForbiddenError(
-            f"This {table.__name__.lower()} is shared with you or with everybody: it can be seen, not changed."
+            f"This {table.__name__.lower()} is shared with you or with all users: it can be seen, not changed."
         )
     return row
 
 
 @event.listens_for(Session, "do_orm_execute")
-def _see_own(state: ORMExecuteState) -> None:
-    """A session of a caller finds what that caller may see, whatever is asked: nothing else has to think of it.
+def _limit_to_visible(state: ORMExecuteState) -> None:
+    """Limit every SELECT of a session that carries a caller to the rows which that caller may see.
 
-    Questions that are about everybody's things (is a file in use?) say `execution_options(everybody=True)`.
+    It holds for any query, so that no endpoint can forget it. The few queries about the rows of all owners (is a file
+    still in use?) opt out with `execution_options(all_owners=True)`.
     """
     caller = state.session.info.get("caller")
-    if caller is None or caller.admin or not state.is_select or state.execution_options.get("everybody"):
+    if caller is None or caller.admin or not state.is_select or state.execution_options.get("all_owners"):
         return
     state.statement = state.statement.options(
         *(with_loader_criteria(table, _visible(table, caller), include_aliases=True) for table in _OWNED)
@@ -48,9 +49,9 @@ def _see_own(state: ORMExecuteState) -> None:
 
 
 def _visible(table: Any, caller: Caller) -> ColumnElement[bool]:
-    seen: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     if caller.name:
-        seen += [table.owner == caller.name, table.owner.is_(None)]
+        conditions += [table.owner == caller.name, table.owner.is_(None)]
     if table is Job and caller.linked:
-        seen.append(Job.id.in_(caller.linked))
-    return or_(*seen) if seen else false()
+        conditions.append(Job.id.in_(caller.linked))
+    return or_(*conditions) if conditions else false()

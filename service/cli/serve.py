@@ -12,10 +12,10 @@ def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broke
     settings = settings_from(data=data, host=host, port=port, broker=broker)
     settings.data.mkdir(parents=True, exist_ok=True)
     with with_clear_errors():
-        from ..access.tokens import startup_notices
+        from ..access.bootstrap import startup_messages
         from ..database.sessions import Database
 
-        for line in startup_notices(Database(settings.database_url), settings):
+        for line in startup_messages(Database(settings.database_url), settings):
             report(line)
     os.environ.update(settings.environment())  # read again where uvicorn builds the application
     uvicorn.run(

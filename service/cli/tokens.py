@@ -41,7 +41,7 @@ def make(
 
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     with _writing(data) as session:
-        row, secret = tokens.make_token(session, user=user, scopes=wanted, days=days, name=name)
+        row, secret = tokens.create_token(session, user=user, scopes=wanted, days=days, name=name)
         about = _about(row)
     print(json.dumps({**about, "token": secret}) if as_json else secret)
     until = f"until {about['expires']}" if about["expires"] else "until it is revoked"
@@ -55,7 +55,7 @@ def list_tokens(data: Data = None, as_json: AsJson = False) -> None:
     from ..access import tokens
 
     with _writing(data) as session:
-        found = [_about(row) for row in tokens.tokens(session)]
+        found = [_about(row) for row in tokens.list_tokens(session)]
     if as_json:
         print(json.dumps(found))
     for one in [] if as_json else found:

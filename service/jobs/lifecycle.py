@@ -72,7 +72,7 @@ def sent_before(session: Session, key: str, spec: AnySpec, owner: str | None) ->
     Raises:
         ConflictError: the key stands for another request, or for somebody else's.
     """
-    job = session.get(Job, key, execution_options={"everybody": True})
+    job = session.get(Job, key, execution_options={"all_owners": True})
     if job is not None:
         again = {**spec.model_dump(mode="json"), "dataset": job.spec["dataset"]}  # kept by its id
         if job.owner != owner or again != job.spec:

@@ -102,17 +102,17 @@ def is_used(session: Session, sha256: str) -> bool:
     """Whether a checkpoint or a data set of anybody refers to these bytes."""
     checkpoints = select(Checkpoint.id).where(or_(Checkpoint.sha256 == sha256, Checkpoint.weights_sha256 == sha256))
     datasets = select(Dataset.id).where(or_(Dataset.sha256 == sha256, Dataset.data_sha256 == sha256))
-    users = (one.limit(1).execution_options(everybody=True) for one in (checkpoints, datasets))
+    users = (one.limit(1).execution_options(all_owners=True) for one in (checkpoints, datasets))
     return any(session.scalar(one) is not None for one in users)
 
 
 def used_digests(session: Session) -> set[str]:
     """Of all bytes that a checkpoint or a data set of anybody refers to."""
     columns = (Checkpoint.sha256, Checkpoint.weights_sha256, Dataset.sha256, Dataset.data_sha256)
-    found = (session.scalars(select(column).execution_options(everybody=True)) for column in columns)
+    found = (session.scalars(select(column).execution_options(all_owners=True)) for column in columns)
     return {digest for digests in found for digest in digests if digest}
 
 
 def _unfinished_specs() -> Select[tuple[dict[str, Any]]]:
     """What jobs of anybody ask for that are not finished."""
-    return select(Job.spec).where(Job.state.not_in(TERMINAL)).execution_options(everybody=True)
+    return select(Job.spec).where(Job.state.not_in(TERMINAL)).execution_options(all_owners=True)

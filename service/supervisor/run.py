@@ -18,7 +18,7 @@ from typing import TextIO
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..access.tokens import startup_notices
+from ..access.bootstrap import startup_messages
 from ..database.sessions import Database
 from ..database.tables import Job
 from ..errors import ServiceError
@@ -143,7 +143,7 @@ class _Terminal:
         self.announced, self._reported_until = False, 0.0
 
     def start(self, database: Database) -> None:
-        for line in startup_notices(database, self.settings):
+        for line in startup_messages(database, self.settings):
             self.report(line)
         if self.demo:
             gallery.add_checkpoints(database, open_store(self.settings, min_free_bytes=0))

@@ -210,7 +210,7 @@ def test_the_first_start_shows_a_token_once_and_the_next_none(tmp_path: Path) ->
     first = service.process.communicate(timeout=60)[0]
     with serve(tmp_path, access="on") as second:
         pass
-    secret = re.search(r"shown this once: (ll_\S{43})", first)
+    secret = re.search(r"shown only once: (ll_\S{43})", first)
     assert secret is not None
     assert "ll_" not in (second.data / "serve.log").read_text()
     assert secret[1].encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -218,7 +218,7 @@ def test_the_first_start_shows_a_token_once_and_the_next_none(tmp_path: Path) ->
 
 def test_the_api_alone_shows_one_too(tmp_path: Path) -> None:
     with serve(tmp_path, access="on") as started:
-        secret = re.search(r"shown this once: (ll_\S{43})", (started.data / "serve.log").read_text())
+        secret = re.search(r"shown only once: (ll_\S{43})", (started.data / "serve.log").read_text())
         assert secret is not None
         assert started.api.get("/tokens", headers={"Authorization": f"Bearer {secret[1]}"}).status_code == 200
 
