@@ -4,12 +4,12 @@ Imports the plan only by its shape. Asked for by whoever asks for bfloat16: at l
 computed again in float32.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
-from ..objective.objective import Value
+from ..objective.objective import Stop, Value
 
 AUDITED = 25
 
@@ -17,7 +17,7 @@ AUDITED = 25
 class Evaluates(Protocol):
     """Points in, values out."""
 
-    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """As `Plan.values`."""
         ...
 

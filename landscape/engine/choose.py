@@ -1,7 +1,4 @@
-"""Which back end computes a plan, and how: a small JSON object, chosen by a fixed rule.
-
-Imports layers and the back ends.
-"""
+"""Which back end computes a plan, and how: a small JSON object, chosen by a fixed rule."""
 
 import math
 from collections.abc import Mapping
@@ -14,18 +11,21 @@ from ..objective.batch_norm import depends_on_batch
 from ..objective.objective import Objective, double_batch
 from . import native
 from .cost import fused_time, lanes_time
-from .fused import amx, batch_statistics, winograd
-from .fused.cuda_graph import CapturedPlan
+from .fused import amx, batch_statistics, onednn, winograd
+from .fused.amx import Amx
+from .fused.batch_statistics import BatchStatistics
+from .fused.conv_chains import ConvChains
+from .fused.cuda_graph import CudaGraphPlan
+from .fused.kernels import Kernel
+from .fused.onednn import OneDnn
 from .fused.plan import FusedPlan
+from .fused.torch_layers import TorchLayers
+from .fused.winograd import Winograd
 from .graph.layers import Network
 from .lanes.perceptron import NotAPerceptron, PerceptronPlan, pack
 from .lanes.plan import LanesPlan
 from .lanes.program import NotInLanes, compile_network
-
-# {"engine": "fused", "batch": 64, "precision": "float32", "winograd": "avx512"}
-# {"engine": "lanes", "instruction_set": "avx512", "block": 96}
-# {"engine": "perceptron", "instruction_set": "avx512"}
-Choice = dict[str, Any]
+from .protocol import Choice, RecordedPlan, StatisticsPlan
 
 ENGINES = ("plain", "fused", "lanes", "perceptron", "captured")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -124,31 +124,73 @@ def lanes_take(objective: Objective, network: Network) -> bool:
     return not program.states or program.outer_lines <= MOST_LINES
 
 
-def build(
-    objective: Objective, network: Network, directions: int, choice: Mapping[str, Any]
-) -> FusedPlan | LanesPlan | PerceptronPlan:
+def build(objective: Objective, network: Network, directions: int, choice: Mapping[str, Any]) -> RecordedPlan:
     """The plan that `choice` describes.
 
     Raises:
         UnknownNameError: the engine is not known.
     """
-    if choice["engine"] not in ENGINES:
-        raise UnknownNameError("engine", choice["engine"], ENGINES)
-    if choice["engine"] == "lanes":
-        settings = {"instruction_set": str(choice["instruction_set"]), "block": int(choice["block"])}
-        return LanesPlan(objective, network, directions, **settings)  # type: ignore[arg-type]
-    if choice["engine"] == "perceptron":
+    engine = choice["engine"]
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
+    if engine == "lanes":
+        vectors, block = str(choice["instruction_set"]), int(choice["block"])
+        return LanesPlan(objective, network, directions, instruction_set=vectors, block=block)
+    if engine == "perceptron":
         return PerceptronPlan(objective, network, directions, instruction_set=str(choice["instruction_set"]))
-    precision = str(choice.get("precision", "float32"))
-    if choice["engine"] == "captured":
-        return CapturedPlan(objective, network, directions, batch=int(choice["batch"]), precision=precision)
-    return FusedPlan(
-        objective,
-        network,
-        directions,
-        batch=int(choice["batch"]),
-        precision=precision,
-        instruction_set=choice.get("winograd"),
-        tiles=bool(choice.get("amx")),
-        normed=choice.get("normed"),
-    )
+    batch, precision = int(choice["batch"]), str(choice.get("precision", "float32"))
+    if engine == "captured":
+        kernels = kernels_of(objective, network, batch=batch, precision=precision)
+        return CudaGraphPlan(objective, network, directions, kernels, batch=batch, precision=precision)
+    kernels = kernels_of(objective, network, batch=batch, precision=precision, choice=choice)
+    return FusedPlan(objective, network, directions, kernels, batch=batch, precision=precision)
+
+
+def statistics_plan(
+    objective: Objective, network: Network, directions: int, choice: Mapping[str, Any]
+) -> StatisticsPlan:
+    """The plan that finds the statistics of BatchNorm for one of `choice`, with the same instruction set.
+
+    Args:
+        objective: all samples are one batch.
+        network: its BatchNorm takes its statistics from the batch.
+    """
+    named = (choice.get(name) for name in ("normed", "winograd", "instruction_set"))
+    vectors = next((str(name) for name in named if name), None)  # as other processes do
+    native_statistics = batch_statistics.pays(network)
+    if choice["engine"] == "lanes" and native_statistics and lanes_take(objective, network):
+        return LanesPlan(objective, network, directions, instruction_set=str(vectors), block=BATCH_BLOCK)
+    tiled = vectors is not None and winograd.pays(network, vectors)
+    batch = objective.batch
+    found = {"winograd": vectors if tiled else None, "normed": vectors if native_statistics else None}
+    kernels = kernels_of(objective, network, batch=batch, precision="float32", choice=found)
+    return FusedPlan(objective, network, directions, kernels, batch=batch)
+
+
+def kernels_of(
+    objective: Objective, network: Network, *, batch: int, precision: str, choice: Mapping[str, Any] | None = None
+) -> list[Kernel]:
+    """The kernels of a fused plan, in the order in which it asks them.
+
+    oneDNN and the native kernels compute with float32 parameters on a CPU: Winograd and chains in float32, AMX in
+    bfloat16. What they leave, torch computes.
+
+    Args:
+        choice: names the native kernels, none by default.
+
+    Raises:
+        UnknownNameError: this machine lacks what `choice` names.
+    """
+    named, half = choice or {}, precision == "bfloat16"
+    dtype = next(objective.model.parameters()).dtype  # samples may be integers
+    usable = objective.images.device.type == "cpu" and dtype == torch.float32
+    usable = usable and onednn.available(torch.bfloat16 if half else torch.float32)
+    vectors = named.get("winograd") if usable and precision == "float32" else None
+    tiled = [] if vectors is None else [Winograd(network, vectors)]
+    statistics = BatchStatistics(network, named.get("normed"), tiled[0].lanes if tiled else 0, usable=usable)
+    first: list[Kernel] = [Amx(network, usable=usable)] if half and named.get("amx") else []
+    if tiled and not statistics.results:
+        first.append(ConvChains(network, tiled[0].lanes))
+    samples, alone = min(batch, len(objective.images)), not (first or tiled)
+    last: list[Kernel] = [OneDnn(network, samples, half=half, alone=alone)] if usable else []
+    return [*first, statistics, *tiled, *last, TorchLayers(network, half=half)]

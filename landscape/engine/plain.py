@@ -1,6 +1,6 @@
 """The plan that always works: add the step to the parameters, run the model. The yardstick for the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..directions.random import Params
 from ..objective.batch_norm import Calibration, depends_on_batch
-from ..objective.objective import Objective, Stopped, Value
+from ..objective.objective import Objective, Stop, Stopped, Value
 from .out_of_memory import with_smaller_batches
 from .tf32 import exact_float32
 
@@ -32,7 +32,7 @@ class PlainPlan:
             ],
         )
 
-    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
 
         Raises:
@@ -40,7 +40,7 @@ class PlainPlan:
         """
         return [self._value(point, stop) for point in points]
 
-    def _value(self, point: Sequence[float], stop: Callable[[], bool] | None) -> Value:
+    def _value(self, point: Sequence[float], stop: Stop | None) -> Value:
         if stop is not None and stop():  # before the pass over the calibration samples too
             raise Stopped
 

@@ -8,7 +8,8 @@ Measured on one thread against oneDNN's fused convolutions: a point of ResNet-56
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,16 +18,44 @@ from ...errors import UnknownNameError
 from .. import native
 from ..graph.layers import Layer, Network
 from .amx_layout import DEPTH, LINE, ROWS, Reading, Slot, group_of, packed, reading
-from .buffers import homes, results_of
+from .buffers import assign_buffers, results_of
+from .kernels import Kernel, Values, Weights
 
 BIG_WEIGHTS = 1 << 17  # bytes of a layer's weights that are worth more than one group of images ...
 WORKSPACE = 1 << 20  # ... as many as fit into so many bytes, which leave room for the weights in the cache
 
-Values = dict[int, Tensor]
+
+class Amx(Kernel):
+    """Every layer that amx_layout.py finds a way to read, in segments."""
+
+    settings: Mapping[str, Any] = {"amx": True}
+
+    def __init__(self, network: Network, *, usable: bool):
+        """
+        Args:
+            usable: False on a device or for parameters that it does not compute with: it takes nothing.
+
+        Raises:
+            UnknownNameError: this machine, this build or this process lacks AMX.
+        """
+        require()
+        self.segments = {segment.stretch.start: segment for segment in segments(network)} if usable else {}
+
+    def takes(self, at: int) -> int:
+        """All layers of the segment that begins at `at`."""
+        return len(self.segments[at].layers) if at in self.segments else 0
+
+    def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
+        """As `Segment.prepare`."""
+        return self.segments[at].prepare(weights)
+
+    def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
+        """Add the results of the segment to `values`."""
+        values |= self.segments[at].run(values, weights)
 
 
 class Segment:
-    """Consecutive layers of a network that the kernel computes in one call."""
+    """Consecutive layers of a network that are computed in one call."""
 
     def __init__(self, network: Network, stretch: range, group: int):
         layers = network.layers[stretch.start : stretch.stop]
@@ -43,7 +72,7 @@ class Segment:
         self.sources = list(dict.fromkeys(key for keys in needed for key in keys if key[0] not in made))
         wanted = [{key: self._slot(*key) for key in keys} for keys in (self.sources, *needed)]
         last = {key: at for at, keys in enumerate(wanted) for key in keys if key[0] not in self.results}
-        numbers, slots = homes(wanted, last)
+        numbers, slots = assign_buffers(wanted, last)
         self.groups = self._groups(sum(slot.size for slot in slots))
         starts = [self.groups * sum(slot.size for slot in slots[:n]) for n in range(len(slots))]
         self.slots = {key: (starts[number], slots[number]) for key, number in numbers.items()}
@@ -83,7 +112,7 @@ class Segment:
             weights, bias = weights + 2 * filters * DEPTH * len(found.places), bias + filters
         self.offsets = (ctypes.c_int64 * len(offsets))(*offsets)
 
-    def prepare(self, given: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+    def prepare(self, given: Sequence[Weights]) -> Weights:
         """Weights and biases of the layers, in float32, as the kernel reads them: once per point."""
         weights, biases = [], []
         for (weight, bias), found in zip(given, self.readings, strict=True):
@@ -92,7 +121,7 @@ class Segment:
             biases += [torch.zeros(len(weight)) if bias is None else bias] * found.pixels
         return [torch.cat(weights), torch.cat(biases)]
 
-    def run(self, values: Values, prepared: Sequence[Tensor | None]) -> Values:
+    def run(self, values: Values, prepared: Weights) -> Values:
         """What the layers make of `values` that others read, channels-last; weights as `prepare` gives them.
 
         Raises:
@@ -105,8 +134,8 @@ class Segment:
         images = len(next(iter(given.values())))
         results = {index: self._empty(images, index) for index in self.results}
         ways_in = [self._copy(given[index], *self.slots[index, kind]) for index, kind in self.sources]
-        homes = {index: home for (index, _), home in self.slots.items()}
-        ways_out = [self._copy(result, *homes[index]) for index, result in results.items()]
+        made = {index: slot for (index, _), slot in self.slots.items()}
+        ways_out = [self._copy(result, *made[index]) for index, result in results.items()]
         copies_in, copies_out = ((native.AmxCopy * len(ways))(*ways) for ways in (ways_in, ways_out))
         call = native.Amx(
             ctypes.addressof(self.program), ctypes.addressof(self.offsets), weights.data_ptr(), bias.data_ptr(),

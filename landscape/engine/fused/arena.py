@@ -1,7 +1,7 @@
-"""Memory for large results, given out again as soon as nothing points to it: the system hands out zeros, page by page.
+"""Memory for large results, reused as soon as no tensor refers to it: fresh pages cost a page fault each.
 
-Imports numpy, torch. Called by normed.py, whose batches are not cut to the size of the cache. Never kept beyond the
-points asked for together: `clear`.
+Used by batch_statistics.py, whose batches are not cut to the size of the cache. Never kept beyond one call for values:
+`clear`.
 
 Measured: 16 MiB freed and asked for again cost ResNet-20 60 000 page faults per point, 13 % of its time with the
 statistics of batches of 256 (docs/performance.md, attempt 14b). Off: `SMALL = sys.maxsize`.
@@ -20,14 +20,14 @@ LINE = 16  # numbers, of 64 bytes: where a vector may begin
 IDLE = 2  # references: the list's and that of `getrefcount`
 
 
-class Room:
-    """Blocks of memory; one is idle when the tensors made of it are gone, views and all."""
+class Arena:
+    """Blocks of memory; one is idle when all tensors made of it are gone, views included."""
 
     def __init__(self) -> None:
         self.blocks: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []
 
-    def picture(self, shape: Sequence[int]) -> Tensor:
-        """Uninitialised float32 numbers (images, channels, height, width), channels-last."""
+    def empty(self, shape: Sequence[int]) -> Tensor:
+        """Uninitialized float32 numbers (images, channels, height, width), channels-last."""
         images, channels, height, width = shape
         return self._numbers(math.prod(shape)).view(images, height, width, channels).permute(0, 3, 1, 2)
 
@@ -43,5 +43,5 @@ class Room:
         return block[skip : skip + count]
 
     def clear(self) -> None:
-        """Give everything back that nobody uses."""
+        """Give back every block that no tensor uses."""
         self.blocks = []

@@ -13,9 +13,8 @@ it was twice (docs/performance.md, attempt 14). Off: a choice without "normed".
 """
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,11 +22,10 @@ from torch import Tensor
 from .. import native
 from ..graph.layers import Layer, Network
 from . import conv_chains, winograd
-from .arena import Room
+from .arena import Arena
+from .kernels import Kernel, Values, Weights
 
 WIDTHS = (16, 8, 4)  # numbers in a vector
-
-Values = dict[int, Any]  # tensors, and `Pending` ones
 
 
 @dataclass(frozen=True)
@@ -35,68 +33,92 @@ class Pending:
     """relu((raw − mean) · scale + shift + other), not computed yet."""
 
     raw: Tensor
-    settled: Tensor  # (3, channels): mean, scale, shift
+    coefficients: Tensor  # (3, channels): mean, scale, shift
     other: Tensor | None
     relu: bool
-    spare: bool  # nobody else reads `raw`: the result may be written over it
+    spare: bool  # `raw` is not read again: the result may be written over it
 
     def arguments(self, kept: Tensor | None) -> native.Normed:
         """For the kernels; `kept` takes the result."""
-        at, line = self.settled.data_ptr(), self.settled.stride(0) * self.settled.element_size()
+        at, line = self.coefficients.data_ptr(), self.coefficients.stride(0) * self.coefficients.element_size()
         other = None if self.other is None else self.other.data_ptr()
         written = None if kept is None else kept.data_ptr()
         return native.Normed(self.raw.data_ptr(), at, at + line, at + 2 * line, other, written, self.relu)
 
-    def place(self, room: Room) -> Tensor:
+    def destination(self, arena: Arena) -> Tensor:
         """Where the result may be written."""
         if self.spare:
             return self.raw
-        return room.picture(self.raw.shape) if self.raw.ndim == 4 else torch.empty_like(self.raw)
+        return arena.empty(self.raw.shape) if self.raw.ndim == 4 else torch.empty_like(self.raw)
 
-    def made(self, width: int, room: Room) -> Tensor:
+    def computed(self, width: int, arena: Arena) -> Tensor:
         """The result."""
-        place, channels = self.place(room), self.settled.shape[1]
-        given = ctypes.byref(self.arguments(place))
+        result, channels = self.destination(arena), self.coefficients.shape[1]
+        given = ctypes.byref(self.arguments(result))
         rows = self.raw.numel() // channels
         _require(_library().normed_apply(width, given, rows, channels, torch.get_num_threads()))
-        return place
+        return result
 
 
-class Norms:
+class BatchStatistics(Kernel):
     """The BatchNorms of one network that take their statistics from the batch, and the convolutions next to them."""
 
-    def __init__(self, network: Network, instruction_set: str | None, tiled: set[int], lanes: int):
+    def __init__(self, network: Network, instruction_set: str | None, lanes: int, *, usable: bool = True):
         """
         Args:
-            instruction_set: of the kernels, None for torch's.
-            tiled: results of the convolutions by Winograd, in vectors of `lanes` numbers, 0 for none.
+            instruction_set: of the native kernels, None for torch's.
+            lanes: numbers in a vector of the native convolutions, 0 where the plan has none of them.
+            usable: False on a device or for parameters that the native kernels do not compute with: torch does.
         """
-        self.width = 0 if instruction_set is None else winograd.lanes_of(instruction_set)
-        self.lanes, self.uses, self.shapes = lanes, network.uses(), network.shapes
+        self.settings = {} if instruction_set is None else {"normed": instruction_set}
+        self.width = winograd.lanes_of(instruction_set) if instruction_set is not None and usable else 0
+        self.network, self.lanes, self.uses = network, lanes, network.uses()
         norms = [layer for layer in network.layers if layer.kind == "normalize"]
         first: dict[int, Layer] = {}
         for layer in network.layers:
             for index in layer.reads():
                 first.setdefault(index, layer)
-        written = {layer.result for layer in network.layers if conv_chains.takes(layer)} if lanes else set()
-        tiled = (tiled | written) if self.width else set()
+        native_too = lanes and self.width
+        convolved = {layer.result for layer in network.layers if native_too and _is_native(layer)}
         fresh = {layer.result for layer in network.layers if layer.kind in ("convolution", "linear")}
         self.spare = {index for index in fresh if self.uses.get(index) == 1}
-        whole = {norm.result for norm in norms if lanes and not (self.shapes[norm.result] or (1,))[0] % lanes}
-        self.late = {index for index in whole if _reads_once(first.get(index), index, tiled)}
-        self.gathered = {norm.inputs[0] for norm in norms} & tiled
-        self.layers = {norm.result for norm in norms} | self.gathered
-        self.layers |= {first[index].result for index in self.late}
-        self.direct = self.layers & written - {layer.result for layer in network.layers if winograd.takes(layer)}
+        whole = {norm.result for norm in norms if lanes and not (network.shapes[norm.result] or (1,))[0] % lanes}
+        self.late = {index for index in whole if _reads_once(first.get(index), index, convolved)}
+        self.gathered = {norm.inputs[0] for norm in norms} & convolved
+        self.results = {norm.result for norm in norms} | self.gathered | {first[index].result for index in self.late}
         self.sums: dict[int, Tensor] = {}  # of a convolution's result: mean and summed squares, (2, channels), float64
-        self.room = Room()
+        self.arena = Arena()
         self.found: dict[int, tuple[Tensor, Tensor]] = {}  # by result: mean and unbiased variance, where they are kept
 
-    def apply(self, layer: Layer, values: Values, given: list[Tensor | None]) -> None:
-        """Run a layer of `layers`."""
-        values[layer.result] = (self._convolved if layer.kind == "convolution" else self._normed)(layer, values, given)
+    def takes(self, at: int) -> int:
+        """One layer."""
+        return int(self.network.layers[at].results[0] in self.results)
 
-    def _normed(self, layer: Layer, values: Values, given: list[Tensor | None]) -> Tensor | Pending:
+    def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
+        """The weight of a convolution as the native module reads it; scale and shift as they are."""
+        layer, [given] = self.network.layers[at], weights
+        weight, bias = given
+        if layer.kind != "convolution" or weight is None:
+            return given
+        return [conv_chains.native_weight(layer, weight, self.lanes), bias]
+
+    def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
+        """Add the result of layer `at` to `values`: a `Pending` one where the next layer computes it."""
+        layer = self.network.layers[at]
+        by_kind = self._convolved if layer.kind == "convolution" else self._normalized
+        values[layer.result] = by_kind(layer, values, weights)
+
+    def statistics(self, at: int, weights: Weights) -> Mapping[str, Tensor]:
+        """Name -> mean and unbiased variance that layer `at` has kept of its last batch."""
+        layer = self.network.layers[at]
+        names = layer.settings["buffers"] if layer.kind == "normalize" else ()
+        return dict(zip(names, self.found[layer.result], strict=True)) if names else {}
+
+    def release(self) -> None:
+        """Give back the memory of results."""
+        self.arena.clear()
+
+    def _normalized(self, layer: Layer, values: Values, given: Weights) -> Tensor | Pending:
         x, residual = values[layer.inputs[0]], None if layer.residual is None else values[layer.residual]
         gamma, beta = given
         assert gamma is not None
@@ -107,34 +129,34 @@ class Norms:
         x, residual = _laid(x), None if residual is None else _laid(residual)
         sums = self.sums.pop(layer.inputs[0], None)
         sums = _gathered(x, width) if sums is None else sums
-        rows, settled = x.numel() // len(gamma), torch.empty(3, len(gamma))
+        rows, coefficients = x.numel() // len(gamma), torch.empty(3, len(gamma))
         _library().normed_settle(
             sums.data_ptr(), len(gamma), rows, layer.settings["epsilon"], gamma.data_ptr(), beta.data_ptr(),
-            settled.data_ptr(),
+            coefficients.data_ptr(),
         )  # fmt: skip
         if layer.settings["buffers"]:
             self.found[layer.result] = (sums[0].to(x.dtype), (sums[1] / (rows - 1)).to(x.dtype))
         spare = layer.inputs[0] in self.spare
-        pending = Pending(x, settled, residual, layer.relu, spare)
-        return pending if layer.result in self.late else pending.made(width, self.room)
+        pending = Pending(x, coefficients, residual, layer.relu, spare)
+        return pending if layer.result in self.late else pending.computed(width, self.arena)
 
-    def _convolved(self, layer: Layer, values: Values, given: list[Tensor | None]) -> Tensor:
+    def _convolved(self, layer: Layer, values: Values, given: Weights) -> Tensor:
         x, residual = values[layer.inputs[0]], None if layer.residual is None else values[layer.residual]
         weight, bias = given
         assert weight is not None
-        shape = self.shapes[layer.result]
+        shape = self.network.shapes[layer.result]
         assert shape is not None
         bias = torch.zeros(shape[0]) if bias is None else bias
         norm, pending = native.Normed(), x if isinstance(x, Pending) else None
         if pending is not None:  # what it holds must live until the kernel has run
-            kept = pending.place(self.room) if self.uses[layer.inputs[0]] > 1 else None
+            kept = pending.destination(self.arena) if self.uses[layer.inputs[0]] > 1 else None
             norm, x = pending.arguments(kept), pending.raw if kept is None else kept
             values[layer.inputs[0]] = x
         sums = None
         if layer.result in self.gathered:
             sums = self.sums[layer.result] = torch.empty(2, len(bias), dtype=torch.float64)
         x, residual = _laid(x), None if residual is None else _laid(residual)
-        result = self.room.picture((len(x), *shape))
+        result = self.arena.empty((len(x), *shape))
         convolve(layer, x, weight, bias, residual, result, self.lanes, norm=norm, sums=sums)
         return result
 
@@ -155,11 +177,6 @@ class Norms:
         if x.ndim not in (2, 4):
             return 0
         return next((width for width in WIDTHS if width <= self.width and not x.shape[1] % width), 0)
-
-    def kept(self, layer: Layer) -> Mapping[str, Tensor]:
-        """Name -> running mean and unbiased variance that a layer has kept of its last batch."""
-        names = layer.settings["buffers"]
-        return dict(zip(names, self.found[layer.result], strict=True)) if names else {}
 
 
 def convolve(
@@ -196,9 +213,14 @@ def pays(network: Network) -> bool:
     return any(layer.kind == "normalize" for layer in network.layers)
 
 
-def _reads_once(reader: Layer | None, index: int, tiled: set[int]) -> bool:
-    """Whether the first reader of a value is a convolution that can normalise its input itself."""
-    return reader is not None and reader.results[0] in tiled and reader.residual != index
+def _is_native(layer: Layer) -> bool:
+    """Whether the native module computes this convolution."""
+    return winograd.takes(layer) or conv_chains.takes(layer)
+
+
+def _reads_once(reader: Layer | None, index: int, convolved: set[int]) -> bool:
+    """Whether the first reader of a value is a convolution that can normalize its input itself."""
+    return reader is not None and reader.results[0] in convolved and reader.residual != index
 
 
 def _laid(x: Tensor) -> Tensor:

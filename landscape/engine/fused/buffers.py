@@ -1,6 +1,6 @@
-"""Stretches of layers computed in one call: which of their values others read, and where the others live meanwhile.
+"""Buffers for layers that are computed in one call: which of their values other layers read, and who shares memory.
 
-Imports layers. Used by chained.py and amx.py. Knows nothing of how a value is laid out; allocates nothing.
+Used by conv_chains.py and amx.py. Knows nothing of how a value is laid out; allocates nothing.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -20,15 +20,17 @@ def results_of(network: Network, stretch: range) -> list[int]:
     return sorted(read & {layer.result for layer in inside})
 
 
-def homes(wanted: Sequence[Mapping[Key, Layout]], last: Mapping[Key, int]) -> tuple[dict[Key, int], list[Layout]]:
-    """A numbered home for every value, given to another of the same layout when nobody reads the first any more.
+def assign_buffers(
+    wanted: Sequence[Mapping[Key, Layout]], last: Mapping[Key, int]
+) -> tuple[dict[Key, int], list[Layout]]:
+    """A numbered buffer for every value, reused for a value of the same layout once the first is not read again.
 
     Args:
         wanted: values and their layouts, in the order of the layers that read or make them.
-        last: the place in `wanted` after which a value is not needed; without one it keeps its home.
+        last: the position in `wanted` after which a value is not needed; without one it keeps its buffer.
 
     Returns:
-        The home of every value, and the layout of every home.
+        The buffer of every value, and the layout of every buffer.
     """
     found: dict[Key, int] = {}
     layouts: list[Layout] = []
@@ -37,11 +39,11 @@ def homes(wanted: Sequence[Mapping[Key, Layout]], last: Mapping[Key, int]) -> tu
         for key, layout in values.items():
             if key in found:
                 continue
-            home = next((home for home in free if layouts[home] == layout), len(layouts))
-            if home == len(layouts):
+            buffer = next((buffer for buffer in free if layouts[buffer] == layout), len(layouts))
+            if buffer == len(layouts):
                 layouts.append(layout)
             else:
-                free.remove(home)
-            found[key] = home
+                free.remove(buffer)
+            found[key] = buffer
         free += [found[key] for key, end in last.items() if end == at and key in found]
     return found, layouts

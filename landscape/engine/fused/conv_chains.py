@@ -1,8 +1,7 @@
 """Consecutive convolutions in one call: a few images go through all of them while their values stay in the cache.
 
-Imports native, winograd, homes, layers, torch. Called by fused.py in place of the layers of a `Chain`, in float32,
-pictures channels-last. Winograd where winograd.py takes a layer, as written down (native/direct.inc) where a layer has
-few channels or a stride of two, for which oneDNN has no good kernel. NaN kept.
+In float32, pictures channels-last. By Winograd where winograd.py takes a layer, directly (native/direct.inc) where a
+layer has few channels or a stride of two, for which oneDNN has no good kernel. NaN kept.
 
 Measured on one thread against one layer after another with 64 images: a point of ResNet-20 1.25×, of ResNet-56 1.16 to
 1.22× (docs/performance.md, attempt 15).
@@ -18,17 +17,35 @@ from torch import Tensor
 from .. import native
 from ..graph.layers import Layer, Network
 from . import winograd
-from .buffers import homes, results_of
+from .buffers import assign_buffers, results_of
+from .kernels import Kernel, Values, Weights
 
 WORKSPACE = 1 << 20  # bytes of values in flight; as much is left to the weights
 FEW = 4  # channels
 WEIGHTS = 1 << 19  # bytes of a layer's weights: more want more images at a time than fit
 
-Values = dict[int, Tensor]
+
+class ConvChains(Kernel):
+    """Every stretch of at least two layers that `takes` names."""
+
+    def __init__(self, network: Network, lanes: int):
+        self.chains = {chain.stretch.start: chain for chain in chains(network, lanes)}
+
+    def takes(self, at: int) -> int:
+        """All layers of the chain that begins at `at`."""
+        return len(self.chains[at].layers) if at in self.chains else 0
+
+    def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
+        """As `Chain.prepare`."""
+        return self.chains[at].prepare(weights)
+
+    def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
+        """Add the results of the chain to `values`."""
+        values |= self.chains[at].run(values, weights)
 
 
 class Chain:
-    """Consecutive layers of a network that the kernels compute in one call."""
+    """Consecutive layers of a network that are computed in one call."""
 
     def __init__(self, network: Network, stretch: range, lanes: int):
         self.stretch, self.lanes, self.shapes = stretch, lanes, network.shapes
@@ -38,7 +55,7 @@ class Chain:
         self.sources = sorted({index for layer in self.layers for index in layer.reads()} - set(made))
         last = {index: at for at, layer in enumerate(self.layers) for index in layer.reads()}
         own = [{index: self._numbers(index)} if index not in self.results else {} for index in made]
-        self.homes, sizes = homes(own, last)
+        self.buffers, sizes = assign_buffers(own, last)
         self.starts = [sum(sizes[:n]) for n in range(len(sizes))]
         self.size = sum(sizes)
         self.group = max(1, WORKSPACE // (4 * max(self.size, 1)))
@@ -48,16 +65,15 @@ class Chain:
         assert shape is not None
         return shape[0] * shape[1] * shape[2]
 
-    def prepare(self, given: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
-        """Weights and biases of the layers as the kernels read them, one after another: once per point."""
-        prepared: list[Tensor | None] = []
+    def prepare(self, given: Sequence[Weights]) -> Weights:
+        """Weights and biases of the layers as the native module reads them, one after another: once per point."""
+        prepared: Weights = []
         for layer, (weight, bias) in zip(self.layers, given, strict=True):
             assert weight is not None
-            prepare = winograd.prepare if winograd.takes(layer) else direct_weights
-            prepared += [prepare(weight, self.lanes), torch.zeros(len(weight)) if bias is None else bias]
+            prepared += [native_weight(layer, weight, self.lanes), torch.zeros(len(weight)) if bias is None else bias]
         return prepared
 
-    def run(self, values: Values, prepared: Sequence[Tensor | None]) -> Values:
+    def run(self, values: Values, prepared: Weights) -> Values:
         """What the layers make of `values` that others read, channels-last; weights as `prepare` gives them.
 
         Raises:
@@ -67,12 +83,12 @@ class Chain:
         images = len(next(iter(given.values())))
         results = {index: self._empty(images, index) for index in self.results}
         whole = given | results
-        numbers = {index: number for number, index in enumerate([*whole, *self.homes])}
-        places = [native.ChainValue(value.data_ptr(), value[0].numel(), 0) for value in whole.values()]
-        places += [native.ChainValue(None, 0, self.starts[home] * self.group) for home in self.homes.values()]
+        numbers = {index: number for number, index in enumerate([*whole, *self.buffers])}
+        entries = [native.ChainValue(value.data_ptr(), value[0].numel(), 0) for value in whole.values()]
+        entries += [native.ChainValue(None, 0, self.starts[buffer] * self.group) for buffer in self.buffers.values()]
         weights = zip(prepared[::2], prepared[1::2], strict=True)
         steps = [self._step(layer, *pair, numbers) for layer, pair in zip(self.layers, weights, strict=True)]
-        layers, held = (native.ChainLayer * len(steps))(*steps), (native.ChainValue * len(places))(*places)
+        layers, held = (native.ChainLayer * len(steps))(*steps), (native.ChainValue * len(entries))(*entries)
         call = native.Chain(
             ctypes.addressof(layers), ctypes.addressof(held), len(steps), self.group, images, self.size * self.group
         )
@@ -101,6 +117,11 @@ class Chain:
         )  # fmt: skip
         other = -1 if layer.residual is None else numbers[layer.residual]
         return native.ChainLayer(numbers[layer.inputs[0]], other, numbers[layer.result], *window(layer), at)
+
+
+def native_weight(layer: Layer, weight: Tensor, lanes: int) -> Tensor:
+    """The weight of a layer that `takes` names, as the native module reads it."""
+    return winograd.prepare(weight, lanes) if winograd.takes(layer) else direct_weights(weight, lanes)
 
 
 def direct_weights(weight: Tensor, lanes: int) -> Tensor:

@@ -1,6 +1,6 @@
 """A whole point as one CUDA graph: the plan for GPUs. Everything that changes from point to point changes in place.
 
-Imports fused, tally, exhaustion, exact. The samples lie on the device in the layout and precision of the computation;
+The samples lie on the device in the layout and precision of the computation;
 coefficients, weights, losses and the row of results are buffers that stay where they are, so that the launches of a
 point can be captured once and replayed; nothing is read back before the end of a tile. Without a GPU the same work runs
 on the same buffers without being captured, which is what the tests do.
@@ -11,36 +11,42 @@ Off: `choice={"engine": "fused", "batch": …}`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...objective.objective import Objective, Stopped, Value
+from ...objective.objective import Objective, Stop, Stopped, Value
 from ..graph.layers import Network
 from ..out_of_memory import with_smaller_batches
 from ..tf32 import exact_float32
+from .kernels import Kernel
 from .plan import FusedPlan
 
 WARM_UPS = 2  # runs before a capture: libraries choose their kernels and take their workspaces
 
 
-class CapturedPlan(FusedPlan):
+class CudaGraphPlan(FusedPlan):
     """The fused layers on a device, `batch` samples at a time, a point in one launch and a tile in one wait."""
 
     name = "captured"
 
     def __init__(
-        self, objective: Objective, network: Network, directions: int, *, batch: int, precision: str = "float32"
+        self,
+        objective: Objective,
+        network: Network,
+        directions: int,
+        kernels: Sequence[Kernel],
+        *,
+        batch: int,
+        precision: str = "float32",
     ):
-        super().__init__(objective, network, directions, batch=batch, precision=precision)
-        self.choice: dict[str, Any] = {"engine": "captured", "batch": batch, "precision": precision}
+        super().__init__(objective, network, directions, kernels, batch=batch, precision=precision)
         self.objective = replace(self.objective, images=self.laid(objective.samples(0, None)))
         device = objective.images.device
         self.coefficients = torch.zeros(directions, dtype=self.flat.center.dtype, device=device)
         self.replay: Replay | None = None
 
-    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point; one synchronisation for all of them.
 
         Raises:
@@ -53,9 +59,7 @@ class CapturedPlan(FusedPlan):
             )
         return [Value(*row) for row in rows]
 
-    def _rows(
-        self, points: Sequence[Sequence[float]], batch: int, stop: Callable[[], bool] | None
-    ) -> list[list[float]]:
+    def _rows(self, points: Sequence[Sequence[float]], batch: int, stop: Stop | None) -> list[list[float]]:
         if self.replay is None or batch != self.batch:
             self.replay = None  # its memory is free before more is asked for
             self.replay = Replay(
@@ -77,9 +81,9 @@ class CapturedPlan(FusedPlan):
         losses, hits = [], []
         batches = zip(*(torch.split(one, batch) for one in (self.objective.images, self.objective.labels)), strict=True)
         for images, labels in batches:
-            outputs = self.outputs(images, weights, apart=True)
+            outputs = self.outputs(images, weights, keep_nan=True)
             losses.append(self.objective.loss(outputs, labels))
-            hits.append(self.objective.loss.right(outputs, labels, losses[-1]))
+            hits.append(self.objective.loss.correct(outputs, labels, losses[-1]))
         return _row(torch.cat(losses), [hit for hit in hits if hit is not None])
 
 

@@ -4,15 +4,62 @@ Imports torch. These operators are private to torch: they are tried on a small c
 and `available` is False where they are missing or wrong; then fused.py calls the public operators.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..graph.layers import Network
+from .kernels import Kernel, Values, Weights
+from .torch_layers import in_half
+
 Settings = dict[str, Any]
 
 EMULATED = "this processor has no 16-bit arithmetic; emulated it takes several times as long as float32"
+
+
+class OneDnn(Kernel):
+    """Convolutions in two dimensions, one at a time; ReLU fused where no NaN can be lost by it."""
+
+    def __init__(self, network: Network, samples: int, *, half: bool, alone: bool):
+        """
+        Args:
+            samples: of a batch.
+            half: in bfloat16, else in float32.
+            alone: no native kernel computes convolutions, so that fusing ReLUs is worth a look at the activations.
+        """
+        self.network, self.samples, self.half, self.fuses_relu = network, samples, half, alone
+
+    def takes(self, at: int) -> int:
+        """One layer."""
+        layer = self.network.layers[at]
+        weight = layer.weights[0] if layer.kind == "convolution" else None
+        return int(weight is not None and weight.center.ndim == 4 and not layer.settings["transposed"])
+
+    def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
+        """The weight in oneDNN's own layout, and the bias."""
+        layer, [given] = self.network.layers[at], weights
+        weight, bias = in_half(given) if self.half else given
+        shape = self.network.shapes[layer.inputs[0]]
+        assert shape is not None
+        assert weight is not None
+        return [prepare(weight, (self.samples, *shape), layer.settings), bias]
+
+    def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
+        """Add the result of layer `at` to `values`."""
+        layer, (weight, bias) = self.network.layers[at], weights
+        assert weight is not None
+        # torch has no 16-bit addition and ReLU behind a grouped convolution
+        apart = keep_nan or (self.half and layer.settings["groups"] > 1)
+        relu = layer.relu and not apart
+        x = values[layer.inputs[0]]
+        if layer.residual is None:
+            result = convolution(x, weight, bias, layer.settings, relu=relu)
+        else:
+            result = convolution_add(x, values[layer.residual], weight, bias, layer.settings, relu=relu)
+        values[layer.result] = result.relu_() if layer.relu and apart else result
 
 
 @cache

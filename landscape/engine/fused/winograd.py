@@ -10,6 +10,7 @@ Off: a choice without "winograd".
 """
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,9 +18,37 @@ from torch import Tensor
 from ...errors import UnknownNameError
 from .. import native
 from ..graph.layers import Layer, Network
+from .kernels import Kernel, Values, Weights
 
 PAYING = ("avx512", "avx2")
 CHANNELS = 16  # both sides must be multiples: whole vectors
+
+
+class Winograd(Kernel):
+    """The layers that `takes` names, one at a time."""
+
+    def __init__(self, network: Network, instruction_set: str):
+        self.layers, self.lanes = network.layers, lanes_of(instruction_set)
+        self.settings = {"winograd": instruction_set}
+
+    def takes(self, at: int) -> int:
+        """One layer."""
+        return int(takes(self.layers[at]))
+
+    def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
+        """The weight, transformed, and the bias."""
+        [(weight, bias)] = weights
+        assert weight is not None
+        return [prepare(weight, self.lanes), bias]
+
+    def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
+        """Add the result of layer `at` to `values`."""
+        layer, (weight, bias) = self.layers[at], weights
+        assert weight is not None
+        residual = None if layer.residual is None else values[layer.residual]
+        values[layer.result] = convolution(
+            values[layer.inputs[0]], weight, bias, residual, layer.settings["padding"][0], self.lanes, relu=layer.relu
+        )
 
 
 def lanes_of(instruction_set: str) -> int:

@@ -4,7 +4,7 @@ Imports moving and torch. Weights are affine after folding (moving.py); the two 
 precision of the plan once. Convolution weights lie channels-last, as the back ends read them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from .affine import Moving
 
 Point = Sequence[float] | Tensor  # one coefficient per direction
+Statistics = Callable[[Point], Mapping[str, Tensor]]  # from a point to running means and variances by name
 
 
 class Flat:
@@ -31,6 +32,9 @@ class Flat:
     def _joined(tensors: Sequence[Tensor | None]) -> Tensor:
         laid = [_channels_last(tensor).flatten() for tensor in tensors if tensor is not None]
         return torch.cat(laid) if laid else torch.zeros(0, dtype=torch.float64)
+
+    def use_statistics(self, statistics: Statistics) -> None:
+        """Nothing: these weights do not depend on the statistics of BatchNorm at a point."""
 
     def at(self, point: Point) -> list[Tensor]:
         """The weights at `point`, one coefficient per direction."""

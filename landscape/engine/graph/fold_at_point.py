@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 
 from .affine import Moving
-from .flat import Flat, Point, as_given
+from .flat import Flat, Point, Statistics, as_given
 from .layers import Layer, Network, weights_of
-
-Statistics = Callable[[Point], Mapping[str, Tensor]]  # from a point to running means and variances by name
 
 
 class PointwiseFlat(Flat):
@@ -36,6 +34,10 @@ class PointwiseFlat(Flat):
         self.epsilon = torch.cat(epsilons).to(device, dtype)
         self.scale_of, self.bias_at = (index.to(device) for index in _positions(layers))
         self.statistics: Statistics | None = None  # instead of the moved ones
+
+    def use_statistics(self, statistics: Statistics) -> None:
+        """Take the statistics of every BatchNorm at a point from `statistics`."""
+        self.statistics = statistics
 
     def vector(self, point: Point) -> Tensor:
         """The folded weights at `point`, one after another."""
@@ -119,7 +121,7 @@ class PointwiseLanes:
         self.flat = PointwiseFlat(network.layers, directions, dtype=torch.float32, device=torch.device("cpu"))
         self.gather = torch.cat([weight.center for weight in packed(numbered(network))]).long()
 
-    def at(self, points: Sequence[Sequence[float]]) -> Tensor:
+    def at(self, points: Sequence[Point]) -> Tensor:
         """(lines, points), float32."""
         zero = torch.zeros(1)
         return torch.stack([torch.cat([zero, self.flat.vector(point)])[self.gather] for point in points], 1)

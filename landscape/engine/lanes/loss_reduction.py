@@ -23,7 +23,7 @@ def tally(outputs: Tensor, labels: Tensor, loss: Loss) -> Part:
         return _cross_entropy(outputs, labels)
     by_point = [scores.t() for scores in outputs.unbind(-1)]
     every = [loss(scores, labels) for scores in by_point]
-    hits = [loss.right(scores, labels, losses) for scores, losses in zip(by_point, every, strict=True)]
+    hits = [loss.correct(scores, labels, losses) for scores, losses in zip(by_point, every, strict=True)]
     return torch.stack(every, -1), None if hits[0] is None else torch.stack(
         [hit for hit in hits if hit is not None], -1
     )

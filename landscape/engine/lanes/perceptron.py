@@ -9,7 +9,7 @@ attempt 11). Off: `choice={"engine": "lanes", …}` or `{"engine": "fused", …}
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ...errors import UnknownNameError
-from ...objective.objective import Objective, Stopped, Value
+from ...objective.objective import Objective, Stop, Stopped, Value
 from .. import native
 from ..graph.affine import Moving
-from ..graph.flat import Flat
+from ..graph.flat import Flat, Statistics
 from ..graph.fold_at_point import pointwise_lanes
 from ..graph.layers import Layer, Network
 from .loss_reduction import summarize, tally
@@ -119,7 +119,7 @@ class PerceptronPlan:
         self.first = None if self.pointwise else _along(network, directions)
         self.kept: dict[int, Tensor] = {}
 
-    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
 
         Raises:
@@ -129,6 +129,11 @@ class PerceptronPlan:
         with torch.inference_mode():
             return [value for group in groups for value in self._group(group, stop)]
 
+    def use_statistics(self, statistics: Statistics) -> None:
+        """Take the running statistics of BatchNorm at every point from `statistics`."""
+        if self.pointwise is not None:
+            self.pointwise.flat.use_statistics(statistics)
+
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at `point` for a few images, in float64."""
         with torch.inference_mode():
@@ -136,7 +141,7 @@ class PerceptronPlan:
                 self._outputs([point], self._weights([point]), self._numbers(images), len(images))[..., 0].t().double()
             )
 
-    def _group(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None) -> list[Value]:
+    def _group(self, points: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
         given, weights, parts = self.objective, self._weights(points), []
         for start in range(0, len(given.images), CHUNK):
             if stop is not None and stop():

@@ -11,7 +11,7 @@ Off: `choice={"engine": "fused", "batch": 128}`.
 
 import ctypes
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from ...errors import UnknownNameError
-from ...objective.objective import Objective, Stopped, Value
+from ...objective.objective import Objective, Stop, Stopped, Value
 from .. import native
 from ..cost import total_work
 from ..graph.affine import Moving
+from ..graph.flat import Point, Statistics
 from ..graph.fold_at_point import pointwise_lanes
 from ..graph.layers import Layer, Network
 from .loss_reduction import summarize, tally
@@ -62,7 +63,7 @@ class LanesPlan:
         self.together = bool(self.program.states)  # the images of a batch share their statistics
         self.chunk = objective.batch if self.together else self.program.block * max(1, int(CHUNK_WORK / work))
 
-    def values(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None = None) -> list[Value]:
+    def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point; `group` points cost as much as one.
 
         Raises:
@@ -71,13 +72,18 @@ class LanesPlan:
         groups = [points[start : start + self.group] for start in range(0, len(points), self.group)]
         return [value for group in groups for value in self._group(group, stop)]
 
+    def use_statistics(self, statistics: Statistics) -> None:
+        """Take the running statistics of BatchNorm at every point from `statistics`."""
+        if self.pointwise is not None:
+            self.pointwise.flat.use_statistics(statistics)
+
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at `point` for a few images, in float64."""
         self._move([point])
         [outputs] = self._outputs(_pixels_first(images), threads=1)
         return outputs[..., 0].t().double()
 
-    def statistics(self, points: Sequence[Sequence[float]]) -> list[dict[str, Tensor]]:
+    def statistics(self, points: Sequence[Point]) -> list[dict[str, Tensor]]:
         """Name -> mean or unbiased variance over all samples, of every BatchNorm that keeps them, for every point.
 
         Args:
@@ -91,6 +97,9 @@ class LanesPlan:
             found |= dict(zip(layer.settings["buffers"], (mean, variance), strict=True))
         return [{name: both[:, lane] for name, both in found.items()} for lane in range(len(points))]
 
+    def release(self) -> None:
+        """Nothing: the workspaces are needed for the next points."""
+
     def _kept(self, layer: Layer) -> tuple[Tensor, Tensor]:
         """Mean and unbiased variance (channels, lanes) that the last run has left."""
         start, channels = self.program.states[layer.result]
@@ -99,13 +108,13 @@ class LanesPlan:
         variance = squares / (len(self.objective.images) * self.pixels[layer.result] - 1)
         return mean.float(), variance.masked_fill(variance.isinf(), torch.nan).float()
 
-    def _group(self, points: Sequence[Sequence[float]], stop: Callable[[], bool] | None) -> list[Value]:
+    def _group(self, points: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
         self._move(points)
         loss = self.objective.loss
         parts = [tally(outputs, labels, loss) for outputs, labels in self._chunks(stop)]
         return summarize(parts)[: len(points)]  # all lanes are tallied: torch computes fewer with other instructions
 
-    def _move(self, points: Sequence[Sequence[float]]) -> None:
+    def _move(self, points: Sequence[Point]) -> None:
         """The weights of every lane; lanes without a point repeat the last one."""
         if self.pointwise is not None:
             found = self.pointwise.at(points)
@@ -121,7 +130,7 @@ class LanesPlan:
             coefficients.data_ptr(), self.weights.data_ptr(),
         )  # fmt: skip
 
-    def _chunks(self, stop: Callable[[], bool] | None) -> Iterator[tuple[Tensor, Tensor]]:
+    def _chunks(self, stop: Stop | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Scores (classes, images, lanes) with their labels, a few blocks at a time."""
         threads = torch.get_num_threads()
         size = self.chunk * threads

@@ -35,24 +35,24 @@ def choice_of(instruction_set: str, batch: int = 20) -> Choice:
     return {"engine": "fused", "batch": batch, "precision": "float32", **kernels}
 
 
-def one_norm(channels: int, *, relu: bool, residual: bool) -> tuple[Network, Layer]:
+def one_norm(channels: int, *, relu: bool, residual: bool) -> Network:
     """A network of a single BatchNorm of value 0, to which value 1 is added."""
     weight = Moving(torch.ones(channels, dtype=torch.float64), ())
     settings = {"epsilon": EPSILON, "buffers": ("mean", "variance")}
     other = 1 if residual else None
     layer = Layer("normalize", (0,), (2,), (weight, weight), settings, residual=other, relu=relu)
-    return Network(0, (layer,), 2, {0: None, 1: None, 2: None}), layer
+    return Network(0, (layer,), 2, {0: None, 1: None, 2: None})
 
 
 def normalised(
     x: Tensor, gamma: Tensor, beta: Tensor, other: Tensor | None, instruction_set: str | None, *, relu: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The result of the kernels on `x`, the mean and the unbiased variance."""
-    network, layer = one_norm(x.shape[1], relu=relu, residual=other is not None)
-    norms = batch_statistics.Norms(network, instruction_set, set(), 0)
+    network = one_norm(x.shape[1], relu=relu, residual=other is not None)
+    kernel = batch_statistics.BatchStatistics(network, instruction_set, 0)
     values = {0: x, 1: other}
-    norms.apply(layer, values, [gamma, beta])
-    kept = norms.kept(layer)
+    kernel.compute(0, values, [gamma, beta], keep_nan=True)
+    kept = kernel.statistics(0, [gamma, beta])
     return values[2], kept["mean"], kept["variance"]
 
 
@@ -135,6 +135,12 @@ def convolved(x: Tensor, kernel: Tensor, bias: Tensor, padding: int, stride: int
     return result, sums
 
 
+def kernel_of(plan: FusedPlan) -> batch_statistics.BatchStatistics:
+    """The kernel of `plan` that takes BatchNorm."""
+    [found] = [kernel for kernel in plan.kernels if isinstance(kernel, batch_statistics.BatchStatistics)]
+    return found
+
+
 def batched(name: str, precision: str = "float32") -> Objective:
     return with_batch_statistics(replace(objective(name, precision), batch=20))
 
@@ -149,8 +155,8 @@ def test_networks_with_statistics_of_each_batch_agree_with_float64_to_1e_6(
     along = directions(given, everything=everything)
     plan = engine.plan(given, along, choice_of(instruction_set))
     assert isinstance(plan, FusedPlan)
-    assert plan.norms.late
-    assert plan.norms.gathered
+    assert kernel_of(plan).late
+    assert kernel_of(plan).gathered
     require_close(plan.values(POINTS), PlainPlan(exact, along).values(POINTS), 1e-6)
 
 
@@ -360,23 +366,23 @@ def test_a_choice_without_them_is_the_switch() -> None:
     plan = engine.plan(given, along, off)
     assert isinstance(plan, FusedPlan)
     assert plan.choice == off
-    assert not plan.norms.late
+    assert not kernel_of(plan).late
     require_close(plan.values(POINTS), PlainPlan(batched("mixed", "float64"), along).values(POINTS), 1e-6)
 
 
 def test_memory_is_used_again_when_no_view_points_to_it() -> None:
-    place = arena.Room()
+    memory = arena.Arena()
     shape = (5, 64, 30, 40)
-    first = place.picture(shape)
+    first = memory.empty(shape)
     assert first.is_contiguous(memory_format=torch.channels_last)
     assert first.data_ptr() % 64 == 0
     where, view = first.data_ptr(), first[:, :3]
     del first
-    second = place.picture(shape)
+    second = memory.empty(shape)
     assert second.data_ptr() != where
     del view
-    assert place.picture((4, 64, 30, 40)).data_ptr() == where
+    assert memory.empty((4, 64, 30, 40)).data_ptr() == where
     second.fill_(1.0)
-    place.clear()
-    assert not place.blocks
+    memory.clear()
+    assert not memory.blocks
     assert float(second.sum()) == second.numel()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from landscape.engine import native
 from landscape.engine.fused import conv_chains, winograd
-from landscape.engine.fused.buffers import homes
+from landscape.engine.fused.buffers import assign_buffers
 from landscape.engine.graph.affine import Moving
 from landscape.engine.graph.compile import prepare
 from landscape.engine.graph.layers import Layer, Network
@@ -145,8 +145,8 @@ def test_heavy_grouped_and_uneven_layers_are_left_alone() -> None:
     assert not any(conv_chains.takes(layer) for layer in (heavy, *changed))
 
 
-def test_a_home_is_given_again_to_a_value_of_the_same_layout_and_to_no_other() -> None:
+def test_a_buffer_is_reused_for_a_value_of_the_same_layout_and_for_no_other() -> None:
     wanted = [{"a": 1}, {"b": 2}, {"a": 1, "c": 1}, {"d": 1}, {"e": 2}]
-    found, layouts = homes(wanted, {"a": 2, "b": 1, "c": 3})
+    found, layouts = assign_buffers(wanted, {"a": 2, "b": 1, "c": 3})
     assert found == {"a": 0, "b": 1, "c": 2, "d": 0, "e": 1}
     assert layouts == [1, 2, 1]

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from landscape import engine
+from landscape.engine.choose import build as build_plan
 from landscape.engine.choose import gpu_batch
-from landscape.engine.fused.cuda_graph import CapturedPlan, Replay
+from landscape.engine.fused.cuda_graph import CudaGraphPlan, Replay
 from landscape.engine.graph.compile import prepare
+from landscape.engine.graph.layers import Network
 from landscape.engine.plain import PlainPlan
 from landscape.models import CifarResNet, build
 from landscape.objective.batch_norm import Calibration
@@ -26,9 +28,10 @@ NAME = "resnet-20 with shortcuts"
 CAPTURED = {"engine": "captured", "batch": 20, "precision": "float32"}
 
 
-def captured(given: Objective, **options: Any) -> CapturedPlan:
-    along = directions(given)
-    return CapturedPlan(given, prepare(given, along), 2, batch=20, **options)
+def captured(given: Objective, network: Network) -> CudaGraphPlan:
+    plan = build_plan(given, network, 2, CAPTURED)
+    assert isinstance(plan, CudaGraphPlan)
+    return plan
 
 
 @pytest.mark.parametrize("everything", [False, True], ids=["weights move", "everything moves"])
@@ -66,7 +69,8 @@ def test_bfloat16_on_it_gives_the_numbers_of_the_fused_plan() -> None:
 
 def test_a_point_depends_on_nothing_but_the_buffer_of_coefficients() -> None:
     """What a replayed graph needs: nothing of the point may have been fixed when it was captured."""
-    plan = captured(objective(NAME))
+    given = objective(NAME)
+    plan = captured(given, prepare(given, directions(given)))
     expected = plan.values(POINTS)
     with torch.inference_mode():
         for point, wanted in zip(POINTS, expected, strict=True):
@@ -82,7 +86,7 @@ def test_nothing_of_a_point_is_read_back_from_the_device() -> None:
     nowhere = replace(
         given, model=given.model.to("meta"), images=given.images.to("meta"), labels=given.labels.to("meta")
     )
-    plan = CapturedPlan(nowhere, network, 2, batch=20)
+    plan = captured(nowhere, network)
     with torch.inference_mode():
         row = Replay(lambda: plan._point(20), torch.device("meta"))()
     assert (row.device.type, tuple(row.shape), row.dtype) == ("meta", (3,), torch.float64)
@@ -104,7 +108,7 @@ def test_on_a_gpu_points_are_captured_and_agree_with_float64_to_1e_6(name: str) 
     plan = engine.plan(there, directions(objective(name)))
     assert plan.name == "captured"
     require_close(plan.values(POINTS), reference(name), 1e-6)
-    assert isinstance(plan, CapturedPlan)
+    assert isinstance(plan, CudaGraphPlan)
     assert plan.replay is not None
     assert plan.replay.graph is not None
 

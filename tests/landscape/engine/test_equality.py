@@ -8,7 +8,7 @@ from torch import Tensor
 
 from landscape import engine
 from landscape.engine import native
-from landscape.engine.fused.plan import FusedPlan
+from landscape.engine.choose import build
 from landscape.engine.graph.compile import prepare
 from landscape.engine.graph.interpret import interpret
 from landscape.engine.graph.record import Unrecordable, record
@@ -19,6 +19,7 @@ from landscape.objective.objective import Value
 from tests.landscape.engine.zoo import LANED, ZOO, directions, objective
 
 POINTS = [(0.0, 0.0), (0.3, -0.2), (-0.7, 0.45)]
+FUSED = {"engine": "fused", "batch": 20}
 SETS = [name for name in native.INSTRUCTION_SETS if native.width(name)]
 RECORDED = sorted(set(ZOO) - {"on values"})
 
@@ -54,7 +55,7 @@ def test_the_interpreter_gives_the_very_bits_of_the_module(name: str) -> None:
 def test_the_fused_plan_agrees_with_float64_to_1e_6(name: str, everything: bool) -> None:
     given = objective(name)
     along = directions(given, everything=everything)
-    plan = FusedPlan(given, prepare(given, along), 2, batch=20)
+    plan = build(given, prepare(given, along), 2, FUSED)
     require_close(plan.values(POINTS), reference(name, everything=everything), 1e-6)
 
 
@@ -62,7 +63,7 @@ def test_the_fused_plan_agrees_with_float64_to_1e_6(name: str, everything: bool)
 def test_the_fused_plan_in_float64_agrees_to_1e_12(name: str) -> None:
     given = objective(name, "float64")
     along = directions(objective(name), everything=True)
-    plan = FusedPlan(given, prepare(given, along), 2, batch=20)
+    plan = build(given, prepare(given, along), 2, FUSED)
     require_close(plan.values(POINTS), reference(name, everything=True), 1e-12)
 
 
@@ -91,7 +92,7 @@ def test_whatever_the_engine_chooses_agrees_with_float64_to_1e_6(name: str) -> N
 def test_folding_and_fusing_switched_off_give_the_same_values(switches: dict[str, bool]) -> None:
     given = objective("resnet-20 with shortcuts")
     along = directions(given)
-    plan = FusedPlan(given, prepare(given, along, **switches), 2, batch=20)
+    plan = build(given, prepare(given, along, **switches), 2, FUSED)
     require_close(plan.values(POINTS), reference("resnet-20 with shortcuts"), 1e-6)
 
 

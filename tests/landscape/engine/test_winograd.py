@@ -3,16 +3,18 @@
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from landscape import engine
-from landscape.directions.random import random_directions
+from landscape.directions.random import Params, random_directions
 from landscape.engine import native
-from landscape.engine.choose import default_choice
+from landscape.engine.choose import build, default_choice
 from landscape.engine.fused import winograd
+from landscape.engine.fused.conv_chains import ConvChains
 from landscape.engine.fused.plan import FusedPlan
 from landscape.engine.graph.compile import prepare
 from landscape.engine.graph.layers import Layer
@@ -70,9 +72,22 @@ def objective(name: str, precision: str = "float32", samples: int = 53) -> Objec
     return Objective.of(stirred(NETWORKS[name]()), images, labels, precision=precision)
 
 
-def planned(given: Objective, instruction_set: str, batch: int = 20) -> FusedPlan:
-    along = directions(given)
-    return FusedPlan(given, prepare(given, along), 2, batch=batch, instruction_set=instruction_set)
+def fused(given: Objective, along: Sequence[Params], instruction_set: str, batch: int = 20) -> FusedPlan:
+    choice = {"engine": "fused", "batch": batch, "winograd": instruction_set}
+    plan = build(given, prepare(given, along), len(along), choice)
+    assert isinstance(plan, FusedPlan)
+    return plan
+
+
+def planned(given: Objective, instruction_set: str) -> FusedPlan:
+    return fused(given, directions(given), instruction_set)
+
+
+def by_winograd(plan: FusedPlan) -> list[Layer]:
+    """The layers that the plan computes by Winograd, alone or in a chain."""
+    steps = [step for step in plan.steps if isinstance(step.kernel, winograd.Winograd | ConvChains)]
+    layers = [plan.network.layers[at] for step in steps for at in step.layers]
+    return [layer for layer in layers if winograd.takes(layer)]
 
 
 def require_close(values: list[Value], expected: list[Value]) -> None:
@@ -111,7 +126,7 @@ def test_a_layer_agrees_with_float64_whatever_its_shape(
 def test_networks_agree_with_float64_to_1e_6_and_an_odd_tail(name: str, instruction_set: str) -> None:
     given = objective(name)
     plan = planned(given, instruction_set)
-    assert plan.tiled
+    assert by_winograd(plan) == [layer for layer in plan.network.layers if winograd.takes(layer)] != []
     expected = PlainPlan(objective(name, "float64"), directions(given)).values(POINTS)
     require_close(plan.values(POINTS), expected)
 
@@ -164,7 +179,7 @@ def test_nan_stays_through_the_relu_and_infinity_does_not_become_finite(instruct
 def test_what_overflows_is_never_a_finite_loss(instruction_set: str) -> None:
     given = objective("resnet-56 of width 16")
     drawn = random_directions(given.parameters(), seed=0)
-    plan = FusedPlan(given, prepare(given, drawn), 2, batch=20, instruction_set=instruction_set)
+    plan = fused(given, drawn, instruction_set)
     points = [(0.5, 0.25), (100.0, 100.0), (1e5, 1e5)]
     expected = [value.loss for value in PlainPlan(given, drawn).values(points)]
     found = [value.loss for value in plan.values(points)]
@@ -197,7 +212,7 @@ def test_a_choice_without_it_is_the_switch() -> None:
     given = objective("mixed")
     plan = engine.plan(given, directions(given), {"engine": "fused", "batch": 20, "precision": "float32"})
     assert isinstance(plan, FusedPlan)
-    assert not plan.tiled
+    assert not by_winograd(plan)
     assert "winograd" not in plan.choice
 
 

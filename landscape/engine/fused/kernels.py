@@ -1,0 +1,82 @@
+"""The kernels of a fused plan: each computes some layers of a network, by the operators of one library.
+
+A plan asks its kernels in order, and the first that takes a layer computes it; torch's operators, which take every
+layer, come last (torch_layers.py). Which kernels a plan has, and in which order, is decided in choose.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ..graph.layers import Layer, Network
+
+Values = dict[int, Any]  # tensors by index; between the kernels of batch_statistics.py also results not computed yet
+Weights = list[Tensor | None]  # of a layer at a point, or what a kernel has made of them
+
+SETTINGS = ("winograd", "amx", "normed")  # what a plan's choice says of its kernels, in this order
+
+
+class Kernel(Protocol):
+    """Computes some layers of the network that it was made for; layers are named by their position in it."""
+
+    settings: Mapping[str, Any] = {}  # what a plan's choice must say to get this kernel again
+    fuses_relu: bool = False  # its ReLU makes 0 of NaN unless `keep_nan`: the plan looks for overflow at every point
+
+    def takes(self, at: int) -> int:
+        """How many layers from `at` on it computes in one call; 0: it does not compute layer `at`."""
+        ...
+
+    def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
+        """The weights of these layers, in float32 or float64, as `compute` reads them: once per point."""
+        ...
+
+    def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
+        """Add the results of these layers to `values`.
+
+        Raises:
+            MemoryError: memory was refused.
+        """
+        ...
+
+    def statistics(self, at: int, weights: Weights) -> Mapping[str, Tensor]:
+        """Name -> mean or unbiased variance of the last batch, where layer `at` is a BatchNorm that keeps them."""
+        return {}
+
+    def release(self) -> None:
+        """Give back memory that is kept from batch to batch."""
+        return
+
+
+@dataclass(frozen=True)
+class Step:
+    """Consecutive layers, computed by one kernel in one call."""
+
+    kernel: Kernel
+    layers: range
+    dead: tuple[int, ...]  # values that no later step reads
+
+
+def steps_of(network: Network, kernels: Sequence[Kernel]) -> list[Step]:
+    """The layers of `network`, each with the first of `kernels` that takes it."""
+    found: list[tuple[Kernel, range]] = []
+    at = 0
+    while at < len(network.layers):
+        kernel, count = next((kernel, count) for kernel in kernels if (count := kernel.takes(at)))
+        found.append((kernel, range(at, at + count)))
+        at += count
+    dead = _dead(network, [layers for _, layers in found])
+    return [Step(kernel, layers, tuple(ended)) for (kernel, layers), ended in zip(found, dead, strict=True)]
+
+
+def _dead(network: Network, stretches: Sequence[range]) -> list[list[int]]:
+    """For every stretch, the values not read after it; the input is kept: generic layers ask it for the batch size."""
+    last = {index: n for n, layers in enumerate(stretches) for at in layers for index in _touched(network.layers[at])}
+    last.pop(network.output, None)
+    last.pop(network.input, None)
+    return [[index for index, when in last.items() if when == n] for n in range(len(stretches))]
+
+
+def _touched(layer: Layer) -> list[int]:
+    return [*layer.reads(), *(index for index in layer.results if index is not None)]
