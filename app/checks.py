@@ -3,7 +3,6 @@
 Imports the torch-free modules of worker/. Never repairs anything.
 """
 
-import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -12,6 +11,7 @@ from threading import Thread
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from landscape.disk import sync_file
 from service.database.tables import Worker, is_alive
 
 from .deps import Service
@@ -67,8 +67,7 @@ class Checks:
         try:
             with tempfile.TemporaryFile(dir=store.unfinished) as file:
                 file.write(b"0" * 4096)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
             if not store.usable():
                 return "unwritable"
         except OSError:

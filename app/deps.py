@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from service.access import tokens
-from service.access.callers import LINK, LOCAL, Caller, linked_to
+from service.access.callers import LINK, LOCAL, Caller, with_link
 from service.access.visibility import seen_by
 from service.database.sessions import Database
 from service.errors import ForbiddenError, UnauthorizedError
@@ -100,12 +100,12 @@ def _caller(
     else:
         shown = [(cookie or "", ("session",)), (request.cookies.get(LINK_COOKIE, ""), ("link",))]
     with service.database.reading() as session:
-        found = [tokens.recognise(session, secret, kinds) for secret, kinds in shown]
+        found = [tokens.authenticate(session, secret, kinds) for secret, kinds in shown]
     known = [one for one in found if one is not None]
     if not known:
         raise UnauthorizedError("Log in, or send a token that is valid: Authorization: Bearer …")
     service.used.update(one.key for one in known if one.key)
-    return known[0] if len(known) == 1 else linked_to(known[0], known[1])
+    return known[0] if len(known) == 1 else with_link(known[0], known[1])
 
 
 def require_same_origin(request: Request, *, by_cookie: bool = False) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from service import versions
-from service.access.tokens import note_used
+from service.access.tokens import record_use
 from service.database.sessions import Database
 from service.errors import ServiceError, TooManyError, UnauthorizedError
 from service.jobs.spec import Kind
@@ -36,7 +36,7 @@ from .checks import Checks
 from .deps import Service, open_to_all, require_scopes
 from .feeds import Feeds
 from .guard import HEADERS, Guard
-from .openapi import describe
+from .openapi import describe, errors
 from .prefix import API, Alias
 from .routes import access, blobs, checkpoints, datasets, events, gallery, jobs, metrics, system, tus
 from .routes.access import Tries
@@ -102,10 +102,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.tries = Tries()
     for resource in (access, checkpoints, datasets, jobs, events, gallery, system):
         require_scopes(resource.router.routes)
-        app.include_router(resource.router, prefix=API, max_body_size=MAX_JSON_BYTES)
+        app.include_router(resource.router, prefix=API, max_body_size=MAX_JSON_BYTES, responses=errors(400, 413, 503))
     for streaming in (tus, blobs):
         require_scopes(streaming.router.routes)
-        app.include_router(streaming.router, prefix=API)
+        app.include_router(streaming.router, prefix=API, responses=errors(400, 503))
     app.include_router(metrics.router)
     _serve_page(app)
     require_scopes([*app.routes, *metrics.router.routes])
@@ -161,7 +161,7 @@ async def _note_used(service: Service) -> None:
         used = set(service.used)
         service.used.difference_update(used)
         try:
-            await asyncio.to_thread(note_used, service.database, used)
+            await asyncio.to_thread(record_use, service.database, used)
         except Exception:
             logger.exception("noting used tokens failed; trying again")
             service.used.update(used)

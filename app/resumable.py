@@ -8,13 +8,13 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import os
 from typing import Any, BinaryIO, cast
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
+from landscape.disk import sync_file
 from service.database.tables import Upload
 from service.errors import ConflictError, ServiceError, TooLargeError
 from service.storage import resumable
@@ -120,7 +120,7 @@ async def _write(request: Request, service: Service, file: BinaryIO, left: int, 
                 digest.update(block)
             await run_in_threadpool(file.write, block)
     finally:
-        await run_in_threadpool(_make_durable, file)
+        await run_in_threadpool(sync_file, file)
 
 
 async def _append_checked(request: Request, service: Service, upload: Upload, file: BinaryIO, checksum: str) -> None:
@@ -142,12 +142,7 @@ def _copy(apart: BinaryIO, file: BinaryIO) -> None:
     apart.seek(0)
     while block := apart.read(_BLOCK):
         file.write(block)
-    _make_durable(file)
-
-
-def _make_durable(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    sync_file(file)
 
 
 def complete_upload(service: Service, upload: Upload) -> None:

@@ -19,10 +19,12 @@ from service.errors import TooManyError, UnauthorizedError
 
 from ..cookies import delete_session, set_link, set_session
 from ..deps import SESSION_COOKIE, Admin, Anyone, Guest, IdPath, Service, Submitter, require_same_origin
+from ..openapi import errors
 from ..schemas import moment
 
 router = APIRouter(tags=["access"])
 
+OF_ONE = errors(401, 403, 404, 422)  # of a token, a job, a link
 TRIES, TRY_SECONDS = 10, 60.0
 
 
@@ -129,7 +131,7 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-@router.post("/session")
+@router.post("/session", responses=errors(401, 403, 422, 429))
 def log_in(request: Request, response: Response, service: Anyone, login: Login) -> Who:
     """Begin a session of the page with a token; its cookie is for the page alone, programs send the token itself."""
     require_same_origin(request)
@@ -139,7 +141,7 @@ def log_in(request: Request, response: Response, service: Anyone, login: Login) 
     tries.require_patience(request)
     try:
         with service.database.writing() as session:
-            row, secret = tokens.begin_session(session, login.token.strip(), service.settings.session_hours)
+            row, secret = tokens.log_in(session, login.token.strip(), service.settings.session_hours)
             answer = Who(user=row.owner, scopes=row.scopes, access=True, expires=moment(row.expires))
     except UnauthorizedError:
         tries.note(request)
@@ -148,7 +150,7 @@ def log_in(request: Request, response: Response, service: Anyone, login: Login) 
     return answer
 
 
-@router.get("/session")
+@router.get("/session", responses=errors(401, 403))
 def who_am_i(service: Guest) -> Who:
     """Who asks, and until when."""
     with service.database.reading() as session:
@@ -156,13 +158,13 @@ def who_am_i(service: Guest) -> Who:
     return _who(service, moment(expires))
 
 
-@router.delete("/session", status_code=204)
+@router.delete("/session", status_code=204, responses=errors(403))
 def log_out(request: Request, service: Anyone, response: Response) -> None:
     """End the session of this browser."""
     require_same_origin(request)
     secret = request.cookies.get(SESSION_COOKIE)
     with service.database.writing() as session:
-        caller = tokens.recognise(session, secret or "", ("session",))
+        caller = tokens.authenticate(session, secret or "", ("session",))
         if caller is not None and caller.key:
             tokens.revoke(session, caller.key, "session")
     delete_session(response)
@@ -178,22 +180,22 @@ def _who(service: Service, expires: str | None) -> Who:
     )
 
 
-@router.get("/tokens")
+@router.get("/tokens", responses=errors(401, 403))
 def list_tokens(service: Admin) -> TokenList:
     """Every token, newest first; what opens with them is known to their owners alone."""
     with service.database.reading() as session:
-        return TokenList(items=[TokenOut(**_token(row)) for row in tokens.tokens(session)])
+        return TokenList(items=[TokenOut(**_token(row)) for row in tokens.list_tokens(session)])
 
 
-@router.post("/tokens", status_code=201)
+@router.post("/tokens", status_code=201, responses=errors(401, 403, 422))
 def make_token(service: Admin, token: TokenIn) -> TokenMade:
     """A token for a user; the answer holds its secret, which cannot be seen again."""
     with service.database.writing() as session:
-        row, secret = tokens.make_token(session, **token.model_dump())
+        row, secret = tokens.create_token(session, **token.model_dump())
         return TokenMade(**_token(row), token=secret)
 
 
-@router.delete("/tokens/{token_id}", status_code=204)
+@router.delete("/tokens/{token_id}", status_code=204, responses=OF_ONE)
 def revoke_token(service: Admin, token_id: IdPath) -> None:
     """End a token, and the sessions that began with it, at once."""
     with service.database.writing() as session:
@@ -208,12 +210,12 @@ def _times(row: Access) -> dict[str, object]:
     return {"id": row.id} | {name: moment(getattr(row, name)) for name in ("created", "expires", "used")}
 
 
-@router.post("/jobs/{job_id}/share", status_code=201)
+@router.post("/jobs/{job_id}/share", status_code=201, responses=OF_ONE)
 def share_result(service: Submitter, job_id: IdPath, link: LinkIn) -> LinkMade:
     """A link that opens this job's result, and nothing else, for whoever has it: to see, not to change."""
     with service.database.writing() as session:
         require_own(session, Job, job_id)
-        row, secret = tokens.make(
+        row, secret = tokens.create(
             session,
             "link",
             owner=service.owner,
@@ -224,15 +226,15 @@ def share_result(service: Submitter, job_id: IdPath, link: LinkIn) -> LinkMade:
         return LinkMade.model_validate({**_times(row), "link": f"/#/shared/{secret}"})
 
 
-@router.get("/jobs/{job_id}/share")
+@router.get("/jobs/{job_id}/share", responses=OF_ONE)
 def list_links(service: Submitter, job_id: IdPath) -> LinkList:
     """Links to this job's result that still open it."""
     with service.database.reading() as session:
         require_own(session, Job, job_id)
-        return LinkList.model_validate({"items": [_times(row) for row in tokens.links(session, job_id)]})
+        return LinkList.model_validate({"items": [_times(row) for row in tokens.list_links(session, job_id)]})
 
 
-@router.delete("/jobs/{job_id}/share/{link_id}", status_code=204)
+@router.delete("/jobs/{job_id}/share/{link_id}", status_code=204, responses=OF_ONE)
 def revoke_link(service: Submitter, job_id: IdPath, link_id: IdPath) -> None:
     """End a link at once."""
     with service.database.writing() as session:
@@ -240,14 +242,14 @@ def revoke_link(service: Submitter, job_id: IdPath, link_id: IdPath) -> None:
         tokens.revoke(session, link_id, "link", job_id=job_id)
 
 
-@router.post("/shared")
+@router.post("/shared", responses=errors(401, 403, 422, 429))
 def open_link(request: Request, response: Response, service: Anyone, opening: Opening) -> Opened:
     """For the page: exchange a link for a cookie that opens its job and nothing else; programs send it as a token."""
     require_same_origin(request)
     tries: Tries = request.app.state.tries
     tries.require_patience(request)
     with service.database.reading() as session:
-        caller = tokens.recognise(session, opening.link, ("link",))
+        caller = tokens.authenticate(session, opening.link, ("link",))
     if caller is None:
         tries.note(request)
         raise UnauthorizedError("This link is not valid: it was revoked, has expired, or was not copied as a whole.")

@@ -13,20 +13,21 @@ from service.errors import InvalidError, NotFoundError
 from service.storage.store import GONE
 
 from ..deps import Remote
+from ..openapi import errors, takes_bytes
 from ..uploads import arriving
 
-router = APIRouter(prefix="/store", tags=["store"])
+router = APIRouter(prefix="/store", tags=["store"], responses=errors(401, 403, 422))
 
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the bytes")]
 
 
-@router.get("/{sha256}", response_class=FileResponse)
+@router.get("/{sha256}", response_class=FileResponse, responses=errors(404, 500))
 def read_bytes(service: Remote, sha256: Digest) -> FileResponse:
     """The bytes of this digest, compared with it just now."""
     return FileResponse(service.store.path(sha256), media_type="application/octet-stream")
 
 
-@router.head("/{sha256}")
+@router.head("/{sha256}", responses=errors(400, 401, 403, 404, 422, 503, body=False))
 def find_bytes(service: Remote, sha256: Digest) -> Response:
     """Whether they are here, how many, and since how many seconds; they are not read."""
     found = service.store.find(sha256)
@@ -35,7 +36,7 @@ def find_bytes(service: Remote, sha256: Digest) -> Response:
     return Response(headers={"Content-Length": str(found.size), "Age": str(found.age)})
 
 
-@router.put("/{sha256}", status_code=201)
+@router.put("/{sha256}", status_code=201, responses=errors(408, 413, 500, 507), openapi_extra=takes_bytes())
 async def add_bytes(request: Request, service: Remote, sha256: Digest) -> None:
     """Store the body under its digest; other bytes are refused and nothing of them stays."""
     service.store.require_space(int(request.headers.get("content-length") or 0))

@@ -13,13 +13,20 @@ from service.library import uploads
 from service.maintenance import garbage
 
 from ..deps import IdPath, PageDep, Reader, Service, Submitter
+from ..openapi import errors, takes_bytes
 from ..schemas import CheckpointList, CheckpointOut, Choice
 from ..uploads import accept, received, require_name
 
-router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
+router = APIRouter(prefix="/checkpoints", tags=["checkpoints"], responses=errors(401, 403, 422))
 
 
-@router.put("", status_code=201, max_body_size=sys.maxsize)  # bounded by the store, as it streams in
+@router.put(
+    "",
+    status_code=201,
+    max_body_size=sys.maxsize,  # bounded by the store, as it streams in
+    responses=errors(408, 429, 507),
+    openapi_extra=takes_bytes(),
+)
 async def upload_checkpoint(
     request: Request,
     service: Submitter,
@@ -47,13 +54,13 @@ def list_checkpoints(service: Reader, page: PageDep) -> CheckpointList:
         return CheckpointList(items=[CheckpointOut.of(row, service.caller) for row in rows], total=total)
 
 
-@router.get("/{checkpoint_id}")
+@router.get("/{checkpoint_id}", responses=errors(404))
 def get_checkpoint(service: Reader, checkpoint_id: IdPath) -> CheckpointOut:
     with service.database.reading() as session:
         return CheckpointOut.of(require(session, Checkpoint, checkpoint_id), service.caller)
 
 
-@router.post("/{checkpoint_id}/architecture")
+@router.post("/{checkpoint_id}/architecture", responses=errors(404, 409))
 def choose_architecture(service: Submitter, checkpoint_id: IdPath, choice: Choice) -> CheckpointOut:
     """Say which of several networks that fit is meant."""
     with service.database.writing() as session:
@@ -61,7 +68,7 @@ def choose_architecture(service: Submitter, checkpoint_id: IdPath, choice: Choic
         return CheckpointOut.of(uploads.choose_architecture(session, checkpoint_id, choice.index), service.caller)
 
 
-@router.delete("/{checkpoint_id}", status_code=204)
+@router.delete("/{checkpoint_id}", status_code=204, responses=errors(404, 409))
 def delete_checkpoint(service: Submitter, checkpoint_id: IdPath) -> None:
     """Results computed from it stay."""
     with service.database.writing() as session:

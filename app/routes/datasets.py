@@ -15,13 +15,20 @@ from service.library.datasets import DATASETS, find
 from service.maintenance import garbage
 
 from ..deps import IdPath, PageDep, Reader, Service, Submitter
+from ..openapi import errors, takes_bytes
 from ..schemas import DatasetList, DatasetOut
 from ..uploads import accept, received, require_name
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = APIRouter(prefix="/datasets", tags=["datasets"], responses=errors(401, 403, 422))
 
 
-@router.put("", status_code=201, max_body_size=sys.maxsize)  # bounded by the store, as it streams in
+@router.put(
+    "",
+    status_code=201,
+    max_body_size=sys.maxsize,  # bounded by the store, as it streams in
+    responses=errors(408, 429, 507),
+    openapi_extra=takes_bytes(),
+)
 async def upload_dataset(
     request: Request,
     service: Submitter,
@@ -51,7 +58,7 @@ def list_datasets(service: Reader, page: PageDep) -> DatasetList:
     return DatasetList(items=[*built_in, *uploaded], total=total + len(DATASETS))
 
 
-@router.get("/{name}")
+@router.get("/{name}", responses=errors(404))
 def get_dataset(service: Reader, name: str) -> DatasetOut:
     """By name, or an uploaded one by its id."""
     if name in DATASETS:
@@ -63,7 +70,7 @@ def get_dataset(service: Reader, name: str) -> DatasetOut:
         return DatasetOut.of(row, service.caller)
 
 
-@router.delete("/{dataset_id}", status_code=204)
+@router.delete("/{dataset_id}", status_code=204, responses=errors(404, 409))
 def delete_dataset(service: Submitter, dataset_id: IdPath) -> None:
     """Results computed from it stay."""
     with service.database.writing() as session:

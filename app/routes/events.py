@@ -11,7 +11,7 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from service.access import tokens
 from service.database.tables import Job, require
@@ -19,8 +19,9 @@ from service.errors import InvalidError
 
 from ..deps import Guest, IdPath, Reader, Service
 from ..feeds import Feeds
+from ..openapi import errors, sends_events
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], responses={**errors(401, 403, 404, 422, 429), **sends_events()})
 
 ASK_SECONDS = 5.0  # a stream outlives its token by this, or by the pause between two events
 
@@ -34,13 +35,13 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
-@router.get("/jobs/{job_id}/events", response_class=EventStream)
+@router.get("/jobs/{job_id}/events", response_class=Response)
 async def follow_job(request: Request, service: Guest, job_id: IdPath, last_event_id: LastEventId = "0") -> EventStream:
     """`state` first and on every change, `tile` with values as they arrive, `progress`; ends with a terminal state."""
     return await _stream(request, service, [job_id], last_event_id)
 
 
-@router.get("/events", response_class=EventStream)
+@router.get("/events", response_class=Response)
 async def follow_jobs(request: Request, service: Reader, jobs: Jobs, last_event_id: LastEventId = "") -> EventStream:
     """The same of several jobs in one stream, each event with its `job`; ends when all of them have ended."""
     ids = list(dict.fromkeys(jobs.split(",")))

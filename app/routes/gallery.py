@@ -5,9 +5,10 @@ from fastapi import APIRouter
 from service.jobs import gallery
 
 from ..deps import Reader
+from ..openapi import errors
 from ..schemas import Comparison, Gallery
 
-router = APIRouter(prefix="/gallery", tags=["gallery"])
+router = APIRouter(prefix="/gallery", tags=["gallery"], responses=errors(401, 403))
 
 
 @router.get("")

@@ -19,9 +19,10 @@ from service.queue import progress
 
 from ..cookies import renew_link
 from ..deps import Guest, IdPath, PageDep, Reader, Service, Submitter
+from ..openapi import errors
 from ..schemas import Accepted, JobList, JobLog, JobOut, LogEntry, Number, NumberList, Progress, moment
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], responses=errors(401, 403, 422))
 
 
 def attachment(name: str) -> str:
@@ -50,7 +51,7 @@ FileFormat = Annotated[
 Key = Annotated[str | None, Header(alias="Idempotency-Key", pattern=r"^[a-z0-9]{16,64}$")]
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses=errors(409, 429))
 def submit_job(service: Submitter, spec: JobSpec, key: Key = None) -> Accepted:
     """Ask for a slice, a surface or another landscape; the answer comes at once, the numbers as they are computed.
 
@@ -86,13 +87,13 @@ def list_jobs(
         return JobList(items=items, total=total)
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", responses=errors(404))
 def get_job(request: Request, response: Response, service: Guest, job_id: IdPath) -> JobOut:
     renew_link(request, response, service.caller, job_id)
     return _job(service, job_id)
 
 
-@router.post("/{job_id}/cancel")
+@router.post("/{job_id}/cancel", responses=errors(404, 409))
 def cancel_job(service: Submitter, job_id: IdPath) -> JobOut:
     """End it; what has been computed stays and can be fetched."""
     with service.database.writing() as session:
@@ -101,7 +102,7 @@ def cancel_job(service: Submitter, job_id: IdPath) -> JobOut:
     return _job(service, job_id)
 
 
-@router.post("/{job_id}/retry", status_code=202)
+@router.post("/{job_id}/retry", status_code=202, responses=errors(404, 409, 429))
 def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
     """A new job like this failed or cancelled one, which takes over what that had computed."""
     with service.database.writing() as session:
@@ -112,14 +113,14 @@ def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
     return _job(service, new_id)
 
 
-@router.delete("/{job_id}", status_code=204)
+@router.delete("/{job_id}", status_code=204, responses=errors(404, 409))
 def delete_job(service: Submitter, job_id: IdPath) -> None:
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         lifecycle.delete_job(session, job_id)
 
 
-@router.get("/{job_id}/log")
+@router.get("/{job_id}/log", responses=errors(404))
 def get_log(service: Guest, job_id: IdPath, page: PageDep) -> JobLog:
     """What happened to the job, in order; ask from `offset` on for what is new."""
     with service.database.reading() as session:
@@ -131,7 +132,7 @@ def get_log(service: Guest, job_id: IdPath, page: PageDep) -> JobLog:
         return JobLog(items=items, total=session.scalar(select(func.count()).where(of_job)) or 0)
 
 
-@router.get("/{job_id}/result", response_model=None)
+@router.get("/{job_id}/result", response_model=None, responses=errors(404, 409, 500))
 def get_result(
     service: Guest,
     job_id: IdPath,
@@ -153,7 +154,7 @@ def get_result(
     return Response(content, media_type=media, headers=headers)
 
 
-@router.get("/{job_id}/numbers")
+@router.get("/{job_id}/numbers", responses=errors(404, 409, 500))
 def get_numbers(
     service: Guest,
     job_id: IdPath,

@@ -22,9 +22,10 @@ from service.database.tables import TERMINAL, Job, Tile, Worker, is_alive
 
 from ..deps import Reader, Service
 from ..feeds import Feeds
+from ..openapi import errors
 from ..prefix import ALIAS, API
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], responses=errors(400, 401, 403, 503))
 
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 SPEED_SECONDS = 60.0  # points per second are taken over about this long
@@ -111,7 +112,7 @@ class _InDatabase:
         yield from found
 
     def _all(self, session: Session) -> Iterator[Metric]:
-        numbers = counters.all_of(session, [*COUNTED, "tile_seconds", "tile_seconds_sum"])
+        numbers = counters.read_all(session, [*COUNTED, "tile_seconds", "tile_seconds_sum"])
         for name, (words, label, values) in COUNTED.items():
             family = CounterMetricFamily(f"landscape_{name}", words, labels=(label,) if label else ())
             for own in values:
@@ -143,7 +144,7 @@ def _gauge(name: str, labels: Sequence[str], words: str, values: Mapping[tuple[s
 
 
 def _tile_seconds(numbers: Mapping[tuple[str, str], float]) -> Metric:
-    ends = [*map(str, counters.SECONDS), counters.OVER]
+    ends = [*map(str, counters.SECONDS), counters.OVERFLOW]
     sums = accumulate(numbers.get(("tile_seconds", end), 0.0) for end in ends)
     family = HistogramMetricFamily("landscape_tile_seconds", "Time a tile of points took")
     total = numbers.get(("tile_seconds_sum", ""), 0.0)

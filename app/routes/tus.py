@@ -21,6 +21,7 @@ from service.jobs import quotas
 from service.storage import resumable
 
 from ..deps import Anyone, IdPath, Service, Submitter
+from ..openapi import errors, takes_bytes
 from ..prefix import prefix_of
 from ..resumable import CHECKSUMS, append_bytes, complete_upload, end_appending
 from ..uploads import Purpose, require_name
@@ -30,6 +31,9 @@ router = APIRouter(prefix="/uploads", tags=["resumable uploads"])
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
 BODY = "application/offset+octet-stream"
+# errors, of every call and of those that take bytes
+FINDING = (401, 403, 404, 409, 410, 412, 422, 423, 507)
+TAKING = (401, 403, 408, 409, 412, 413, 422, 423, 429, 460, 507)
 
 
 class VersionError(ServiceError):
@@ -66,7 +70,7 @@ def capabilities(service: Anyone) -> Response:
     )
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=errors(*TAKING))
 async def create_upload(
     request: Request,
     service: Submitter,
@@ -98,7 +102,7 @@ async def create_upload(
     return _told(request, upload, offset, 201)
 
 
-@router.head("/{upload_id}")
+@router.head("/{upload_id}", responses=errors(400, *FINDING, 503, body=False))
 async def ask_offset(request: Request, service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
     """How many bytes are here. Of a complete upload `Landscape-Id` names what it has become."""
     _require_version(version)
@@ -112,7 +116,9 @@ async def ask_offset(request: Request, service: Submitter, upload_id: IdPath, ve
     return _told(request, upload, offset, 200)
 
 
-@router.patch("/{upload_id}", status_code=204)
+@router.patch(
+    "/{upload_id}", status_code=204, responses=errors(*FINDING, *TAKING, 415), openapi_extra=takes_bytes(BODY)
+)
 async def append(
     request: Request,
     service: Submitter,
@@ -132,7 +138,7 @@ async def append(
     return _told(request, upload, await append_bytes(request, service, upload, start, checksum), 204)
 
 
-@router.post("/{upload_id}", status_code=204)
+@router.post("/{upload_id}", status_code=204, responses=errors(*FINDING, *TAKING, 415))
 async def append_by_post(
     request: Request,
     service: Submitter,
@@ -150,7 +156,7 @@ async def append_by_post(
     return await append(request, service, upload_id, version, offset, checksum)
 
 
-@router.delete("/{upload_id}", status_code=204)
+@router.delete("/{upload_id}", status_code=204, responses=errors(*FINDING))
 async def end_upload(service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
     """Forget an upload that is not complete, and its bytes."""
     _require_version(version)

@@ -3,6 +3,7 @@
 The requests are real: with the owner's token each of them works (the last test), so a refusal is due to the token.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.openapi import MEANING
 from tests.security.conftest import LARGE, TUS, Lab, User, furnished
 from tests.support.servers import new_database
 
@@ -93,6 +95,7 @@ ASKS = {
     ("delete", "/api/v1/checkpoints/{checkpoint_id}"): Ask("submit", 204, "checkpoint_id"),
     ("delete", "/api/v1/datasets/{dataset_id}"): Ask("submit", 204, "dataset_id"),
 }
+ERROR_BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
 PREFIXES = ("/api/v1", "/api")  # of the document, and its alias
 Operation = tuple[str, str]
 BAD_TOKENS = {
@@ -155,6 +158,18 @@ def test_the_document_says_the_same_of_who_may_call(document: dict[str, Any]) ->
     assert set(document["components"]["securitySchemes"]) == {"token", "session"}
     for method, path in secured:
         assert {"401", "403"} <= set(document["paths"][path][method]["responses"])
+
+
+def test_the_document_gives_every_error_its_meaning_and_our_own_body(document: dict[str, Any]) -> None:
+    """FastAPI would describe a 422 of its own where a route forgets to name that error."""
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            found = {code: answer for code, answer in operation["responses"].items() if code >= "400"}
+            assert {"400", "503"} <= set(found), (method, path)
+            assert {code: MEANING[int(code)] for code in found} == {c: one["description"] for c, one in found.items()}
+            bodies = {json.dumps(one.get("content")) for one in found.values()}
+            assert bodies == {"null" if method == "head" else json.dumps(ERROR_BODY)}, (method, path)
 
 
 @pytest.mark.parametrize("kind", BAD_TOKENS)
