@@ -20,7 +20,7 @@ from .hessian.lanczos import STEPS
 from .hessian.products import Hessian
 from .hessian.spectrum import Spectrum
 from .objective.losses import PerSample
-from .objective.random_state import untouched
+from .objective.random_state import keeps_random_state
 from .result import Result
 
 
@@ -47,7 +47,7 @@ class Drawing(Options, total=False):
     drawn: str
 
 
-@untouched
+@keeps_random_state
 def surface(
     model: nn.Module,
     images: Any,
@@ -79,7 +79,7 @@ def surface(
     return compute(prepared, progress=progress)
 
 
-@untouched
+@keeps_random_state
 def slice(
     model: nn.Module,
     images: Any,
@@ -96,7 +96,7 @@ def slice(
     return compute(prepared, progress=progress)
 
 
-@untouched
+@keeps_random_state
 def interpolation(
     model: nn.Module,
     end: Checkpoint,
@@ -118,7 +118,7 @@ def interpolation(
     return compute(setup.interpolation(model, end, images, labels, grid=grid, **options), progress=progress)
 
 
-@untouched
+@keeps_random_state
 def through(
     model: nn.Module,
     second: Checkpoint,
@@ -139,7 +139,7 @@ def through(
     return compute(prepared, progress=progress)
 
 
-@untouched
+@keeps_random_state
 def trajectory(
     model: nn.Module,
     states: Trajectory,
@@ -172,7 +172,7 @@ def trajectory(
     return compute(prepared, progress=progress)
 
 
-@untouched
+@keeps_random_state
 def curvature(
     model: nn.Module,
     images: Any,
@@ -195,7 +195,7 @@ def curvature(
     return compute(setup.curvature(model, images, labels, grid=grid, **further, **options), progress=progress)
 
 
-@untouched
+@keeps_random_state
 def repeated(
     model: nn.Module,
     images: Any,
@@ -216,7 +216,7 @@ def repeated(
     return compute(setup.repeated(model, images, labels, grid=grid, seeds=seeds, **options), progress=progress)
 
 
-@untouched
+@keeps_random_state
 def spectrum(
     model: nn.Module,
     images: Any,
@@ -230,7 +230,7 @@ def spectrum(
 ) -> Spectrum:
     """Extreme eigenvalues, trace and density of the Hessian of the mean loss at the model itself; see hessian.py."""
     landscape = setup.slice(model, images, labels, grid=Grid.line(2), **options).landscape
-    objective, parameters = landscape.located((0.0,))
+    objective, parameters = landscape.objective_at((0.0,))
     return Hessian(objective, parameters, over=over).spectrum(seed=seed, steps=steps, probes=probes)
 
 
@@ -241,7 +241,7 @@ class Paired(NamedTuple):
     standard_error: float  # of that mean: far below what the two points' own errors suggest, since samples are shared
 
 
-@untouched
+@keeps_random_state
 def paired(
     model: nn.Module,
     images: Any,
@@ -265,7 +265,7 @@ def paired(
     return Paired(float(differences.mean()), error)
 
 
-@untouched
+@keeps_random_state
 def plane_along(
     model: nn.Module,
     images: Any,

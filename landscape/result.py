@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .errors import FormatError, MissingLibraryError
 from .formats import read, write
-from .formats.look import Look
+from .formats.picture import PictureOptions
 from .results.arrays import Arrays
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Result(Arrays):
         Raises:
             UnknownNameError, FormatError, MissingLibraryError: see `formats.write`.
         """
-        return write(self, ending, Look(height, array))
+        return write(self, ending, PictureOptions(height, array))
 
     def save(self, path: "str | Path", *, height: str = "paper", array: str = "losses") -> None:
         """Write the result to `path`; its ending names the format. Raises as `to_bytes`."""
@@ -74,9 +74,9 @@ class Result(Arrays):
             raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
 
     def __repr__(self) -> str:
-        from .plots.notebook import in_words
+        from .plots.notebook import summary_line
 
-        return in_words(self)
+        return summary_line(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """What a notebook shows: a small picture, caption and self-check; it needs no network and no script."""

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SubsetR
 from torch.utils.data import Dataset as TorchDataset
 
 from ..errors import DataError
-from ..objective.losses import Loss, PerSample, right
+from ..objective.losses import Loss, PerSample, correct
 from .dataset import Dataset
 
 Batch = dict[str, Tensor]
@@ -201,11 +201,11 @@ def _placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
 class BatchLoss(Loss):
     """A loss of outputs and whole batches: labels are indices, and only the caller knows which entry holds which."""
 
-    def right(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
+    def correct(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
         """By the entry "labels" and the output `logits`, as Hugging Face calls them; None without."""
         batch: IndexedBatch = self.per_sample.batch  # type: ignore[attr-defined]
         scores, wanted = getattr(outputs, "logits", outputs), batch.entries.get("labels")
-        return None if wanted is None else right(scores, wanted.to(losses.device)[labels], losses)
+        return None if wanted is None else correct(scores, wanted.to(losses.device)[labels], losses)
 
 
 def _with_indices(model: nn.Module, entries: Batch, targets: Any, loss: Any, facts: dict[str, Any]) -> Inputs:

@@ -4,7 +4,6 @@ Imports torch, safetensors, plane, paper. A safetensors file holds "delta.<name>
 float64 or float32; names it lacks do not move. Its metadata say "format": "landscape directions".
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from ..disk import digest_of
 from ..errors import FormatError, UnknownNameError
 from ..objective.objective import movable
 from . import paper_files
@@ -64,7 +64,7 @@ def read(path: str | Path, model: nn.Module) -> Plane:
     if path.suffix not in ENDINGS:
         raise UnknownNameError("ending of a direction file", path.suffix, ENDINGS)
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = digest_of(path)
     except OSError as error:
         raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
     if path.suffix == ".h5":

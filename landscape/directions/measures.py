@@ -14,7 +14,7 @@ from .random import Params, dot, filter_norms, has_filters, norm
 
 
 @dataclass(frozen=True)
-class DirectionFacts:
+class DirectionMeasures:
     """Measured over one direction or a pair; NaN where there is nothing to measure."""
 
     cosine: float | None  # cos(delta, eta) over all parameters, unitless; None for a single direction
@@ -28,7 +28,7 @@ class DirectionFacts:
     parallel_filters: int  # one-element filters, where two directions cannot be orthogonal
 
 
-def direction_facts(directions: Sequence[Params], center: Mapping[str, Tensor]) -> DirectionFacts:
+def measure_directions(directions: Sequence[Params], center: Mapping[str, Tensor]) -> DirectionMeasures:
     """Measure a pair of directions (or one) against its center, in float64."""
     directions = [{name: direction[name] for name in center} for direction in directions]  # without the statistics
     filtered = [name for name, parameter in center.items() if has_filters(parameter)]
@@ -38,7 +38,7 @@ def direction_facts(directions: Sequence[Params], center: Mapping[str, Tensor]) 
     norms = torch.cat([filter_norms(center[name]) for name in filtered] or [torch.zeros(0)])
     single = sum(len(center[name]) for name in filtered if center[name][0].numel() < 2) if len(directions) > 1 else 0
     moved = [{name: direction[name] for name in center} for direction in directions]  # without running statistics
-    return DirectionFacts(
+    return DirectionMeasures(
         cosine=cosine(moved[0], moved[1]) if len(moved) == 2 else None,
         filter_ratio_min=low,
         filter_ratio_max=high,

@@ -117,15 +117,10 @@ def filter_norms(parameter: Tensor) -> Tensor:
     return rows(parameter.detach().to("cpu", torch.float64)).square().sum(1).sqrt()
 
 
-def filter_normalize(direction: Mapping[str, Tensor], center: Mapping[str, Tensor]) -> Params:
-    """Rescale every filter of `direction` to the norm of the same filter of `center`: `normalize` with its defaults."""
-    return normalize(direction, center)
-
-
 def orthogonalize_filters(eta: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> Params:
     """Remove from every filter of `eta` its component along the same filter of `delta`: Gram–Schmidt inside the filter.
 
-    A one-element filter cannot be orthogonal to another: it is left as it was drawn, and counted in `DirectionFacts`.
+    A one-element filter cannot be orthogonal to another: it is left as it was drawn, and counted in `DirectionMeasures`.
 
     Raises:
         ShapeMismatchError: a name or a shape differs.

@@ -130,7 +130,7 @@ def differences(states: Sequence[State], parameters: Collection[str]) -> list[Pa
     return [{name: move[name] for name in parameters} for move in whole]
 
 
-def plane_of(found: Principal) -> Plane:
+def principal_plane(found: Principal) -> Plane:
     """The plane of the first two components, with its shares of variance among the facts."""
     facts = {
         "label": f"PCA plane, {100 * sum(found.variance_ratio[:2]):.1f} % of the trajectory's variance",

@@ -66,7 +66,7 @@ class CurvatureLandscape(Landscape):
         return Hessian(double, {}, over=self.over).product_error()
 
     def _curvature(self, point: Sequence[float], stop: Stop | None) -> tuple[float, ...]:
-        objective, parameters = self.located(point)
+        objective, parameters = self.objective_at(point)
         hessian = Hessian(objective, parameters, over=self.over, stop=stop)
         try:
             low, high = hessian.extremes(steps=self.steps, tolerance=TOLERANCE)

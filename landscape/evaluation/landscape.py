@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__, engine
-from ..directions.measures import direction_facts
+from ..directions.measures import measure_directions
 from ..directions.plane import Plane
 from ..directions.random import Params, dot, norm, random_directions
 from ..engine.audit import audit, spread
@@ -32,8 +32,8 @@ from ..objective.batch_norm import (
 from ..objective.digest import state_digest
 from ..objective.losses import PerSample, loss_of
 from ..objective.objective import PRECISIONS, Objective, Stop, Value, double_batch
-from ..objective.random_state import untouched
-from ..objective.validation import require_fit
+from ..objective.random_state import keeps_random_state
+from ..objective.validation import require_compatible
 from ..results.arrays import VALUES, finite_or_none
 
 Samples = tuple[Tensor, Tensor]
@@ -48,7 +48,7 @@ class Landscape:
     `random_directions` say otherwise; the model is copied, not changed.
     """
 
-    @untouched
+    @keeps_random_state
     def __init__(
         self,
         model: nn.Module,
@@ -138,7 +138,7 @@ class Landscape:
         """What the numbers of a row are: `VALUES`, then "test_losses", "test_accuracies", … for every further view."""
         return (*VALUES, *(f"{name}_{value}" for name in self._more for value in VALUES))
 
-    @untouched
+    @keeps_random_state
     def values(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """Values on the first data set at `coordinates`, each (α,) or (α, β).
 
@@ -147,7 +147,7 @@ class Landscape:
         """
         return self._values(self.plan, coordinates, stop)
 
-    @untouched
+    @keeps_random_state
     def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
         """One row per point, its numbers named by `columns`; raises as `values`."""
         views = [self._values(plan, coordinates, stop) for plan in (self.plan, *self._more.values())]
@@ -157,11 +157,11 @@ class Landscape:
         """Whether every parameter and buffer of the model is bit for bit what it was."""
         return state_digest(self.model) == self.digest
 
-    @untouched
+    @keeps_random_state
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
         """How the numbers are made, and what they must agree with (JSON; NaN and infinity as null)."""
         [value] = self.values([(0.0,) * len(self.directions)], stop)
-        facts = asdict(direction_facts(self.directions, self.center))
+        facts = asdict(measure_directions(self.directions, self.center))
         return {
             "weights_sha256": self.digest,
             "seed": self.seed,
@@ -195,7 +195,7 @@ class Landscape:
         """Loss of the untouched model without engine or directions: float64, batch by batch, in the loss's unit."""
         return self.loss_of_model(self.model, stop)
 
-    @untouched
+    @keeps_random_state
     def loss_of_model(self, model: nn.Module, stop: Stop | None = None) -> float:
         """Loss of any `model` on the first data set, computed as `independent_center`."""
         given = self.objective
@@ -218,13 +218,13 @@ class Landscape:
             return double.batch
         return min(double.batch, double_batch(WIDER * double.images[0].numel()))
 
-    @untouched
+    @keeps_random_state
     def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:
         """(N,) float64: the loss of every sample of the first data set at `point`, by the plain path."""
-        objective, parameters = self.located(point)
+        objective, parameters = self.objective_at(point)
         return objective.sample_losses(parameters, stop=stop)
 
-    def located(self, point: Sequence[float]) -> tuple[Objective, Params]:
+    def objective_at(self, point: Sequence[float]) -> tuple[Objective, Params]:
         """An objective and everything it needs to stand at `point`: parameters, and statistics by the policy."""
         objective = with_batch_statistics(self.objective) if self.batch_norm == "batch" else self.objective
         parameters = self.plane.at(objective.parameters(), point[: len(self.directions)])
@@ -236,7 +236,7 @@ class Landscape:
         objective = Objective.of(
             self.model, images, labels, precision="float32" if self.fast else self.precision, loss=self.loss
         )
-        require_fit(objective)
+        require_compatible(objective)
         return objective
 
     def _calibration(self, samples: Tensor | int) -> Calibration:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..disk import write_durably
 from ..errors import LandscapeError
 from ..result import Result
 
@@ -35,7 +36,7 @@ SETTINGS = {
 }
 
 
-class Partial:
+class PartialFile:
     """The partial file that belongs to an output file."""
 
     def __init__(self, output: Path):
@@ -70,9 +71,7 @@ class Partial:
 
     def write(self, result: Result) -> None:
         """Write what there is."""
-        half = self.path.with_name(self.path.name + ".half")
-        half.write_bytes(result.to_bytes("npz"))
-        half.replace(self.path)
+        write_durably(self.path, result.to_bytes("npz"))
         self.written = time.monotonic()
 
     def remove(self) -> None:

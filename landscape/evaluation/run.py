@@ -19,7 +19,7 @@ from ..directions.plane import State
 from ..directions.trajectory import Path
 from ..errors import ShapeMismatchError
 from ..grid import Grid, Point, tiles
-from ..objective.objective import Objective, Stop, copied
+from ..objective.objective import Objective, Stop, copy_of
 from ..result import Result
 from ..results.arrays import finite_or_none
 from .landscape import Landscape
@@ -175,6 +175,6 @@ def with_state(model: nn.Module, state: State) -> nn.Module:
                 f"Parameter {name!r} has shape {tuple(parameter.shape)} in the model; a checkpoint has {found}. "
                 "Use checkpoints of the same architecture, with the names of its state_dict()."
             )
-    other = copied(model)
+    other = copy_of(model)
     other.load_state_dict(dict(state), strict=False)
     return other

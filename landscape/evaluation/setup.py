@@ -11,7 +11,7 @@ from torch import nn
 
 from ..data.inputs import Inputs, read_inputs
 from ..directions.plane import Plane, State, line_between, plane_through
-from ..directions.trajectory import plane_of, principal, project
+from ..directions.trajectory import principal, principal_plane, project
 from ..errors import GridError, PlaneError, UnknownNameError
 from ..grid import Axis, Grid
 from ..hessian.products import eigenvector_plane, gradient_plane
@@ -102,7 +102,7 @@ def trajectory(
     if not saved:
         raise PlaneError("A trajectory needs checkpoints, four or more; got none.")
     center, names = with_state(model, saved[-1]), [name for name, _ in model.named_parameters()]
-    plane = plane or plane_of(principal(saved, parameters=names))
+    plane = plane or principal_plane(principal(saved, parameters=names))
     path = project(saved, plane, parameters=names)
     grid = grid or grid_around(path.coordinates)
     if grid.beta is None:

@@ -1,7 +1,7 @@
 """Results as files, one module per format, and the one list of them; directions.py holds those of directions.
 
 Imports errors and importlib; the module of a format, and the library it needs, when a file is written or read.
-A new format is one module with `write(result, ending, look)` (and `read(content, name)`), and one line of `FORMATS`.
+A new format is one module with `write(result, ending, picture)` (and `read(content, name)`), and one line of `FORMATS`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import FormatError, MissingLibraryError, UnknownNameError
 from ..results.arrays import Arrays
-from .look import Look
+from .picture import PictureOptions
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Format:
     media: str  # type, for HTTP
     module: str  # of this package
     reads: bool = False  # whether a result can be made of such a file again
-    drawn: bool = False  # whether it is a picture, so that a `Look` means something
+    drawn: bool = False  # whether it is a picture, so that a `PictureOptions` means something
     extra: str = ""  # of pyproject.toml, where it needs a library of its own
 
 
@@ -43,19 +43,19 @@ FORMATS = {
 }
 
 
-def write(result: Arrays, ending: str, look: Look | None = None) -> bytes:
+def write(result: Arrays, ending: str, picture: PictureOptions | None = None) -> bytes:
     """The content of a file of the format called `ending`.
 
     Raises:
         UnknownNameError: the format, the height or the array is not known.
-        FormatError: the format cannot hold this result, or shows no picture that a `look` would change.
+        FormatError: the format cannot hold this result, or shows no picture that a `picture` would change.
         MissingLibraryError: the library that writes it is not installed.
     """
     chosen = _known(ending)
-    if look not in (None, Look()) and not chosen.drawn:
+    if picture not in (None, PictureOptions()) and not chosen.drawn:
         drawn = ", ".join(one for one, each in FORMATS.items() if each.drawn)
         raise FormatError(f"A .{ending} file holds numbers: 'height' and 'array' are for pictures ({drawn}).")
-    content: bytes = _function(chosen, "write")(result, ending, look or Look())
+    content: bytes = _function(chosen, "write")(result, ending, picture or PictureOptions())
     return content
 
 

@@ -13,30 +13,30 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..plots.figures import CONTOURS
-from ..plots.heights import drawable, of_losses
+from ..plots.heights import drawable, holds_losses
 from ..results.arrays import Array, Arrays
-from .look import Look
+from .picture import PictureOptions
 
 INCHES, DPI = (6.4, 5.6), 150
 _DRAWING = threading.Lock()  # matplotlib shares its fonts and settings between threads
 
 
-def write(result: Arrays, ending: str, look: Look) -> bytes:
+def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
     """A picture with caption and self-check under it; equal results give equal bytes."""
     with _DRAWING, matplotlib.rc_context({"svg.hashsalt": "landscape", "svg.fonttype": "none"}):
         figure = Figure(figsize=INCHES, layout="constrained")
         FigureCanvasAgg(figure)
         part = drawable(result)
-        (_line if len(part.betas) == 1 else _contours)(figure.add_subplot(), part, look)
+        (_line if len(part.betas) == 1 else _contours)(figure.add_subplot(), part, picture)
         figure.supxlabel(_words(result), fontsize=7, wrap=True)
         file = io.BytesIO()
         figure.savefig(file, format=ending, dpi=DPI, metadata={"Date": None} if ending == "svg" else {"Software": None})
     return file.getvalue()
 
 
-def _contours(axes: Any, result: Arrays, look: Look) -> None:
-    values = np.ma.masked_invalid(result.array(look.array).T)  # rows are y for matplotlib
-    levels = contour_levels(values.compressed(), look.array)
+def _contours(axes: Any, result: Arrays, picture: PictureOptions) -> None:
+    values = np.ma.masked_invalid(result.array(picture.array).T)  # rows are y for matplotlib
+    levels = contour_levels(values.compressed(), picture.array)
     if len(levels):
         lines = axes.contour(result.alphas, result.betas, values, levels=levels, cmap="viridis", linewidths=1)
         axes.clabel(lines, fontsize=7, fmt="%.3g")
@@ -46,7 +46,7 @@ def _contours(axes: Any, result: Arrays, look: Look) -> None:
         axes.plot(x, y, ".-", color="#c62828", linewidth=1, markersize=4, label="trajectory")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7)
-    axes.set(xlabel="α", ylabel="β", title=look.array)
+    axes.set(xlabel="α", ylabel="β", title=picture.array)
     axes.set_xlim(result.alphas[0], result.alphas[-1])
     axes.set_ylim(result.betas[0], result.betas[-1])
 
@@ -57,7 +57,7 @@ def contour_levels(finite: Array, array: str) -> Array:
         return np.array([])
     paper = np.arange(CONTOURS["start"], CONTOURS["end"] + 1e-9, CONTOURS["size"])
     crossing = paper[(paper > finite.min()) & (paper < finite.max())]
-    if of_losses(array) and len(crossing):
+    if holds_losses(array) and len(crossing):
         return np.asarray(crossing)
     return np.asarray(np.linspace(finite.min(), finite.max(), 9)[1:-1])
 
@@ -69,15 +69,15 @@ def _holes(axes: Any, result: Arrays) -> None:
         axes.plot(x, y, "D", color="#c62828", markersize=3, label=f"{len(odd)} points NaN or infinite")
 
 
-def _line(axes: Any, result: Arrays, look: Look) -> None:
-    values = np.ma.masked_invalid(result.array(look.array)[:, 0])
-    axes.plot(result.alphas, values, label=look.array)
-    if look.array == "losses":
+def _line(axes: Any, result: Arrays, picture: PictureOptions) -> None:
+    values = np.ma.masked_invalid(result.array(picture.array)[:, 0])
+    axes.plot(result.alphas, values, label=picture.array)
+    if picture.array == "losses":
         error = result.standard_errors[:, 0]
         axes.fill_between(result.alphas, values - error, values + error, alpha=0.3, label="± standard error")
-    if look.height == "log" and of_losses(look.array):
+    if picture.height == "log" and holds_losses(picture.array):
         axes.set_yscale("log")
-    axes.set(xlabel="α", ylabel=look.array)
+    axes.set(xlabel="α", ylabel=picture.array)
     axes.legend(fontsize=7)
 
 

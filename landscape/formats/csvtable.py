@@ -8,12 +8,12 @@ import numpy as np
 
 from ..errors import FormatError
 from ..results.arrays import PLURAL, VALUES, Arrays
-from .look import Look
+from .picture import PictureOptions
 
 _FIRST = ("alpha", "beta")
 
 
-def write(result: Arrays, ending: str, look: Look) -> bytes:
+def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
     """A line per computed point: alpha, beta, then the arrays; numbers as Python writes them, to read back equal."""
     rows = zip(*(column.tolist() for column in result.table().values()), strict=True)
     lines = [",".join(result.table()), *(",".join(repr(float(number)) for number in row) for row in rows)]

@@ -7,10 +7,10 @@ import json
 
 from ..errors import FormatError
 from ..results.arrays import Arrays
-from .look import Look
+from .picture import PictureOptions
 
 
-def write(result: Arrays, ending: str, look: Look) -> bytes:
+def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
     """The result as JSON: null where a value is not computed or not finite."""
     return json.dumps(result.to_json(), indent=1, allow_nan=False).encode()
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from ..errors import FormatError
 from ..results.arrays import VALUES, Arrays
-from .look import Look
+from .picture import PictureOptions
 
 _FIXED = ("alphas", "betas", "computed")
 
 
-def write(result: Arrays, ending: str, look: Look) -> bytes:
+def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
     """`alphas` (n,), `betas` (m,), `computed` and every array (n, m) by name; kind, caption, provenance as text."""
     file = io.BytesIO()
     arrays: dict[str, Any] = {name: getattr(result, name) for name in _FIXED}

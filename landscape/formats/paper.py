@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..results.arrays import VALUES, Array, Arrays
-from .look import Look
+from .picture import PictureOptions
 
 if TYPE_CHECKING:
     pass
@@ -50,7 +50,7 @@ def from_paper(array: Array, shape: tuple[int, int], *, unit: float = 1.0) -> Ar
     return np.where(ours == MISSING, np.nan, ours / unit)
 
 
-def write(result: Arrays, ending: str, look: Look) -> bytes:
+def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
     """The content of a surface file with every array of `result` that the layout has a name for.
 
     What it has no name for is in a group of ours that their scripts do not look at, so that we lose nothing.

@@ -11,7 +11,7 @@ from trimesh import Trimesh
 from ..errors import FormatError
 from ..plots.heights import drawable, height_of
 from ..results.arrays import Array, Arrays
-from .look import Look
+from .picture import PictureOptions
 
 WIDTH = 100.0  # mm, of the longer side
 RELIEF = 40.0  # mm, from the lowest to the highest loss
@@ -19,8 +19,8 @@ BASE = 3.0  # mm, under the lowest loss
 PIT = 1.0  # mm, under a hole
 
 
-def write(result: Arrays, ending: str, look: Look) -> bytes:
-    """The solid under the surface of `look`.
+def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
+    """The solid under the surface of `picture`.
 
     Raises:
         FormatError: the result is a slice, which has no solid.
@@ -28,7 +28,7 @@ def write(result: Arrays, ending: str, look: Look) -> bytes:
     part = drawable(result)
     if len(part.betas) < 2:
         raise FormatError(f"A slice is a line: .{ending} files hold solids, made of a surface. Use svg, png or csv.")
-    vertices, faces = solid(part.alphas, part.betas, height_of(part, look.height, look.array))
+    vertices, faces = solid(part.alphas, part.betas, height_of(part, picture.height, picture.array))
     content = Trimesh(vertices, faces, process=False).export(file_type=ending)
     return content.encode() if isinstance(content, str) else bytes(content)
 

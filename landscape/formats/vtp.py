@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from ..plots.heights import drawable, height_of
 from ..results.arrays import Arrays
-from .look import Look
+from .picture import PictureOptions
 
 
-def write(result: Arrays, ending: str, look: Look) -> bytes:
-    """Points (α, β, z) with z as `look` says (figures.heights), cells between four finite neighbours, every array."""
+def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
+    """Points (α, β, z) with z as `picture` says (figures.heights), cells between four finite neighbours, every array."""
     part = drawable(result)
-    z = height_of(part, look.height, look.array)
+    z = height_of(part, picture.height, picture.array)
     kept = np.isfinite(z)
     numbered = np.where(kept, np.cumsum(kept.ravel()).reshape(kept.shape) - 1, -1)
     alphas, betas = np.meshgrid(part.alphas, part.betas, indexing="ij")
@@ -33,7 +33,7 @@ def write(result: Arrays, ending: str, look: Look) -> bytes:
     numbers = {"NumberOfPoints": len(points), "NumberOfVerts": 0, "NumberOfStrips": 0, **counts}
     words = {name: str(number) for name, number in numbers.items()}
     piece = ElementTree.SubElement(ElementTree.SubElement(root, "PolyData"), "Piece", words)
-    data = ElementTree.SubElement(piece, "PointData", Scalars=look.array)
+    data = ElementTree.SubElement(piece, "PointData", Scalars=picture.array)
     for name in part.columns:
         _array(data, part.array(name)[kept], name)
     _array(ElementTree.SubElement(piece, "Points"), points, "Points", NumberOfComponents="3")

@@ -41,9 +41,9 @@ class Loss:
             )
         return losses.double()
 
-    def right(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
-        """Which samples are classified rightly; see `right`."""
-        return right(outputs, labels, losses)
+    def correct(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
+        """Which samples are classified rightly; see `correct`."""
+        return correct(outputs, labels, losses)
 
 
 def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def _smoothed(share: float) -> Loss:
     return Loss(f"cross_entropy, label smoothing {share:g}", "nats", smoothed)
 
 
-def right(outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
+def correct(outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
     """(N,) whether the largest score is the label's; None where outputs are not class scores. NaN is never right."""
     scores = isinstance(outputs, Tensor) and outputs.ndim == 2 and labels.ndim == 1
     if not scores or labels.dtype.is_floating_point or labels.dtype is torch.bool:

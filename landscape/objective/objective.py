@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import DataError, UnknownNameError
 from .losses import CROSS_ENTROPY, Loss
-from .random_state import untouched
+from .random_state import keeps_random_state
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 BATCH = 256
@@ -48,10 +48,10 @@ def dtype_of(precision: str) -> torch.dtype:
 
 def frozen_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of `model` in evaluation mode with its floating tensors in `dtype`; the original is not touched."""
-    return copied(model).eval().to(dtype).requires_grad_(False)
+    return copy_of(model).eval().to(dtype).requires_grad_(False)
 
 
-def copied(model: nn.Module) -> nn.Module:
+def copy_of(model: nn.Module) -> nn.Module:
     """A copy of `model`, which may keep tensors of its last forward pass: torch copies none that know a graph."""
     kept = [tensor for part in model.modules() for tensor in vars(part).values() if isinstance(tensor, Tensor)]
     return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in kept if not tensor.is_leaf})
@@ -113,15 +113,15 @@ class Objective:
         """Everything that a direction may move, by name: the parameters of the model and its floating buffers."""
         return {name: tensor.detach() for name, tensor in movable(self.model).items()}
 
-    @untouched
+    @keeps_random_state
     def evaluate(self, parameters: Mapping[str, Tensor], *, stop: Stop | None = None) -> Value:
         """The value at `parameters` (names and shapes of the model's own; others keep the model's value)."""
         return evaluate(self.forward(parameters), self, stop=stop)
 
-    @untouched
+    @keeps_random_state
     def sample_losses(self, parameters: Mapping[str, Tensor], *, stop: Stop | None = None) -> Tensor:
         """(N,) float64: the loss of every sample at `parameters`."""
-        return judged(self.forward(parameters), self, stop=stop)[0]
+        return losses_and_hits(self.forward(parameters), self, stop=stop)[0]
 
     def forward(self, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Any]:
         """The model as a function of a batch, at `parameters`."""
@@ -149,17 +149,17 @@ def evaluate(forward: Callable[[Tensor], Any], objective: Objective, *, stop: St
     Raises:
         Stopped: `stop`, asked before every batch, answered true.
     """
-    losses, hits = judged(forward, objective, stop=stop)
+    losses, hits = losses_and_hits(forward, objective, stop=stop)
     count = len(losses)
     error = losses.std() / count**0.5 if count > 1 else torch.tensor(torch.nan)
     accuracy = float("nan") if hits is None else float(hits.sum()) / count
     return Value(float(losses.mean()), accuracy, float(error))
 
 
-def judged(
+def losses_and_hits(
     forward: Callable[[Tensor], Any], objective: Objective, *, stop: Stop | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """The loss of every sample, (N,) float64, and whether it is classified rightly, (N,) (see `losses.right`).
+    """The loss of every sample, (N,) float64, and whether it is classified rightly, (N,) (see `losses.correct`).
 
     Both have their place before the first batch: what is kept of one batch would lie in the way of the next one's
     values, and the heap would grow with the data (by 150 MB at 12 000 images of CIFAR's shape).
@@ -175,7 +175,7 @@ def judged(
         with torch.inference_mode():
             outputs = forward(objective.samples(part.start, part.stop))
             losses[part] = objective.loss(outputs, labels)
-            right = objective.loss.right(outputs, labels, losses[part])
+            right = objective.loss.correct(outputs, labels, losses[part])
             if right is None or hits is None:
                 hits = None
             else:

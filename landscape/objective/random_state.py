@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 
 @contextmanager
-def same_random_state() -> Iterator[None]:
+def random_state_kept() -> Iterator[None]:
     """Whatever is drawn inside, outside nothing was: also after an exception or Ctrl-C."""
     devices = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
@@ -32,12 +32,12 @@ def same_random_state() -> Iterator[None]:
             torch.cuda.set_rng_state_all(on_devices)
 
 
-def untouched(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
-    """`function` under `same_random_state`."""
+def keeps_random_state(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """`function` under `random_state_kept`."""
 
     @functools.wraps(function)
     def wrapped(*arguments: Given.args, **options: Given.kwargs) -> Answer:
-        with same_random_state():
+        with random_state_kept():
             return function(*arguments, **options)
 
     return wrapped

@@ -13,7 +13,7 @@ from ..errors import DataError
 from .objective import Objective
 
 
-def require_fit(objective: Objective) -> None:
+def require_compatible(objective: Objective) -> None:
     """Two samples through model and loss: a misfit is a sentence and not a traceback in the middle of a grid."""
     if objective.loss.scores:
         _require_indices(objective)

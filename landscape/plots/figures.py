@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..results.arrays import Array, Arrays
-from .heights import drawable, height_of, height_title, heights, of_losses, plotly_z
+from .heights import drawable, height_of, height_title, heights, holds_losses, plotly_z
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -37,7 +37,7 @@ def figure(result: Arrays, *, height: str = "paper", array: str = "losses") -> "
     part = drawable(result)
     height_of(part, height, array)  # refuses unknown names first
     if len(result.betas) == 1:
-        scale = "log" if height == "log" and of_losses(array) else "linear"
+        scale = "log" if height == "log" and holds_losses(array) else "linear"
         axes = {"xaxis": {"title": "α"}, "yaxis": {"title": array, "type": scale}}
         return _framed(slice_traces(part, array), result, axes)
     titles = {"xaxis": {"title": "α"}, "yaxis": {"title": "β"}, "zaxis": {"title": height_title(array, height)}}
@@ -74,7 +74,7 @@ def contour_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
         "x": result.alphas,
         "y": result.betas,
         "z": plotly_z(values),
-        "contours": {**(CONTOURS if of_losses(array) else {}), "coloring": "lines"},
+        "contours": {**(CONTOURS if holds_losses(array) else {}), "coloring": "lines"},
         "colorscale": "Viridis",
     }
     return [lines, *_path(result)]

@@ -36,7 +36,7 @@ def heights(losses: Array, height: str = "paper", clip: float = CLIP) -> Array:
     return np.where(np.isfinite(drawn), drawn, np.nan)
 
 
-def of_losses(array: str) -> bool:
+def holds_losses(array: str) -> bool:
     """Whether the array called so holds losses, which have heights and contours of the paper's."""
     return array.endswith("losses")
 
@@ -48,7 +48,7 @@ def height_of(result: Arrays, height: str, array: str) -> Array:
         UnknownNameError: the height or the array is not known.
     """
     drawn = heights(result.array(array), height)
-    return drawn if of_losses(array) else heights(result.array(array), "linear")
+    return drawn if holds_losses(array) else heights(result.array(array), "linear")
 
 
 def drawable(result: Arrays) -> Arrays:
@@ -80,6 +80,6 @@ def _restricted(result: Arrays, rows: Any, columns: Any) -> Arrays:
 
 def height_title(array: str, height: str) -> str:
     """What the vertical axis says."""
-    if not of_losses(array):
+    if not holds_losses(array):
         return array
     return {"paper": f"ln(min(loss, {CLIP:g}) + 0.1)", "linear": "loss", "log": "log10 loss"}[height]

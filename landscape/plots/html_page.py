@@ -38,7 +38,7 @@ LINKED = (
 )
 
 
-def of_figure(figure: "Figure", results: Sequence[Arrays]) -> str:
+def page_with_figure(figure: "Figure", results: Sequence[Arrays]) -> str:
     """A page with `figure` on it, and the words of the results it shows."""
     figure.update_layout(height=620 if figure.layout.height is None else figure.layout.height)
     drawn = _drawn(figure)

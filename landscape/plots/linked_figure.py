@@ -12,7 +12,7 @@ from typing import Any
 from plotly.graph_objects import Figure
 
 from ..results.arrays import Arrays
-from .html_page import of_figure
+from .html_page import page_with_figure
 
 WORDS = 80  # pixels under the figure, of the words that begin there; the frame scrolls
 
@@ -25,7 +25,7 @@ class Comparison(Figure):  # type: ignore[misc]  # plotly has no types
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
         fitting = Figure(self).update_layout(width=None)  # as wide as the notebook
-        page = escape(of_figure(fitting, self._results))
+        page = escape(page_with_figure(fitting, self._results))
         frame = f'style="width: 100%; height: {self.layout.height + WORDS}px; border: 0" srcdoc="{page}"'
         title = f"{len(self._results)} loss landscapes"
         return {"text/plain": f"<{title}>", "text/html": f'<iframe title="{title}" {frame}></iframe>'}

@@ -20,7 +20,7 @@ VIRIDIS = "440154 482878 3e4a89 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725
 _HOLE = 255  # index of the transparent colour
 
 
-def in_words(result: Arrays) -> str:
+def summary_line(result: Arrays) -> str:
     """One line: what it is, how much of it is there, its losses, its self-check."""
     n, m = result.losses.shape
     done, finite = int(result.computed.sum()), result.losses[np.isfinite(result.losses)]
@@ -40,7 +40,7 @@ def in_words(result: Arrays) -> str:
 
 def bundle(result: Arrays) -> dict[str, Any]:
     """MIME type -> content, for IPython."""
-    return {"text/plain": in_words(result), "text/html": _html(result)}
+    return {"text/plain": summary_line(result), "text/html": _html(result)}
 
 
 def _html(result: Arrays) -> str:
@@ -53,7 +53,7 @@ def _html(result: Arrays) -> str:
     )
     return (
         f'<div style="display:flex;gap:1.5em;flex-wrap:wrap">{picture}<div style="max-width:36em;font-size:90%">'
-        f"<p>{escape(result.caption or in_words(result))}</p>{lines}</div></div>"
+        f"<p>{escape(result.caption or summary_line(result))}</p>{lines}</div></div>"
     )
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from landscape import api
-from landscape.directions.measures import direction_facts
+from landscape.directions.measures import measure_directions
 from landscape.directions.plane import Plane, from_directions, line_between, plane_through
 from landscape.directions.random import norm
 from landscape.errors import NotFiniteError, PlaneError, ShapeMismatchError, UnknownNameError
@@ -172,7 +172,7 @@ def test_along_the_top_eigenvectors_the_curvature_of_the_plot_is_the_eigenvalue(
 def test_planes_that_the_loss_singles_out_have_orthonormal_directions_and_a_green_self_check(source: str) -> None:
     model, samples = convolutional(), pictures()
     plane = api.plane_along(model, *samples, source=source, precision="float64")
-    facts = direction_facts(plane.directions, dict(model.named_parameters()))
+    facts = measure_directions(plane.directions, dict(model.named_parameters()))
     assert abs(facts.cosine or 0) < 1e-10
     assert [norm(direction) for direction in plane.directions] == pytest.approx([1, 1], rel=1e-10)
     result = api.surface(model, *samples, grid=Grid(Axis(-1, 1, 3), Axis(-1, 1, 2)), plane=plane)

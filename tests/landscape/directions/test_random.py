@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from landscape.directions.measures import cosine, direction_facts
+from landscape.directions.measures import cosine, measure_directions
 from landscape.directions.random import (
     BIASES,
     NORMALIZATIONS,
@@ -155,7 +155,7 @@ def test_the_padding_row_of_an_embedding_is_a_zero_filter_and_stays_zero() -> No
     delta, eta = random_directions({"weight": weight}, seed=0)
     assert not delta["weight"][2].any()
     assert not eta["weight"][2].any()
-    assert direction_facts((delta, eta), {"weight": weight}).zero_filters == 1
+    assert measure_directions((delta, eta), {"weight": weight}).zero_filters == 1
 
 
 def test_tied_weights_are_one_parameter_with_one_direction() -> None:
@@ -236,7 +236,7 @@ def test_one_direction_is_the_first_of_the_pair_of_the_same_seed() -> None:
 def test_facts_are_the_numbers_of_an_obvious_loop() -> None:
     weights = center()
     pair = random_directions(weights, seed=2, orthogonality="none", normalization="dfilter")
-    facts = direction_facts(pair, weights)
+    facts = measure_directions(pair, weights)
     ratios = [
         float(d.norm() / w.double().norm())
         for direction in pair

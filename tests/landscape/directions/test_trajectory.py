@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from landscape import api
 from landscape.directions.plane import Plane, from_directions
 from landscape.directions.random import dot, random_directions
-from landscape.directions.trajectory import plane_of, principal, project
+from landscape.directions.trajectory import principal, principal_plane, project
 from landscape.errors import GridError, PlaneError, ShapeMismatchError
 from landscape.grid import Grid
 from tests.support.small_models import convolutional, perceptron, pictures, vectors
@@ -87,7 +87,7 @@ def test_a_run_that_lies_in_a_plane_is_found_whole_with_nothing_missed() -> None
     states = [{n: last[n].double() + a * delta[n] + b * eta[n] for n in last} for a, b in points]
     found = principal(states, parameters=list(last))
     assert sum(found.variance_ratio) == pytest.approx(1, abs=1e-12)
-    path = project(states, plane_of(found), parameters=list(last))
+    path = project(states, principal_plane(found), parameters=list(last))
     assert max(path.distances) < 1e-6
     for (a, b), (x, y) in zip(points, path.coordinates, strict=True):  # an isometry up to the norm of the directions
         assert x**2 + y**2 == pytest.approx(a**2 * dot(delta, delta) + b**2 * dot(eta, eta), abs=1e-9)
@@ -115,7 +115,7 @@ def test_the_plane_of_the_components_explains_a_run_and_a_random_plane_shows_nex
     states = trained(model, *samples, epochs=8)
     names = [name for name, _ in model.named_parameters()]
     last = {name: states[-1][name] for name in names}
-    best = project(states, plane_of(principal(states, parameters=names)), parameters=names)
+    best = project(states, principal_plane(principal(states, parameters=names)), parameters=names)
     blind = project(states, Plane(random_directions(last, seed=0), "random"), parameters=names)
     assert best.distances[0] < 0.5 < 0.9 < blind.distances[0]
 

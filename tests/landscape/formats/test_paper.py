@@ -12,7 +12,7 @@ from torch import nn
 from landscape import api
 from landscape.directions import files
 from landscape.directions.plane import line_between
-from landscape.directions.trajectory import plane_of, principal
+from landscape.directions.trajectory import principal, principal_plane
 from landscape.errors import FormatError, NotFiniteError, ShapeMismatchError, UnknownNameError
 from landscape.evaluation.landscape import Landscape
 from landscape.formats import paper
@@ -156,7 +156,7 @@ def test_directions_that_move_statistics_keep_them_in_a_file(ending: str, tmp_pa
 
 def test_principal_directions_carry_their_shares_of_variance_under_the_authors_names(tmp_path: Path) -> None:
     states = [perceptron(seed).state_dict() for seed in range(5)]
-    plane = plane_of(principal(states, parameters=list(states[0])))
+    plane = principal_plane(principal(states, parameters=list(states[0])))
     files.write(tmp_path / "pca.h5", plane, perceptron())
     with h5py.File(tmp_path / "pca.h5") as file:
         shares = file["explained_variance_ratio_"][:]

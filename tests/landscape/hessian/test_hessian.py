@@ -191,7 +191,7 @@ def test_a_curvature_map_holds_the_dense_eigenvalues_of_every_point_of_a_grid_th
     landscape = Landscape(model, *samples, seed=2, precision="float64")
     for i, alpha in enumerate(grid.alphas):
         for j, beta in enumerate(grid.betas):
-            objective, at = landscape.located((alpha, beta))
+            objective, at = landscape.objective_at((alpha, beta))
             exact = torch.linalg.eigvalsh(dense(objective, at, names_over(objective, "filters"))) + 0.25
             found = [result.array(name)[i, j] for name in ("lambda_min", "lambda_max", "curvature_ratio")]
             expected = [float(exact[0]), float(exact[-1]), abs(float(exact[0] / exact[-1]))]

@@ -17,7 +17,7 @@ from playwright.sync_api import Frame, Page
 
 import landscape as ls
 from landscape.errors import LandscapeError, UnknownNameError
-from landscape.plots.html_page import of_figure
+from landscape.plots.html_page import page_with_figure
 from tests.support.chromium import FOUND, chromium
 from tests.support.small_models import perceptron, vectors
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_compared_is_a_sentence(three: list[ls.Result], lines: li
 
 
 def test_a_comparison_is_a_page_with_the_captions_of_all(three: list[ls.Result]) -> None:
-    page = of_figure(ls.compare(three), three)
+    page = page_with_figure(ls.compare(three), three)
     assert page.count("✓ center loss") == 3
     assert "sendChartToCloud" in page.split("Plotly.newPlot('figure'")[1]  # among the buttons to remove
 
@@ -154,7 +154,7 @@ def turns_all(page: Page | Frame) -> None:
 
 @pytest.mark.skipif(FOUND is None, reason="no chromium")
 def test_turning_one_surface_turns_all_in_a_page(three: list[ls.Result], tmp_path: Path) -> None:
-    (tmp_path / "c.html").write_text(of_figure(ls.compare(three), three))
+    (tmp_path / "c.html").write_text(page_with_figure(ls.compare(three), three))
     with chromium() as browser:
         page = browser.new_page()
         page.goto((tmp_path / "c.html").as_uri())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Look:
+class PictureOptions:
     """What a picture shows; files of numbers hold everything and take none of it."""
 
     height: str = "paper"  # one of plots.heights.HEIGHTS
