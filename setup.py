@@ -13,7 +13,7 @@ setup(
             sources=["landscape/engine/native/lanes.cpp"],
             depends=[
                 f"landscape/engine/native/{name}.inc"
-                for name in ("kernels", "winograd", "statistics", "direct", "perceptron", "amx", "normed")
+                for name in ("kernels", "winograd", "statistics", "direct", "perceptron", "amx", "batch_statistics")
             ],
             extra_compile_args=["-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-g0"],
             optional=True,

@@ -38,12 +38,12 @@ class Pending:
     relu: bool
     spare: bool  # `raw` is not read again: the result may be written over it
 
-    def arguments(self, kept: Tensor | None) -> native.Normed:
+    def arguments(self, kept: Tensor | None) -> native.BatchNorm:
         """For the kernels; `kept` takes the result."""
         at, line = self.coefficients.data_ptr(), self.coefficients.stride(0) * self.coefficients.element_size()
         other = None if self.other is None else self.other.data_ptr()
         written = None if kept is None else kept.data_ptr()
-        return native.Normed(self.raw.data_ptr(), at, at + line, at + 2 * line, other, written, self.relu)
+        return native.BatchNorm(self.raw.data_ptr(), at, at + line, at + 2 * line, other, written, self.relu)
 
     def destination(self, arena: Arena) -> Tensor:
         """Where the result may be written."""
@@ -56,7 +56,7 @@ class Pending:
         result, channels = self.destination(arena), self.coefficients.shape[1]
         given = ctypes.byref(self.arguments(result))
         rows = self.raw.numel() // channels
-        _require(_library().normed_apply(width, given, rows, channels, torch.get_num_threads()))
+        _require(_library().batch_norm_apply(width, given, rows, channels, torch.get_num_threads()))
         return result
 
 
@@ -130,7 +130,7 @@ class BatchStatistics(Kernel):
         sums = self.sums.pop(layer.inputs[0], None)
         sums = _gathered(x, width) if sums is None else sums
         rows, coefficients = x.numel() // len(gamma), torch.empty(3, len(gamma))
-        _library().normed_settle(
+        _library().batch_norm_coefficients(
             sums.data_ptr(), len(gamma), rows, layer.settings["epsilon"], gamma.data_ptr(), beta.data_ptr(),
             coefficients.data_ptr(),
         )  # fmt: skip
@@ -147,7 +147,7 @@ class BatchStatistics(Kernel):
         shape = self.network.shapes[layer.result]
         assert shape is not None
         bias = torch.zeros(shape[0]) if bias is None else bias
-        norm, pending = native.Normed(), x if isinstance(x, Pending) else None
+        norm, pending = native.BatchNorm(), x if isinstance(x, Pending) else None
         if pending is not None:  # what it holds must live until the kernel has run
             kept = pending.destination(self.arena) if self.uses[layer.inputs[0]] > 1 else None
             norm, x = pending.arguments(kept), pending.raw if kept is None else kept
@@ -188,7 +188,7 @@ def convolve(
     result: Tensor,
     lanes: int,
     *,
-    norm: native.Normed,
+    norm: native.BatchNorm,
     sums: Tensor | None,
 ) -> None:
     """Write relu(x ∗ weight + bias + residual) to `result`; weights as the kernels read them.
@@ -205,7 +205,7 @@ def convolve(
     window = conv_chains.window(layer)
     found = None if sums is None else sums.data_ptr()
     threads = torch.get_num_threads()
-    _require(_library().normed_convolution(lanes, ctypes.byref(given), *window, ctypes.byref(norm), found, threads))
+    _require(_library().batch_norm_convolution(lanes, ctypes.byref(given), *window, ctypes.byref(norm), found, threads))
 
 
 def pays(network: Network) -> bool:
@@ -231,7 +231,7 @@ def _gathered(x: Tensor, width: int) -> Tensor:
     channels = x.shape[1]
     sums = torch.empty(2, channels, dtype=torch.float64)
     threads, rows = torch.get_num_threads(), x.numel() // channels
-    _require(_library().normed_gather(width, x.data_ptr(), rows, channels, sums.data_ptr(), threads))
+    _require(_library().batch_norm_gather(width, x.data_ptr(), rows, channels, sums.data_ptr(), threads))
     return sums
 
 

@@ -1,7 +1,7 @@
-"""The native module of lanes.py, winograd.py, perceptron.py and amx.py, found and described; nothing is computed here.
+"""The native module, loaded through ctypes, with its structures and functions; nothing is computed here.
 
-Imports ctypes. It is built with the package where there is a C++ compiler (setup.py), and optional: `library()` is None
-without it, and everything works, slower.
+It is built with the package where there is a C++ compiler (setup.py), and optional: without it `library()` is None, and
+everything works, slower.
 """
 
 import ctypes
@@ -51,8 +51,8 @@ class Winograd(ctypes.Structure):
     )
 
 
-class Normed(ctypes.Structure):
-    """How `normed_convolution` and `normed_apply` normalise, field by field as in lanes.cpp."""
+class BatchNorm(ctypes.Structure):
+    """How `batch_norm_convolution` and `batch_norm_apply` normalize, field by field as in lanes.cpp."""
 
     _fields_ = (
         *((name, _POINTER) for name in ("raw", "mean", "scale", "shift", "other", "kept")),
@@ -63,7 +63,7 @@ class Normed(ctypes.Structure):
 class ChainValue(ctypes.Structure):
     """A value of `chain_run`, field by field as in lanes.cpp."""
 
-    _fields_ = (("all", _POINTER), ("numbers", _LONG), ("place", _LONG))
+    _fields_ = (("all", _POINTER), ("numbers", _LONG), ("start", _LONG))
 
 
 class ChainLayer(ctypes.Structure):
@@ -105,11 +105,11 @@ class AmxLayer(ctypes.Structure):
 
 
 class AmxCopy(ctypes.Structure):
-    """A picture into or out of the workspace of `amx_run`, field by field as in lanes.cpp."""
+    """An image into or out of the workspace of `amx_run`, field by field as in lanes.cpp."""
 
     _fields_ = (
         ("external", _POINTER),
-        *((name, _LONG) for name in ("slot", "slot_group", "image", "channels", "height", "width")),
+        *((name, _LONG) for name in ("start", "group", "image", "channels", "height", "width")),
         *((name, _LONG) for name in ("row", "pixel", "odd", "halved")),
     )
 
@@ -125,7 +125,7 @@ class Amx(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The loaded native module, or None, said once in the log, where it was not built or does not fit."""
+    """The loaded native module; None, logged once, where it was not built or does not fit."""
     found = _load()
     if found is None:
         logger.warning("The native module is not built: narrow networks take several times as long. See setup.py.")
@@ -148,7 +148,6 @@ def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.lanes_version.argtypes, loaded.lanes_version.restype = [], _INT
     loaded.lanes_width.argtypes, loaded.lanes_width.restype = [ctypes.c_char_p], _INT
     loaded.lanes_filters.argtypes, loaded.lanes_filters.restype = [_INT], _INT
-    loaded.lanes_images.argtypes, loaded.lanes_images.restype = [], _INT
     loaded.lanes_weights.argtypes = [_INT, _POINTER, _POINTER, _LONG, _LONG, _POINTER, _POINTER]
     loaded.lanes_weights.restype = None
     loaded.lanes_run.argtypes, loaded.lanes_run.restype = [_INT, ctypes.POINTER(Run)], None
@@ -158,14 +157,14 @@ def _described(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.chain_run.argtypes, loaded.chain_run.restype = [_INT, ctypes.POINTER(Chain), _INT], _INT
     loaded.amx_available.argtypes, loaded.amx_available.restype = [], _INT
     loaded.amx_run.argtypes, loaded.amx_run.restype = [ctypes.POINTER(Amx), _INT], _INT
-    loaded.normed_convolution.restype = loaded.normed_gather.restype = loaded.normed_apply.restype = _INT
-    loaded.normed_convolution.argtypes = [
-        *(_INT, ctypes.POINTER(Winograd), _LONG, _LONG, ctypes.POINTER(Normed), _POINTER, _INT)
+    loaded.batch_norm_convolution.restype = loaded.batch_norm_gather.restype = loaded.batch_norm_apply.restype = _INT
+    loaded.batch_norm_convolution.argtypes = [
+        *(_INT, ctypes.POINTER(Winograd), _LONG, _LONG, ctypes.POINTER(BatchNorm), _POINTER, _INT)
     ]
-    loaded.normed_gather.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER, _INT]
-    loaded.normed_apply.argtypes = [_INT, ctypes.POINTER(Normed), _LONG, _LONG, _INT]
-    loaded.normed_settle.argtypes = [_POINTER, _LONG, _LONG, ctypes.c_double, _POINTER, _POINTER, _POINTER]
-    loaded.normed_settle.restype = None
+    loaded.batch_norm_gather.argtypes = [_INT, _POINTER, _LONG, _LONG, _POINTER, _INT]
+    loaded.batch_norm_apply.argtypes = [_INT, ctypes.POINTER(BatchNorm), _LONG, _LONG, _INT]
+    loaded.batch_norm_coefficients.argtypes = [_POINTER, _LONG, _LONG, ctypes.c_double, _POINTER, _POINTER, _POINTER]
+    loaded.batch_norm_coefficients.restype = None
     loaded.perceptron_rows.argtypes, loaded.perceptron_rows.restype = [_INT], _INT
     loaded.perceptron_run.argtypes, loaded.perceptron_run.restype = [_INT, ctypes.POINTER(Perceptron)], _INT
     return loaded
@@ -192,5 +191,5 @@ def has_amx() -> bool:
 
 
 def here() -> list[str]:
-    """The instruction sets of this machine, or a word about why there is none."""
+    """The instruction sets of this machine, or why there is none."""
     return [name for name in INSTRUCTION_SETS if width(name)] or ["none: no native module"]

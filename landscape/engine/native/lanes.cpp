@@ -1,9 +1,9 @@
 // Whole networks at several points of a landscape at once: one grid point per SIMD lane.
 //
-// Imports nothing but the C++ runtime; plain C interface, called through ctypes by lanes.py, winograd.py and
-// perceptron.py. The kernels in the .inc files are compiled once per instruction set and the best one the machine has is
-// taken at run time. Every lane computes what a lone point would compute, in the same order, so a value does not depend
-// on its neighbours. winograd.inc and perceptron.inc compute one point, with filters in the lanes.
+// A plain C interface, called through ctypes; needs nothing but the C++ runtime. The kernels in the .inc files are
+// compiled once per instruction set, and the best one that the machine has is taken at run time. Every lane computes what
+// a lone point would compute, in the same order, so a value does not depend on its neighbors. winograd.inc, direct.inc,
+// statistics.inc and perceptron.inc compute one point, with channels or filters in the lanes.
 
 #include <atomic>
 #include <cmath>
@@ -17,7 +17,7 @@
 
 namespace {
 
-// One instruction of a network, as program.py writes it. Values are offsets in lines, a line being the lanes of one
+// One instruction of a network, as lanes/program.py writes it. Values are offsets in lines, a line being the lanes of one
 // number of one image, in the workspace of the stretch or in the outer one; weights are offsets in lines.
 struct Instruction {
     int64_t kind, input, other, output, weight, bias, relu;
@@ -62,16 +62,16 @@ struct Winograd {
 };
 
 // BatchNorm with the statistics of its batch, of pictures channels-last: relu((raw − mean) · scale + shift + other).
-struct Normed {
+struct BatchNorm {
     const float *raw, *mean, *scale, *shift, *other;
     float* kept;  // the result, where it is needed beyond the convolution that reads it
     int64_t relu;
 };
 
-// A value between convolutions: of all images, or in a place of the workspace for the images in flight.
+// A value between convolutions: of all images, or in the workspace for the images in flight.
 struct ChainValue {
     float* all;
-    int64_t numbers, place;  // of one image; where in the workspace
+    int64_t numbers, start;  // of one image; in the workspace
 };
 
 // Consecutive convolutions, `group` images through all of them before the next; pointers to values are filled in.
@@ -105,17 +105,17 @@ struct Perceptron {
 // A convolution of amx.inc: a sum over `steps` of tiles at `offsets` from a position, times tiles of weights. Offsets and
 // distances are bytes; a row of the result is `tiles` tiles of 16 positions, a block is 32 filters.
 struct AmxLayer {
-    int64_t input, output, other;          // places in the workspace; `other`, laid as `output`, is added; negative: none
+    int64_t input, output, other;          // in the workspace; `other`, laid out as `output`, is added; negative: none
     int64_t input_group, output_group;     // from one group of images to the next
     int64_t rows, tiles, row, position;    // distances of rows and positions of the input
     int64_t out_row, out_position, out_first, out_second;  // of the result; its first and last 16 filters
     int64_t steps, offsets, weights, bias, blocks, relu;   // the second to fourth: where in the arrays of the run
 };
 
-// A picture on its way into or out of the workspace. `halved` is 1 where even and odd pixels lie apart, by `odd`.
+// An image on its way into or out of the workspace. `halved` is 1 where even and odd pixels lie apart, by `odd`.
 struct AmxCopy {
     char* external;  // (images, height, width, channels)
-    int64_t slot, slot_group, image, channels, height, width, row, pixel, odd, halved;
+    int64_t start, group, image, channels, height, width, row, pixel, odd, halved;
 };
 
 // Consecutive convolutions, `group` images side by side and `groups` of them at a time.
@@ -128,15 +128,15 @@ struct Amx {
     int64_t layer_count, in_count, out_count, group, groups, images, workspace;
 };
 
-inline int64_t low(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t high(int64_t a, int64_t b) { return a > b ? a : b; }
+inline int64_t minimum(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t maximum(int64_t a, int64_t b) { return a > b ? a : b; }
 
 constexpr int IMAGES = 6;  // images in a register tile
 constexpr int64_t WINOGRAD_WEIGHTS = 1 << 18;  // transformed weights that stay in the second-level cache: 1 MiB
 constexpr int64_t WINOGRAD_SPACE = 1 << 18;
 constexpr int64_t PERCEPTRON_SPACE = 1 << 17;  // numbers between two layers: half a MiB
 constexpr int64_t BLOCK_ROWS = 48, GROUP_ROWS = 4096;  // pixels whose sums are joined, and that a thread takes at once
-constexpr int64_t NORMED_SPACE = 1 << 16;  // numbers that are normalised just before a convolution reads them: 256 KiB
+constexpr int64_t BATCH_NORM_SPACE = 1 << 16;  // numbers that are normalized just before a convolution reads them: 256 KiB
 constexpr int MOST_THREADS = 256;
 
 }  // namespace
@@ -258,9 +258,9 @@ void try_part(const Work& work, int64_t first, int64_t end, std::atomic<int>& fu
     }
 }
 
-// `work` of 0 to `count`, shared among threads: 0, or 1 where memory was refused. Threads are made anew each time: a
-// process may fork between two calls, and a layer takes longer than a thread's birth. A thread that is refused leaves its
-// share to this one.
+// `work` of 0 to `count`, shared among threads: 0, or 1 where memory was refused. Threads are started for every call: a
+// process may fork between two calls, and a layer takes longer than starting a thread. The share of a thread that could
+// not be started is computed here.
 template <class Work>
 int in_threads(int64_t count, int threads, const Work& work) {
     const int64_t share = (count + threads - 1) / threads;
@@ -269,7 +269,7 @@ int in_threads(int64_t count, int threads, const Work& work) {
     int made = 0;
     int64_t first = 0;
     try {
-        for (; made < low(threads - 1, MOST_THREADS) && first + share < count; first += share, ++made)
+        for (; made < minimum(threads - 1, MOST_THREADS) && first + share < count; first += share, ++made)
             others[made] = std::thread(try_part<Work>, std::cref(work), first, first + share, std::ref(full));
     } catch (const std::exception&) {
     }
@@ -282,7 +282,7 @@ int in_threads(int64_t count, int threads, const Work& work) {
 
 extern "C" {
 
-// Raised with every change of the structures above: lanes of another version are not used.
+// Raised with every change of the structures above: a module of another version is not used.
 int lanes_version(void) { return 8; }
 
 // How many lanes the instruction set called `name` has, 0 where this machine or this build lacks it.
@@ -304,8 +304,6 @@ int lanes_filters(int lanes) {
     return 4;
 #endif
 }
-
-int lanes_images(void) { return IMAGES; }
 
 // weights[i][lane] = center[i] + sum over k of coefficients[k][lane] * steps[k][i]
 void lanes_weights(int lanes, const float* center, const float* steps, int64_t directions, int64_t count,
@@ -372,19 +370,19 @@ static void direct_all(int lanes, const Winograd& given, int64_t size, int64_t s
 
 // Images `first` to `end`.
 static void chain_part(int lanes, const Chain& given, int64_t first, int64_t end) {
-    const std::unique_ptr<float[]> room(new float[given.workspace + 16]);
-    float* space = room.get() + (64 - reinterpret_cast<uintptr_t>(room.get()) % 64) % 64 / sizeof(float);
+    const std::unique_ptr<float[]> buffer(new float[given.workspace + 16]);
+    float* space = buffer.get() + (64 - reinterpret_cast<uintptr_t>(buffer.get()) % 64) % 64 / sizeof(float);
     for (; first < end; first += given.group) {
         const auto value = [&](int64_t index) {
             if (index < 0) return static_cast<float*>(nullptr);
             const ChainValue& found = given.values[index];
-            return found.all ? found.all + first * found.numbers : space + found.place;
+            return found.all ? found.all + first * found.numbers : space + found.start;
         };
         for (int64_t i = 0; i < given.layer_count; ++i) {
             const ChainLayer& layer = given.layers[i];
             Winograd at = layer.at;
             at.input = value(layer.input), at.other = value(layer.other), at.output = value(layer.output);
-            at.images = low(given.group, end - first);
+            at.images = minimum(given.group, end - first);
             layer.size ? direct_all(lanes, at, layer.size, layer.stride) : winograd_part(lanes, at, 0, winograd_tiles(at));
         }
     }
@@ -394,7 +392,7 @@ static void chain_part(int lanes, const Chain& given, int64_t first, int64_t end
 int chain_run(int lanes, const void* run, int threads) {
     const Chain& given = *static_cast<const Chain*>(run);
     return in_threads((given.images + given.group - 1) / given.group, threads, [&](int64_t first, int64_t end) {
-        chain_part(lanes, given, first * given.group, low(end * given.group, given.images));
+        chain_part(lanes, given, first * given.group, minimum(end * given.group, given.images));
     });
 }
 
@@ -412,7 +410,7 @@ int amx_run(const void* run, int threads) {
 #if defined(WITH_AMX)
     const Amx& given = *static_cast<const Amx*>(run);
     return in_threads((given.images + given.group - 1) / given.group, threads, [&](int64_t first, int64_t end) {
-        amx::run(given, first * given.group, low(end * given.group, given.images));
+        amx::run(given, first * given.group, minimum(end * given.group, given.images));
     });
 #else
     (void)run, (void)threads;
@@ -439,4 +437,4 @@ int perceptron_run(int lanes, const void* run) {
 }
 }
 
-#include "normed.inc"
+#include "batch_statistics.inc"

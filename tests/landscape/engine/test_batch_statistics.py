@@ -131,7 +131,7 @@ def convolved(x: Tensor, kernel: Tensor, bias: Tensor, padding: int, stride: int
     height, width = ((size + 2 * padding - kernel.shape[-1]) // stride + 1 for size in x.shape[2:])
     result = laid(torch.empty(len(x), len(kernel), height, width))
     sums = torch.empty(2, len(kernel), dtype=torch.float64)
-    batch_statistics.convolve(layer, x, weight, bias, None, result, lanes, norm=native.Normed(), sums=sums)
+    batch_statistics.convolve(layer, x, weight, bias, None, result, lanes, norm=native.BatchNorm(), sums=sums)
     return result, sums
 
 
