@@ -1,7 +1,4 @@
-"""Whether the parts of the service answer: each asked in its own thread, none waited for longer than a moment.
-
-Imports the torch-free modules of worker/. Never repairs anything.
-"""
+"""Health checks of the parts of the service, each in its own thread and with one time limit for all of them."""
 
 import tempfile
 from collections.abc import Callable
@@ -16,30 +13,30 @@ from service.database.tables import Worker, is_alive
 
 from .deps import Service
 
-PATIENCE = 0.7  # seconds; the answer as a whole comes within one
+TIMEOUT = 0.7  # seconds; the answer as a whole comes within one
 
 
 class Checks:
-    """One question at a time to each part: a part that hangs costs one thread, however often somebody asks."""
+    """One check at a time of each part: a part that hangs costs one thread, however many requests wait."""
 
     def __init__(self, service: Service):
         self._service = service
-        self._asked: dict[str, Future[str]] = {}
-        self._questions: dict[str, tuple[Callable[[], str], str]] = {  # and what silence means
+        self._running: dict[str, Future[str]] = {}
+        self._checks: dict[str, tuple[Callable[[], str], str]] = {  # and the answer when it times out
             "database": (self._database, "unreachable"),
             "writing": (self._writing, "locked"),
             "store": (self._store, "unwritable"),
             "broker": (self._broker, "unreachable"),
         }
 
-    def ask(self) -> dict[str, str]:
-        """An answer for each part: a word, or a number of workers for "workers"."""
-        for name, (question, _) in self._questions.items():
-            if name not in self._asked or self._asked[name].done():
-                self._asked[name] = _in_thread(question)
-        asked = dict(self._asked)
-        wait(asked.values(), timeout=PATIENCE)
-        answers = {name: one.result() if one.done() else self._questions[name][1] for name, one in asked.items()}
+    def run(self) -> dict[str, str]:
+        """The state of each part in a word; for "workers" their number."""
+        for name, (check, _) in self._checks.items():
+            if name not in self._running or self._running[name].done():
+                self._running[name] = _in_thread(check)
+        running = dict(self._running)
+        wait(running.values(), timeout=TIMEOUT)
+        answers = {name: one.result() if one.done() else self._checks[name][1] for name, one in running.items()}
         workers = answers["database"].removeprefix("workers ") if answers["database"].startswith("workers ") else None
         database = "unreachable" if workers is None else answers.pop("writing")
         return {**answers, "database": database, "workers": workers or "0"}
@@ -53,7 +50,7 @@ class Checks:
             return "unreachable"
 
     def _writing(self) -> str:
-        """A transaction that takes the right to write and changes nothing: another may hold it for too long."""
+        """A transaction that takes the write lock and changes nothing: another may hold it for too long."""
         try:
             with self._service.database.writing() as session:
                 session.execute(update(Worker).where(Worker.id == "").values(device=""))
@@ -62,7 +59,7 @@ class Checks:
         return "ok"
 
     def _store(self) -> str:
-        """By writing: rights and free bytes are promises, a byte on the disk is the proof."""
+        """By writing a file: permissions and free bytes do not prove that it works."""
         store = self._service.store
         try:
             with tempfile.TemporaryFile(dir=store.unfinished) as file:
@@ -78,8 +75,8 @@ class Checks:
         return "ok" if self._service.wakeups.reachable() else "unreachable"
 
 
-def _in_thread(question: Callable[[], str]) -> Future[str]:
-    """In a thread that the end of the process does not wait for."""
+def _in_thread(check: Callable[[], str]) -> Future[str]:
+    """In a daemon thread: the process may end while it runs."""
     answer: Future[str] = Future()
-    Thread(target=lambda: answer.set_result(question()), name="check", daemon=True).start()
+    Thread(target=lambda: answer.set_result(check()), name="check", daemon=True).start()
     return answer

@@ -1,7 +1,6 @@
-"""Bytes of a resumable upload as they arrive: appended by one request at a time, checked, and made a whole at the end.
+"""Resumable uploads: append what arrives, one request at a time, verify checksums, store the file when it is complete.
 
-Imports uploads and partial. Never takes a byte twice and never believes a client's offset: the file's length is the
-truth, whoever was killed in between.
+The length of the file decides, not a client's offset, so that no byte is written twice after a crash.
 """
 
 import asyncio
@@ -21,42 +20,42 @@ from service.storage import resumable
 from service.storage.files import disk_full_as_error, try_lock
 
 from .deps import Service
-from .uploads import Purpose, arriving, note
+from .uploads import Purpose, blocks_of, record_upload
 
 CHECKSUMS = ("sha1", "sha256")
 _BLOCK = 1 << 20
-_LET_GO_SECONDS = 10.0
+_CANCEL_SECONDS = 10.0
 
-# Requests that are appending now, by id of the upload: a client that lost its connection comes back before we notice
-# that the old one is dead, so the newcomer ends the old one.
+# The requests that are appending, by id of the upload: a client that lost its connection is back before we notice that
+# the old one is dead, so the new request cancels the old one.
 _appending: dict[str, "asyncio.Task[int]"] = {}
 
 
 class ChecksumError(ServiceError):
-    """The bytes that arrived are not those that were sent."""
+    """The bytes that arrived do not have the checksum they were sent with."""
 
     code = "checksum_mismatch"
 
 
 class LockedError(ServiceError):
-    """Another process appends to this upload."""
+    """Another process is appending to this upload."""
 
     code = "locked"
 
 
 class ChecksumFormatError(ServiceError):
-    """The checksum is of a kind that is not known here."""
+    """The checksum's algorithm is unknown or its value malformed."""
 
     code = "checksum_format"
 
 
 async def append_bytes(request: Request, service: Service, upload: Upload, start: int, checksum: str) -> int:
-    """Append the body in a task of its own, so that a newcomer can end it.
+    """Append the body in a separate task, so that a later request can cancel it.
 
     Returns:
-        The number of bytes that are here now; with the last one the upload has become what it was sent for.
+        The number of bytes received so far; with the last one the checkpoint or data set exists.
     """
-    with request.app.state.places.one(service.owner):
+    with request.app.state.upload_slots.acquire(service.owner):
         task = asyncio.create_task(_append_body(request, service, upload, start, checksum))
         _appending[upload.id] = task
         try:
@@ -65,18 +64,18 @@ async def append_bytes(request: Request, service: Service, upload: Upload, start
             if not task.cancelled():
                 task.cancel()
                 raise
-            raise ConflictError("Another request goes on with this upload.", field="Upload-Offset") from None
+            raise ConflictError("Another request has taken over this upload.", field="Upload-Offset") from None
         finally:
             if _appending.get(upload.id) is task:
                 del _appending[upload.id]
 
 
-async def end_appending(upload_id: str) -> None:
-    """Make whoever appends now let go."""
+async def cancel_append(upload_id: str) -> None:
+    """Cancel the request that is appending, if there is one."""
     task = _appending.get(upload_id)
     if task is not None:
         task.cancel()
-        await asyncio.wait([task], timeout=_LET_GO_SECONDS)
+        await asyncio.wait([task], timeout=_CANCEL_SECONDS)
 
 
 async def _append_body(request: Request, service: Service, upload: Upload, start: int, checksum: str) -> int:
@@ -85,9 +84,9 @@ async def _append_body(request: Request, service: Service, upload: Upload, start
         _require_offset(file, start)
         left = upload.size - start
         if int(request.headers.get("content-length") or 0) > left:
-            raise TooLargeError(f"Only {left} bytes of this upload are missing.")
+            raise TooLargeError(f"Only {left} bytes of this upload are missing; the body is longer.")
         service.store.require_space(left)
-        await run_in_threadpool(_keep_longer, service, upload)
+        await run_in_threadpool(_extend_expiry, service, upload)
         if checksum:
             await _append_checked(request, service, upload, file, checksum)
         else:
@@ -100,19 +99,19 @@ async def _append_body(request: Request, service: Service, upload: Upload, start
 
 def _require_offset(file: BinaryIO, start: int) -> None:
     if not try_lock(file):
-        raise LockedError("Another request appends to this upload. Ask for its offset in a moment.")
+        raise LockedError("Another request is appending to this upload. Ask for its offset in a moment.")
     if file.tell() != start:
-        raise ConflictError(f"This upload goes on at byte {file.tell()}, not at {start}.", field="Upload-Offset")
+        raise ConflictError(f"This upload continues at byte {file.tell()}, not at {start}.", field="Upload-Offset")
 
 
 async def _write(request: Request, service: Service, file: BinaryIO, left: int, digest: Any = None) -> None:
-    """Write the body as it arrives; what arrived before the connection broke stays, that is the point of it."""
+    """Write the body as it arrives; what arrived before the connection broke is kept."""
     unchecked = 0
     try:
-        async for block in arriving(request, service.settings):
+        async for block in blocks_of(request, service.settings):
             left, unchecked = left - len(block), unchecked + len(block)
             if left < 0:
-                raise TooLargeError("More bytes were sent than this upload was announced with.")
+                raise TooLargeError("More bytes were sent than Upload-Length announced.")
             if unchecked > 64 * _BLOCK:
                 service.store.require_space(left)
                 unchecked = 0
@@ -124,45 +123,45 @@ async def _write(request: Request, service: Service, file: BinaryIO, left: int, 
 
 
 async def _append_checked(request: Request, service: Service, upload: Upload, file: BinaryIO, checksum: str) -> None:
-    """Bytes with a checksum wait in a file of their own until it is found right; a crash in between keeps none of
-    them, or only such as were checked."""
+    """Bytes with a checksum go to a separate file until it is verified; a crash keeps none of them, or only verified
+    ones."""
     algorithm, expected = _checksum(checksum)
-    digest, waiting = hashlib.new(algorithm), resumable.unchecked_path_of(service.store, upload.id)
+    digest, unchecked = hashlib.new(algorithm), resumable.unchecked_path_of(service.store, upload.id)
     try:
-        with waiting.open("w+b") as apart:
-            await _write(request, service, apart, upload.size - file.tell(), digest)
+        with unchecked.open("w+b") as separate:
+            await _write(request, service, separate, upload.size - file.tell(), digest)
             if digest.digest() != expected:
-                raise ChecksumError("The bytes that arrived do not have the checksum they were sent with. Send again.")
-            await run_in_threadpool(_copy, apart, file)
+                raise ChecksumError("The bytes that arrived do not match the checksum. Send them again.")
+            await run_in_threadpool(_copy, separate, file)
     finally:
-        waiting.unlink(missing_ok=True)
+        unchecked.unlink(missing_ok=True)
 
 
-def _copy(apart: BinaryIO, file: BinaryIO) -> None:
-    apart.seek(0)
-    while block := apart.read(_BLOCK):
+def _copy(source: BinaryIO, file: BinaryIO) -> None:
+    source.seek(0)
+    while block := source.read(_BLOCK):
         file.write(block)
     sync_file(file)
 
 
 def complete_upload(service: Service, upload: Upload) -> None:
-    """Give the bytes their home and write the row, once, whoever comes first."""
+    """Move the bytes to the store and add the row; only the first of several requests does."""
     path = resumable.path_of(service.store, upload.id)
     try:
         with path.open("rb") as file:
             if not try_lock(file):
-                raise LockedError("Another request completes this upload. Ask for its offset in a moment.")
+                raise LockedError("Another request is completing this upload. Ask for its offset in a moment.")
             sha256 = service.store.move_in(path)
     except FileNotFoundError:
         raise LockedError("Another request has completed this upload. Ask for its offset.") from None
     with service.database.writing() as session:
         if resumable.remove(session, upload.id):
-            _note(session, service, upload, sha256)
+            _record(session, service, upload, sha256)
     service.wakeups.notify()
 
 
-def _note(session: Session, service: Service, upload: Upload, sha256: str) -> None:
-    note(
+def _record(session: Session, service: Service, upload: Upload, sha256: str) -> None:
+    record_upload(
         session,
         service,
         cast(Purpose, upload.purpose),
@@ -174,7 +173,7 @@ def _note(session: Session, service: Service, upload: Upload, sha256: str) -> No
     )
 
 
-def _keep_longer(service: Service, upload: Upload) -> None:
+def _extend_expiry(service: Service, upload: Upload) -> None:
     with service.database.writing() as session:
         upload.expires = resumable.extend(session, upload.id, service.settings.upload_keep_hours)
 

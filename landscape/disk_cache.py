@@ -5,7 +5,6 @@ can be kept the answer is None, and the caller holds a copy of its own.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
@@ -15,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from errno import EFBIG, ENOSPC
 from pathlib import Path
+
+from .disk import digest_of
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class DiskCache:
         """What is there under this key, if it is what its name says; what is damaged, or another's, goes."""
         for path in self._named(key):
             with contextlib.suppress(FileNotFoundError):
-                if _is_own(path) and _digest(path) == path.name.partition(".")[2]:
+                if _is_own(path) and digest_of(path) == path.name.partition(".")[2]:
                     os.utime(path)
                     return path
                 path.unlink()
@@ -93,7 +94,7 @@ class DiskCache:
         try:
             write(part)
             part.chmod(0o400)
-            return part.replace(self.folder / f"{key}.{_digest(part)}")
+            return part.replace(self.folder / f"{key}.{digest_of(part)}")
         finally:
             part.unlink(missing_ok=True)
 
@@ -147,8 +148,3 @@ def evict(folder: Path, size: int, max_bytes: int, *, spared_seconds: float = 0.
 def _is_own(path: Path) -> bool:
     facts = path.lstat()
     return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -38,6 +38,7 @@ LAYERS = {
         "results",
         "parsers",
         "disk_cache",
+        "disk",
         "grid",
         "errors",
     ),

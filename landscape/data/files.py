@@ -1,6 +1,5 @@
 """Data sets from files: local ones, read in this process, and uploads, sanitized by the sandbox before."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -8,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..disk import digest_of
 from ..disk_cache import DiskCache
 from ..errors import DataError
 from ..parsers.dataset import read
@@ -35,7 +35,7 @@ def load_file(path: str | Path, split: str = "train", *, cache: DiskCache | None
     path = Path(path)
     try:
         with path.open("rb") as file:
-            key = hashlib.file_digest(file, "sha256").hexdigest() if cache else ""
+            key = digest_of(file) if cache else ""
             part = cached(cache, key, split, lambda: _read(file, split))
     except FileError as error:
         raise DataError(f"{path.name}: {error}") from None

@@ -1,7 +1,7 @@
-"""Directions as files, to be exchanged instead of seeds: the authors' HDF5 (paper.py) and safetensors.
+"""Directions as files, to be shared instead of seeds: the authors' HDF5 (paper_files.py) and safetensors.
 
-Imports torch, safetensors, plane, paper. A safetensors file holds "delta.<name>" and, for a plane, "eta.<name>",
-float64 or float32; names it lacks do not move. Its metadata say "format": "landscape directions".
+A safetensors file holds "delta.<name>" and, for a plane, "eta.<name>", float64 or float32; parameters that it lacks do
+not move. Its metadata hold "format": "landscape directions".
 """
 
 import json
@@ -26,9 +26,10 @@ PREFIXES = ("delta.", "eta.")
 
 
 def write(path: str | Path, plane: Plane, model: nn.Module) -> None:
-    """Write the directions of `plane`; the ending of `path` names the format.
+    """Write the directions of `plane`; the ending of `path` chooses the format.
 
-    HDF5 holds float32 in parameter order (all tensors of the state where the statistics move); safetensors all digits.
+    HDF5 holds float32 in parameter order (all tensors of the state where the statistics move); safetensors holds
+    every digit.
 
     Raises:
         UnknownNameError: the ending is not known.
@@ -52,7 +53,7 @@ def write(path: str | Path, plane: Plane, model: nn.Module) -> None:
 
 
 def read(path: str | Path, model: nn.Module) -> Plane:
-    """The plane in a direction file, for `model`; its facts hold the file's name and SHA-256.
+    """The plane in a direction file, for `model`; its facts include the file's name and SHA-256.
 
     Raises:
         FormatError: the file cannot be read or holds no direction.
@@ -82,7 +83,9 @@ def _read_safetensors(path: Path, center: State) -> Plane:
         raise FormatError(f"{path.name} cannot be read as safetensors: {str(error)[:120]}.") from error
     directions = [_named(tensors, prefix) for prefix in PREFIXES]
     if not directions[0] or words.get("format") != "landscape directions":
-        raise FormatError(f"{path.name} holds no direction: no tensor is called 'delta.…', as in files that we write.")
+        raise FormatError(
+            f"{path.name} holds no direction: it has no tensor named 'delta.…', as files written here have."
+        )
     facts: dict[str, Any] = {"file": path.name, "label": f"directions of {path.name}", "made_as": words.get("source")}
     return from_directions([direction for direction in directions if direction], center, source="file", **facts)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..disk import write_durably
 from ..errors import CheckpointError, LandscapeError, MissingLibraryError
 
 ENDING = ".safetensors"
@@ -89,9 +90,7 @@ class Recorder:
         path = self.folder / f"epoch-{len(self.files):03d}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            half = path.with_suffix(".part")
-            half.write_bytes(save(state, metadata={"format": "pt", "epoch": str(len(self.files))}))
-            half.replace(path)
+            write_durably(path, save(state, metadata={"format": "pt", "epoch": str(len(self.files))}))
         except OSError as error:
             raise LandscapeError(f"{path.name} cannot be written: {error.strerror or error}.") from error
         self.files.append(str(path))

@@ -24,6 +24,6 @@ def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broke
         host=settings.host,
         port=settings.port,
         log_config=None,
-        http="app.slow_clients:PatientProtocol",
+        http="app.slow_clients:StallTimeoutProtocol",
         server_header=False,
     )

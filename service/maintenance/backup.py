@@ -4,7 +4,6 @@ Imports tables, library, store, bundle, rows; no torch. Never stops the service 
 what is there already.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, Table, create_engine, delete, select
 from sqlalchemy.orm import Session
+
+from landscape.disk import digest_of
 
 from ..database import json_rows, migrations
 from ..database.sessions import Database
@@ -132,12 +133,11 @@ def _add_rows(box: bundle.Writing, folder: Path, done: Backup) -> None:
     for name in done.rows:
         path = folder / f"{name}.jsonl"
         box.add(f"rows/{path.name}", path)
-        with path.open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        digests[name] = digest_of(path)
     facts = {
         "format": FORMAT,
         "revision": REVISION,
-        "version": version("loss-landscape"),
+        "version": version("loss-atlas"),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": done.rows,
         "sha256": digests,
@@ -161,7 +161,7 @@ def _facts(box: bundle.Reading) -> dict[str, Any]:
         )
     for name, sha256 in facts["sha256"].items():
         with box.open(f"rows/{name}.jsonl") as file:
-            if _digest(file) != sha256:
+            if digest_of(file) != sha256:
                 raise DamagedError(f"The rows of {name} in this backup have changed. Take another.")
     return facts
 
@@ -188,13 +188,13 @@ def _take_files(box: bundle.Reading, store: Store, taken: dict[str, int]) -> Non
     for name in box.names():
         if name.startswith("store/"):
             sha256 = name.removeprefix("store/")
-            with box.open(name) as file, store.receive() as receipt:
+            with box.open(name) as file, store.receive() as incoming:
                 while block := file.read(_BLOCK):
-                    receipt.write(block)
-                if receipt.finish() != sha256:
+                    incoming.write(block)
+                if incoming.finish() != sha256:
                     raise DamagedError(f"The file {sha256[:12]}… in this backup has changed. Take another.")
-                receipt.keep()
-                taken[sha256] = receipt.size
+                incoming.commit()
+                taken[sha256] = incoming.size
 
 
 def _insert(session: Session, lines: Lines) -> dict[str, int]:
@@ -231,10 +231,3 @@ def _upgraded(box: bundle.Reading, facts: dict[str, Any], folder: Path) -> Lines
     _snapshot(database, folder)
     database.engine.dispose()
     return lambda name: (folder / f"{name}.jsonl").open("rb")
-
-
-def _digest(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from landscape.disk import move_durably, sync_file, sync_folder
+
 from ..errors import ConflictError, InvalidError
 
 _TAR = ".tar"
@@ -56,7 +58,7 @@ def writing(target: Path) -> Iterator[Writing]:
             yield bundle
         if target.is_dir():
             target.rmdir()
-        unfinished.rename(target)
+        move_durably(unfinished, target)
     finally:
         if unfinished.is_dir():
             shutil.rmtree(unfinished)
@@ -92,13 +94,14 @@ class _FolderWriting(Writing):
         target.parent.mkdir(parents=True, exist_ok=True)
         with path.open("rb") as source, target.open("xb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
-            _make_durable(copy)
+            sync_file(copy)
 
     def __enter__(self) -> "_FolderWriting":
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        for folder in {self.folder, *(path.parent for path in self.folder.rglob("*"))}:
+            sync_folder(folder)
 
 
 class _TarWriting(Writing):
@@ -114,7 +117,7 @@ class _TarWriting(Writing):
 
     def __exit__(self, *_: object) -> None:
         self.tar.close()
-        _make_durable(self.file)
+        sync_file(self.file)
         self.file.close()
 
 
@@ -150,8 +153,3 @@ class _TarReading(Reading):
         if file is None:
             raise FileNotFoundError(name)
         return file
-
-
-def _make_durable(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())

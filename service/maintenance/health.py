@@ -37,12 +37,13 @@ def require_worker(settings: Settings, count: int) -> None:
     """
     from sqlalchemy import create_engine, func, select
     from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 
     from ..database.tables import Worker, is_alive
 
     lately = select(func.count()).where(Worker.host == socket.gethostname(), is_alive())
     try:
-        with create_engine(settings.database_url).connect() as connection:
+        with create_engine(settings.database_url, poolclass=NullPool).connect() as connection:
             found = connection.scalar(lately) or 0
     except SQLAlchemyError as error:
         raise UnavailableError(f"The database does not answer: {type(error).__name__}.") from None

@@ -7,9 +7,10 @@ import contextlib
 import os
 from pathlib import Path
 
+from landscape.disk import digest_of
 from landscape.disk_cache import evict
 
-from .files import digest_of, require_digest
+from .files import require_digest
 
 _IN_USE_SECONDS = 120.0  # a path that was returned is opened within this time
 

@@ -1,9 +1,7 @@
-"""Files on the local disk: digests, locks, durable directories, and a full disk reported as an error of the service."""
+"""Files on the local disk: names, locks, and a full disk reported as an error of the service."""
 
 import contextlib
 import fcntl
-import hashlib
-import os
 from collections.abc import Iterator
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
@@ -31,12 +29,6 @@ def is_digest(name: str) -> bool:
     return len(name) == 64 and set(name) <= set("0123456789abcdef")
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def blocks_of(path: Path) -> Iterator[bytes]:
     """The bytes of a file, a block at a time."""
     with path.open("rb") as file:
@@ -62,18 +54,3 @@ def disk_full_as_error() -> Iterator[None]:
         if error.errno in (ENOSPC, EDQUOT, EFBIG):
             raise NoSpaceError(DISK_FULL) from None
         raise
-
-
-def sync_file(path: Path) -> None:
-    """Make the bytes of a file durable."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,8 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from landscape.disk import digest_of, move_durably
+
 from ..errors import DamagedError, NotFoundError
-from .files import digest_of, require_digest, sync_folder
+from .files import require_digest
 from .store import DAMAGED, GONE, Store, StoredFile
 
 
@@ -41,10 +43,8 @@ class FolderStore(Store):
 
     def _commit(self, path: Path, sha256: str) -> None:
         target = self._path_of(sha256)
-        target.parent.mkdir(exist_ok=True)
         os.utime(path)  # its age counts from now: bytes without a reference yet must not look old
-        path.replace(target)
-        sync_folder(target.parent)
+        move_durably(path, target)
 
     def _path_of(self, sha256: str) -> Path:
         return self.folder / require_digest(sha256)[:2] / sha256

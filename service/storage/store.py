@@ -6,7 +6,6 @@
 import contextlib
 import fcntl
 import hashlib
-import os
 import shutil
 import time
 from abc import ABC, abstractmethod
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from landscape.disk import digest_of, sync_file
 from landscape.disk_cache import DiskCache
 
 from ..errors import NoSpaceError, TooLargeError, UnavailableError
-from .files import BLOCK, DISK_FULL, blocks_of, digest_of, disk_full_as_error, require_digest, sync_file, try_lock
+from .files import BLOCK, DISK_FULL, blocks_of, disk_full_as_error, require_digest, try_lock
 
 _ENTRY_SECONDS = 10.0  # an unfinished file is locked a moment after it is created
 _LOCK = ".lock"
@@ -138,8 +138,9 @@ class Store(ABC):
         Returns:
             Its SHA-256, hex.
         """
-        sha256 = digest_of(path)
-        sync_file(path)
+        with path.open("rb") as file:
+            sha256 = digest_of(file)
+            sync_file(file)
         self._commit(path, sha256)
         return sha256
 
@@ -190,8 +191,7 @@ class IncomingFile:
         Returns:
             Their SHA-256, hex.
         """
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        sync_file(self.file)
         return self._digest.hexdigest()
 
     def commit(self) -> str:
