@@ -1,1 +1,1 @@
-"""Tables, sessions, migrations: the truth about every checkpoint, job and tile."""
+"""Tables, sessions, migrations, job logs and counters: the source of truth about every checkpoint, job and tile."""

@@ -1,6 +1,6 @@
-"""Numbers that only grow, for /metrics: added in the transaction of what they count, so that none is missed.
+"""Counters for /metrics, increased in the transaction of what they count, so that nothing is missed.
 
-Imports tables; no torch. Never holds a number of its own: several workers and several API processes add to one row.
+They are rows of the database and never kept in memory: several workers and API processes add to the same row.
 """
 
 from bisect import bisect_left
@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from .tables import Count
 
-# Upper ends of the buckets; a tile aims at two seconds.
+# Upper bounds of the histogram's buckets; a tile should take about two seconds.
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-OVER = "+Inf"
+OVERFLOW = "+Inf"
 
 
 def add(session: Session, name: str, label: str = "", by: float = 1.0) -> None:
-    """Count `by` more under this name and label."""
+    """Increase the counter with this name and label by `by`."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     new = insert(Count).values(name=name, label=label, value=by)
     more = {"value": Count.value + new.excluded.value}
@@ -26,7 +26,7 @@ def add(session: Session, name: str, label: str = "", by: float = 1.0) -> None:
 
 
 def add_tile(session: Session, purpose: str, *, points: int, seconds: float) -> None:
-    """Count a finished tile; call it last in the transaction, since every worker changes these rows."""
+    """Count a finished tile; call it at the end of the transaction, since every worker changes these rows."""
     add(session, "tiles", purpose)
     if points:
         add(session, "points", by=points)
@@ -35,12 +35,12 @@ def add_tile(session: Session, purpose: str, *, points: int, seconds: float) -> 
 
 
 def bucket(seconds: float) -> str:
-    """Upper end of the bucket that a duration falls into."""
-    place = bisect_left(SECONDS, seconds)
-    return str(SECONDS[place]) if place < len(SECONDS) else OVER
+    """Upper bound of the bucket that a duration falls into."""
+    index = bisect_left(SECONDS, seconds)
+    return str(SECONDS[index]) if index < len(SECONDS) else OVERFLOW
 
 
-def all_of(session: Session, names: Sequence[str]) -> dict[tuple[str, str], float]:
-    """Every count with one of these names, by name and label."""
+def read_all(session: Session, names: Sequence[str]) -> dict[tuple[str, str], float]:
+    """Every counter with one of these names, by name and label."""
     found = session.execute(select(Count.name, Count.label, Count.value).where(Count.name.in_(names)))
     return {(name, label): value for name, label, value in found}

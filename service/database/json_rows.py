@@ -1,7 +1,4 @@
-"""Rows of the database as lines of JSON and back, the same from SQLite and from PostgreSQL.
-
-Imports SQLAlchemy and tables. Never decides which rows: that is backup.py.
-"""
+"""Rows of the database as lines of JSON and back, the same from SQLite and from PostgreSQL."""
 
 import base64
 import json
@@ -12,19 +9,19 @@ from typing import Any
 from sqlalchemy import JSON, Column, LargeBinary, Table, func, insert, null, select, text
 from sqlalchemy.orm import Session
 
-_AT_ONCE = 200
+_BATCH_ROWS = 200
 
 
 def write(session: Session, table: Table, path: Path) -> int:
     """Write every row of a table as one line.
 
     Returns:
-        How many.
+        The number of rows.
     """
     count = 0
     ordered = select(table).order_by(*table.primary_key.columns)
     with path.open("w", encoding="utf-8") as file:
-        for row in session.execute(ordered, execution_options={"yield_per": _AT_ONCE}):
+        for row in session.execute(ordered, execution_options={"yield_per": _BATCH_ROWS}):
             line = {column.name: _plain(value) for column, value in zip(table.columns, row, strict=True)}
             file.write(json.dumps(line, separators=(",", ":")) + "\n")
             count += 1
@@ -35,7 +32,7 @@ def insert_all(session: Session, table: Table, lines: Iterable[bytes]) -> int:
     """Add the rows that `write` wrote.
 
     Returns:
-        How many.
+        The number of rows.
     """
     count = 0
     for line in lines:
@@ -60,7 +57,7 @@ def _value(column: Column[Any], value: Any) -> Any:
 
 
 def _advance_sequences(session: Session, table: Table) -> None:
-    """PostgreSQL counts ids by itself and does not notice those it is given."""
+    """Continue after the highest id: PostgreSQL's sequences do not notice ids that are inserted."""
     key = table.autoincrement_column
     if key is None or session.get_bind().dialect.name != "postgresql":
         return

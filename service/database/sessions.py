@@ -1,6 +1,6 @@
 """The connection to the database: sessions that read, sessions that write; SQLite in WAL mode, or PostgreSQL.
 
-Imports SQLAlchemy and tables; migrations where the database is of another version. Never changes a row by itself.
+A database of an earlier version is migrated when it is opened.
 """
 
 import copy
@@ -18,21 +18,21 @@ from .tables import REVISION
 _SQLITE = {"timeout": 30}
 _POSTGRESQL = {
     "connect_timeout": 5,
-    "keepalives_idle": 10,  # a host that is gone is noticed in half a minute instead of two hours
+    "keepalives_idle": 10,  # a dead host is noticed in half a minute instead of two hours
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
-    # Whoever stops in the middle of a transaction holds everybody: its session is ended, and so its lock.
+    # A process that stops in the middle of a transaction blocks all others: its session and its lock are ended.
     "options": "-c idle_in_transaction_session_timeout=20s -c lock_timeout=30s",
 }
-_WRITERS = 7_205_759_404  # any number that no other program on the server locks
+_WRITERS = 7_205_759_404  # key of the advisory lock: any number that no other program on the server uses
 
 
 class Database:
-    """Sessions on one database: `reading` sees a snapshot, `writing` is one transaction that holds from its start.
+    """Sessions on one database: `reading` sees a snapshot, `writing` is one transaction that locks from its start.
 
-    Use `with database.writing() as session:`; the end commits, an error undoes everything. Writers take turns, on
-    either kind of database: what one reads cannot change before it commits. So none may do anything slow.
+    Use `with database.writing() as session:`; the end commits, an error rolls back. Writers are serialized on either
+    kind of database: what one reads cannot change before it commits. So no writer may do anything slow.
     """
 
     def __init__(self, url: str):
@@ -69,7 +69,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
-        except DatabaseError:  # no such table; or no such database, which the upgrade says
+        except DatabaseError:  # no such table; or no such database, which the upgrade reports
             return None
 
 
@@ -82,12 +82,12 @@ def _engine(url: str) -> Engine:
         raise ServiceError("PostgreSQL needs psycopg: pip install 'loss-atlas[postgresql]'.") from None
     except ArgumentError:
         raise ServiceError(
-            "LANDSCAPE_DATABASE is no address of a database. Use postgresql://user:password@host/name."
+            "LANDSCAPE_DATABASE is not the address of a database. Use postgresql://user:password@host/name."
         ) from None
 
 
 def _json(value: Any) -> str:
-    """Strict JSON, which knows neither NaN nor infinity: null in their place, as everywhere in our JSON."""
+    """Strict JSON: null in place of NaN and infinity, as in all our JSON."""
     try:
         return json.dumps(value, allow_nan=False)
     except ValueError:
@@ -96,20 +96,20 @@ def _json(value: Any) -> str:
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
+    connection.isolation_level = None  # BEGIN is issued below
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 30000"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A transaction that will write says so at once: turning a read into a write later can fail in the middle."""
+    """A transaction that will write locks at once: upgrading a read lock later can fail in the middle."""
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
 

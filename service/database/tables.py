@@ -1,7 +1,7 @@
-"""The database: checkpoints, jobs, tiles with their values, workers. It is the truth; broker and page are told from it.
+"""The tables of the database: checkpoints, jobs, tiles with their values, workers, access.
 
-Imports SQLAlchemy. Holds tables only; what may change when is in queue.py, jobs.py, library.py; the connection in
-database.py.
+The database is the source of truth: messages in the broker and what the page shows are derived from it. What may
+change when is in queue/, jobs/ and library/.
 """
 
 from typing import Any, ClassVar, TypeVar
@@ -22,12 +22,12 @@ TERMINAL = ("done", "failed", "cancelled")
 
 
 def new_id() -> str:
-    """An id nobody can guess: 32 hexadecimal characters."""
+    """An id that cannot be guessed: 32 hexadecimal characters."""
     return uuid4().hex
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as a SQL function
-    """Seconds since 1970 by the clock of the database, so that the clocks of the hosts do not matter."""
+    """Seconds since 1970 by the clock of the database, so that the clocks of other hosts do not matter."""
 
     type = Float()
     inherit_cache = True
@@ -43,7 +43,7 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
     return "cast(extract(epoch from clock_timestamp()) as double precision)"
 
 
-REVISION = "0002"  # of the database that this code needs: the newest in migrations/versions
+REVISION = "0002"  # of the schema that this code needs: the newest in migrations/versions
 
 
 class Base(DeclarativeBase):
@@ -51,7 +51,7 @@ class Base(DeclarativeBase):
 
 
 class Checkpoint(Base):
-    """An uploaded file and what it was read as."""
+    """An uploaded checkpoint and what it was read as."""
 
     __tablename__ = "checkpoints"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
@@ -60,11 +60,11 @@ class Checkpoint(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(default="received")  # received → reading → ready | rejected
     reason: Mapped[str | None]  # why rejected, one sentence
-    weights_sha256: Mapped[str | None]  # of the sanitised safetensors in the store
+    weights_sha256: Mapped[str | None]  # of the sanitized safetensors in the store
     candidates: Mapped[list[Any]] = mapped_column(default=list)  # architectures that fit
     architecture: Mapped[dict[str, Any] | None]  # the one chosen
-    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the file says of itself
-    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; nobody's own where null: all may see it
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the file says about itself
+    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; null: no owner, visible to all
     gallery: Mapped[str | None]  # name of a shipped checkpoint
     created: Mapped[float] = mapped_column(default=now(), index=True)
 
@@ -79,9 +79,9 @@ class Dataset(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(default="received")  # received → reading → ready | rejected
     reason: Mapped[str | None]  # why rejected, one sentence
-    data_sha256: Mapped[str | None]  # of the sanitised safetensors in the store
+    data_sha256: Mapped[str | None]  # of the sanitized safetensors in the store
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # landscape.parsers.dataset.Described
-    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; nobody's own where null: all may see it
+    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; null: no owner, visible to all
     created: Mapped[float] = mapped_column(default=now(), index=True)
 
 
@@ -93,15 +93,15 @@ class Job(Base):
     kind: Mapped[str]
     name: Mapped[str]
     spec: Mapped[dict[str, Any]]
-    checkpoint: Mapped[dict[str, Any]]  # id, name, label, gallery, as they were when asked
+    checkpoint: Mapped[dict[str, Any]]  # id, name, label, gallery, as they were at submission
     checkpoint_id: Mapped[str] = mapped_column(index=True)
-    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; nobody's own where null: all may see it
+    owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; null: no owner, visible to all
     gallery: Mapped[str | None]  # name of the shipped comparison it belongs to
     state: Mapped[JobState] = mapped_column(default="queued")
     error: Mapped[str | None]
-    provenance: Mapped[dict[str, Any] | None]  # written once the center is known
-    grid: Mapped[dict[str, Any] | None]  # alpha and beta; where the request leaves it out, known once prepared
-    device: Mapped[str | None]  # kind that computes it, all of it: bits differ from one to another
+    provenance: Mapped[dict[str, Any] | None]  # written when the job is prepared
+    grid: Mapped[dict[str, Any] | None]  # alpha and beta; known once prepared where the request leaves it out
+    device: Mapped[str | None]  # kind that computes all of it: bits differ between kinds
     points: Mapped[int]
     points_per_tile: Mapped[int] = mapped_column(default=1)
     points_done: Mapped[int] = mapped_column(default=0)
@@ -109,23 +109,23 @@ class Job(Base):
     created: Mapped[float] = mapped_column(default=now())
     started: Mapped[float | None]
     finished: Mapped[float | None]
-    __table_args__ = (  # a page of the list reads these alone, and then its own rows
+    __table_args__ = (  # a page of the list reads only these indexes, then its own rows
         Index("jobs_by_age", "created", "id", "owner", "kind"),
         Index("jobs_by_state", "state", "created", "id", "owner", "kind"),
     )
 
 
 def grid_of(job: Job) -> Grid:
-    """The grid of a job, once it is known."""
+    """The grid of a job that is prepared, or whose request gave it."""
     assert job.grid is not None
     return Grid(*(Axis(**job.grid[name]) for name in ("alpha", "beta") if job.grid.get(name)))
 
 
 class Tile(Base):
-    """What one worker does at a time: read a checkpoint, prepare a job, or compute some points of it.
+    """A unit of work for one worker: read an upload, prepare a job, or compute some points of it.
 
-    Points that nobody has taken yet are one row per stretch of a level, a *run*: `count` points from the one of index
-    `rank` on, `points` empty. A lease cuts a tile of the size that suits the worker off the front of it.
+    Points that no worker has leased yet are stored as *runs*, one row per contiguous part of a level: `count` points
+    from index `rank` on, `points` empty. A lease cuts a tile from the front of a run, as large as suits the worker.
     """
 
     __tablename__ = "tiles"
@@ -134,22 +134,24 @@ class Tile(Base):
     checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))  # to read
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))  # to read
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    owner: Mapped[str] = mapped_column(ForeignKey("turns.owner"), default="")  # whose turn it uses up
+    owner: Mapped[str] = mapped_column(
+        ForeignKey("turns.owner"), default=""
+    )  # in the queue of this user
     level: Mapped[int]  # refinement level, −1 to read: lower goes first
     rank: Mapped[int] = mapped_column(default=0)  # index of its first point within the level; −1 to prepare
     count: Mapped[int] = mapped_column(default=0)  # points it holds
     points: Mapped[list[Any]] = mapped_column(default=list)  # [[i, j], …]
-    turn: Mapped[int] = mapped_column(default=0)  # place in the line of its owner and level
+    turn: Mapped[int] = mapped_column(default=0)  # place in the queue of its owner and level
     device: Mapped[str | None]  # kind that may take it; any where null
     state: Mapped[str] = mapped_column(default="waiting")  # waiting → leased → done
     lease: Mapped[str | None]  # token of the worker that holds it
     worker: Mapped[str | None]  # id of the worker that took it last
     leased_until: Mapped[float | None]  # by the clock of the database
     attempts: Mapped[int] = mapped_column(default=0)
-    values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, see results.py
+    values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, see queue/values.py
     sha256: Mapped[str | None]  # of points and values, verified whenever they are read
-    seconds: Mapped[float | None]  # it took
-    sequence: Mapped[int | None]  # the order in which the tiles of a job were done: id of its event
+    seconds: Mapped[float | None]  # that it took
+    sequence: Mapped[int | None]  # order in which the tiles of a job were finished: id of its event
     finished: Mapped[float | None]
     __table_args__ = (
         UniqueConstraint("job_id", "level", "rank"),
@@ -160,7 +162,7 @@ class Tile(Base):
 
 
 class Worker(Base):
-    """A worker process that has been seen lately."""
+    """A worker process that was alive recently."""
 
     __tablename__ = "workers"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -174,17 +176,17 @@ class Worker(Base):
     device_memory: Mapped[int | None] = mapped_column(BigInteger)  # bytes in use on its GPU
 
 
-PRESENCE_SECONDS = 3.0  # how often a worker says in its row that it is alive
-ALIVE_SECONDS = 20.0  # how long it is believed: a busy machine or a locked database may cost it a few of these
+PRESENCE_SECONDS = 3.0  # between two updates of a worker's row that say it is alive
+ALIVE_SECONDS = 20.0  # since its last update: a busy machine or a locked database may cost a few of them
 
 
 def is_alive() -> ColumnElement[bool]:
-    """The condition that a worker has said lately that it is alive, by the clock of the database."""
+    """The condition that a worker has lately updated its row, by the clock of the database."""
     return Worker.seen > now() - ALIVE_SECONDS
 
 
 class Turn(Base):
-    """The line of users: the one with the lowest number is served next, and goes to its end."""
+    """Fair queueing between users: the one with the lowest number is served next and then gets the highest."""
 
     __tablename__ = "turns"
     owner: Mapped[str] = mapped_column(primary_key=True)
@@ -192,7 +194,7 @@ class Turn(Base):
 
 
 class LogLine(Base):
-    """What happened to a job, for its page."""
+    """A line of a job's log, shown on its page."""
 
     __tablename__ = "log_lines"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -203,7 +205,7 @@ class LogLine(Base):
 
 
 class Count(Base):
-    """A number that only grows, by name and label, for /metrics; written with what it counts, in one transaction."""
+    """A counter for /metrics, by name and label; increased in the transaction of what it counts."""
 
     __tablename__ = "counts"
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -212,12 +214,12 @@ class Count(Base):
 
 
 class Access(Base):
-    """A secret that opens something: a user's token, a session of the page, a link to one result; only its digest."""
+    """A credential: a user's token, a session of the page, or a link to one result; only the secret's digest."""
 
     __tablename__ = "access"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     kind: Mapped[str]  # token | session | link
-    name: Mapped[str] = mapped_column(default="")  # for people
+    name: Mapped[str] = mapped_column(default="")  # for display
     digest: Mapped[str] = mapped_column(unique=True)  # SHA-256 of the secret, hex
     owner: Mapped[str] = mapped_column(index=True)
     scopes: Mapped[list[Any]] = mapped_column(default=list)  # read | submit | admin | work
@@ -229,7 +231,7 @@ class Access(Base):
 
 
 class Upload(Base):
-    """A resumable upload (tus) that is not complete; its bytes lie with the store's unfinished files under its id."""
+    """An unfinished resumable upload (tus); its bytes lie in a file of the store's local folder, named by its id."""
 
     __tablename__ = "uploads"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)

@@ -1,6 +1,6 @@
-"""Brings a database of any earlier version to this one, in one transaction, while every other process waits.
+"""Migrates a database of any earlier version to this one, in one transaction, while every other process waits.
 
-Imports Alembic and SQLAlchemy. Never goes back, and touches nothing of a database that a newer version has made.
+There are no downgrades, and a database made by a newer version is left untouched.
 """
 
 from pathlib import Path
@@ -14,20 +14,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...errors import ConflictError
 from ..tables import REVISION, Base
 
-FIRST = "0001"  # releases before there were revisions made this one
+FIRST = "0001"  # made by the releases before there were revisions
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the database to `REVISION`; a failure leaves it as it was.
+    """Upgrade the database to `REVISION`; a failure leaves it as it was.
 
     Raises:
-        ConflictError: it is of a version that this code does not know.
+        ConflictError: its version is not known to this code.
     """
     with engine.execution_options(writes=True).connect() as connection:
-        connection.detach()  # its settings are not for others
-        if engine.dialect.name == "sqlite":  # a table with others that refer to it is rebuilt by taking its place
+        connection.detach()  # its settings must not return to the pool
+        if engine.dialect.name == "sqlite":  # tables with references to them are rebuilt and renamed
             connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
-        with connection.begin():  # one at a time, as all that writes
+        with connection.begin():  # one process at a time, as all writers
             _upgrade(connection)
 
 
@@ -51,16 +51,16 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _require_complete(connection: Connection) -> None:
-    """A database that only looked like one of ours is refused with a sentence instead of failing at the first query."""
+    """Refuse a database that only looks like ours with a clear error, before a query fails."""
     inspector = inspect(connection)
     for table in Base.metadata.sorted_tables:
-        there = {column["name"] for column in inspector.get_columns(table.name)}
-        if missing := {column.name for column in table.columns} - there:
+        present = {column["name"] for column in inspector.get_columns(table.name)}
+        if missing := {column.name for column in table.columns} - present:
             raise _unknown(f"no {table.name}.{min(missing)}")
 
 
 def _unknown(what: str) -> ConflictError:
     return ConflictError(
-        "The database was made by another version of Loss Landscape, and this one cannot bring it up to date "
+        "The database was made by another version of Loss Landscape, and this one cannot upgrade it "
         f"({what.splitlines()[0][:200]}). Nothing was changed. Use that version, or another database."
     )

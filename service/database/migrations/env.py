@@ -1,7 +1,4 @@
-"""What Alembic runs for every command: the connection is given by migrations/__init__.py, nothing is configured.
-
-Imports Alembic and tables. Never opens a connection and never begins a transaction of its own.
-"""
+"""The script that Alembic runs for every command; migrations/__init__.py supplies connection and transaction."""
 
 from alembic import context
 

@@ -66,7 +66,7 @@ def test_counters_count_what_was_committed(session: Session) -> None:
     reclaim(session)
     assert not finish(session, held)
     compute_all(session)
-    counted = counters.all_of(session, ["tiles", "points", "tile_seconds", "leases_lost", "jobs_finished"])
+    counted = counters.read_all(session, ["tiles", "points", "tile_seconds", "leases_lost", "jobs_finished"])
     assert counted == {
         ("tiles", "read"): 1.0,
         ("tiles", "prepare"): 1.0,

@@ -1,7 +1,4 @@
-"""Checkpoints, data sets, jobs, tiles, workers: what the releases before Alembic made.
-
-Imports Alembic and SQLAlchemy. Never changes any more.
-"""
+"""Checkpoints, data sets, jobs, tiles, workers: the schema of the releases before Alembic. Do not change it."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,6 @@
-"""Owners and turns, runs of points cut as they are taken, sealed values, job logs, counts, access, resumable uploads.
+"""Owners and fair queueing, runs of points, digests of values, job logs, counters, access, resumable uploads.
 
-Imports Alembic and SQLAlchemy. Takes along every job of a first database, finished or not.
+Keeps every job of the first schema, finished or not.
 """
 
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ def upgrade() -> None:
                 batch.create_index("jobs_by_state", ["state", "created", "id", "owner", "kind"])
             else:
                 batch.alter_column("size", existing_type=sa.Integer, type_=sa.BigInteger, existing_nullable=False)
-    _make_workers_anew()
+    _recreate_workers()
     op.drop_index("tiles_by_turn", "tiles")
     with op.batch_alter_table("tiles") as batch:
         batch.add_column(sa.Column("owner", sa.String))
@@ -45,15 +45,15 @@ def upgrade() -> None:
 
 
 def _fill_tiles() -> None:
-    """What is there belongs to nobody; tiles that wait keep their points and their order."""
+    """Existing tiles have no owner; those that wait keep their points and their order."""
     op.execute("INSERT INTO turns (owner, served) VALUES ('', 0)")
     op.execute("UPDATE tiles SET owner = '', count = json_array_length(points), turn = rank")
     op.execute("UPDATE tiles SET level = -1 WHERE purpose IN ('read', 'read-data')")
     op.execute("UPDATE tiles SET level = 0, rank = -1 WHERE purpose = 'prepare'")
 
 
-def _make_workers_anew() -> None:
-    """They tell of themselves every few seconds."""
+def _recreate_workers() -> None:
+    """Without data: workers write their own rows every few seconds."""
     op.drop_table("workers")
     op.create_table(
         "workers",
