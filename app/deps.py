@@ -1,8 +1,7 @@
-"""What endpoints are given: the service as their caller may use it; and paging.
+"""Dependencies of the endpoints: authentication, the scope that a caller needs, paging.
 
-Imports the torch-free modules of worker/. An endpoint says in its signature who may call it (`Reader`, `Submitter`,
-`Admin`, `Guest`, `Remote`, `Anyone`) and gets the service through that caller's eyes. One that says nothing fails at
-start.
+An endpoint says in its signature who may call it (`Reader`, `Submitter`, `Admin`, `Guest`, `Remote`, `Anyone`) and
+gets the service with the database limited to what that caller may see. One that says nothing fails at start.
 """
 
 from collections.abc import Sequence
@@ -29,30 +28,32 @@ LINK_COOKIE = "landscape_link"
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 bearer_scheme = HTTPBearer(
-    scheme_name="token", description="`landscape token make`; or the secret of a link to one result", auto_error=False
+    scheme_name="token",
+    description="From `landscape token make`, or the secret of a link to one result",
+    auto_error=False,
 )
 session_scheme = APIKeyCookie(
     name=SESSION_COOKIE,
     scheme_name="session",
-    description="Of the page, by `POST /api/v1/session`; unsafe methods need the page's own Origin",
+    description="Cookie of the page, by `POST /api/v1/session`; unsafe methods need the page's own Origin",
     auto_error=False,
 )
 
 
 @dataclass(frozen=True)
 class Service:
-    """Everything that lives as long as the process; in an endpoint the database shows what the caller may see."""
+    """What lives as long as the process; in an endpoint, with the database limited to what the caller may see."""
 
     settings: Settings
     database: Database
     store: Store
     wakeups: WakeUps
     caller: Caller = LOCAL
-    used: set[str] = field(default_factory=set)  # tokens, sessions and links shown lately
+    used: set[str] = field(default_factory=set)  # ids of tokens, sessions and links used lately
 
     @property
     def owner(self) -> str:
-        """Whose the things are that this caller makes."""
+        """Name of the user who owns what this caller creates."""
         return self.caller.name
 
 
@@ -61,7 +62,7 @@ def _service(request: Request) -> Service:
 
 
 class Needs:
-    """A dependency: the service for a caller who has this scope; anybody else is refused before anything happens."""
+    """A dependency: the service for a caller who has this scope; other callers are refused before the endpoint runs."""
 
     def __init__(self, scope: str):
         self.scope = scope
@@ -81,7 +82,7 @@ class Needs:
 
 
 def open_to_all(request: Request) -> Service:
-    """The service for an endpoint that anybody may call; the database is not limited."""
+    """The service for an endpoint that needs no authentication; the database is not limited."""
     return _service(request)
 
 
@@ -94,65 +95,63 @@ def _caller(
     request: Request, service: Service, bearer: HTTPAuthorizationCredentials | None, cookie: str | None
 ) -> Caller:
     """By the token where one is sent, else by the page's session and the link that was opened."""
-    shown: list[tuple[str, tuple[str, ...]]]
+    credentials: list[tuple[str, tuple[str, ...]]]
     if "authorization" in request.headers:
-        shown = [(bearer.credentials if bearer else "", ("token", "link"))]
+        credentials = [(bearer.credentials if bearer else "", ("token", "link"))]
     else:
-        shown = [(cookie or "", ("session",)), (request.cookies.get(LINK_COOKIE, ""), ("link",))]
+        credentials = [(cookie or "", ("session",)), (request.cookies.get(LINK_COOKIE, ""), ("link",))]
     with service.database.reading() as session:
-        found = [tokens.authenticate(session, secret, kinds) for secret, kinds in shown]
+        found = [tokens.authenticate(session, secret, kinds) for secret, kinds in credentials]
     known = [one for one in found if one is not None]
     if not known:
-        raise UnauthorizedError("Log in, or send a token that is valid: Authorization: Bearer …")
+        raise UnauthorizedError("Log in, or send a valid token: Authorization: Bearer …")
     service.used.update(one.key for one in known if one.key)
     return known[0] if len(known) == 1 else with_link(known[0], known[1])
 
 
 def require_same_origin(request: Request, *, by_cookie: bool = False) -> None:
-    """Other sites may not make a browser change things here, neither with its cookie nor on an open loopback service.
+    """Protection against cross-site request forgery, with our cookie and on a loopback service without access control.
 
     Args:
-        by_cookie: then a request that does not say where it comes from is refused too.
+        by_cookie: the caller is authenticated by a cookie; then a request without an origin is refused too.
 
     Raises:
-        ForbiddenError: it comes from elsewhere.
+        ForbiddenError: the request was made by another site.
     """
     if request.method in SAFE or "authorization" in request.headers:
         return
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    told = origin is not None or site is not None
+    has_origin = origin is not None or site is not None
     host = request.headers.get("host", "")
     ours = site in (None, "same-origin", "none") and (origin is None or _is_own(origin, host))
-    if not ours or (by_cookie and not told):
+    if not ours or (by_cookie and not has_origin):
         raise ForbiddenError("The request does not come from this service's own page.")
 
 
 def _is_own(origin: str, host: str) -> bool:
-    """Compared by host and port; a proxy in front of us may have ended TLS, so the scheme is not."""
+    """Compared by host and port, not by scheme: a proxy in front of us may have terminated TLS."""
     parts = urlsplit(origin)
-    usual = {"http": ":80", "https": ":443"}.get(parts.scheme)
-    return usual is not None and parts.netloc.lower().removesuffix(usual) == host.lower().removesuffix(usual)
+    port = {"http": ":80", "https": ":443"}.get(parts.scheme)
+    return port is not None and parts.netloc.lower().removesuffix(port) == host.lower().removesuffix(port)
 
 
 def scope_of(route: APIRoute) -> str | None:
-    """What a caller of this route needs: a scope, or "" where it is open.
-
-    Returns:
-        None where the route does not say.
-    """
+    """The scope that a caller of this route needs; "" where it is open to all, None where the route does not say."""
     calls = [dependency.call for dependency in route.dependant.dependencies]
     scopes = [call.scope for call in calls if isinstance(call, Needs)] + [""] * calls.count(open_to_all)
     return scopes[0] if scopes else None
 
 
 def require_scopes(routes: Sequence[object]) -> None:
-    """Every endpoint says who may call it: one that forgot would be open."""
+    """Every endpoint says who may call it: one that does not would be open."""
     for route in routes:
-        assert not isinstance(route, APIRoute) or scope_of(route) is not None, f"{route} does not say who may call it"
+        assert not isinstance(route, APIRoute) or scope_of(route) is not None, (
+            f"{route} declares no scope: take Reader, Submitter, Admin, Guest, Remote or Anyone"
+        )
 
 
 Anyone = Annotated[Service, Depends(open_to_all)]
-Guest = Annotated[Service, Depends(Needs(LINK))]  # or a reader
+Guest = Annotated[Service, Depends(Needs(LINK))]  # or a token that may read
 Reader = Annotated[Service, Depends(Needs("read"))]
 Submitter = Annotated[Service, Depends(Needs("submit"))]
 Admin = Annotated[Service, Depends(Needs("admin"))]
@@ -161,7 +160,7 @@ Remote = Annotated[Service, Depends(Needs("work"))]  # a worker without a shared
 
 @dataclass(frozen=True)
 class Page:
-    """Which part of a list is wanted."""
+    """Which part of a list is asked for."""
 
     limit: Annotated[int, Query(ge=1, le=200)] = 50
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0

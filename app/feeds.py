@@ -1,7 +1,7 @@
-"""What followers of jobs are told: one task per process looks at the database for all of them together.
+"""Events of jobs for all followers of this process: one task polls the database for all of them together.
 
-Imports the torch-free modules of worker/. A follower takes what is new when its client has taken the last, so that a
-slow one holds nothing but its place. Never answers a request: events.py does.
+A follower fetches what is new when its client has taken the previous event, so that a slow client costs a position
+and no queue.
 """
 
 import asyncio
@@ -28,32 +28,32 @@ from service.queue.values import is_intact
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
-ALIVE_SECONDS = 15.0  # a comment this often, so that a connection nobody hears any more is noticed
-KEPT_TILES = 64  # of a job, encoded once for all who follow it; who is further behind asks the database
+KEEP_ALIVE_SECONDS = 15.0  # a comment this often, so that a dead connection is noticed
+KEPT_TILES = 64  # of a job, encoded once for all its followers; one that is further behind reads the database
 GONE = "gone"
 
-Told = tuple[int, str | None]  # number of a tile in its job and its event's data; none where the tile is damaged
+Tile = tuple[int, str | None]  # sequence number in its job, and data of its event; None where the tile is damaged
 
 
 @dataclass(eq=False)
 class Feed:
-    """A job as those who follow it see it; `state` is empty until it was looked at."""
+    """A job as its followers see it; `state` is empty until it was read for the first time."""
 
     job: str
     state: str = ""
     error: str | None = None
     progress: str = ""
-    last: int = 0  # number of the newest tile
-    tiles: deque[Told] = field(default_factory=lambda: deque(maxlen=KEPT_TILES))
+    last: int = 0  # sequence number of the newest tile
+    tiles: deque[Tile] = field(default_factory=lambda: deque(maxlen=KEPT_TILES))
     followers: set[asyncio.Event] = field(default_factory=set)
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         return self.state in TERMINAL or self.state == GONE
 
-    def take(self, tiles: Sequence[Told], **news: Any) -> None:
+    def update(self, tiles: Sequence[Tile], **changes: Any) -> None:
         self.tiles.extend(tiles)
-        for name, value in news.items():
+        for name, value in changes.items():
             setattr(self, name, value)
         for follower in self.followers:
             follower.set()
@@ -63,22 +63,22 @@ class Feed:
 
 
 @dataclass
-class _Place:
-    """What one follower has told its client of one job."""
+class _Position:
+    """What one client has been sent of one job."""
 
     feed: Feed
-    number: int  # of the last tile
+    number: int  # sequence number of the last tile
     state: str = ""
     progress: str = ""
 
 
 class Feeds:
-    """The jobs that somebody follows, looked after while there are any."""
+    """The jobs that are followed, polled while there are any."""
 
     def __init__(self, database: Database, *, most: int, most_each: int):
         self._database, self._most, self._most_each = database, most, most_each
         self._feeds: dict[str, Feed] = {}
-        self._hurry = asyncio.Event()
+        self._poll_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._by_owner: Counter[str] = Counter()
 
@@ -87,11 +87,11 @@ class Feeds:
         return self._by_owner.total()
 
     def require_room(self, owner: str) -> None:
-        """Refuse one stream more than the settings allow.
+        """Refuse a stream over the limits of the settings.
 
         Raises:
-            BusyError: as many are open.
-            TooManyError: as many of this user are.
+            BusyError: the limit of the service is reached.
+            TooManyError: the limit of this user is reached.
         """
         if self._by_owner[owner] >= self._most_each:
             raise TooManyError(
@@ -104,46 +104,46 @@ class Feeds:
         """`state` first and on every change, `tile` with values, `progress`; ends when every job has ended.
 
         Args:
-            seen: number of the last tile the client has, per job; ids of events hold them all, by comma.
+            seen: sequence number of the last tile the client has, per job; an event's id holds all of them.
         """
         with self._following(jobs, owner) as (feeds, wake):
-            places = [_Place(feed, number) for feed, number in zip(feeds, seen, strict=True)]
+            positions = [_Position(feed, number) for feed, number in zip(feeds, seen, strict=True)]
             while True:
                 wake.clear()
-                for place in places:
-                    async for event in self._news_for(place, places):
+                for position in positions:
+                    async for event in self._new_events(position, positions):
                         yield event
-                if all(place.feed.over for place in places):
+                if all(position.feed.ended for position in positions):
                     return
                 try:
-                    await asyncio.wait_for(wake.wait(), ALIVE_SECONDS)
+                    await asyncio.wait_for(wake.wait(), KEEP_ALIVE_SECONDS)
                 except TimeoutError:
-                    yield b": here\n\n"
+                    yield b": keep-alive\n\n"
 
-    async def _news_for(self, place: _Place, places: Sequence[_Place]) -> AsyncIterator[bytes]:
-        feed, state = place.feed, place.state
-        changed, place.state = feed.state != state, feed.state
-        if changed and not feed.over:
+    async def _new_events(self, position: _Position, positions: Sequence[_Position]) -> AsyncIterator[bytes]:
+        feed, state = position.feed, position.state
+        changed, position.state = feed.state != state, feed.state
+        if changed and not feed.ended:
             yield feed.state_event()
-        while place.number < (last := feed.last):
-            for number, data in await self._after(place) or [(last, None)]:
-                place.number = number
+        while position.number < (last := feed.last):
+            for number, data in await self._after(position) or [(last, None)]:
+                position.number = number
                 if data is not None:
-                    yield _event("tile", data, ",".join(str(one.number) for one in places))
-        if feed.progress != place.progress:
-            place.progress = feed.progress
+                    yield _event("tile", data, ",".join(str(one.number) for one in positions))
+        if feed.progress != position.progress:
+            position.progress = feed.progress
             yield _event("progress", feed.progress)
         if changed and feed.state in TERMINAL:
             yield feed.state_event()
 
-    async def _after(self, place: _Place) -> list[Told]:
+    async def _after(self, position: _Position) -> list[Tile]:
         """The next tiles, at most as many as a feed keeps."""
-        kept = place.feed.tiles
-        if kept and kept[0][0] <= place.number + 1:
-            return [told for told in kept if told[0] > place.number]
-        return await asyncio.to_thread(self._tiles, place.feed.job, place.number)
+        kept = position.feed.tiles
+        if kept and kept[0][0] <= position.number + 1:
+            return [tile for tile in kept if tile[0] > position.number]
+        return await asyncio.to_thread(self._tiles, position.feed.job, position.number)
 
-    def _tiles(self, job_id: str, number: int) -> list[Told]:
+    def _tiles(self, job_id: str, number: int) -> list[Tile]:
         with self._database.reading() as session:
             job = session.get(Job, job_id)
             return _encoded(session, job, number) if job else []
@@ -154,9 +154,9 @@ class Feeds:
         self._by_owner[owner] += 1
         for feed in feeds:
             feed.followers.add(wake)
-        self._hurry.set()
+        self._poll_now.set()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look_after())
+            self._task = asyncio.create_task(self._poll())
         try:
             yield feeds, wake
         finally:
@@ -166,50 +166,50 @@ class Feeds:
                 if not feed.followers:
                     self._feeds.pop(feed.job, None)
 
-    async def _look_after(self) -> None:
+    async def _poll(self) -> None:
         while self._feeds:
-            self._hurry.clear()
+            self._poll_now.clear()
             try:
-                for feed, news in await asyncio.to_thread(self._look, list(self._feeds.values())):
-                    feed.take(**news)
+                for feed, changes in await asyncio.to_thread(self._read, list(self._feeds.values())):
+                    feed.update(**changes)
             except SQLAlchemyError as error:
-                logger.warning("followers wait: the database does not answer", extra={"error": str(error)[:200]})
+                logger.warning("event streams wait: the database does not answer", extra={"error": str(error)[:200]})
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), POLL_SECONDS)
+                await asyncio.wait_for(self._poll_now.wait(), POLL_SECONDS)
 
-    def _look(self, feeds: Sequence[Feed]) -> list[tuple[Feed, Mapping[str, Any]]]:
-        """One query for all jobs, and a few more for each that has news."""
-        open_feeds = [feed for feed in feeds if not feed.over]
+    def _read(self, feeds: Sequence[Feed]) -> list[tuple[Feed, Mapping[str, Any]]]:
+        """One query for all jobs, and a few more for each that has changed."""
+        open_feeds = [feed for feed in feeds if not feed.ended]
         with self._database.reading() as session:
             found = session.scalars(select(Job).where(Job.id.in_([feed.job for feed in open_feeds])))
             jobs = {job.id: job for job in found}
-            news = [(feed, _news_of(session, jobs.get(feed.job), feed)) for feed in open_feeds]
-        return [(feed, new) for feed, new in news if new is not None]
+            changes = [(feed, _changes_of(session, jobs.get(feed.job), feed)) for feed in open_feeds]
+        return [(feed, change) for feed, change in changes if change is not None]
 
 
-def _news_of(session: Session, job: Job | None, feed: Feed) -> Mapping[str, Any] | None:
+def _changes_of(session: Session, job: Job | None, feed: Feed) -> Mapping[str, Any] | None:
     if job is None:
         return {"state": GONE, "tiles": []}
     if (job.state, job.tiles_done) == (feed.state, feed.last):
         return None
-    told = {"job": job.id, **progress.of(session, job), "state": job.state}
+    now = {"job": job.id, **progress.of(session, job), "state": job.state}
     tiles = _encoded(session, job, max(feed.last, job.tiles_done - KEPT_TILES))
     return {
         "state": job.state,
         "error": job.error,
-        "progress": json.dumps(told),
-        "tiles": [told for told in tiles if told[0] <= job.tiles_done],
+        "progress": json.dumps(now),
+        "tiles": [tile for tile in tiles if tile[0] <= job.tiles_done],
         "last": job.tiles_done,
     }
 
 
-def _encoded(session: Session, job: Job, after: int) -> list[Told]:
+def _encoded(session: Session, job: Job, after: int) -> list[Tile]:
     columns = results.columns_of(job)
     tiles = results.finished_tiles(session, job.id, after, most=KEPT_TILES)
-    return [(tile.sequence or 0, _tile(tile, job, columns) if is_intact(tile) else None) for tile in tiles]
+    return [(tile.sequence or 0, _tile_data(tile, job, columns) if is_intact(tile) else None) for tile in tiles]
 
 
-def _tile(tile: Any, job: Job, columns: Sequence[str]) -> str:
+def _tile_data(tile: Any, job: Job, columns: Sequence[str]) -> str:
     return json.dumps({"job": job.id, **results.tile_event(tile, columns)})
 
 

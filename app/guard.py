@@ -1,6 +1,6 @@
-"""What is true of every answer, whoever gave it: headers that browsers heed, hosts we answer to, a bound on bodies.
+"""Security headers on every answer, allowed hosts, and JSON for bodies that are too large.
 
-Imports starlette. Plain ASGI, so that streams pass through untouched. Never looks at who asks: deps.py does.
+Plain ASGI, so that streams pass through untouched.
 """
 
 import base64
@@ -21,8 +21,8 @@ def _sha256(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-# What plotly.js 4.1 writes into the page: an empty style element that it fills by rules, the sheet of the maps we do
-# not draw, and the style of two kinds of elements. A browser test looks at every view: another version may need others.
+# What plotly.js 4.1 writes into the page: an empty style element that it fills with rules, the style sheet of maps, and
+# inline styles of two kinds of elements. A browser test opens every view: another version may need other hashes.
 _ELEMENTS = f"{_sha256('')} 'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
 _PIXELATED = ("optimizeSpeed", "-moz-crisp-edges", "-o-crisp-edges", "-webkit-optimize-contrast", "optimize-contrast")
 _RENDERING = "".join(f"image-rendering: {one}; " for one in (*_PIXELATED, "crisp-edges", "pixelated"))
@@ -40,16 +40,16 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 HSTS = "max-age=31536000"
-BAD_HOST = "This service does not answer to that name. Its setting allowed_hosts lists those it answers to."
+BAD_HOST = "This service does not answer to that host name. Its setting allowed_hosts lists the names it answers to."
 TOO_LARGE = "The body is larger than any request of this kind. Files go to /api/v1/checkpoints and /api/v1/datasets."
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def allowed_hosts(settings: Settings) -> tuple[str, ...]:
-    """Names by which the service may be called; "*" is any.
+    """Host names that the service answers to; "*" is any.
 
-    Under access control any will do: a page of another name has no cookie of ours. Without it, a foreign name that was
-    made to point at this machine could otherwise read everything.
+    With access control any name will do: a page under another name has no cookie of ours. Without it, a page whose
+    name resolves to this machine (DNS rebinding) could read everything.
     """
     if settings.allowed_hosts:
         named = (name.strip().lower() for name in settings.allowed_hosts.split(","))
@@ -61,7 +61,7 @@ def allowed_hosts(settings: Settings) -> tuple[str, ...]:
 
 
 def _addresses(name: str) -> Iterable[str]:
-    """Our own addresses, by which colleagues call an open service."""
+    """Our own addresses, under which colleagues reach a service without access control."""
     try:
         return {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
     except OSError:
@@ -86,11 +86,11 @@ class Guard:
 
         if "*" not in self._hosts and _name(Headers(scope=scope).get("host", "")) not in self._hosts:
             return await _refuse(with_headers, 400, "bad_host", BAD_HOST)
-        return await self._app(scope, receive, _told_in_json(with_headers))
+        return await self._app(scope, receive, _errors_as_json(with_headers))
 
 
-def _told_in_json(send: Send) -> Send:
-    """The framework says that a body is too large in plain text; every error of ours is JSON."""
+def _errors_as_json(send: Send) -> Send:
+    """The framework answers 413 in plain text; every error of ours is JSON."""
     replaced = False
 
     async def send_json(message: Message) -> None:
@@ -114,7 +114,7 @@ def add_headers(message: MutableMapping[str, object], secure: bool) -> None:
 
 
 def _name(host: str) -> str:
-    """Without port, and without the brackets of an IPv6 address; empty where it is no host."""
+    """Without the port and the brackets of an IPv6 address; empty where it is not a host."""
     found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([^][:]+))(?::[0-9]*)?", host.lower())
     return (found[1] or found[2]) if found else ""
 

@@ -1,7 +1,4 @@
-"""The application: routes put together, errors turned into HTTP, headers, and the reconciler.
-
-Imports fastapi and the torch-free modules of worker/. Never torch, never mathematics; endpoints have their own files.
-"""
+"""The application: its routes and middleware, errors as HTTP responses, background tasks."""
 
 import asyncio
 import contextlib
@@ -38,11 +35,11 @@ from .feeds import Feeds
 from .guard import HEADERS, Guard
 from .openapi import describe, errors
 from .prefix import API, Alias
+from .rate_limit import RateLimit
 from .routes import access, blobs, checkpoints, datasets, events, gallery, jobs, metrics, system, tus
-from .routes.access import Tries
 from .routes.metrics import CountRequests, Metrics
 from .schemas import ErrorBody, ErrorDetail
-from .uploads import Places
+from .uploads import UploadSlots
 
 logger = logging.getLogger(__name__)
 
@@ -93,13 +90,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         WakeUps(settings.broker),
     )
     service = app.state.service
-    app.state.places = Places(settings.max_uploads, settings.max_user_uploads)
+    app.state.upload_slots = UploadSlots(settings.max_uploads, settings.max_user_uploads)
     app.state.checks = Checks(service)
     app.state.feeds = Feeds(
         service.database, most=settings.max_event_streams, most_each=settings.max_user_event_streams
     )
     app.state.metrics = Metrics(service, app.state.feeds)
-    app.state.tries = Tries()
+    app.state.rate_limit = RateLimit()
     for resource in (access, checkpoints, datasets, jobs, events, gallery, system):
         require_scopes(resource.router.routes)
         app.include_router(resource.router, prefix=API, max_body_size=MAX_JSON_BYTES, responses=errors(400, 413, 503))
@@ -116,7 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(SQLAlchemyError)(_database_error)
-    app.exception_handler(Exception)(_unforeseen)
+    app.exception_handler(Exception)(_unexpected_error)
     return app
 
 
@@ -126,7 +123,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service = app.state.service
     await asyncio.to_thread(archives.add, service.database, service.store, service.settings.data / archives.FOLDER)
     await asyncio.to_thread(versions.announce, service.database)
-    loops = (_reconcile, _clean, _note_used)
+    loops = (_reconcile, _clean, _record_token_use)
     tasks = [asyncio.create_task(loop(service)) for loop in loops]
     yield
     for task in tasks:
@@ -134,28 +131,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _reconcile(service: Service) -> None:
-    """Offer what lost its worker, and tell the workers what waits: a broker that forgot everything costs seconds."""
+    """Requeue work whose worker died and repeat lost wake-up messages: a broker that lost everything costs seconds."""
     reconciler = Reconciler(service.database, service.wakeups, service.settings)
     while True:
         try:
             await asyncio.to_thread(reconciler.run_once)
             await asyncio.to_thread(service.store.sweep)
         except Exception:
-            logger.exception("reconciling failed; trying again")
+            logger.exception("the reconciler failed; it is retried")
 
 
 async def _clean(service: Service) -> None:
-    """Remove what may go, as cleaning.py and the settings say."""
+    """Collect garbage and remove what has expired, as the settings say."""
     while True:
         await asyncio.sleep(CLEAN_SECONDS)
         try:
             await asyncio.to_thread(garbage.clean, service.database, service.store, service.settings)
         except Exception:
-            logger.exception("cleaning failed; trying again")
+            logger.exception("garbage collection failed; it is retried")
 
 
-async def _note_used(service: Service) -> None:
-    """Write down when tokens were shown last, for many requests at once."""
+async def _record_token_use(service: Service) -> None:
+    """Record when tokens were last used, for many requests at once."""
     while True:
         await asyncio.sleep(USED_SECONDS)
         used = set(service.used)
@@ -163,7 +160,7 @@ async def _note_used(service: Service) -> None:
         try:
             await asyncio.to_thread(record_use, service.database, used)
         except Exception:
-            logger.exception("noting used tokens failed; trying again")
+            logger.exception("recording the use of tokens failed; it is retried")
             service.used.update(used)
 
 
@@ -201,7 +198,7 @@ def _service_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def _invalid_request(_: Request, error: Exception) -> JSONResponse:
-    """Say which field, what was wrong and what it got; never echo the whole input (it may not even be JSON)."""
+    """Say which field, what is wrong and what it got; never echo the whole input (it may not even be JSON)."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", *get_args(Kind)))
@@ -220,11 +217,11 @@ def _http_error(_: Request, error: Exception) -> JSONResponse:
 
 def _database_error(_: Request, error: Exception) -> JSONResponse:
     logger.error("database failed", exc_info=error)
-    response = _error(503, "database_unavailable", "The database does not answer just now. Try again in a moment.")
+    response = _error(503, "database_unavailable", "The database does not answer. Try again in a moment.")
     response.headers["Retry-After"] = "5"
     return response
 
 
-def _unforeseen(_: Request, error: Exception) -> JSONResponse:
-    logger.error("unforeseen error", exc_info=error)
-    return _error(500, "internal_error", "Something went wrong inside the service; its log has the details.")
+def _unexpected_error(_: Request, error: Exception) -> JSONResponse:
+    logger.error("unexpected error", exc_info=error)
+    return _error(500, "internal_error", "Internal error; the log of the service has the details.")

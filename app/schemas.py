@@ -1,7 +1,4 @@
-"""What the API answers, as JSON. What it is asked for a job is service/jobs/spec.py.
-
-Imports pydantic and the tables. Never reads the database by itself: rows come in, models go out.
-"""
+"""Response models of the API; the schema of a job is service/jobs/spec.py. Rows come in, models go out."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -30,7 +27,7 @@ class Accepted(BaseModel):
 
 
 class CheckpointOut(BaseModel):
-    """An uploaded file and what it was read as."""
+    """An uploaded checkpoint and what was found in it."""
 
     id: str
     name: str
@@ -38,13 +35,13 @@ class CheckpointOut(BaseModel):
     size: int = Field(description="bytes")
     state: Literal["received", "reading", "ready", "rejected"]
     reason: str | None = Field(description="why it was rejected, in a sentence")
-    architecture: dict[str, Any] | None = Field(description="the network; null until read, or until one is chosen")
-    candidates: list[dict[str, Any]] = Field(description="networks that fit; with more than one, choose")
+    architecture: dict[str, Any] | None = Field(description="null until it was recognized or chosen")
+    candidates: list[dict[str, Any]] = Field(description="architectures that fit; of several, choose one")
     parameters: int | None
-    facts: dict[str, str] = Field(description="what the file says of itself")
+    facts: dict[str, str] = Field(description="metadata found in the file")
     gallery: str | None
-    owner: str | None = Field(description="name of a user; null: everybody sees it")
-    yours: bool = Field(description="whether you may change and delete it")
+    owner: str | None = Field(description="name of a user; null: visible to all users")
+    yours: bool = Field(description="whether you can change and delete it")
     created: str
 
     @classmethod
@@ -79,27 +76,27 @@ class CheckpointList(BaseModel):
 
 
 class Choice(BaseModel):
-    index: int = Field(ge=0, description="which of the candidates is meant")
+    index: int = Field(ge=0, description="position of the architecture in `candidates`")
 
 
 class DatasetOut(BaseModel):
-    """A data set that jobs may name, or an upload on its way to be one."""
+    """A data set that jobs can use, or an upload that is not ready or was rejected."""
 
     id: str | None = Field(description="of an upload; built-in ones have none")
     name: str
     title: str
     state: Literal["received", "reading", "ready", "rejected"]
     reason: str | None = Field(description="why it was rejected, in a sentence")
-    kind: Literal["images", "vectors", "tokens"] | None = Field(description="what a sample is; null until read")
+    kind: Literal["images", "vectors", "tokens"] | None = Field(description="type of a sample; null until read")
     targets: Literal["classes", "values", "tokens"] | None
     splits: dict[str, int] = Field(description="samples in each")
     classes: int
     shape: list[int] = Field(description="of one sample: channels, height, width")
     normalization: str
-    vocabulary: int = Field(description="largest token + 1; 0 where samples are no tokens")
+    vocabulary: int = Field(description="largest token + 1; 0 where samples are not tokens")
     size: int | None = Field(description="bytes of the upload")
-    owner: str | None = Field(None, description="name of a user; null: everybody sees it")
-    yours: bool = Field(False, description="whether you may delete it")
+    owner: str | None = Field(None, description="name of a user; null: visible to all users")
+    yours: bool = Field(False, description="whether you can delete it")
     created: str | None
 
     @classmethod
@@ -141,7 +138,7 @@ class Progress(BaseModel):
 
 
 class JobOut(BaseModel):
-    """A request for a landscape and how far it is."""
+    """A job and its progress."""
 
     id: str
     kind: str
@@ -149,12 +146,14 @@ class JobOut(BaseModel):
     state: State
     error: str | None
     spec: dict[str, Any]
-    checkpoint: dict[str, Any] = Field(description="id, name, label, architecture and gallery as they were when asked")
+    checkpoint: dict[str, Any] = Field(
+        description="id, name, label, architecture and gallery as they were at submission"
+    )
     progress: Progress
-    damaged: str | None = Field(None, description="what of its result changed on the disk, in a sentence; null if none")
+    damaged: str | None = Field(None, description="damage of its stored values, in a sentence; null if none")
     gallery: str | None
-    owner: str | None = Field(description="name of a user; null: everybody sees it")
-    yours: bool = Field(description="whether you may cancel, retry, delete and share it")
+    owner: str | None = Field(description="name of a user; null: visible to all users")
+    yours: bool = Field(description="whether you can cancel, retry, delete and share it")
     created: str
     started: str | None
     finished: str | None
@@ -180,7 +179,7 @@ class JobList(BaseModel):
 
 
 class StateEvent(BaseModel):
-    """A job came into this state."""
+    """The state of a job has changed."""
 
     job: str
     state: State | Literal["gone"] = Field(description="gone: it was deleted")
@@ -188,14 +187,14 @@ class StateEvent(BaseModel):
 
 
 class ProgressEvent(Progress):
-    """How far a job is."""
+    """Progress of a job."""
 
     job: str
     state: State
 
 
 class NotFinite(BaseModel):
-    """A value JSON has no number for."""
+    """A value that JSON cannot express."""
 
     i: int
     j: int
@@ -203,7 +202,7 @@ class NotFinite(BaseModel):
 
 
 class TileEvent(BaseModel):
-    """Points of a job that have been computed; a value that is not finite is null, and its loss is listed by name."""
+    """Computed points of a job; a value that is not finite is null, and its loss is listed in `non_finite`."""
 
     job: str
     level: int
@@ -211,12 +210,12 @@ class TileEvent(BaseModel):
     losses: list[float | None]
     accuracies: list[float | None]
     standard_errors: list[float | None]
-    extra: dict[str, list[float | None]] = Field(description="arrays that only this kind of job has")
+    extra: dict[str, list[float | None]] = Field(description="arrays of this kind of job only")
     non_finite: list[NotFinite]
 
 
 class LogEntry(BaseModel):
-    """Something that happened to a job."""
+    """A line of a job's log."""
 
     at: str
     level: Literal["info", "warning", "error"]
@@ -229,10 +228,10 @@ class JobLog(BaseModel):
 
 
 class Number(BaseModel):
-    """One number of a landscape."""
+    """One summary number of a result."""
 
     name: str
-    value: float | None = Field(description="null where the grid is too small or too full of holes")
+    value: float | None = Field(description="null where the grid is too small or lacks too many values")
     unit: str
     error: float | None
     definition: str
@@ -247,7 +246,7 @@ class Health(BaseModel):
     database: Literal["ok", "locked", "unreachable"]
     store: Literal["ok", "full", "unwritable"]
     broker: Literal["ok", "unreachable"]
-    workers: int = Field(description="worker processes seen in the last seconds")
+    workers: int = Field(description="worker processes with a recent heartbeat")
 
 
 class Version(BaseModel):
@@ -259,7 +258,7 @@ class Version(BaseModel):
 class GalleryCell(BaseModel):
     checkpoint: str | None
     job: str | None
-    record: dict[str, Any] = Field(description="how the shipped checkpoint was trained, and its figures")
+    record: dict[str, Any] = Field(description="how the shipped checkpoint was trained, with its loss and accuracy")
 
 
 class Comparison(BaseModel):

@@ -1,6 +1,6 @@
-"""Patience with clients: a connection whose other end neither takes nor sends anything for a while is cut off.
+"""Timeouts for stalled clients: a connection whose client neither reads nor sends anything for a while is closed.
 
-Imports uvicorn and settings. Never cuts off a client that is slow but goes on, nor one that waits for us.
+A client that is slow but makes progress, or that waits for us, is never cut off.
 """
 
 import asyncio
@@ -15,84 +15,84 @@ from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# What is taken from a connection at a time. asyncio's 256 KiB, held once by it, once by h11 and once by uvicorn, were
+# Bytes read from a connection at a time. asyncio's 256 KiB, held once by it, once by h11 and once by uvicorn, were
 # 130 MiB with two hundred uploads at once.
-_AT_A_TIME = 64 << 10
+_READ_BYTES = 64 << 10
 
 
-class PatientProtocol(H11Protocol, asyncio.BufferedProtocol):
-    """HTTP for uvicorn. Two timers: while the client leaves our bytes unread, and while its request is not complete."""
+class StallTimeoutProtocol(H11Protocol, asyncio.BufferedProtocol):
+    """HTTP for uvicorn. Two timers: while our bytes are unread, and while the request is incomplete."""
 
-    _unread: asyncio.TimerHandle | None = None
-    _unsent: asyncio.TimerHandle | None = None
-    _arriving = memoryview(bytearray(_AT_A_TIME))  # one for all connections: emptied before the next is read
+    _reader_timer: asyncio.TimerHandle | None = None
+    _sender_timer: asyncio.TimerHandle | None = None
+    _buffer = memoryview(bytearray(_READ_BYTES))  # one for all connections: emptied before the next is read
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._arriving
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self._arriving[:nbytes]))
+        self.data_received(bytes(self._buffer[:nbytes]))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
+        self._cancel_timers()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         state = self.conn.their_state
-        if state is h11.SEND_BODY or (state is h11.IDLE and self._unsent is None):
-            self._wait_for_request()  # a head must be complete in time; a body must go on
-        elif state is not h11.IDLE and self._unsent:
-            self._unsent.cancel()
-            self._unsent = None
+        if state is h11.SEND_BODY or (state is h11.IDLE and self._sender_timer is None):
+            self._wait_for_request()  # headers must be complete in time; a body must make progress
+        elif state is not h11.IDLE and self._sender_timer:
+            self._sender_timer.cancel()
+            self._sender_timer = None
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._wait_for_reader(self._left())
+        self._wait_for_reader(self._unread_bytes())
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._unread:
-            self._unread.cancel()
+        if self._reader_timer:
+            self._reader_timer.cancel()
 
-    def _wait_for_reader(self, left: int) -> None:
-        self._unread = self.loop.call_later(_patience(), self._look_at_reader, left)
+    def _wait_for_reader(self, unread: int) -> None:
+        self._reader_timer = self.loop.call_later(_timeout(), self._check_reader, unread)
 
-    def _look_at_reader(self, left: int) -> None:
-        if (now_left := self._left()) < left:
-            self._wait_for_reader(now_left)  # slow, but it reads
+    def _check_reader(self, unread: int) -> None:
+        if (still_unread := self._unread_bytes()) < unread:
+            self._wait_for_reader(still_unread)  # slow, but it reads
         else:
             self._cut_off("reads nothing")
 
-    def _left(self) -> int:
+    def _unread_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
 
     def _wait_for_request(self) -> None:
-        if self._unsent:
-            self._unsent.cancel()
-        self._unsent = self.loop.call_later(_patience(), self._look_at_sender)
+        if self._sender_timer:
+            self._sender_timer.cancel()
+        self._sender_timer = self.loop.call_later(_timeout(), self._check_sender)
 
-    def _look_at_sender(self) -> None:
-        self._unsent = None
+    def _check_sender(self) -> None:
+        self._sender_timer = None
         if cast(Any, self.flow).read_paused:
-            self._wait_for_request()  # it is we who do not take more
+            self._wait_for_request()  # it is we who pause
         elif self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
             self._cut_off("sends nothing")
 
     def _cut_off(self, why: str) -> None:
-        logger.warning("slow client cut off", extra={"why": why, "client": self.client and self.client[0]})
+        logger.warning("stalled client cut off", extra={"why": why, "client": self.client and self.client[0]})
         self.transport.abort()
 
-    def _forget(self) -> None:
-        for timer in (self._unread, self._unsent):
+    def _cancel_timers(self) -> None:
+        for timer in (self._reader_timer, self._sender_timer):
             if timer:
                 timer.cancel()
 
 
 @cache
-def _patience() -> float:
+def _timeout() -> float:
     return Settings().client_patience_seconds

@@ -1,6 +1,6 @@
-"""Taking bytes as they stream in, whole by PUT here or in pieces by tus.py: what checkpoints and data sets share.
+"""Uploads as they stream in, and what checkpoints and data sets share of them.
 
-Imports fastapi and the torch-free modules of worker/. Never holds more of a file than the piece that just arrived.
+A file is sent whole by PUT or resumed by tus (routes/tus.py); only the block that just arrived is in memory.
 """
 
 import asyncio
@@ -30,21 +30,21 @@ Purpose = Literal["checkpoint", "dataset"]
 LONGEST_NAME = {"checkpoint": 255, "dataset": 64}
 
 
-class Places:
-    """Uploads that may run at once; one more is asked to come back, before a byte of it is taken."""
+class UploadSlots:
+    """A limit on uploads at a time; one more is refused before a byte of it is read."""
 
     def __init__(self, most: int, most_each: int):
         self.most, self.most_each, self.taken = most, most_each, Counter[str]()
 
     @contextlib.contextmanager
-    def one(self, owner: str) -> Iterator[None]:
+    def acquire(self, owner: str) -> Iterator[None]:
         if self.taken[owner] >= self.most_each:
             raise TooManyError(
-                f"{self.most_each} of your uploads are under way, the most one user may have. Try again in a moment.",
+                f"{self.most_each} of your uploads are in progress, the limit for one user. Try again in a moment.",
                 seconds=5,
             )
         if self.taken.total() >= self.most:
-            raise BusyError(f"{self.most} uploads are under way, the limit of this service. Try again in a moment.")
+            raise BusyError(f"{self.most} uploads are in progress, the limit of this service. Try again in a moment.")
         self.taken[owner] += 1
         try:
             yield
@@ -52,20 +52,20 @@ class Places:
             self.taken -= Counter((owner,))
 
 
-async def received(request: Request, service: Service) -> tuple[str, int]:
+async def receive_body(request: Request, service: Service) -> tuple[str, int]:
     """Store the body of the request.
 
     Returns:
         SHA-256 and size in bytes.
 
     Raises:
-        InvalidError: it is empty or was cut off; nothing is kept.
+        InvalidError: it is empty or was interrupted; nothing is stored.
     """
-    announced = _announced(request)
-    service.store.require_space(announced)
-    await run_in_threadpool(_require_quota, service, announced)
-    with request.app.state.places.one(service.owner), service.store.receive() as incoming:
-        async for block in arriving(request, service.settings):
+    length = _content_length(request)
+    service.store.require_space(length)
+    await run_in_threadpool(_require_quota, service, length)
+    with request.app.state.upload_slots.acquire(service.owner), service.store.receive() as incoming:
+        async for block in blocks_of(request, service.settings):
             await run_in_threadpool(incoming.write, block)
         if incoming.size == 0:
             raise InvalidError("The upload is empty. Send the file as the body of the request.")
@@ -77,36 +77,36 @@ def _require_quota(service: Service, size: int) -> None:
         quotas.require_bytes(session, service.settings, service.owner, size)
 
 
-async def arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]:
-    """The body of the request piece by piece, as long as it comes fast enough.
+async def blocks_of(request: Request, settings: Settings) -> AsyncIterator[bytes]:
+    """The body of the request block by block, as long as it arrives fast enough.
 
-    Only the time spent waiting for the sender counts, not what we need ourselves to write.
+    Only the time spent waiting for the client counts, not the time we need to write.
 
     Raises:
-        SlowError: less than the slowest rate, for as long as our patience.
+        SlowError: it was slower than the minimum rate for as long as the timeout.
         InvalidError: the connection broke.
     """
-    blocks, patience = request.stream(), settings.upload_patience_seconds
+    blocks, seconds = request.stream(), settings.upload_patience_seconds
     waited, got = 0.0, 0
     while True:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(patience - waited):
+            async with asyncio.timeout(seconds - waited):
                 block = await anext(blocks)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise SlowError(f"Too little of the upload arrived in {patience:g} s, so it was cut off.") from None
+            raise SlowError(f"Too little of the upload arrived within {seconds:g} s, so it was cut off.") from None
         except ClientDisconnect:
-            raise InvalidError("The upload was cut off before its end.") from None
+            raise InvalidError("The connection broke before the end of the upload.") from None
         waited, got = waited + time.monotonic() - began, got + len(block)
-        if got >= settings.upload_slowest_bytes * patience:
+        if got >= settings.upload_slowest_bytes * seconds:
             waited, got = 0.0, 0
         if block:
             yield block
 
 
-def note(
+def record_upload(
     session: Session,
     service: Service,
     purpose: Purpose,
@@ -117,10 +117,10 @@ def note(
     owner: str | None,
     own_id: str | None = None,
 ) -> str:
-    """Write down an upload whose bytes are in the store.
+    """Add the row of an upload whose bytes are in the store.
 
     Returns:
-        The id of the checkpoint or data set it is from now on.
+        The id of its checkpoint or data set.
     """
     if owner is not None:
         quotas.require_bytes(session, service.settings, owner, size)
@@ -131,16 +131,16 @@ def note(
     return row.id
 
 
-def accept(service: Service, purpose: Purpose, *, name: str, sha256: str, size: int) -> str:
-    """`note` in a transaction of its own, owned by the caller; a worker reads it soon."""
+def accept_upload(service: Service, purpose: Purpose, *, name: str, sha256: str, size: int) -> str:
+    """`record_upload` in its own transaction, owned by the caller, and a wake-up message for a worker to read it."""
     with service.database.writing() as session:
-        found = note(session, service, purpose, name=name, sha256=sha256, size=size, owner=service.owner)
+        found = record_upload(session, service, purpose, name=name, sha256=sha256, size=size, owner=service.owner)
     service.wakeups.notify()
     return found
 
 
 def require_name(purpose: Purpose, name: str) -> str:
-    """A name is a string for people: without control characters and lone surrogates, never a path.
+    """The name for display, without control characters and lone surrogates; it is never used as a path.
 
     Raises:
         InvalidError: it is too long, or a built-in data set has it.
@@ -148,13 +148,13 @@ def require_name(purpose: Purpose, name: str) -> str:
     name = "".join(c for c in name if c.isprintable()).encode(errors="replace").decode() or "unnamed"
     if len(name) > LONGEST_NAME[purpose]:
         raise InvalidError(
-            f"A name has at most {LONGEST_NAME[purpose]} characters; this has {len(name)}.", field="name"
+            f"A name has at most {LONGEST_NAME[purpose]} characters; this one has {len(name)}.", field="name"
         )
     if purpose == "dataset" and name in DATASETS:
-        raise InvalidError(f"{name!r} is built in. Choose another name.", field="name")
+        raise InvalidError(f"{name!r} is the name of a built-in data set. Choose another name.", field="name")
     return name
 
 
-def _announced(request: Request) -> int:
+def _content_length(request: Request) -> int:
     text = request.headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

@@ -1,10 +1,8 @@
-"""Coming in: the page's session, tokens, links to one result.
+"""Access: the page's session, access tokens, and links to single results.
 
-A secret is in an answer once, when it is made; cookies hold theirs where scripts cannot read it.
+A secret is answered once, when it is made.
 """
 
-import time
-from collections import deque
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -15,17 +13,17 @@ from service.access import tokens
 from service.access.callers import LINK, USER
 from service.access.visibility import require_own
 from service.database.tables import Access, Job
-from service.errors import TooManyError, UnauthorizedError
+from service.errors import UnauthorizedError
 
 from ..cookies import delete_session, set_link, set_session
 from ..deps import SESSION_COOKIE, Admin, Anyone, Guest, IdPath, Service, Submitter, require_same_origin
 from ..openapi import errors
+from ..rate_limit import RateLimit
 from ..schemas import moment
 
 router = APIRouter(tags=["access"])
 
 OF_ONE = errors(401, 403, 404, 422)  # of a token, a job, a link
-TRIES, TRY_SECONDS = 10, 60.0
 
 
 class _Strict(BaseModel):
@@ -33,7 +31,7 @@ class _Strict(BaseModel):
 
 
 Secret = Annotated[str, Field(min_length=1, max_length=tokens.LONGEST_SECRET)]
-Days = Annotated[float | None, Field(gt=0, le=36_500, description="valid this long; until it is revoked where absent")]
+Days = Annotated[float | None, Field(gt=0, le=36_500, description="valid for this long; until revoked where absent")]
 Scope = Literal["read", "submit", "admin", "work"]
 
 
@@ -42,14 +40,14 @@ class Login(_Strict):
 
 
 class Opening(_Strict):
-    link: Secret = Field(description="what stands in the address after #/shared/")
+    link: Secret = Field(description="the part of the address after #/shared/")
 
 
 class TokenIn(_Strict):
-    user: str = Field(pattern=f"^{USER}$", description="whose token; what is made with it belongs to this name")
+    user: str = Field(pattern=f"^{USER}$", description="owner of the token and of what is made with it")
     scopes: list[Scope] = Field(min_length=1, max_length=4)
     days: Days = None
-    name: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", description="for people")
+    name: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", description="a label for people")
 
 
 class LinkIn(_Strict):
@@ -57,11 +55,11 @@ class LinkIn(_Strict):
 
 
 class Who(BaseModel):
-    """Who asks, as the service sees it."""
+    """The caller, as the service sees it."""
 
     user: str
     scopes: list[Scope | Literal["link"]]
-    access: bool = Field(description="whether callers must show a token")
+    access: bool = Field(description="whether access control is on")
     expires: str | None = Field(description="when the session ends; null where there is none")
 
 
@@ -72,11 +70,11 @@ class TokenOut(BaseModel):
     scopes: list[Scope]
     created: str
     expires: str | None
-    used: str | None = Field(description="when it was shown last, within half a minute")
+    used: str | None = Field(description="when it was last used, to within half a minute")
 
 
 class TokenMade(TokenOut):
-    token: str = Field(description="the secret, shown this once")
+    token: str = Field(description="the secret, shown only this once")
 
 
 class TokenList(BaseModel):
@@ -91,7 +89,7 @@ class LinkOut(BaseModel):
 
 
 class LinkMade(LinkOut):
-    link: str = Field(description="address on this service that opens the result, shown this once")
+    link: str = Field(description="address on this service that opens the result, shown only this once")
 
 
 class LinkList(BaseModel):
@@ -102,49 +100,20 @@ class Opened(BaseModel):
     job: str = Field(description="id of the job whose result the link opens")
 
 
-class Tries:
-    """Failed attempts to come in, by address: after some in a minute the next must wait."""
-
-    def __init__(self) -> None:
-        self._failed: dict[str, deque[float]] = {}
-
-    def require_patience(self, request: Request) -> None:
-        """Refuse whoever failed too often.
-
-        Raises:
-            TooManyError: with the seconds to wait.
-        """
-        failed = self._failed.get(_address(request), deque())
-        while failed and time.monotonic() - failed[0] > TRY_SECONDS:
-            failed.popleft()
-        if len(failed) >= TRIES:
-            wait = int(TRY_SECONDS - (time.monotonic() - failed[0])) + 1
-            raise TooManyError(f"Too many wrong tokens from this address. Try again in {wait} s.", seconds=wait)
-
-    def note(self, request: Request) -> None:
-        if len(self._failed) > 10_000:
-            self._failed.clear()
-        self._failed.setdefault(_address(request), deque(maxlen=TRIES)).append(time.monotonic())
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 @router.post("/session", responses=errors(401, 403, 422, 429))
 def log_in(request: Request, response: Response, service: Anyone, login: Login) -> Who:
-    """Begin a session of the page with a token; its cookie is for the page alone, programs send the token itself."""
+    """Log in: start a session of the page with a token. Its cookie is for the page; programs send the token itself."""
     require_same_origin(request)
     if not service.settings.protected:
         return _who(service, None)
-    tries: Tries = request.app.state.tries
-    tries.require_patience(request)
+    rate_limit: RateLimit = request.app.state.rate_limit
+    rate_limit.require(request)
     try:
         with service.database.writing() as session:
             row, secret = tokens.log_in(session, login.token.strip(), service.settings.session_hours)
             answer = Who(user=row.owner, scopes=row.scopes, access=True, expires=moment(row.expires))
     except UnauthorizedError:
-        tries.note(request)
+        rate_limit.note_failure(request)
         raise
     set_session(request, response, secret, service.settings.session_hours * 3600)
     return answer
@@ -152,7 +121,7 @@ def log_in(request: Request, response: Response, service: Anyone, login: Login) 
 
 @router.get("/session", responses=errors(401, 403))
 def who_am_i(service: Guest) -> Who:
-    """Who asks, and until when."""
+    """The caller, and when the session ends."""
     with service.database.reading() as session:
         expires = session.scalar(select(Access.expires).where(Access.id == service.caller.key))
     return _who(service, moment(expires))
@@ -160,7 +129,7 @@ def who_am_i(service: Guest) -> Who:
 
 @router.delete("/session", status_code=204, responses=errors(403))
 def log_out(request: Request, service: Anyone, response: Response) -> None:
-    """End the session of this browser."""
+    """Log out: end the session of this browser."""
     require_same_origin(request)
     secret = request.cookies.get(SESSION_COOKIE)
     with service.database.writing() as session:
@@ -182,14 +151,14 @@ def _who(service: Service, expires: str | None) -> Who:
 
 @router.get("/tokens", responses=errors(401, 403))
 def list_tokens(service: Admin) -> TokenList:
-    """Every token, newest first; what opens with them is known to their owners alone."""
+    """Every token, newest first, without its secret."""
     with service.database.reading() as session:
         return TokenList(items=[TokenOut(**_token(row)) for row in tokens.list_tokens(session)])
 
 
 @router.post("/tokens", status_code=201, responses=errors(401, 403, 422))
 def make_token(service: Admin, token: TokenIn) -> TokenMade:
-    """A token for a user; the answer holds its secret, which cannot be seen again."""
+    """Make a token for a user; the answer holds its secret, which cannot be shown again."""
     with service.database.writing() as session:
         row, secret = tokens.create_token(session, **token.model_dump())
         return TokenMade(**_token(row), token=secret)
@@ -197,7 +166,7 @@ def make_token(service: Admin, token: TokenIn) -> TokenMade:
 
 @router.delete("/tokens/{token_id}", status_code=204, responses=OF_ONE)
 def revoke_token(service: Admin, token_id: IdPath) -> None:
-    """End a token, and the sessions that began with it, at once."""
+    """Revoke a token and the sessions that were started with it, at once."""
     with service.database.writing() as session:
         tokens.revoke(session, token_id, "token")
 
@@ -212,7 +181,7 @@ def _times(row: Access) -> dict[str, object]:
 
 @router.post("/jobs/{job_id}/share", status_code=201, responses=OF_ONE)
 def share_result(service: Submitter, job_id: IdPath, link: LinkIn) -> LinkMade:
-    """A link that opens this job's result, and nothing else, for whoever has it: to see, not to change."""
+    """Make a link: anyone with it can view this job's result, and can neither change it nor see anything else."""
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         row, secret = tokens.create(
@@ -228,7 +197,7 @@ def share_result(service: Submitter, job_id: IdPath, link: LinkIn) -> LinkMade:
 
 @router.get("/jobs/{job_id}/share", responses=OF_ONE)
 def list_links(service: Submitter, job_id: IdPath) -> LinkList:
-    """Links to this job's result that still open it."""
+    """The valid links to this job's result."""
     with service.database.reading() as session:
         require_own(session, Job, job_id)
         return LinkList.model_validate({"items": [_times(row) for row in tokens.list_links(session, job_id)]})
@@ -236,7 +205,7 @@ def list_links(service: Submitter, job_id: IdPath) -> LinkList:
 
 @router.delete("/jobs/{job_id}/share/{link_id}", status_code=204, responses=OF_ONE)
 def revoke_link(service: Submitter, job_id: IdPath, link_id: IdPath) -> None:
-    """End a link at once."""
+    """Revoke a link at once."""
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         tokens.revoke(session, link_id, "link", job_id=job_id)
@@ -244,15 +213,15 @@ def revoke_link(service: Submitter, job_id: IdPath, link_id: IdPath) -> None:
 
 @router.post("/shared", responses=errors(401, 403, 422, 429))
 def open_link(request: Request, response: Response, service: Anyone, opening: Opening) -> Opened:
-    """For the page: exchange a link for a cookie that opens its job and nothing else; programs send it as a token."""
+    """For the page: exchange a link for a cookie that is valid for its job alone; programs send it as a token."""
     require_same_origin(request)
-    tries: Tries = request.app.state.tries
-    tries.require_patience(request)
+    rate_limit: RateLimit = request.app.state.rate_limit
+    rate_limit.require(request)
     with service.database.reading() as session:
         caller = tokens.authenticate(session, opening.link, ("link",))
     if caller is None:
-        tries.note(request)
-        raise UnauthorizedError("This link is not valid: it was revoked, has expired, or was not copied as a whole.")
+        rate_limit.note_failure(request)
+        raise UnauthorizedError("This link is not valid: it was revoked, has expired, or was not copied completely.")
     [job_id] = caller.linked
     set_link(request, response, opening.link, job_id)
     return Opened(job=job_id)

@@ -1,6 +1,6 @@
-"""The store for workers elsewhere: bytes by their digest, both ways; for tokens of scope `work` alone.
+"""The content-addressed store over HTTP, for workers on other hosts; needs a token of scope `work`.
 
-Imports the torch-free modules of worker/. Never stores bytes under a digest that is not theirs, and removes nothing.
+Never stores bytes under a digest that is not theirs, and removes nothing.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ from service.storage.store import GONE
 
 from ..deps import Remote
 from ..openapi import errors, takes_bytes
-from ..uploads import arriving
+from ..uploads import blocks_of
 
 router = APIRouter(prefix="/store", tags=["store"], responses=errors(401, 403, 422))
 
@@ -23,13 +23,13 @@ Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of 
 
 @router.get("/{sha256}", response_class=FileResponse, responses=errors(404, 500))
 def read_bytes(service: Remote, sha256: Digest) -> FileResponse:
-    """The bytes of this digest, compared with it just now."""
+    """The bytes of this digest, verified against it before they are sent."""
     return FileResponse(service.store.path(sha256), media_type="application/octet-stream")
 
 
 @router.head("/{sha256}", responses=errors(400, 401, 403, 404, 422, 503, body=False))
 def find_bytes(service: Remote, sha256: Digest) -> Response:
-    """Whether they are here, how many, and since how many seconds; they are not read."""
+    """Whether the bytes are here, how many, and their age in seconds; they are not read."""
     found = service.store.find(sha256)
     if found is None:
         raise NotFoundError(GONE)
@@ -38,11 +38,11 @@ def find_bytes(service: Remote, sha256: Digest) -> Response:
 
 @router.put("/{sha256}", status_code=201, responses=errors(408, 413, 500, 507), openapi_extra=takes_bytes())
 async def add_bytes(request: Request, service: Remote, sha256: Digest) -> None:
-    """Store the body under its digest; other bytes are refused and nothing of them stays."""
+    """Store the body under its digest; other bytes are refused and not kept."""
     service.store.require_space(int(request.headers.get("content-length") or 0))
     with service.store.receive() as incoming:
-        async for block in arriving(request, service.settings):
+        async for block in blocks_of(request, service.settings):
             await run_in_threadpool(incoming.write, block)
         if await run_in_threadpool(incoming.finish) != sha256:
-            raise InvalidError("The bytes that arrived do not have this digest. Nothing was kept.", field="sha256")
+            raise InvalidError("The bytes that arrived do not have this digest. Nothing was stored.", field="sha256")
         await run_in_threadpool(incoming.commit)

@@ -1,4 +1,4 @@
-"""Uploading checkpoints and asking what they were read as."""
+"""Checkpoints: upload, list, choose an architecture, delete."""
 
 import sys
 from typing import Annotated
@@ -15,7 +15,7 @@ from service.maintenance import garbage
 from ..deps import IdPath, PageDep, Reader, Service, Submitter
 from ..openapi import errors, takes_bytes
 from ..schemas import CheckpointList, CheckpointOut, Choice
-from ..uploads import accept, received, require_name
+from ..uploads import accept_upload, receive_body, require_name
 
 router = APIRouter(prefix="/checkpoints", tags=["checkpoints"], responses=errors(401, 403, 422))
 
@@ -30,16 +30,16 @@ router = APIRouter(prefix="/checkpoints", tags=["checkpoints"], responses=errors
 async def upload_checkpoint(
     request: Request,
     service: Submitter,
-    name: Annotated[str, Query(min_length=1, max_length=255, description="file name, for people")],
+    name: Annotated[str, Query(min_length=1, max_length=255, description="file name, for display")],
 ) -> CheckpointOut:
     """Store the body as it streams in; a worker reads it later. `curl -T file '…/api/v1/checkpoints?name=file'`."""
     name = require_name("checkpoint", name)
-    sha256, size = await received(request, service)
-    return await run_in_threadpool(_note, service, name, sha256, size)
+    sha256, size = await receive_body(request, service)
+    return await run_in_threadpool(_record, service, name, sha256, size)
 
 
-def _note(service: Service, name: str, sha256: str, size: int) -> CheckpointOut:
-    checkpoint_id = accept(service, "checkpoint", name=name, sha256=sha256, size=size)
+def _record(service: Service, name: str, sha256: str, size: int) -> CheckpointOut:
+    checkpoint_id = accept_upload(service, "checkpoint", name=name, sha256=sha256, size=size)
     with service.database.reading() as session:
         return CheckpointOut.of(require(session, Checkpoint, checkpoint_id), service.caller)
 
@@ -62,7 +62,7 @@ def get_checkpoint(service: Reader, checkpoint_id: IdPath) -> CheckpointOut:
 
 @router.post("/{checkpoint_id}/architecture", responses=errors(404, 409))
 def choose_architecture(service: Submitter, checkpoint_id: IdPath, choice: Choice) -> CheckpointOut:
-    """Say which of several networks that fit is meant."""
+    """Choose one of several architectures that fit the file."""
     with service.database.writing() as session:
         require_own(session, Checkpoint, checkpoint_id)
         return CheckpointOut.of(uploads.choose_architecture(session, checkpoint_id, choice.index), service.caller)

@@ -1,4 +1,4 @@
-"""Which data sets a job may name, and uploading one's own."""
+"""Data sets: upload, list, delete."""
 
 import sys
 from typing import Annotated
@@ -17,7 +17,7 @@ from service.maintenance import garbage
 from ..deps import IdPath, PageDep, Reader, Service, Submitter
 from ..openapi import errors, takes_bytes
 from ..schemas import DatasetList, DatasetOut
-from ..uploads import accept, received, require_name
+from ..uploads import accept_upload, receive_body, require_name
 
 router = APIRouter(prefix="/datasets", tags=["datasets"], responses=errors(401, 403, 422))
 
@@ -32,16 +32,16 @@ router = APIRouter(prefix="/datasets", tags=["datasets"], responses=errors(401, 
 async def upload_dataset(
     request: Request,
     service: Submitter,
-    name: Annotated[str, Query(min_length=1, max_length=64, description="what jobs call it")],
+    name: Annotated[str, Query(min_length=1, max_length=64, description="the name that jobs use")],
 ) -> DatasetOut:
     """Store the body as it streams in; a worker reads it. `.npz`, `.h5`, `.safetensors`, CIFAR and MNIST archives."""
     name = require_name("dataset", name)
-    sha256, size = await received(request, service)
-    return await run_in_threadpool(_note, service, name, sha256, size)
+    sha256, size = await receive_body(request, service)
+    return await run_in_threadpool(_record, service, name, sha256, size)
 
 
-def _note(service: Service, name: str, sha256: str, size: int) -> DatasetOut:
-    dataset_id = accept(service, "dataset", name=name, sha256=sha256, size=size)
+def _record(service: Service, name: str, sha256: str, size: int) -> DatasetOut:
+    dataset_id = accept_upload(service, "dataset", name=name, sha256=sha256, size=size)
     with service.database.reading() as session:
         return DatasetOut.of(require(session, Dataset, dataset_id), service.caller)
 
@@ -60,13 +60,13 @@ def list_datasets(service: Reader, page: PageDep) -> DatasetList:
 
 @router.get("/{name}", responses=errors(404))
 def get_dataset(service: Reader, name: str) -> DatasetOut:
-    """By name, or an uploaded one by its id."""
+    """By its name or, if it was uploaded, by its id."""
     if name in DATASETS:
         return DatasetOut.of_facts(DATASETS[name])
     with service.database.reading() as session:
         row = find(session, name) if name.isprintable() else None
         if row is None:
-            raise NotFoundError(f"There is no data set of this name. Built in are: {', '.join(DATASETS)}.")
+            raise NotFoundError(f"There is no data set of this name. Built-in ones are: {', '.join(DATASETS)}.")
         return DatasetOut.of(row, service.caller)
 
 

@@ -1,7 +1,6 @@
-"""Jobs as they happen: server-sent events, of one job or of several in one stream.
+"""Server-sent events of one job, or of several in one stream.
 
-Imports feeds. A browser resumes by itself with Last-Event-ID: nothing is missed and nothing is told twice, whichever
-process answers. Never looks at the database for a single follower while it waits.
+A browser resumes with Last-Event-ID: no event is lost or repeated, whichever process answers.
 """
 
 import contextlib
@@ -23,27 +22,27 @@ from ..openapi import errors, sends_events
 
 router = APIRouter(tags=["jobs"], responses={**errors(401, 403, 404, 422, 429), **sends_events()})
 
-ASK_SECONDS = 5.0  # a stream outlives its token by this, or by the pause between two events
+CHECK_SECONDS = 5.0  # a stream outlives its token by this, or by the pause between two events
 
 LastEventId = Annotated[str, Header(pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,31}$")]
-Jobs = Annotated[str, Query(pattern=r"^[a-z0-9]{16,64}(,[a-z0-9]{16,64}){0,31}$", description="ids, by comma")]
+Jobs = Annotated[str, Query(pattern=r"^[a-z0-9]{16,64}(,[a-z0-9]{16,64}){0,31}$", description="comma-separated ids")]
 
 
 class EventStream(StreamingResponse):
-    """Bytes that are events already: FastAPI's own response would begin it before an error could be told."""
+    """For encoded events: FastAPI's own response starts before an error could be answered."""
 
     media_type = "text/event-stream"
 
 
 @router.get("/jobs/{job_id}/events", response_class=Response)
 async def follow_job(request: Request, service: Guest, job_id: IdPath, last_event_id: LastEventId = "0") -> EventStream:
-    """`state` first and on every change, `tile` with values as they arrive, `progress`; ends with a terminal state."""
+    """`state` first and on every change, `tile` with computed values, `progress`; ends with a terminal state."""
     return await _stream(request, service, [job_id], last_event_id)
 
 
 @router.get("/events", response_class=Response)
 async def follow_jobs(request: Request, service: Reader, jobs: Jobs, last_event_id: LastEventId = "") -> EventStream:
-    """The same of several jobs in one stream, each event with its `job`; ends when all of them have ended."""
+    """The same for several jobs in one stream, each event with its `job`; ends when all of them have ended."""
     ids = list(dict.fromkeys(jobs.split(",")))
     return await _stream(request, service, ids, last_event_id or ",".join("0" for _ in ids))
 
@@ -51,7 +50,7 @@ async def follow_jobs(request: Request, service: Reader, jobs: Jobs, last_event_
 async def _stream(request: Request, service: Service, jobs: Sequence[str], last_event_id: str) -> EventStream:
     seen = [int(number) for number in last_event_id.split(",")]
     if len(seen) != len(jobs):
-        raise InvalidError("Last-Event-ID is of a stream of other jobs.", field="last-event-id")
+        raise InvalidError("Last-Event-ID belongs to a stream of other jobs.", field="last-event-id")
     feeds: Feeds = request.app.state.feeds
     feeds.require_room(service.owner)
     await run_in_threadpool(_require_all, service, jobs)
@@ -60,13 +59,13 @@ async def _stream(request: Request, service: Service, jobs: Sequence[str], last_
 
 
 async def _while_allowed(service: Service, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The events, until whoever hears them has logged out or lost their token."""
-    asked = time.monotonic()
+    """The events, until the client has logged out or its token is revoked or has expired."""
+    checked = time.monotonic()
     async with contextlib.aclosing(cast(AsyncGenerator[bytes], events)) as all_events:
         async for event in all_events:
             yield event
-            if time.monotonic() - asked > ASK_SECONDS:
-                asked = time.monotonic()
+            if time.monotonic() - checked > CHECK_SECONDS:
+                checked = time.monotonic()
                 if not await run_in_threadpool(_is_allowed, service):
                     return
 

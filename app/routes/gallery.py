@@ -1,4 +1,4 @@
-"""The shipped comparisons."""
+"""The gallery: comparisons that are shipped."""
 
 from fastapi import APIRouter
 

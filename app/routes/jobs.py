@@ -1,4 +1,4 @@
-"""Asking for landscapes, following, cancelling and fetching them."""
+"""Jobs: submit, list, cancel, retry, delete, and their results."""
 
 import re
 import unicodedata
@@ -26,9 +26,9 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], responses=errors(401, 403, 422
 
 
 def attachment(name: str) -> str:
-    """The header that makes a browser keep an answer as a file of this name, whatever people call their jobs.
+    """The Content-Disposition header that makes a browser save the answer under this name; any name is made safe.
 
-    Source: RFC 6266, section 4.3; the plain name is for programs that know nothing of the other.
+    Source: RFC 6266, section 4.3; the plain name is for clients that do not know `filename*`.
     """
     name = re.sub(r"[^\w.,()=+ -]+|^[. ]+", "_", name)
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
@@ -44,7 +44,7 @@ def _known(ending: str | None) -> str | None:
 FileFormat = Annotated[
     str | None,
     AfterValidator(_known),
-    Query(description="a file of this kind", json_schema_extra={"enum": list(ENDINGS)}),
+    Query(description="as a file of this format", json_schema_extra={"enum": list(ENDINGS)}),
 ]
 
 
@@ -53,12 +53,12 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", pattern=r"^[a-z0-9]{
 
 @router.post("", status_code=202, responses=errors(409, 429))
 def submit_job(service: Submitter, spec: JobSpec, key: Key = None) -> Accepted:
-    """Ask for a slice, a surface or another landscape; the answer comes at once, the numbers as they are computed.
+    """Submit a slice, a surface or another kind of job; answered at once, before anything is computed.
 
-    With an `Idempotency-Key` it may be sent again when the answer got lost: the key becomes the id of the job.
+    With an `Idempotency-Key` the request can be retried when its answer was lost: the key becomes the id of the job.
     """
     with service.database.writing() as session:
-        if key and lifecycle.sent_before(session, key, spec, service.owner):
+        if key and lifecycle.find_by_idempotency_key(session, key, spec, service.owner):
             return Accepted(id=key)
         quotas.require_job(session, service.settings, service.owner, spec)
         job_id = lifecycle.submit(session, spec, owner=service.owner, job_id=key).id
@@ -95,7 +95,7 @@ def get_job(request: Request, response: Response, service: Guest, job_id: IdPath
 
 @router.post("/{job_id}/cancel", responses=errors(404, 409))
 def cancel_job(service: Submitter, job_id: IdPath) -> JobOut:
-    """End it; what has been computed stays and can be fetched."""
+    """Cancel the job; what was computed is kept and can be fetched."""
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         lifecycle.cancel(session, job_id)
@@ -104,7 +104,7 @@ def cancel_job(service: Submitter, job_id: IdPath) -> JobOut:
 
 @router.post("/{job_id}/retry", status_code=202, responses=errors(404, 409, 429))
 def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
-    """A new job like this failed or cancelled one, which takes over what that had computed."""
+    """Submit a failed or cancelled job again; the new job reuses what was computed."""
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         quotas.require_job(session, service.settings, service.owner)
@@ -122,7 +122,7 @@ def delete_job(service: Submitter, job_id: IdPath) -> None:
 
 @router.get("/{job_id}/log", responses=errors(404))
 def get_log(service: Guest, job_id: IdPath, page: PageDep) -> JobLog:
-    """What happened to the job, in order; ask from `offset` on for what is new."""
+    """The log of the job, oldest line first; pass `offset` to get only new lines."""
     with service.database.reading() as session:
         of_job = LogLine.job_id == require(session, Job, job_id).id
         lines = session.scalars(
@@ -137,10 +137,10 @@ def get_result(
     service: Guest,
     job_id: IdPath,
     format: FileFormat = None,
-    height: Annotated[str, Query(description="what a picture draws upwards: paper, linear or log")] = "paper",
-    array: Annotated[str, Query(description="which numbers a picture shows")] = "losses",
+    height: Annotated[str, Query(description="vertical scale of a picture: paper, linear or log")] = "paper",
+    array: Annotated[str, Query(description="the array that a picture shows")] = "losses",
 ) -> Response:
-    """What has been computed so far. With `format` it comes as a file; `losses[i][j]` is at (alphas[i], betas[j])."""
+    """What has been computed so far, as JSON or a file; `losses[i][j]` is at (alphas[i], betas[j])."""
     with service.database.reading() as session:
         job = require(session, Job, job_id)
         result = results.load(session, job)
@@ -158,10 +158,10 @@ def get_result(
 def get_numbers(
     service: Guest,
     job_id: IdPath,
-    level: Annotated[float, Query(allow_inf_nan=False, description="loss whose contour encloses an area")] = 0.1,
+    level: Annotated[float, Query(allow_inf_nan=False, description="loss at the contour whose area is measured")] = 0.1,
     radius: Annotated[float, Query(gt=0, allow_inf_nan=False, description="of the sharpness, in the plane")] = 0.5,
 ) -> NumberList:
-    """The numbers beside the picture, each with its definition, unit and error."""
+    """Summary numbers of the result, each with its definition, unit and error."""
     with service.database.reading() as session:
         result = results.load(session, require(session, Job, job_id))
     return NumberList(items=[Number.model_validate(one.to_json()) for one in results.numbers(result, level, radius)])
@@ -170,7 +170,7 @@ def get_numbers(
 def _job(service: Service, job_id: str) -> JobOut:
     with service.database.reading() as session:
         row = require(session, Job, job_id)
-        words = results.damage_words(row, results.damaged(session, job_id) if row.state in TERMINAL else [])
+        damage = results.damage_message(row, results.damaged(session, job_id) if row.state in TERMINAL else [])
         return JobOut.of(row, Progress(**progress.of(session, row)), service.caller).model_copy(
-            update={"damaged": words}
+            update={"damaged": damage}
         )

@@ -1,7 +1,7 @@
-"""Numbers for Prometheus: what this process did with requests, and what the database says of jobs, tiles and workers.
+"""Metrics for Prometheus: requests of this process; jobs, tiles and workers from the database.
 
-Imports prometheus-client and the torch-free modules of worker/. Counters that several processes add to come from the
-database (service/database/counters.py), so that any API process tells the truth. Never decides anything by them.
+Counters that several processes add to come from the database (service/database/counters.py), so that every API process
+reports the same.
 """
 
 import time
@@ -28,11 +28,11 @@ from ..prefix import ALIAS, API
 router = APIRouter(tags=["system"], responses=errors(400, 401, 403, 503))
 
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
-SPEED_SECONDS = 60.0  # points per second are taken over about this long
-COUNTED: dict[str, tuple[str, str, Sequence[str]]] = {  # name of a count → what it counts, its label and all its values
+SPEED_SECONDS = 60.0  # points per second are averaged over about this long
+COUNTED: dict[str, tuple[str, str, Sequence[str]]] = {  # by counter: description, label, all values of the label
     "tiles": ("Finished tiles", "purpose", ("read", "read-data", "prepare", "points")),
     "points": ("Grid points computed", "", ("",)),
-    "leases_lost": ("Tiles whose worker fell silent", "", ("",)),
+    "leases_lost": ("Tiles whose worker was lost", "", ("",)),
     "jobs_finished": ("Jobs that ended", "state", TERMINAL),
     "upload_bytes": ("Bytes of complete uploads", "purpose", ("checkpoint", "dataset")),
 }
@@ -41,12 +41,12 @@ STATES = ("queued", "running", "done", "failed", "cancelled")
 
 @router.get("/metrics", response_class=Response)
 def metrics(request: Request, _: Reader) -> Response:
-    """Everything countable, in the text format of Prometheus."""
+    """All metrics, in the text format of Prometheus."""
     return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class Metrics:
-    """The numbers of one API process: its own, and those it reads from the database when asked."""
+    """The metrics of one API process: its own, and those it reads from the database when they are scraped."""
 
     def __init__(self, service: Service, feeds: Feeds):
         self.registry = CollectorRegistry()
@@ -65,7 +65,7 @@ class Metrics:
 
 
 class CountRequests:
-    """ASGI middleware: counts requests by the route that answered, never by the path a stranger made up."""
+    """ASGI middleware: counts requests by route, never by the path, which a client could make up."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics):
         self._app, self._metrics = app, metrics
@@ -112,14 +112,14 @@ class _InDatabase:
         yield from found
 
     def _all(self, session: Session) -> Iterator[Metric]:
-        numbers = counters.read_all(session, [*COUNTED, "tile_seconds", "tile_seconds_sum"])
+        counts = counters.read_all(session, [*COUNTED, "tile_seconds", "tile_seconds_sum"])
         for name, (words, label, values) in COUNTED.items():
             family = CounterMetricFamily(f"landscape_{name}", words, labels=(label,) if label else ())
             for own in values:
-                family.add_metric((own,) if label else (), numbers.get((name, own), 0.0))
+                family.add_metric((own,) if label else (), counts.get((name, own), 0.0))
             yield family
-        yield _tile_seconds(numbers)
-        yield _gauge("landscape_points_per_second", (), "Over the last minute", {(): self._points_per_second(numbers)})
+        yield _tile_seconds(counts)
+        yield _gauge("landscape_points_per_second", (), "Over the last minute", {(): self._points_per_second(counts)})
         yield from _queue(session)
         yield from _workers(session)
         jobs = dict.fromkeys(STATES, 0) | dict(
@@ -153,7 +153,7 @@ def _tile_seconds(numbers: Mapping[tuple[str, str], float]) -> Metric:
 
 
 def _queue(session: Session) -> Iterator[Metric]:
-    """What waits and what is computed now, by refinement level: points to compute, uploads to read, jobs to prepare."""
+    """Work that is queued or leased, by refinement level: points to compute, uploads to read, jobs to prepare."""
     unfinished = select(Tile.state, Tile.purpose, Tile.level, func.sum(case((Tile.count == 0, 1), else_=Tile.count)))
     rows = session.execute(
         unfinished.where(Tile.state.in_(("waiting", "leased"))).group_by(Tile.state, Tile.purpose, Tile.level)

@@ -1,7 +1,6 @@
 """Resumable uploads by the tus protocol 1.0.0 (https://tus.io/protocols/resumable-upload), for its existing clients.
 
-Core, creation, creation-with-upload, termination, expiration and checksum. Imports appending and partial; no torch.
-Never touches the bytes: that is appending.py.
+Core, creation, creation-with-upload, termination, expiration and checksum.
 """
 
 import base64
@@ -23,7 +22,7 @@ from service.storage import resumable
 from ..deps import Anyone, IdPath, Service, Submitter
 from ..openapi import errors, takes_bytes
 from ..prefix import prefix_of
-from ..resumable import CHECKSUMS, append_bytes, complete_upload, end_appending
+from ..resumable import CHECKSUMS, append_bytes, cancel_append, complete_upload
 from ..uploads import Purpose, require_name
 
 router = APIRouter(prefix="/uploads", tags=["resumable uploads"])
@@ -31,9 +30,9 @@ router = APIRouter(prefix="/uploads", tags=["resumable uploads"])
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
 BODY = "application/offset+octet-stream"
-# errors, of every call and of those that take bytes
-FINDING = (401, 403, 404, 409, 410, 412, 422, 423, 507)
-TAKING = (401, 403, 408, 409, 412, 413, 422, 423, 429, 460, 507)
+# status codes of errors: of calls about an upload, and of calls that send bytes
+FIND_ERRORS = (401, 403, 404, 409, 410, 412, 422, 423, 507)
+APPEND_ERRORS = (401, 403, 408, 409, 412, 413, 422, 423, 429, 460, 507)
 
 
 class VersionError(ServiceError):
@@ -43,7 +42,7 @@ class VersionError(ServiceError):
 
 
 class MediaTypeError(ServiceError):
-    """The body is not what a PATCH carries."""
+    """The body has another media type than tus uses."""
 
     code = "media_type"
 
@@ -58,8 +57,8 @@ Override = Annotated[str, Header(alias="X-HTTP-Method-Override")]
 
 @router.options("", status_code=204)
 def capabilities(service: Anyone) -> Response:
-    """What of the protocol is spoken here."""
-    return _answer(
+    """Version, extensions and limits of the protocol here."""
+    return _response(
         204,
         **{
             "Tus-Version": VERSION,
@@ -70,7 +69,7 @@ def capabilities(service: Anyone) -> Response:
     )
 
 
-@router.post("", status_code=201, responses=errors(*TAKING))
+@router.post("", status_code=201, responses=errors(*APPEND_ERRORS))
 async def create_upload(
     request: Request,
     service: Submitter,
@@ -79,10 +78,10 @@ async def create_upload(
     metadata: Metadata = "",
     checksum: Checksum = "",
 ) -> Response:
-    """Announce a file: `Upload-Length` bytes, `Upload-Metadata` with `filename` and `purpose` (checkpoint or dataset).
+    """Create an upload of `Upload-Length` bytes; `Upload-Metadata`: `filename`, `purpose` (checkpoint or dataset).
 
-    The id in `Location` will be the id of the checkpoint or data set once every byte is here. The body may hold the
-    first bytes.
+    The id in `Location` becomes the id of the checkpoint or data set once it is complete. The body may hold the first
+    bytes.
     """
     _require_version(version)
     size, about = _number(length, "Upload-Length"), _metadata(metadata)
@@ -96,28 +95,31 @@ async def create_upload(
     if request.headers.get("content-type") == BODY:
         try:
             offset = await append_bytes(request, service, upload, 0, checksum)
-        except ServiceError:  # without an answer nobody knows where to go on
-            await run_in_threadpool(_forget, service, upload.id)
+        except ServiceError:  # the client gets no Location, so that it cannot resume
+            await run_in_threadpool(_remove, service, upload.id)
             raise
-    return _told(request, upload, offset, 201)
+    return _status(request, upload, offset, 201)
 
 
-@router.head("/{upload_id}", responses=errors(400, *FINDING, 503, body=False))
-async def ask_offset(request: Request, service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
-    """How many bytes are here. Of a complete upload `Landscape-Id` names what it has become."""
+@router.head("/{upload_id}", responses=errors(400, *FIND_ERRORS, 503, body=False))
+async def get_offset(request: Request, service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
+    """The number of bytes received. Of a complete upload, `Landscape-Id` is the id of its checkpoint or data set."""
     _require_version(version)
-    upload = await _taken_over(service, upload_id)
+    upload = await _take_over(service, upload_id)
     if not isinstance(upload, Upload):
         sizes = {"Upload-Offset": str(upload.size), "Upload-Length": str(upload.size)}
-        return _answer(200, **sizes, **{"Landscape-Id": upload_id, "Cache-Control": "no-store"})
+        return _response(200, **sizes, **{"Landscape-Id": upload_id, "Cache-Control": "no-store"})
     offset = await run_in_threadpool(_size, resumable.path_of(service.store, upload_id))
-    if offset == upload.size:  # every byte arrived, and then the process died
+    if offset == upload.size:  # complete, but the process died before it recorded that
         await run_in_threadpool(complete_upload, service, upload)
-    return _told(request, upload, offset, 200)
+    return _status(request, upload, offset, 200)
 
 
 @router.patch(
-    "/{upload_id}", status_code=204, responses=errors(*FINDING, *TAKING, 415), openapi_extra=takes_bytes(BODY)
+    "/{upload_id}",
+    status_code=204,
+    responses=errors(*FIND_ERRORS, *APPEND_ERRORS, 415),
+    openapi_extra=takes_bytes(BODY),
 )
 async def append(
     request: Request,
@@ -127,18 +129,18 @@ async def append(
     offset: Offset = "",
     checksum: Checksum = "",
 ) -> Response:
-    """Append the body at `Upload-Offset`, which must be the number of bytes that are here."""
+    """Append the body at `Upload-Offset`, which must be the number of bytes received so far."""
     _require_version(version)
     if request.headers.get("content-type") != BODY:
-        raise MediaTypeError(f"A piece of an upload is sent with Content-Type: {BODY}.")
+        raise MediaTypeError(f"PATCH needs Content-Type: {BODY}.")
     start = _number(offset, "Upload-Offset")
-    upload = await _taken_over(service, upload_id)
+    upload = await _take_over(service, upload_id)
     if not isinstance(upload, Upload):
         raise ConflictError("This upload is complete.", field="Upload-Offset")
-    return _told(request, upload, await append_bytes(request, service, upload, start, checksum), 204)
+    return _status(request, upload, await append_bytes(request, service, upload, start, checksum), 204)
 
 
-@router.post("/{upload_id}", status_code=204, responses=errors(*FINDING, *TAKING, 415))
+@router.post("/{upload_id}", status_code=204, responses=errors(*FIND_ERRORS, *APPEND_ERRORS, 415))
 async def append_by_post(
     request: Request,
     service: Submitter,
@@ -148,27 +150,27 @@ async def append_by_post(
     offset: Offset = "",
     checksum: Checksum = "",
 ) -> Response:
-    """PATCH and DELETE for clients that can only POST: `X-HTTP-Method-Override` names the method."""
+    """PATCH and DELETE for clients that can only POST; `X-HTTP-Method-Override` names the method."""
     if override == "DELETE":
-        return await end_upload(service, upload_id, version)
+        return await delete_upload(service, upload_id, version)
     if override != "PATCH":
         raise InvalidError("POST here needs X-HTTP-Method-Override: PATCH or DELETE.", field="X-HTTP-Method-Override")
     return await append(request, service, upload_id, version, offset, checksum)
 
 
-@router.delete("/{upload_id}", status_code=204, responses=errors(*FINDING))
-async def end_upload(service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
-    """Forget an upload that is not complete, and its bytes."""
+@router.delete("/{upload_id}", status_code=204, responses=errors(*FIND_ERRORS))
+async def delete_upload(service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
+    """Remove an incomplete upload and its bytes."""
     _require_version(version)
-    upload = await _taken_over(service, upload_id)
+    upload = await _take_over(service, upload_id)
     if not isinstance(upload, Upload):
-        raise NotFoundError("There is no upload under way with this id.")
-    await run_in_threadpool(_forget, service, upload_id)
-    return _answer(204)
+        raise NotFoundError("There is no incomplete upload with this id.")
+    await run_in_threadpool(_remove, service, upload_id)
+    return _response(204)
 
 
-def _told(request: Request, upload: Upload, offset: int, status: int) -> Response:
-    """The answer to a client that is at `offset`; with the last byte the upload has become what it was sent for."""
+def _status(request: Request, upload: Upload, offset: int, status: int) -> Response:
+    """The state of an upload that has `offset` bytes; complete, it is a checkpoint or a data set."""
     headers = {
         "Upload-Offset": str(offset),
         "Location": f"{prefix_of(request)}/uploads/{upload.id}",
@@ -180,7 +182,7 @@ def _told(request: Request, upload: Upload, offset: int, status: int) -> Respons
         headers["Upload-Expires"] = format_datetime(datetime.fromtimestamp(upload.expires, UTC), usegmt=True)
     if status == 200:
         headers["Upload-Length"] = str(upload.size)
-    return _answer(status, **headers)
+    return _response(status, **headers)
 
 
 def _begin(service: Service, purpose: Purpose, name: str, size: int) -> Upload:
@@ -192,32 +194,32 @@ def _begin(service: Service, purpose: Purpose, name: str, size: int) -> Upload:
     return upload
 
 
-async def _taken_over(service: Service, upload_id: str) -> Upload | Checkpoint | Dataset:
-    """The upload, or what it has become, with nobody appending to it any more."""
-    await run_in_threadpool(_find, service, upload_id)  # nobody ends what is not theirs
-    await end_appending(upload_id)
+async def _take_over(service: Service, upload_id: str) -> Upload | Checkpoint | Dataset:
+    """The upload, or the checkpoint or data set it became, after cancelling a request that appends to it."""
+    await run_in_threadpool(_find, service, upload_id)  # only its owner may cancel
+    await cancel_append(upload_id)
     return await run_in_threadpool(_find, service, upload_id)
 
 
 def _find(service: Service, upload_id: str) -> Upload | Checkpoint | Dataset:
-    """The upload under way, or what it has become."""
+    """The incomplete upload, or the checkpoint or data set it became."""
     with service.database.reading() as session:
         complete = session.get(Checkpoint, upload_id) or session.get(Dataset, upload_id)
         return complete or resumable.find(session, upload_id)
 
 
-def _forget(service: Service, upload_id: str) -> None:
+def _remove(service: Service, upload_id: str) -> None:
     with service.database.writing() as session:
         resumable.remove(session, upload_id)
     resumable.remove_bytes(service.store, upload_id)
 
 
 def _size(path: Path) -> int:
-    """Bytes that are here; none where a crash took the file away before the row."""
+    """Bytes received; none where a crash removed the file before the row."""
     return path.stat().st_size if path.exists() else 0
 
 
-def _answer(status: int, **headers: str) -> Response:
+def _response(status: int, **headers: str) -> Response:
     return Response(status_code=status, headers={"Tus-Resumable": VERSION, **headers})
 
 
