@@ -1,1 +1,1 @@
-"""A job: what may be asked, whether it fits, how it lives, what comes out."""
+"""Jobs: their schema, compatibility, quotas, life cycle and results."""

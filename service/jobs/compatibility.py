@@ -1,6 +1,6 @@
-"""Whether a network, a data set and a request fit together, as far as it shows without loading them.
+"""Whether a network, a data set and a request are compatible, as far as can be checked without loading them.
 
-Imports catalog, spec, errors; no torch. Every refusal names the field.
+Every error names the field of the request.
 """
 
 import math
@@ -11,17 +11,17 @@ from ..library.datasets import DatasetFacts
 from .spec import AnySpec
 
 
-def require_fit(spec: AnySpec, architecture: dict[str, Any], facts: DatasetFacts) -> None:
-    """Refuse what cannot be computed.
+def require_compatible(spec: AnySpec, architecture: dict[str, Any], facts: DatasetFacts) -> None:
+    """Refuse a request that cannot be computed.
 
     Args:
         architecture: as the reader described it.
 
     Raises:
-        InvalidError: the network takes other samples or has other classes, a split is missing, a subset is too large.
+        InvalidError: the network takes other samples or has other classes, a split is missing, or a subset is too large.
     """
     _require_kind(architecture, facts)
-    _require_answers(architecture, facts)
+    _require_outputs(architecture, facts)
     _require_samples(architecture, facts)
     if facts.targets != "classes" and getattr(spec, "loss", "cross_entropy") != "cross_entropy":
         raise InvalidError(
@@ -32,29 +32,29 @@ def require_fit(spec: AnySpec, architecture: dict[str, Any], facts: DatasetFacts
         if split is not None and split not in facts.splits:
             known = ", ".join(facts.splits)
             raise InvalidError(f"{facts.name} has no {split} split. It has: {known}.", field=field)
-    there = facts.splits[spec.split]
-    if spec.subset and spec.subset.count > there:
+    available = facts.splits[spec.split]
+    if spec.subset and spec.subset.count > available:
         raise InvalidError(
             f"A subset of {spec.subset.count} samples is not possible: the {spec.split} split of {facts.name} "
-            f"has {there}.",
+            f"has {available}.",
             field="subset.count",
         )
 
 
-def _takes(architecture: dict[str, Any]) -> tuple[str, list[int | None]]:
-    """What a sample is, and its shape."""
+def _input_of(architecture: dict[str, Any]) -> tuple[str, list[int | None]]:
+    """The kind of sample that the network takes, and its shape."""
     takes = architecture.get("takes") or {"kind": "images", "shape": [architecture["channels"], None, None]}
     return takes["kind"], takes["shape"]
 
 
 def _require_kind(architecture: dict[str, Any], facts: DatasetFacts) -> None:
-    kind, _ = _takes(architecture)
+    kind, _ = _input_of(architecture)
     if (kind == "tokens") != (facts.kind == "tokens"):
         raise InvalidError(f"The network takes {kind}; {facts.name} holds {facts.kind}.", field="dataset")
 
 
-def _require_answers(architecture: dict[str, Any], facts: DatasetFacts) -> None:
-    """As many classes; an uploaded set may lack samples of the last ones."""
+def _require_outputs(architecture: dict[str, Any], facts: DatasetFacts) -> None:
+    """As many outputs as classes; an uploaded set may lack samples of the last classes."""
     answers = architecture["answers"] if "answers" in architecture else architecture["classes"]
     if facts.targets == "values" and answers != facts.classes:
         raise InvalidError(f"The network answers {answers} numbers; {facts.name} has {facts.classes}.", field="dataset")
@@ -64,7 +64,7 @@ def _require_answers(architecture: dict[str, Any], facts: DatasetFacts) -> None:
 
 
 def _require_samples(architecture: dict[str, Any], facts: DatasetFacts) -> None:
-    kind, shape = _takes(architecture)
+    kind, shape = _input_of(architecture)
     if kind == "images" and facts.kind == "images" and shape[0] not in (None, facts.shape[0]):
         raise InvalidError(
             f"The network takes images with {shape[0]} channels; those of {facts.name} have {facts.shape[0]}.",

@@ -1,7 +1,4 @@
-"""A result as a file: which kinds there are, and what a request for one may not ask.
-
-Imports landscape.formats; no torch. Never reads the database: results.py does.
-"""
+"""A result as a file to download, in any format of `landscape.formats`."""
 
 from landscape.errors import LandscapeError
 from landscape.formats import FORMATS
@@ -16,7 +13,7 @@ def as_file(result: Result, ending: str, *, height: str, array: str) -> tuple[by
     """The bytes of a file and its media type.
 
     Raises:
-        InvalidError: this result cannot be drawn that way, or a library that writes it is not installed.
+        InvalidError: this result cannot be written that way, or a library that is needed is not installed.
     """
     try:
         return result.to_bytes(ending, height=height, array=array), FORMATS[ending].media

@@ -1,6 +1,6 @@
-"""The shipped comparisons: their checkpoints go the way of every upload, their jobs the way of every request.
+"""The shipped comparisons: their checkpoints are handled like any upload, their jobs like any request.
 
-Imports jobs, library, store; no torch. Never computes anything, and adds nothing twice.
+Nothing is added twice.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from .spec import AxisSpec, SubsetSpec, SurfaceGrid, SurfaceSpec
 
 @dataclass(frozen=True)
 class Comparison:
-    """A grid of pictures as in the paper: rows and columns labelled once, shipped checkpoints in the cells."""
+    """A grid of plots as in the paper: labeled rows and columns, shipped checkpoints in the cells."""
 
     name: str
     title: str
@@ -53,7 +53,7 @@ COMPARISONS = (
         ),
     ),
 )
-# Pairs in the order a visitor should see them; the next pair starts when one is done, so that each is complete soon.
+# Pairs in the order a visitor should see them; the next pair starts when one is done, so that each is complete early.
 _PAIRS = (
     ("resnet56-w8-skip", "resnet56-w8-plain"),
     ("resnet20-w8-skip", "resnet20-w8-plain"),
@@ -63,7 +63,7 @@ _PAIRS = (
 
 
 def add_checkpoints(database: Database, store: Store) -> None:
-    """Put the shipped checkpoints into the library where they are missing."""
+    """Add the shipped checkpoints that are missing."""
     known = records()
     for name in (name for pair in _PAIRS for name in pair):
         with database.reading() as session:
@@ -78,19 +78,19 @@ def add_checkpoints(database: Database, store: Store) -> None:
 
 
 def add_next_jobs(database: Database) -> bool:
-    """Submit the surfaces of the next pair, once its checkpoints are read and the pair before is finished.
+    """Submit the surfaces of the next pair, once its checkpoints are read and the previous pair is finished.
 
     Returns:
         Whether every pair has been submitted.
     """
     with database.writing() as session:
         for pair in _PAIRS:
-            asked = {name: _job(session, name) for name in pair}
-            for name in [name for name, job in asked.items() if job is None]:
+            jobs = {name: _job(session, name) for name in pair}
+            for name in [name for name, job in jobs.items() if job is None]:
                 checkpoint = _checkpoint(session, name)
                 if checkpoint is not None and checkpoint.state == "ready":
-                    asked[name] = lifecycle.submit(session, _spec(checkpoint.id), gallery=name)
-            if any(job is None or job.state not in TERMINAL for job in asked.values()):
+                    jobs[name] = lifecycle.submit(session, _spec(checkpoint.id), gallery=name)
+            if any(job is None or job.state not in TERMINAL for job in jobs.values()):
                 return False
     return True
 
@@ -121,5 +121,5 @@ def _checkpoint(session: Session, name: str) -> Checkpoint | None:
 
 
 def _job(session: Session, name: str) -> Job | None:
-    """The newest job of a shipped checkpoint; a retried one takes the place of the one that failed."""
+    """The newest job of a shipped checkpoint; a retry replaces the job that failed."""
     return session.scalar(select(Job).where(Job.gallery == name).order_by(Job.created.desc()).limit(1))

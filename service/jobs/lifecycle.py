@@ -1,7 +1,6 @@
-"""What people do with jobs: submit, cancel, retry, delete; each change one transaction.
+"""The life of a job as its user controls it: submit, cancel, retry, delete; each change is one transaction.
 
-Imports tables, queue, runs, results, spec, catalog, fitting.
-Never computes, never talks to the broker: hints.py tells workers.
+Nothing here talks to the broker: queue/wakeups.py tells workers that work waits.
 """
 
 import math
@@ -20,7 +19,7 @@ from ..queue import fair_queue
 from ..queue.completion import end_job
 from ..queue.values import is_intact
 from . import results
-from .compatibility import require_fit
+from .compatibility import require_compatible
 from .spec import DEFAULT_POINTS, AnySpec, job_spec
 
 
@@ -32,15 +31,17 @@ def submit(
     gallery: str | None = None,
     job_id: str | None = None,
 ) -> Job:
-    """Turn a request into a job that waits; `job_id` is the key it was sent with, if it has one.
+    """Create a waiting job from a request; `job_id` is its Idempotency-Key, if it was sent with one.
 
     Raises:
-        InvalidError: a field names something unknown, or things that do not fit together.
+        InvalidError: a field names something unknown, or things that are not compatible.
     """
     checkpoint, architecture = _require_checkpoints(session, spec)
     facts = dataset_facts(spec.dataset, session)
-    require_fit(spec, architecture, facts)
-    spec = spec.model_copy(update={"dataset": facts.id or facts.name})  # a later upload of this name changes nothing
+    require_compatible(spec, architecture, facts)
+    spec = spec.model_copy(
+        update={"dataset": facts.id or facts.name}
+    )  # by id: a later upload of this name changes nothing
     job = Job(
         id=job_id or new_id(),
         kind=spec.kind,
@@ -66,22 +67,22 @@ def submit(
     return job
 
 
-def sent_before(session: Session, key: str, spec: AnySpec, owner: str | None) -> Job | None:
-    """The job that this very request has become already: an answer got lost, and the client sent it again.
+def find_by_idempotency_key(session: Session, key: str, spec: AnySpec, owner: str | None) -> Job | None:
+    """The job that this request has already created: its response was lost, and the client sent it again.
 
     Raises:
-        ConflictError: the key stands for another request, or for somebody else's.
+        ConflictError: the key was used for another request, or by another user.
     """
     job = session.get(Job, key, execution_options={"all_owners": True})
     if job is not None:
-        again = {**spec.model_dump(mode="json"), "dataset": job.spec["dataset"]}  # kept by its id
+        again = {**spec.model_dump(mode="json"), "dataset": job.spec["dataset"]}  # stored by its id
         if job.owner != owner or again != job.spec:
             raise ConflictError("This Idempotency-Key was sent with another request. Make a new one for each job.")
     return job
 
 
 def _require_checkpoints(session: Session, spec: AnySpec) -> tuple[Checkpoint, dict[str, Any]]:
-    """The checkpoint in the center, and the architecture that all checkpoints of the request share."""
+    """The checkpoint at the center, and the architecture that all checkpoints of the request share."""
     rows = [session.get(Checkpoint, checkpoint_id) for checkpoint_id in spec.checkpoints]
     architectures = [_require_usable(row, spec.architecture) for row in rows]
     assert rows[0] is not None
@@ -96,19 +97,19 @@ def _require_checkpoints(session: Session, spec: AnySpec) -> tuple[Checkpoint, d
 
 
 def _network(architecture: dict[str, Any]) -> dict[str, Any]:
-    """The network itself: an averaged copy and a plain file may be of one."""
+    """The network itself: an averaged copy and a plain checkpoint may be of the same one."""
     return {key: value for key, value in architecture.items() if key not in ("label", "copy")}
 
 
 def _require_usable(checkpoint: Checkpoint | None, label: str | None) -> dict[str, Any]:
-    """The network that a checkpoint is taken as: the one named, else the one chosen."""
+    """The architecture to use a checkpoint with: the one named, else the one chosen."""
     if checkpoint is None:
         raise InvalidError("No checkpoint has this id. Upload it first.", field="checkpoint")
     if checkpoint.state == "rejected":
         raise InvalidError(f"This checkpoint was rejected: {checkpoint.reason}", field="checkpoint")
     if checkpoint.state != "ready":
         raise InvalidError("This checkpoint is still being read. Try again in a moment.", field="checkpoint")
-    named = [one for one in checkpoint.candidates if one["label"] == label]
+    named = [candidate for candidate in checkpoint.candidates if candidate["label"] == label]
     if label is not None and not named:
         known = ", ".join(candidate["label"] for candidate in checkpoint.candidates)
         raise InvalidError(f"This checkpoint does not fit {label!r}. It fits: {known}.", field="architecture")
@@ -121,36 +122,36 @@ def _require_usable(checkpoint: Checkpoint | None, label: str | None) -> dict[st
 
 
 def cancel(session: Session, job_id: str) -> Job:
-    """End a job that is not finished; what has been computed stays.
+    """Cancel an unfinished job; what has been computed stays.
 
     Raises:
-        ConflictError: it is finished already.
+        ConflictError: it is already finished.
     """
     if not end_job(session, require(session, Job, job_id).id, "cancelled"):
         state = session.scalar(select(Job.state).where(Job.id == job_id))
-        raise ConflictError(f"The job is {state} already; a finished job does not change.")
+        raise ConflictError(f"The job is already {state}; a finished job does not change.")
     session.expire_all()
     return require(session, Job, job_id)
 
 
 def retry(session: Session, job_id: str) -> Job:
-    """A new job like a failed, cancelled or damaged one, which takes over what is whole of that one's numbers.
+    """A new job like a failed, cancelled or damaged one, which keeps the intact tiles of the old one.
 
     Raises:
-        ConflictError: the job is not finished, or is done and whole.
+        ConflictError: the job is not finished, or is done and undamaged.
         InvalidError: its checkpoint is gone.
     """
     old = require(session, Job, job_id)
-    whole = [tile for tile in results.finished_tiles(session, old.id) if is_intact(tile)]
-    if old.state not in TERMINAL or (old.state == "done" and len(whole) == old.tiles_done):
-        raise ConflictError(f"The job is {old.state}; only a failed or cancelled one can be tried again.")
+    intact = [tile for tile in results.finished_tiles(session, old.id) if is_intact(tile)]
+    if old.state not in TERMINAL or (old.state == "done" and len(intact) == old.tiles_done):
+        raise ConflictError(f"The job is {old.state}; only a failed or cancelled job can be retried.")
     job = submit(session, job_spec.validate_python(old.spec), owner=old.owner, gallery=old.gallery)
     if old.provenance is not None:
         session.execute(delete(Tile).where(Tile.job_id == job.id))
         job.provenance, job.points_per_tile, job.grid = old.provenance, old.points_per_tile, old.grid
         job.device, job.points, job.state = old.device, old.points, "running"
-        computed = _copy_tiles(session, whole, job)
-        job.tiles_done, job.points_done = len(whole), len(computed)
+        computed = _copy_tiles(session, intact, job)
+        job.tiles_done, job.points_done = len(intact), len(computed)
         fair_queue.enqueue_points(session, job, computed=computed)
         session.execute(update(Job).where(Job.id == job.id).values(started=now()))
         write_line(
@@ -160,7 +161,11 @@ def retry(session: Session, job_id: str) -> Job:
 
 
 def _copy_tiles(session: Session, tiles: list[Tile], job: Job) -> set[Point]:
-    """The points that the copies hold."""
+    """Copy finished tiles to a new job.
+
+    Returns:
+        Their points.
+    """
     copied = ("purpose", "count", "points", "state", "values", "sha256", "seconds", "finished")
     levels = fair_queue.levels(grid_of(job))
     place = {point: (level, rank) for level, points in enumerate(levels) for rank, point in enumerate(points)}
@@ -172,7 +177,7 @@ def _copy_tiles(session: Session, tiles: list[Tile], job: Job) -> set[Point]:
 
 
 def delete_job(session: Session, job_id: str) -> None:
-    """Forget a finished job and its values."""
+    """Delete a finished job and its values."""
     job = require(session, Job, job_id)
     if job.state not in TERMINAL:
         raise ConflictError("The job is not finished. Cancel it first.")

@@ -1,6 +1,6 @@
-"""What one user may take: jobs, points, stored bytes; each limit a setting, each refusal a sentence.
+"""Quotas of a user: unfinished jobs, points per job, stored bytes; each limit is a setting.
 
-Imports tables, settings, spec. Never counts what belongs to nobody.
+What has no owner is not counted.
 """
 
 import math
@@ -15,11 +15,11 @@ from .spec import DEFAULT_POINTS, AnySpec
 
 
 def require_job(session: Session, settings: Settings, owner: str, *specs: AnySpec) -> None:
-    """Refuse a job that is too large, or one more than a user may have waiting.
+    """Refuse a job that is too large, or one more than a user may have unfinished.
 
     Raises:
         InvalidError: it has too many points.
-        TooManyError: too many of the user's jobs are not finished.
+        TooManyError: the user has too many unfinished jobs.
     """
     for spec in specs:
         points = math.prod(spec.grid.grid().shape) if spec.grid else DEFAULT_POINTS
@@ -38,10 +38,10 @@ def require_job(session: Session, settings: Settings, owner: str, *specs: AnySpe
 
 
 def require_bytes(session: Session, settings: Settings, owner: str, size: int) -> None:
-    """Refuse an upload that would take a user's files over the limit.
+    """Refuse an upload that would exceed the storage quota of a user.
 
     Raises:
-        QuotaError: with it they would hold more.
+        QuotaError: it would.
     """
     held = sum(
         session.scalar(select(func.coalesce(func.sum(table.size), 0)).where(table.owner == owner)) or 0

@@ -1,6 +1,6 @@
-"""Results out of the database: rows of tiles into landscape.result.Result, and events for the page.
+"""Results from the database: finished tiles as a `landscape.result.Result`, and as events for the page.
 
-Imports tables, landscape.result; no torch. Never changes a row, and never hands out values that are not those written.
+Every tile's digest is verified: damaged values are never returned.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from ..queue.values import is_intact, unpack
 
 
 def damaged(session: Session, job_id: str) -> list[Tile]:
-    """Finished tiles of a job that are no longer what their worker wrote."""
+    """Finished tiles of a job whose stored values have changed."""
     return [tile for tile in finished_tiles(session, job_id) if not is_intact(tile)]
 
 
-def damage_words(job: Job, tiles: Sequence[Tile]) -> str | None:
-    """The damage in a sentence for people; None where there is none."""
+def damage_message(job: Job, tiles: Sequence[Tile]) -> str | None:
+    """A sentence that describes the damage; None where there is none."""
     if not tiles:
         return None
     parts = "1 part" if len(tiles) == 1 else f"{len(tiles)} parts"
@@ -44,7 +44,7 @@ def load(session: Session, job: Job) -> Result:
 
     Raises:
         ConflictError: its grid is not known yet.
-        DamagedError: some of it is no longer what was computed.
+        DamagedError: some of it has changed since it was computed.
     """
     if job.grid is None:
         raise ConflictError("The range of this job is known when a worker has loaded its checkpoints. Ask again soon.")
@@ -52,8 +52,8 @@ def load(session: Session, job: Job) -> Result:
     path = provenance.pop("path", None)
     result = Result.empty(grid_of(job), provenance, kind=job.kind, columns=columns)
     tiles = finished_tiles(session, job.id)
-    if words := damage_words(job, [tile for tile in tiles if not is_intact(tile)]):
-        raise DamagedError(words)
+    if message := damage_message(job, [tile for tile in tiles if not is_intact(tile)]):
+        raise DamagedError(message)
     for tile in tiles:
         result.put([(i, j) for i, j in tile.points], unpack(tile.values or b"", columns))
     result = replace(result, path=path)
@@ -63,18 +63,18 @@ def load(session: Session, job: Job) -> Result:
 
 
 def numbers(result: Result, level: float, radius: float) -> list[Number]:
-    """The numbers beside the picture."""
+    """The metrics shown beside the plot."""
     return metrics.numbers(result, levels=[level], radius=radius)
 
 
 def finished_tiles(session: Session, job_id: str, after: int = 0, *, most: int | None = None) -> list[Tile]:
-    """Tiles of a job in the order they were done, from the one after number `after`."""
+    """Tiles of a job in the order they were finished, from the one after number `after`."""
     done = select(Tile).where(Tile.job_id == job_id, Tile.sequence > after).order_by(Tile.sequence)
     return list(session.scalars(done.limit(most)))
 
 
 def tile_event(tile: Tile, columns: Sequence[str]) -> dict[str, Any]:
-    """A finished tile as the page gets it: null for what is not finite, and those listed by name."""
+    """A finished tile as the page gets it: numbers that are not finite are null, and listed by name."""
     values = unpack(tile.values or b"", columns).tolist()
     numbers: dict[str, Any] = {name: [finite_or_none(row[k]) for row in values] for k, name in enumerate(columns)}
     extra = {name: numbers.pop(name) for name in columns if name not in VALUES}

@@ -1,6 +1,6 @@
-"""What may be asked: the only schema of a job. The body of `POST /api/jobs` is this schema.
+"""The schema of a job: the body of `POST /api/v1/jobs`.
 
-Imports pydantic and landscape.grid; no torch. Never touches the database: limits that need it are checked in jobs.py.
+Limits that depend on the settings or the database are checked in quotas.py and compatibility.py.
 """
 
 from typing import Annotated, Literal
@@ -73,7 +73,7 @@ class SubsetSpec(_Strict):
 
 
 class _Spec(_Strict):
-    """What every kind of job may choose."""
+    """The options of every kind of job."""
 
     architecture: str | None = Field(
         None, max_length=300, description="Label of the network meant, where several fit; the chosen one where absent."
@@ -99,7 +99,7 @@ class _Spec(_Strict):
         raise NotImplementedError
 
 
-class _Around(_Spec):
+class _OneCheckpoint(_Spec):
     """Something around one checkpoint."""
 
     checkpoint: Id
@@ -109,24 +109,24 @@ class _Around(_Spec):
         return (self.checkpoint,)
 
 
-class _Drawn(_Around):
+class _RandomDirections(_OneCheckpoint):
     """Random directions around one checkpoint, and how they are drawn."""
 
     seed: int = Field(0, ge=0, lt=2**63, description="Draws the directions.")
     normalization: Literal["filter", "layer", "weight", "dfilter", "dlayer", "none"] = "filter"
-    biases: Literal["fixed", "parameter", "random"] = Field("fixed", description="What biases and normalisation do.")
+    biases: Literal["fixed", "parameter", "random"] = Field("fixed", description="What biases and normalization do.")
     orthogonality: Literal["filter", "overall", "none"] = "filter"
     drawn: Literal["named", "authors"] = Field("named", description="By name and seed, or in the authors' order.")
 
 
-class _Repeatable(_Drawn):
+class _Repeatable(_RandomDirections):
     """What can be repeated for several seeds, or follow the directions that the loss itself singles out."""
 
     repeats: int = Field(1, ge=1, le=64, description="Seeds, from `seed` on: their mean, with a band, where above 1.")
     directions: Literal["random", "gradient", "eigenvectors"] = "random"
 
     @model_validator(mode="after")
-    def _is_one_of_them(self) -> "_Repeatable":
+    def _repeats_one_kind(self) -> "_Repeatable":
         if self.repeats > 1 and (self.directions != "random" or self.also or self.compare_batch_norm):
             raise ValueError("repeats above 1 take random directions, one split and one BatchNorm policy.")
         return self
@@ -146,7 +146,7 @@ class SliceSpec(_Repeatable):
     grid: SliceGrid = SliceGrid()
 
 
-class CurvatureSpec(_Drawn):
+class CurvatureSpec(_RandomDirections):
     """λ_min, λ_max and their ratio over a grid, besides the loss; a point costs hundreds of passes over the data."""
 
     kind: Literal["curvature"] = "curvature"
@@ -155,7 +155,7 @@ class CurvatureSpec(_Drawn):
     steps: int = Field(60, ge=4, le=1000, description="Products of the Hessian with a vector per point, at most.")
 
 
-class InterpolationSpec(_Around):
+class InterpolationSpec(_OneCheckpoint):
     """L on the line from one checkpoint (α = 0) to another (α = 1), BatchNorm's statistics moved along."""
 
     kind: Literal["interpolation"] = "interpolation"
@@ -167,7 +167,7 @@ class InterpolationSpec(_Around):
         return self.checkpoint, self.end
 
 
-class PlaneSpec(_Around):
+class PlaneSpec(_OneCheckpoint):
     """L on the plane through three checkpoints; coordinates are distances in parameter space."""
 
     kind: Literal["plane"] = "plane"

@@ -29,7 +29,7 @@ def test_a_terminal_state_never_changes(session: Session) -> None:
     assert not leases.heartbeat(session, held, 60)
     assert not finish(session, held)
     assert not completion.fail(session, held, "too late")
-    with pytest.raises(ConflictError, match="cancelled already"):
+    with pytest.raises(ConflictError, match="already cancelled"):
         lifecycle.cancel(session, job.id)
     session.expire_all()
     assert (job.state, job.error) == ("cancelled", None)
