@@ -1,4 +1,1 @@
-"""The commands for files on this machine, and those that speak to a service; landscape/cli/main.py puts them together.
-
-Imports typer; the mathematics when a command runs, so that `--help` answers at once. Never computes by itself.
-"""
+"""The `landscape` command line: one module per group of commands, assembled in main.py."""

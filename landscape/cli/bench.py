@@ -1,7 +1,4 @@
-"""`landscape bench CHECKPOINT`: how fast this machine computes landscapes of a network, and how exactly.
-
-Imports typer, options and output; torch, rich and the rest when the command runs. Never writes a file.
-"""
+"""`landscape bench CHECKPOINT`: how fast this machine computes landscapes of a network, and how accurately."""
 
 import json
 import platform
@@ -11,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson
-from .output import say_json
+from .options import Architecture, AsJson
+from .output import print_json
 
 if TYPE_CHECKING:
     import torch
 
     from ..engine.timing import Contest, Row
 
-Checkpoint = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .pt, .pth or .safetensors file.")]
+Checkpoint = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, metavar="CHECKPOINT", help="A .pt, .pth or .safetensors file.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,15 +28,21 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     checkpoint: Checkpoint,
-    dataset: Annotated[str, typer.Option(help="A built-in data set, or an .npz file.")] = "digits",
-    split: Annotated[str, typer.Option(help="train or test, of a built-in data set.")] = "train",
-    images: Annotated[int, typer.Option(min=1, help="A fixed random subset of at most so many samples.")] = 1000,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Time to spend measuring.")] = 10.0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads; a worker of the service has one.")] = 1,
-    architecture: Annotated[int | None, typer.Option(help="Which network, where several fit the file.")] = None,
+    dataset: Annotated[str, typer.Option(metavar="NAME|FILE", help="A built-in data set, or an .npz file.")] = "digits",
+    split: Annotated[str, typer.Option(metavar="NAME", help="Split of a built-in data set: train or test.")] = "train",
+    images: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Use a fixed random subset of at most this many samples.")
+    ] = 1000,
+    seconds: Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Time spent on measuring.")] = 10.0,
+    threads: Annotated[
+        int, typer.Option(min=1, metavar="N", help="CPU threads; a worker of the service uses one.")
+    ] = 1,
+    architecture: Architecture = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure seconds per grid point of the plain loop and of the engine in every precision, on this machine.
+    """Measure how fast this machine computes landscapes.
+
+    Compares the plain PyTorch loop with the engine in every precision: seconds per grid point, and accuracy.
 
     \b
     Example:
@@ -47,9 +52,9 @@ def bench(
 
     from ..directions.random import random_directions
     from ..engine.timing import Contest, interleaved
-    from ..evaluation.progress import shown
+    from ..evaluation.progress import reporting
     from ..objective.objective import Objective
-    from ..objective.validation import require_fit
+    from ..objective.validation import require_compatible
     from .request import model as model_in
     from .request import samples as samples_of
 
@@ -59,16 +64,16 @@ def bench(
     whole = samples_of(dataset, split)
     samples = whole.subset(images) if images < len(whole) else whole
     objective = Objective.of(model.to(device), samples.images, samples.labels)
-    require_fit(objective)
+    require_compatible(objective)
     contest = Contest.of(objective, random_directions(objective.parameters(), seed=0))
-    with shown(True, checkpoint.name) as said:
-        times, peaks = interleaved(contest.measures(), seconds=seconds, device=device, said=said)
+    with reporting(True, checkpoint.name) as report:
+        times, peaks = interleaved(contest.measures(), seconds=seconds, device=device, said=report)
     rows = contest.rows(times, peaks)
     if as_json:
         facts = {"network": label, "samples": len(samples), "dataset": samples.name, "threads": threads}
         choice, lines = contest.plans["float32"].choice, [asdict(row) for row in rows]
         found = {"machine": machine(device), "choice": choice, "rows": lines, "refused": contest.refused}
-        say_json(facts | found)
+        print_json(facts | found)
         return
     typer.echo(f"{label}, {len(samples)} samples of {samples.name}; {machine(device)}, {threads} thread(s)")
     _show(rows)
@@ -76,7 +81,7 @@ def bench(
 
 
 def machine(device: "torch.device") -> str:
-    """What computes, as a person would name it."""
+    """The name of the GPU or of the processor."""
     import torch
 
     if device.type == "cuda":

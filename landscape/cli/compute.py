@@ -1,7 +1,6 @@
 """`landscape surface`, `slice`, `interpolation`, `trajectory`, `curvature`, `spectrum`: files in, a result file out.
 
-Imports typer, options and request; what a command needs is imported when it runs. `--server` hands the same request to
-a service (remote.py).
+With `--server` a service computes the same request (remote.py).
 """
 
 import json
@@ -15,12 +14,27 @@ import typer
 from ..errors import GridError, LandscapeError, UnknownNameError
 from ..grid import Axis, Grid
 from . import options
-from .options import AsJson, CheckpointFile, Data, Directions, Drawn, How, Line, Over, Range, RangeBeta, Seed, Valued
-from .output import require_folder, require_writable, say_json
+from .options import (
+    AsJson,
+    CheckpointFile,
+    DataOptions,
+    DirectionOptions,
+    Directions,
+    Line,
+    LineRange,
+    Loss,
+    LossOptions,
+    Output,
+    Over,
+    Range,
+    RangeBeta,
+    RunOptions,
+)
+from .output import print_json, require_folder, require_writable
 from .request import Request
 
 if TYPE_CHECKING:
-    from ..evaluation.resume import Partial
+    from ..evaluation.resume import PartialFile
     from ..result import Result
 
 INTERRUPTED = 130  # exit code
@@ -29,88 +43,110 @@ INTERRUPTED = 130  # exit code
 def register(app: typer.Typer) -> None:
     """Add the commands to `landscape`."""
     for name, command in COMMANDS.items():
-        app.command(name)(options.expanded(command))
+        app.command(name)(options.with_options(command))
 
 
 def surface(
     checkpoint: CheckpointFile,
-    how: How,
-    data: Data,
-    drawn: Drawn,
-    valued: Valued,
+    output: Output,
+    *,
     grid: options.Grid = "51x51",
     range_: Range = "-1:1",
     range_beta: RangeBeta = None,
+    data: DataOptions,
+    drawn: DirectionOptions,
     orthogonality: Annotated[
         str,
         typer.Option(
-            help="Of the two directions: filter (inside each), overall or none.",
-            autocompletion=options.among("filter", "overall", "none"),
+            metavar="NAME",
+            help="Make the two directions orthogonal: filter (within every filter), overall or none.",
+            autocompletion=options.one_of("filter", "overall", "none"),
         ),
     ] = "filter",
     directions: Directions = None,
+    loss: LossOptions,
+    how: RunOptions,
 ) -> None:
-    """Compute the surface L(θ* + αδ + βη) around a checkpoint.
+    """Compute a surface: L(θ* + αδ + βη) around a checkpoint.
 
-    Ctrl-C keeps what is there in OUTPUT.partial, and the same command goes on from it.
+    α runs over --range, β over --range-beta. Ctrl-C keeps what has been computed in FILE.partial; the same command
+    continues from there.
 
     \b
     Examples:
       landscape surface checkpoint.pt --dataset digits --grid 25x25 --range=-1:1 -o surface.npz
       landscape surface checkpoint.pt --images 1000 --seed 3 -o surface.html --workers 4
     """
-    asked = {**asdict(drawn), **asdict(valued), "orthogonality": orthogonality}
-    run(_request("surface", [checkpoint], data, _grid(grid, range_, range_beta), directions, **asked), how)
+    chosen = {**asdict(drawn), **asdict(loss), "orthogonality": orthogonality}
+    request = _request("surface", [checkpoint], data, _grid(grid, range_, range_beta), directions, **chosen)
+    run(request, output, how)
 
 
 def slice_(
     checkpoint: CheckpointFile,
-    how: How,
-    data: Data,
-    drawn: Drawn,
-    valued: Valued,
+    output: Output,
+    *,
     grid: Line = "51",
-    range_: Range = "-1:1",
+    range_: LineRange = "-1:1",
+    data: DataOptions,
+    drawn: DirectionOptions,
     directions: Directions = None,
+    loss: LossOptions,
+    how: RunOptions,
 ) -> None:
-    """Compute the slice L(θ* + αδ) around a checkpoint.
+    """Compute a slice: L(θ* + αδ) through a checkpoint.
+
+    α runs over --range.
 
     \b
     Example:
       landscape slice checkpoint.pt --dataset digits --grid 51 -o slice.csv
     """
-    asked = {**asdict(drawn), **asdict(valued)}
-    run(_request("slice", [checkpoint], data, _line(grid, range_), directions, **asked), how)
+    chosen = {**asdict(drawn), **asdict(loss)}
+    run(_request("slice", [checkpoint], data, _line(grid, range_), directions, **chosen), output, how)
 
 
 def interpolation(
     checkpoint: CheckpointFile,
-    end: CheckpointFile,
-    how: How,
-    data: Data,
-    valued: Valued,
+    end: Annotated[str, typer.Argument(metavar="END", help="The second checkpoint.")],
+    output: Output,
+    *,
     grid: Line = "41",
-    range_: Range = "-0.5:1.5",
+    range_: LineRange = "-0.5:1.5",
+    data: DataOptions,
+    loss: LossOptions,
+    how: RunOptions,
 ) -> None:
-    """Compute L on the line from one checkpoint (0) to another (1), BatchNorm's statistics moved along.
+    """Compute the loss on the line through two checkpoints.
+
+    The first checkpoint is at 0, the second at 1. BatchNorm statistics are interpolated too.
 
     \b
     Example:
       landscape interpolation small-batch.pt large-batch.pt -o interpolation.npz
     """
-    run(_request("interpolation", [checkpoint, end], data, _line(grid, range_), **asdict(valued)), how)
+    run(_request("interpolation", [checkpoint, end], data, _line(grid, range_), **asdict(loss)), output, how)
 
 
 def trajectory(
-    checkpoints: Annotated[list[str], typer.Argument(help="Checkpoints in the order of training, or their folder.")],
-    how: How,
-    data: Data,
-    valued: Valued,
-    grid: Annotated[str | None, typer.Option(help="Points along both axes [25x25 around the path].")] = None,
+    checkpoints: Annotated[
+        list[str], typer.Argument(metavar="CHECKPOINTS", help="Files in the order of training, or their folder.")
+    ],
+    output: Output,
+    *,
+    grid: Annotated[
+        str | None,
+        typer.Option(metavar="NxM", help="Points along the two axes.", show_default="25x25 around the path"),
+    ] = None,
     range_: Range = "-1:1",
     range_beta: RangeBeta = None,
+    data: DataOptions,
+    loss: LossOptions,
+    how: RunOptions,
 ) -> None:
-    """Compute the path of a training run in the plane of its two principal components, and the loss around it.
+    """Compute the path of a training run, and the loss around it.
+
+    The plane is that of the first two principal components of the checkpoints. Ranges are used together with --grid.
 
     \b
     Examples:
@@ -118,43 +154,53 @@ def trajectory(
       landscape trajectory epoch-*.safetensors --grid 51x51 --range=-20:20 -o trajectory.html
     """
     where = _grid(grid, range_, range_beta) if grid else None
-    run(_request("trajectory", _in_order(checkpoints), data, where, **asdict(valued)), how)
+    run(_request("trajectory", _in_order(checkpoints), data, where, **asdict(loss)), output, how)
 
 
 def curvature(
     checkpoint: CheckpointFile,
-    how: How,
-    data: Data,
-    drawn: Drawn,
-    valued: Valued,
+    output: Output,
+    *,
     grid: options.Grid = "11x11",
     range_: Range = "-1:1",
     range_beta: RangeBeta = None,
     over: Over = "filters",
+    data: DataOptions,
+    drawn: DirectionOptions,
     directions: Directions = None,
+    loss: LossOptions,
+    how: RunOptions,
 ) -> None:
-    """Compute the extreme eigenvalues of the Hessian, and their ratio, over a grid.
+    """Compute the extreme eigenvalues of the Hessian over a grid.
+
+    The result also holds their ratio |λ_min / λ_max|.
 
     \b
     Example:
       landscape curvature checkpoint.pt --grid 7x7 --images 200 -o curvature.npz
     """
-    asked = {**asdict(drawn), **asdict(valued), "over": over}
-    run(_request("curvature", [checkpoint], data, _grid(grid, range_, range_beta), directions, **asked), how)
+    chosen = {**asdict(drawn), **asdict(loss), "over": over}
+    request = _request("curvature", [checkpoint], data, _grid(grid, range_, range_beta), directions, **chosen)
+    run(request, output, how)
 
 
 def spectrum(
     checkpoint: CheckpointFile,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .json file.")],
-    data: Data,
-    seed: Seed = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Result file, .json.")],
+    *,
+    data: DataOptions,
     over: Over = "filters",
-    steps: Annotated[int, typer.Option(min=4, help="Products of the Hessian with a vector, per probe.")] = 60,
-    probes: Annotated[int, typer.Option(min=1, help="Random vectors for trace and density.")] = 8,
-    loss: Annotated[str, typer.Option(help="cross_entropy or mse.")] = "cross_entropy",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random vectors.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=4, metavar="N", help="Lanczos steps: Hessian-vector products per random vector.")
+    ] = 60,
+    probes: Annotated[int, typer.Option(min=1, metavar="N", help="Random vectors for trace and density.")] = 8,
+    loss: Loss = "cross_entropy",
     as_json: AsJson = False,
 ) -> None:
-    """Compute extreme eigenvalues, trace and density of the Hessian at a checkpoint.
+    """Compute the spectrum of the Hessian at a checkpoint.
+
+    Extreme eigenvalues, trace and spectral density, each with its error.
 
     \b
     Example:
@@ -174,7 +220,7 @@ def spectrum(
     output.write_text(json.dumps(found.to_json(), indent=1))
     numbers = numbers_of(found)
     if as_json:
-        say_json({"output": str(output), "numbers": [number.to_json() for number in numbers]})
+        print_json({"output": str(output), "numbers": [number.to_json() for number in numbers]})
         return
     for number in numbers:
         typer.echo(f"{number.name} = {number.value:.6g} ± {number.error or 0:.2g}, {number.definition}")
@@ -190,66 +236,66 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def run(request: Request, how: How) -> None:
-    """Compute what is asked for, here or at a service, with a progress bar; write it, and say what came out."""
-    require_writable(how.output)
+def run(request: Request, output: Path, how: RunOptions) -> None:
+    """Compute a request, on this machine or at a service, with a progress bar; write the result and print a summary."""
+    require_writable(output)
     if how.server:
         from .remote import compute
 
-        finish(compute(request, how.server, how.token_file, True), how)
+        finish(compute(request, how.server, how.token_file, True), output, as_json=how.as_json)
         return
     for file in request.checkpoints:
         if not Path(file).is_file():
             raise LandscapeError(f"There is no file {file!r}. Name a checkpoint on this machine.")
-    _compute_here(request, how)
+    _compute_here(request, output, how)
 
 
-def _compute_here(request: Request, how: How) -> None:
-    from ..evaluation.resume import Partial
+def _compute_here(request: Request, output: Path, how: RunOptions) -> None:
+    from ..evaluation.resume import PartialFile
     from ..evaluation.run import compute
-    from .pool import Crew, devices
+    from .pool import ProcessPool, available_devices
     from .request import prepared
 
-    kept, places = Partial(how.output), devices()
-    places = [places[index % len(places)] for index in range(how.workers or len(places))]
-    started = kept.started()
-    made = prepared(request, device=places[0])
-    crew = Crew(request, places)
+    partial, devices = PartialFile(output), available_devices()
+    devices = [devices[index % len(devices)] for index in range(how.workers or len(devices))]
+    started = partial.started()
+    landscape = prepared(request, device=devices[0])
+    pool = ProcessPool(request, devices)
     try:
-        result = compute(made, evaluate=crew, started=started, watch=kept.keep)
+        result = compute(landscape, evaluate=pool, started=started, watch=partial.keep)
     except LandscapeError:
-        kept.flush()
+        partial.flush()
         raise
     if result.provenance.get("interrupted"):
-        kept.write(result)
-        _say_interrupted(result, kept, how)
+        partial.write(result)
+        _report_interrupted(result, partial, as_json=how.as_json)
         raise typer.Exit(INTERRUPTED)
-    finish(result, how)
-    kept.remove()
+    finish(result, output, as_json=how.as_json)
+    partial.remove()
 
 
-def _say_interrupted(result: "Result", kept: "Partial", how: How) -> None:
+def _report_interrupted(result: "Result", partial: "PartialFile", *, as_json: bool) -> None:
     done, total = int(result.computed.sum()), result.computed.size
     typer.echo(
-        f"Interrupted: {done} of {total} points are in {kept.path}. The same command goes on from them.", err=True
+        f"Interrupted: {done} of {total} points are in {partial.path}. The same command goes on from them.", err=True
     )
-    if how.as_json:
-        say_json({**_summary(result), "interrupted": True, "partial": str(kept.path)})
+    if as_json:
+        print_json({**_summary(result), "interrupted": True, "partial": str(partial.path)})
 
 
-def finish(result: "Result", how: How) -> None:
-    """Write a result, and say whether it can be trusted."""
-    result.save(how.output)
+def finish(result: "Result", output: Path, *, as_json: bool) -> None:
+    """Write a result, and print its self-checks and a summary."""
+    result.save(output)
     for check in result.checks:
         typer.echo(f"{'✓' if check.passed else '✗'} {check.name}: {check.text}", err=True)
-    if how.as_json:
-        say_json({"output": str(how.output), **_summary(result), "interrupted": False})
+    if as_json:
+        print_json({"output": str(output), **_summary(result), "interrupted": False})
     else:
-        typer.echo(f"{result.caption}; written to {how.output}")
+        typer.echo(f"{result.caption}; written to {output}")
 
 
 def _summary(result: "Result") -> dict[str, Any]:
-    """What `--json` says; the file has everything."""
+    """What `--json` prints; the file has everything."""
     described = result.to_json()
     keys = ("seconds", "weights_sha256", "data_sha256", "seed", "precision", "nan_count", "infinite_count", "center")
     return {
@@ -263,14 +309,19 @@ def _summary(result: "Result") -> dict[str, Any]:
 
 
 def _request(
-    kind: str, checkpoints: list[str], data: Data, grid: Grid | None, directions: Path | None = None, **asked: Any
+    kind: str,
+    checkpoints: list[str],
+    data: DataOptions,
+    grid: Grid | None,
+    directions: Path | None = None,
+    **chosen: Any,
 ) -> Request:
     given = {**asdict(data), "grid": grid, "directions": str(directions) if directions else None}
-    return Request(kind, tuple(checkpoints), options=asked, **given)
+    return Request(kind, tuple(checkpoints), options=chosen, **given)
 
 
 def _in_order(checkpoints: list[str]) -> list[str]:
-    """The files named, and those of a folder in the order of their names."""
+    """The files, with a folder replaced by its checkpoints in the order of their names."""
     from ..training.recorder import run_in
 
     return [file for one in checkpoints for file in (run_in(one) if Path(one).is_dir() else [one])]

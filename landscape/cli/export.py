@@ -1,7 +1,4 @@
-"""`landscape export` and `landscape compare`: result files in, other files out.
-
-Imports typer; what a command needs is imported when it runs. Never computes a loss.
-"""
+"""`landscape export` and `landscape compare`: result files in, other files out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,17 +6,23 @@ from typing import Annotated
 import typer
 
 from ..errors import UnknownNameError
-from .options import AsJson, among
-from .output import require_writable, say_json
+from .options import AsJson, one_of
+from .output import print_json, require_writable
 
 Height = Annotated[
     str,
     typer.Option(
-        help="What a picture draws upwards: paper, linear or log.", autocompletion=among("paper", "linear", "log")
+        metavar="NAME",
+        help="Height axis of a picture: paper (as in the paper), linear or log.",
+        autocompletion=one_of("paper", "linear", "log"),
     ),
 ]
-Array = Annotated[str, typer.Option(help="Which numbers a picture shows, such as test_losses or curvature_ratio.")]
-ResultFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An .npz, .json, .h5 or .csv file.")]
+Array = Annotated[
+    str, typer.Option(metavar="NAME", help="Values a picture shows, such as test_losses or curvature_ratio.")
+]
+ResultFile = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, metavar="RESULT", help="An .npz, .json, .h5 or .csv file.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,12 +33,16 @@ def register(app: typer.Typer) -> None:
 
 def export(
     file: ResultFile,
-    output: Annotated[Path, typer.Option("--output", "-o", help="What to make of it; its ending names the format.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Output file; its extension is the format.")
+    ],
     height: Height = "paper",
     array: Array = "losses",
     as_json: AsJson = False,
 ) -> None:
-    """Turn a result into another kind of file: h5, npz, csv, json, html, png, svg, vtp, stl, obj.
+    """Convert a result to another file format.
+
+    Formats: h5, npz, csv, json, html, png, svg, vtp, stl, obj.
 
     \b
     Examples:
@@ -48,31 +55,45 @@ def export(
     result = Result.load(file)
     result.save(output, height=height, array=array)
     if as_json:
-        say_json({"output": str(output), "kind": result.kind, "bytes": output.stat().st_size})
+        print_json({"output": str(output), "kind": result.kind, "bytes": output.stat().st_size})
     else:
         typer.echo(f"{result!r}; written to {output}")
 
 
 def compare(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Results, row by row.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="An .html file.")],
-    label: Annotated[list[str] | None, typer.Option(help="Over a picture; once for each file.")] = None,
-    columns: Annotated[int | None, typer.Option(min=1, help="Pictures in a row [three at most].")] = None,
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, dir_okay=False, metavar="RESULTS", help="Result files, row by row.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Output file, .html.")],
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="Title of a picture; give it once per file.", show_default="the files' names"
+        ),
+    ] = None,
+    columns: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Pictures per row.", show_default="at most 3")
+    ] = None,
     view: Annotated[
-        str, typer.Option(help="surface or contour.", autocompletion=among("surface", "contour"))
+        str,
+        typer.Option(
+            metavar="NAME", help="Kind of picture: surface or contour.", autocompletion=one_of("surface", "contour")
+        ),
     ] = "surface",
     height: Height = "paper",
     array: Array = "losses",
     as_json: AsJson = False,
 ) -> None:
-    """Put results side by side on one page, with one camera and one scale.
+    """Put results side by side on one HTML page.
+
+    All pictures share one camera and one color scale.
 
     \b
     Example:
       landscape compare skip.npz plain.npz --label "with shortcuts" --label plain -o both.html
     """
     from ..plots.comparison import compare as side_by_side
-    from ..plots.html_page import of_figure
+    from ..plots.html_page import page_with_figure
     from ..result import Result
 
     if output.suffix != ".html":
@@ -81,8 +102,8 @@ def compare(
     results = [Result.load(file) for file in files]
     named = label or [file.stem for file in files]
     figure = side_by_side(results, labels=named, columns=columns, view=view, height=height, array=array)
-    output.write_text(of_figure(figure, results), encoding="utf-8")
+    output.write_text(page_with_figure(figure, results), encoding="utf-8")
     if as_json:
-        say_json({"output": str(output), "results": len(results)})
+        print_json({"output": str(output), "results": len(results)})
     else:
         typer.echo(f"{len(results)} results; written to {output}")

@@ -1,6 +1,6 @@
-"""`landscape inspect FILE`: what the service would say of a checkpoint, and a table of its parameters.
+"""`landscape inspect FILE`: the architectures that fit a checkpoint, and a table of its tensors.
 
-Imports typer; rich and the reader when the command runs. The file is read in a process of its own.
+The file is read in a sandboxed process.
 """
 
 import math
@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import AsJson
-from .output import say_json
+from .output import print_json
 
 if TYPE_CHECKING:
     from ..checkpoints.inspect import Inspected
 
-CheckpointFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A checkpoint, in any known format.")]
+CheckpointFile = Annotated[
+    Path,
+    typer.Argument(exists=True, dir_okay=False, metavar="CHECKPOINT", help="A checkpoint, in any supported format."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,10 +28,12 @@ def register(app: typer.Typer) -> None:
 
 def inspect(
     file: CheckpointFile,
-    limit: Annotated[int, typer.Option(min=0, help="Rows of the table; 0 for all.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="Rows of the table to show; 0 shows all.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a checkpoint is, or in one sentence why it cannot be used; the same verdict as in the service.
+    """Show what a checkpoint contains.
+
+    Lists the architectures that fit and the tensors, or says why the file cannot be used, as the service would.
 
     \b
     Example:
@@ -39,7 +44,7 @@ def inspect(
     inspected = read(file)
     if as_json:
         found = {"candidates": inspected.candidates, "facts": inspected.facts, "tensors": inspected.tensors}
-        say_json(found)
+        print_json(found)
         return
     _show_networks(inspected)
     _show_table(inspected, limit or len(inspected.tensors))
@@ -47,7 +52,7 @@ def inspect(
 
 def _show_networks(inspected: "Inspected") -> None:
     if len(inspected.candidates) > 1:
-        typer.echo("Several networks fit; name one with --architecture:")
+        typer.echo("Several architectures fit; choose one with --architecture:")
     for number, candidate in enumerate(inspected.candidates):
         mark = f"{number}: " if len(inspected.candidates) > 1 else ""
         typer.echo(f"{mark}{candidate['label']}: {candidate['parameters']} parameters")

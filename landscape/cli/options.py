@@ -1,6 +1,6 @@
-"""Options that several commands of the shell share, as dataclasses: a field is an option, its default the option's.
+"""Options that several commands share, as dataclasses: a field is an option, its default the option's default.
 
-Imports typer. A command takes a group as one parameter (`data: Data`) and `expanded` turns it into its options.
+A command takes a group as one parameter (`data: DataOptions`); `with_options` turns the group into its options.
 """
 
 import inspect
@@ -12,104 +12,151 @@ from typing import Annotated, Any
 import typer
 
 
-def among(*names: str) -> Callable[[], list[str]]:
-    """For completion in the shell."""
+def one_of(*names: str) -> Callable[[], list[str]]:
+    """The names that shell completion offers."""
     return lambda: list(names)
 
 
-CheckpointFile = Annotated[str, typer.Argument(help="A .pt, .pth or .safetensors file.")]
-Seed = Annotated[int, typer.Option(min=0, help="Draws the directions.")]
-Grid = Annotated[str, typer.Option(help="Points along both axes.")]
-Line = Annotated[str, typer.Option(help="Points along the axis.")]
-Range = Annotated[str, typer.Option("--range", help="MIN:MAX of the first axis, in units of delta.")]
-RangeBeta = Annotated[str | None, typer.Option(help="MIN:MAX of the second axis [as --range].")]
-Directions = Annotated[Path | None, typer.Option(exists=True, help="Directions from a file, .h5 or .safetensors.")]
+CheckpointFile = Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A .pt, .pth or .safetensors file.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="Result file; its extension is the format.")
+]
+Grid = Annotated[str, typer.Option(metavar="NxM", help="Points along the two axes.")]
+Line = Annotated[str, typer.Option(metavar="N", help="Points along the axis.")]
+Range = Annotated[str, typer.Option("--range", metavar="MIN:MAX", help="Range of the first axis.")]
+RangeBeta = Annotated[
+    str | None, typer.Option(metavar="MIN:MAX", help="Range of the second axis.", show_default="as --range")
+]
+LineRange = Annotated[str, typer.Option("--range", metavar="MIN:MAX", help="Range of the axis.")]
+Directions = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, metavar="FILE", help="Directions from a file (.h5 or .safetensors), instead of random ones."
+    ),
+]
 Over = Annotated[
     str,
     typer.Option(
-        help="The Hessian over filters (two axes or more) or all parameters.", autocompletion=among("filters", "all")
+        metavar="NAME",
+        help="Parameters the Hessian is taken over: filters (those with two axes or more) or all.",
+        autocompletion=one_of("filters", "all"),
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Say what came out as JSON on stdout.")]
+Loss = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Loss function: cross_entropy or mse.",
+        autocompletion=one_of("cross_entropy", "mse"),
+    ),
+]
+Architecture = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Which architecture to use, where several fit; see `landscape inspect`."),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="File with an access token for the service.",
+        show_default="LANDSCAPE_TOKEN, else the one saved by `landscape login`",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on stdout.")]
 
 
 @dataclass(frozen=True)
-class Data:
-    """Which samples, and which network."""
+class DataOptions:
+    """The samples, and the network."""
 
     dataset: Annotated[
         str,
         typer.Option(
-            help="A built-in data set, or a file with images and labels.", autocompletion=among("digits", "synthetic")
+            metavar="NAME|FILE",
+            help="A built-in data set (digits, synthetic), or a file with images and labels.",
+            autocompletion=one_of("digits", "synthetic"),
         ),
     ] = "digits"
-    split: Annotated[str, typer.Option(help="train or test.", autocompletion=among("train", "test"))] = "train"
-    images: Annotated[int | None, typer.Option(help="A fixed random subset of this many samples [all].")] = None
-    architecture: Annotated[int | None, typer.Option(help="Which network, where several fit the file.")] = None
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Split of the data set: train or test.", autocompletion=one_of("train", "test")
+        ),
+    ] = "train"
+    images: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Use a fixed random subset of this many samples.", show_default="all"),
+    ] = None
+    architecture: Architecture = None
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DirectionOptions:
     """How random directions are drawn."""
 
-    seed: Seed = 0
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random directions.")] = 0
     normalization: Annotated[
         str,
         typer.Option(
-            help="filter, layer, weight, dfilter, dlayer or none.",
-            autocompletion=among("filter", "layer", "weight", "dfilter", "dlayer", "none"),
+            metavar="NAME",
+            help="Normalization of the directions: filter, layer, weight, dfilter, dlayer or none.",
+            autocompletion=one_of("filter", "layer", "weight", "dfilter", "dlayer", "none"),
         ),
     ] = "filter"
     biases: Annotated[
         str,
         typer.Option(
-            help="Biases and normalisation: fixed, parameter (as the authors) or random.",
-            autocompletion=among("fixed", "parameter", "random"),
+            metavar="NAME",
+            help="Biases and normalization parameters: fixed, parameter (as in the authors' code) or random.",
+            autocompletion=one_of("fixed", "parameter", "random"),
         ),
     ] = "fixed"
 
 
 @dataclass(frozen=True)
-class Valued:
-    """What is plotted, and how exactly."""
+class LossOptions:
+    """What is evaluated, and in which precision."""
 
-    loss: Annotated[str, typer.Option(help="cross_entropy or mse.", autocompletion=among("cross_entropy", "mse"))] = (
-        "cross_entropy"
-    )
+    loss: Loss = "cross_entropy"
     batch_norm: Annotated[
         str,
         typer.Option(
-            help="frozen, recalibrated (per point) or batch (statistics).",
-            autocompletion=among("frozen", "recalibrated", "batch"),
+            metavar="NAME",
+            help="BatchNorm statistics: frozen (the checkpoint's), recalibrated (at every point) or batch.",
+            autocompletion=one_of("frozen", "recalibrated", "batch"),
         ),
     ] = "frozen"
     precision: Annotated[
         str,
         typer.Option(
-            help="float32, float64 or bfloat16 (audited).", autocompletion=among("float32", "float64", "bfloat16")
+            metavar="NAME",
+            help="Floating-point precision: float32, float64 or bfloat16 (checked against float32).",
+            autocompletion=one_of("float32", "float64", "bfloat16"),
         ),
     ] = "float32"
 
 
 @dataclass(frozen=True)
-class How:
-    """Where it is computed, and where it goes."""
+class RunOptions:
+    """Where to compute, and what to print."""
 
-    output: Annotated[Path, typer.Option("--output", "-o", help="The result; its ending names the format.")]
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that compute here [one per GPU, else per core].")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes to use.", show_default="one per GPU, else one per core"),
     ] = None
     server: Annotated[
-        str | None, typer.Option(envvar="LANDSCAPE_SERVER", help="Compute at this service instead of here.")
+        str | None,
+        typer.Option(
+            envvar="LANDSCAPE_SERVER", metavar="URL", help="Address of a service that computes instead of this machine."
+        ),
     ] = None
-    token_file: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="File with the token [LANDSCAPE_TOKEN, or login's]."),
-    ] = None
+    token_file: TokenFile = None
     as_json: AsJson = False
 
 
-def expanded(function: Callable[..., None]) -> Callable[..., None]:
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
     """`function` with the fields of its dataclass parameters as parameters of their own, for Typer to read."""
     signature = inspect.signature(function)
     groups: dict[str, Any] = {

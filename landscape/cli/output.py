@@ -1,6 +1,6 @@
-"""Where a command's answer goes: JSON on stdout, or a file whose format and folder are known to be there.
+"""The output of a command: JSON on stdout, and checks that a result file can be written.
 
-Imports errors. Never overwrites or makes a folder.
+Makes no folders.
 """
 
 import json
@@ -11,17 +11,17 @@ from typing import Any
 from ..errors import LandscapeError, UnknownNameError
 
 
-def say_json(answer: Any) -> None:
-    """One JSON object on stdout."""
+def print_json(answer: Any) -> None:
+    """Print one JSON value to stdout."""
     json.dump(answer, sys.stdout, indent=1, allow_nan=False)
     print()
 
 
 def require_writable(output: Path) -> None:
-    """Refuse a format or a folder that is not there before anything is computed.
+    """Check the format and the folder of a result file before anything is computed.
 
     Raises:
-        UnknownNameError, LandscapeError: the ending is no format, or there is no such folder.
+        UnknownNameError, LandscapeError: the extension is not a known format, or the folder does not exist.
     """
     from ..formats import FORMATS
 
@@ -31,10 +31,10 @@ def require_writable(output: Path) -> None:
 
 
 def require_folder(output: Path) -> None:
-    """Refuse a folder that is not there.
+    """Check that the folder of a file exists.
 
     Raises:
-        LandscapeError: there is no such folder.
+        LandscapeError: it does not.
     """
     if not output.absolute().parent.is_dir():
         raise LandscapeError(f"The folder of {output} does not exist. Make it first.")

@@ -1,9 +1,9 @@
-"""All cores, or all GPUs, for one landscape of the shell: processes that each compute with one thread.
+"""A process pool that evaluates one landscape on all cores or all GPUs, with one thread per process.
 
-Imports request, running; torch when it computes. One process with many threads is 16 to 20 % slower on a quiet machine
-and three times on a busy one (docs/performance.md); and a result must not depend on how many workers there were, so
-every value is computed with one thread here and there. What the engine computes in SIMD lanes takes threads instead:
-there every image is computed alone, and the bits stay the same.
+One process with many threads is 16 to 20 % slower on a quiet machine and three times slower on a busy one
+(docs/performance.md); and a result must not depend on the number of workers, so every value is computed with one
+thread, in this process and in the workers. What the engine computes in SIMD lanes uses threads instead: there every
+image is computed independently, and the bits stay the same.
 """
 
 import multiprocessing
@@ -16,79 +16,84 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import LandscapeError
-from ..evaluation.run import Rows, coordinates, here
+from ..evaluation.run import Rows, coordinates, in_this_process
 from ..grid import Grid, Point
 from .request import Request, prepared
 
-START = 6.0  # seconds until the first worker answers, measured: Python, torch, reading and planning
+STARTUP_SECONDS = 6.0  # until the first worker answers, measured: Python, torch, reading and planning
 Landscape = Any
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def devices() -> list[str]:
-    """GPUs, or where there is none "cpu" for every core."""
+def available_devices() -> list[str]:
+    """The GPUs, or "cpu" once per core where there are none."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return [f"cuda:{index}" for index in range(count)] or ["cpu"] * cores()
 
 
-class Crew:
-    """Evaluates the tiles of a request on several devices; this process begins alone, since most grids are small."""
+class ProcessPool:
+    """Evaluates the tiles of a request on several devices.
 
-    def __init__(self, request: Request, places: list[str]):
-        self.request, self.places = request, places
+    Begins in this process; starts workers only where that saves time, since most grids are small.
+    """
+
+    def __init__(self, request: Request, devices: list[str]):
+        self.request, self.devices = request, devices
 
     def __call__(self, landscape: Landscape, grid: Grid, work: list[list[Point]]) -> Iterator[tuple[list[Point], Rows]]:
-        """Every tile; the first few here, and all others by workers where that is sooner."""
+        """Yield the values of every tile: the first few from here, the others from workers if that is faster."""
         import torch
 
         lanes = landscape.plan.choice.get("engine") == "lanes"
-        torch.set_num_threads(len(self.places) if lanes else 1)
-        begun = time.monotonic()
-        for done, (points, rows) in enumerate(here(landscape, grid, work), 1):
+        torch.set_num_threads(len(self.devices) if lanes else 1)
+        started = time.monotonic()
+        for done, (points, rows) in enumerate(in_this_process(landscape, grid, work), 1):
             yield points, rows
-            left = (time.monotonic() - begun) / done * (len(work) - done)
-            if not lanes and left * (1 - 1 / len(self.places)) > START:
-                yield from self._shared(landscape, grid, work[done:])
+            left = (time.monotonic() - started) / done * (len(work) - done)
+            if not lanes and left * (1 - 1 / len(self.devices)) > STARTUP_SECONDS:
+                yield from self._by_workers(landscape, grid, work[done:])
                 return
 
-    def _shared(self, landscape: Landscape, grid: Grid, work: list[list[Point]]) -> Iterator[tuple[list[Point], Rows]]:
-        """Every tile by a worker, in the order they are done; a worker that dies ends the command with a sentence."""
+    def _by_workers(
+        self, landscape: Landscape, grid: Grid, work: list[list[Point]]
+    ) -> Iterator[tuple[list[Point], Rows]]:
+        """Yield the values of every tile as workers finish them; a worker that dies is a `LandscapeError`."""
         context = multiprocessing.get_context("spawn")
         queue = context.SimpleQueue()
-        for place in self.places:
-            queue.put(place)
-        given = (queue, self.request, landscape.plan.choice, landscape.digest)
-        pool = ProcessPoolExecutor(len(self.places), context, initializer=_begin, initargs=given)
+        for device in self.devices:
+            queue.put(device)
+        arguments = (queue, self.request, landscape.plan.choice, landscape.digest)
+        pool = ProcessPoolExecutor(len(self.devices), context, initializer=_initialize_worker, initargs=arguments)
         try:
-            with _interrupts_waiting():  # the workers inherit that for good: Ctrl-C is for this process alone
-                waiting = {pool.submit(_rows, coordinates(grid, points)): points for points in work}
-            for future in as_completed(waiting):
-                yield waiting[future], _answer(future)
+            with _sigint_blocked():  # workers inherit this for good: Ctrl-C is for this process alone
+                pending = {pool.submit(_evaluate, coordinates(grid, points)): points for points in work}
+            for future in as_completed(pending):
+                yield pending[future], _result(future)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
 
 
-def _answer(future: Any) -> Rows:
+def _result(future: Any) -> Rows:
     try:
         rows: Rows = future.result()
-    except (OSError, RuntimeError) as error:  # BrokenProcessPool is one
+    except (OSError, RuntimeError) as error:  # BrokenProcessPool is a RuntimeError
         raise LandscapeError(
-            f"A worker process ended: {error} What was computed is kept; --workers 1 takes the least memory."
+            f"A worker process ended: {error} What was computed is kept; --workers 1 needs the least memory."
         ) from error
     return rows
 
 
 @contextmanager
-def _interrupts_waiting() -> Iterator[None]:
-    """Ctrl-C comes at the end of this block instead of within it; it is not lost."""
+def _sigint_blocked() -> Iterator[None]:
+    """Delay Ctrl-C to the end of this block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -96,20 +101,20 @@ def _interrupts_waiting() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_own: dict[str, Any] = {}
+_worker: dict[str, Any] = {}  # the landscape of this worker process
 
 
-def _begin(queue: Any, request: Request, choice: Mapping[str, Any], digest: str) -> None:
-    """Make the same landscape in this process, on a place of its own."""
+def _initialize_worker(queue: Any, request: Request, choice: Mapping[str, Any], digest: str) -> None:
+    """Prepare the same landscape in this process, on a device of its own."""
     import torch
 
     torch.set_num_threads(1)
     landscape = prepared(request, device=queue.get(), choice=choice).landscape
     if landscape.digest != digest:
-        raise LandscapeError("The checkpoint changed while it was computed.")
-    _own["landscape"] = landscape
+        raise LandscapeError("The checkpoint changed during the computation.")
+    _worker["landscape"] = landscape
 
 
-def _rows(at: list[tuple[float, float]]) -> Rows:
-    rows: Rows = _own["landscape"].rows(at)
+def _evaluate(points: list[tuple[float, float]]) -> Rows:
+    rows: Rows = _worker["landscape"].rows(points)
     return rows

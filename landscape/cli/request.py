@@ -105,10 +105,10 @@ def samples(dataset: str, split: str) -> "Dataset":
     """The data set called so, or in the file of this name; many samples are shared with this user's other processes."""
     from ..data.builtin import BUILT_IN, load
     from ..data.files import load_file
-    from ..disk_cache import own_shelf
+    from ..disk_cache import own_cache
 
     get = load_file if dataset not in BUILT_IN and Path(dataset).is_file() else load
-    return get(dataset, split, shelf=own_shelf())
+    return get(dataset, split, cache=own_cache())
 
 
 def _plane(directions: str | None, network: "nn.Module") -> "Plane | None":

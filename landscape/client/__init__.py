@@ -1,13 +1,15 @@
-"""The client of a service, for notebooks and programs: `ls.Client`, and `ls.AsyncClient` with the same words.
+"""The client of a service, for notebooks and programs: `ls.Client`, and `ls.AsyncClient` with the same methods.
 
-exchange.py    what a call is before anything is sent: requests out, replies in; patience with a service that is away
-choices.py     keyword arguments as the body of a request for a job
-answers.py     what the service answers, as frozen dataclasses
-calls.py       every call but these two: sending.py (uploads that resume), following.py (a job as it happens)
-known.py       tokens by server and unfinished uploads, in the user's own folders
-sync.py        the blocking face; unblocked.py the awaitable one; both only perform what calls ask for
+Every call is a generator of effects (send this request, wait, read the next line); a client performs the effects.
 
-Imports numpy, httpx and the torch-free modules of landscape/. Never computes a loss.
+flow.py           the effects, and retries with back-off around them
+calls.py          most calls; uploads.py (resumable uploads), events.py (the events of a job)
+options.py        keyword arguments as the body of `POST /jobs`
+models.py         the service's answers, as frozen dataclasses
+http.py           requests and responses as httpx takes and gives them
+local_state.py    tokens by server and unfinished uploads, in the user's own folders
+sync.py           the blocking client
+aio.py            the awaitable client, generated from sync.py by generate_aio.py
 """
 
 from .aio import AsyncClient, AsyncJob

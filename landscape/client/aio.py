@@ -1,6 +1,6 @@
 """`ls.AsyncClient` and its `AsyncJob`: the methods of `ls.Client` and `Job`, to be awaited.
 
-Generated from sync.py by `python -m landscape.client.generate_aio` (`make client`). Change sync.py, not this file.
+Generated from sync.py by `python landscape/client/generate_aio.py` (`make client`). Change sync.py, not this file.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import httpx
 
-from ..evaluation.progress import Progress, shown
+from ..evaluation.progress import Progress, reporting
 from ..grid import Grid
 from . import calls, http, uploads
 from .events import follow
-from .flow import Course, Effect, Flow, NextLine, Request, Wait, Work
+from .flow import BlockingCall, Effect, Flow, NextLine, Request, RunningFlow, Wait
 from .local_state import token_for
 from .models import Checkpoint, Dataset, Event, JobInfo, Link, LogEntry, Number
-from .options import CheckpointLike, Choices, Curved, Repeatable, body
+from .options import CheckpointLike, CurvatureOptions, JobOptions, SurfaceOptions, job_body
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,18 +29,18 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """A service, and what one may ask of it.
+    """A connection to a service: uploads, jobs and their results.
 
     Args:
-        url: of the service, for example "http://127.0.0.1:8000".
-        token: as `landscape token` made it; LANDSCAPE_TOKEN, or the one `landscape login` kept, where absent.
+        url: the address of the service, for example "http://127.0.0.1:8000".
+        token: an access token, see `landscape token`. Without one: LANDSCAPE_TOKEN, or what `landscape login` saved.
         timeout: seconds without a byte after which a connection counts as broken.
-        retries: how often a request is sent again where the service is busy or away, with growing pauses.
+        retries: how often a request is sent again where the service is busy or unreachable, with growing pauses.
     """
 
     def __init__(self, url: str, token: str | None = None, *, timeout: float = 60.0, retries: int = 6):
-        self.url, self.retries = http.checked(url), retries
-        self._http = httpx.AsyncClient(**http.options(self.url, token or token_for(self.url), timeout))
+        self.url, self.retries = http.base_url(url), retries
+        self._http = httpx.AsyncClient(**http.client_arguments(self.url, token or token_for(self.url), timeout))
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -49,83 +49,92 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
+        """Close the connections to the service."""
         await self._http.aclose()
 
     async def upload(
         self, file: str | Path, *, name: str | None = None, wait: bool = True, progress: bool | Progress = True
     ) -> Checkpoint:
-        """Upload a checkpoint file; called again after a break it goes on where it was.
+        """Upload a checkpoint file. After an interruption the same call resumes the upload.
 
         Raises:
-            RejectedError: it was read (with `wait`) and is not usable; the message says why.
+            RejectedError: the service has read it (with `wait`) and cannot use it; the message says why.
         """
-        with shown(progress, f"{Path(file).name} (MB)") as report:
+        with reporting(progress, f"{Path(file).name} (MB)") as report:
             return await self._run(uploads.checkpoint(Path(file), name, report, self.url, wait))
 
     async def upload_model(
         self, model: "nn.Module", example_input: "Tensor", *, name: str | None = None, progress: bool | Progress = True
     ) -> Checkpoint:
-        """Upload a network of one's own with its architecture; see `ls.pack`. The model is not changed."""
+        """Upload a custom network together with its architecture, see `ls.pack`. The model is not changed."""
         with TemporaryDirectory() as folder:
             file = Path(folder) / "network.safetensors"
-            await self._run(uploads.packed(model, example_input, file))
+            await self._run(uploads.pack_model(model, example_input, file))
             return await self.upload(file, name=name or type(model).__name__, progress=progress)
 
     async def upload_dataset(
         self, file: str | Path, *, name: str | None = None, wait: bool = True, progress: bool | Progress = True
     ) -> Dataset:
-        """Upload samples: .npz, .h5, .safetensors, or an official archive of CIFAR or MNIST."""
-        with shown(progress, f"{Path(file).name} (MB)") as report:
+        """Upload a data set: .npz, .h5, .safetensors, or an official archive of CIFAR or MNIST."""
+        with reporting(progress, f"{Path(file).name} (MB)") as report:
             return await self._run(uploads.dataset(Path(file), name, report, self.url, wait))
 
     async def checkpoint(self, checkpoint_id: str) -> Checkpoint:
+        """An uploaded checkpoint."""
         return await self._run(calls.checkpoint(checkpoint_id))
 
     async def checkpoints(self, *, limit: int | None = None) -> list[Checkpoint]:
-        """Newest first."""
-        return await self._run(calls.listed("/checkpoints", Checkpoint.of, limit))
+        """The uploaded checkpoints, newest first."""
+        return await self._run(calls.list_all("/checkpoints", Checkpoint.of, limit))
 
     async def choose(self, checkpoint_id: str, index: int) -> Checkpoint:
-        """Say which of the `candidates` of a checkpoint is meant."""
+        """Choose one of the `candidates` for the architecture of a checkpoint."""
         return await self._run(calls.choose(checkpoint_id, index))
 
     async def delete_checkpoint(self, checkpoint_id: str) -> None:
+        """Delete an uploaded checkpoint."""
         await self._run(calls.delete(f"/checkpoints/{checkpoint_id}"))
 
     async def dataset(self, name: str) -> Dataset:
-        """By name, or an uploaded one by its id."""
+        """A data set, by its name, or an uploaded one by its id."""
         return await self._run(calls.dataset(name))
 
     async def datasets(self, *, limit: int | None = None) -> list[Dataset]:
-        """The built-in ones, then uploads, newest first."""
-        return await self._run(calls.listed("/datasets", Dataset.of, limit))
+        """The built-in data sets, then the uploaded ones, newest first."""
+        return await self._run(calls.list_all("/datasets", Dataset.of, limit))
 
     async def delete_dataset(self, dataset_id: str) -> None:
+        """Delete an uploaded data set."""
         await self._run(calls.delete(f"/datasets/{dataset_id}"))
 
     async def surface(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **choices: Unpack[Repeatable]
+        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[SurfaceOptions]
     ) -> "AsyncJob":
-        """Ask for L(θ* + αδ + βη) on a grid."""
-        return await self.submit(body("surface", grid, choices, checkpoint=checkpoint))
+        """Submit a surface: L(θ* + αδ + βη) on a grid."""
+        return await self.submit(job_body("surface", grid, options, checkpoint=checkpoint))
 
     async def slice(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **choices: Unpack[Repeatable]
+        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[SurfaceOptions]
     ) -> "AsyncJob":
-        """Ask for L(θ* + αδ) on a line."""
-        return await self.submit(body("slice", grid, choices, checkpoint=checkpoint))
+        """Submit a slice: L(θ* + αδ) on a line."""
+        return await self.submit(job_body("slice", grid, options, checkpoint=checkpoint))
 
     async def curvature(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **choices: Unpack[Curved]
+        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[CurvatureOptions]
     ) -> "AsyncJob":
-        """Ask for the extreme eigenvalues of the Hessian over a grid."""
-        return await self.submit(body("curvature", grid, choices, checkpoint=checkpoint))
+        """Submit a map of the curvature: the extreme eigenvalues of the Hessian over a grid."""
+        return await self.submit(job_body("curvature", grid, options, checkpoint=checkpoint))
 
     async def interpolation(
-        self, checkpoint: CheckpointLike, end: CheckpointLike, *, grid: Grid | None = None, **choices: Unpack[Choices]
+        self,
+        checkpoint: CheckpointLike,
+        end: CheckpointLike,
+        *,
+        grid: Grid | None = None,
+        **options: Unpack[JobOptions],
     ) -> "AsyncJob":
-        """Ask for L on the line from one checkpoint (0) to another (1)."""
-        return await self.submit(body("interpolation", grid, choices, checkpoint=checkpoint, end=end))
+        """Submit an interpolation: L on the line from one checkpoint (0) to another (1)."""
+        return await self.submit(job_body("interpolation", grid, options, checkpoint=checkpoint, end=end))
 
     async def plane(
         self,
@@ -134,22 +143,23 @@ class AsyncClient:
         third: CheckpointLike,
         *,
         grid: Grid | None = None,
-        **choices: Unpack[Choices],
+        **options: Unpack[JobOptions],
     ) -> "AsyncJob":
-        """Ask for L on the plane through three checkpoints."""
-        return await self.submit(body("plane", grid, choices, checkpoint=checkpoint, second=second, third=third))
+        """Submit a plane: L on the plane through three checkpoints."""
+        return await self.submit(job_body("plane", grid, options, checkpoint=checkpoint, second=second, third=third))
 
     async def trajectory(
-        self, epochs: Sequence[CheckpointLike], *, grid: Grid | None = None, **choices: Unpack[Choices]
+        self, epochs: Sequence[CheckpointLike], *, grid: Grid | None = None, **options: Unpack[JobOptions]
     ) -> "AsyncJob":
-        """Ask for the path of a training run in the plane of its principal components, and the loss around it."""
-        return await self.submit(body("trajectory", grid, choices, epochs=epochs))
+        """Submit a trajectory: a training run in the plane of its principal components, and L around it."""
+        return await self.submit(job_body("trajectory", grid, options, epochs=epochs))
 
     async def submit(self, request: dict[str, Any]) -> "AsyncJob":
-        """Ask for a job by the JSON of `POST /api/jobs`; sent again after a break, it is still one job."""
+        """Submit a job by the JSON body of `POST /jobs`. It is one job, also where the request had to be sent again."""
         return AsyncJob(self, await self._run(calls.submit(request)))
 
     async def job(self, job_id: str) -> "AsyncJob":
+        """A job, by its id."""
         return AsyncJob(self, await self._run(calls.job(job_id)))
 
     async def jobs(
@@ -160,54 +170,55 @@ class AsyncClient:
         checkpoint: str | None = None,
         limit: int | None = None,
     ) -> list["AsyncJob"]:
-        """Newest first."""
-        found = calls.listed("/jobs", JobInfo.of, limit, state=state, kind=kind, checkpoint=checkpoint)
+        """The jobs, newest first, filtered by what is given."""
+        found = calls.list_all("/jobs", JobInfo.of, limit, state=state, kind=kind, checkpoint=checkpoint)
         return [AsyncJob(self, info) for info in await self._run(found)]
 
     async def health(self) -> dict[str, Any]:
-        """Database, store, broker, workers: each "ok" or what is wrong."""
+        """The state of database, store, broker and workers: "ok", or what is wrong."""
         return await self._run(calls.get("/health"))
 
     async def version(self) -> dict[str, Any]:
+        """The version of the service and of what it runs on."""
         return await self._run(calls.get("/version"))
 
     async def _run(self, flow: Flow[T]) -> T:
-        course = Course(flow, self.retries)
-        async for _ in self._steps(course):
+        running = RunningFlow(flow, self.retries)
+        async for _ in self._steps(running):
             pass
-        return course.result
+        return running.result
 
     def _events(self, flow: Flow[None]) -> AsyncIterator[Event]:
-        return self._steps(Course(flow, self.retries))
+        return self._steps(RunningFlow(flow, self.retries))
 
-    async def _steps(self, course: Course[Any]) -> AsyncIterator[Event]:
-        """Perform every effect of a flow; its events come out."""
-        performer = _Performer(self._http)
+    async def _steps(self, running: RunningFlow[Any]) -> AsyncIterator[Event]:
+        """Perform the effects of a flow; yields its events."""
+        handler = _EffectHandler(self._http)
         try:
-            while (effect := course.effect) is not None:
+            while (effect := running.effect) is not None:
                 if isinstance(effect, Event):
                     yield effect
-                    course.answer(None)
+                    running.answer(None)
                     continue
                 try:
-                    answer = await performer.perform(effect)
+                    answer = await handler.handle(effect)
                 except httpx.TransportError as error:
-                    course.fail(http.unreachable(self.url, error))
+                    running.fail(http.unreachable(self.url, error))
                 else:
-                    course.answer(answer)
+                    running.answer(answer)
         finally:
-            await performer.close()
+            await handler.close()
 
 
-class _Performer:
-    """Sends requests, waits and reads; holds the one response that streams."""
+class _EffectHandler:
+    """Performs effects: sends requests, sleeps, reads; holds the response that is streaming."""
 
     def __init__(self, client: httpx.AsyncClient):
         self._http = client
         self._response: httpx.Response | None = None
         self._lines: AsyncIterator[str] | None = None
 
-    async def perform(self, effect: Effect) -> Any:
+    async def handle(self, effect: Effect) -> Any:
         if isinstance(effect, Request):
             return await self._send(effect)
         if isinstance(effect, NextLine):
@@ -215,29 +226,29 @@ class _Performer:
         if isinstance(effect, Wait):
             await asyncio.sleep(effect.seconds)
             return None
-        assert isinstance(effect, Work)
-        return await asyncio.to_thread(effect.do)
+        assert isinstance(effect, BlockingCall)
+        return await asyncio.to_thread(effect.function)
 
     async def close(self) -> None:
-        """Close the response that streams, if there is one."""
+        """Close the response that is streaming, if there is one."""
         if self._response is not None:
             await self._response.aclose()
 
     async def _send(self, request: Request) -> Any:
         await self.close()
-        built = self._http.build_request(**http.arguments(request))
+        built = self._http.build_request(**http.request_arguments(request))
         response = await self._http.send(built, stream=request.stream)
         if not request.stream:
-            return http.reply_of(response, response.content)
+            return http.reply(response, response.content)
         self._response = response
         if not response.is_success:
-            return http.reply_of(response, await response.aread())
+            return http.reply(response, await response.aread())
         self._lines = response.aiter_lines()
-        return http.reply_of(response)
+        return http.reply(response)
 
 
 class AsyncJob:
-    """A job of a service; `info` is what was last heard of it."""
+    """A job of a service; `info` is its state when it was last requested."""
 
     def __init__(self, client: AsyncClient, info: JobInfo):
         self.client, self.info = client, info
@@ -250,60 +261,60 @@ class AsyncJob:
         return self.info.id
 
     async def refresh(self) -> "AsyncJob":
-        """This job with what is known now."""
-        return await self._with(calls.job(self.id))
+        """This job, with its present state."""
+        return await self._update(calls.job(self.id))
 
     async def wait(self, *, timeout: float | None = None, progress: bool | Progress = True) -> "Result":
-        """Its result, once it is done; Ctrl-C stops the waiting, not the job.
+        """Wait for its result. Ctrl-C ends the wait, not the job.
 
         Raises:
-            JobEndedError: it failed or was cancelled; `fetch` has what was computed.
-            TimeoutError: it is not done after `timeout` seconds; it goes on.
+            JobEndedError: it failed or was cancelled; `fetch` returns what was computed.
+            TimeoutError: it is not done after `timeout` seconds; it keeps running.
         """
-        with shown(progress, self.info.name) as report:
-            await self._with(calls.ended(self.id, report, timeout))
+        with reporting(progress, self.info.name) as report:
+            await self._update(calls.wait_until_done(self.id, report, timeout))
         return await self.fetch()
 
     def follow(self, *, after: int = 0) -> AsyncIterator[Event]:
-        """Its events to the end, also through broken connections; `after` is the id of the last tile known."""
+        """Its events until it ends; reconnects where needed. `after` is the id of the last tile received."""
         return self.client._events(follow(self.id, after, self.client.retries))
 
     async def cancel(self) -> "AsyncJob":
-        """End it; what has been computed can be fetched."""
-        return await self._with(calls.cancel(self.id))
+        """Cancel it; what has been computed can still be fetched."""
+        return await self._update(calls.cancel(self.id))
 
     async def retry(self) -> "AsyncJob":
-        """A new job like this failed or cancelled one, with what that had computed."""
+        """Submit a failed or cancelled job again; the new job starts from what this one computed."""
         return AsyncJob(self.client, await self.client._run(calls.retry(self.id)))
 
     async def fetch(self) -> "Result":
-        """What has been computed so far, as the type that `ls.surface` returns."""
+        """What has been computed so far, as the same type that `ls.surface` returns."""
         return await self.client._run(calls.fetch(self.id))
 
     async def numbers(self, *, level: float = 0.1, radius: float = 0.5) -> list[Number]:
-        """The numbers beside the picture."""
+        """The metrics of its result: each with its value, unit, error and definition."""
         return await self.client._run(calls.numbers(self.id, level, radius))
 
     async def log(self) -> list[LogEntry]:
-        """What happened to it, the oldest first."""
-        return await self.client._run(calls.listed(f"/jobs/{self.id}/log", LogEntry.of, None))
+        """Its log, oldest entry first."""
+        return await self.client._run(calls.list_all(f"/jobs/{self.id}/log", LogEntry.of, None))
 
     async def share(self, *, days: float | None = None) -> str:
-        """A link that shows this result, and nothing else, to whoever has it; for so many days, or until revoked."""
+        """Create a link that shows this result, and nothing else, to anyone who has it; it expires after `days`."""
         return await self.client._run(calls.share(self.id, days, self.client.url))
 
     async def links(self) -> list[Link]:
-        """The links that open this result still; their secrets were told once."""
+        """The valid links to this result, without their secrets."""
         return await self.client._run(calls.links(self.id))
 
     async def revoke(self, link_id: str) -> None:
-        """End a link at once."""
+        """Revoke a link, with immediate effect."""
         await self.client._run(calls.delete(f"/jobs/{self.id}/share/{link_id}"))
 
     async def delete(self) -> None:
-        """Remove the job and its result."""
+        """Delete the job and its result."""
         await self.client._run(calls.delete(f"/jobs/{self.id}"))
 
-    async def _with(self, flow: Flow[JobInfo]) -> "AsyncJob":
+    async def _update(self, flow: Flow[JobInfo]) -> "AsyncJob":
         self.info = await self.client._run(flow)
         return self

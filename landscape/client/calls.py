@@ -1,7 +1,4 @@
-"""Calls that are one request, or one and again: listing, asking, submitting, cancelling, fetching, waiting.
-
-Imports exchange, answers, and result where a result is fetched. Never sends by itself: every function is a flow.
-"""
+"""Calls of one request, or of the same request until something is finished. Every function is a flow."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,8 +14,8 @@ if TYPE_CHECKING:
     from ..result import Result
 
 Row = TypeVar("Row")
-PAGE = 100
-SLOWEST_LOOK = 1.0  # seconds between two looks at something that is not finished
+PAGE_SIZE = 100
+MAX_POLL_INTERVAL = 1.0  # seconds
 
 
 def get(path: str, **query: Any) -> Flow[Any]:
@@ -30,13 +27,13 @@ def delete(path: str) -> Flow[None]:
     yield Request("DELETE", path)
 
 
-def listed(path: str, of: Callable[[Mapping[str, Any]], Row], limit: int | None, **query: Any) -> Flow[list[Row]]:
-    """The first `limit` rows of a list (all where None), page by page."""
+def list_all(path: str, of: Callable[[Mapping[str, Any]], Row], limit: int | None, **query: Any) -> Flow[list[Row]]:
+    """The first `limit` rows of a list (None: all), page by page."""
     rows: list[Any] = []
     while limit is None or len(rows) < limit:
-        wanted = PAGE if limit is None else min(PAGE, limit - len(rows))
-        known = sum(1 for row in rows if row.get("id", "") is not None)  # built-in data sets come before the first page
-        page = yield from get(path, limit=wanted, offset=known, **query)
+        wanted = PAGE_SIZE if limit is None else min(PAGE_SIZE, limit - len(rows))
+        offset = sum(1 for row in rows if row.get("id", "") is not None)  # built-in data sets precede the first page
+        page = yield from get(path, limit=wanted, offset=offset, **query)
         rows += page["items"]
         if len(rows) >= page["total"] or not page["items"]:
             break
@@ -48,9 +45,9 @@ def checkpoint(checkpoint_id: str) -> Flow[Checkpoint]:
 
 
 def choose(checkpoint_id: str, index: int) -> Flow[Checkpoint]:
-    """Say which of several networks that fit is meant; saying it twice is saying it once."""
+    """Choose one of several architectures that fit a checkpoint."""
     path = f"/checkpoints/{checkpoint_id}/architecture"
-    reply: Reply = yield Request("POST", path, body={"index": index}, repeatable=True)
+    reply: Reply = yield Request("POST", path, body={"index": index}, idempotent=True)
     return Checkpoint.of(reply.json())
 
 
@@ -58,26 +55,26 @@ def dataset(name: str) -> Flow[Dataset]:
     return Dataset.of((yield from get(f"/datasets/{name}")))
 
 
-def read(path: str) -> Flow[Mapping[str, Any]]:
-    """An upload once it has been read.
+def wait_until_read(path: str) -> Flow[Mapping[str, Any]]:
+    """An upload, once the service has read it.
 
     Raises:
         RejectedError: it cannot be used.
     """
-    pause = 0.05
-    while (found := (yield from get(path)))["state"] not in ("ready", "rejected"):
-        yield Wait(pause)
-        pause = min(SLOWEST_LOOK, pause * 1.5)
-    if found["state"] == "rejected":
-        raise RejectedError(found["reason"] or "The file cannot be used.")
-    answer: Mapping[str, Any] = found
+    interval = 0.05
+    while (upload := (yield from get(path)))["state"] not in ("ready", "rejected"):
+        yield Wait(interval)
+        interval = min(MAX_POLL_INTERVAL, interval * 1.5)
+    if upload["state"] == "rejected":
+        raise RejectedError(upload["reason"] or "The file cannot be used.")
+    answer: Mapping[str, Any] = upload
     return answer
 
 
 def submit(body: Mapping[str, Any]) -> Flow[JobInfo]:
-    """Ask for a job once, however often the request has to be sent: it carries a key that becomes the job's id."""
+    """Submit one job, however often the request is sent: it carries a key that becomes the job's id."""
     key = {"Idempotency-Key": uuid4().hex}
-    reply: Reply = yield Request("POST", "/jobs", headers=key, body=body, repeatable=True)
+    reply: Reply = yield Request("POST", "/jobs", headers=key, body=body, idempotent=True)
     return (yield from job(reply.json()["id"]))
 
 
@@ -101,7 +98,7 @@ def numbers(job_id: str, level: float, radius: float) -> Flow[list[Number]]:
 
 
 def share(job_id: str, days: float | None, url: str) -> Flow[str]:
-    """The whole address of a new link; its end, which holds the secret, is told this once."""
+    """The URL of a new link; the secret at its end is sent only this once."""
     body = {} if days is None else {"days": days}
     reply: Reply = yield Request("POST", f"/jobs/{job_id}/share", body=body)
     return url + str(reply.json()["link"])
@@ -118,20 +115,20 @@ def fetch(job_id: str) -> "Flow[Result]":
     return Result.from_json((yield from get(f"/jobs/{job_id}/result")))
 
 
-def ended(job_id: str, report: Progress, seconds: float | None) -> Flow[JobInfo]:
-    """The job once it is done.
+def wait_until_done(job_id: str, report: Progress, timeout: float | None) -> Flow[JobInfo]:
+    """The job, once it is done.
 
     Raises:
         JobEndedError: it failed or was cancelled.
-        TimeoutError: it takes longer than `seconds`; it goes on.
+        TimeoutError: it takes longer than `timeout` seconds; it keeps running.
     """
-    pause, until = 0.1, None if seconds is None else time.monotonic() + seconds
+    interval, deadline = 0.1, None if timeout is None else time.monotonic() + timeout
     while (info := (yield from job(job_id))).state not in TERMINAL:
         report(info.progress.done, info.progress.total)
-        if until is not None and time.monotonic() > until:
-            raise TimeoutError(f"Job {job_id} is {info.state} after {seconds:g} s. It goes on; wait again.")
-        yield Wait(pause)
-        pause = min(SLOWEST_LOOK, pause * 1.5)
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError(f"Job {job_id} is {info.state} after {timeout:g} s. It goes on; wait again.")
+        yield Wait(interval)
+        interval = min(MAX_POLL_INTERVAL, interval * 1.5)
     report(info.progress.done, info.progress.total)
     if info.state != "done":
         raise JobEndedError(info.error or f"The job was {info.state}.", code=info.state, job_id=job_id)

@@ -1,7 +1,4 @@
-"""What can go wrong between a client and a service; every message is the server's own sentence where there is one.
-
-Imports errors only. Never decides whether to try again: exchange.py does.
-"""
+"""Errors of a client; the message is the service's own wherever it sent one."""
 
 from ..errors import LandscapeError
 
@@ -12,13 +9,13 @@ class UnreachableError(LandscapeError):
     code = "unreachable"
 
     def __init__(self, message: str, *, sent: bool = False):
-        """`sent` says that the request may have arrived."""
+        """`sent`: the request may have reached the service."""
         super().__init__(message)
         self.sent = sent
 
 
 class RefusedError(LandscapeError):
-    """The service answered that it will not; `code`, `field` and the sentence are the service's."""
+    """The service answered with an error; `code`, `field` and the message are the service's."""
 
     def __init__(self, message: str, *, code: str, status: int, field: str | None = None):
         super().__init__(message)
@@ -26,13 +23,13 @@ class RefusedError(LandscapeError):
 
 
 class RejectedError(LandscapeError):
-    """An uploaded file was read and cannot be used; the message says why."""
+    """The service read an uploaded file and cannot use it; the message says why."""
 
     code = "rejected"
 
 
 class JobEndedError(LandscapeError):
-    """A job ended otherwise than done; what it computed can still be fetched."""
+    """A job failed or was cancelled; what it computed can still be fetched."""
 
     def __init__(self, message: str, *, code: str, job_id: str):
         super().__init__(message)

@@ -1,6 +1,6 @@
-"""A job as it happens: server-sent events, taken up again where the connection broke.
+"""The events of a job, by server-sent events; reconnects where the connection broke.
 
-Imports exchange and answers. Nothing is told twice but the state: tiles are numbered.
+No tile is delivered twice, since tiles are numbered; a state may be.
 """
 
 import json
@@ -9,11 +9,11 @@ from .errors import UnreachableError
 from .flow import Flow, NextLine, Request, Wait
 from .models import Event
 
-PAUSE = 1.0  # seconds before a stream that ended too early is asked for again
+RECONNECT_SECONDS = 1.0  # before a stream that ended too early is requested again
 
 
-class EventReader:
-    """Lines of a stream of server-sent events, as events."""
+class EventParser:
+    """Parses the lines of a stream of server-sent events."""
 
     def __init__(self) -> None:
         self._fields: dict[str, str] = {}
@@ -33,15 +33,15 @@ class EventReader:
 
 
 def follow(job_id: str, after: int, retries: int) -> Flow[None]:
-    """Yield the events of a job from behind tile `after` to its end, through broken connections."""
+    """Yield the events of a job that come after tile `after`, to the job's end; reconnects where needed."""
     failures = 0
     while failures <= retries:
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
         yield Request("GET", f"/jobs/{job_id}/events", headers=headers, stream=True)
-        reader, failures = EventReader(), failures + 1
+        parser, failures = EventParser(), failures + 1
         try:
             while (line := (yield NextLine())) is not None:
-                if (event := reader.feed(line)) is not None:
+                if (event := parser.feed(line)) is not None:
                     after, failures = event.id or after, 0
                     yield event
                     if event.is_last:
@@ -49,5 +49,5 @@ def follow(job_id: str, after: int, retries: int) -> Flow[None]:
         except UnreachableError:
             if failures > retries:
                 raise
-        yield Wait(PAUSE)
-    raise UnreachableError("The service ends the stream of events again and again without a word.")
+        yield Wait(RECONNECT_SECONDS)
+    raise UnreachableError("The service ended the stream of events again and again without sending one.")

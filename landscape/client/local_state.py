@@ -1,6 +1,6 @@
-"""What the client keeps in the user's own folders: tokens by server, and where unfinished uploads go on.
+"""What the client stores in the user's own folders: tokens by server, and the addresses of unfinished uploads.
 
-Imports the standard library and errors. Never keeps a file another user can read.
+Only this user can read the files.
 """
 
 import contextlib
@@ -10,15 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ..disk import write_durably
 from ..errors import LandscapeError
 
 
 def token_for(url: str) -> str | None:
-    """LANDSCAPE_TOKEN, else the token that `landscape login` kept for this server."""
-    return os.environ.get("LANDSCAPE_TOKEN") or _kept(_logins()).get(url.rstrip("/"))
+    """LANDSCAPE_TOKEN, or else the token that `landscape login` saved for this server."""
+    return os.environ.get("LANDSCAPE_TOKEN") or _read(_tokens_file()).get(url.rstrip("/"))
 
 
-def token_in(file: Path) -> str:
+def read_token(file: Path) -> str:
     """The token in a file.
 
     Raises:
@@ -33,57 +34,60 @@ def token_in(file: Path) -> str:
     return token
 
 
-def keep_token(url: str, token: str | None) -> Path:
-    """Keep the token of a server for this user (None forgets it); the file it is in."""
-    path = _logins()
-    kept = {**_kept(path), url.rstrip("/"): token}
-    _keep(path, {server: one for server, one in kept.items() if one})
+def save_token(url: str, token: str) -> Path:
+    """Save this user's token for a server; returns the file it is in."""
+    path = _tokens_file()
+    _write(path, {**_read(path), url.rstrip("/"): token})
     return path
 
 
-class Unfinished:
-    """Where the upload of one file, as it is now, goes on."""
+def remove_token(url: str) -> None:
+    """Remove this user's token for a server, if there is one."""
+    _remove(_tokens_file(), url.rstrip("/"))
+
+
+class UnfinishedUpload:
+    """The address at which an interrupted upload of a file can be resumed, as long as the file has not changed."""
 
     def __init__(self, file: Path, url: str, *about: str):
         stat = file.stat()
-        what = [url, str(file.resolve()), stat.st_size, stat.st_mtime_ns, *about]
-        self._key = sha256(json.dumps(what).encode()).hexdigest()
+        identity = [url, str(file.resolve()), stat.st_size, stat.st_mtime_ns, *about]
+        self._key = sha256(json.dumps(identity).encode()).hexdigest()
         self._path = _folder("XDG_CACHE_HOME", ".cache") / "uploads.json"
 
     @property
-    def place(self) -> str | None:
-        """The address of the upload, where one was begun."""
-        return _kept(self._path).get(self._key)
+    def address(self) -> str | None:
+        return _read(self._path).get(self._key)
 
-    def remember(self, place: str) -> None:
-        _keep(self._path, {**_kept(self._path), self._key: place})
+    def save(self, address: str) -> None:
+        _write(self._path, {**_read(self._path), self._key: address})
 
-    def forget(self) -> None:
-        kept = _kept(self._path)
-        kept.pop(self._key, None)
-        _keep(self._path, kept)
+    def remove(self) -> None:
+        _remove(self._path, self._key)
 
 
-def _logins() -> Path:
+def _tokens_file() -> Path:
     return _folder("XDG_CONFIG_HOME", ".config") / "tokens.json"
 
 
-def _folder(variable: str, otherwise: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / otherwise) / "landscape"
+def _folder(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / default) / "landscape"
 
 
-def _kept(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, str]:
+    """The entries of a file; none where it is missing or damaged."""
     with contextlib.suppress(OSError, ValueError):
-        found: Any = json.loads(path.read_text())
-        if isinstance(found, dict):
-            return {str(key): str(value) for key, value in found.items()}
+        entries: Any = json.loads(path.read_text())
+        if isinstance(entries, dict):
+            return {str(key): str(value) for key, value in entries.items()}
     return {}
 
 
-def _keep(path: Path, kept: dict[str, str]) -> None:
-    """Replace the file in one move; nobody else may read it."""
+def _remove(path: Path, key: str) -> None:
+    _write(path, {name: value for name, value in _read(path).items() if name != key})
+
+
+def _write(path: Path, entries: dict[str, str]) -> None:
+    """Replace the file atomically; only this user can read it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(kept, file, indent=1)
-    beside.replace(path)
+    write_durably(path, json.dumps(entries, indent=1).encode(), mode=0o600)

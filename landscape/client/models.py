@@ -1,6 +1,6 @@
-"""What the service answers, as frozen dataclasses; a field the client does not know is left out.
+"""The service's answers as frozen dataclasses; fields that the client does not know are ignored.
 
-Imports the standard library only. A test holds every class against the service's OpenAPI document.
+A test compares every class with the service's OpenAPI document.
 """
 
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 TERMINAL = ("done", "failed", "cancelled")
-Known = TypeVar("Known", bound="_Answer")
+Model = TypeVar("Model", bound="_Model")
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Model:
     @classmethod
-    def of(cls: type[Known], answer: Mapping[str, Any]) -> Known:
-        return cls(**{one.name: answer[one.name] for one in fields(cls)})
+    def of(cls: type[Model], answer: Mapping[str, Any]) -> Model:
+        return cls(**{field.name: answer[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
-class Checkpoint(_Answer):
-    """An uploaded checkpoint and what it was read as."""
+class Checkpoint(_Model):
+    """An uploaded checkpoint and what was recognized in it."""
 
     id: str
     name: str
@@ -29,15 +29,15 @@ class Checkpoint(_Answer):
     state: Literal["received", "reading", "ready", "rejected"]
     reason: str | None  # why it was rejected
     architecture: dict[str, Any] | None
-    candidates: list[dict[str, Any]]  # networks that fit; with more than one, choose
+    candidates: list[dict[str, Any]]  # architectures that fit; where there are several, `Client.choose` one
     parameters: int | None
     facts: dict[str, str]
     created: str
 
 
 @dataclass(frozen=True)
-class Dataset(_Answer):
-    """A data set that jobs may name: built in (id is None), or uploaded."""
+class Dataset(_Model):
+    """A data set that jobs can use: built in (id is None) or uploaded."""
 
     id: str | None
     name: str
@@ -53,8 +53,8 @@ class Dataset(_Answer):
 
 
 @dataclass(frozen=True)
-class Progress(_Answer):
-    """How far a job is."""
+class Progress(_Model):
+    """The progress of a job."""
 
     done: int  # points computed
     total: int
@@ -65,8 +65,8 @@ class Progress(_Answer):
 
 
 @dataclass(frozen=True)
-class JobInfo(_Answer):
-    """A request for a landscape and how far it is."""
+class JobInfo(_Model):
+    """A job: what was requested, and its state."""
 
     id: str
     kind: str
@@ -86,8 +86,8 @@ class JobInfo(_Answer):
 
 
 @dataclass(frozen=True)
-class Number(_Answer):
-    """One number of a landscape."""
+class Number(_Model):
+    """One metric of a landscape."""
 
     name: str
     value: float | None
@@ -97,8 +97,8 @@ class Number(_Answer):
 
 
 @dataclass(frozen=True)
-class LogEntry(_Answer):
-    """Something that happened to a job, in a sentence."""
+class LogEntry(_Model):
+    """An entry of a job's log: what happened, in a sentence."""
 
     at: str
     level: Literal["info", "warning", "error"]
@@ -106,8 +106,8 @@ class LogEntry(_Answer):
 
 
 @dataclass(frozen=True)
-class Link(_Answer):
-    """A way for others to see one result, and nothing else."""
+class Link(_Model):
+    """A link that shows one result, and nothing else, to anyone who has it."""
 
     id: str
     created: str
@@ -116,11 +116,11 @@ class Link(_Answer):
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job: its "state", a finished "tile" with its values, its "progress"."""
+    """An event of a job: its "state", its "progress", or a finished "tile" with its values."""
 
     kind: str
     data: dict[str, Any]
-    id: int | None = None  # of a tile: follow(after=id) goes on behind it
+    id: int | None = None  # of a tile; `follow(after=id)` starts with the next one
 
     @property
     def is_last(self) -> bool:

@@ -1,6 +1,6 @@
-"""Keyword arguments of `Client.surface` and its like, as the body of `POST /api/jobs`.
+"""Keyword arguments of `Client.surface` and the other kinds of job, as the body of `POST /jobs`.
 
-Imports grid and answers. The names and limits are the service's (service/jobs/spec.py); a test holds the two together.
+Names and limits are the service's (service/jobs/spec.py); a test compares the two.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ BatchNorm = Literal["frozen", "recalibrated", "batch"]
 Split = Literal["train", "test"]
 
 
-class Choices(TypedDict, total=False):
-    """What every kind of job may choose; absent means the service's default."""
+class JobOptions(TypedDict, total=False):
+    """Options of every kind of job; one that is left out has the service's default."""
 
-    architecture: str  # label of the network meant, where several fit
+    architecture: str  # label of the architecture to use, where several fit
     dataset: str  # name, or id of an uploaded one
     split: Split
-    also: Split  # a second split, in columns of its own
+    also: Split  # a second split, in separate columns
     subset: "int | Mapping[str, int]"  # of the first split: a count, or {"count": …, "seed": …}
     loss: Literal["cross_entropy", "mse"]
     label_smoothing: float
@@ -32,7 +32,7 @@ class Choices(TypedDict, total=False):
     name: str
 
 
-class Drawn(Choices, total=False):
+class DirectionOptions(JobOptions, total=False):
     """How random directions are drawn."""
 
     seed: int
@@ -42,35 +42,35 @@ class Drawn(Choices, total=False):
     drawn: Literal["named", "authors"]
 
 
-class Repeatable(Drawn, total=False):
-    """A mean over several seeds, or directions that the loss itself singles out."""
+class SurfaceOptions(DirectionOptions, total=False):
+    """Options of a surface or a slice: a mean over several seeds, or directions that depend on the loss."""
 
     repeats: int
     directions: Literal["random", "gradient", "eigenvectors"]
 
 
-class Curved(Drawn, total=False):
-    """What the Hessian is taken over, and for how long."""
+class CurvatureOptions(DirectionOptions, total=False):
+    """Which parameters the Hessian is taken over, and for how many Lanczos steps."""
 
     over: Literal["filters", "all"]
     steps: int
 
 
-def body(kind: str, grid: Grid | None, choices: Mapping[str, Any], **named: Any) -> dict[str, Any]:
-    """The request for a job of this kind; checkpoints may be named by what an upload returned."""
-    subset = choices.get("subset")
-    given = {**choices, "subset": {"count": subset} if isinstance(subset, int) else subset}
-    given |= {name: _ids(checkpoint) for name, checkpoint in named.items()}
+def job_body(kind: str, grid: Grid | None, options: Mapping[str, Any], **checkpoints: Any) -> dict[str, Any]:
+    """The body of a request for a job of this kind; `checkpoints` are ids or `Checkpoint`s, one or several."""
+    subset = options.get("subset")
+    given = {**options, "subset": {"count": subset} if isinstance(subset, int) else subset}
+    given |= {name: _ids(checkpoint) for name, checkpoint in checkpoints.items()}
     given |= {"grid": _grid(grid) if grid else None}
     return {"kind": kind, **{name: value for name, value in given.items() if value is not None}}
 
 
-def id_of(checkpoint: CheckpointLike) -> str:
-    return checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
-
-
 def _ids(checkpoints: Any) -> Any:
-    return id_of(checkpoints) if isinstance(checkpoints, str | Checkpoint) else [id_of(one) for one in checkpoints]
+    return _id(checkpoints) if isinstance(checkpoints, str | Checkpoint) else [_id(one) for one in checkpoints]
+
+
+def _id(checkpoint: CheckpointLike) -> str:
+    return checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
 
 
 def _grid(grid: Grid) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Uploads in pieces by the tus 1.0 protocol: what a broken connection or a killed program has sent need not go again.
+"""Resumable uploads by the tus 1.0 protocol: after a broken connection or a killed program only the rest is sent.
 
-Imports exchange, calls and known. Never holds more than one piece in memory.
+Never holds more than one chunk in memory.
 """
 
 from base64 import b64encode
@@ -11,85 +11,83 @@ from urllib.parse import urlsplit
 
 from ..errors import LandscapeError
 from ..evaluation.progress import Progress
-from .calls import get, read
+from .calls import get, wait_until_read
 from .errors import RefusedError, UnreachableError
-from .flow import Flow, Reply, Request, Work
-from .local_state import Unfinished
+from .flow import BlockingCall, Flow, Reply, Request
+from .local_state import UnfinishedUpload
 from .models import Checkpoint, Dataset
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Purpose = Literal["checkpoint", "dataset"]
-PIECE = 8 << 20  # bytes sent at a time
+CHUNK = 8 << 20  # bytes
 MB = 1_000_000
+MAX_STALLS = 10  # failed chunks in a row of which nothing has arrived
 _TUS = {"Tus-Resumable": "1.0.0"}
 
 
 def checkpoint(file: Path, name: str | None, report: Progress, url: str, wait: bool) -> Flow[Checkpoint]:
-    """Upload a file of weights; read by a worker, unless `wait` is False."""
+    """Upload a file of weights; with `wait`, until a worker has read it."""
     upload_id = yield from upload(file, name or file.name, "checkpoint", report, url)
-    return Checkpoint.of((yield from _seen(f"/checkpoints/{upload_id}", wait)))
+    return Checkpoint.of((yield from _uploaded(f"/checkpoints/{upload_id}", wait)))
 
 
 def dataset(file: Path, name: str | None, report: Progress, url: str, wait: bool) -> Flow[Dataset]:
-    """Upload a file of samples; read by a worker, unless `wait` is False."""
+    """Upload a file of samples; with `wait`, until a worker has read it."""
     upload_id = yield from upload(file, name or file.name, "dataset", report, url)
-    return Dataset.of((yield from _seen(f"/datasets/{upload_id}", wait)))
+    return Dataset.of((yield from _uploaded(f"/datasets/{upload_id}", wait)))
 
 
-def packed(model: "nn.Module", example: "Tensor", file: Path) -> Flow[None]:
-    """Write the model with its architecture; needs torch, as whoever has a model does."""
+def pack_model(model: "nn.Module", example: "Tensor", file: Path) -> Flow[None]:
+    """Write the model with its architecture to a file; needs torch, which a caller with a model has."""
     from ..packing.pack import pack
 
-    yield Work(partial(pack, model, example, file))
+    yield BlockingCall(partial(pack, model, example, file))
 
 
-def _seen(path: str, wait: bool) -> Flow[Any]:
-    return (yield from (read(path) if wait else get(path)))
+def _uploaded(path: str, wait: bool) -> Flow[Any]:
+    return (yield from (wait_until_read(path) if wait else get(path)))
 
 
 def upload(file: Path, name: str, purpose: Purpose, report: Progress, url: str) -> Flow[str]:
-    """Send a file, going on where an earlier attempt of the same file to the same service ended.
+    """Send a file, from where an earlier attempt with the same file and the same service ended.
 
     Returns:
-        The id of the checkpoint or data set it became.
+        The id of the checkpoint or data set that was created.
     """
     if not file.is_file():
         raise LandscapeError(f"There is no file {str(file)!r} to upload.")
-    size, unfinished = file.stat().st_size, Unfinished(file, url, name, purpose)
+    size, unfinished = file.stat().st_size, UnfinishedUpload(file, url, name, purpose)
     if size == 0:
         raise LandscapeError(f"{file.name} is empty. Upload a file with weights or samples.")
-    place, reply = unfinished.place, None
-    if place is not None:
-        reply = yield from _offset(place)
-    if place is None or reply is None:
-        place = yield from _begin(size, name, purpose)
-        unfinished.remember(place)
-        reply = yield from _offset(place)
+    address, reply = unfinished.address, None
+    if address is not None:
+        reply = yield from _head(address)
+    if address is None or reply is None:
+        address = yield from _create(size, name, purpose)
+        unfinished.save(address)
+        reply = yield from _head(address)
     if reply is None:
-        raise LandscapeError("The service forgot the upload as soon as it had begun. Try again.")
-    reply = yield from _pieces(file, place, size, reply, report)
-    unfinished.forget()
+        raise LandscapeError("The service does not know the upload that it has just created. Try again.")
+    reply = yield from _send_chunks(file, address, size, reply, report)
+    unfinished.remove()
     return reply.headers["landscape-id"]
 
 
-def _begin(size: int, name: str, purpose: Purpose) -> Flow[str]:
-    """Announce an upload; its address."""
-    metadata = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in _about(name, purpose).items())
+def _create(size: int, name: str, purpose: Purpose) -> Flow[str]:
+    """Create an upload; returns its address."""
+    about = {"filename": name, "purpose": purpose}
+    metadata = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in about.items())
     headers = {**_TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
-    reply: Reply = yield Request("POST", "/uploads", headers=headers, repeatable=True)  # an unused one expires
-    return urlsplit(reply.headers["location"]).path  # never another server's
+    reply: Reply = yield Request("POST", "/uploads", headers=headers, idempotent=True)  # an unused upload expires
+    return urlsplit(reply.headers["location"]).path  # never on another server
 
 
-def _about(name: str, purpose: Purpose) -> dict[str, str]:
-    return {"filename": name, "purpose": purpose}
-
-
-def _offset(place: str) -> Flow[Reply | None]:
-    """How far the service is with an upload, or None where it does not know it any more."""
+def _head(address: str) -> Flow[Reply | None]:
+    """The state of an upload, with the offset reached; None where the service does not know it (any more)."""
     try:
-        reply: Reply = yield Request("HEAD", place, headers=_TUS)
+        reply: Reply = yield Request("HEAD", address, headers=_TUS)
     except RefusedError as refused:
         if refused.status in (403, 404, 410):
             return None
@@ -97,28 +95,28 @@ def _offset(place: str) -> Flow[Reply | None]:
     return reply
 
 
-def _pieces(file: Path, place: str, size: int, reply: Reply, report: Progress) -> Flow[Reply]:
-    """Send what is missing; the last reply, which names what the upload became."""
-    stuck = 0
+def _send_chunks(file: Path, address: str, size: int, reply: Reply, report: Progress) -> Flow[Reply]:
+    """Send what is missing; returns the last reply, which holds the id of what was created."""
+    stalls = 0
     while (offset := int(reply.headers["upload-offset"])) < size:
         report(offset // MB, -(-size // MB))
-        piece = yield Work(partial(_piece, file, offset))
+        chunk = yield BlockingCall(partial(_read_chunk, file, offset))
         headers = {**_TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
         try:
-            reply = yield Request("PATCH", place, headers=headers, content=piece)
+            reply = yield Request("PATCH", address, headers=headers, content=chunk)
         except (UnreachableError, RefusedError) as error:
             if isinstance(error, RefusedError) and error.status != 409:
                 raise
-            found = yield from _offset(place)  # how much of the piece has arrived?
-            if found is None or stuck >= 10:
+            state = yield from _head(address)  # how much of the chunk has arrived?
+            if state is None or stalls >= MAX_STALLS:
                 raise
-            stuck = 0 if int(found.headers["upload-offset"]) > offset else stuck + 1
-            reply = found
+            stalls = 0 if int(state.headers["upload-offset"]) > offset else stalls + 1
+            reply = state
     report(-(-size // MB), -(-size // MB))
     return reply
 
 
-def _piece(file: Path, offset: int) -> bytes:
+def _read_chunk(file: Path, offset: int) -> bytes:
     with file.open("rb") as opened:
         opened.seek(offset)
-        return opened.read(PIECE)
+        return opened.read(CHUNK)

@@ -1,4 +1,4 @@
-"""The shell around a computation: interrupted and gone on, shared out to processes, read by programs, exported."""
+"""The shell around a computation: interruption and resumption, the process pool, JSON output, export, progress bars."""
 
 import json
 import os
@@ -48,16 +48,16 @@ def interrupted(tmp_path: Path) -> Path:
         if done >= 16:
             raise KeyboardInterrupt
 
-    from landscape.evaluation.resume import Partial
+    from landscape.evaluation.resume import PartialFile
 
     output = tmp_path / "slice.npz"
     result = compute(prepared(request), progress=stop, evaluate=in_this_process)
     assert 16 <= result.computed.sum() < 33
-    Partial(output).write(result)
+    PartialFile(output).write(result)
     return output
 
 
-def test_ctrl_c_keeps_a_partial_file_and_the_same_command_goes_on_from_it(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_a_partial_file_and_the_same_command_resumes_from_it(tmp_path: Path) -> None:
     output = tmp_path / "surface.npz"
     command = [*COMMAND, "surface", SKIP, "--grid", "71x71", "-o", str(output), "--json"]
     environment = {**os.environ, "LANDSCAPE_SERVER": ""}
@@ -93,7 +93,7 @@ def test_what_was_computed_before_is_not_computed_again(interrupted: Path, capsy
     kept = _partial(partial)
     losses = kept.losses.copy()
     where = tuple(np.argwhere(kept.computed & (np.abs(kept.alphas)[:, None] > 0.5))[0])
-    losses[where] = 123.0  # nobody would compute this
+    losses[where] = 123.0  # no computation gives this
     partial.write_bytes(Result(**{**vars(kept), "losses": losses}).to_bytes("npz"))
     assert run(*slice_of(interrupted)) == 0
     result = Result.load(interrupted)
@@ -119,19 +119,19 @@ def test_what_was_computed_before_is_not_computed_again(interrupted: Path, capsy
         (["--normalization", "layer"], "the normalisation: filter then, layer now"),
     ],
 )
-def test_other_settings_do_not_go_on_from_a_partial_file(
+def test_a_partial_file_is_not_resumed_with_other_settings(
     interrupted: Path, more: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = interrupted.with_name("slice.npz.partial").read_bytes()
     assert run(*slice_of(interrupted, *more)) == 1
     said = capsys.readouterr().err
     assert words in said
-    assert "Give the same settings to go on, another output, or delete" in said
+    assert "To resume, use the same settings; else choose another output, or delete" in said
     assert interrupted.with_name("slice.npz.partial").read_bytes() == before
     assert not interrupted.exists()
 
 
-def test_a_partial_file_that_is_damaged_is_said(interrupted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_partial_file_is_reported(interrupted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     interrupted.with_name("slice.npz.partial").write_bytes(b"half a file")
     assert run(*slice_of(interrupted)) == 1
     assert "slice.npz.partial cannot be read" in capsys.readouterr().err
@@ -148,24 +148,24 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def test_a_crew_of_processes_gives_the_bits_of_one(wide: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "START", -1.0)  # at once
+def test_a_process_pool_gives_the_same_bits_as_one_process(wide: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "STARTUP_SECONDS", -1.0)  # at once
     grid = Grid(Axis(-1, 1, 4), Axis(-1, 1, 3))
     request = Request("surface", (wide,), "synthetic", images=9, grid=grid, options={"seed": 2})
     torch.set_num_threads(1)
     alone = compute(prepared(request), progress=False)
     assert alone.provenance["engine"]["engine"] != "lanes"
-    shared = compute(prepared(request), progress=False, evaluate=pool.Crew(request, ["cpu", "cpu"]))
+    shared = compute(prepared(request), progress=False, evaluate=pool.ProcessPool(request, ["cpu", "cpu"]))
     assert shared.computed.all()
     assert shared.losses.tobytes() == alone.losses.tobytes()
 
 
-def test_a_worker_process_that_dies_is_a_sentence_and_what_there_was_is_kept(
+def test_a_worker_process_that_dies_is_one_sentence_and_what_was_computed_is_kept(
     wide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pool, "START", -1.0)
-    monkeypatch.setattr(pool, "_rows", os._exit)  # what a worker is asked to do with
-    monkeypatch.setattr(pool, "coordinates", lambda grid, points: 1)  # this
+    monkeypatch.setattr(pool, "STARTUP_SECONDS", -1.0)
+    monkeypatch.setattr(pool, "_evaluate", os._exit)  # what a worker calls
+    monkeypatch.setattr(pool, "coordinates", lambda grid, points: 1)  # with this
     output = tmp_path / "s.npz"
     few = ["--dataset", "synthetic", "--images", "9", "--grid", "4x3", "--workers", "2"]
     assert run("surface", wide, *few, "-o", str(output)) == 1
@@ -173,7 +173,7 @@ def test_a_worker_process_that_dies_is_a_sentence_and_what_there_was_is_kept(
     assert int(_partial(tmp_path / "s.npz.partial").computed.sum()) == 1
 
 
-def test_json_says_what_came_out_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output_describes_the_result_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "s.npz"
     assert run("slice", SKIP, *FEW, "--grid", "5", "-o", str(output), "--json") == 0
     answer = json.loads(capsys.readouterr().out)
@@ -209,7 +209,7 @@ def test_a_result_is_exported_to_every_format(tmp_path: Path, capsys: pytest.Cap
     assert run("compare", str(output), "-o", str(tmp_path / "x.png")) == 1
 
 
-def test_a_trajectory_is_computed_of_a_folder(tmp_path: Path) -> None:
+def test_a_trajectory_is_computed_from_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     from safetensors.torch import load_file
@@ -250,14 +250,14 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
     assert run("surface") == 2
 
 
-def test_the_shell_is_offered_completion(capfd: pytest.CaptureFixture[str]) -> None:
+def test_shell_completion_offers_the_names_of_an_option(capfd: pytest.CaptureFixture[str]) -> None:
     asked = {"_LANDSCAPE_COMPLETE": "complete_bash", "COMP_WORDS": "landscape surface --loss ", "COMP_CWORD": "3"}
     script = "import sys; sys.argv = ['landscape']; from landscape.cli.main import main; main()"
     found = subprocess.run([sys.executable, "-c", script], env={**os.environ, **asked}, capture_output=True, text=True)
     assert found.stdout.split() == ["cross_entropy", "mse"]
 
 
-def test_a_bar_is_shown_where_somebody_looks_and_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_bar_is_shown_where_stderr_is_not_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with reporting(True, "surface") as told:  # stderr is no terminal here
         told(1, 2)
     with reporting(False, "surface") as told:
@@ -269,7 +269,7 @@ def test_a_bar_is_shown_where_somebody_looks_and_nowhere_else(capsys: pytest.Cap
     assert seen == [(1, 2)]
 
 
-def test_in_a_terminal_there_is_a_bar_on_stderr(tmp_path: Path) -> None:
+def test_a_progress_bar_is_shown_on_stderr_in_a_terminal(tmp_path: Path) -> None:
     import pty
 
     script = (
