@@ -18,7 +18,7 @@ def require_compatible(spec: AnySpec, architecture: dict[str, Any], facts: Datas
         architecture: as the reader described it.
 
     Raises:
-        InvalidError: the network takes other samples or has other classes, a split is missing, or a subset is too large.
+        InvalidError: the network takes other samples or has other classes, a split is missing, a subset is too large.
     """
     _require_kind(architecture, facts)
     _require_outputs(architecture, facts)

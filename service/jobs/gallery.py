@@ -73,7 +73,7 @@ def add_checkpoints(database: Database, store: Store) -> None:
         sha256, size = store.copy_in(path), path.stat().st_size
         with database.writing() as session:
             if _checkpoint(session, name) is None:
-                uploads.receive_checkpoint(session, name=path.name, sha256=sha256, size=size, gallery=name)
+                uploads.add_checkpoint(session, name=path.name, sha256=sha256, size=size, gallery=name)
                 store.require(sha256)
 
 

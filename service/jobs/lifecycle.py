@@ -39,9 +39,7 @@ def submit(
     checkpoint, architecture = _require_checkpoints(session, spec)
     facts = dataset_facts(spec.dataset, session)
     require_compatible(spec, architecture, facts)
-    spec = spec.model_copy(
-        update={"dataset": facts.id or facts.name}
-    )  # by id: a later upload of this name changes nothing
+    spec = spec.model_copy(update={"dataset": facts.id or facts.name})  # its id, fixed from now on
     job = Job(
         id=job_id or new_id(),
         kind=spec.kind,

@@ -1,1 +1,1 @@
-"""Uploaded checkpoints and data sets."""
+"""Uploaded checkpoints and data sets, and the facts known about them."""

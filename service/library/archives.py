@@ -1,7 +1,4 @@
-"""Official archives of CIFAR and MNIST placed in the data folder: they go the way of every uploaded data set.
-
-Imports library, catalog, store; no torch. Never opens what is inside of them.
-"""
+"""Official archives of CIFAR and MNIST in the data folder are added and then handled like any uploaded data set."""
 
 import logging
 import tarfile
@@ -16,7 +13,7 @@ from . import uploads
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "datasets"  # inside of the data folder
+FOLDER = "datasets"  # inside the data folder
 FILES = {
     "cifar10": ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz"),
     "cifar100": ("cifar-100-python.tar.gz", "cifar-100-binary.tar.gz"),
@@ -26,7 +23,7 @@ _MNIST = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx
 
 
 def add(database: Database, store: Store, folder: Path) -> None:
-    """Put the archives that lie in `folder` into the library where they are missing."""
+    """Add the archives in `folder` that are missing."""
     for name, files in FILES.items():
         path = next((folder / file for file in files if (folder / file).is_file()), None)
         if path is not None:
@@ -47,12 +44,12 @@ def _either(folder: Path, name: str) -> Path | None:
 
 
 def _add_file(database: Database, store: Store, name: str, path: Path) -> None:
-    """Once: a set of this name that is there already, or was refused, is left alone."""
+    """Add it once: a data set of this name that exists, or was rejected, is left alone."""
     with database.reading() as session:
         if session.scalar(select(Dataset.id).where(Dataset.name == name).limit(1)) is not None:
             return
     sha256, size = store.copy_in(path), path.stat().st_size
     with database.writing() as session:
-        uploads.receive_dataset(session, name=name, sha256=sha256, size=size)
+        uploads.add_dataset(session, name=name, sha256=sha256, size=size)
         store.require(sha256)
     logger.info("data set found", extra={"dataset": name})

@@ -1,7 +1,7 @@
-"""The data sets a job may name, as far as a request can be checked without loading them.
+"""Facts about data sets, so that a request can be checked without loading samples.
 
-Imports tables. The built-in samples come from landscape.data; a test holds the two against each other. Uploaded ones
-are described by the reader, in their row.
+Built-in data sets are described here, and a test compares that with landscape.data. Uploaded ones are described in
+their row, by the reader.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ from ..errors import InvalidError
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What is known of a data set before it is loaded."""
+    """What is known about a data set before it is loaded."""
 
     name: str
     title: str
@@ -55,7 +55,7 @@ def dataset_facts(name: str, session: Session | None = None) -> DatasetFacts:
     """The facts of the data set called `name`: a built-in one, or an uploaded one by id or name, the newest first.
 
     Raises:
-        InvalidError: there is none, or it cannot be used; the message lists the known.
+        InvalidError: there is none, or it cannot be used; the message lists the known ones.
     """
     if name in DATASETS:
         return DATASETS[name]
@@ -73,7 +73,7 @@ def dataset_facts(name: str, session: Session | None = None) -> DatasetFacts:
 
 
 def find(session: Session, name: str) -> Dataset | None:
-    """The uploaded data set of this id, else the newest of this name, a usable one first."""
+    """The uploaded data set with this id, else the newest usable one with this name, else the newest."""
     by_name = select(Dataset).where(Dataset.name == name)
     newest = by_name.order_by(Dataset.state != "ready", Dataset.created.desc(), Dataset.id).limit(1)
     return session.get(Dataset, name) or session.scalar(newest)

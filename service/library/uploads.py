@@ -1,6 +1,6 @@
-"""Checkpoints and data sets: noting an upload, choosing what it is, forgetting it; each change one transaction.
+"""Uploaded checkpoints and data sets: add, choose an architecture, delete; each change is one transaction.
 
-Imports tables. Never touches the bytes themselves: those are the store's; callers remove what nothing refers to.
+The bytes themselves are the store's: callers remove those that nothing refers to any more.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from ..errors import ConflictError, InvalidError
 from ..queue.fair_queue import READ_LEVEL, enqueue
 
 
-def receive_checkpoint(
+def add_checkpoint(
     session: Session,
     *,
     name: str,
@@ -24,7 +24,7 @@ def receive_checkpoint(
     gallery: str | None = None,
     own_id: str | None = None,
 ) -> Checkpoint:
-    """Note an upload whose bytes are in the store, and that it waits to be read; `own_id` where it has one already."""
+    """Add a checkpoint whose bytes are in the store, and enqueue it to be read; `own_id` where it already has an id."""
     checkpoint = Checkpoint(id=own_id or new_id(), name=name, sha256=sha256, size=size, owner=owner, gallery=gallery)
     session.add(checkpoint)
     session.flush()
@@ -32,10 +32,10 @@ def receive_checkpoint(
     return checkpoint
 
 
-def receive_dataset(
+def add_dataset(
     session: Session, *, name: str, sha256: str, size: int, owner: str | None = None, own_id: str | None = None
 ) -> Dataset:
-    """Note an uploaded data set whose bytes are in the store, and that it waits to be read."""
+    """Add a data set whose bytes are in the store, and enqueue it to be read; `own_id` where it already has an id."""
     dataset = Dataset(id=own_id or new_id(), name=name, sha256=sha256, size=size, owner=owner)
     session.add(dataset)
     session.flush()
@@ -44,7 +44,7 @@ def receive_dataset(
 
 
 def choose_architecture(session: Session, checkpoint_id: str, index: int) -> Checkpoint:
-    """Say which of several networks that fit a checkpoint is meant."""
+    """Choose one of several architectures that fit a checkpoint."""
     checkpoint = require(session, Checkpoint, checkpoint_id)
     if checkpoint.state != "ready" or not checkpoint.candidates:
         raise ConflictError("Only a checkpoint that has been read has networks to choose from.")
@@ -55,10 +55,10 @@ def choose_architecture(session: Session, checkpoint_id: str, index: int) -> Che
 
 
 def delete_checkpoint(session: Session, checkpoint_id: str) -> list[str]:
-    """Forget a checkpoint that no unfinished job uses; finished results stay.
+    """Delete a checkpoint that no unfinished job uses; finished results stay.
 
     Returns:
-        Digests of stored bytes that no other checkpoint refers to.
+        Digests of stored bytes that nothing else refers to.
 
     Raises:
         ConflictError: a job that is not finished uses it.
@@ -75,7 +75,7 @@ def delete_checkpoint(session: Session, checkpoint_id: str) -> list[str]:
 
 
 def delete_dataset(session: Session, dataset_id: str) -> list[str]:
-    """Forget an uploaded data set that no unfinished job uses; finished results stay.
+    """Delete an uploaded data set that no unfinished job uses; finished results stay.
 
     Returns:
         Digests of stored bytes that nothing else refers to.
@@ -93,26 +93,26 @@ def delete_dataset(session: Session, dataset_id: str) -> list[str]:
 
 
 def checkpoints_of(spec: Mapping[str, Any]) -> set[str]:
-    """Ids of every checkpoint that a request names, of any kind and of earlier versions too."""
+    """Ids of every checkpoint that a request of any kind names, including requests of earlier versions."""
     named = (spec.get(field) for field in ("checkpoint", "end", "second", "third"))
-    return {one for one in named if one} | set(spec.get("epochs") or ())
+    return {checkpoint_id for checkpoint_id in named if checkpoint_id} | set(spec.get("epochs") or ())
 
 
 def is_used(session: Session, sha256: str) -> bool:
-    """Whether a checkpoint or a data set of anybody refers to these bytes."""
+    """Whether a checkpoint or a data set of any user refers to these bytes."""
     checkpoints = select(Checkpoint.id).where(or_(Checkpoint.sha256 == sha256, Checkpoint.weights_sha256 == sha256))
     datasets = select(Dataset.id).where(or_(Dataset.sha256 == sha256, Dataset.data_sha256 == sha256))
-    users = (one.limit(1).execution_options(all_owners=True) for one in (checkpoints, datasets))
-    return any(session.scalar(one) is not None for one in users)
+    queries = (query.limit(1).execution_options(all_owners=True) for query in (checkpoints, datasets))
+    return any(session.scalar(query) is not None for query in queries)
 
 
 def used_digests(session: Session) -> set[str]:
-    """Of all bytes that a checkpoint or a data set of anybody refers to."""
+    """Digests of all bytes that a checkpoint or a data set of any user refers to."""
     columns = (Checkpoint.sha256, Checkpoint.weights_sha256, Dataset.sha256, Dataset.data_sha256)
     found = (session.scalars(select(column).execution_options(all_owners=True)) for column in columns)
     return {digest for digests in found for digest in digests if digest}
 
 
 def _unfinished_specs() -> Select[tuple[dict[str, Any]]]:
-    """What jobs of anybody ask for that are not finished."""
+    """The requests of unfinished jobs of all users."""
     return select(Job.spec).where(Job.state.not_in(TERMINAL)).execution_options(all_owners=True)

@@ -1,1 +1,1 @@
-"""Immutable bytes under their SHA-256: a folder, a bucket, or the API of another host."""
+"""Content-addressed storage in a folder, in a bucket, or behind the API of another host."""

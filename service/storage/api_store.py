@@ -1,7 +1,7 @@
-"""A store that is reached through the API of the service, for a worker without a shared disk and without a bucket.
+"""A store behind the API of the service, for a worker without a shared disk and without a bucket.
 
-Imports httpx only when such a store is used. Never trusts a byte: digests are compared here and there; what was read
-or written stays in a bounded cache on this disk.
+No byte is trusted: digests are verified on both sides. What was read or written stays in a bounded local cache. httpx
+is imported only when such a store is used.
 """
 
 import time
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import httpx
 
 _ATTEMPTS = 5
-BACKOFF_SECONDS = 0.5  # seconds, doubled from one attempt to the next
-_RETRIED = (429, 502, 503, 504)
-_READ_AND_ADD = "A worker only reads and adds; the service itself removes."
+BACKOFF_SECONDS = 0.5  # doubled from one attempt to the next
+_RETRIED = (429, 502, 503, 504)  # HTTP status codes
+_READ_AND_ADD = "A worker can only read and add files; the service itself lists and removes them."
 
 
 class ApiStore(Store):
@@ -40,10 +40,10 @@ class ApiStore(Store):
     def find(self, sha256: str) -> StoredFile | None:
         address = _address(sha256)
         try:
-            answer = self._request(lambda: self._http.head(address, timeout=3.0), attempts=1)
+            response = self._request(lambda: self._http.head(address, timeout=3.0), attempts=1)
         except NotFoundError:
             return None
-        return StoredFile(sha256, int(answer.headers["content-length"]), float(answer.headers["age"]))
+        return StoredFile(sha256, int(response.headers["content-length"]), float(response.headers["age"]))
 
     def _remove(self, sha256: str) -> None:
         raise ForbiddenError(_READ_AND_ADD)
@@ -67,33 +67,33 @@ class ApiStore(Store):
         return found
 
     def _download(self, sha256: str) -> "Path | httpx.Response":
-        """The file in the cache, or an answer that is none."""
-        with self._http.stream("GET", _address(sha256)) as answer, self.receive() as incoming:
-            if answer.status_code != 200:
-                answer.read()
-                return answer
-            for block in answer.iter_bytes(BLOCK):
+        """The file in the cache, or the response where it was an error."""
+        with self._http.stream("GET", _address(sha256)) as response, self.receive() as incoming:
+            if response.status_code != 200:
+                response.read()
+                return response
+            for block in response.iter_bytes(BLOCK):
                 incoming.write(block)
             if incoming.finish() != sha256:
                 raise DamagedError(DAMAGED)
             return self.cache.add(incoming.path, sha256)
 
-    def _request(self, ask: "Callable[[], Any]", *, attempts: int = _ATTEMPTS) -> Any:
-        """What `ask` answers, asked again where the service is away or busy: both directions may be repeated."""
+    def _request(self, send: "Callable[[], Any]", *, attempts: int = _ATTEMPTS) -> Any:
+        """The response of `send`, retried while the service is unreachable or busy: every request may be repeated."""
         import httpx
 
         for attempt in range(attempts):
             if attempt:
                 time.sleep(BACKOFF_SECONDS * 2**attempt)
             try:
-                answer = ask()
+                response = send()
             except httpx.TransportError:
                 continue
-            if not isinstance(answer, httpx.Response) or answer.is_success:
-                return answer
-            if answer.status_code not in _RETRIED:
-                raise _refusal(answer)
-        raise UnavailableError(f"The store at {self.url} does not answer just now. Try again in a moment.")
+            if not isinstance(response, httpx.Response) or response.is_success:
+                return response
+            if response.status_code not in _RETRIED:
+                raise _refusal(response)
+        raise UnavailableError(f"The store at {self.url} does not answer. Try again in a moment.")
 
 
 def _client(url: str, token: str | None) -> "httpx.Client":
@@ -102,22 +102,22 @@ def _client(url: str, token: str | None) -> "httpx.Client":
     except ImportError:
         raise InvalidError("A store at an API needs httpx: pip install 'loss-atlas[worker]'.") from None
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    seldom = httpx.Limits(max_keepalive_connections=0)  # a few files a job: no connection is worth keeping
-    return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), limits=seldom)
+    limits = httpx.Limits(max_keepalive_connections=0)  # a few files per job: no connection is worth keeping open
+    return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), limits=limits)
 
 
 def _address(sha256: str) -> str:
     return f"/api/store/{require_digest(sha256)}"
 
 
-def _refusal(answer: "httpx.Response") -> ServiceError:
-    """What the service said, as the error a store on this disk would raise."""
-    if answer.status_code == 404:
+def _refusal(response: "httpx.Response") -> ServiceError:
+    """The error that a store on this disk would raise, from the service's response."""
+    if response.status_code == 404:
         return NotFoundError(GONE)
-    if answer.status_code in (401, 403):
+    if response.status_code in (401, 403):
         return ForbiddenError("The store refused the token of this worker. Make one with: landscape token --scope work")
     try:
-        told = answer.json()["error"]
+        error = response.json()["error"]
     except (ValueError, KeyError, TypeError):
-        return UnavailableError(f"The store answered with HTTP status {answer.status_code}.")
-    return DamagedError(DAMAGED) if told["code"] == "damaged" else InvalidError(told["message"])
+        return UnavailableError(f"The store answered with HTTP status {response.status_code}.")
+    return DamagedError(DAMAGED) if error["code"] == "damaged" else InvalidError(error["message"])

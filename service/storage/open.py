@@ -1,6 +1,6 @@
-"""Which store the settings name: a folder, a bucket of an S3-compatible service, or the API of a service elsewhere.
+"""Opens the store that the settings name: a folder, a bucket of an S3-compatible service, or the API of another host.
 
-Imports store and settings; a back end only where it is used. Never looks into what is stored.
+A back end is imported only where it is used.
 """
 
 from ..settings import Settings, secret
@@ -12,8 +12,8 @@ def open_store(settings: Settings, *, min_free_bytes: int | None = None) -> Stor
     """The store of this service.
 
     Args:
-        min_free_bytes: left on the disk at least; the setting of this name where absent. Workers ask for none: what
-            was taken in is also read.
+        min_free_bytes: to keep free on the disk; the setting of this name where absent. Workers keep none free: an
+            upload that was accepted is also read.
     """
     limits = {
         "max_bytes": settings.max_upload_bytes,

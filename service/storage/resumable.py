@@ -1,6 +1,6 @@
-"""Resumable uploads that are not complete: their rows here, their bytes beside the store's unfinished files.
+"""Unfinished resumable uploads: their rows in the database and their bytes in the store's local folder.
 
-Imports tables, library, store; no torch. Never speaks HTTP: that is app/routes/tus.py.
+The tus protocol itself is in app/routes/tus.py.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ _HOUR = 3600.0
 
 
 def begin(session: Session, *, purpose: str, name: str, size: int, owner: str | None, hours: float) -> Upload:
-    """Note that `size` bytes are to come; the id will be that of the checkpoint or data set they become."""
+    """Add an upload of `size` bytes; its id will be that of the checkpoint or data set it becomes."""
     upload = Upload(purpose=purpose, name=name, size=size, owner=owner, expires=now() + hours * _HOUR)
     session.add(upload)
     session.flush()
@@ -25,33 +25,33 @@ def begin(session: Session, *, purpose: str, name: str, size: int, owner: str | 
 
 
 def find(session: Session, upload_id: str) -> Upload:
-    """The upload under way with this id.
+    """The unfinished upload with this id.
 
     Raises:
         NotFoundError: there is none.
-        GoneError: nobody went on with it in time.
+        GoneError: it has expired.
     """
     upload = session.get(Upload, upload_id)
     if upload is None:
         raise NotFoundError("There is no upload under way with this id.")
     if session.scalar(select(Upload.expires < now()).where(Upload.id == upload_id)):
-        raise GoneError("Nobody went on with this upload in time, and its bytes were forgotten. Begin again.")
+        raise GoneError("This upload was not continued in time and has expired. Start again.")
     return upload
 
 
 def extend(session: Session, upload_id: str, hours: float) -> float:
-    """Somebody goes on with it: its time begins anew.
+    """Extend the expiry of an upload that continues.
 
     Returns:
-        When it is over, in seconds since 1970.
+        When it expires, in seconds since 1970.
 
     Raises:
-        GoneError: it was ended meanwhile.
+        GoneError: it was removed meanwhile.
     """
     longer = update(Upload).where(Upload.id == upload_id).values(expires=now() + hours * _HOUR)
     expires: float | None = session.scalar(longer.returning(Upload.expires))
     if expires is None:
-        raise GoneError("This upload was ended.")
+        raise GoneError("This upload was completed or cancelled.")
     return expires
 
 
@@ -59,27 +59,27 @@ def remove(session: Session, upload_id: str) -> bool:
     """Remove the row; the caller removes the bytes afterwards (`remove_bytes`).
 
     Returns:
-        Whether it was there: of several who end an upload, one is told so.
+        Whether there was one: of several requests that remove it, one gets True.
     """
     return session.execute(delete(Upload).where(Upload.id == upload_id).returning(Upload.id)).first() is not None
 
 
 def expired(session: Session) -> list[str]:
-    """Ids of uploads nobody went on with in time."""
+    """Ids of expired uploads."""
     return list(session.scalars(select(Upload.id).where(Upload.expires < now())))
 
 
 def path_of(store: Store, upload_id: str) -> Path:
-    """Where the bytes of an upload gather."""
+    """The file that collects the bytes of an upload."""
     return store.resumable / upload_id
 
 
 def unchecked_path_of(store: Store, upload_id: str) -> Path:
-    """Where bytes wait that come with a checksum, until it is found right."""
+    """The file for bytes sent with a checksum, until the checksum is verified."""
     return store.resumable / f"{upload_id}.unchecked"
 
 
 def remove_bytes(store: Store, upload_id: str) -> None:
-    """Remove what has arrived of an upload."""
+    """Remove the bytes that have arrived."""
     for path in (path_of(store, upload_id), unchecked_path_of(store, upload_id)):
         path.unlink(missing_ok=True)

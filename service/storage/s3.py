@@ -1,6 +1,7 @@
 """A store in a bucket of an S3-compatible service: objects named by their digest, with verified copies on this disk.
 
-Imports boto3 only when a bucket is used. Never holds a file in memory, and never shows an object before it is whole.
+Files are streamed, never held in memory, and an object appears only when it is complete. boto3 is imported only when a
+bucket is used.
 """
 
 import contextlib
@@ -16,14 +17,14 @@ from .cache import Cache
 from .files import BLOCK, is_digest, require_digest
 from .store import DAMAGED, GONE, Store, StoredFile
 
-_PART = 16 << 20  # bytes; larger files go up in parts of this size
-_PARTS_EXPIRE = timedelta(days=1)  # parts of an upload whose process died are dropped after this
+_PART = 16 << 20  # bytes; larger files are uploaded in parts of this size
+_PARTS_EXPIRE = timedelta(days=1)  # age at which the parts of an unfinished upload are removed: its process died
 _SWEEP_SECONDS = 3600.0
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
 class S3Store(Store):
-    """One object `prefix/<sha256>` for each file; what was read or written stays in a bounded cache beside."""
+    """One object `prefix/<sha256>` for each file; what was read or written stays in a bounded local cache."""
 
     def __init__(
         self,
@@ -37,16 +38,16 @@ class S3Store(Store):
     ):
         """
         Args:
-            address: s3://bucket/prefix, the prefix may be left out.
-            local: folder of this machine for what arrives and for the cache.
-            client: makes one of boto3 with the patience it is given, see `client_factory`.
+            address: s3://bucket/prefix; the prefix may be left out.
+            local: folder of this machine for incoming files and for the cache.
+            client: makes a boto3 client with the time limit and attempts it is given, see `client_factory`.
         """
         super().__init__(local, max_bytes=max_bytes, min_free_bytes=min_free_bytes)
         self.bucket, self.prefix = _bucket_and_prefix(address)
         self.cache = Cache(local / "cache", cache_bytes)
         self._client = client(timeout_seconds=60.0, attempts=4)
-        self._next_sweep = 0.0  # for parts that were left behind
-        self._quick = client(timeout_seconds=3.0, attempts=1)  # for what is asked inside a transaction
+        self._next_sweep = 0.0  # for parts of unfinished uploads
+        self._quick = client(timeout_seconds=3.0, attempts=1)  # for calls inside a database transaction
 
     def path(self, sha256: str) -> Path:
         return self.cache.find(sha256) or self._fetch(sha256)
@@ -97,9 +98,9 @@ class S3Store(Store):
     def _commit(self, path: Path, sha256: str) -> None:
         from boto3.s3.transfer import TransferConfig
 
-        how = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=2)
+        config = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=2)
         with _translated_errors():
-            self._client.upload_file(str(path), self.bucket, self._key(sha256), Config=how)
+            self._client.upload_file(str(path), self.bucket, self._key(sha256), Config=config)
         self.cache.add(path, sha256)
 
     def _fetch(self, sha256: str) -> Path:
@@ -121,7 +122,7 @@ class S3Store(Store):
 def client_factory(
     endpoint: str | None, access_key: str | None, secret_key: str | None, region: str | None
 ) -> Callable[..., Any]:
-    """What makes clients of boto3; without keys they look where boto3 always looks (environment, profile, machine).
+    """A function that makes boto3 clients; without keys they use boto3's usual sources (environment, profile, machine).
 
     Raises:
         InvalidError: boto3 is not installed.
@@ -137,9 +138,9 @@ def client_factory(
             connect_timeout=3,
             read_timeout=timeout_seconds,
             retries={"total_max_attempts": attempts, "mode": "standard"},
-            s3={"addressing_style": "path"} if endpoint else None,  # own servers rarely have a host name per bucket
-            request_checksum_calculation="when_required",  # not every compatible service knows the newer checksums;
-            response_checksum_validation="when_required",  # ours is the SHA-256, compared at every read
+            s3={"addressing_style": "path"} if endpoint else None,  # few servers have a host name per bucket
+            request_checksum_calculation="when_required",  # not every compatible service supports the newer checksums;
+            response_checksum_validation="when_required",  # ours is the SHA-256, verified at every read
         )
         keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
         return boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config, **keys)
@@ -149,7 +150,7 @@ def client_factory(
 
 @contextlib.contextmanager
 def _translated_errors() -> Iterator[None]:
-    """Errors of the service and of the way to it as ours; what they say of addresses and keys stays in the log."""
+    """Turn errors of boto3 and of the object store into ours; addresses and keys they mention stay in the log."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -160,7 +161,7 @@ def _translated_errors() -> Iterator[None]:
             raise NotFoundError(GONE) from error
         raise UnavailableError("The object store refused the request. Ask the operator to look at its log.") from error
     except (BotoCoreError, Boto3Error) as error:
-        raise UnavailableError("The object store does not answer just now. Try again in a moment.") from error
+        raise UnavailableError("The object store does not answer. Try again in a moment.") from error
 
 
 def _bucket_and_prefix(address: str) -> tuple[str, str]:

@@ -51,7 +51,7 @@ def test_a_worker_without_a_broker_works_and_finishes_its_tile_before_it_ends(
 ) -> None:
     sha256 = open_store(settings, min_free_bytes=0).copy_in(GALLERY / "resnet20-w8-skip.safetensors")
     with database.writing() as session:
-        checkpoint_id = uploads.receive_checkpoint(session, name="a", sha256=sha256, size=1).id
+        checkpoint_id = uploads.add_checkpoint(session, name="a", sha256=sha256, size=1).id
 
     def state() -> str:
         with database.reading() as session:

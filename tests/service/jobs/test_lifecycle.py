@@ -13,7 +13,7 @@ from tests.service.queue.steps import compute_all, compute_next, finish, lease_n
 
 
 def test_no_job_is_accepted_for_a_rejected_or_unread_checkpoint(session: Session) -> None:
-    checkpoint = uploads.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
+    checkpoint = uploads.add_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
     with pytest.raises(InvalidError, match="still being read"):
         submit(session, checkpoint)
     completion.fail(session, lease_next(session), "It is a picture.")

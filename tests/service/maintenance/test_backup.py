@@ -62,9 +62,9 @@ def fill(database: Database, store: Store) -> None:
     weights, samples = keep(store, b"weights" * 1000), keep(store, b"samples")
     with database.writing() as session:
         name = "odd ‒ \u2028 \U0001f600 \x7f"
-        one = uploads.receive_checkpoint(session, name=name, sha256=keep(store, b"a"), size=1 << 40, owner="ann")
+        one = uploads.add_checkpoint(session, name=name, sha256=keep(store, b"a"), size=1 << 40, owner="ann")
         one.weights_sha256, one.candidates, one.facts = weights, [{"label": "é", "parameters": 2**53}], {"a": "b"}
-        data = uploads.receive_dataset(session, name="data", sha256=keep(store, b"b"), size=2)
+        data = uploads.add_dataset(session, name="data", sha256=keep(store, b"b"), size=2)
         data.data_sha256, data.facts = samples, {"x": [1.5, None, 1e-320]}
         session.add(Turn(owner="bob", served=7))
         session.flush()
@@ -296,7 +296,7 @@ while True:
         incoming.write(content)
         sha256 = incoming.commit()
     with database.writing() as session:
-        made.append(uploads.receive_checkpoint(session, name=str(n), sha256=sha256, size=len(content)).id)
+        made.append(uploads.add_checkpoint(session, name=str(n), sha256=sha256, size=len(content)).id)
     n += 1
     if len(made) > 20:
         with database.writing() as session:

@@ -41,7 +41,7 @@ def keep(store: Store, content: bytes) -> str:
 def checkpoint(database: Database, store: Store, content: bytes, **columns: Any) -> str:
     sha256 = keep(store, content)
     with database.writing() as session:
-        row = uploads.receive_checkpoint(session, name="a.pt", sha256=sha256, size=len(content))
+        row = uploads.add_checkpoint(session, name="a.pt", sha256=sha256, size=len(content))
         session.flush()
         if columns:
             session.execute(update(Checkpoint).where(Checkpoint.id == row.id).values(**columns))
@@ -50,7 +50,7 @@ def checkpoint(database: Database, store: Store, content: bytes, **columns: Any)
 
 def dataset(database: Database, store: Store, content: bytes, **columns: Any) -> str:
     with database.writing() as session:
-        row = uploads.receive_dataset(session, name="data", sha256=keep(store, content), size=len(content))
+        row = uploads.add_dataset(session, name="data", sha256=keep(store, content), size=len(content))
         session.flush()
         if columns:
             session.execute(update(Dataset).where(Dataset.id == row.id).values(**columns))
@@ -186,7 +186,7 @@ for n in range(60):
     time.sleep(draw.random() * 0.03)  # its row is not written yet
     try:
         with database.writing() as session:
-            made = uploads.receive_checkpoint(session, name="a", sha256=sha256, size=len(content)).id
+            made = uploads.add_checkpoint(session, name="a", sha256=sha256, size=len(content)).id
             session.flush()
             store.require(sha256)
     except UnavailableError:

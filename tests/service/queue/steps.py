@@ -20,7 +20,7 @@ GRID = Grid(Axis(count=5), Axis(count=3))
 
 
 def ready_checkpoint(session: Session) -> Checkpoint:
-    checkpoint = uploads.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
+    checkpoint = uploads.add_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
     held = lease_next(session)
     verdict = {"state": "ready", "architecture": ARCHITECTURE, "candidates": [ARCHITECTURE], "weights_sha256": "1" * 64}
     assert completion.finish_reading(session, held, verdict, seconds=0.1)

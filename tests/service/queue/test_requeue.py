@@ -78,7 +78,7 @@ def test_a_poison_tile_fails_its_job_after_three_attempts(session: Session) -> N
 
 
 def test_a_file_that_kills_its_reader_is_rejected(session: Session) -> None:
-    checkpoint = uploads.receive_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
+    checkpoint = uploads.add_checkpoint(session, name="a.pt", sha256="0" * 64, size=1)
     for _ in range(3):
         lease_next(session)
         expire_leases(session)
