@@ -23,7 +23,7 @@ from service.queue import leases
 from service.settings import Settings
 from service.supervisor import memory
 from service.supervisor.processes import WorkerChild, keep_workers_running
-from tests.service.queue.test_leases import prepared_job, take
+from tests.service.queue.steps import lease_next, prepared_job
 from tests.support.service import wait_for
 from worker.gpu import is_beyond_repair
 
@@ -102,7 +102,7 @@ def test_a_stopped_worker_is_killed_replaced_and_its_tile_offered(supervise: Cal
     assert one.said[0] == "worker 1 is killed: its worker did not answer for 10 s"
     assert one.last_word(job_id) == "Attempt 1 of 3 at 4 points failed: its worker did not answer for 10 s."
     with one.database.writing() as session:
-        assert take(session).attempts == 2
+        assert lease_next(session).attempts == 2
 
 
 def test_a_dead_worker_is_replaced_and_its_tile_offered(supervise: Callable[..., Supervised]) -> None:
@@ -212,7 +212,7 @@ def test_a_process_that_lost_its_gpu_gives_its_tile_back_and_ends(tmp_path: Path
     with database.writing() as session:
         told = session.scalars(select(LogLine.text).where(LogLine.job_id == job_id)).all()
         assert told[-1].endswith("failed: the GPU failed, and the worker's process was replaced.")
-        assert take(session).attempts == 2
+        assert lease_next(session).attempts == 2
     database.engine.dispose()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from service.database.sessions import Database
 from service.database.tables import Job, Tile
 from service.supervisor.processes import LONG_LIFE, MOST_FALSE_STARTS, Child
-from tests.service.queue.test_leases import prepared_job
+from tests.service.queue.steps import prepared_job
 from tests.support.paths import GALLERY
 from tests.support.servers import free_port
 from tests.support.service import Service, start_service
