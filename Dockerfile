@@ -4,9 +4,9 @@
 #   docker build --target worker -t loss-landscape-worker --build-arg TORCH_INDEX=… .
 #
 # TORCH_INDEX is the address of PyTorch's package index for the build wanted (pytorch.org names it under "Get started":
-# one for CPU, one for each CUDA). Without it the default package index decides, which on Linux means the CUDA build:
-# it computes on a CPU too, in a far larger image. EXTRAS=figures lets the api answer PNG and SVG (80 MB more).
-# Every version is that of constraints.txt; base images are pinned by their exact tags.
+# one for CPU, one for each CUDA). By default, the default package index is used, which on Linux has the CUDA build:
+# it computes on a CPU too, in a far larger image. With EXTRAS=figures the api can return PNG and SVG (80 MB more).
+# All versions are those of constraints.txt; base images are pinned by their exact tags.
 ARG PYTHON=3.11.13-slim-bookworm
 ARG CADDY=2.10.0-alpine
 
@@ -41,7 +41,7 @@ RUN pip --python /opt/landscape/bin/python install --no-compile ${TORCH_INDEX:+-
 RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/loss_atlas-*.whl)[worker,postgresql,s3]"
 RUN pip --python /opt/landscape/bin/python install --no-compile --no-deps /build/wheels/loss_atlas_service-*.whl
 
-# --- what both run in ------------------------------------------------------------------------------------------------
+# --- runtime of both -----------------------------------------------------------------------------------------------
 FROM python:${PYTHON} AS runtime
 RUN groupadd --gid 10001 landscape \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin landscape \
@@ -51,7 +51,7 @@ USER 10001:10001
 WORKDIR /data
 
 FROM caddy:${CADDY} AS tls
-# The image lets its binary open low ports, which a container without capabilities may not even start.
+# The image's binary may open low ports; a container without capabilities cannot even start such a binary.
 RUN setcap -r /usr/bin/caddy && install -d -o 10001 -g 10001 -m 0700 /data /config
 USER 10001:10001
 

@@ -1,4 +1,4 @@
-# The two commands of the README are `make demo` and `make test`; each sets up what it needs first.
+# The README names `make demo` and `make test`; both install what they need first.
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -11,7 +11,7 @@ NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playw
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
 
-# JOBS files of tests at a time.
+# Runs JOBS test files at a time.
 JOBS ?= 2
 test: .venv/installed lint types
 	@sh tests/browser/need_chromium.sh
@@ -20,7 +20,7 @@ test: .venv/installed lint types
 
 setup: .venv/installed
 
-# The virtual environment with everything the service and its tests need. Nothing but packages is downloaded.
+# The virtual environment with library, service and tests. Only packages are downloaded.
 .venv/installed: pyproject.toml packaging/service/pyproject.toml constraints.txt setup.py $(wildcard landscape/engine/native/*.cpp landscape/engine/native/*.inc)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -40,36 +40,36 @@ types: .venv/installed
 client: .venv/installed
 	$(BIN)/python landscape/client/generate_aio.py
 
-# The reference of the library, from its docstrings.
+# API reference of the library, from its docstrings.
 reference: .venv/installed
 	$(BIN)/python docs/reference.py build/reference
 
-# What a visitor waits for on this machine, through a real browser.
+# Waiting times of a first visit, in a real browser.
 first-minutes: .venv/installed
 	$(BIN)/python -m benchmarks.first_minutes
 
-# This engine against the plain loop and the peers (SHORT= for the long mode); they install into build/peers.
+# This engine against the plain loop and the peers, which are installed into build/peers (SHORT= for the long mode).
 SHORT ?= --short
 bench: .venv/installed
 	$(BIN)/python -m benchmarks $(SHORT)
 
-# The OpenAPI document fuzzed for longer than `make test` does: EXAMPLES of each kind for every operation.
+# Fuzzes the API for longer than `make test` does: EXAMPLES of each kind for every operation.
 EXAMPLES ?= 200
 fuzz: .venv/installed
 	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_fuzz.py -s
 
-# An hour of random faults on both kinds of installation, then the faults that take long; SOAK= seconds each, SEED= repeats one.
+# Random faults on both kinds of installation, SOAK= seconds each (an hour in total), then the slow fault tests; SEED= repeats a run.
 SOAK ?= 1800
 soak: .venv/installed
 	$(BIN)/python -m tests.faults.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.faults.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED)) --lab
 	$(BIN)/pytest tests/faults --long
 
-# Ten thousand queued jobs, five hundred event streams, clients that read nothing: what others wait for meanwhile.
+# Response times with ten thousand queued jobs, five hundred event streams, and clients that read nothing.
 load: .venv/installed
 	$(BIN)/python -m benchmarks.load
 
-# VTK itself, 140 MB, for the test that reads our .vtp files with it; without it that test is skipped and says so.
+# VTK, 140 MB, for the test that reads our .vtp files with it; that test is skipped if VTK is missing.
 readers: .venv/installed
 	$(BIN)/pip install -q --no-deps -c constraints.txt --target build/readers vtk
 
