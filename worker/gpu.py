@@ -1,4 +1,4 @@
-"""Which errors mean that the GPU is lost to this process."""
+"""Tells errors after which this process cannot use its GPU any more from all others."""
 
 import torch
 
@@ -7,8 +7,8 @@ from landscape.engine.out_of_memory import is_out_of_memory
 _LOST = ("device-side assert", "CUDA error", "unspecified launch failure", "uncorrectable ECC")
 
 
-def is_beyond_repair(error: BaseException) -> bool:
-    """Whether this process can use its GPU no more: every later call would fail, whatever it computes."""
+def is_gpu_lost(error: BaseException) -> bool:
+    """Whether every later use of the GPU by this process would fail, so that only a new process can go on."""
     if is_out_of_memory(error):
         return False
     lost = isinstance(error, RuntimeError) and any(word in str(error) for word in _LOST)

@@ -1,7 +1,7 @@
-"""A worker process: takes the tile whose turn it is, keeps its lease alive, says that it lives, ends in good order.
+"""A worker process: leases a tile, extends the lease while it computes, writes the outcome, and shuts down gracefully.
 
-Imports torch, Celery, tiles, queue; app/ never imports it. Never writes to the database but through queue.py, and never
-depends on the broker: a hint makes it look for work at once, and without any it looks by itself every few seconds.
+It does not depend on the broker: a wake-up message makes it look for work at once, and without any it polls the
+database every few seconds.
 """
 
 import errno
@@ -36,19 +36,18 @@ from service.settings import WORKER_ID, Settings
 from service.storage.open import open_store
 from service.supervisor.memory import resident
 
-from .gpu import is_beyond_repair
+from .gpu import is_gpu_lost
 from .reader import ReaderKilledError
-from .tiles import Outcome, Tiles
+from .tiles import Outcome, TileRunner
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS = 5.0
+IDLE_SECONDS = 5.0  # without a wake-up message, the database is polled after this long
 GRACE_SECONDS = 15.0  # a tile may take this long once the process is told to stop; then another worker takes it over
-# No fault of the tile: it waits for better times.
-PASSING = (UnavailableError, BusyError, NoSpaceError, OperationalError)
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-PASSING_SECONDS = 2.0
-REPLACE_ME = 70  # exit code of a process in which nothing can be computed any more
+TRANSIENT = (UnavailableError, BusyError, NoSpaceError, OperationalError)  # not caused by the tile: it is tried again
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+RETRY_SECONDS = 2.0
+GPU_LOST = 70  # exit code
 
 
 class Worker:
@@ -60,17 +59,17 @@ class Worker:
         self.wakeups = WakeUps(settings.broker)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.id = os.environ.get(WORKER_ID) or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-        self.tiles = Tiles(settings, self.database, open_store(settings, min_free_bytes=0), self.device)
-        self._end_by = math.inf
-        self._busy, self._looked = threading.Lock(), time.monotonic()
+        self.tiles = TileRunner(settings, self.database, open_store(settings, min_free_bytes=0), self.device)
+        self._stop_by = math.inf
+        self._busy, self._polled = threading.Lock(), time.monotonic()
 
     def work(self) -> bool:
-        """Take the tile whose turn it is and see it through. False: nothing waits, or this process is ending."""
+        """Lease the next tile and process it. False: none waits, or this process is shutting down."""
         with self._busy:
-            held = None if self.ending else self._lease()
+            held = None if self.shutting_down else self._lease()
             if held is not None:
-                self._see_through(held)
-            self._looked = time.monotonic()
+                self._run(held)
+            self._polled = time.monotonic()
         if held is not None:
             with self.database.reading() as session:
                 waiting = leases.count_waiting(session)
@@ -79,55 +78,57 @@ class Worker:
 
     def _lease(self) -> Lease | None:
         with self.database.writing() as session:
-            mine = {"worker": self.id, "device": self.tiles.kind}
-            return leases.lease(session, self.settings.lease_seconds, sizes=self.tiles.sizes, **mine)
+            return leases.lease(
+                session, self.settings.lease_seconds, worker=self.id, device=self.tiles.kind, sizes=self.tiles.sizes
+            )
 
-    def _see_through(self, held: Lease) -> None:
-        started, broken = time.perf_counter(), False
+    def _run(self, held: Lease) -> None:
+        started, gpu_lost = time.perf_counter(), False
         about = {"tile": held.tile, "purpose": held.purpose, "job": held.subject}
         outcome: Outcome
         try:
             with self._heartbeat(held) as stop:
-                outcome = self.tiles.do(held, stop)
+                outcome = self.tiles.run(held, stop)
         except Stopped:
             logger.info("tile dropped", extra=about)
             outcome = partial(requeue.release, held=held)
         except Exception as error:
             logger.exception("tile failed", extra=about)
-            broken = is_beyond_repair(error)
-            outcome = self._after(error, held)
+            gpu_lost = is_gpu_lost(error)
+            outcome = self._outcome_after(error, held)
         try:
             self._write(outcome)
-        except UnavailableError:  # what was stored for it is gone again, or the store does not say
+        except UnavailableError:  # the bytes stored for it were deleted since, or the store does not answer
             self._write(partial(requeue.release, held=held))
         logger.info("tile", extra={**about, "elapsed_s": round(time.perf_counter() - started, 3)})
-        if broken:
-            logger.error("this process can compute nothing any more; another takes its place")
-            os._exit(REPLACE_ME)
+        if gpu_lost:
+            logger.error("the GPU is lost to this process; the process ends and is replaced")
+            os._exit(GPU_LOST)
 
-    def _after(self, error: Exception, held: Lease) -> Outcome:
-        """What becomes of a tile after this error."""
-        if isinstance(error, PASSING) or (isinstance(error, OSError) and error.errno in FULL_DISK):
-            time.sleep(PASSING_SECONDS)
+    def _outcome_after(self, error: Exception, held: Lease) -> Outcome:
+        """Release the tile after a transient error, fail its job after one of the request, else count an attempt."""
+        if isinstance(error, TRANSIENT) or (isinstance(error, OSError) and error.errno in DISK_FULL):
+            time.sleep(RETRY_SECONDS)
             return partial(requeue.release, held=held)
         if isinstance(error, LandscapeError | ServiceError):
             return partial(completion.fail, held=held, reason=str(error))
         return partial(
-            requeue.after_error, held=held, max_attempts=self.settings.max_attempts, reason=self._in_words(error)
+            requeue.after_error, held=held, max_attempts=self.settings.max_attempts, reason=self._reason(error)
         )
 
-    def _in_words(self, error: Exception) -> str:
+    def _reason(self, error: Exception) -> str:
+        """Why the attempt failed, for the log of the job."""
         if isinstance(error, ReaderKilledError):
             return "the process that read it was killed"
         if is_out_of_memory(error):
-            self.tiles.forget()
+            self.tiles.free_memory()
             return "the worker ran out of memory"
-        if is_beyond_repair(error):
+        if is_gpu_lost(error):
             return "the GPU failed, and the worker's process was replaced"
         return f"an internal error ({type(error).__name__}), which the worker's log describes"
 
     def _write(self, outcome: Outcome) -> None:
-        """Write it as soon as the database lets us: its disk may be full, its server away."""
+        """Write an outcome, retrying while the database does not answer or its disk is full."""
         while True:
             try:
                 with self.database.writing() as session:
@@ -135,18 +136,18 @@ class Worker:
                     session.execute(update(WorkerRow).where(WorkerRow.id == self.id).values(busy_since=None))
                 return
             except OperationalError as error:
-                if time.monotonic() > self._end_by:
+                if time.monotonic() > self._stop_by:
                     raise
-                logger.warning("writing a tile failed; trying again", extra={"error": str(error)[:200]})
-                time.sleep(PASSING_SECONDS)
+                logger.warning("writing the outcome of a tile failed; trying again", extra={"error": str(error)[:200]})
+                time.sleep(RETRY_SECONDS)
 
     @contextmanager
     def _heartbeat(self, held: Lease) -> Iterator[Stop]:
-        """Keep the lease alive from a thread; the answer says whether the work is no longer wanted."""
-        over, lost = threading.Event(), threading.Event()
+        """Extend the lease from a thread; the function given says whether to stop: the lease is lost, or time is up."""
+        done, lost = threading.Event(), threading.Event()
 
-        def beat() -> None:
-            while not over.wait(self.settings.lease_seconds / 6) and not lost.is_set():
+        def extend() -> None:
+            while not done.wait(self.settings.lease_seconds / 6) and not lost.is_set():
                 try:
                     with self.database.writing() as session:
                         if not leases.heartbeat(session, held, self.settings.lease_seconds):
@@ -154,49 +155,49 @@ class Worker:
                 except Exception:
                     logger.exception("heartbeat failed", extra={"tile": held.tile})
 
-        thread = threading.Thread(target=beat, daemon=True)
+        thread = threading.Thread(target=extend, daemon=True)
         thread.start()
         try:
-            yield lambda: lost.is_set() or time.monotonic() > self._end_by
+            yield lambda: lost.is_set() or time.monotonic() > self._stop_by
         finally:
-            over.set()
+            done.set()
             thread.join()
 
-    def show_presence(self) -> None:
-        """Say every few seconds that this worker lives, until the process ends."""
+    def report_presence(self) -> None:
+        """Update this worker's row every few seconds until shutdown: it is alive, and holds so much memory."""
         fixed = {"id": self.id, "device": self.tiles.kind, "host": socket.gethostname(), "pid": os.getpid()}
-        while not self.ending:
+        while not self.shutting_down:
             try:
                 used = torch.cuda.memory_reserved() if self.device.type == "cuda" else None
                 with self.database.writing() as session:
                     session.merge(WorkerRow(**fixed, seen=now(), memory=resident(), device_memory=used))
             except Exception:
-                logger.exception("presence failed")
+                logger.exception("reporting presence failed")
             time.sleep(PRESENCE_SECONDS)
 
-    def look_around(self) -> None:
-        """Look for work whenever no hint has come for a while: the broker may be away, full, or have forgotten."""
-        while not self.ending:
+    def poll_for_work(self) -> None:
+        """Look for work when no wake-up message has come for a while: the broker may be down, full, or have lost it."""
+        while not self.shutting_down:
             time.sleep(1)
             try:
-                while time.monotonic() - self._looked > IDLE_SECONDS and not self._busy.locked():
+                while time.monotonic() - self._polled > IDLE_SECONDS and not self._busy.locked():
                     while self.work():
                         pass
             except Exception:
-                logger.exception("looking for work failed")
-                self._looked = time.monotonic()
+                logger.exception("polling for work failed")
+                self._polled = time.monotonic()
 
     @property
-    def ending(self) -> bool:
-        return self._end_by < math.inf
+    def shutting_down(self) -> bool:
+        return self._stop_by < math.inf
 
-    def end_soon(self) -> None:
-        """Take no further tile, and finish the one at hand if that is quick."""
-        self._end_by = min(self._end_by, time.monotonic() + GRACE_SECONDS)
+    def begin_shutdown(self) -> None:
+        """Lease no further tile; the current one may take GRACE_SECONDS more, then it is released."""
+        self._stop_by = min(self._stop_by, time.monotonic() + GRACE_SECONDS)
 
-    def end(self) -> None:
-        """Wait for the tile at hand, and say goodbye."""
-        self.end_soon()
+    def shut_down(self) -> None:
+        """Wait for the current tile, and delete this worker's row."""
+        self.begin_shutdown()
         with self._busy, self.database.writing() as session:
             session.execute(delete(WorkerRow).where(WorkerRow.id == self.id))
 
@@ -208,16 +209,16 @@ def main() -> None:
     settings = Settings()
     torch.set_num_threads(settings.threads)
     worker = Worker(settings)
-    worker_shutting_down.connect(lambda **_: worker.end_soon(), weak=False)
+    worker_shutting_down.connect(lambda **_: worker.begin_shutdown(), weak=False)
     worker.wakeups.celery.task(worker.work, name=TASK)
-    for loop in (worker.show_presence, worker.look_around):
+    for loop in (worker.report_presence, worker.poll_for_work):
         threading.Thread(target=loop, daemon=True).start()
     logger.info("worker ready", extra={"worker": worker.id})
     options = ["--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
     try:
         worker.wakeups.celery.worker_main(["worker", *options, "-Q", QUEUE, "-n", worker.id])
     finally:
-        worker.end()
+        worker.shut_down()
 
 
 if __name__ == "__main__":

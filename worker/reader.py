@@ -1,12 +1,12 @@
-"""What a worker does with an upload: have it read at the boundary, keep what comes out clean.
+"""Reads an upload in a sandbox and stores the sanitized file that comes out of it.
 
-Imports landscape.checkpoints.sandbox, store, settings; no torch. Never opens or parses a stranger's file itself.
+The worker itself never opens or parses an uploaded file.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from landscape.checkpoints.sandbox import KilledError, Limits, ask
+from landscape.checkpoints.sandbox import KilledError, Limits, read_in_sandbox
 from service.errors import ServiceError
 from service.settings import Settings
 from service.storage.store import Store
@@ -19,20 +19,20 @@ class RejectedError(ServiceError):
 
 
 class ReaderKilledError(Exception):
-    """The reading came to nothing, and not by the file: worth another attempt."""
+    """The sandbox was killed from outside, which says nothing about the file: another attempt may succeed."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a checkpoint was read as."""
+    """What was found in a checkpoint."""
 
-    weights_sha256: str  # sanitised safetensors, in the store
+    weights_sha256: str  # sanitized safetensors, in the store
     candidates: list[dict[str, Any]]  # architectures as JSON, with their label and parameter count
     facts: dict[str, str]
 
 
 def read_checkpoint(sha256: str, store: Store, settings: Settings) -> Verdict:
-    """Read the upload `sha256` in a fresh process and keep its sanitised weights.
+    """Read the upload `sha256` in a fresh process and keep its sanitized weights.
 
     Raises:
         RejectedError: it is not a usable checkpoint; at most 500 characters, no path and no traceback.
@@ -42,10 +42,10 @@ def read_checkpoint(sha256: str, store: Store, settings: Settings) -> Verdict:
 
 
 def read_dataset(sha256: str, store: Store, settings: Settings) -> tuple[dict[str, Any], str]:
-    """Read an uploaded data set in a fresh process and keep its sanitised samples.
+    """Read an uploaded data set in a fresh process and keep its sanitized samples.
 
     Returns:
-        What is known of it (landscape.parsers.dataset.Described), and the digest of the sanitised file.
+        What is known about it (landscape.parsers.dataset.Described), and the digest of the sanitized file.
 
     Raises:
         RejectedError: as `read_checkpoint`.
@@ -54,14 +54,14 @@ def read_dataset(sha256: str, store: Store, settings: Settings) -> tuple[dict[st
 
 
 def _read(task: str, sha256: str, store: Store, settings: Settings) -> tuple[dict[str, Any], str]:
-    """The answer about an upload, and the digest of what was written for it."""
+    """The answer of the sandbox about an upload, and the digest of the sanitized file."""
     limits = Limits(settings.reader_memory_bytes, settings.reader_seconds)
-    with store.room() as folder:
+    with store.temporary_folder() as folder:
         clean = folder / "clean.safetensors"
         try:
-            answer = ask(task, store.path(sha256), clean, limits)
+            answer = read_in_sandbox(task, store.path(sha256), clean, limits)
         except KilledError as error:
             raise ReaderKilledError from error
         if "rejected" in answer:
             raise RejectedError(answer["rejected"][:500])
-        return answer, store.adopt(clean)
+        return answer, store.move_in(clean)

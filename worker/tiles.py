@@ -1,7 +1,6 @@
-"""What a worker does with a tile: read an upload, prepare a job, compute points.
+"""The work of a tile: read an upload, prepare a job, or compute points.
 
-Imports landscape (and so torch), queue, store, reader; app/ never imports it.
-Never decides whose turn it is, and never writes to the database: what it returns does, in a transaction of the caller.
+Nothing here writes to the database: a tile's result is a function that does, in a transaction of the caller.
 """
 
 import math
@@ -35,34 +34,37 @@ from .reader import RejectedError, read_checkpoint, read_dataset
 from .subject import Subject
 
 Outcome = Callable[[Session], object]
-Finished = tuple[Callable[..., object], dict[str, Any]]  # how the outcome is written, and with what
+Finished = tuple[Callable[..., object], dict[str, Any]]  # the function that writes the outcome, and its arguments
 
 _KEPT_SUBJECTS = 4
 
 
-class Tiles:
-    """What has been loaded for a job is kept for the job's next tile."""
+class TileRunner:
+    """Processes tiles one at a time; what was loaded for a job is kept for the job's next tile."""
 
     def __init__(self, settings: Settings, database: Database, store: Store, device: torch.device):
         self.settings, self.database, self.store, self.device = settings, database, store, device
-        self.kind = _kind(device)
+        self.kind = kind_of(device)
         self.sizes: dict[str, int] = {}  # points in about `tile_seconds` of this process, by job
         self._subjects: OrderedDict[str, Subject] = OrderedDict()
 
-    def do(self, held: Lease, stop: Stop) -> Outcome:
-        """See the tile through; what is returned writes the outcome.
+    def run(self, held: Lease, stop: Stop) -> Outcome:
+        """Process a tile.
+
+        Returns:
+            A function that writes the outcome.
 
         Raises:
-            Stopped: `stop` said so.
-            LandscapeError, ServiceError: what was asked for cannot be done, in words.
+            Stopped: `stop` returned True.
+            LandscapeError, ServiceError: the request cannot be carried out; the message says why.
         """
         started = time.perf_counter()
-        doing = {"read": self._read, "read-data": self._read_data, "prepare": self._prepare, "points": self._compute}
-        change, details = doing[held.purpose](held, stop)
-        return partial(change, held=held, **details, seconds=time.perf_counter() - started)
+        work = {"read": self._read, "read-data": self._read_data, "prepare": self._prepare, "points": self._compute}
+        write, details = work[held.purpose](held, stop)
+        return partial(write, held=held, **details, seconds=time.perf_counter() - started)
 
-    def forget(self) -> None:
-        """Make room."""
+    def free_memory(self) -> None:
+        """Drop what is kept for jobs."""
         self._subjects.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -91,7 +93,7 @@ class Tiles:
     def _finish_reading(
         self, session: Session, held: Lease, verdict: dict[str, Any], sha256: str, *, seconds: float
     ) -> None:
-        """Write a verdict that refers to bytes, unless they were collected before anything referred to them."""
+        """Write a verdict that refers to stored bytes, unless garbage collection took them before it did."""
         completion.finish_reading(session, held, verdict, seconds=seconds)
         self.store.require(sha256)
 
@@ -113,23 +115,23 @@ class Tiles:
         rows = subject.landscape.rows(coordinates(subject.grid, held.points), stop)
         if not subject.landscape.unchanged():
             raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
-        fitting = self._size(subject, len(held.points), time.perf_counter() - started)
-        self.sizes[held.subject] = min(fitting, 2 * self.sizes.get(held.subject, fitting))
+        size = self._size(subject, len(held.points), time.perf_counter() - started)
+        self.sizes[held.subject] = min(size, 2 * self.sizes.get(held.subject, size))
         return completion.finish_points, {"values": pack(rows)}
 
     def _size(self, subject: Subject, points: int, seconds: float) -> int:
-        """Points in about `tile_seconds`, where so many took so long: whole groups, since a part costs as much."""
+        """Points that fit in `tile_seconds` at the measured speed: whole groups, since a part of one costs as much."""
         group = subject.landscape.plan.group
         each = seconds / math.ceil(points / group)
         return group * max(1, round(self.settings.tile_seconds / max(each, 1e-6)))
 
     def _subject(self, held: Lease) -> Subject:
-        """What the job asks for, kept for its next tile."""
+        """The loaded subject of the job, kept for its next tile."""
         with self.database.reading() as session:
             job = require(session, Job, held.subject)
             spec = job_spec.validate_python(job.spec)
             rows = [require(session, Checkpoint, one) for one in spec.checkpoints]
-        choice = (job.provenance or {}).get("engine")  # the worker that prepared the job chose; all others follow
+        choice = (job.provenance or {}).get("engine")  # chosen by the worker that prepared the job, followed by all
         subject = self._subjects.pop(job.id, None)
         if subject is None or choice not in (None, subject.landscape.plan.choice):
             weights = [row.weights_sha256 or "" for row in rows]
@@ -145,12 +147,12 @@ class Tiles:
             )
         self._subjects[job.id] = subject
         if len(self._subjects) > _KEPT_SUBJECTS:
-            gone, _ = self._subjects.popitem(last=False)
-            self.sizes.pop(gone, None)
+            oldest, _ = self._subjects.popitem(last=False)
+            self.sizes.pop(oldest, None)
         return subject
 
     def _samples(self, name: str) -> Callable[[str], Samples]:
-        """From a split to its samples, of a built-in or an uploaded data set."""
+        """A function from a split to its samples, of a built-in or an uploaded data set."""
         cache = DiskCache(self.store.prepared, self.settings.cache_bytes)
         if name in BUILT_IN:
             return lambda split: load(name, split, cache=cache)
@@ -161,8 +163,8 @@ class Tiles:
         return lambda split: load_clean(path, row.name, split, cache=cache, key=key)
 
 
-def _kind(device: torch.device) -> str:
-    """What decides the bits of a result: the GPU, or the instructions of the CPU."""
+def kind_of(device: torch.device) -> str:
+    """What decides the bits of a result: the name of the GPU, or the instruction set of the CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     names = [native.best_instruction_set(), "amx" if native.has_amx() else None]

@@ -1,4 +1,4 @@
-"""One worker process by itself: it needs no broker, and it ends in good order."""
+"""One worker process by itself: it needs no broker, and it shuts down gracefully."""
 
 import os
 import signal
@@ -21,12 +21,12 @@ from service.storage.open import open_store
 from tests.support.paths import GALLERY
 from tests.support.service import wait_for
 
-NOWHERE = "redis://127.0.0.1:1/0"  # nothing listens there
+NO_BROKER = "redis://127.0.0.1:1/0"  # nothing listens there
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path, broker=NOWHERE, tile_seconds=4)
+    return Settings(data=tmp_path, broker=NO_BROKER, tile_seconds=4)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def process(settings: Settings) -> "Iterator[subprocess.Popen[bytes]]":
         process.kill()
 
 
-def test_a_worker_without_a_broker_works_and_finishes_its_tile_before_it_ends(
+def test_a_worker_without_a_broker_computes_and_finishes_its_tile_before_it_ends(
     settings: Settings, database: Database, process: "subprocess.Popen[bytes]"
 ) -> None:
     sha256 = open_store(settings, min_free_bytes=0).copy_in(GALLERY / "resnet20-w8-skip.safetensors")

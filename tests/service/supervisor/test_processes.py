@@ -25,7 +25,7 @@ from service.supervisor import memory
 from service.supervisor.processes import WorkerChild, keep_workers_running
 from tests.service.queue.steps import lease_next, prepared_job
 from tests.support.service import wait_for
-from worker.gpu import is_beyond_repair
+from worker.gpu import is_gpu_lost
 
 # A worker's outside: it says that it lives, and holds a tile; what else it does is up to the test.
 PRESENT = """
@@ -157,13 +157,13 @@ def test_memory_that_runs_out_is_recognised_in_a_process_that_goes_on() -> None:
     answer = run("""
         import resource, torch
         from landscape.engine.out_of_memory import is_out_of_memory
-        from worker.gpu import is_beyond_repair
+        from worker.gpu import is_gpu_lost
         resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
         try:
             torch.zeros(16 << 30)
         except Exception as error:
             assert is_out_of_memory(error), error
-            assert not is_beyond_repair(error), error
+            assert not is_gpu_lost(error), error
             print(torch.ones(3).sum().item())
     """)
     assert answer.stdout == "3.0\n", answer.stderr
@@ -172,21 +172,21 @@ def test_memory_that_runs_out_is_recognised_in_a_process_that_goes_on() -> None:
 def test_an_ordinary_error_is_neither() -> None:
     for error in (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("x"), KeyError("y")):
         assert not is_out_of_memory(error)
-        assert not is_beyond_repair(error)
+        assert not is_gpu_lost(error)
 
 
 def test_a_lost_gpu_is_recognised() -> None:
     """Without a GPU by torch's own type of error; with one by a real device-side assert, in a process of its own."""
-    assert is_beyond_repair(torch.AcceleratorError("CUDA error: device-side assert triggered"))
-    assert not is_beyond_repair(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert is_gpu_lost(torch.AcceleratorError("CUDA error: device-side assert triggered"))
+    assert not is_gpu_lost(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
     if torch.cuda.is_available():
         answer = run("""
             import torch
-            from worker.gpu import is_beyond_repair
+            from worker.gpu import is_gpu_lost
             try:
                 torch.zeros(3, device="cuda")[torch.tensor([7], device="cuda")].cpu()
             except Exception as error:
-                print(is_beyond_repair(error))
+                print(is_gpu_lost(error))
         """)
         assert answer.stdout == "True\n", answer.stderr
 
@@ -203,7 +203,7 @@ def test_a_process_that_lost_its_gpu_gives_its_tile_back_and_ends(tmp_path: Path
         worker = Worker(Settings(data={str(tmp_path)!r}, broker="redis://127.0.0.1:1/0"))
         def lost(held, stop):
             raise torch.AcceleratorError("CUDA error: device-side assert triggered")
-        worker.tiles.do = lost
+        worker.tiles.run = lost
         worker.work()
         print("still there")
     """)
