@@ -1,4 +1,4 @@
-"""Visibility: a database seen by a caller hides the rows of other users, whatever the query."""
+"""Visibility: a database seen by a caller hides the rows of other users from every form of query."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,6 +1,6 @@
-"""A database of every earlier version is brought to this one with its data, on both kinds of database.
+"""Migrations: a database of every earlier version is upgraded with its data, on both kinds of database.
 
-The old databases are made by the statements of their time (tests/worker/revisions/), not by today's tables.
+The old databases are made by the SQL of their time (tests/service/database/revisions/), not from today's tables.
 """
 
 import multiprocessing
@@ -43,8 +43,8 @@ def opened(url: str) -> Iterator[Database]:
     database.engine.dispose()
 
 
-def make_old(url: str, revision: str) -> None:
-    """The database of a release, with data in it."""
+def create_old(url: str, revision: str) -> None:
+    """Create the database of a release, with data in it."""
     script = (REVISIONS / f"{revision}.sql").read_text()
     with connected(url) as connection:
         for statement in re.split(r";\n", script):
@@ -68,12 +68,12 @@ def differences(engine: Engine) -> list[object]:
         return found
 
 
-def test_a_new_database_has_the_tables_of_the_code(database_url: str) -> None:
+def test_a_new_database_has_the_schema_of_the_code(database_url: str) -> None:
     with opened(database_url) as database:
         assert differences(database.engine) == []
 
 
-def test_the_revision_of_the_code_is_the_newest_one_and_each_older_one_is_tested(tmp_path: Path) -> None:
+def test_the_revision_of_the_code_is_the_newest_and_each_older_one_is_tested(tmp_path: Path) -> None:
     with connected(f"sqlite:///{tmp_path / 'x.sqlite'}") as connection:
         scripts = ScriptDirectory.from_config(migrations.config(connection))
         assert scripts.get_heads() == [REVISION]
@@ -82,7 +82,7 @@ def test_the_revision_of_the_code_is_the_newest_one_and_each_older_one_is_tested
 
 @pytest.mark.parametrize("revision", OLDER)
 def test_a_database_of_an_earlier_version_is_upgraded_with_all_its_data(database_url: str, revision: str) -> None:
-    make_old(database_url, revision)
+    create_old(database_url, revision)
     with opened(database_url) as database:
         assert differences(database.engine) == []
         with database.reading() as session:
@@ -97,8 +97,8 @@ def test_a_database_of_an_earlier_version_is_upgraded_with_all_its_data(database
 
 
 @pytest.mark.parametrize("revision", OLDER)
-def test_what_an_earlier_version_had_not_finished_is_finished(database_url: str, revision: str) -> None:
-    make_old(database_url, revision)
+def test_unfinished_jobs_of_an_earlier_version_are_finished_after_the_upgrade(database_url: str, revision: str) -> None:
+    create_old(database_url, revision)
     with opened(database_url) as database, database.writing() as session:
         requeue.reclaim(session, lease_seconds=8, max_attempts=3)
         purposes = []
@@ -127,18 +127,18 @@ def test_what_an_earlier_version_had_not_finished_is_finished(database_url: str,
 
 
 def test_constraints_hold_after_an_upgrade(database_url: str) -> None:
-    make_old(database_url, "0001")
+    create_old(database_url, "0001")
     with opened(database_url) as database:
         for wrong in (
             "INSERT INTO tiles (purpose, job_id, owner, level, rank, count, points, turn, state, attempts) "
-            f"VALUES ('points', '{'d' * 32}', '', 0, 0, 1, '[]', 0, 'waiting', 0)",  # the place is taken
-            "INSERT INTO log_lines (job_id, at, level, text) VALUES ('nobody', 1, 'info', 'x')",
+            f"VALUES ('points', '{'d' * 32}', '', 0, 0, 1, '[]', 0, 'waiting', 0)",  # this level and rank exist already
+            "INSERT INTO log_lines (job_id, at, level, text) VALUES ('no-such-job', 1, 'info', 'x')",
         ):
             with pytest.raises(IntegrityError), database.writing() as session:
                 session.execute(text(wrong))
 
 
-def test_a_newer_database_is_refused_and_left_alone(database_url: str) -> None:
+def test_a_newer_database_is_refused_and_left_unchanged(database_url: str) -> None:
     with opened(database_url):
         pass
     with connected(database_url) as connection:
@@ -149,7 +149,7 @@ def test_a_newer_database_is_refused_and_left_alone(database_url: str) -> None:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
 
-def test_a_database_that_is_not_ours_is_refused_and_left_alone(database_url: str) -> None:
+def test_a_foreign_database_is_refused_and_left_unchanged(database_url: str) -> None:
     with connected(database_url) as connection:
         connection.execute(text("CREATE TABLE jobs (id VARCHAR PRIMARY KEY, title VARCHAR)"))
     with pytest.raises(ConflictError, match="another version"):
@@ -166,10 +166,10 @@ def _open(url: str, at: float) -> None:
     Database(url).engine.dispose()
 
 
-def test_processes_that_start_together_upgrade_once(database_url: str) -> None:
+def test_processes_that_start_together_upgrade_the_database_once(database_url: str) -> None:
     import time
 
-    make_old(database_url, "0001")
+    create_old(database_url, "0001")
     spawn = multiprocessing.get_context("spawn")
     processes = [spawn.Process(target=_open, args=(database_url, time.time() + 4)) for _ in range(4)]
     for process in processes:

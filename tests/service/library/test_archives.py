@@ -1,4 +1,4 @@
-"""Official archives placed in the data folder are taken in once, by themselves."""
+"""Official archives in the data folder are added to the data sets once, without a request."""
 
 import tarfile
 from pathlib import Path
@@ -11,7 +11,7 @@ from service.library import archives
 from service.storage.folder_store import FolderStore
 
 
-def test_archives_in_the_data_folder_wait_to_be_read_once(tmp_path: Path) -> None:
+def test_archives_in_the_data_folder_are_added_once_and_wait_to_be_read(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
     store, folder = FolderStore(tmp_path / "store", max_bytes=1 << 20), tmp_path / "datasets"
     archives.add(database, store, folder)

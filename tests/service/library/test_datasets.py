@@ -1,4 +1,4 @@
-"""What is said of a data set before it is loaded is true of it."""
+"""The facts stated about a data set before it is loaded are true."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from service.library.datasets import DATASETS, dataset_facts
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_the_catalog_agrees_with_the_data(name: str) -> None:
+def test_the_facts_of_a_built_in_data_set_agree_with_its_samples(name: str) -> None:
     facts = dataset_facts(name)
     for split, count in facts.splits.items():
         samples = load(name, split)
@@ -17,10 +17,10 @@ def test_the_catalog_agrees_with_the_data(name: str) -> None:
         assert tuple(samples.images.shape[1:]) == facts.shape
 
 
-def test_every_built_in_data_set_is_in_the_catalog() -> None:
+def test_every_built_in_data_set_has_facts() -> None:
     assert set(DATASETS) == set(BUILT_IN)
 
 
-def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_data_set_is_refused_with_a_list_of_the_known_ones() -> None:
     with pytest.raises(InvalidError, match="Known: digits"):
         dataset_facts("imagenet")

@@ -1,4 +1,4 @@
-"""The store over the API: the contract of every store, as a worker elsewhere sees it, and what only it has."""
+"""The store behind the API: the contract of every store, as a remote worker sees it, and its own behavior."""
 
 import hashlib
 import os
@@ -17,44 +17,44 @@ from service.storage.store import Store, StoredFile
 from tests.service.storage.test_store import (
     keep,
     store,
-    test_a_file_is_copied_and_one_of_our_own_is_taken,
+    test_a_file_is_copied_in_and_a_temporary_one_is_moved_in,
     test_a_file_of_many_megabytes_comes_back_whole,
-    test_a_killed_process_leaves_only_what_is_swept_away,
-    test_a_nearly_full_disk_takes_nothing,
+    test_a_store_that_works_reports_that_it_is_usable,
     test_an_upload_over_the_limit_is_refused_whether_announced_or_not,
-    test_an_upload_that_is_not_kept_leaves_nothing,
-    test_another_process_with_the_same_store_reads_them,
+    test_an_upload_that_is_not_committed_leaves_nothing,
+    test_an_upload_to_a_nearly_full_disk_is_refused,
+    test_another_process_reads_the_same_bytes,
     test_bytes_come_back_under_their_sha256,
-    test_it_says_whether_it_can_be_used,
-    test_keeping_the_same_bytes_again_makes_them_young,
+    test_files_of_a_killed_process_are_removed,
+    test_files_of_dead_processes_are_removed_and_those_of_living_ones_stay,
     test_only_a_digest_names_a_file,
+    test_stored_bytes_are_found_with_their_size_and_age,
+    test_storing_the_same_bytes_again_resets_their_age,
     test_the_same_bytes_are_stored_once,
-    test_what_a_dead_process_left_is_swept_away_and_what_a_living_one_writes_is_not,
-    test_what_is_stored_is_found_with_its_size_and_age,
 )
 from tests.support.service import free_port, make_token, serve
 
 __all__ = [
     "store",
-    "test_a_file_is_copied_and_one_of_our_own_is_taken",
+    "test_a_file_is_copied_in_and_a_temporary_one_is_moved_in",
     "test_a_file_of_many_megabytes_comes_back_whole",
-    "test_a_killed_process_leaves_only_what_is_swept_away",
-    "test_a_nearly_full_disk_takes_nothing",
+    "test_a_store_that_works_reports_that_it_is_usable",
     "test_an_upload_over_the_limit_is_refused_whether_announced_or_not",
-    "test_an_upload_that_is_not_kept_leaves_nothing",
-    "test_another_process_with_the_same_store_reads_them",
+    "test_an_upload_that_is_not_committed_leaves_nothing",
+    "test_an_upload_to_a_nearly_full_disk_is_refused",
+    "test_another_process_reads_the_same_bytes",
     "test_bytes_come_back_under_their_sha256",
-    "test_it_says_whether_it_can_be_used",
-    "test_keeping_the_same_bytes_again_makes_them_young",
+    "test_files_of_a_killed_process_are_removed",
+    "test_files_of_dead_processes_are_removed_and_those_of_living_ones_stay",
     "test_only_a_digest_names_a_file",
+    "test_stored_bytes_are_found_with_their_size_and_age",
+    "test_storing_the_same_bytes_again_resets_their_age",
     "test_the_same_bytes_are_stored_once",
-    "test_what_a_dead_process_left_is_swept_away_and_what_a_living_one_writes_is_not",
-    "test_what_is_stored_is_found_with_its_size_and_age",
 ]
 
 
 @dataclass
-class Lender:
+class StoreServer:
     """The API alone with access control, the store behind it, and a token of scope `work`."""
 
     data: Path
@@ -64,62 +64,62 @@ class Lender:
     token: str
 
 
-class Operated(ApiStore):
-    """The store of a worker, with what only the operator of the service can do done there."""
+class RemovableApiStore(ApiStore):
+    """The store of a worker; what only the service can do, list and remove, is done on its disk."""
 
-    there: FolderStore
+    on_disk: FolderStore
 
     def stored(self) -> Iterator[StoredFile]:
-        return self.there.stored()
+        return self.on_disk.stored()
 
     def _remove(self, sha256: str) -> None:
-        self.there.remove(sha256)
+        self.on_disk.remove(sha256)
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lender]:
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
     data = tmp_path_factory.mktemp("api")
     (data / "admin-token").write_text(token_hex(32))
     with serve(data, access="on", admin_token_file=str(data / "admin-token")) as server:
         token = make_token(data, "gpu-box", "work")["token"]
-        yield Lender(data, server.url, server.port, FolderStore(data / "store", max_bytes=1 << 40), token)
+        yield StoreServer(data, server.url, server.port, FolderStore(data / "store", max_bytes=1 << 40), token)
 
 
 @pytest.fixture
-def make(api: Lender, tmp_path: Path) -> Callable[..., Store]:
+def make(api: StoreServer, tmp_path: Path) -> Callable[..., Store]:
     for one in list(api.store.stored()):
         api.store.remove(one.sha256)
 
-    def open_it(
+    def open_store(
         *, local: str = "a", cache_bytes: int = 1 << 30, max_bytes: int = 1000, min_free_bytes: int = 0
     ) -> Store:
         limits = {"cache_bytes": cache_bytes, "max_bytes": max_bytes, "min_free_bytes": min_free_bytes}
-        made = Operated(api.url, tmp_path / local, token=api.token, **limits)
-        made.there = api.store
+        made = RemovableApiStore(api.url, tmp_path / local, token=api.token, **limits)
+        made.on_disk = api.store
         return made
 
-    return open_it
+    return open_store
 
 
-def test_damaged_bytes_are_refused_on_both_sides(make: Callable[..., Store], api: Lender) -> None:
+def test_damaged_bytes_are_refused_and_stored_again_on_both_sides(make: Callable[..., Store], api: StoreServer) -> None:
     store = make()
     sha256 = keep(store, b"weights")
     api.store.path(sha256).write_bytes(b"weighty")
-    assert store.path(sha256).read_bytes() == b"weights"  # the copy here is whole
+    assert store.path(sha256).read_bytes() == b"weights"  # the cached copy is intact
     with pytest.raises(DamagedError, match="Upload it again"):
         make(local="b").path(sha256)
     assert keep(make(local="c"), b"weights") == sha256
     assert make(local="b").path(sha256).read_bytes() == b"weights"
 
 
-def test_a_damaged_copy_here_is_fetched_again(make: Callable[..., Store]) -> None:
+def test_a_damaged_copy_is_fetched_again(make: Callable[..., Store]) -> None:
     store = make()
     sha256 = keep(store, b"weights")
     store.path(sha256).write_bytes(b"weighty")
     assert store.path(sha256).read_bytes() == b"weights"
 
 
-def test_bytes_under_a_digest_that_is_not_theirs_are_not_kept(make: Callable[..., Store], api: Lender) -> None:
+def test_bytes_sent_under_another_digest_are_refused(make: Callable[..., Store], api: StoreServer) -> None:
     store, wrong = make(), hashlib.sha256(b"other").hexdigest()
     headers = {"Authorization": f"Bearer {api.token}"}
     answer = httpx.put(f"{api.url}/api/store/{wrong}", content=b"weights", headers=headers, trust_env=False)
@@ -127,7 +127,7 @@ def test_bytes_under_a_digest_that_is_not_theirs_are_not_kept(make: Callable[...
     assert list(store.stored()) == []
 
 
-def test_the_bytes_here_keep_to_their_bound(make: Callable[..., Store]) -> None:
+def test_the_cache_stays_within_its_limit(make: Callable[..., Store]) -> None:
     store = make(cache_bytes=2500)
     assert isinstance(store, ApiStore)
     digests = [keep(store, bytes([n]) * 1000) for n in range(2)]
@@ -139,29 +139,29 @@ def test_the_bytes_here_keep_to_their_bound(make: Callable[..., Store]) -> None:
 
 
 @pytest.mark.parametrize("scopes", ["read", "read,submit"])
-def test_only_a_token_of_scope_work_opens_it(api: Lender, tmp_path: Path, scopes: str) -> None:
+def test_only_a_token_of_scope_work_opens_the_store(api: StoreServer, tmp_path: Path, scopes: str) -> None:
     token = make_token(api.data, "gpu-box", scopes)["token"]
     store = ApiStore(api.url, tmp_path, token=token, cache_bytes=0, max_bytes=1000)
     with pytest.raises(ForbiddenError, match="landscape token"):
         keep(store, b"weights")
-    nobody = ApiStore(api.url, tmp_path, token=None, cache_bytes=0, max_bytes=1000)
+    without_token = ApiStore(api.url, tmp_path, token=None, cache_bytes=0, max_bytes=1000)
     with pytest.raises(ForbiddenError):
-        nobody.path("0" * 64)
-    assert not nobody.usable()
+        without_token.path("0" * 64)
+    assert not without_token.usable()
 
 
-def test_a_token_of_scope_work_opens_nothing_else(api: Lender) -> None:
+def test_a_token_of_scope_work_opens_nothing_else(api: StoreServer) -> None:
     for path in ("/api/jobs", "/api/checkpoints", "/api/datasets", "/metrics", "/api/tokens"):
         answer = httpx.get(f"{api.url}{path}", headers={"Authorization": f"Bearer {api.token}"}, trust_env=False)
         assert answer.status_code == 403, path
 
 
-def test_what_is_not_there_is_said(make: Callable[..., Store]) -> None:
+def test_missing_bytes_are_reported(make: Callable[..., Store]) -> None:
     with pytest.raises(NotFoundError, match="Upload it again"):
         make().path("0" * 64)
 
 
-def test_a_service_that_is_away_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_service_is_reported_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ApiStore(f"http://127.0.0.1:{free_port()}", tmp_path, token=None, cache_bytes=0, max_bytes=1000)
     monkeypatch.setattr("service.storage.api_store.BACKOFF_SECONDS", 0.01)
     assert not store.usable()
@@ -169,7 +169,9 @@ def test_a_service_that_is_away_is_said_in_a_sentence(tmp_path: Path, monkeypatc
         store.path("0" * 64)
 
 
-def test_an_answer_that_breaks_off_is_asked_for_again(api: Lender, make: Callable[..., Store], tmp_path: Path) -> None:
+def test_a_response_that_is_cut_off_is_requested_again(
+    api: StoreServer, make: Callable[..., Store], tmp_path: Path
+) -> None:
     from tests.support.cutting import Cutting
 
     sha256 = keep(make(max_bytes=1 << 20), b"x" * 900_000)

@@ -1,4 +1,4 @@
-"""What every store promises, asked of each: bytes under their digest, durable, counted, verified, none left behind."""
+"""The contract of every store, tested for each: bytes under their digest, durable, verified, none left behind."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ def objects() -> Iterator[ObjectServer]:
 
 @pytest.fixture(params=["folder", "s3"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
-    """A new empty store of each kind; called again it opens the same one, as another process would."""
+    """Makes a new empty store of each kind; called again, it opens the same one, as another process would."""
     prefix = uuid4().hex
 
     def folder(*, max_bytes: int = 1000, min_free_bytes: int = 0, **_: int) -> Store:
@@ -62,12 +62,12 @@ def keep(store: Store, content: bytes) -> str:
         return incoming.commit()
 
 
-def homes(store: Store) -> list[str]:
+def stored_digests(store: Store) -> list[str]:
     return sorted(one.sha256 for one in store.stored())
 
 
 def change(store: Store, sha256: str, content: bytes) -> None:
-    """Damage what is stored behind the store's back, in its home and in copies of it."""
+    """Damage stored bytes without the store, and their cached copies."""
     if isinstance(store, S3Store):
         server = store._client
         server.put_object(Bucket=BUCKET, Key=store.prefix + sha256, Body=content)
@@ -85,24 +85,24 @@ def test_bytes_come_back_under_their_sha256(store: Store) -> None:
     assert store.path(sha256).read_bytes() == b"weights"
 
 
-def test_another_process_with_the_same_store_reads_them(make: Make) -> None:
+def test_another_process_reads_the_same_bytes(make: Make) -> None:
     sha256 = keep(make(), b"weights")
     assert make(local="b").path(sha256).read_bytes() == b"weights"
 
 
 def test_the_same_bytes_are_stored_once(store: Store) -> None:
     assert keep(store, b"weights") == keep(store, b"weights")
-    assert len(homes(store)) == 1
+    assert len(stored_digests(store)) == 1
 
 
-def test_an_upload_that_is_not_kept_leaves_nothing(store: Store) -> None:
+def test_an_upload_that_is_not_committed_leaves_nothing(store: Store) -> None:
     with store.receive() as incoming:
         incoming.write(b"half")
-    assert homes(store) == []
+    assert stored_digests(store) == []
     assert not list(store.unfinished.iterdir())
 
 
-def test_a_file_is_copied_and_one_of_our_own_is_taken(store: Store, tmp_path: Path) -> None:
+def test_a_file_is_copied_in_and_a_temporary_one_is_moved_in(store: Store, tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.write_bytes(b"weights")
     assert store.copy_in(given) == hashlib.sha256(b"weights").hexdigest()
@@ -115,7 +115,7 @@ def test_a_file_is_copied_and_one_of_our_own_is_taken(store: Store, tmp_path: Pa
     assert not list(store.unfinished.iterdir())
 
 
-def test_what_is_stored_is_found_with_its_size_and_age(store: Store) -> None:
+def test_stored_bytes_are_found_with_their_size_and_age(store: Store) -> None:
     sha256 = keep(store, b"weights")
     found = store.find(sha256)
     assert found is not None
@@ -125,7 +125,7 @@ def test_what_is_stored_is_found_with_its_size_and_age(store: Store) -> None:
     assert store.find("0" * 64) is None
 
 
-def test_keeping_the_same_bytes_again_makes_them_young(make: Make, tmp_path: Path) -> None:
+def test_storing_the_same_bytes_again_resets_their_age(make: Make, tmp_path: Path) -> None:
     store = make()
     sha256 = keep(store, b"weights")
     if isinstance(store, FolderStore):
@@ -140,7 +140,7 @@ def test_keeping_the_same_bytes_again_makes_them_young(make: Make, tmp_path: Pat
     assert after.age < before.age
 
 
-def test_what_is_removed_is_gone_and_removing_it_again_is_no_error(store: Store) -> None:
+def test_removed_bytes_are_gone_and_removing_them_again_is_no_error(store: Store) -> None:
     sha256 = keep(store, b"weights")
     store.remove(sha256)
     store.remove(sha256)
@@ -151,7 +151,7 @@ def test_what_is_removed_is_gone_and_removing_it_again_is_no_error(store: Store)
         store.require(sha256)
 
 
-def test_what_workers_made_of_a_file_goes_with_it(store: Store) -> None:
+def test_files_that_workers_prepared_from_stored_bytes_are_removed_with_them(store: Store) -> None:
     one, other = keep(store, b"one"), keep(store, b"other")
     cache = DiskCache(store.prepared)
     for sha256 in (one, other):
@@ -161,7 +161,7 @@ def test_what_workers_made_of_a_file_goes_with_it(store: Store) -> None:
     assert cache.find(f"{other}-train-1") is not None
 
 
-def test_a_changed_byte_is_found_when_reading_and_a_new_upload_mends_it(store: Store) -> None:
+def test_a_changed_byte_is_detected_when_reading_and_a_new_upload_repairs_it(store: Store) -> None:
     sha256 = keep(store, b"weights")
     change(store, sha256, b"weighty")
     with pytest.raises(DamagedError, match="Upload it again"):
@@ -175,10 +175,10 @@ def test_an_upload_over_the_limit_is_refused_whether_announced_or_not(store: Sto
         store.require_space(1001)
     with store.receive() as incoming, pytest.raises(TooLargeError):
         incoming.write(bytes(1001))
-    assert homes(store) == []
+    assert stored_digests(store) == []
 
 
-def test_a_nearly_full_disk_takes_nothing(make: Make) -> None:
+def test_an_upload_to_a_nearly_full_disk_is_refused(make: Make) -> None:
     store = make(min_free_bytes=1 << 60)
     with pytest.raises(NoSpaceError, match="disk space"), store.receive():
         pass
@@ -206,7 +206,7 @@ def test_a_file_of_many_megabytes_comes_back_whole(make: Make) -> None:
         assert hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
-def test_what_a_dead_process_left_is_swept_away_and_what_a_living_one_writes_is_not(store: Store) -> None:
+def test_files_of_dead_processes_are_removed_and_those_of_living_ones_stay(store: Store) -> None:
     dead, empty = store.unfinished / "dead", store.unfinished / "folder"
     dead.write_bytes(b"x")
     empty.mkdir()
@@ -220,7 +220,7 @@ def test_what_a_dead_process_left_is_swept_away_and_what_a_living_one_writes_is_
         assert store.path(incoming.commit()).read_bytes() == b"half"
 
 
-def test_a_killed_process_leaves_only_what_is_swept_away(store: Store) -> None:
+def test_files_of_a_killed_process_are_removed(store: Store) -> None:
     writing = (
         "import sys; from pathlib import Path; from service.storage.folder_store import FolderStore\n"
         "store = FolderStore(Path(sys.argv[1]), max_bytes=10**9)\n"
@@ -243,22 +243,22 @@ def test_a_killed_process_leaves_only_what_is_swept_away(store: Store) -> None:
     assert not list(store.unfinished.iterdir())
 
 
-def test_it_says_whether_it_can_be_used(store: Store) -> None:
+def test_a_store_that_works_reports_that_it_is_usable(store: Store) -> None:
     assert store.usable()
 
 
-# What only a bucket has
+# A bucket alone
 
 
 @pytest.fixture
 def bucket(objects: ObjectServer, tmp_path: Path) -> Callable[..., S3Store]:
     prefix = uuid4().hex
 
-    def open_it(local: str = "a", cache_bytes: int = 1 << 30) -> S3Store:
+    def open_store(local: str = "a", cache_bytes: int = 1 << 30) -> S3Store:
         address = f"s3://{BUCKET}/{prefix}/"
         return S3Store(address, tmp_path / local, client=objects.clients, cache_bytes=cache_bytes, max_bytes=1 << 30)
 
-    return open_it
+    return open_store
 
 
 def test_a_damaged_copy_is_fetched_again(bucket: Callable[..., S3Store]) -> None:
@@ -268,14 +268,14 @@ def test_a_damaged_copy_is_fetched_again(bucket: Callable[..., S3Store]) -> None
     assert store.path(sha256).read_bytes() == b"weights"
 
 
-def test_what_is_in_the_cache_is_not_fetched_again(bucket: Callable[..., S3Store], objects: ObjectServer) -> None:
+def test_cached_bytes_are_not_fetched_again(bucket: Callable[..., S3Store], objects: ObjectServer) -> None:
     store = bucket()
     sha256 = keep(store, b"weights")
     objects.client.delete_object(Bucket=BUCKET, Key=store.prefix + sha256)
     assert store.path(sha256).read_bytes() == b"weights"
 
 
-def test_the_cache_keeps_to_its_bytes_and_what_was_used_last(bucket: Callable[..., S3Store]) -> None:
+def test_the_cache_stays_within_its_limit_and_keeps_the_last_used_files(bucket: Callable[..., S3Store]) -> None:
     store = bucket(cache_bytes=2500)
     digests = [keep(store, bytes([n]) * 1000) for n in range(2)]
     for age, sha256 in zip((900, 600), digests, strict=True):
@@ -287,14 +287,16 @@ def test_the_cache_keeps_to_its_bytes_and_what_was_used_last(bucket: Callable[..
     assert store.path(digests[1]).read_bytes() == b"\x01" * 1000
 
 
-def test_a_copy_handed_out_a_moment_ago_stays_even_over_the_bound(bucket: Callable[..., S3Store]) -> None:
+def test_a_copy_that_was_just_returned_stays_even_over_the_limit(bucket: Callable[..., S3Store]) -> None:
     store = bucket(cache_bytes=10)
     path = store.path(keep(store, b"x" * 1000))
     keep(store, b"y" * 1000)
     assert path.read_bytes() == b"x" * 1000
 
 
-def test_large_files_go_up_in_parts_and_leave_none(bucket: Callable[..., S3Store], objects: ObjectServer) -> None:
+def test_large_files_are_uploaded_in_parts_and_none_is_left(
+    bucket: Callable[..., S3Store], objects: ObjectServer
+) -> None:
     store = bucket()
     with store.receive() as incoming:
         for _ in range(40):
@@ -306,21 +308,21 @@ def test_large_files_go_up_in_parts_and_leave_none(bucket: Callable[..., S3Store
     assert objects.parts() == []
 
 
-def test_old_parts_of_a_dead_process_are_dropped_and_young_ones_stay(
+def test_old_parts_of_a_dead_process_are_removed_and_recent_ones_stay(
     bucket: Callable[..., S3Store], objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = bucket().prefix + "0" * 64
     left = objects.client.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
     objects.client.upload_part(Bucket=BUCKET, Key=key, UploadId=left, PartNumber=1, Body=b"x")
-    with monkeypatch.context() as longer:  # this server dates every upload to the year 2010
-        longer.setattr("service.storage.s3._PARTS_EXPIRE", timedelta(days=36500))
+    with monkeypatch.context() as patched:  # this server dates every upload to the year 2010
+        patched.setattr("service.storage.s3._PARTS_EXPIRE", timedelta(days=36500))
         bucket().sweep()
     assert key in objects.parts()
     bucket().sweep()
     assert key not in objects.parts()
 
 
-SENDING = """
+UPLOADING = """
 import sys
 from pathlib import Path
 from service.storage.s3 import S3Store, client_factory
@@ -333,21 +335,21 @@ while True:
 """
 
 
-def test_a_process_killed_while_it_sends_leaves_no_half_object(
+def test_a_process_killed_during_an_upload_leaves_no_partial_object(
     bucket: Callable[..., S3Store], objects: ObjectServer, tmp_path: Path
 ) -> None:
     store, large = bucket(), tmp_path / "large"
     large.write_bytes(os.urandom(100 << 20))
     address = f"s3://{BUCKET}/{store.prefix}"
     arguments = [address, str(tmp_path / "sender"), objects.url, KEY, SECRET, str(large)]
-    process = subprocess.Popen([sys.executable, "-c", SENDING, *arguments], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", UPLOADING, *arguments], stdout=subprocess.DEVNULL)
     end = time.monotonic() + 120
     while not any(key.startswith(store.prefix) for key in objects.parts()):
         assert time.monotonic() < end, "nothing was sent"
     process.kill()
     process.wait()
     expected = hashlib.sha256(large.read_bytes()).hexdigest()
-    for one in store.stored():  # none, or where it was quick the whole
+    for one in store.stored():  # none; or all of it, where the upload was quick
         assert (one.sha256, one.size) == (expected, 100 << 20)
         assert store.path(one.sha256).stat().st_size == 100 << 20
     bucket().sweep()
@@ -359,7 +361,7 @@ def test_a_process_killed_while_it_sends_leaves_no_half_object(
     assert not list(sender.unfinished.iterdir())
 
 
-def test_an_upload_that_fails_on_the_way_leaves_neither_object_nor_parts_nor_file(tmp_path: Path) -> None:
+def test_an_upload_that_fails_leaves_neither_object_nor_parts_nor_file(tmp_path: Path) -> None:
     with object_server() as server:
         store = S3Store(f"s3://{BUCKET}", tmp_path, client=server.clients, cache_bytes=1 << 30, max_bytes=1 << 30)
         sha256 = keep(store, b"before")
@@ -371,7 +373,7 @@ def test_an_upload_that_fails_on_the_way_leaves_neither_object_nor_parts_nor_fil
         assert not list(store.unfinished.iterdir())
 
 
-def test_a_server_that_is_gone_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with object_server() as server:
         store = S3Store(f"s3://{BUCKET}", tmp_path, client=server.clients, cache_bytes=0, max_bytes=1000)
         sha256 = keep(store, b"weights")
@@ -385,6 +387,6 @@ def test_a_server_that_is_gone_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert not list(store.unfinished.iterdir())
 
 
-def test_the_http_face_imports_boto3_only_where_a_bucket_is_used() -> None:
+def test_the_api_imports_boto3_only_where_a_bucket_is_used() -> None:
     code = "import sys, app.main, service.storage.open; sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
