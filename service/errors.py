@@ -1,11 +1,11 @@
-"""Errors of the service that a person can cause, each with a stable code; app/main.py alone maps codes to HTTP.
+"""Errors of the service that a client or the operator can cause, each with a stable code.
 
-Imports nothing. Never holds a path, a traceback or a secret in its message.
+app/main.py alone maps codes to HTTP. A message never holds a path of the server, a traceback or a secret.
 """
 
 
 class ServiceError(Exception):
-    """Something asked of the service cannot be done, for a reason the asker can mend."""
+    """A request cannot be carried out, for a reason that the client or the operator can correct."""
 
     code = "service_error"
 
@@ -15,88 +15,88 @@ class ServiceError(Exception):
 
 
 class NotFoundError(ServiceError):
-    """Nothing of this kind has this id."""
+    """There is nothing of this kind with this id."""
 
     code = "not_found"
 
 
 class ConflictError(ServiceError):
-    """The thing is in a state where this cannot be done."""
+    """The resource is in a state in which this is not possible."""
 
     code = "conflict"
 
 
 class InvalidError(ServiceError):
-    """A field has a value that cannot be."""
+    """A field has an invalid value."""
 
     code = "invalid"
 
 
 class TooLargeError(ServiceError):
-    """An upload is over the limit."""
+    """An upload exceeds the size limit."""
 
     code = "too_large"
 
 
 class NoSpaceError(ServiceError):
-    """The disk is nearly full: nothing more is taken."""
+    """The disk is nearly full: no more uploads are accepted."""
 
     code = "no_space"
 
 
 class DamagedError(ServiceError):
-    """Stored bytes are not what their digest says."""
+    """Stored bytes do not match their digest."""
 
     code = "damaged"
 
 
 class UnavailableError(ServiceError):
-    """Something the service needs does not answer; asking again later may help."""
+    """The database, the store or the broker does not answer; a later retry may succeed."""
 
     code = "unavailable"
 
 
 class BusyError(ServiceError):
-    """The service does as much of this as it can; asking again later helps."""
+    """The service is at its limit for this; a later retry succeeds."""
 
     code = "busy"
 
 
 class SlowError(ServiceError):
-    """The other side sends too slowly to wait for."""
+    """The client sends too slowly."""
 
     code = "too_slow"
 
 
 class GoneError(ServiceError):
-    """It was here, and its time is over."""
+    """The resource existed and has expired."""
 
     code = "gone"
 
 
 class UnauthorizedError(ServiceError):
-    """Nobody we know asks."""
+    """The client is not authenticated."""
 
     code = "unauthorized"
 
 
 class ForbiddenError(ServiceError):
-    """Somebody we know asks for what they may not do."""
+    """The client is authenticated but not permitted to do this."""
 
     code = "forbidden"
 
 
 class TooManyError(ServiceError):
-    """One user asks for more of this than one user may have; asking again later helps."""
+    """A rate limit or a limit per user is exceeded; a later retry succeeds."""
 
     code = "too_many"
 
     def __init__(self, message: str, *, seconds: int, field: str | None = None):
         super().__init__(message, field=field)
-        self.seconds = seconds  # after which asking again makes sense
+        self.seconds = seconds  # after which a retry can succeed
 
 
 class QuotaError(ServiceError):
-    """What a user stores would be over the limit."""
+    """The stored bytes of a user would exceed their quota."""
 
     code = "quota"

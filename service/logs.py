@@ -1,6 +1,6 @@
-"""One JSON line per event on standard error.
+"""Structured logging: one JSON line per event on standard error.
 
-Imports the standard library. Never logs a secret, a path of a user or the content of a file.
+Never log a secret, a path of a user or the content of a file.
 """
 
 import json
@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 
-_PLAIN = set(vars(logging.makeLogRecord({})))
+_STANDARD = set(vars(logging.makeLogRecord({})))
 
 
 class _JsonLines(logging.Formatter):
@@ -17,7 +17,7 @@ class _JsonLines(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
-            **{key: value for key, value in vars(record).items() if key not in _PLAIN},
+            **{key: value for key, value in vars(record).items() if key not in _STANDARD},
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -25,7 +25,7 @@ class _JsonLines(logging.Formatter):
 
 
 def log_as_json(level: int = logging.INFO) -> None:
-    """Send every logger's lines to standard error as JSON."""
+    """Write the records of every logger to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,6 +1,6 @@
-"""Every setting of the service, read from LANDSCAPE_… variables; a setting that makes no sense refuses to start.
+"""Every setting of the service, read from LANDSCAPE_… variables; an invalid value is an error at start.
 
-Imports pydantic-settings only. Secrets are read from the files that …_FILE variables name. Never writes anything.
+Secrets are read from the files that …_FILE variables name.
 """
 
 from pathlib import Path
@@ -10,83 +10,96 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-WORKER_ID = "LANDSCAPE_WORKER_ID"  # variable: tells a worker by which name its row is known
+WORKER_ID = "LANDSCAPE_WORKER_ID"  # variable: the id of the row that a worker writes
 
 
 class Settings(BaseSettings):
-    """Passed between our processes as environment variables, so that all of them agree."""
+    """Passed to child processes as environment variables, so that all processes agree."""
 
     model_config = SettingsConfigDict(env_prefix="LANDSCAPE_", extra="ignore", frozen=True)
 
     data: Path = Field(Path("landscape-data"), description="Folder of the database, the store and the private broker")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
-    database_password_file: Path | None = Field(None, description="File with the password that `database` leaves out")
-    broker_password_file: Path | None = Field(None, description="File with the password that `broker` leaves out")
-    database: str | None = Field(None, description="SQLAlchemy URL; SQLite in the data folder where absent")
+    database_password_file: Path | None = Field(None, description="File with the password for `database`")
+    broker_password_file: Path | None = Field(None, description="File with the password for `broker`")
+    database: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in the data folder")
     broker: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey that Celery uses")
 
     store: str | None = Field(
         None,
-        description="Folder, s3://bucket/prefix or https://service of bytes; `store` in the data folder where absent",
+        description="Folder, s3://bucket/prefix or https://service for stored bytes; default: `store` in the data "
+        "folder",
     )
-    store_endpoint: str | None = Field(None, description="URL of an S3-compatible service; Amazon's where absent")
-    store_region: str | None = Field(None, description="Region of the bucket, where the service asks for one")
-    store_access_key: str | None = Field(None, description="Where absent, boto3 looks where it always does")
+    store_endpoint: str | None = Field(None, description="URL of an S3-compatible service; default: Amazon's")
+    store_region: str | None = Field(None, description="Region of the bucket, if the service needs one")
+    store_access_key: str | None = Field(
+        None, description="By default, boto3 looks for credentials in its usual places"
+    )
     store_secret_key_file: Path | None = Field(None, description="File with the secret key that belongs to it")
     store_token_file: Path | None = Field(None, description="File with a token of scope `work`, for a store at an API")
     cache_bytes: int = Field(
         20 << 30,
         ge=0,
-        description="Local copies of what lies in a store elsewhere; as much again for data sets made ready",
+        description="Size of the cache of files from a remote store; the same again for prepared data sets",
     )
 
     max_upload_bytes: int = Field(16 << 30, ge=1, description="Largest upload")
     min_free_bytes: int = Field(1 << 30, ge=0, description="Uploads are refused when the disk has less than this left")
-    max_uploads: int = Field(256, ge=1, description="Uploads at once; more are asked to come back later")
-    upload_patience_seconds: float = Field(30, gt=0, description="Time within which some of an upload must arrive")
-    upload_slowest_bytes: int = Field(1 << 10, ge=1, description="Bytes a second that an upload brings at least")
-    upload_keep_hours: float = Field(24, gt=0, description="A resumable upload nobody goes on with is forgotten then")
+    max_uploads: int = Field(256, ge=1, description="Concurrent uploads; clients of more are told to retry later")
+    upload_patience_seconds: float = Field(30, gt=0, description="Timeout for an upload that makes no progress")
+    upload_slowest_bytes: int = Field(1 << 10, ge=1, description="Smallest rate of an upload, bytes per second")
+    upload_keep_hours: float = Field(
+        24, gt=0, description="A resumable upload without activity is deleted after this time"
+    )
     keep_results_days: float | None = Field(
-        None, gt=0, description="Finished jobs are deleted then; never where absent"
+        None, gt=0, description="Finished jobs are deleted after this time; default: never"
     )
     keep_uploads_days: float | None = Field(
-        None, gt=0, description="Uploads that no job has used this long are deleted; never where absent"
+        None, gt=0, description="Uploads that no job has used for this long are deleted; default: never"
     )
-    collect_after_seconds: float = Field(3600, ge=0, description="Stored bytes nothing refers to are kept this long")
+    collect_after_seconds: float = Field(
+        3600, ge=0, description="Stored bytes without a reference are kept for this long"
+    )
 
     access: Literal["auto", "on", "off"] = Field(
-        "auto", description="Whether callers must show a token; auto: unless bound to the loopback address"
+        "auto", description="Whether clients need a token; auto: unless bound to the loopback address"
     )
     admin_token_file: Path | None = Field(
-        None, description="File with the administrator's token; one is made and shown at the first start where absent"
+        None, description="File with the administrator's token; by default, one is created and shown at the first start"
     )
     allowed_hosts: str | None = Field(
         None,
-        description="Names by which the service may be called, by comma, * for any; where absent, any under access "
-        "control, else this machine's own",
+        description="Host names under which the service answers, separated by commas, * for any; default: any with "
+        "access control, otherwise only those of this machine",
     )
-    session_hours: float = Field(168, gt=0, le=8760, description="The page asks for the token again after this long")
-    max_unfinished_jobs: int = Field(1000, ge=1, description="Jobs of one user that wait or run")
+    session_hours: float = Field(168, gt=0, le=8760, description="The page asks for the token again after this time")
+    max_unfinished_jobs: int = Field(1000, ge=1, description="Queued and running jobs of one user")
     max_job_points: int = Field(1_002_001, ge=1, description="Grid points of one job")
-    max_user_bytes: int = Field(200 << 30, ge=0, description="Bytes of one user's uploads together")
-    max_user_uploads: int = Field(200, ge=1, description="Uploads of one user at once")
-    max_user_event_streams: int = Field(600, ge=1, description="Event streams of one user at once")
+    max_user_bytes: int = Field(200 << 30, ge=0, description="Bytes of all uploads of one user")
+    max_user_uploads: int = Field(200, ge=1, description="Concurrent uploads of one user")
+    max_user_event_streams: int = Field(600, ge=1, description="Concurrent event streams of one user")
 
-    max_event_streams: int = Field(1000, ge=1, description="Event streams at once; more are asked to come back later")
+    max_event_streams: int = Field(
+        1000, ge=1, description="Concurrent event streams; clients of more are told to retry later"
+    )
     client_patience_seconds: float = Field(
-        30, gt=0, description="A client that neither takes nor sends anything for this long is cut off"
+        30, gt=0, description="A client that neither reads nor sends anything for this long is disconnected"
     )
 
-    reader_memory_bytes: int = Field(6 << 30, ge=1 << 28, description="Address space of the process that reads a file")
-    reader_seconds: float = Field(30, gt=0, description="Wall time of the process that reads a file")
+    reader_memory_bytes: int = Field(6 << 30, ge=1 << 28, description="Address space of the sandbox that reads a file")
+    reader_seconds: float = Field(30, gt=0, description="Wall time of the sandbox that reads a file")
 
-    lease_seconds: float = Field(8, gt=0, description="A tile is offered again this long after its worker's last beat")
-    tile_seconds: float = Field(2, gt=0, description="Work a tile should hold")
+    lease_seconds: float = Field(
+        8, gt=0, description="A tile is requeued this long after the last heartbeat of its worker"
+    )
+    tile_seconds: float = Field(2, gt=0, description="Target computing time of a tile")
     tile_deadline_seconds: float = Field(3600, gt=0, description="A worker is killed when one tile takes this long")
-    worker_silence_seconds: float = Field(30, ge=10, description="A worker that does not answer this long is killed")
+    worker_silence_seconds: float = Field(
+        30, ge=10, description="A worker that does not respond for this long is killed"
+    )
     worker_memory_bytes: int | None = Field(
-        None, ge=1 << 28, description="A worker that holds more is killed; as much as there is where absent"
+        None, ge=1 << 28, description="A worker that uses more memory is killed; default: no limit"
     )
     max_attempts: int = Field(3, ge=1, description="Times a tile is started before its job fails")
     threads: int = Field(1, ge=1, description="Threads of one worker process")
@@ -124,7 +137,7 @@ class Settings(BaseSettings):
 
     @property
     def protected(self) -> bool:
-        """Whether callers must show a token."""
+        """Whether clients need a token."""
         return self.access == "on" or (self.access == "auto" and not self.loopback)
 
     def admin_token(self) -> str:
@@ -133,7 +146,7 @@ class Settings(BaseSettings):
         return self.admin_token_file.read_text().strip()
 
     def environment(self) -> dict[str, str]:
-        """The variables that give a child process these same settings."""
+        """The variables that give a child process the same settings."""
         values: dict[str, Any] = self.model_dump(exclude_none=True)
         return {f"LANDSCAPE_{name.upper()}": str(value) for name, value in values.items()}
 
@@ -142,19 +155,19 @@ def secret(file: Path) -> str:
     """The secret in a file.
 
     Raises:
-        ValueError: it cannot be read, or there is none in it.
+        ValueError: the file cannot be read, or is empty.
     """
     try:
         found = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"this file of a secret cannot be read ({type(error).__name__})") from None
+        raise ValueError(f"this file with a secret cannot be read ({type(error).__name__})") from None
     if not found:
-        raise ValueError("this file of a secret is empty")
+        raise ValueError("this file with a secret is empty")
     return found
 
 
 def with_password(url: str, password: str) -> str:
-    """The address with the password in it, in place of another."""
+    """The URL with this password, in place of any other."""
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}"))

@@ -1,6 +1,6 @@
-"""Whether a worker belongs to the service it joins: the same package, the same schema; else it is refused.
+"""Version check between a worker and its service: both must have the same version and the same database schema.
 
-Imports SQLAlchemy and tables. Never changes a database of another version.
+A database of another version is never changed.
 """
 
 import time
@@ -13,18 +13,18 @@ from .database.sessions import Database
 from .database.tables import REVISION, Count
 from .errors import ConflictError
 
-NAME = "version"  # of the row in which the service says which it is
+NAME = "version"  # of the row in which the service writes its version
 
 
 def announce(database: Database) -> None:
-    """Say which version the service is; called when it starts."""
+    """Write the version of the service to the database; called when it starts."""
     with database.writing() as session:
         session.execute(delete(Count).where(Count.name == NAME))
         session.add(Count(name=NAME, label=version("loss-atlas"), value=time.time()))
 
 
 def require_same_schema(url: str) -> None:
-    """Refuse a database of another version before anything is done to it: only the service brings it up to date.
+    """Refuse a database with another schema before anything is done to it: only the service upgrades it.
 
     Raises:
         ConflictError
@@ -32,13 +32,13 @@ def require_same_schema(url: str) -> None:
     found = _revision(url)
     if found not in (None, REVISION):
         raise ConflictError(
-            f"The database has schema {found}; this worker is made for {REVISION}. Start the service of this worker's "
-            "version first, which brings the database up to date, or install the version of the service here."
+            f"The database has schema {found}; this worker needs {REVISION}. Start the service of this worker's "
+            "version first, which upgrades the database, or install the version of the service here."
         )
 
 
 def require_same_version(database: Database) -> None:
-    """Refuse a service of another version: its tiles and ours might differ.
+    """Refuse a service of another version: its results and ours might differ.
 
     Raises:
         ConflictError
