@@ -1,12 +1,14 @@
-"""The numbers of objective.py, faster: plan once per (network, directions, data), apply per point.
+"""The values of `objective`, faster: planned once per (network, directions, data), computed per point.
 
-Imports torch, objective. One file per idea, each with its measured gain and a switch to turn it off.
-Never changes an answer beyond rounding; what it cannot improve runs plainly.
+One file per idea, each with its measured gain and a switch to turn it off. Never changes a value beyond rounding; a
+network that it cannot make faster runs plainly.
 
-    record.py → graph.py       any nn.Module as a graph of ATen operators; interpret.py is its reference interpreter
-    layers.py → fold.py        the graph as layers whose weights are affine in the coefficients, BatchNorm folded
-    fused.py (winograd.py, chained.py, normed.py, amx.py), lanes.py, perceptron.py, captured.py
-                               the back ends; plain.py is the yardstick and the fallback
+    graph/     any nn.Module as a graph of ATen operators (record.py; interpret.py is the reference interpreter), and as
+               layers whose weights are affine in the coefficients, BatchNorm folded (layers.py, fold.py)
+    fused/     one pass over the network per point, each layer by the best kernel for it; cuda_graph.py for GPUs
+    lanes/     many points per pass, one in each SIMD lane; perceptron.py for multilayer perceptrons
+    native/    the C++ kernels
+    plain.py   the model as it is: the reference that the others are checked against, and the fallback
 
 A plan is made by a `choice`, a small JSON object: which back end, which batch. Without one a fixed rule decides
 (choose.py), so the same request gives the same bits in any process; what it chose is stored with a job and passed to
@@ -52,7 +54,7 @@ def plan(
         choice: what `plan.choice` was, to get the same bits.
         precision: "bfloat16" for 16-bit arithmetic on a float32 objective (show its error: audit.py); by default that
             of the objective.
-        calibration: finds the statistics of BatchNorm anew at every point.
+        calibration: finds the statistics of BatchNorm at every point from its samples.
 
     Raises:
         UnknownNameError: an engine that is not known, or bfloat16 for a network with operators that lack it.
@@ -61,7 +63,7 @@ def plan(
     if (choice is not None and choice.get("engine") == "plain") or _ends_in_one(objective):
         return plain
     try:
-        network = prepare(objective, directions, fresh=calibration is not None)
+        network = prepare(objective, directions, recalibrated=calibration is not None)
         chosen = choice or default_choice(objective, network, precision, calibrated=calibration is not None)
         inner = build(objective, network, len(directions), chosen)
         faster: Plan = inner if calibration is None else RecalibratedPlan(inner, calibration, directions)
@@ -70,13 +72,13 @@ def plan(
         raise
     except Unrecordable as reason:
         logger.info("The network runs plainly, since it cannot be recorded: %s", reason)
-    except Exception:  # nothing is refused for being unusual: what trips the engine still has its landscape
-        logger.warning("The network runs plainly, since the engine tripped over it.", exc_info=True)
+    except Exception:  # an unusual network is not refused: the plain loop computes its landscape
+        logger.warning("The network runs plainly, since the engine failed on it.", exc_info=True)
     return plain
 
 
 def _ends_in_one(objective: Objective) -> bool:
-    """A last batch of one sample has no statistics of its own: torch says where that matters, so it runs plainly."""
+    """Whether the last batch is one sample that needs statistics of its own: torch's error says where that matters."""
     return len(objective.images) % objective.batch == 1 and depends_on_batch(objective.model)
 
 
@@ -91,5 +93,5 @@ def agree(plain: Plan, faster: Plan, images: Tensor) -> bool:
     tolerance = 0.2 if faster.choice.get("precision") == "bfloat16" else 1e-3
     if torch.allclose(expected, got, rtol=0.0, atol=tolerance * size, equal_nan=True):
         return True
-    logger.warning("The network runs plainly, since its %s plan does not agree with it.", faster.name)
+    logger.warning("The network runs plainly, since the scores of its %s plan differ from the model's.", faster.name)
     return False

@@ -1,7 +1,6 @@
-"""How far a fast plan is from an exact one, at points spread over a grid: the error that stands in the result.
+"""The error of a fast plan against an exact one, at points spread over a grid; it is part of the result.
 
-Imports the plan only by its shape. Asked for by whoever asks for bfloat16: at least 25 points of the same landscape are
-computed again in float32.
+Done for every landscape in bfloat16: at least 25 of its points are computed again in float32.
 """
 
 from collections.abc import Sequence

@@ -35,41 +35,51 @@ FEW = {
     "winograd": 64,
     "float32": 128,
     "bfloat16": 256,
-}  # faster kernels want their numbers nearer, 16-bit ones are half
+}  # faster kernels need their numbers closer in the cache; 16-bit numbers are half as large
 GPU_BATCHES = tuple(2**power for power in range(14))
 GPU_BATCH_NUMBERS = 67_108_864  # 256 MiB in float32: 4096 images of CIFAR's shape with 16 channels; not measured
 BATCH_BLOCK = 24  # where the images of a batch share their statistics: 256 of them fill up 264
 MOST_LINES = 1 << 21  # of the values of such a batch: 128 MiB
-LANE_BLOCK = 96  # at most; wide layers take fewer (places.py)
+LANE_BLOCK = 96  # at most; wide layers take fewer (lanes/allocation.py)
 
 
 def default_choice(
     objective: Objective, network: Network, precision: str | None = None, *, calibrated: bool = False
 ) -> Choice:
-    """The choice of the fixed rule: the same for the same network, data and directions on the same kind of machine."""
+    """The choice of the fixed rule: the same for the same network, data and directions on the same kind of machine.
+
+    Args:
+        calibrated: the statistics of BatchNorm are found at every point: in the first pass they are those of a batch.
+    """
     if objective.images.device.type == "cuda":
         batch = objective.batch if depends_on_batch(objective.model) else gpu_batch(network)
         return {"engine": "captured", "batch": batch, "precision": precision or "float32"}
     vectors = native.best_instruction_set() if _native(objective) else None
-    fresh = {"normed": vectors} if vectors and (calibrated or batch_statistics.pays(network)) else {}
+    statistics = (
+        {"normed": vectors} if vectors and (calibrated or batch_statistics.has_batch_statistics(network)) else {}
+    )
     if precision == "bfloat16":
         batch = fused_batch(network, few=FEW["bfloat16"])
         groups = [part.group for part in amx.segments(network)] if native.has_amx() and _native(objective) else []
         choice = {"engine": "fused", "batch": max([batch, *groups]), "precision": "bfloat16"}
-        return choice | fresh | ({"amx": True} if groups else {})
-    if vectors in winograd.PAYING and _is_perceptron(objective, network, native.width(vectors)):
+        return choice | statistics | ({"amx": True} if groups else {})
+    if vectors in winograd.WIDE_SETS and _is_perceptron(objective, network, native.width(vectors)):
         return {"engine": "perceptron", "instruction_set": vectors}
     if vectors and _lanes_win(objective, network, native.width(vectors)):
-        block = BATCH_BLOCK if batch_statistics.pays(network) else LANE_BLOCK
+        block = BATCH_BLOCK if batch_statistics.has_batch_statistics(network) else LANE_BLOCK
         return {"engine": "lanes", "instruction_set": vectors, "block": block}
-    if vectors and winograd.pays(network, vectors):
+    if vectors and winograd.pays_off(network, vectors):
         batch = _batch(objective, network, few=FEW["winograd"])
-        return {"engine": "fused", "batch": batch, "precision": "float32", "winograd": vectors} | fresh
-    return {"engine": "fused", "batch": _batch(objective, network, few=FEW["float32"]), "precision": "float32"} | fresh
+        return {"engine": "fused", "batch": batch, "precision": "float32", "winograd": vectors} | statistics
+    return {
+        "engine": "fused",
+        "batch": _batch(objective, network, few=FEW["float32"]),
+        "precision": "float32",
+    } | statistics
 
 
 def _batch(objective: Objective, network: Network, *, few: int) -> int:
-    """What suits the cache, unless BatchNorm takes its statistics from each batch: another batch is another value."""
+    """What suits the cache; where BatchNorm takes its statistics from each batch, the batch is part of the value."""
     if depends_on_batch(objective.model):
         return objective.batch
     return double_batch(_largest(network)) if objective.dtype == torch.float64 else fused_batch(network, few=few)
@@ -109,13 +119,13 @@ def _is_perceptron(objective: Objective, network: Network, lanes: int) -> bool:
 
 
 def _lanes_win(objective: Objective, network: Network, lanes: int) -> bool:
-    """Whether the lanes are estimated faster and know every layer; a program is compiled only where it would be run."""
+    """Whether the lanes are estimated faster and have every layer; a program is compiled only where it would be run."""
     estimated = lanes_time(network, lanes) <= fused_time(network, lanes)
     return estimated and objective.labels.ndim == 1 and lanes_take(objective, network)
 
 
 def lanes_take(objective: Objective, network: Network) -> bool:
-    """Whether the lanes know every layer, and a batch that shares its statistics fits into memory."""
+    """Whether the lanes have every layer, and a batch that shares its statistics fits into memory."""
     try:
         batch = min(objective.batch, len(objective.images))
         program = compile_network(network, filters=4, block=BATCH_BLOCK, batch=batch)
@@ -157,10 +167,10 @@ def statistics_plan(
     """
     named = (choice.get(name) for name in ("normed", "winograd", "instruction_set"))
     vectors = next((str(name) for name in named if name), None)  # as other processes do
-    native_statistics = batch_statistics.pays(network)
+    native_statistics = batch_statistics.has_batch_statistics(network)
     if choice["engine"] == "lanes" and native_statistics and lanes_take(objective, network):
         return LanesPlan(objective, network, directions, instruction_set=str(vectors), block=BATCH_BLOCK)
-    tiled = vectors is not None and winograd.pays(network, vectors)
+    tiled = vectors is not None and winograd.pays_off(network, vectors)
     batch = objective.batch
     found = {"winograd": vectors if tiled else None, "normed": vectors if native_statistics else None}
     kernels = kernels_of(objective, network, batch=batch, precision="float32", choice=found)

@@ -1,7 +1,7 @@
-"""What a back end would take per image, from shapes alone: the fixed rule that picks one.
+"""The estimated time of a back end per image, from shapes alone: what the fixed rule compares.
 
-Imports layers, winograd. The rates are round numbers from one machine (docs/performance.md, attempts 4 and 10),
-and only their ratio matters: nothing is timed here, so that the same request is computed the same way in any process.
+The rates are round numbers from one machine (docs/performance.md, attempts 4 and 10), and only their ratio matters:
+nothing is timed here, so that the same request is computed the same way in any process.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Why a network runs as it does, in one sentence: for `landscape bench` and the curious.
+"""Why a network is computed by the engine that it is, in one sentence, for `landscape bench`.
 
-Imports choose, cost, prepare. Says what the fixed rule of choose.py weighed; decides nothing.
+States what the fixed rule of choose.py compared; decides nothing.
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ def explain(objective: Objective, directions: Sequence[Params], engine: str) -> 
         return "captured: the samples lie on a GPU"
     if engine == "perceptron":
         return "perceptron: linear layers one after another, with nothing but ReLUs between them"
-    return f"{engine}: {_weighed(objective, network)}"
+    return f"{engine}: {_comparison(objective, network)}"
 
 
-def _weighed(objective: Objective, network: Network) -> str:
+def _comparison(objective: Objective, network: Network) -> str:
     instruction_set = native.best_instruction_set()
     if instruction_set is None:
         return "the native module is not built, so grid points cannot lie in the vector lanes"

@@ -1,7 +1,7 @@
-"""Out of memory halves the batch; only where that cannot help is it an error, and then one that a person can act on.
+"""Out of memory: retry with half the batch; where that cannot help, an error that says what to do.
 
-Imports torch and errors. A batch is the only thing here whose size is ours to choose. The plan keeps the batch that
-worked; its `choice` stays what was asked for, so that a job is not planned anew for every tile.
+The batch is the only thing whose size the engine may choose. The plan keeps the batch that worked; its `choice` stays
+what was asked for, so that a job is not planned again for every tile.
 """
 
 import logging
@@ -28,7 +28,7 @@ REFUSED = (  # of messages: torch's allocators, NumPy's, C++'s, oneDNN's
 
 
 def with_smaller_batches(compute: Callable[[int], T], batch: int, *, divisible: bool = True) -> tuple[T, int]:
-    """What `compute(batch)` gives, for the first of batch, batch/2, batch/4, … for which memory is enough; and which.
+    """The result of `compute` for the first of batch, batch/2, batch/4, … that fits into memory; and that batch.
 
     Args:
         divisible: False where the values depend on the batch (BatchNorm with the statistics of each batch).
@@ -46,7 +46,7 @@ def with_smaller_batches(compute: Callable[[int], T], batch: int, *, divisible: 
                 raise MemoryExhaustedError(_advice(batch, divisible)) from error
         # Here the error is gone, and with it every tensor that its traceback held.
         batch //= 2
-        logger.warning("Out of memory with batches of %d samples; going on with batches of %d.", 2 * batch, batch)
+        logger.warning("Out of memory with batches of %d samples; continuing with batches of %d.", 2 * batch, batch)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -1,4 +1,4 @@
-"""The plan that always works: add the step to the parameters, run the model. The yardstick for the others."""
+"""The plan that works for every model: add the step to the parameters, run the model. The reference for the others."""
 
 from collections.abc import Sequence
 from dataclasses import replace

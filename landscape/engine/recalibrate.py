@@ -2,7 +2,7 @@
 
 The first pass takes all calibration samples as one batch, in lanes where the second one does, else fused, and keeps the
 mean and the (unbiased) variance that every BatchNorm sees; the second is any back end with the BatchNorm folded at the
-point (graph/fold_at_point.py). `objective.batch_norm.Calibration` is the obvious way to the same numbers.
+point (graph/fold_at_point.py). `objective.batch_norm.Calibration` is the reference for the numbers.
 
 Measured: docs/performance.md, attempts 9 and 14. Off: `choice={"engine": "plain"}`.
 """

@@ -1,7 +1,7 @@
-"""Exact float32 on GPUs: TensorFloat-32 off while a plan computes, and the caller's setting back afterwards.
+"""Exact float32 on GPUs: TensorFloat-32 is off while a plan computes, and the caller's setting is restored afterwards.
 
-Imports torch. On a GPU torch lets convolutions round their inputs to 10 bits of mantissa by default; float32 here means
-float32. Without a GPU the settings exist too, and do nothing.
+On a GPU torch lets convolutions round their inputs to 10 bits of mantissa by default; float32 here means float32.
+Without a GPU the settings exist too, and do nothing.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ import torch
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """No TensorFloat-32 in convolutions and matrix products, whatever the caller has set; safe to nest."""
-    places: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
-    before = [place.fp32_precision for place in places]
-    for place in places:
-        place.fp32_precision = "ieee"
+    """No TensorFloat-32 in convolutions and matrix products, also where the caller allows it; safe to nest."""
+    settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    before = [setting.fp32_precision for setting in settings]
+    for setting in settings:
+        setting.fp32_precision = "ieee"
     try:
         yield
     finally:
-        for place, precision in zip(places, before, strict=True):
-            place.fp32_precision = precision
+        for setting, precision in zip(settings, before, strict=True):
+            setting.fp32_precision = precision

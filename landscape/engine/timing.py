@@ -1,8 +1,8 @@
-"""Seconds per grid point of several ways to the same numbers, measured in turns; what `landscape bench` prints.
+"""Benchmark of the engine: seconds per grid point, by precision; what `landscape bench` prints.
 
-Imports torch, engine. Machines are shared and their clocks move: every contestant is measured in turns and figures are
-medians; the share of the peak is against matrix products in the same turns. One thread on a CPU is measured in CPU
-seconds, which a neighbour cannot stretch by waiting. Nothing here decides how a job is computed.
+Machines are shared and clock rates change: the contestants are measured in turns and figures are medians; the share of
+the peak is against matrix products in the same turns. One thread on a CPU is measured in CPU seconds, which do not grow
+while other processes run. Nothing here decides how a job is computed.
 """
 
 import logging
@@ -52,13 +52,13 @@ class Contest:
     directions: Sequence[Params]
     plans: dict[str, engine.Plan]
     refused: dict[str, str]  # precision -> why there is none
-    remarks: list[str]  # what planning said
+    remarks: list[str]  # what the engine logged while it planned
 
     @classmethod
     def of(cls, objective: Objective, directions: Sequence[Params], names: Sequence[str] = (PLAIN, *OURS)) -> "Contest":
         """Plan every precision in `names`, and the plain loop in float32."""
         contest = cls(objective, directions, {}, {}, [])
-        with _heard(contest.remarks):
+        with _logged(contest.remarks):
             for name in names:
                 if emulated(name, objective.images.device):
                     contest.refused[name] = EMULATED
@@ -155,13 +155,13 @@ def interleaved(
     seconds: float,
     device: torch.device | None = None,
     turns: int = 3,
-    said: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Times, Times]:
     """Seconds per point by name, and the rates of matrix products (FLOP/s) by type, measured in turns.
 
     Args:
-        seconds: after `turns` turns go on until so much time is spent; whose points add up to that much rests.
-        said: gets how many measurements are done, and of how many at least.
+        seconds: after `turns` turns continue until so much time is spent; a contestant with that much is left out.
+        report: gets how many measurements are done, and of how many at least.
     """
     times: Times = {name: [] for name in measures}
     types = [name for name in OURS if name == "float32" or name in measures]
@@ -172,7 +172,7 @@ def interleaved(
         for position, (name, measure) in enumerate(measures.items()):
             if turn == 0 or sum(times[name]) <= seconds:
                 times[name].append(measure())
-            said(min(turn, turns - 1) * len(measures) + position + 1, turns * len(measures))
+            report(min(turn, turns - 1) * len(measures) + position + 1, turns * len(measures))
         for name, rates in peaks.items():
             rates.append(peak(getattr(torch, name), device))
         if not warm and time.perf_counter() - began < LONG:  # a short first turn warms up and does not count
@@ -220,7 +220,7 @@ def flop(objective: Objective) -> float:
 
 
 @contextmanager
-def _heard(remarks: list[str]) -> Iterator[None]:
+def _logged(remarks: list[str]) -> Iterator[None]:
     """Collect what the engine logs while it plans."""
     logger, handler = logging.getLogger(engine.__name__), _Collector(remarks)
     level = logger.level

@@ -1,10 +1,9 @@
-"""How pictures lie in the workspace of amx.py, and how a convolution reads them: lines of 32 numbers in bfloat16.
+"""Memory layouts of amx.py: how images lie in its workspace and how a convolution reads them, in lines of 32 bfloat16.
 
-Imports layers and torch. Knows which convolutions AMX's tiles compute (`reading`) and in which order they take their
-weights (`packed`); computes nothing.
+Says which convolutions AMX's tiles compute (`read_pattern`) and packs their weights (`pack_weights`); computes nothing.
 
 A tile multiplies 16 positions × 32 channels with 32 channels × 16 filters, and the kernel computes 32 positions × 32
-filters at a time. Where a value has 16 channels, two neighbouring pixels are one position of 32 numbers, and the 16
+filters at a time. Where a value has 16 channels, two neighboring pixels are one position of 32 numbers, and the 16
 filters of both pixels are one block of 32.
 """
 
@@ -23,8 +22,8 @@ FEW = 3  # channels whose 3×3 window fits into a line
 
 
 @dataclass(frozen=True)
-class Slot:
-    """How a picture lies in the workspace, `group` images side by side in every position; distances in bytes.
+class Layout:
+    """How a value lies in the workspace, `group` images side by side in every position; distances in bytes.
 
     Kinds: "plain", a pixel is a position; "pairs", for 16 channels, the pixels 2r − 1 and 2r are one; "halves", for a
     stride of two, the odd pixels of a row and then its even ones; these have a ring of zeros. In "windows" and
@@ -43,14 +42,14 @@ class Slot:
         return LINE if self.kind in ("pairs", "windows", "halved windows") else 2 * self.channels
 
     @property
-    def beside(self) -> int:
+    def pitch(self) -> int:
         """From a position to the next."""
         return self.group * self.unit
 
     @property
     def row(self) -> int:
         ring = {"plain": self.width + 2, "pairs": self.width // 2 + 1, "halves": self.width + 1}
-        return self.beside * ring.get(self.kind, self.width)
+        return self.pitch * ring.get(self.kind, self.width)
 
     @property
     def size(self) -> int:
@@ -60,7 +59,7 @@ class Slot:
     def start(self) -> int:
         """The position with pixel (0, 0)."""
         half = self.width // 2
-        return self.row + self.beside * {"plain": 1, "halves": half + 1, "halved windows": half}.get(self.kind, 0)
+        return self.row + self.pitch * {"plain": 1, "halves": half + 1, "halved windows": half}.get(self.kind, 0)
 
     @property
     def first(self) -> int:
@@ -74,30 +73,30 @@ class Slot:
     @property
     def odd(self) -> int:
         """From an even pixel to the odd one after it, where `halved`."""
-        return self.beside - LINE // 2 if self.kind == "pairs" else -self.beside * (self.width // 2)
+        return self.pitch - LINE // 2 if self.kind == "pairs" else -self.pitch * (self.width // 2)
 
     def at(self, rows: int, positions: int) -> int:
-        return rows * self.row + positions * self.beside
+        return rows * self.row + positions * self.pitch
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadPattern:
     """How a layer reads its input.
 
-    kind: of the slot of the input.
-    places: rows, positions and bytes from the first position of the input to the line that each product takes.
-    widened: from weights (filters, height, width, channels) to what multiplies these lines, (filters, places, DEPTH).
+    kind: of the layout of the input.
+    offsets: rows, positions and bytes from the first position of the input to the line that each product takes.
+    expand: from weights (filters, height, width, channels) to what multiplies these lines, (filters, offsets, DEPTH).
     pixels: of a row of the result that are one position.
     """
 
     kind: str
-    places: tuple[tuple[int, int, int], ...]
-    widened: Callable[[Tensor], Tensor]
+    offsets: tuple[tuple[int, int, int], ...]
+    expand: Callable[[Tensor], Tensor]
     pixels: int = 1
 
 
-def reading(network: Network, layer: Layer) -> Reading | None:
-    """How the kernel reads the input of `layer`, None where it does not compute such a layer."""
+def read_pattern(network: Network, layer: Layer) -> ReadPattern | None:
+    """How the kernel reads the input of `layer`; None where it does not compute such a layer."""
     weight = layer.weights[0] if layer.kind == "convolution" else None
     given, out = (network.shapes[index] for index in (layer.inputs[0], layer.result)) if weight else (None, None)
     if weight is None or given is None or out is None or len(given) != 3 or not _regular(layer, weight.center):
@@ -106,48 +105,50 @@ def reading(network: Network, layer: Layer) -> Reading | None:
     stride = layer.settings["stride"][0]
     if stride == 2 and (given[1] % 2 or given[2] % 2):
         return None
-    found = _found(channels, filters, size, stride, given[2])
+    found = _pattern(channels, filters, size, stride, given[2])
     return found if found is not None and out[2] % found.pixels == 0 else None
 
 
 def _regular(layer: Layer, weight: Tensor) -> bool:
-    """Whether this is a square convolution of size one or three that keeps the picture or halves it."""
+    """Whether this is a square convolution of size one or three that keeps the image's size or halves it."""
     settings, size = layer.settings, weight.shape[-1]
     once = settings["groups"] == 1 and not settings["transposed"] and set(settings["dilation"]) == {1}
     square = weight.shape[2:] in ((1, 1), (3, 3)) and set(settings["padding"]) == {size // 2}
     return once and square and tuple(settings["stride"]) in ((1, 1), (2, 2))
 
 
-def _found(channels: int, filters: int, size: int, stride: int, width: int) -> Reading | None:
+def _pattern(channels: int, filters: int, size: int, stride: int, width: int) -> ReadPattern | None:
     wide = channels % DEPTH == 0 and filters % DEPTH == 0
     if wide:
         return _plain(channels, size) if stride == 1 else _halves(channels, size, width)
     if channels == ROWS and (filters, size, stride) == (ROWS, 3, 1):
-        return Reading("pairs", _PAIRS, _both_of_pairs, pixels=2)
+        return ReadPattern("pairs", _PAIRS, _both_of_pairs, pixels=2)
     if channels == ROWS and filters % DEPTH == 0 and stride == 2:
         return (
-            Reading("pairs", _PAIRS, _even_of_pairs) if size == 3 else Reading("pairs", ((0, 0, 0),), _second_of_pair)
+            ReadPattern("pairs", _PAIRS, _even_of_pairs)
+            if size == 3
+            else ReadPattern("pairs", ((0, 0, 0),), _second_of_pair)
         )
     if channels <= FEW and (size, stride) == (3, 1) and filters % DEPTH == 0:
-        return Reading("windows", ((0, 0, 0),), _window)
+        return ReadPattern("windows", ((0, 0, 0),), _window)
     if channels <= FEW and (size, stride, filters) == (3, 1, ROWS):
-        return Reading("halved windows", ((0, 0, 0), (0, -(width // 2), 0)), _two_windows, pixels=2)
+        return ReadPattern("halved windows", ((0, 0, 0), (0, -(width // 2), 0)), _two_windows, pixels=2)
     return None
 
 
 _PAIRS = tuple((y, pair, 0) for y in (-1, 0, 1) for pair in (0, 1))
 
 
-def _plain(channels: int, size: int) -> Reading:
+def _plain(channels: int, size: int) -> ReadPattern:
     window = range(-(size // 2), size // 2 + 1)
     lines = range(0, 2 * channels, LINE)
-    return Reading("plain", tuple((y, x, line) for y in window for x in window for line in lines), _by_lines)
+    return ReadPattern("plain", tuple((y, x, line) for y in window for x in window for line in lines), _by_lines)
 
 
-def _halves(channels: int, size: int, width: int) -> Reading:
-    places = {-1: -(width // 2) - 1, 0: 0, 1: -(width // 2)}  # from pixel 2x
-    kept = _plain(channels, size).places
-    return Reading("halves", tuple((y, places[x], line) for y, x, line in kept), _by_lines)
+def _halves(channels: int, size: int, width: int) -> ReadPattern:
+    positions = {-1: -(width // 2) - 1, 0: 0, 1: -(width // 2)}  # from pixel 2x
+    kept = _plain(channels, size).offsets
+    return ReadPattern("halves", tuple((y, positions[x], line) for y, x, line in kept), _by_lines)
 
 
 def _by_lines(weight: Tensor) -> Tensor:
@@ -186,14 +187,14 @@ def _two_windows(weight: Tensor) -> Tensor:
     return wide.view(2 * ROWS, 2, DEPTH)
 
 
-def group_of(found: Reading, width: int) -> int:
+def group_size(found: ReadPattern, width: int) -> int:
     """The fewest images side by side whose positions in a row of the result, `width` pixels, fill whole tiles."""
     return ROWS // math.gcd(ROWS, width // found.pixels)
 
 
-def packed(weight: Tensor, found: Reading) -> Tensor:
+def pack_weights(weight: Tensor, found: ReadPattern) -> Tensor:
     """Weights (filters, channels, height, width) in the order the kernel takes them: tile after tile, in bfloat16."""
-    wide = found.widened(weight.permute(0, 2, 3, 1).bfloat16())
-    filters, places, _ = wide.shape
-    tiles = wide.view(filters // DEPTH, 2, ROWS, places, DEPTH // 2, 2)
+    wide = found.expand(weight.permute(0, 2, 3, 1).bfloat16())
+    filters, offsets, _ = wide.shape
+    tiles = wide.view(filters // DEPTH, 2, ROWS, offsets, DEPTH // 2, 2)
     return tiles.permute(0, 3, 1, 4, 2, 5).flatten()

@@ -21,7 +21,7 @@ IDLE = 2  # references: the list's and that of `getrefcount`
 
 
 class Arena:
-    """Blocks of memory; one is idle when all tensors made of it are gone, views included."""
+    """Blocks of memory; a block is idle when all tensors made of it, views included, are gone."""
 
     def __init__(self) -> None:
         self.blocks: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []

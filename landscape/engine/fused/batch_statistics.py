@@ -1,12 +1,11 @@
 """BatchNorm with the statistics of its batch: gathered while a result is in the cache, applied where it is read next.
 
-Imports native, winograd, chained, room, layers, torch. Called by fused.py for "normalize" layers, and for the
-convolutions of winograd.py and chained.py before and behind them; what the kernels do not take (float64, other devices,
-odd channels) torch computes.
+Computes "normalize" layers, and the convolutions of winograd.py and conv_chains.py before and behind them; torch
+computes what the native kernels do not: float64, other devices, channels that fill no whole vectors.
 
-Mean and biased variance, as in torch's training mode, in blocks around the mean of the blocks before (native/
-statistics.inc), so an offset common to a channel costs no digits. Such a BatchNorm cannot be folded, but a convolution
-reads its input normalised a few images at a time, and nothing is written that nobody else reads.
+Mean and biased variance, as in torch's training mode, in blocks around the mean of the blocks before
+(native/statistics.inc), so an offset common to a channel costs no digits. Such a BatchNorm cannot be folded, but a
+convolution can normalize its input a few images at a time, so a result is written only where other layers read it too.
 
 Measured on one thread, batches of 256: a point of ResNet-20 836 → 400 ms, 1.15 times one with frozen statistics, where
 it was twice (docs/performance.md, attempt 14). Off: a choice without "normed".
@@ -36,10 +35,10 @@ class Pending:
     coefficients: Tensor  # (3, channels): mean, scale, shift
     other: Tensor | None
     relu: bool
-    spare: bool  # `raw` is not read again: the result may be written over it
+    overwritable: bool  # `raw` is not read again: the result may be written over it
 
     def arguments(self, kept: Tensor | None) -> native.BatchNorm:
-        """For the kernels; `kept` takes the result."""
+        """For the native functions; `kept` takes the result."""
         at, line = self.coefficients.data_ptr(), self.coefficients.stride(0) * self.coefficients.element_size()
         other = None if self.other is None else self.other.data_ptr()
         written = None if kept is None else kept.data_ptr()
@@ -47,7 +46,7 @@ class Pending:
 
     def destination(self, arena: Arena) -> Tensor:
         """Where the result may be written."""
-        if self.spare:
+        if self.overwritable:
             return self.raw
         return arena.empty(self.raw.shape) if self.raw.ndim == 4 else torch.empty_like(self.raw)
 
@@ -74,18 +73,19 @@ class BatchStatistics(Kernel):
         self.width = winograd.lanes_of(instruction_set) if instruction_set is not None and usable else 0
         self.network, self.lanes, self.uses = network, lanes, network.uses()
         norms = [layer for layer in network.layers if layer.kind == "normalize"]
-        first: dict[int, Layer] = {}
+        first: dict[int, Layer] = {}  # by value: the layer that reads it first
         for layer in network.layers:
             for index in layer.reads():
                 first.setdefault(index, layer)
-        native_too = lanes and self.width
-        convolved = {layer.result for layer in network.layers if native_too and _is_native(layer)}
-        fresh = {layer.result for layer in network.layers if layer.kind in ("convolution", "linear")}
-        self.spare = {index for index in fresh if self.uses.get(index) == 1}
-        whole = {norm.result for norm in norms if lanes and not (network.shapes[norm.result] or (1,))[0] % lanes}
-        self.late = {index for index in whole if _reads_once(first.get(index), index, convolved)}
+        native_layers = [layer for layer in network.layers if lanes and self.width and _is_native(layer)]
+        convolved = {layer.result for layer in native_layers}
+        new = {layer.result for layer in network.layers if layer.kind in ("convolution", "linear")}
+        self.overwritable = {index for index in new if self.uses.get(index) == 1}
+        in_vectors = {norm.result for norm in norms if lanes and not (network.shapes[norm.result] or (1,))[0] % lanes}
+        self.deferred = {index for index in in_vectors if _reads_once(first.get(index), index, convolved)}
         self.gathered = {norm.inputs[0] for norm in norms} & convolved
-        self.results = {norm.result for norm in norms} | self.gathered | {first[index].result for index in self.late}
+        self.results = {norm.result for norm in norms} | self.gathered
+        self.results |= {first[index].result for index in self.deferred}
         self.sums: dict[int, Tensor] = {}  # of a convolution's result: mean and summed squares, (2, channels), float64
         self.arena = Arena()
         self.found: dict[int, tuple[Tensor, Tensor]] = {}  # by result: mean and unbiased variance, where they are kept
@@ -126,9 +126,9 @@ class BatchStatistics(Kernel):
         width = self._width_for(x)
         if not width:
             return self._by_torch(layer, x, residual, gamma, beta)
-        x, residual = _laid(x), None if residual is None else _laid(residual)
+        x, residual = _channels_last(x), None if residual is None else _channels_last(residual)
         sums = self.sums.pop(layer.inputs[0], None)
-        sums = _gathered(x, width) if sums is None else sums
+        sums = _gather(x, width) if sums is None else sums
         rows, coefficients = x.numel() // len(gamma), torch.empty(3, len(gamma))
         _library().batch_norm_coefficients(
             sums.data_ptr(), len(gamma), rows, layer.settings["epsilon"], gamma.data_ptr(), beta.data_ptr(),
@@ -136,9 +136,9 @@ class BatchStatistics(Kernel):
         )  # fmt: skip
         if layer.settings["buffers"]:
             self.found[layer.result] = (sums[0].to(x.dtype), (sums[1] / (rows - 1)).to(x.dtype))
-        spare = layer.inputs[0] in self.spare
-        pending = Pending(x, coefficients, residual, layer.relu, spare)
-        return pending if layer.result in self.late else pending.computed(width, self.arena)
+        overwritable = layer.inputs[0] in self.overwritable
+        pending = Pending(x, coefficients, residual, layer.relu, overwritable)
+        return pending if layer.result in self.deferred else pending.computed(width, self.arena)
 
     def _convolved(self, layer: Layer, values: Values, given: Weights) -> Tensor:
         x, residual = values[layer.inputs[0]], None if layer.residual is None else values[layer.residual]
@@ -148,14 +148,14 @@ class BatchStatistics(Kernel):
         assert shape is not None
         bias = torch.zeros(shape[0]) if bias is None else bias
         norm, pending = native.BatchNorm(), x if isinstance(x, Pending) else None
-        if pending is not None:  # what it holds must live until the kernel has run
+        if pending is not None:  # its tensors must live until the native function has returned
             kept = pending.destination(self.arena) if self.uses[layer.inputs[0]] > 1 else None
             norm, x = pending.arguments(kept), pending.raw if kept is None else kept
             values[layer.inputs[0]] = x
         sums = None
         if layer.result in self.gathered:
             sums = self.sums[layer.result] = torch.empty(2, len(bias), dtype=torch.float64)
-        x, residual = _laid(x), None if residual is None else _laid(residual)
+        x, residual = _channels_last(x), None if residual is None else _channels_last(residual)
         result = self.arena.empty((len(x), *shape))
         convolve(layer, x, weight, bias, residual, result, self.lanes, norm=norm, sums=sums)
         return result
@@ -173,7 +173,7 @@ class BatchStatistics(Kernel):
         return result.relu() if layer.relu else result
 
     def _width_for(self, x: Tensor) -> int:
-        """Numbers per vector that the kernels take `x` in, 0 where they do not."""
+        """Numbers per vector with which the native kernels read `x`; 0: torch computes the layer."""
         if x.ndim not in (2, 4):
             return 0
         return next((width for width in WIDTHS if width <= self.width and not x.shape[1] % width), 0)
@@ -191,10 +191,10 @@ def convolve(
     norm: native.BatchNorm,
     sums: Tensor | None,
 ) -> None:
-    """Write relu(x ∗ weight + bias + residual) to `result`; weights as the kernels read them.
+    """Write relu(x ∗ weight + bias + residual) to `result`; weights as the native module reads them.
 
     Args:
-        norm: how the input is normalised on the way, where it is.
+        norm: how the input is normalized on the way, if it is.
         sums: takes mean and summed squares of the result, (2, filters), float64.
     """
     images, channels, height, width = x.shape
@@ -208,8 +208,8 @@ def convolve(
     _require(_library().batch_norm_convolution(lanes, ctypes.byref(given), *window, ctypes.byref(norm), found, threads))
 
 
-def pays(network: Network) -> bool:
-    """Whether some layer is one for the kernels."""
+def has_batch_statistics(network: Network) -> bool:
+    """Whether some BatchNorm of `network` takes its statistics from the batch."""
     return any(layer.kind == "normalize" for layer in network.layers)
 
 
@@ -223,11 +223,11 @@ def _reads_once(reader: Layer | None, index: int, convolved: set[int]) -> bool:
     return reader is not None and reader.results[0] in convolved and reader.residual != index
 
 
-def _laid(x: Tensor) -> Tensor:
+def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x.contiguous()
 
 
-def _gathered(x: Tensor, width: int) -> Tensor:
+def _gather(x: Tensor, width: int) -> Tensor:
     channels = x.shape[1]
     sums = torch.empty(2, channels, dtype=torch.float64)
     threads, rows = torch.get_num_threads(), x.numel() // channels

@@ -1,6 +1,6 @@
-"""Consecutive convolutions in one call: a few images go through all of them while their values stay in the cache.
+"""Consecutive convolutions in one call: a few images pass through all of them while their values stay in the cache.
 
-In float32, pictures channels-last. By Winograd where winograd.py takes a layer, directly (native/direct.inc) where a
+In float32, images channels-last. By Winograd where winograd.py takes a layer, directly (native/direct.inc) where a
 layer has few channels or a stride of two, for which oneDNN has no good kernel. NaN kept.
 
 Measured on one thread against one layer after another with 64 images: a point of ResNet-20 1.25×, of ResNet-56 1.16 to
@@ -22,7 +22,7 @@ from .kernels import Kernel, Values, Weights
 
 WORKSPACE = 1 << 20  # bytes of values in flight; as much is left to the weights
 FEW = 4  # channels
-WEIGHTS = 1 << 19  # bytes of a layer's weights: more want more images at a time than fit
+WEIGHTS = 1 << 19  # bytes of a layer's weights: bigger ones pay off only with more images at a time than fit
 
 
 class ConvChains(Kernel):
@@ -134,7 +134,7 @@ def direct_weights(weight: Tensor, lanes: int) -> Tensor:
 
 
 def takes(layer: Layer) -> bool:
-    """Whether the kernels compute this layer, and its weights leave room in the cache."""
+    """Whether the native module computes this layer, and its weights leave space in the cache."""
     weight = layer.weights[0] if layer.kind == "convolution" else None
     if weight is None or weight.center.ndim != 4:
         return False
@@ -152,14 +152,14 @@ def _is_direct(layer: Layer, weight: Tensor) -> bool:
 
 
 def window(layer: Layer) -> tuple[int, int]:
-    """Size and stride for the kernels, which take a size of 0 for Winograd."""
+    """Size and stride for the native module, where a size of 0 stands for Winograd."""
     weight = layer.weights[0]
     assert weight is not None
     return (0, 0) if winograd.takes(layer) else (int(weight.center.shape[-1]), int(layer.settings["stride"][0]))
 
 
 def chains(network: Network, lanes: int) -> list[Chain]:
-    """The longest stretches of at least two layers that the kernels compute."""
+    """The longest stretches of at least two layers that `takes` names."""
     stretches: list[range] = []
     for at, layer in enumerate(network.layers):
         if takes(layer):

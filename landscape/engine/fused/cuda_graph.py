@@ -1,11 +1,10 @@
 """A whole point as one CUDA graph: the plan for GPUs. Everything that changes from point to point changes in place.
 
-The samples lie on the device in the layout and precision of the computation;
-coefficients, weights, losses and the row of results are buffers that stay where they are, so that the launches of a
-point can be captured once and replayed; nothing is read back before the end of a tile. Without a GPU the same work runs
-on the same buffers without being captured, which is what the tests do.
+The samples lie on the device in the layout and precision of the computation; coefficients, weights, losses and results
+are buffers at fixed addresses, so that the launches of a point can be captured once and replayed; nothing is read back
+before the end of a tile. Without a GPU the same work runs on the same buffers without being captured, as in the tests.
 
-Not measured: no GPU could be had. A loss that is a callable of the caller's is not captured, since it may read values.
+Not measured: no GPU was available. A custom loss is not captured, since it may read values.
 Off: `choice={"engine": "fused", "batch": …}`.
 """
 
@@ -26,7 +25,7 @@ WARM_UPS = 2  # runs before a capture: libraries choose their kernels and take t
 
 
 class CudaGraphPlan(FusedPlan):
-    """The fused layers on a device, `batch` samples at a time, a point in one launch and a tile in one wait."""
+    """The fused layers on a device, `batch` samples at a time: one launch per point, one synchronization per tile."""
 
     name = "captured"
 
@@ -41,13 +40,13 @@ class CudaGraphPlan(FusedPlan):
         precision: str = "float32",
     ):
         super().__init__(objective, network, directions, kernels, batch=batch, precision=precision)
-        self.objective = replace(self.objective, images=self.laid(objective.samples(0, None)))
+        self.objective = replace(self.objective, images=self.to_compute_format(objective.samples(0, None)))
         device = objective.images.device
         self.coefficients = torch.zeros(directions, dtype=self.flat.center.dtype, device=device)
         self.replay: Replay | None = None
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
-        """The value at center + Σ point[k] · directions[k], for every point; one synchronisation for all of them.
+        """The value at center + Σ point[k] · directions[k], for every point; one synchronization for all of them.
 
         Raises:
             Stopped: `stop`, asked before every point, answered true.
@@ -72,7 +71,7 @@ class CudaGraphPlan(FusedPlan):
                 raise Stopped
             self.coefficients.copy_(at)
             rows.append(self.replay().clone())
-        found: list[list[float]] = torch.stack(rows).tolist()  # the one wait
+        found: list[list[float]] = torch.stack(rows).tolist()  # the one synchronization
         return found
 
     def _point(self, batch: int) -> Tensor:

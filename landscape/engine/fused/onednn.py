@@ -1,7 +1,7 @@
-"""oneDNN's convolution with bias, addition and ReLU in one call, where this torch has it and it is right.
+"""oneDNN's convolution with bias, addition and ReLU in one call, where this torch has it and it is correct.
 
-Imports torch. These operators are private to torch: they are tried on a small case the first time they are asked for,
-and `available` is False where they are missing or wrong; then fused.py calls the public operators.
+These operators are private to torch: they are tried on a small case first, and `available` is False where they are
+missing or wrong; then the public operators compute every convolution (torch_layers.py).
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ EMULATED = "this processor has no 16-bit arithmetic; emulated it takes several t
 
 
 class OneDnn(Kernel):
-    """Convolutions in two dimensions, one at a time; ReLU fused where no NaN can be lost by it."""
+    """Convolutions in two dimensions, one at a time, with the ReLU fused unless it could hide a NaN."""
 
     def __init__(self, network: Network, samples: int, *, half: bool, alone: bool):
         """
         Args:
             samples: of a batch.
             half: in bfloat16, else in float32.
-            alone: no native kernel computes convolutions, so that fusing ReLUs is worth a look at the activations.
+            alone: no native kernel computes convolutions, so that fused ReLUs are worth the check for overflow.
         """
         self.network, self.samples, self.half, self.fuses_relu = network, samples, half, alone
 
@@ -75,7 +75,7 @@ def available(dtype: torch.dtype = torch.float32) -> bool:
 
 
 def emulated(precision: str, device: torch.device) -> bool:
-    """Whether this processor lacks the type: about ten times as slow as float32, and a benchmark would never end."""
+    """Whether `precision` is emulated on this processor: ten times as slow as float32, too slow for a benchmark."""
     return precision == "bfloat16" and device.type == "cpu" and not available(torch.bfloat16)
 
 

@@ -108,7 +108,7 @@ class FusedPlan:
         """Whether no activation comes near overflow at these weights, by a few images: others are not 1e8 times larger.
 
         oneDNN's fused ReLU makes 0 of NaN, so far from the center an overflow would come out as a finite loss. Where
-        one may happen the ReLU is apart, as it always is beside winograd.py and amx.py, which leave oneDNN few layers.
+        one may happen the ReLU is separate, as it always is beside native kernels, which leave oneDNN few layers.
         Measured: 1 to 2 % of a point of 1000 images.
         """
         peaks: list[Tensor] = []
@@ -140,7 +140,7 @@ class FusedPlan:
                 found |= step.kernel.statistics(step.layers.start, given)
         return found
 
-    def laid(self, images: Tensor) -> Tensor:
+    def to_compute_format(self, images: Tensor) -> Tensor:
         """`images` in the precision and layout of the computation; batch by batch, since a data set may be large."""
         images = images.bfloat16() if self.half else images
         return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
@@ -164,7 +164,7 @@ class FusedPlan:
             keep_nan: no ReLU may make 0 of NaN.
             peaks: takes the largest size in the result of every convolution.
         """
-        values: Values = {self.network.input: self.laid(images), **self.fixed}
+        values: Values = {self.network.input: self.to_compute_format(images), **self.fixed}
         for step, given in zip(self.steps, weights, strict=True):
             step.kernel.compute(step.layers.start, values, given, keep_nan=keep_nan)
             layer = self.network.layers[step.layers.start]

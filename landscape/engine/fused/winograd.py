@@ -1,8 +1,7 @@
-"""3×3 convolutions of stride one by Winograd's F(2×2, 3×3): 16 multiplications where 36 are asked for.
+"""3×3 convolutions of stride one by Winograd's F(2×2, 3×3): 16 multiplications instead of 36.
 
-Imports native, layers, torch. Called by fused.py for the layers it takes, in float32 on the CPU: pictures
-channels-last; bias, residual and ReLU taken along; NaN kept. The error is below that of a direct convolution, since the
-sums are shorter.
+In float32 on a CPU, images channels-last; bias, residual and ReLU are part of a convolution; NaN is kept. The error is
+below that of a direct convolution, since the sums are shorter.
 
 Measured on one thread against oneDNN's fused convolution, 8 to 32 images: 1.6–1.8× at 16 channels of 32×32, 32 of
 16×16, 64 of 8×8 and above; 2–3× on pictures below 8×8; a point of ResNet-56 1.7× (docs/performance.md, attempt 10).
@@ -20,7 +19,7 @@ from .. import native
 from ..graph.layers import Layer, Network
 from .kernels import Kernel, Values, Weights
 
-PAYING = ("avx512", "avx2")
+WIDE_SETS = ("avx512", "avx2")  # instruction sets
 CHANNELS = 16  # both sides must be multiples: whole vectors
 
 
@@ -59,13 +58,13 @@ def lanes_of(instruction_set: str) -> int:
     """
     lanes = native.width(instruction_set)
     if not lanes:
-        raise UnknownNameError("instruction set on this machine", instruction_set, native.here())
+        raise UnknownNameError("instruction set on this machine", instruction_set, native.instruction_sets())
     return lanes
 
 
-def pays(network: Network, instruction_set: str) -> bool:
-    """Whether it pays: some layer is taken, and the vectors are wide (narrow ones lose against oneDNN)."""
-    return instruction_set in PAYING and any(map(takes, network.layers))
+def pays_off(network: Network, instruction_set: str) -> bool:
+    """Whether some layer is taken, and the vectors are wide: with narrow ones oneDNN is faster."""
+    return instruction_set in WIDE_SETS and any(map(takes, network.layers))
 
 
 def takes(layer: Layer) -> bool:

@@ -1,7 +1,7 @@
-"""A parameter, or anything affine in the coefficients of the directions, before a point is chosen.
+"""Parameters, and what is folded into them, as affine functions of the coefficients of the directions.
 
-Imports torch. Sums, linear maps and products with something that stands still stay affine, so folding is done once
-per plan in float64 and never per point.
+Sums, linear maps and products with a constant stay affine, so folding is done once per plan in float64 and never per
+point.
 """
 
 from collections.abc import Callable
@@ -11,31 +11,31 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Moving:
+class Affine:
     """center + Σ coefficients[k] · steps[k], in float64; a step that is None is zero."""
 
     center: Tensor
     steps: tuple[Tensor | None, ...]
 
     @property
-    def still(self) -> bool:
-        """Whether no direction moves it."""
+    def constant(self) -> bool:
+        """Whether no direction changes it."""
         return all(step is None for step in self.steps)
 
-    def map(self, linear: Callable[[Tensor], Tensor]) -> "Moving":
+    def map(self, linear: Callable[[Tensor], Tensor]) -> "Affine":
         """`linear` must be linear: it is applied to the center and to every step."""
-        return Moving(linear(self.center), tuple(None if step is None else linear(step) for step in self.steps))
+        return Affine(linear(self.center), tuple(None if step is None else linear(step) for step in self.steps))
 
-    def times(self, other: "Moving") -> "Moving":
-        """The element-wise product, one of the two standing still."""
-        if not other.still:
+    def times(self, other: "Affine") -> "Affine":
+        """The element-wise product; one of the two must be constant."""
+        if not other.constant:
             return other.times(self)
         return self.map(lambda tensor: tensor * other.center)
 
-    def plus(self, other: "Moving") -> "Moving":
+    def plus(self, other: "Affine") -> "Affine":
         """The element-wise sum."""
         pairs = zip(self.steps, other.steps, strict=True)
-        return Moving(self.center + other.center, tuple(_plus(one, two) for one, two in pairs))
+        return Affine(self.center + other.center, tuple(_plus(one, two) for one, two in pairs))
 
 
 def _plus(one: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -1,7 +1,4 @@
-"""From an objective and directions to a folded, fused network: what every back end starts from.
-
-Imports record, layers, fold, moving and the objective.
-"""
+"""From an objective and directions to a folded, fused network: what every back end starts from."""
 
 from collections.abc import Sequence
 
@@ -9,8 +6,8 @@ from torch import Tensor, nn
 
 from ...directions.random import Params
 from ...objective.objective import Objective
-from .affine import Moving
-from .fold import fold, fuse, settle
+from .affine import Affine
+from .fold import fold, fuse, norms_to_affine_layers
 from .layers import Network, lower
 from .record import record
 
@@ -21,12 +18,14 @@ def prepare(
     *,
     folding: bool = True,
     fusing: bool = True,
-    fresh: bool = False,
+    recalibrated: bool = False,
 ) -> Network:
-    """The layers of the model of `objective`, moving along `directions`; the first two switches are for comparison.
+    """The layers of the model of `objective`, affine along `directions`.
 
     Args:
-        fresh: the statistics of BatchNorm are given anew at every point, by `PointwiseFlat.statistics`.
+        folding: fold BatchNorm; off for comparison.
+        fusing: attach additions and ReLUs to the layers before them; off for comparison.
+        recalibrated: the statistics of BatchNorm are found at every point, by `FoldedWeights.statistics`.
 
     Raises:
         Unrecordable: the model cannot be turned into a graph.
@@ -37,12 +36,13 @@ def prepare(
     tensors = {index: center[name] for index, name in names.items()} | graph.constants
     dtype = next(objective.model.parameters()).dtype
     weights = {
-        index: _moving(names.get(index, ""), tensor, directions)
+        index: _affine(names.get(index, ""), tensor, directions)
         for index, tensor in tensors.items()
         if tensor.dtype == dtype
     }
     network = lower(graph, weights, {index: tensor for index, tensor in tensors.items() if index not in weights})
-    network = settle(fold(network, fresh=fresh) if folding else network, fresh=fresh)
+    network = fold(network, recalibrated=recalibrated) if folding else network
+    network = norms_to_affine_layers(network, recalibrated=recalibrated)
     return fuse(network) if fusing else network
 
 
@@ -50,13 +50,13 @@ def _center(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_buffers()), **dict(model.named_parameters())}
 
 
-def _moving(name: str, tensor: Tensor, directions: Sequence[Params]) -> Moving:
-    return Moving(_double(tensor), tuple(_step(direction.get(name)) for direction in directions))
+def _affine(name: str, tensor: Tensor, directions: Sequence[Params]) -> Affine:
+    return Affine(_float64(tensor), tuple(_step(direction.get(name)) for direction in directions))
 
 
 def _step(step: Tensor | None) -> Tensor | None:
-    return _double(step) if step is not None and bool(step.any()) else None
+    return _float64(step) if step is not None and bool(step.any()) else None
 
 
-def _double(tensor: Tensor) -> Tensor:
+def _float64(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().double()

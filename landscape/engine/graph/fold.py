@@ -1,9 +1,9 @@
 """Fewer layers for the same function: BatchNorm folded into the convolution before it, add and ReLU fused behind it.
 
-Imports layers, moving. With frozen statistics BatchNorm is an affine map per channel, so folding it into weights that
-are affine in the coefficients is linear as well and is done once per plan, in float64. Where the product is no longer
-affine (a direction moves the statistics, or the scale together with the convolution), or where the statistics are
-found anew for every point, the convolution keeps a `norm` and pointwise.py folds it at every point.
+With frozen statistics BatchNorm is an affine map per channel, so folding it into weights that are affine in the
+coefficients is linear as well and is done once per plan, in float64. Where the product is no longer affine (a direction
+changes the statistics, or the scale together with the convolution), or where the statistics are found at every point,
+the convolution keeps a `norm` and fold_at_point.py folds it at every point.
 
 Measured together with the fused convolutions it makes possible: docs/performance.md, attempt 1.
 Off: `prepare(…, folding=False)`.
@@ -15,18 +15,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .affine import Moving
+from .affine import Affine
 from .layers import Layer, Network, Norm
 
 
-def fold(network: Network, *, fresh: bool = False) -> Network:
-    """`network` with BatchNorm folded into the layer before it; with `fresh` statistics, at every point."""
-    return _rewrite(_rewrite(network, _keep_norm if fresh else _fold_affine), _keep_norm)
+def fold(network: Network, *, recalibrated: bool = False) -> Network:
+    """`network` with BatchNorm folded into the layer before it; with `recalibrated` statistics, at every point."""
+    return _rewrite(_rewrite(network, _keep_norm if recalibrated else _fold_affine), _keep_norm)
 
 
-def settle(network: Network, *, fresh: bool = False) -> Network:
-    """`network` with every BatchNorm that is left as a layer of its own: scale · x + shift."""
-    return replace(network, layers=tuple(_settled(layer, fresh) for layer in network.layers))
+def norms_to_affine_layers(network: Network, *, recalibrated: bool = False) -> Network:
+    """`network` with every BatchNorm that could not be folded as an "affine" layer: scale · x + shift."""
+    return replace(network, layers=tuple(_affine_layer(layer, recalibrated) for layer in network.layers))
 
 
 def fuse(network: Network) -> Network:
@@ -38,13 +38,13 @@ Rule = Callable[[Layer, dict[int, Layer], Network], tuple[Layer, Layer] | None]
 
 
 def _rewrite(network: Network, rule: Rule) -> Network:
-    """Apply `rule(layer, makers)`: it answers (the maker it replaces, the replacement) or None to keep the layer."""
+    """Apply `rule(layer, producers)`: (the producer that it replaces, the replacement), or None to keep the layer."""
     layers: dict[int, Layer] = {}  # by result: every layer so far
     order: list[int] = []
     uses = network.uses()
     for position, layer in enumerate(network.layers):
-        lonely = {index: maker for index, maker in layers.items() if uses.get(index) == 1}
-        change = rule(layer, lonely, network)
+        read_once = {index: producer for index, producer in layers.items() if uses.get(index) == 1}
+        change = rule(layer, read_once, network)
         key = -1 - position if layer.results[0] is None else layer.result
         if change is None:
             layers[key] = layer
@@ -56,60 +56,60 @@ def _rewrite(network: Network, rule: Rule) -> Network:
     return replace(network, layers=tuple(layers[key] for key in order))
 
 
-def _fold_affine(layer: Layer, lonely: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
-    maker, norm = _maker(layer, lonely), layer.norm
-    if maker is None or norm is None or not _still(norm.mean, norm.variance):
+def _fold_affine(layer: Layer, read_once: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
+    producer, norm = _producer(layer, read_once), layer.norm
+    if producer is None or norm is None or not _constant(norm.mean, norm.variance):
         return None
     scale, shift = _scale_and_shift(norm)
-    weight, bias = maker.weights
+    weight, bias = producer.weights
     assert weight is not None
-    movable = [moving for moving in (weight, bias) if moving is not None and not moving.still]
-    if movable and not scale.still:
+    varying = [part for part in (weight, bias) if part is not None and not part.constant]
+    if varying and not scale.constant:
         return None
     weights = (weight.times(_over_filters(scale, weight)), _shifted(bias, scale, shift))
-    return maker, replace(maker, weights=weights, results=layer.results)
+    return producer, replace(producer, weights=weights, results=layer.results)
 
 
-def _keep_norm(layer: Layer, lonely: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
-    maker = _maker(layer, lonely)
-    if maker is None or layer.norm is None:
+def _keep_norm(layer: Layer, read_once: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
+    producer = _producer(layer, read_once)
+    if producer is None or layer.norm is None:
         return None
-    weight, bias = maker.weights
-    zero = Moving(torch.zeros_like(layer.norm.mean.center), (None,) * len(layer.norm.mean.steps))
-    return maker, replace(maker, weights=(weight, bias or zero), norm=layer.norm, results=layer.results)
+    weight, bias = producer.weights
+    zero = Affine(torch.zeros_like(layer.norm.mean.center), (None,) * len(layer.norm.mean.steps))
+    return producer, replace(producer, weights=(weight, bias or zero), norm=layer.norm, results=layer.results)
 
 
-def _maker(layer: Layer, lonely: dict[int, Layer]) -> Layer | None:
+def _producer(layer: Layer, read_once: dict[int, Layer]) -> Layer | None:
     """The convolution or linear layer that only this BatchNorm reads."""
-    maker = lonely.get(layer.inputs[0]) if layer.kind == "batch_norm" else None
-    if maker is None or maker.kind not in ("convolution", "linear") or maker.settings.get("transposed"):
+    producer = read_once.get(layer.inputs[0]) if layer.kind == "batch_norm" else None
+    if producer is None or producer.kind not in ("convolution", "linear") or producer.settings.get("transposed"):
         return None
-    return None if maker.norm is not None or maker.residual is not None or maker.relu else maker
+    return None if producer.norm is not None or producer.residual is not None or producer.relu else producer
 
 
-def _settled(layer: Layer, fresh: bool) -> Layer:
+def _affine_layer(layer: Layer, recalibrated: bool) -> Layer:
     norm = layer.norm
     if layer.kind != "batch_norm" or norm is None:
         return layer
-    if _still(norm.mean, norm.variance) and not fresh:
+    if _constant(norm.mean, norm.variance) and not recalibrated:
         return replace(layer, kind="affine", weights=_scale_and_shift(norm), norm=None)
     nothing = (None,) * len(norm.mean.steps)
     one, zero = torch.ones_like(norm.mean.center), torch.zeros_like(norm.mean.center)
-    return replace(layer, kind="affine", weights=(Moving(one, nothing), Moving(zero, nothing)))
+    return replace(layer, kind="affine", weights=(Affine(one, nothing), Affine(zero, nothing)))
 
 
-def _still(*parts: Moving) -> bool:
-    return all(part.still for part in parts)
+def _constant(*parts: Affine) -> bool:
+    return all(part.constant for part in parts)
 
 
-def _scale_and_shift(norm: Norm) -> tuple[Moving, Moving]:
-    """γ/√(σ² + ε) and β − γμ/√(σ² + ε), both affine in the coefficients while μ and σ stand still."""
-    one = Moving(torch.rsqrt(norm.variance.center + norm.epsilon), norm.variance.steps)
+def _scale_and_shift(norm: Norm) -> tuple[Affine, Affine]:
+    """γ/√(σ² + ε) and β − γμ/√(σ² + ε), both affine in the coefficients while μ and σ are constant."""
+    one = Affine(torch.rsqrt(norm.variance.center + norm.epsilon), norm.variance.steps)
     scale = norm.gamma.times(one)
     return scale, scale.map(lambda tensor: -tensor * norm.mean.center).plus(norm.beta)
 
 
-def _over_filters(scale: Moving, weight: Moving) -> Moving:
+def _over_filters(scale: Affine, weight: Affine) -> Affine:
     ones = (1,) * (weight.center.ndim - 1)
 
     def widen(tensor: Tensor) -> Tensor:
@@ -118,23 +118,23 @@ def _over_filters(scale: Moving, weight: Moving) -> Moving:
     return scale.map(widen)
 
 
-def _shifted(bias: Moving | None, scale: Moving, shift: Moving) -> Moving:
+def _shifted(bias: Affine | None, scale: Affine, shift: Affine) -> Affine:
     return shift if bias is None else bias.times(scale).plus(shift)
 
 
-def _attach_addition(layer: Layer, lonely: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
-    """The convolution that comes later takes the other summand as its residual: that one is ready by then."""
+def _attach_addition(layer: Layer, read_once: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
+    """The later of the two convolutions takes the other summand as its residual: that one is computed by then."""
     if layer.kind != "add" or layer.inputs[0] == layer.inputs[1]:
         return None
-    made = [index for index in lonely if index in layer.inputs]
+    made = [index for index in read_once if index in layer.inputs]
     newest = _newest(layer.inputs, network)
     if newest not in made:
         return None
-    maker = lonely[newest]
-    if maker.kind not in ("convolution", "normalize") or maker.residual is not None or maker.relu:
+    producer = read_once[newest]
+    if producer.kind not in ("convolution", "normalize") or producer.residual is not None or producer.relu:
         return None
     other = layer.inputs[0] if layer.inputs[1] == newest else layer.inputs[1]
-    return maker, replace(maker, results=layer.results, residual=other)
+    return producer, replace(producer, results=layer.results, residual=other)
 
 
 def _newest(inputs: tuple[int, ...], network: Network) -> int:
@@ -142,8 +142,12 @@ def _newest(inputs: tuple[int, ...], network: Network) -> int:
     return max(inputs, key=lambda index: positions.get(index, -1))
 
 
-def _attach_relu(layer: Layer, lonely: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
-    maker = lonely.get(layer.inputs[0]) if layer.kind == "relu" else None
-    if maker is None or maker.relu or maker.kind not in ("convolution", "linear", "affine", "normalize", "add"):
+def _attach_relu(layer: Layer, read_once: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
+    producer = read_once.get(layer.inputs[0]) if layer.kind == "relu" else None
+    if (
+        producer is None
+        or producer.relu
+        or producer.kind not in ("convolution", "linear", "affine", "normalize", "add")
+    ):
         return None
-    return maker, replace(maker, results=layer.results, relu=True)
+    return producer, replace(producer, results=layer.results, relu=True)

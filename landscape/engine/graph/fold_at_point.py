@@ -1,9 +1,8 @@
 """BatchNorm folded at every point, where it cannot be folded once: W·s and (b − μ)·s + β with s = γ / √(σ² + ε).
 
-Imports flat, layers. Needed where a direction moves the statistics (interpolation, trajectory, planes through
-checkpoints) or the scale together with the convolution, and where the statistics are found anew for every point
-(recalibrate.py). All of it happens on flat vectors: one axpy, one gather, two products. What is NaN plainly (a variance
-below −ε) is NaN here.
+Needed where a direction changes the statistics (interpolation, trajectory, planes through checkpoints) or the scale
+together with the convolution, and where the statistics are found at every point (recalibrate.py). All of it happens on
+flat vectors: one axpy, one gather, two products. What is NaN in the plain loop (a variance below −ε) is NaN here.
 
 Measured: docs/performance.md, attempt 9. Off: `prepare(…, folding=False)`.
 """
@@ -14,26 +13,27 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .affine import Moving
-from .flat import Flat, Point, Statistics, as_given
+from .affine import Affine
+from .flat import FlatWeights, Point, Statistics, unflatten
 from .layers import Layer, Network, weights_of
 
 
-class PointwiseFlat(Flat):
+class FoldedWeights(FlatWeights):
     """The weights of `layers` at a point, folded there, as views of one vector."""
 
     def __init__(self, layers: Sequence[Layer], directions: int, *, dtype: torch.dtype, device: torch.device):
-        self.own = weights_of(tuple(layers))
+        self.layer_weights = weights_of(tuple(layers))
         self.norms = norms = [layer.norm for layer in layers if layer.norm is not None]
         gammas, betas = [norm.gamma for norm in norms], [norm.beta for norm in norms]
         means, variances = [norm.mean for norm in norms], [norm.variance for norm in norms]
-        super().__init__([*self.own, *gammas, *betas, *means, *variances], directions, dtype=dtype, device=device)
-        self.count = sum(weight.center.numel() for weight in self.own)
+        every = [*self.layer_weights, *gammas, *betas, *means, *variances]
+        super().__init__(every, directions, dtype=dtype, device=device)
+        self.count = sum(weight.center.numel() for weight in self.layer_weights)
         self.channels = sum(norm.mean.center.numel() for norm in norms)
         epsilons = [norm.mean.center.new_full(norm.mean.center.shape, norm.epsilon) for norm in norms]
         self.epsilon = torch.cat(epsilons).to(device, dtype)
         self.scale_of, self.bias_at = (index.to(device) for index in _positions(layers))
-        self.statistics: Statistics | None = None  # instead of the moved ones
+        self.statistics: Statistics | None = None  # instead of the affine ones
 
     def use_statistics(self, statistics: Statistics) -> None:
         """Take the statistics of every BatchNorm at a point from `statistics`."""
@@ -57,21 +57,21 @@ class PointwiseFlat(Flat):
 
     def at(self, point: Point) -> list[Tensor]:
         """The weights at `point`, in the order of the layers."""
-        return self.views(self.vector(point), self.own)
+        return self.views(self.vector(point), self.layer_weights)
 
 
-def flat_weights(network: Network, directions: int, *, dtype: torch.dtype, device: torch.device) -> Flat:
+def flat_weights(network: Network, directions: int, *, dtype: torch.dtype, device: torch.device) -> FlatWeights:
     """The weights of `network`, folded at the point where a layer asks for it."""
     if any(layer.norm is not None for layer in network.layers):
-        return PointwiseFlat(network.layers, directions, dtype=dtype, device=device)
-    return Flat(weights_of(network.layers), directions, dtype=dtype, device=device)
+        return FoldedWeights(network.layers, directions, dtype=dtype, device=device)
+    return FlatWeights(weights_of(network.layers), directions, dtype=dtype, device=device)
 
 
-def pointwise_lanes(
-    network: Network, packed: Callable[[Network], Sequence[Moving]], directions: int
-) -> "PointwiseLanes | None":
+def folded_lane_weights(
+    network: Network, packed: Callable[[Network], Sequence[Affine]], directions: int
+) -> "FoldedLaneWeights | None":
     """The folded weights for lanes, None where no layer asks for them."""
-    return PointwiseLanes(network, packed, directions) if any(layer.norm for layer in network.layers) else None
+    return FoldedLaneWeights(network, packed, directions) if any(layer.norm for layer in network.layers) else None
 
 
 def _positions(layers: Sequence[Layer]) -> tuple[Tensor, Tensor]:
@@ -91,35 +91,35 @@ def _positions(layers: Sequence[Layer]) -> tuple[Tensor, Tensor]:
     return torch.cat(scale_of), torch.cat(bias_at)
 
 
-def numbered(network: Network) -> Network:
-    """`network` with the position of every weight in the vector of a `PointwiseFlat`, from 1, as its value.
+def with_positions(network: Network) -> Network:
+    """`network` with the position of every weight in the vector of a `FoldedWeights`, from 1, as its value.
 
-    A back end that packs weights by moving them about so tells where each one goes; what it fills up with stays 0.
+    A back end that packs these tells where each weight goes; its padding stays 0.
     """
     layers, start = [], 1
     for layer in network.layers:
-        weights: list[Moving | None] = []
+        weights: list[Affine | None] = []
         for weight in layer.weights:
-            weights.append(None if weight is None else Moving(_numbers(weight.center, start), ()))
+            weights.append(None if weight is None else Affine(_numbered_like(weight.center, start), ()))
             start += 0 if weight is None else weight.center.numel()
         layers.append(replace(layer, weights=tuple(weights)))
     return replace(network, layers=tuple(layers))
 
 
-def _numbers(like: Tensor, start: int) -> Tensor:
-    return as_given(torch.arange(start, start + like.numel(), dtype=torch.float64), like)
+def _numbered_like(like: Tensor, start: int) -> Tensor:
+    return unflatten(torch.arange(start, start + like.numel(), dtype=torch.float64), like)
 
 
-class PointwiseLanes:
+class FoldedLaneWeights:
     """Folded weights at several points, as the lanes read them: (lines, points)."""
 
-    def __init__(self, network: Network, packed: Callable[[Network], Sequence[Moving]], directions: int):
+    def __init__(self, network: Network, packed: Callable[[Network], Sequence[Affine]], directions: int):
         """
         Args:
             packed: from a network to the weights of its program, in the order of their lines.
         """
-        self.flat = PointwiseFlat(network.layers, directions, dtype=torch.float32, device=torch.device("cpu"))
-        self.gather = torch.cat([weight.center for weight in packed(numbered(network))]).long()
+        self.flat = FoldedWeights(network.layers, directions, dtype=torch.float32, device=torch.device("cpu"))
+        self.gather = torch.cat([weight.center for weight in packed(with_positions(network))]).long()
 
     def at(self, points: Sequence[Point]) -> Tensor:
         """(lines, points), float32."""

@@ -1,7 +1,7 @@
 """A network as plain data: functional ATen operators with parameters, buffers and constants as named inputs.
 
-Imports torch only for the type of constants. Nothing here runs a network (see interpret.py) or makes a graph from one
-(see record.py). The batch size is symbolic: a size that depends on it is a `Size`.
+record.py makes a graph from a module, interpret.py runs it. The batch size is symbolic: a size that depends on it is a
+`Size`.
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ Argument = Union[Ref, Size, Symbol, bool, int, float, str, None, tuple["Argument
 
 @dataclass(frozen=True)
 class Node:
-    """One operator: `results[k]` is its k-th tensor; None where nobody may use it."""
+    """One operator: `results[k]` is its k-th tensor; None where it must not be used."""
 
     operator: str  # "aten.convolution.default"
     arguments: tuple[Argument, ...]
@@ -70,7 +70,7 @@ class Graph:
         return Counter([index for node in self.nodes for index in node.reads()] + [self.output])
 
     def pruned(self) -> "Graph":
-        """Without nodes whose results nobody reads (functional operators have no other effect)."""
+        """Without nodes whose results are not read (functional operators have no other effect)."""
         needed, kept = {self.output}, []
         for node in reversed(self.nodes):
             if needed.intersection(node.results):

@@ -1,6 +1,6 @@
 """The reference interpreter of a graph: one ATen call per node, nothing fused, nothing folded.
 
-Imports graph and torch. What the faster back ends compute is defined by this.
+It defines what the faster back ends compute.
 """
 
 from collections.abc import Mapping

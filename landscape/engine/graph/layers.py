@@ -1,8 +1,8 @@
-"""The graph as layers: the shape in which back ends see a network. Every weight of a layer is a `Moving`.
+"""The graph as layers, the form in which back ends read a network. Every weight of a layer is an `Affine`.
 
-Imports graph, moving, torch. Reads the operators that matter for speed (convolution, BatchNorm with frozen
-statistics, linear, add, ReLU, pooling); any other operator is a "generic" layer that runs as it stands, so nothing
-is refused. Fusing and folding are in fold.py.
+The operators that matter for speed (convolution, BatchNorm, linear, add, ReLU, pooling) become layers of their own
+kind; any other operator is a "generic" layer that runs unchanged, so nothing is refused. Folding and fusing are in
+fold.py.
 """
 
 import math
@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .affine import Moving
+from .affine import Affine
 from .graph import Graph, Node, Ref, Size
 
-REARRANGING = frozenset(  # operators that move numbers and make zeros, nothing else
+REARRANGING = frozenset(  # operators that only rearrange numbers and add zeros
     f"aten.{name}"
     for name in (
         *("slice.Tensor", "select.int", "cat.default", "constant_pad_nd.default", "flip.default", "expand.default"),
@@ -30,10 +30,10 @@ REARRANGING = frozenset(  # operators that move numbers and make zeros, nothing 
 class Norm:
     """BatchNorm with given statistics: γ (x − μ) / √(σ² + ε) + β, every part affine in the coefficients on its own."""
 
-    gamma: Moving
-    beta: Moving
-    mean: Moving
-    variance: Moving
+    gamma: Affine
+    beta: Affine
+    mean: Affine
+    variance: Affine
     epsilon: float
     buffers: tuple[str, str]  # names of mean and variance
 
@@ -46,7 +46,7 @@ class Layer:
     kind: str
     inputs: tuple[int, ...]
     results: tuple[int | None, ...]
-    weights: tuple[Moving | None, ...] = ()  # convolution, linear: weight, bias; affine, normalize: scale, shift
+    weights: tuple[Affine | None, ...] = ()  # convolution, linear: weight, bias; affine, normalize: scale, shift
     settings: dict[str, Any] = field(default_factory=dict)
     residual: int | None = None
     relu: bool = False
@@ -70,7 +70,7 @@ class Network:
     layers: tuple[Layer, ...]
     output: int
     shapes: dict[int, tuple[int, ...] | None]
-    fixed: dict[int, Tensor] = field(default_factory=dict)  # tensors that are not numbers to move: indices, masks
+    fixed: dict[int, Tensor] = field(default_factory=dict)  # tensors that no direction changes: indices, masks
 
     def uses(self) -> dict[int, int]:
         """How often every value is read; the output counts once."""
@@ -81,7 +81,7 @@ class Network:
         return counts
 
 
-def lower(graph: Graph, weights: Mapping[int, Moving], fixed: Mapping[int, Tensor]) -> Network:
+def lower(graph: Graph, weights: Mapping[int, Affine], fixed: Mapping[int, Tensor]) -> Network:
     """The layers of `graph`, whose parameters, buffers and constants are in `weights` or `fixed`, by index."""
     lowering = _Lowering(graph, weights)
     layers = tuple(layer for node in graph.nodes if (layer := lowering.layer(node)) is not None)
@@ -96,7 +96,7 @@ def _sample_shape(shape: tuple[int | Size, ...]) -> tuple[int, ...] | None:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, weights: Mapping[int, Moving]):
+    def __init__(self, graph: Graph, weights: Mapping[int, Affine]):
         self.uses, self.weights = graph.uses(), dict(weights)
         self.directions = max((len(weight.steps) for weight in weights.values()), default=0)
         self.names: dict[int | None, str] = {index: name for name, index in graph.buffers.items()}
@@ -128,7 +128,7 @@ class _Lowering:
             {"node": node, "slots": tuple(slots)},
         )
 
-    def weight(self, argument: Any) -> Moving | None:
+    def weight(self, argument: Any) -> Affine | None:
         index = _index(argument)
         return None if index is None else self.weights.get(index)
 
@@ -158,7 +158,7 @@ class _Lowering:
         return Layer("convolution", (source,), node.results, (kernel, self.weight(bias)), settings)
 
     def batch_norm(self, node: Node) -> Layer | None:
-        """BatchNorm with running statistics: fold.py puts it into the layer before. In training it stays as it is."""
+        """BatchNorm with running statistics: fold.py folds it into the layer before. In training mode it stays."""
         if node.arguments[5] and (layer := self._normalize(node)) is not None:
             return layer
         x, gamma, beta, mean, variance, training, _, epsilon = node.arguments
@@ -166,11 +166,11 @@ class _Lowering:
         if source is None or mu is None or sigma is None or not self.only_first(node):
             return None
         buffers = (self.names.get(_index(mean), ""), self.names.get(_index(variance), ""))
-        if training:  # recalibrate.py asks for what it writes over its statistics
+        if training:  # recalibrate.py needs the new running statistics
             layer, slots = self._generic(node), (_index(mean), _index(variance))
             return replace(layer, settings={**layer.settings, "buffers": dict(zip(buffers, slots, strict=True))})
-        gain = self.weight(gamma) or Moving(torch.ones_like(mu.center), (None,) * len(mu.steps))
-        offset = self.weight(beta) or Moving(torch.zeros_like(mu.center), (None,) * len(mu.steps))
+        gain = self.weight(gamma) or Affine(torch.ones_like(mu.center), (None,) * len(mu.steps))
+        offset = self.weight(beta) or Affine(torch.zeros_like(mu.center), (None,) * len(mu.steps))
         norm = Norm(gain, offset, mu, sigma, float(epsilon), buffers)  # type: ignore[arg-type]
         return Layer("batch_norm", (source,), node.results[:1], norm=norm)
 
@@ -181,7 +181,7 @@ class _Lowering:
         shape = None if source is None else self.shapes[source]
         if shape is None or source is None or not self.only_first(node) or (kept and momentum != 1.0):
             return None
-        one = Moving(torch.ones(shape[0], dtype=torch.float64), (None,) * self.directions)
+        one = Affine(torch.ones(shape[0], dtype=torch.float64), (None,) * self.directions)
         gain, offset = self.weight(gamma) or one, self.weight(beta) or one.map(torch.zeros_like)
         buffers = tuple(self.names.get(_index(part), "") for part in (mean, variance)) if kept else ()
         settings = {"epsilon": float(epsilon), "buffers": buffers}  # type: ignore[arg-type]
@@ -280,6 +280,6 @@ READERS: dict[str, Callable[[_Lowering, Node], Layer | None]] = {
 }
 
 
-def weights_of(layers: tuple[Layer, ...]) -> list[Moving]:
+def weights_of(layers: tuple[Layer, ...]) -> list[Affine]:
     """Every weight of the layers, in order."""
     return [weight for layer in layers for weight in layer.weights if weight is not None]

@@ -1,9 +1,8 @@
-"""From any `nn.Module` to a graph, by watching which ATen operators it calls.
+"""From any `nn.Module` to a graph, by recording which ATen operators it calls.
 
-Imports graph, shapes and torch. The module runs three times on a few blank samples, at three batch sizes; a number that
-follows the batch size becomes a `Size`. The operators with the work are not computed (shapes.py). It never changes the
-module, and refuses (`Unrecordable`) what depends on values, on chance or on writing through views: such networks run
-plainly.
+The module runs three times on a few blank samples, at three batch sizes; a number that is linear in the batch size
+becomes a `Size`. The expensive operators are not computed (stand_ins.py). It never changes the module, and refuses
+(`Unrecordable`) operators that depend on values, draw random numbers or write through views: such networks run plainly.
 
 Measured: 0.1–0.3 s for ResNet-56, where torch.export with decompositions takes 3.9 s.
 """
@@ -30,13 +29,13 @@ def record(model: nn.Module, sample_shape: tuple[int, ...], dtype: torch.dtype) 
     """The graph of `model` on samples of `sample_shape` (without the batch) and type `dtype`, in its current mode.
 
     Raises:
-        Unrecordable: its operators depend on values, on chance or on the batch size in a way that is not linear.
+        Unrecordable: its operators depend on values, on random numbers or, not linearly, on the batch size.
     """
     try:
         return generalize([_trace(model, (batch, *sample_shape), dtype) for batch in BATCHES], BATCHES).pruned()
     except Unrecordable:
         raise
-    except Exception as error:  # whatever a stranger's module raises; the plain path will tell
+    except Exception as error:  # any error of a user's module; the plain loop will raise it too, where it matters
         raise Unrecordable(f"{type(error).__name__}: {error}") from error
 
 
@@ -46,7 +45,9 @@ def _trace(model: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Grap
     device = next(iter({**parameters, **buffers}.values()), torch.empty(0)).device
     x = torch.zeros(shape, dtype=dtype, device=device)
     recorder = _Recorder(x, parameters, buffers)
-    attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)  # the others are made for a device
+    attention = torch.nn.attention.sdpa_kernel(
+        torch.nn.attention.SDPBackend.MATH
+    )  # the other back ends are for one kind of device
     with torch.no_grad(), attention, recorder:
         output = torch.func.functional_call(model, {**parameters, **buffers}, (x,))
     return recorder.graph(output)
@@ -111,7 +112,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage = tensor.untyped_storage()._cdata
         shared = [other for other in self.index if other.untyped_storage()._cdata == storage]
         if self.index[tensor] < self.given or len(shared) > 1 or self.index[tensor] in self.constants:
-            raise Unrecordable(f"{func} writes into a tensor that others see")
+            raise Unrecordable(f"{func} writes into a tensor that is used elsewhere")
 
     def _encode(self, argument: Any) -> Argument:
         if isinstance(argument, Tensor):

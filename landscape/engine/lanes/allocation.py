@@ -1,8 +1,8 @@
-"""Where the values of a program lie, and how many images go through a stretch of layers together.
+"""Memory of a program for the lanes: where its values lie, and how many images pass a stretch of layers together.
 
-Imports layers. A line is the lanes of one number of one image. Wide layers run few images at a time, so that their
-values stay in the cache; narrow layers with big weights run many, so that the weights are read seldom. A value that
-passes from one stretch to another lies in the outer workspace, for all images of the outer block.
+A line is the lanes of one number of one image. Wide layers run few images at a time, so that their values stay in the
+cache; narrow layers with big weights run many, so that the weights are read less often. A value that is read in another
+stretch than the one that makes it lies in the outer workspace, for all images of the outer block.
 
 Measured: 5 % at width 8, 20 % at width 16 (docs/performance.md, attempt 3). Off: `block=6` makes one stretch.
 """
@@ -33,7 +33,7 @@ def stretches(network: Network, counts: dict[int, int], *, largest: int) -> list
             cut[-1] = Stretch(cut[-1].first, at + 1, block)
         else:
             cut.append(Stretch(at, at + 1, block))
-    return _without_short(cut, {at for at, layer in enumerate(network.layers) if layer.kind == "normalize"})
+    return _merge_short(cut, {at for at, layer in enumerate(network.layers) if layer.kind == "normalize"})
 
 
 def _block(lines: int, largest: int) -> int:
@@ -41,8 +41,8 @@ def _block(lines: int, largest: int) -> int:
     return max(fitting, default=BLOCKS[0])
 
 
-def _without_short(cut: list[Stretch], fixed: set[int], *, least: int = 3) -> list[Stretch]:
-    """A stretch of one or two layers costs more to enter than it gains: it joins the one before, or the one after.
+def _merge_short(cut: list[Stretch], fixed: set[int], *, least: int = 3) -> list[Stretch]:
+    """Join stretches of one or two layers, which cost more to enter than they gain, to the one before or after.
 
     Not where one of `fixed` begins: a BatchNorm waits for the statistics of all images.
     """
@@ -78,76 +78,76 @@ def last_uses(network: Network) -> dict[int, int]:
     return last | {network.output: len(network.layers)}
 
 
-def passing(network: Network, cut: list[Stretch]) -> set[int]:
-    """Values that are read in another stretch than the one that makes them; the input and the output are."""
-    home = {at: number for number, stretch in enumerate(cut) for at in range(stretch.first, stretch.end)}
-    maker = {layer.result: home[at] for at, layer in enumerate(network.layers)}
-    read = {(index, home[at]) for at, layer in enumerate(network.layers) for index in layer.reads()}
-    return {network.input, network.output} | {index for index, where in read if maker.get(index) != where}
+def crossing(network: Network, cut: list[Stretch]) -> set[int]:
+    """Values that are read in another stretch than the one that makes them, with the input and the output."""
+    stretch_of = {at: number for number, stretch in enumerate(cut) for at in range(stretch.first, stretch.end)}
+    producer = {layer.result: stretch_of[at] for at, layer in enumerate(network.layers)}
+    read = {(index, stretch_of[at]) for at, layer in enumerate(network.layers) for index in layer.reads()}
+    return {network.input, network.output} | {index for index, where in read if producer.get(index) != where}
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """The first line of a value, in the outer workspace or in the one of its stretch."""
 
     line: int
     outer: bool
 
 
-class Space:
-    """One workspace; a place is given back as soon as its value is not needed."""
+class Workspace:
+    """The lines of one workspace: which are in use, and how many there must be."""
 
     def __init__(self) -> None:
-        self.free: list[tuple[int, int]] = []  # (start, count), by start
+        self.gaps: list[tuple[int, int]] = []  # (start, count), by start
         self.size = 0
 
-    def take(self, count: int) -> int:
+    def allocate(self, count: int) -> int:
         """The first of `count` free lines."""
-        for position, (start, room) in enumerate(self.free):
-            if room >= count:
-                self.free[position : position + 1] = [(start + count, room - count)] if room > count else []
+        for position, (start, length) in enumerate(self.gaps):
+            if length >= count:
+                self.gaps[position : position + 1] = [(start + count, length - count)] if length > count else []
                 return start
         self.size += count
         return self.size - count
 
-    def give(self, start: int, count: int) -> None:
-        """Take lines back, and join them with their free neighbours."""
+    def free(self, start: int, count: int) -> None:
+        """Free lines, and join them with free ones beside them."""
         merged: list[tuple[int, int]] = []
-        for position, room in sorted([*self.free, (start, count)]):
+        for position, length in sorted([*self.gaps, (start, count)]):
             if merged and sum(merged[-1]) == position:
-                merged[-1] = (merged[-1][0], merged[-1][1] + room)
+                merged[-1] = (merged[-1][0], merged[-1][1] + length)
             else:
-                merged.append((position, room))
-        self.free = merged
+                merged.append((position, length))
+        self.gaps = merged
 
 
-class Places:
-    """The place of every value that is alive."""
+class Allocator:
+    """The location of every value that is alive."""
 
     def __init__(self, network: Network, counts: dict[int, int], outer: set[int]):
         self.counts, self.outer = counts, outer
         self.left = network.uses()
-        self.spaces = {True: Space(), False: Space()}
-        self.at: dict[int, Place] = {}
+        self.workspaces = {True: Workspace(), False: Workspace()}
+        self.at: dict[int, Location] = {}
 
-    def take(self, index: int) -> Place:
-        """A place for a value about to be made."""
+    def allocate(self, index: int) -> Location:
+        """A location for a value that is computed next."""
         outer = index in self.outer
-        self.at[index] = Place(self.spaces[outer].take(self.counts[index]), outer)
+        self.at[index] = Location(self.workspaces[outer].allocate(self.counts[index]), outer)
         return self.at[index]
 
-    def write(self, layer: Layer, *, over: int | None) -> Place:
-        """The place of the result of `layer`: that of `over`, where that value is not needed again and is as large."""
+    def write(self, layer: Layer, *, over: int | None) -> Location:
+        """The location of the result of `layer`: that of `over`, if that value is not read again and is as large."""
         for index in layer.reads():
             self.left[index] -= 1
         if over is not None and self._replaceable(over, layer.result):
             self.at[layer.result] = self.at.pop(over)
         else:
-            self.take(layer.result)
+            self.allocate(layer.result)
         for index in set(layer.reads()) & self.at.keys():
             if not self.left[index]:
-                place = self.at.pop(index)
-                self.spaces[place.outer].give(place.line, self.counts[index])
+                location = self.at.pop(index)
+                self.workspaces[location.outer].free(location.line, self.counts[index])
         return self.at[layer.result]
 
     def _replaceable(self, old: int, new: int) -> bool:

@@ -1,6 +1,6 @@
 """From scores to values for several points at once, in float64.
 
-Imports losses, objective and torch. The cross-entropy of all points is one call; another loss is called per point.
+The cross-entropy of all points is one call; another loss is called per point.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from torch.nn.functional import pad
 from ...objective.losses import CROSS_ENTROPY, Loss
 from ...objective.objective import Value
 
-WHOLE = 16  # samples: torch then computes whole vectors only, and a lane does not depend on where it lies
+MULTIPLE = 16  # samples: torch then computes whole vectors only, and a lane does not depend on where it lies
 
-Part = tuple[Tensor, Tensor | None]  # losses (N, points), whether classified rightly (N, points)
+Part = tuple[Tensor, Tensor | None]  # losses (N, points), whether classified correctly (N, points)
 
 
-def tally(outputs: Tensor, labels: Tensor, loss: Loss) -> Part:
-    """Loss of every sample at every point, and whether it is classified rightly, from scores (classes, N, points)."""
+def sample_losses(outputs: Tensor, labels: Tensor, loss: Loss) -> Part:
+    """Loss of every sample at every point, and whether it is classified correctly, from scores (classes, N, points)."""
     if loss is CROSS_ENTROPY:
         return _cross_entropy(outputs, labels)
     by_point = [scores.t() for scores in outputs.unbind(-1)]
@@ -34,20 +34,20 @@ def _cross_entropy(outputs: Tensor, labels: Tensor) -> Part:
 
     Where the own score is the largest, the last summand is zero and a small loss keeps its digits; elsewhere the sum is
     at least one. As exact as float64 would be on these float32 scores, in a tenth of the time, which counts for tiny
-    networks. An infinite largest score makes NaN, as it does plainly.
+    networks. An infinite largest score makes NaN, as in the plain loop.
     """
     count = len(labels)
-    outputs, labels = pad(outputs, (0, 0, 0, -count % WHOLE)), pad(labels, (0, -count % WHOLE))
+    outputs, labels = pad(outputs, (0, 0, 0, -count % MULTIPLE)), pad(labels, (0, -count % MULTIPLE))
     wanted = labels[None, :, None].expand(1, -1, outputs.shape[-1])
     largest, own = outputs.amax(0), outputs.gather(0, wanted)[0]
     others = (outputs - largest).exp_().scatter_(0, wanted, 0.0).sum(0)
     rest = others + ((own - largest).exp() - 1.0)
     losses = (largest.double() - own.double()) + rest.log1p_().double() + 0.0 * largest
-    hits = _hits(outputs, wanted[0], own == largest, others) & ~losses.isnan()
+    hits = _correct(outputs, wanted[0], own == largest, others) & ~losses.isnan()
     return losses[:count], hits[:count]
 
 
-def _hits(outputs: Tensor, wanted: Tensor, largest: Tensor, others: Tensor) -> Tensor:
+def _correct(outputs: Tensor, wanted: Tensor, largest: Tensor, others: Tensor) -> Tensor:
     """Whether the own score is the largest; of equal ones the first counts, and only where the others add up to one."""
     doubtful = largest & (others >= 1.0)
     if bool(doubtful.any()):
@@ -55,7 +55,7 @@ def _hits(outputs: Tensor, wanted: Tensor, largest: Tensor, others: Tensor) -> T
     return largest
 
 
-def summarize(parts: Sequence[Part]) -> list[Value]:
+def reduce_losses(parts: Sequence[Part]) -> list[Value]:
     """One value per point from the parts of a data set."""
     losses = torch.cat([losses for losses, _ in parts]).t().contiguous()
     hits = [hits for _, hits in parts if hits is not None]

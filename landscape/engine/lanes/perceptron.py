@@ -1,8 +1,8 @@
 """Multilayer perceptrons: twelve samples pass through all layers while their numbers are in the first-level cache.
 
-Imports native, layers, flat, pointwise, tally, the objective. One point at a time with its filters in the SIMD lanes,
-weights packed once per plan, bias and ReLU taken along; the losses of sixteen points are one call. The first layer is
-affine in the coefficients, so it is computed along the directions only, not at every point.
+One point at a time with its filters in the SIMD lanes, weights packed once per plan, bias and ReLU part of a layer; the
+losses of sixteen points are one call. The first layer is affine in the coefficients, so it is computed at the center
+and along the directions only, not at every point.
 
 Measured on digits, 64-128-128-10, one thread, in turns: 1.5× the lanes, 4× the plain loop (docs/performance.md,
 attempt 11). Off: `choice={"engine": "lanes", …}` or `{"engine": "fused", …}`.
@@ -20,19 +20,19 @@ from torch.nn.functional import pad
 from ...errors import UnknownNameError
 from ...objective.objective import Objective, Stop, Stopped, Value
 from .. import native
-from ..graph.affine import Moving
-from ..graph.flat import Flat, Statistics
-from ..graph.fold_at_point import pointwise_lanes
+from ..graph.affine import Affine
+from ..graph.flat import FlatWeights, Statistics
+from ..graph.fold_at_point import folded_lane_weights
 from ..graph.layers import Layer, Network
-from .loss_reduction import summarize, tally
+from .loss_reduction import reduce_losses, sample_losses
 
-WHOLE = 16  # channels and filters are filled up to a multiple, so that the width of the vectors changes no bit
-CHUNK = 3072  # samples between two looks at `stop`
-KEPT = 8_388_608  # numbers of the first layer that are kept from call to call: 32 MiB
+MULTIPLE = 16  # channels and filters are filled up to a multiple, so that the width of the vectors changes no bit
+CHUNK = 3072  # samples between two calls of `stop`
+CACHED_NUMBERS = 8_388_608  # numbers of the first layer that are kept from call to call: 32 MiB
 
 
 class NotAPerceptron(Exception):
-    """Something else than linear layers, one after another, with ReLUs between them."""
+    """The network is not linear layers, one after another, with ReLUs between them."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Packed:
     """What the native module runs: layers as (channels, filters, relu, weight, bias), and the weights one by one."""
 
     layers: Tensor  # (n, 5) int64
-    weights: tuple[Moving, ...]
+    weights: tuple[Affine, ...]
     scores: int
 
 
@@ -52,7 +52,7 @@ def pack(network: Network, lanes: int) -> Packed:
     """
     current, offset, scores = network.input, 0, 0
     layers: list[list[int]] = []
-    weights: list[Moving] = []
+    weights: list[Affine] = []
     for layer in network.layers:
         if layer.inputs != (current,) or layer.kind not in ("linear", "flatten"):
             raise NotAPerceptron(layer.kind)
@@ -60,8 +60,8 @@ def pack(network: Network, lanes: int) -> Packed:
         if layer.kind == "flatten" and (layers or len(layer.settings["shape"]) != 1):
             raise NotAPerceptron("a shape in between")
         if layer.kind == "linear":
-            weight, bias = _filled(layer, lanes)
-            filters, channels = (_whole(size) for size in _matrix(layer).center.shape)
+            weight, bias = _padded(layer, lanes)
+            filters, channels = (_rounded_up(size) for size in _matrix(layer).center.shape)
             layers.append([channels, filters, int(layer.relu), offset, offset + filters * channels])
             weights += [weight, bias]
             offset, scores = offset + filters * (channels + 1), len(_matrix(layer).center)
@@ -70,19 +70,19 @@ def pack(network: Network, lanes: int) -> Packed:
     return Packed(torch.tensor(layers, dtype=torch.int64), tuple(weights), scores)
 
 
-def _matrix(layer: Layer) -> Moving:
+def _matrix(layer: Layer) -> Affine:
     weight = layer.weights[0]
     assert weight is not None
     return weight
 
 
-def _filled(layer: Layer, lanes: int) -> tuple[Moving, Moving]:
+def _padded(layer: Layer, lanes: int) -> tuple[Affine, Affine]:
     """Weight as (block of filters, channel, filter in the block) and bias, both filled up with zeros, as vectors."""
     weight, bias = _matrix(layer), layer.weights[1]
     if weight.center.ndim != 2:
-        raise NotAPerceptron("a weight that is no matrix")
+        raise NotAPerceptron("a weight that is not a matrix")
     bias = bias or weight.map(lambda tensor: torch.zeros_like(tensor[:, 0]))
-    filters, channels = (_whole(size) for size in weight.center.shape)
+    filters, channels = (_rounded_up(size) for size in weight.center.shape)
     width = lanes if filters % (2 * lanes) else 2 * lanes
 
     def blocks(tensor: Tensor) -> Tensor:
@@ -92,8 +92,8 @@ def _filled(layer: Layer, lanes: int) -> tuple[Moving, Moving]:
     return weight.map(blocks), bias.map(lambda tensor: pad(tensor, (0, filters - len(tensor))))
 
 
-def _whole(size: int) -> int:
-    return size + -size % WHOLE
+def _rounded_up(size: int) -> int:
+    return size + -size % MULTIPLE
 
 
 class PerceptronPlan:
@@ -106,18 +106,18 @@ class PerceptronPlan:
         loaded = native.library()
         self.lanes = native.width(instruction_set)
         if loaded is None or not self.lanes:
-            raise UnknownNameError("instruction set on this machine", instruction_set, native.here())
+            raise UnknownNameError("instruction set on this machine", instruction_set, native.instruction_sets())
         self.native: ctypes.CDLL = loaded
         self.rows = int(loaded.perceptron_rows(self.lanes))
         self.objective, self.directions = objective, directions
         self.choice = {"engine": "perceptron", "instruction_set": instruction_set}
         self.packed = pack(network, self.lanes)
-        self.flat = Flat(self.packed.weights, directions, dtype=torch.float32, device=torch.device("cpu"))
+        self.flat = FlatWeights(self.packed.weights, directions, dtype=torch.float32, device=torch.device("cpu"))
         self.steps = torch.stack(self.flat.steps) if directions else torch.zeros(0, len(self.flat.center))
-        self.room = torch.empty(self.group, len(self.flat.center))
-        self.pointwise = pointwise_lanes(network, lambda numbered: pack(numbered, self.lanes).weights, directions)
-        self.first = None if self.pointwise else _along(network, directions)
-        self.kept: dict[int, Tensor] = {}
+        self.buffer = torch.empty(self.group, len(self.flat.center))
+        self.folded = folded_lane_weights(network, lambda numbered: pack(numbered, self.lanes).weights, directions)
+        self.first = None if self.folded else _first_layer_terms(network, directions)
+        self.cache: dict[int, Tensor] = {}
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
@@ -131,8 +131,8 @@ class PerceptronPlan:
 
     def use_statistics(self, statistics: Statistics) -> None:
         """Take the running statistics of BatchNorm at every point from `statistics`."""
-        if self.pointwise is not None:
-            self.pointwise.flat.use_statistics(statistics)
+        if self.folded is not None:
+            self.folded.flat.use_statistics(statistics)
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at `point` for a few images, in float64."""
@@ -148,40 +148,40 @@ class PerceptronPlan:
                 raise Stopped
             labels = given.labels[start : start + CHUNK]
             outputs = self._outputs(points, weights, self._chunk(start), len(labels))
-            parts.append(tally(outputs, labels, given.loss))
-        return summarize(parts)[: len(points)]  # all are tallied: torch computes fewer with other instructions
+            parts.append(sample_losses(outputs, labels, given.loss))
+        return reduce_losses(parts)[: len(points)]  # all 16: torch computes fewer with other instructions
 
     def _weights(self, points: Sequence[Sequence[float]]) -> Tensor:
         """The packed weights at each of `points`."""
-        if self.pointwise is not None:
-            return self.pointwise.at(points).t().contiguous()
+        if self.folded is not None:
+            return self.folded.at(points).t().contiguous()
         coefficients = torch.zeros(
             self.group, self.directions
-        )  # always as many: a product of fewer may be rounded anew
-        coefficients[: len(points)] = _table(points)
-        return torch.addmm(self.flat.center, coefficients, self.steps, out=self.room)
+        )  # always 16: a product of fewer may be rounded otherwise
+        coefficients[: len(points)] = _coefficients(points)
+        return torch.addmm(self.flat.center, coefficients, self.steps, out=self.buffer)
 
     def _chunk(self, start: int) -> Tensor:
-        """What the native module reads of the samples from `start` on, kept where it is small."""
-        found = self.kept.get(start)
+        """What the native module reads of the samples from `start` on, cached where it is small."""
+        found = self.cache.get(start)
         if found is None:
             found = self._numbers(self.objective.samples(start, start + CHUNK))
-            if found.numel() * -(-len(self.objective.images) // CHUNK) <= KEPT:
-                self.kept[start] = found
+            if found.numel() * -(-len(self.objective.images) // CHUNK) <= CACHED_NUMBERS:
+                self.cache[start] = found
         return found
 
     def _numbers(self, images: Tensor) -> Tensor:
         """The samples, or what the first layer makes of them along (center, directions), in groups of rows."""
         rows = images.flatten(1)
         if self.first is None:
-            return self._laid(rows)
+            return self._in_blocks(rows)
         weight, bias = self.first
         made = torch.addmm(bias, rows, weight).view(len(rows), 1 + self.directions, -1)
-        return torch.stack([self._laid(part) for part in made.unbind(1)])
+        return torch.stack([self._in_blocks(part) for part in made.unbind(1)])
 
-    def _laid(self, rows: Tensor) -> Tensor:
+    def _in_blocks(self, rows: Tensor) -> Tensor:
         """(group of rows, block of channels, row, channel in the block), filled up with zeros."""
-        filled = pad(rows, (0, -rows.shape[1] % WHOLE, 0, -len(rows) % self.rows))
+        filled = pad(rows, (0, -rows.shape[1] % MULTIPLE, 0, -len(rows) % self.rows))
         return filled.view(-1, self.rows, filled.shape[1] // self.lanes, self.lanes).transpose(1, 2).contiguous()
 
     def _outputs(self, points: Sequence[Sequence[float]], weights: Tensor, numbers: Tensor, samples: int) -> Tensor:
@@ -200,8 +200,8 @@ class PerceptronPlan:
         return outputs
 
     def _run(self, points: Sequence[Sequence[float]], weights: Tensor, numbers: Tensor, outputs: Tensor) -> None:
-        """Write the scores of a few points; Python's lock is released meanwhile."""
-        packed, coefficients = self.packed, _table(points)
+        """Write the scores of a few points; the GIL is released meanwhile."""
+        packed, coefficients = self.packed, _coefficients(points)
         given = native.Perceptron(
             numbers=numbers.data_ptr(),
             weights=weights.data_ptr(),
@@ -220,7 +220,7 @@ class PerceptronPlan:
             raise MemoryError
 
 
-def _along(network: Network, directions: int) -> tuple[Tensor, Tensor]:
+def _first_layer_terms(network: Network, directions: int) -> tuple[Tensor, Tensor]:
     """Weight (channels, filters of all terms) and bias of the first layer at the center and along every direction."""
     layer = next(layer for layer in network.layers if layer.kind == "linear")
     weight, bias = _matrix(layer), layer.weights[1]
@@ -228,9 +228,9 @@ def _along(network: Network, directions: int) -> tuple[Tensor, Tensor]:
     return torch.cat(_terms(weight)).t().float().contiguous(), torch.cat(biases).float()
 
 
-def _terms(moving: Moving) -> list[Tensor]:
-    return [moving.center, *(torch.zeros_like(moving.center) if step is None else step for step in moving.steps)]
+def _terms(weight: Affine) -> list[Tensor]:
+    return [weight.center, *(torch.zeros_like(weight.center) if step is None else step for step in weight.steps)]
 
 
-def _table(points: Sequence[Sequence[float]]) -> Tensor:
+def _coefficients(points: Sequence[Sequence[float]]) -> Tensor:
     return torch.tensor([list(point) for point in points], dtype=torch.float32)

@@ -1,7 +1,7 @@
 """Grid points in the SIMD lanes: the plan for narrow networks and small images.
 
-Imports program, native, layers, the objective. A convolution of eight channels leaves most of a vector register empty;
-sixteen points of the landscape side by side fill it, whatever the network's width, with the same image in every lane.
+A convolution of eight channels leaves most of a vector register empty; sixteen points of the landscape side by side
+fill it, for any width of the network, with the same image in every lane.
 
 Measured on 8×8 images, one thread, against the plain loop: 4.3× for ResNet-56 of width 8, 7× for ResNet-8, 2.8× for
 an MLP (docs/performance.md, attempt 2). Where BatchNorm takes its statistics from the batch, all images of a batch pass
@@ -22,17 +22,17 @@ from ...errors import UnknownNameError
 from ...objective.objective import Objective, Stop, Stopped, Value
 from .. import native
 from ..cost import total_work
-from ..graph.affine import Moving
+from ..graph.affine import Affine
 from ..graph.flat import Point, Statistics
-from ..graph.fold_at_point import pointwise_lanes
+from ..graph.fold_at_point import folded_lane_weights
 from ..graph.layers import Layer, Network
-from .loss_reduction import summarize, tally
+from .loss_reduction import reduce_losses, sample_losses
 from .program import compile_network
 
-Spaces = tuple[Tensor, Tensor, Tensor]  # inner and outer workspace, statistics
+Workspaces = tuple[Tensor, Tensor, Tensor]  # inner and outer workspace, statistics
 
 ALIGNMENT = 64  # bytes: one vector of AVX-512
-CHUNK_WORK = 2e9  # floating-point operations between two looks at `stop`: about 20 ms
+CHUNK_WORK = 2e9  # floating-point operations between two calls of `stop`: about 20 ms
 
 
 class LanesPlan:
@@ -44,7 +44,7 @@ class LanesPlan:
         loaded = native.library()
         self.group = native.width(instruction_set)
         if loaded is None or not self.group:
-            raise UnknownNameError("instruction set on this machine", instruction_set, native.here())
+            raise UnknownNameError("instruction set on this machine", instruction_set, native.instruction_sets())
         self.native: ctypes.CDLL = loaded
         self.objective = objective
         self.choice = {"engine": "lanes", "instruction_set": instruction_set, "block": block}
@@ -52,16 +52,16 @@ class LanesPlan:
         batch = min(objective.batch, len(objective.images))
         compiled = partial(compile_network, filters=filters, block=block, batch=batch)
         self.program = compiled(network)
-        self.pointwise = pointwise_lanes(network, lambda numbered: compiled(numbered).weights, directions)
+        self.folded = folded_lane_weights(network, lambda numbered: compiled(numbered).weights, directions)
         self.norms = [layer for layer in network.layers if layer.kind == "normalize"]
         self.pixels = {layer.result: math.prod((network.shapes[layer.result] or ())[1:]) for layer in self.norms}
         self.directions = directions
         self.center, self.steps = _vectors(self.program.weights, directions)
         self.weights = _aligned(self.program.weight_lines * self.group)
-        self.spaces: list[Spaces] = []  # of every thread
+        self.workspaces: list[Workspaces] = []  # of every thread
         work = max(1.0, total_work(network)) * self.group * self.program.block
-        self.together = bool(self.program.states)  # the images of a batch share their statistics
-        self.chunk = objective.batch if self.together else self.program.block * max(1, int(CHUNK_WORK / work))
+        self.whole_batches = bool(self.program.states)  # the images of a batch share their statistics
+        self.chunk = objective.batch if self.whole_batches else self.program.block * max(1, int(CHUNK_WORK / work))
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point; `group` points cost as much as one.
@@ -74,13 +74,13 @@ class LanesPlan:
 
     def use_statistics(self, statistics: Statistics) -> None:
         """Take the running statistics of BatchNorm at every point from `statistics`."""
-        if self.pointwise is not None:
-            self.pointwise.flat.use_statistics(statistics)
+        if self.folded is not None:
+            self.folded.flat.use_statistics(statistics)
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
         """The outputs of the network at `point` for a few images, in float64."""
-        self._move([point])
-        [outputs] = self._outputs(_pixels_first(images), threads=1)
+        self._set_weights([point])
+        [outputs] = self._outputs(_channels_last(images), threads=1)
         return outputs[..., 0].t().double()
 
     def statistics(self, points: Sequence[Point]) -> list[dict[str, Tensor]]:
@@ -89,35 +89,36 @@ class LanesPlan:
         Args:
             points: at most `group`. All samples must be one batch.
         """
-        self._move(points)
-        self._outputs(_pixels_first(self.objective.images), threads=1)
+        self._set_weights(points)
+        self._outputs(_channels_last(self.objective.images), threads=1)
         found: dict[str, Tensor] = {}
         for layer in self.norms:
-            mean, variance = self._kept(layer)
+            mean, variance = self._last_statistics(layer)
             found |= dict(zip(layer.settings["buffers"], (mean, variance), strict=True))
         return [{name: both[:, lane] for name, both in found.items()} for lane in range(len(points))]
 
     def release(self) -> None:
         """Nothing: the workspaces are needed for the next points."""
+        return
 
-    def _kept(self, layer: Layer) -> tuple[Tensor, Tensor]:
+    def _last_statistics(self, layer: Layer) -> tuple[Tensor, Tensor]:
         """Mean and unbiased variance (channels, lanes) that the last run has left."""
         start, channels = self.program.states[layer.result]
-        states = self.spaces[0][2].view(-1, self.group)[start + 3 * channels : start + 7 * channels]
+        states = self.workspaces[0][2].view(-1, self.group)[start + 3 * channels : start + 7 * channels]
         mean, squares = states.flatten().view(torch.float64).view(2, channels, self.group)
         variance = squares / (len(self.objective.images) * self.pixels[layer.result] - 1)
         return mean.float(), variance.masked_fill(variance.isinf(), torch.nan).float()
 
     def _group(self, points: Sequence[Sequence[float]], stop: Stop | None) -> list[Value]:
-        self._move(points)
+        self._set_weights(points)
         loss = self.objective.loss
-        parts = [tally(outputs, labels, loss) for outputs, labels in self._chunks(stop)]
-        return summarize(parts)[: len(points)]  # all lanes are tallied: torch computes fewer with other instructions
+        parts = [sample_losses(outputs, labels, loss) for outputs, labels in self._chunks(stop)]
+        return reduce_losses(parts)[: len(points)]  # all lanes: torch computes fewer with other instructions
 
-    def _move(self, points: Sequence[Point]) -> None:
-        """The weights of every lane; lanes without a point repeat the last one."""
-        if self.pointwise is not None:
-            found = self.pointwise.at(points)
+    def _set_weights(self, points: Sequence[Point]) -> None:
+        """Compute the weights of every lane; lanes without a point repeat the last one."""
+        if self.folded is not None:
+            found = self.folded.at(points)
             lanes = [min(lane, len(points) - 1) for lane in range(self.group)]
             self.weights.view(-1, self.group).copy_(found[:, lanes])
             return
@@ -137,29 +138,29 @@ class LanesPlan:
         for start in range(0, len(self.objective.images), size):
             if stop is not None and stop():
                 raise Stopped
-            outputs = self._outputs(_pixels_first(self.objective.samples(start, start + size)), threads)
+            outputs = self._outputs(_channels_last(self.objective.samples(start, start + size)), threads)
             labels = self.objective.labels[start : start + size]
             yield from zip(outputs, torch.split(labels, outputs[0].shape[1]), strict=True)
 
     def _outputs(self, images: Tensor, threads: int) -> list[Tensor]:
         """Scores of `images`, shared out to `threads`; every image is computed alone, so the bits stay the same."""
-        self._make_room(threads)
+        self._grow_workspaces(threads)
         blocks = -(-len(images) // self.program.block)
-        shares = torch.split(images, self.chunk if self.together else self.program.block * -(-blocks // threads))
+        shares = torch.split(images, self.chunk if self.whole_batches else self.program.block * -(-blocks // threads))
         if len(shares) == 1:
-            return [self._run(shares[0], self.spaces[0])]
+            return [self._run(shares[0], self.workspaces[0])]
         with ThreadPoolExecutor(len(shares)) as pool:
-            return list(pool.map(self._run, shares, self.spaces[: len(shares)]))
+            return list(pool.map(self._run, shares, self.workspaces[: len(shares)]))
 
-    def _make_room(self, threads: int) -> None:
+    def _grow_workspaces(self, threads: int) -> None:
         program = self.program
-        while len(self.spaces) < threads:
+        while len(self.workspaces) < threads:
             sizes = (program.lines, program.outer_lines, program.state_lines)
             inner, outer, states = (_aligned(lines * self.group) for lines in sizes)
-            self.spaces.append((inner, outer, states))
+            self.workspaces.append((inner, outer, states))
 
-    def _run(self, images: Tensor, spaces: Spaces) -> Tensor:
-        """Scores (classes, images, lanes), computed natively; Python's lock is released meanwhile."""
+    def _run(self, images: Tensor, workspaces: Workspaces) -> Tensor:
+        """Scores (classes, images, lanes), computed natively; the GIL is released meanwhile."""
         program = self.program
         outputs = _aligned(program.scores * len(images) * self.group)
         given = native.Run(
@@ -173,23 +174,23 @@ class LanesPlan:
             numbers=images[0].numel(),
             input=program.input,
             outer_block=program.block,
-            workspace=spaces[0].data_ptr(),
-            outer=spaces[1].data_ptr(),
+            workspace=workspaces[0].data_ptr(),
+            outer=workspaces[1].data_ptr(),
             outputs=outputs.data_ptr(),
             scores=program.scores,
             output=program.output,
-            statistics=spaces[2].data_ptr(),
+            statistics=workspaces[2].data_ptr(),
         )
         self.native.lanes_run(self.group, ctypes.byref(given))
         return outputs.view(program.scores, len(images), self.group)
 
 
-def _pixels_first(images: Tensor) -> Tensor:
+def _channels_last(images: Tensor) -> Tensor:
     """(N, height, width, channels) or (N, numbers), contiguous, as the kernels read them."""
     return (images.permute(0, 2, 3, 1) if images.ndim == 4 else images).contiguous()
 
 
-def _vectors(weights: Sequence[Moving], directions: int) -> tuple[Tensor, Tensor]:
+def _vectors(weights: Sequence[Affine], directions: int) -> tuple[Tensor, Tensor]:
     """Center and steps of all packed weights, rounded once: (P,) and (directions, P)."""
     center = torch.cat([weight.center for weight in weights]).float()
     steps = torch.zeros(directions, len(center))
@@ -203,7 +204,7 @@ def _vectors(weights: Sequence[Moving], directions: int) -> tuple[Tensor, Tensor
 
 
 def _aligned(count: int) -> Tensor:
-    """Uninitialised float32 numbers at an address that vectors may be loaded from."""
+    """Uninitialized float32 numbers at an address that vectors may be loaded from."""
     padded = torch.empty(count + ALIGNMENT // 4)
     skip = -padded.data_ptr() % ALIGNMENT // 4
     return padded[skip : skip + count]

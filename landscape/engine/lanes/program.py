@@ -1,8 +1,8 @@
 """A network as instructions for the native lanes: where every value lies, and how the weights are packed.
 
-Imports layers, moving, torch. Written for kernels.inc: a value is (row, column, channel), a line per number; weights
-of a convolution are (group, tile of filters, row, column, channel, filter in the tile). Refuses (`NotInLanes`) layers
-the kernels lack; the plan then takes another back end.
+Made for native/kernels.inc: a value is (row, column, channel), a line per number; the weights of a convolution are
+(group, tile of filters, row, column, channel, filter in the tile). Refuses (`NotInLanes`) layers that the kernels lack;
+another back end is chosen then.
 """
 
 import math
@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..graph.affine import Moving
+from ..graph.affine import Affine
 from ..graph.graph import Node
 from ..graph.interpret import run
 from ..graph.layers import REARRANGING, Layer, Network
-from .allocation import Places, passing, stretches
+from .allocation import Allocator, crossing, stretches
 
 KINDS = ("convolution", "affine", "add", "relu", "max_pool", "average_pool", "gather", "statistics", "normalize")
 FIELDS = (
@@ -30,7 +30,7 @@ STATE = 7  # lines per channel of a BatchNorm that takes its statistics from the
 
 
 class NotInLanes(Exception):
-    """A layer that the native kernels do not know."""
+    """A layer for which there is no native kernel."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Program:
     """What the native module runs."""
 
     instructions: Tensor  # (n, 29) int64
-    weights: tuple[Moving, ...]  # packed, one vector each, in the order of the lines
+    weights: tuple[Affine, ...]  # packed, one vector each, in the order of the lines
     stretches: Tensor  # (m, 2) int64: the end of a stretch of instructions, and its images
     tables: Tensor  # int64: 2 · line, + 1 in the outer workspace; -1 for zero
     lines: int  # of the inner workspace, all images of a stretch
@@ -63,7 +63,7 @@ def compile_network(network: Network, *, filters: int, block: int, batch: int) -
         batch: images that share their statistics, where BatchNorm takes them from the batch.
 
     Raises:
-        NotInLanes: a layer or a shape that the kernels do not know.
+        NotInLanes: there is no kernel for a layer or a shape.
     """
     return _Compiler(network, filters, block, batch).program()
 
@@ -72,13 +72,13 @@ class _Compiler:
     def __init__(self, network: Network, filters: int, block: int, batch: int):
         self.network, self.filters = network, filters
         self.states: dict[int, tuple[int, int]] = {}
-        self.awaited = {layer.inputs[0]: layer for layer in network.layers if layer.kind == "normalize"}
-        self.batch = batch if self.awaited else 0
+        self.norm_of = {layer.inputs[0]: layer for layer in network.layers if layer.kind == "normalize"}
+        self.batch = batch if self.norm_of else 0
         counts = {index: self.count(index) for index in _values(network)}
         self.stretches = stretches(network, counts, largest=block)
-        self.places = Places(network, counts, passing(network, self.stretches))
+        self.allocator = Allocator(network, counts, crossing(network, self.stretches))
         self.instructions: list[list[int]] = []
-        self.weights: list[Moving] = []
+        self.weights: list[Affine] = []
         self.tables: list[int] = []
         self.weight_lines = 0
 
@@ -86,14 +86,14 @@ class _Compiler:
         network, shape = self.network, self.shape(self.network.output)
         if len(shape) != 1:
             raise NotInLanes("the scores are not one number per class")
-        start = self.places.take(network.input)
+        start = self.allocator.allocate(network.input)
         cuts = []
-        if network.input in self.awaited:
+        if network.input in self.norm_of:
             raise NotInLanes("BatchNorm of the images")
         for stretch in self.stretches:
             for layer in network.layers[stretch.first : stretch.end]:
                 self._compile(layer)
-                if layer.results[0] in self.awaited:
+                if layer.results[0] in self.norm_of:
                     self._statistics(layer.result)
             cuts.append((len(self.instructions), stretch.block))
         block = max(block for _, block in cuts)
@@ -103,11 +103,11 @@ class _Compiler:
             stretches=torch.tensor(cuts, dtype=torch.int64),
             weights=tuple(self.weights),
             tables=torch.tensor(self.tables, dtype=torch.int64),
-            lines=self.places.spaces[False].size * block,
-            outer_lines=self.places.spaces[True].size * outer,
+            lines=self.allocator.workspaces[False].size * block,
+            outer_lines=self.allocator.workspaces[True].size * outer,
             block=outer,
             input=start.line,
-            output=self.places.at[network.output].line,
+            output=self.allocator.at[network.output].line,
             scores=shape[0],
             weight_lines=self.weight_lines,
             states=self.states,
@@ -129,7 +129,7 @@ class _Compiler:
         }
         compilers[layer.kind](layer)
 
-    # Where values lie.
+    # Shapes and locations of values.
 
     def shape(self, index: int) -> tuple[int, ...]:
         shape = self.network.shapes[index]
@@ -146,23 +146,23 @@ class _Compiler:
         return math.prod(self.shape(index))
 
     def _emit(self, kind: str, layer: Layer, *, over: int | None = None, **fields: int) -> None:
-        """Write an instruction; the result takes the place of `over` where that value is not needed again."""
+        """Write an instruction; the result takes the location of `over` where that value is not needed again."""
         others = layer.inputs[1:2] if layer.residual is None else (layer.residual,)
         known = dict.fromkeys(FIELDS, 0) | {"other": -1, "kind": KINDS.index(kind), "relu": int(layer.relu)}
         known |= self._read("input", layer.inputs[0])
         for index in others:
             known |= self._read("other", index)
-        place = self.places.write(layer, over=over)
-        known |= {"output": place.line, "output_outer": int(place.outer)}
+        location = self.allocator.write(layer, over=over)
+        known |= {"output": location.line, "output_outer": int(location.outer)}
         known |= dict(zip(("channels", "height", "width"), self.picture(layer.inputs[0]), strict=True))
         known |= dict(zip(("out_channels", "out_height", "out_width"), self.picture(layer.result), strict=True))
         self.instructions.append([(known | fields)[name] for name in FIELDS])
 
     def _read(self, name: str, index: int) -> dict[str, int]:
-        place = self.places.at[index]
-        return {name: place.line, f"{name}_outer": int(place.outer)}
+        location = self.allocator.at[index]
+        return {name: location.line, f"{name}_outer": int(location.outer)}
 
-    def _weights(self, packed: Moving) -> int:
+    def _weights(self, packed: Affine) -> int:
         start = self.weight_lines
         self.weights.append(packed.map(torch.flatten))
         self.weight_lines += packed.center.numel()
@@ -186,14 +186,16 @@ class _Compiler:
         ones = dict.fromkeys(("stride_y", "stride_x", "dilation_y", "dilation_x"), 1)
         self._filters(layer, weight.map(lambda tensor: tensor[:, :, None, None]), layer.weights[1], 1, ones)
 
-    def _filters(self, layer: Layer, weight: Moving, bias: Moving | None, groups: int, fields: dict[str, int]) -> None:
+    def _filters(self, layer: Layer, weight: Affine, bias: Affine | None, groups: int, fields: dict[str, int]) -> None:
         filters, _, height, width = weight.center.shape
         tile = 1 if filters // groups == 1 else self.filters
         bias = bias or weight.map(lambda tensor: torch.zeros_like(tensor[:, 0, 0, 0]))
         fields |= {"kernel_y": height, "kernel_x": width, "groups": groups, "tile": tile}
         fields["weight"] = self._weights(weight.map(lambda tensor: pack_filters(tensor, groups, tile)))
         fields["bias"] = self._weights(bias.map(lambda tensor: pack_filters(tensor, groups, tile)))
-        free = layer.residual if layer.residual not in layer.inputs else None  # a window reads what neighbours write
+        free = (
+            layer.residual if layer.residual not in layer.inputs else None
+        )  # windows overlap: the input is read again
         self._emit("convolution", layer, over=free, **fields)
 
     def _affine(self, layer: Layer) -> None:
@@ -203,13 +205,13 @@ class _Compiler:
         self._emit("affine", layer, over=layer.inputs[0], weight=self._weights(scale), bias=self._weights(shift))
 
     def _statistics(self, index: int) -> None:
-        """Gather those of a value while it is in the cache; a BatchNorm reads them when all images have passed."""
+        """Gather the statistics of a value while it is in the cache; BatchNorm reads them after all images."""
         channels, height, width = self.picture(index)
-        result, place = self.awaited[index].result, self.places.at[index]
+        result, location = self.norm_of[index].result, self.allocator.at[index]
         self.states[result] = (STATE * sum(count for _, count in self.states.values()), channels)
         known = dict.fromkeys(FIELDS, 0) | {"kind": KINDS.index("statistics"), "state": self.states[result][0]}
         known |= {"channels": channels, "height": height, "width": width}
-        known |= {"input": place.line, "input_outer": int(place.outer)}
+        known |= {"input": location.line, "input_outer": int(location.outer)}
         self.instructions.append([known[name] for name in FIELDS])
 
     def _normalize(self, layer: Layer) -> None:
@@ -219,7 +221,7 @@ class _Compiler:
         if layer.result not in self.states:
             raise NotInLanes("two BatchNorms of one value")
         epsilon = gamma.map(lambda tensor: torch.zeros_like(tensor[:1]))
-        epsilon = Moving(epsilon.center + layer.settings["epsilon"], epsilon.steps)
+        epsilon = Affine(epsilon.center + layer.settings["epsilon"], epsilon.steps)
         weights = {"weight": self._weights(gamma), "bias": self._weights(beta), "epsilon": self._weights(epsilon)}
         self._emit("normalize", layer, over=layer.inputs[0], state=self.states[layer.result][0], **weights)
 
@@ -252,24 +254,24 @@ class _Compiler:
         self._gather(layer, rearranged)
 
     def _gather(self, layer: Layer, rearranged: Callable[[list[Tensor]], Tensor]) -> None:
-        """Let the operator rearrange the line numbers themselves, counted from 1: what becomes 0 is padding."""
+        """Let the operator rearrange the line numbers themselves, counted from 1: a 0 in the result is padding."""
         numbers = [self._lines(index) for index in layer.inputs]
         table = len(self.tables)
         result = rearranged([torch.stack([lines, lines]) for lines in numbers])[0]
-        self.tables += (_pixels_first(result).flatten().long() - 1).tolist()
+        self.tables += (_channels_last(result).flatten().long() - 1).tolist()
         for index in layer.inputs:
             self.picture(index)
         self._emit("gather", layer, table=table)
 
     def _lines(self, index: int) -> Tensor:
         """(channels, height, width) or (channels,), as the operator sees it: 2 · line + 1, the outer ones + 1."""
-        (channels, height, width), place = self.picture(index), self.places.at[index]
-        lines = torch.arange(channels * height * width, dtype=torch.float64) + place.line
-        lines = 2 * lines + 1 + place.outer
+        (channels, height, width), location = self.picture(index), self.allocator.at[index]
+        lines = torch.arange(channels * height * width, dtype=torch.float64) + location.line
+        lines = 2 * lines + 1 + location.outer
         return lines.view(height, width, channels).permute(2, 0, 1).reshape(self.shape(index))
 
 
-def _pixels_first(tensor: Tensor) -> Tensor:
+def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.permute(1, 2, 0) if tensor.ndim == 3 else tensor
 
 

@@ -190,6 +190,6 @@ def has_amx() -> bool:
     return loaded is not None and bool(loaded.amx_available())
 
 
-def here() -> list[str]:
+def instruction_sets() -> list[str]:
     """The instruction sets of this machine, or why there is none."""
     return [name for name in INSTRUCTION_SETS if width(name)] or ["none: no native module"]

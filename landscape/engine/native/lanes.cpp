@@ -54,14 +54,14 @@ struct Run {
     float* statistics;  // lines: STATE per channel of every BatchNorm that takes its statistics from the images of the run
 };
 
-// A convolution of 3×3 with stride one at one point; pictures channels-last, weights as winograd_weights leaves them.
+// A convolution of 3×3 with stride one at one point; images channels-last, weights as winograd_weights leaves them.
 struct Winograd {
     const float *input, *weights, *bias, *other;  // `other` is added to the result, where it is given
     float* output;
     int64_t images, height, width, channels, filters, out_height, out_width, padding, relu;
 };
 
-// BatchNorm with the statistics of its batch, of pictures channels-last: relu((raw − mean) · scale + shift + other).
+// BatchNorm with the statistics of its batch, of images channels-last: relu((raw − mean) · scale + shift + other).
 struct BatchNorm {
     const float *raw, *mean, *scale, *shift, *other;
     float* kept;  // the result, where it is needed beyond the convolution that reads it
@@ -112,7 +112,7 @@ struct AmxLayer {
     int64_t steps, offsets, weights, bias, blocks, relu;   // the second to fourth: where in the arrays of the run
 };
 
-// An image on its way into or out of the workspace. `halved` is 1 where even and odd pixels lie apart, by `odd`.
+// A copy of an image into or out of the workspace. `halved` is 1 where even and odd pixels lie apart, by `odd`.
 struct AmxCopy {
     char* external;  // (images, height, width, channels)
     int64_t start, group, image, channels, height, width, row, pixel, odd, halved;

@@ -15,7 +15,7 @@ from landscape.engine import choose, native
 from landscape.engine.audit import audit
 from landscape.engine.fused import amx, amx_layout, onednn
 from landscape.engine.fused.plan import FusedPlan
-from landscape.engine.graph.affine import Moving
+from landscape.engine.graph.affine import Affine
 from landscape.engine.graph.compile import prepare
 from landscape.engine.graph.layers import Layer, Network
 from landscape.engine.plain import PlainPlan
@@ -47,9 +47,9 @@ def network(shapes: Sequence[tuple[int, ...]], *, relu: bool = True, bias: bool 
         **{"output_padding": [0, 0]},
     }
     weight = gaussian(filters, channels, size, size, seed=2) / (channels * size**2) ** 0.5
-    added = Moving(gaussian(filters, seed=3).double(), ()) if bias else None
+    added = Affine(gaussian(filters, seed=3).double(), ()) if bias else None
     layer = Layer(
-        *("convolution", (0,), (1,), (Moving(weight.double(), ()), added), settings),
+        *("convolution", (0,), (1,), (Affine(weight.double(), ()), added), settings),
         **{"residual": 2 if other else None, "relu": relu},
     )
     out = (filters, (height - 1) // stride + 1, (width - 1) // stride + 1)
@@ -60,10 +60,10 @@ def computed(given: Network, values: dict[int, Tensor], stretch: range | None = 
     """What one segment makes of `values`."""
     stretch = stretch or range(len(given.layers))
     shape = given.shapes[given.layers[stretch.start].result]
-    found = amx_layout.reading(given, given.layers[stretch.start])
+    found = amx_layout.read_pattern(given, given.layers[stretch.start])
     assert found is not None
     assert shape is not None
-    segment = amx.Segment(given, stretch, amx_layout.group_of(found, shape[2]))
+    segment = amx.Segment(given, stretch, amx_layout.group_size(found, shape[2]))
     weights = [
         [None if weight is None else weight.center.float() for weight in layer.weights]
         for layer in given.layers[stretch.start : stretch.stop]
@@ -107,7 +107,7 @@ def blocks(shortcuts: str = "projection", depth: int = 20, width: int = 16) -> O
 
 
 class Wide(nn.Module):
-    """Grey pictures, 32 and 64 filters, a residual from before the first layer, a value that is read far behind."""
+    """Gray images, 32 and 64 filters, a residual from before the first layer, a value that is read much later."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ def _alone(network: Network, at: int, values: dict[int, Tensor]) -> dict[int, Te
 
 @needs_amx
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_neither_company_nor_threads_change_a_bit(shape: tuple[int, ...]) -> None:
+def test_neither_other_images_nor_threads_change_a_bit(shape: tuple[int, ...]) -> None:
     given, threads = network([shape], other=True), torch.get_num_threads()
     values = {index: rounded(19, *size, seed=index) for index, size in given.shapes.items() if size is not None}
     whole = computed(given, values)[1]
@@ -177,7 +177,7 @@ def test_neither_company_nor_threads_change_a_bit(shape: tuple[int, ...]) -> Non
 
 @needs_amx
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_nan_stays_through_the_relu_and_infinity_does_not_become_finite(shape: tuple[int, ...]) -> None:
+def test_the_relu_keeps_nan_and_infinity_does_not_become_finite(shape: tuple[int, ...]) -> None:
     for bad, relu in ((math.nan, True), (math.inf, False)):
         given = network([shape], relu=relu)
         x = rounded(3, *(given.shapes[0] or ()), seed=1)
@@ -189,7 +189,7 @@ def test_nan_stays_through_the_relu_and_infinity_does_not_become_finite(shape: t
 
 
 @needs_amx
-def test_what_overflows_is_never_a_finite_loss() -> None:
+def test_an_overflow_is_never_a_finite_loss() -> None:
     given = blocks(depth=56)
     drawn = directions(given)
     plan = engine.plan(given, drawn, precision="bfloat16")
@@ -202,7 +202,7 @@ def test_what_overflows_is_never_a_finite_loss() -> None:
 
 @needs_amx
 @pytest.mark.parametrize("name", GIVEN)
-def test_it_is_no_further_from_float64_than_torchs_own_bfloat16(name: str) -> None:
+def test_amx_is_no_further_from_float64_than_torchs_bfloat16(name: str) -> None:
     given = GIVEN[name]()
     drawn = directions(given)
     points = [(0.1 * k, 0.3 - 0.05 * k) for k in range(-6, 7)]
@@ -215,7 +215,7 @@ def test_it_is_no_further_from_float64_than_torchs_own_bfloat16(name: str) -> No
 
 
 @needs_amx
-def test_the_choice_repeats_the_bits_in_another_process() -> None:
+def test_the_same_choice_gives_the_same_bits_in_another_process() -> None:
     given = blocks()
     choice = {"engine": "fused", "batch": 16, "precision": "bfloat16", "amx": True}
     plan = engine.plan(given, directions(given), choice)
@@ -229,22 +229,22 @@ def test_the_choice_repeats_the_bits_in_another_process() -> None:
 
 
 @needs_amx
-def test_few_values_leave_the_cache_between_the_layers_of_a_resnet() -> None:
+def test_the_convolutions_of_a_resnet_are_two_segments() -> None:
     network = prepare(blocks(), ())
     found = amx.segments(network)
     convolutions = [layer for layer in network.layers if layer.kind == "convolution"]
     assert sum(len(segment.layers) for segment in found) == len(convolutions)
-    assert len(found) == 2  # a stride of two over 32 channels wants its pictures laid in halves
+    assert len(found) == 2  # a stride of two over 32 channels needs its input in the layout "halves"
 
 
-def test_what_the_kernel_does_not_compute_is_left_alone() -> None:
+def test_only_convolutions_with_a_read_pattern_are_taken() -> None:
     layers = prepare(wide(), ()).layers
     network = prepare(wide(), ())
-    taken = [amx_layout.reading(network, layer) is not None for layer in layers if layer.kind == "convolution"]
+    taken = [amx_layout.read_pattern(network, layer) is not None for layer in layers if layer.kind == "convolution"]
     assert taken == [True, True, True, True, True, False]
 
 
-def test_it_is_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_amx_is_refused_on_a_machine_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "has_amx", lambda: False)
     given = blocks()
     choice = {"engine": "fused", "batch": 16, "precision": "bfloat16", "amx": True}
@@ -256,7 +256,7 @@ def test_it_is_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @needs_amx
-def test_a_batch_holds_at_least_the_images_that_lie_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_holds_at_least_one_group_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "BATCH_NUMBERS", 1)
     given = blocks()
     network = prepare(given, ())

@@ -14,7 +14,7 @@ from landscape.engine import native
 from landscape.engine.choose import Choice, default_choice
 from landscape.engine.fused import arena, batch_statistics, conv_chains, winograd
 from landscape.engine.fused.plan import FusedPlan
-from landscape.engine.graph.affine import Moving
+from landscape.engine.graph.affine import Affine
 from landscape.engine.graph.compile import prepare
 from landscape.engine.graph.layers import Layer, Network
 from landscape.engine.plain import PlainPlan
@@ -37,14 +37,14 @@ def choice_of(instruction_set: str, batch: int = 20) -> Choice:
 
 def one_norm(channels: int, *, relu: bool, residual: bool) -> Network:
     """A network of a single BatchNorm of value 0, to which value 1 is added."""
-    weight = Moving(torch.ones(channels, dtype=torch.float64), ())
+    weight = Affine(torch.ones(channels, dtype=torch.float64), ())
     settings = {"epsilon": EPSILON, "buffers": ("mean", "variance")}
     other = 1 if residual else None
     layer = Layer("normalize", (0,), (2,), (weight, weight), settings, residual=other, relu=relu)
     return Network(0, (layer,), 2, {0: None, 1: None, 2: None})
 
 
-def normalised(
+def normalized(
     x: Tensor, gamma: Tensor, beta: Tensor, other: Tensor | None, instruction_set: str | None, *, relu: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The result of the kernels on `x`, the mean and the unbiased variance."""
@@ -56,7 +56,7 @@ def normalised(
     return values[2], kept["mean"], kept["variance"]
 
 
-def laid(tensor: Tensor) -> Tensor:
+def channels_last(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
@@ -65,17 +65,15 @@ def laid(tensor: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     "shape", [(3, 16, 7, 5), (2, 40, 1, 1), (101, 12), (70, 8, 9, 9), (5, 5, 4, 4), (2, 160, 3, 2)]
 )
-def test_a_layer_agrees_with_float64_whatever_its_shape(
-    shape: tuple[int, ...], residual: bool, instruction_set: str
-) -> None:
-    x = laid(3 * gaussian(*shape, seed=1) + gaussian(*shape[1:], seed=2))
+def test_a_layer_of_any_shape_agrees_with_float64(shape: tuple[int, ...], residual: bool, instruction_set: str) -> None:
+    x = channels_last(3 * gaussian(*shape, seed=1) + gaussian(*shape[1:], seed=2))
     gamma, beta = gaussian(shape[1], seed=3), gaussian(shape[1], seed=4)
-    other = laid(gaussian(*shape, seed=5)) if residual else None
+    other = channels_last(gaussian(*shape, seed=5)) if residual else None
     expected = F.batch_norm(x.double(), None, None, gamma.double(), beta.double(), training=True, eps=EPSILON)
     expected = (expected if other is None else expected + other).relu()
     variance, mean = torch.var_mean(x.double().transpose(0, 1).flatten(1), 1)
     before = x.clone()
-    found, found_mean, found_variance = normalised(x, gamma, beta, other, instruction_set, relu=True)
+    found, found_mean, found_variance = normalized(x, gamma, beta, other, instruction_set, relu=True)
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=2e-6)
     torch.testing.assert_close(found_mean.double(), mean, rtol=2e-7, atol=1e-6)
     torch.testing.assert_close(found_variance.double(), variance, rtol=1e-6, atol=0.0)
@@ -88,13 +86,13 @@ def test_a_layer_agrees_with_float64_whatever_its_shape(
 def test_an_offset_of_a_channel_costs_no_digits_of_its_variance(
     offset: float, outlier: bool, instruction_set: str
 ) -> None:
-    x = laid(gaussian(60, 16, 12, 9, seed=1) + offset)
+    x = channels_last(gaussian(60, 16, 12, 9, seed=1) + offset)
     if outlier:
         x[0, :, 0, 0] = 0.0
     gamma, beta = gaussian(16, seed=3), gaussian(16, seed=4)
     variance, mean = torch.var_mean(x.double().transpose(0, 1).flatten(1), 1)
     expected = F.batch_norm(x.double(), None, None, gamma.double(), beta.double(), training=True, eps=EPSILON)
-    found, found_mean, found_variance = normalised(x, gamma, beta, None, instruction_set)
+    found, found_mean, found_variance = normalized(x, gamma, beta, None, instruction_set)
     torch.testing.assert_close(found_mean.double(), mean, rtol=1e-7, atol=0.0)
     torch.testing.assert_close(found_variance.double(), variance, rtol=1e-6, atol=0.0)
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-5)
@@ -111,8 +109,8 @@ def test_statistics_gathered_in_the_convolution_are_those_of_its_result(offset: 
         (5, 16, 8, 8, 1, 0, 2),
     ]:
         x, kernel = (
-            laid(gaussian(images, channels, height, width, seed=1)),
-            laid(gaussian(32, channels, size, size, seed=2)),
+            channels_last(gaussian(images, channels, height, width, seed=1)),
+            channels_last(gaussian(32, channels, size, size, seed=2)),
         )
         found, sums = convolved(x, kernel, bias, padding, stride, lanes)
         expected = torch.conv2d(x.double(), kernel.double(), bias.double(), stride, padding)
@@ -126,10 +124,10 @@ def convolved(x: Tensor, kernel: Tensor, bias: Tensor, padding: int, stride: int
     """The convolution of the kernels, and the mean and summed squares that they gather."""
     pairs = {"stride": (stride, stride), "padding": (padding, padding), "dilation": (1, 1)}
     settings = {**pairs, "groups": 1, "transposed": False}
-    layer = Layer("convolution", (0,), (1,), (Moving(kernel.double(), ()), None), settings)
+    layer = Layer("convolution", (0,), (1,), (Affine(kernel.double(), ()), None), settings)
     weight = (winograd.prepare if winograd.takes(layer) else conv_chains.direct_weights)(kernel, lanes)
     height, width = ((size + 2 * padding - kernel.shape[-1]) // stride + 1 for size in x.shape[2:])
-    result = laid(torch.empty(len(x), len(kernel), height, width))
+    result = channels_last(torch.empty(len(x), len(kernel), height, width))
     sums = torch.empty(2, len(kernel), dtype=torch.float64)
     batch_statistics.convolve(layer, x, weight, bias, None, result, lanes, norm=native.BatchNorm(), sums=sums)
     return result, sums
@@ -155,7 +153,7 @@ def test_networks_with_statistics_of_each_batch_agree_with_float64_to_1e_6(
     along = directions(given, everything=everything)
     plan = engine.plan(given, along, choice_of(instruction_set))
     assert isinstance(plan, FusedPlan)
-    assert kernel_of(plan).late
+    assert kernel_of(plan).deferred
     assert kernel_of(plan).gathered
     require_close(plan.values(POINTS), PlainPlan(exact, along).values(POINTS), 1e-6)
 
@@ -206,11 +204,11 @@ def test_a_value_that_others_read_is_never_overwritten(instruction_set: str) -> 
 
 
 @every_set
-def test_nan_and_infinity_spoil_their_own_channel_only(instruction_set: str) -> None:
+def test_nan_and_infinity_affect_only_their_own_channel(instruction_set: str) -> None:
     for bad in (math.nan, math.inf):
-        x = laid(gaussian(5, 16, 6, 7, seed=1))
+        x = channels_last(gaussian(5, 16, 6, 7, seed=1))
         x[3, 4, 2, 2] = bad
-        found, mean, variance = normalised(x, torch.ones(16), torch.zeros(16), None, instruction_set, relu=True)
+        found, mean, variance = normalized(x, torch.ones(16), torch.zeros(16), None, instruction_set, relu=True)
         assert found[:, 4].isnan().all()
         assert not mean[4].isfinite()
         assert variance[4].isnan()
@@ -218,7 +216,7 @@ def test_nan_and_infinity_spoil_their_own_channel_only(instruction_set: str) -> 
 
 
 @every_set
-def test_what_overflows_is_never_a_finite_loss(instruction_set: str) -> None:
+def test_an_overflow_is_never_a_finite_loss(instruction_set: str) -> None:
     given = batched("resnet-20 of width 16")
     drawn = random_directions(given.parameters(), seed=0)
     points = [(0.5, 0.25), (1e20, 1e20), (1e38, 1e38)]
@@ -234,7 +232,7 @@ def lane_choice(instruction_set: str) -> Choice:
 
 @every_set
 @pytest.mark.parametrize("name", ["resnet-20 with shortcuts", "dense", "depthwise"])
-def test_in_the_lanes_every_instruction_set_agrees_with_float64_and_an_odd_tail(
+def test_in_the_lanes_every_instruction_set_agrees_with_float64_with_a_short_last_batch(
     name: str, instruction_set: str
 ) -> None:
     given, exact = (with_batch_statistics(replace(small(name, one), batch=25)) for one in ("float32", "float64"))
@@ -264,13 +262,13 @@ def test_in_the_lanes_an_offset_of_a_channel_costs_no_digits(instruction_set: st
 
 
 @every_set
-def test_in_the_lanes_a_batch_spoils_neither_the_next_one_nor_another_point(instruction_set: str) -> None:
+def test_in_the_lanes_nan_in_a_batch_reaches_neither_the_next_batch_nor_another_point(instruction_set: str) -> None:
     given = with_batch_statistics(replace(small("vgg"), batch=20))
     along = directions(given)
     images = given.images.clone()
     images[5, 0, 0, 0] = math.nan
-    spoilt = replace(given, images=images, batch=20)
-    plan = engine.plan(spoilt, along, lane_choice(instruction_set))
+    with_nan = replace(given, images=images, batch=20)
+    plan = engine.plan(with_nan, along, lane_choice(instruction_set))
     assert plan.name == "lanes"
     assert math.isnan(plan.values(POINTS)[0].loss)
     clean = engine.plan(given, along, lane_choice(instruction_set))
@@ -293,7 +291,7 @@ def test_in_the_lanes_the_number_of_threads_does_not_change_a_bit() -> None:
     assert all(other == found[0] for other in found)
 
 
-def test_the_rule_puts_a_narrow_network_into_the_lanes_unless_its_batch_is_too_large_for_memory() -> None:
+def test_the_rule_chooses_the_lanes_for_a_narrow_network_unless_its_batch_is_too_large_for_memory() -> None:
     given = with_batch_statistics(small("vgg"))
     network = prepare(given, directions(given))
     assert default_choice(given, network) == {"engine": "lanes", "instruction_set": SETS[0], "block": 24}
@@ -302,7 +300,7 @@ def test_the_rule_puts_a_narrow_network_into_the_lanes_unless_its_batch_is_too_l
     assert default_choice(replace(large, batch=100), network)["engine"] == "lanes"
 
 
-def test_a_network_that_normalises_one_value_twice_runs_all_the_same() -> None:
+def test_a_network_that_normalizes_one_value_twice_runs_fused() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -329,9 +327,9 @@ def test_the_number_of_threads_does_not_change_a_bit() -> None:
     try:
         for count in (1, 2, 3, 300):
             torch.set_num_threads(count)
-            x, kernel = laid(gaussian(200, 16, 7, 9, seed=1)), laid(gaussian(16, 16, 3, 3, seed=2))
+            x, kernel = channels_last(gaussian(200, 16, 7, 9, seed=1)), channels_last(gaussian(16, 16, 3, 3, seed=2))
             gamma, beta = gaussian(16, seed=3), gaussian(16, seed=4)
-            parts = [*normalised(x, gamma, beta, None, SETS[0])]
+            parts = [*normalized(x, gamma, beta, None, SETS[0])]
             for stride in (1, 2):
                 parts += convolved(x, kernel, beta, 1, stride, winograd.lanes_of(SETS[0]))
             found.append(torch.cat([part.double().flatten() for part in parts]))
@@ -340,7 +338,7 @@ def test_the_number_of_threads_does_not_change_a_bit() -> None:
     assert all(torch.equal(found[0], other) for other in found[1:])
 
 
-def test_the_fixed_rule_takes_the_kernels_and_its_choice_repeats_the_bits() -> None:
+def test_the_fixed_rule_chooses_the_kernels_and_its_choice_gives_the_same_bits() -> None:
     given = batched("resnet-20 of width 16")
     along = directions(given)
     chosen = default_choice(given, prepare(given, along))
@@ -350,7 +348,7 @@ def test_the_fixed_rule_takes_the_kernels_and_its_choice_repeats_the_bits() -> N
     assert plans[0].values(POINTS) == plans[1].values(POINTS)
 
 
-def test_a_recalibrated_plan_states_its_kernels_and_repeats_the_bits_by_its_choice() -> None:
+def test_a_recalibrated_plan_states_its_kernels_and_its_choice_gives_the_same_bits() -> None:
     given = objective("resnet-20 of width 16")
     along, calibration = directions(given), Calibration(given.model, given.images[:30])
     plan = engine.plan(given, along, calibration=calibration)
@@ -359,18 +357,18 @@ def test_a_recalibrated_plan_states_its_kernels_and_repeats_the_bits_by_its_choi
     assert plan.values(POINTS) == again.values(POINTS)
 
 
-def test_a_choice_without_them_is_the_switch() -> None:
+def test_a_choice_without_the_kernels_turns_them_off() -> None:
     given = batched("mixed")
     along = directions(given)
     off = {name: value for name, value in choice_of(SETS[0]).items() if name != "normed"}
     plan = engine.plan(given, along, off)
     assert isinstance(plan, FusedPlan)
     assert plan.choice == off
-    assert not kernel_of(plan).late
+    assert not kernel_of(plan).deferred
     require_close(plan.values(POINTS), PlainPlan(batched("mixed", "float64"), along).values(POINTS), 1e-6)
 
 
-def test_memory_is_used_again_when_no_view_points_to_it() -> None:
+def test_memory_is_reused_when_no_view_refers_to_it() -> None:
     memory = arena.Arena()
     shape = (5, 64, 30, 40)
     first = memory.empty(shape)

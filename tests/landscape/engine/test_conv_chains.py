@@ -1,4 +1,4 @@
-"""Layers computed in one call: strided and narrow convolutions against torch's in float64, and no bit from company."""
+"""Layers computed in one call, against torch's in float64; neither other images nor threads change a bit."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from landscape.engine import native
 from landscape.engine.fused import conv_chains, winograd
 from landscape.engine.fused.buffers import assign_buffers
-from landscape.engine.graph.affine import Moving
+from landscape.engine.graph.affine import Affine
 from landscape.engine.graph.compile import prepare
 from landscape.engine.graph.layers import Layer, Network
 from landscape.objective.objective import Objective
@@ -38,7 +38,7 @@ def network(shape: Sequence[int], *, relu: bool = True, other: bool = False) -> 
         **{"output_padding": [0, 0]},
     }
     weight = gaussian(filters, channels, size, size, seed=2).double() / (channels * size**2) ** 0.5
-    weights = (Moving(weight, ()), Moving(gaussian(filters, seed=3).double(), ()) if relu else None)
+    weights = (Affine(weight, ()), Affine(gaussian(filters, seed=3).double(), ()) if relu else None)
     layer = Layer("convolution", (0,), (1,), weights, settings, residual=2 if other else None, relu=relu)
     out = (filters, *((side + 2 * padding - size) // stride + 1 for side in (height, width)))
     return Network(0, (layer,), 1, {0: (channels, height, width), 1: out, 2: out})
@@ -60,7 +60,7 @@ def computed(
 @pytest.mark.parametrize("instruction_set", SETS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(("relu", "other"), [(True, True), (False, False)])
-def test_a_convolution_is_torchs_in_float64(
+def test_a_convolution_agrees_with_torchs_in_float64(
     shape: tuple[int, ...], relu: bool, other: bool, instruction_set: str
 ) -> None:
     given = network(shape, relu=relu, other=other)
@@ -74,7 +74,7 @@ def test_a_convolution_is_torchs_in_float64(
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_neither_vectors_company_nor_threads_change_a_bit(shape: tuple[int, ...]) -> None:
+def test_neither_the_vectors_nor_other_images_nor_threads_change_a_bit(shape: tuple[int, ...]) -> None:
     given, threads = network(shape, other=True), torch.get_num_threads()
     values = numbers(given, 7)
     whole = computed(given, values)[1]
@@ -92,7 +92,7 @@ def test_neither_vectors_company_nor_threads_change_a_bit(shape: tuple[int, ...]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_nan_stays_through_the_relu_and_infinity_does_not_become_finite(shape: tuple[int, ...]) -> None:
+def test_the_relu_keeps_nan_and_infinity_does_not_become_finite(shape: tuple[int, ...]) -> None:
     for bad, relu in ((math.nan, True), (math.inf, False)):
         given = network(shape, relu=relu)
         values = numbers(given, 3)
@@ -136,7 +136,7 @@ def test_all_convolutions_of_a_resnet_are_one_chain() -> None:
     assert [layer.kind for layer in network.layers if layer not in chain.layers] == ["mean", "linear"]
 
 
-def test_heavy_grouped_and_uneven_layers_are_left_alone() -> None:
+def test_heavy_grouped_and_uneven_layers_are_not_taken() -> None:
     heavy = network((256, 256, 3, 2, 1, 8, 8)).layers[0]
     light = network(SHAPES[4]).layers[0]
     others: list[dict[str, object]] = [{"groups": 2}, {"dilation": [2, 2]}, {"stride": [2, 1]}, {"transposed": True}]

@@ -1,4 +1,4 @@
-"""The plan for GPUs, on the CPU: the same work on the same buffers; and batches that shrink when memory runs out."""
+"""The plan for GPUs, on a CPU: the same work on the same buffers; and batches that shrink when memory runs out."""
 
 import json
 import subprocess
@@ -51,7 +51,7 @@ def test_the_captured_plan_in_float64_agrees_to_1e_12(name: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ["mse", lambda outputs, labels: outputs.square().sum(1)], ids=["mse", "a callable"])
-def test_recalibrated_statistics_and_other_losses_run_on_it(loss: Any) -> None:
+def test_recalibrated_statistics_and_other_losses_run_on_the_captured_plan(loss: Any) -> None:
     given, exact = (replace(objective(NAME, one), loss=loss_of(loss)) for one in ("float32", "float64"))
     calibrations = [Calibration(one.model, one.images[:30]) for one in (given, exact)]
     plan = engine.plan(given, directions(given), CAPTURED, calibration=calibrations[0])
@@ -59,7 +59,7 @@ def test_recalibrated_statistics_and_other_losses_run_on_it(loss: Any) -> None:
     require_close(plan.values(POINTS), PlainPlan(exact, directions(given), calibrations[1]).values(POINTS), 1e-6)
 
 
-def test_bfloat16_on_it_gives_the_numbers_of_the_fused_plan() -> None:
+def test_bfloat16_on_the_captured_plan_gives_the_numbers_of_the_fused_plan() -> None:
     given = objective(NAME)
     half = engine.plan(given, directions(given), {**CAPTURED, "precision": "bfloat16"})
     fused = engine.plan(given, directions(given), {**CAPTURED, "engine": "fused", "precision": "bfloat16"})
@@ -80,18 +80,18 @@ def test_a_point_depends_on_nothing_but_the_buffer_of_coefficients() -> None:
 
 
 def test_nothing_of_a_point_is_read_back_from_the_device() -> None:
-    """The meta device has shapes and no numbers: whatever reads one fails there."""
+    """The meta device has shapes and no numbers: reading one fails there."""
     given = objective(NAME)
     network = prepare(given, directions(given))
-    nowhere = replace(
+    without_numbers = replace(
         given, model=given.model.to("meta"), images=given.images.to("meta"), labels=given.labels.to("meta")
     )
-    plan = captured(nowhere, network)
+    plan = captured(without_numbers, network)
     with torch.inference_mode():
         row = Replay(lambda: plan._point(20), torch.device("meta"))()
     assert (row.device.type, tuple(row.shape), row.dtype) == ("meta", (3,), torch.float64)
     with pytest.raises((NotImplementedError, RuntimeError)):
-        plan.values(POINTS)  # its one wait, for the rows
+        plan.values(POINTS)  # its one synchronization, for the rows
 
 
 def test_a_gpu_gets_batches_that_fill_it() -> None:
@@ -162,28 +162,28 @@ except MemoryExhaustedError as error:
 """
 
 
-def said_by_a_child(program: str, name: str) -> dict[str, Any]:
+def output_of_a_child(program: str, name: str) -> dict[str, Any]:
     done = subprocess.run([sys.executable, "-c", PRELUDE + program, name], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
 @pytest.mark.parametrize("name", ["plain", "fused", "captured"])
 def test_a_batch_that_memory_refuses_is_halved_until_it_fits(name: str) -> None:
-    said = said_by_a_child(HALVES, name)
-    assert 1 <= said["batch"] < 1024
-    assert said["found"] == pytest.approx(said["expected"], rel=1e-6)
-    assert said["choice"].get("batch", 1024) == 1024  # what was asked for: every tile of a job has the same plan
+    printed = output_of_a_child(HALVES, name)
+    assert 1 <= printed["batch"] < 1024
+    assert printed["found"] == pytest.approx(printed["expected"], rel=1e-6)
+    assert printed["choice"].get("batch", 1024) == 1024  # what was asked for: every tile of a job has the same plan
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
 @pytest.mark.parametrize("name", ["plain", "captured"])
 def test_where_a_single_sample_does_not_fit_the_error_says_so(name: str) -> None:
-    said = said_by_a_child(FAILS, name)
-    assert said["code"] == "out_of_memory"
-    assert "single sample" in said["message"]
+    printed = output_of_a_child(FAILS, name)
+    assert printed["code"] == "out_of_memory"
+    assert "single sample" in printed["message"]
 
 
 def test_a_batch_with_statistics_of_its_own_is_never_halved() -> None:

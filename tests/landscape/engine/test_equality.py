@@ -37,7 +37,7 @@ def require_close(values: list[Value], expected: list[Value], tolerance: float) 
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_the_interpreter_gives_the_very_bits_of_the_module(name: str) -> None:
+def test_the_interpreter_gives_the_same_bits_as_the_module(name: str) -> None:
     given = objective(name)
     graph = record(given.model, tuple(given.images.shape[1:]), torch.float32)
     for samples in (1, 2, 53):
@@ -78,7 +78,7 @@ def test_lanes_agree_with_float64_to_1e_6(name: str, instruction_set: str, every
 
 
 @pytest.mark.parametrize("name", sorted(ZOO))
-def test_whatever_the_engine_chooses_agrees_with_float64_to_1e_6(name: str) -> None:
+def test_the_plan_of_the_fixed_rule_agrees_with_float64_to_1e_6(name: str) -> None:
     given = objective(name)
     plan = engine.plan(given, directions(given))
     require_close(plan.values(POINTS), reference(name), 1e-6)
@@ -97,7 +97,7 @@ def test_folding_and_fusing_switched_off_give_the_same_values(switches: dict[str
 
 
 def everywhere(outputs: Tensor, labels: Tensor) -> Tensor:
-    """A loss of our own, without a name."""
+    """A custom loss, without a name."""
     return (outputs - labels[:, None]).square().sum(1)
 
 
@@ -111,7 +111,7 @@ def test_any_loss_runs_at_full_speed_with_its_standard_error(name: str, loss: st
 
 
 @pytest.mark.parametrize("name", ["resnet-20 with shortcuts", "dense", "vgg"])
-def test_running_statistics_may_move_as_between_two_checkpoints(name: str) -> None:
+def test_running_statistics_that_change_along_a_direction_agree_with_float64(name: str) -> None:
     given, exact = objective(name), objective(name, "float64")
     center = exact.parameters()
     along = {key: 0.3 * tensor if "running" in key else 0.2 * tensor.sin() for key, tensor in center.items()}
@@ -121,13 +121,13 @@ def test_running_statistics_may_move_as_between_two_checkpoints(name: str) -> No
     require_close(plan.values(points), PlainPlan(exact, (along,)).values(points), 1e-6)
 
 
-def test_a_network_that_decides_by_values_is_not_recorded() -> None:
+def test_a_network_that_branches_on_values_is_not_recorded() -> None:
     given = objective("on values")
     with pytest.raises(Unrecordable, match="depends on values"):
         record(given.model, (3, 8, 6), torch.float32)
 
 
-def test_batch_norm_is_gone_and_additions_are_attached_after_folding_and_fusing() -> None:
+def test_no_batch_norm_and_no_addition_is_left_after_folding_and_fusing() -> None:
     given = objective("resnet-56 with shortcuts")
     kinds = [layer.kind for layer in prepare(given, directions(given)).layers]
     assert kinds == ["convolution"] * 57 + ["mean", "linear"]

@@ -1,6 +1,6 @@
-"""Every family of networks that checkpoints are recognised as, and the networks of the paper in full size.
+"""Every family of networks that checkpoints are recognized as, and the networks of the paper in full size.
 
-Whatever the engine chooses agrees with the plain loop in float64: to 1e-6 in float32, to 1e-12 in float64; the last
+The plan of the fixed rule agrees with the plain loop in float64: to 1e-6 in float32, to 1e-12 in float64; the last
 batch is short.
 """
 
@@ -49,13 +49,13 @@ def require_agreement(model: nn.Module, shape: tuple[int, ...], samples: int) ->
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
-def test_a_small_member_of_every_family(name: str) -> None:
+def test_a_small_network_of_every_family_agrees_with_float64(name: str) -> None:
     architecture, shape = SMALL[name]
     require_agreement(stirred(build(architecture)), shape[1:], 7)
 
 
 @pytest.mark.parametrize("name", sorted(FULL))
-def test_a_network_of_the_paper_in_full_size(name: str) -> None:
+def test_a_network_of_the_paper_in_full_size_agrees_with_float64(name: str) -> None:
     made: Callable[[], nn.Module]
     made, shape = FULL[name]
     require_agreement(stirred(made()), shape, 5)

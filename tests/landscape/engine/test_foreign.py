@@ -1,4 +1,4 @@
-"""The native module on another processor: compiled for ARM and run under an emulator, where both can be had.
+"""The native module on another processor: compiled for ARM and run under an emulator, where both are installed.
 
 On Debian: `g++-aarch64-linux-gnu` and `qemu-user`. Without them the test is skipped and says so.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from landscape.engine import native
 from landscape.engine.graph.compile import prepare
-from landscape.engine.lanes.plan import _pixels_first, _vectors
+from landscape.engine.lanes.plan import _channels_last, _vectors
 from landscape.engine.lanes.program import compile_network
 from tests.landscape.engine.zoo import directions, objective
 
@@ -41,7 +41,7 @@ def write(folder: Path, name: str, *, filters: int) -> None:
     given = objective(name, samples=17)
     program = compile_network(prepare(given, directions(given)), filters=filters, block=12, batch=17)
     center, steps = _vectors(program.weights, 2)
-    images = _pixels_first(given.images)
+    images = _channels_last(given.images)
     sizes = (program.lines, program.outer_lines, program.block, program.input, program.output, program.scores)
     parts: dict[str, Tensor] = {
         "sizes": torch.tensor([*sizes, program.weight_lines, len(images), images[0].numel()]),
@@ -53,7 +53,7 @@ def write(folder: Path, name: str, *, filters: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet-20 with shortcuts", "grouped", "depthwise", "odd windows", "dense", "vgg"])
-def test_arm_gives_the_very_bits_of_avx2(name: str, programs: dict[str, list[str]], tmp_path: Path) -> None:
+def test_arm_gives_the_same_bits_as_avx2(name: str, programs: dict[str, list[str]], tmp_path: Path) -> None:
     for machine, instruction_set, filters in (("own", "avx2", 2), ("arm", "portable", 4)):
         write(tmp_path, name, filters=filters)
         subprocess.run([*programs[machine], str(tmp_path), instruction_set, machine], check=True, timeout=200)

@@ -1,4 +1,4 @@
-"""bfloat16 by name, with its error measured against float32."""
+"""bfloat16, with its error measured against float32."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ POINTS = [(0.1 * k, 0.3 - 0.05 * k) for k in range(-6, 7)]
 @pytest.mark.parametrize(
     "name", ["resnet-20 with shortcuts", "resnet-20 option A", "vgg", "dense", "without BatchNorm"]
 )
-def test_bfloat16_stays_within_a_tenth_of_float32_and_says_how_far_it_is(name: str) -> None:
+def test_bfloat16_stays_within_a_tenth_of_float32_and_reports_its_error(name: str) -> None:
     given = objective(name)
     fast = engine.plan(given, directions(given), precision="bfloat16")
     exact = engine.plan(given, directions(given), {"engine": "plain"})

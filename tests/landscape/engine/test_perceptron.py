@@ -67,7 +67,7 @@ def test_values_agree_with_float64_to_1e_6(name: str, instruction_set: str, ever
 
 
 @pytest.mark.parametrize("name", ["two hidden layers", "BatchNorm"])
-def test_running_statistics_may_move(name: str) -> None:
+def test_running_statistics_that_change_along_a_direction_agree_with_float64(name: str) -> None:
     given, exact = objective(name), objective(name, "float64")
     along = {
         key: 0.3 * tensor if "running" in key else 0.2 * tensor.sin() for key, tensor in exact.parameters().items()
@@ -97,7 +97,7 @@ def test_the_width_of_the_vectors_does_not_change_a_bit() -> None:
     assert planned(given, "avx512").values(MANY) == planned(given, "avx2").values(MANY)
 
 
-def test_more_samples_than_a_chunk_and_another_loss() -> None:
+def test_more_samples_than_a_chunk_and_another_loss_agree_with_the_plain_loop() -> None:
     given = objective("two hidden layers", samples=3500)
     mse = Objective(given.model, given.images, given.labels, loss=loss_of("mse"))
     for one in (given, mse):
@@ -122,8 +122,8 @@ def test_stopping_ends_an_evaluation() -> None:
         planned(objective("one layer"), SETS[0]).values(POINTS, stop=lambda: True)
 
 
-@pytest.mark.skipif(SETS[:1] == ["portable"], reason="narrow vectors do not pay")
-def test_the_fixed_rule_takes_it_and_the_choice_makes_the_same_plan_again() -> None:
+@pytest.mark.skipif(SETS[:1] == ["portable"], reason="narrow vectors do not pay off")
+def test_the_fixed_rule_chooses_it_and_the_choice_makes_the_same_plan_again() -> None:
     given = objective("two hidden layers")
     plan = engine.plan(given, directions(given))
     assert plan.choice == {"engine": "perceptron", "instruction_set": SETS[0]}
@@ -141,7 +141,7 @@ class Residual(nn.Module):
 
 
 @pytest.mark.parametrize("made", [Residual, lambda: nn.Sequential(nn.Flatten(), nn.Linear(48, 10), nn.Tanh())])
-def test_other_networks_are_left_to_other_engines(made: Callable[[], nn.Module]) -> None:
+def test_other_networks_are_computed_by_other_engines(made: Callable[[], nn.Module]) -> None:
     given = Objective.of(stirred(made()), gaussian(20, 3, 4, 4), torch.zeros(20, dtype=torch.long))
     with pytest.raises(NotAPerceptron):
         pack(prepare(given, ()), 16)

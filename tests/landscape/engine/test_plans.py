@@ -1,4 +1,4 @@
-"""What a plan promises beside its numbers: the same bits for the same choice, untouched inputs, stopping, NaN."""
+"""What a plan guarantees besides its numbers: the same bits for the same choice, unchanged inputs, stopping, NaN."""
 
 import math
 import subprocess
@@ -124,7 +124,7 @@ def test_infinities_and_nan_are_results_at_their_own_points_only(choice: Choice)
 
 @every_choice
 def test_a_small_loss_keeps_its_digits(choice: Choice) -> None:
-    """Right by a wide margin, as after training: the loss is a small difference of large scores."""
+    """Correct by a wide margin, as after training: the loss is a small difference of large scores."""
     given, exact = objective(NAME), objective(NAME, "float64")
     with torch.no_grad():
         labels = exact.model(exact.samples(0, None)).argmax(1)
@@ -143,7 +143,7 @@ def test_an_unknown_engine_is_refused() -> None:
 
 
 @every_choice
-def test_what_overflows_is_nan_or_infinite_and_never_a_finite_loss(choice: Choice) -> None:
+def test_an_overflow_is_nan_or_infinite_and_never_a_finite_loss(choice: Choice) -> None:
     generator = torch.Generator().manual_seed(0)
     images, labels = torch.randn(20, 1, 8, 8, generator=generator), torch.randint(0, 10, (20,), generator=generator)
     given = Objective.of(build(CifarResNet(56, 4, "none", 10, 1)), images, labels)

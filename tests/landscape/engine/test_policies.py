@@ -17,7 +17,15 @@ from landscape.objective.objective import Objective, Stopped
 from tests.landscape.engine.test_equality import POINTS, SETS, require_close
 from tests.landscape.engine.zoo import directions, gaussian, generator, objective, stirred
 
-NORMED = ["resnet-20 with shortcuts", "resnet-20 option A", "vgg", "grouped", "depthwise", "transposed", "dense"]
+WITH_BATCH_NORM = [
+    "resnet-20 with shortcuts",
+    "resnet-20 option A",
+    "vgg",
+    "grouped",
+    "depthwise",
+    "transposed",
+    "dense",
+]
 FUSED: Choice = {"engine": "fused", "batch": 20, "precision": "float32"}
 CHOICES: list[Choice] = [FUSED]
 if SETS:
@@ -26,7 +34,7 @@ every_choice = pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: cho
 
 
 def between_checkpoints(given: Objective) -> Params:
-    """A direction as an interpolation has it: parameters and statistics move, variances down to nothing at 2.5."""
+    """A direction as in an interpolation: parameters and statistics change, variances become 0 at 2.5."""
     center = given.parameters()
     return {
         name: -0.4 * tensor.double() if name.endswith("var") else 0.2 * tensor.double().sin()
@@ -35,8 +43,8 @@ def between_checkpoints(given: Objective) -> Params:
 
 
 @every_choice
-@pytest.mark.parametrize("name", NORMED)
-def test_moving_statistics_agree_with_float64_to_1e_6(name: str, choice: Choice) -> None:
+@pytest.mark.parametrize("name", WITH_BATCH_NORM)
+def test_statistics_that_change_along_a_direction_agree_with_float64_to_1e_6(name: str, choice: Choice) -> None:
     if name == "transposed" and choice["engine"] == "lanes":
         pytest.skip("lanes have no transposed convolution")
     given, exact = objective(name), objective(name, "float64")
@@ -46,8 +54,8 @@ def test_moving_statistics_agree_with_float64_to_1e_6(name: str, choice: Choice)
     require_close(plan.values(points), PlainPlan(exact, along).values(points), 1e-6)
 
 
-@pytest.mark.parametrize("name", NORMED)
-def test_moving_statistics_agree_in_float64_to_1e_12(name: str) -> None:
+@pytest.mark.parametrize("name", WITH_BATCH_NORM)
+def test_statistics_that_change_along_a_direction_agree_in_float64_to_1e_12(name: str) -> None:
     exact = objective(name, "float64")
     along, points = (between_checkpoints(exact),), [(0.4,), (1.0,)]
     plan = engine.plan(exact, along, FUSED)
@@ -72,7 +80,7 @@ def calibrated(given: Objective) -> Calibration:
 
 @every_choice
 @pytest.mark.parametrize("everything", [False, True], ids=["weights move", "everything moves"])
-@pytest.mark.parametrize("name", NORMED)
+@pytest.mark.parametrize("name", WITH_BATCH_NORM)
 def test_recalibrated_statistics_agree_with_float64_to_1e_6(name: str, everything: bool, choice: Choice) -> None:
     if name == "transposed" and choice["engine"] == "lanes":
         pytest.skip("lanes have no transposed convolution")
@@ -85,7 +93,7 @@ def test_recalibrated_statistics_agree_with_float64_to_1e_6(name: str, everythin
     assert expected[1].loss != PlainPlan(exact, along).values(POINTS[1:2])[0].loss
 
 
-@pytest.mark.parametrize("name", NORMED)
+@pytest.mark.parametrize("name", WITH_BATCH_NORM)
 def test_recalibrated_statistics_agree_in_float64_to_1e_12(name: str) -> None:
     exact = objective(name, "float64")
     along = directions(exact)
@@ -113,14 +121,16 @@ def test_a_batch_norm_run_twice_keeps_the_statistics_of_its_last_run() -> None:
     require_close(plan.values(POINTS), PlainPlan(exact, along, calibrated(exact)).values(POINTS), 1e-6)
 
 
-def normed_perceptron() -> nn.Module:
+def perceptron_with_batch_norm() -> nn.Module:
     hidden = [nn.Linear(3 * 8 * 6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 12, bias=False)]
     return stirred(nn.Sequential(nn.Flatten(), *hidden, nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 10)))
 
 
-def test_a_perceptron_with_batch_norm_agrees_with_moving_and_with_recalibrated_statistics() -> None:
+def test_a_perceptron_with_batch_norm_agrees_with_changing_and_with_recalibrated_statistics() -> None:
     images, labels = gaussian(53, 3, 8, 6), torch.randint(0, 10, (53,), generator=generator())
-    given, exact = (Objective.of(normed_perceptron(), images, labels, precision=one) for one in ("float32", "float64"))
+    given, exact = (
+        Objective.of(perceptron_with_batch_norm(), images, labels, precision=one) for one in ("float32", "float64")
+    )
     moving, line = (between_checkpoints(exact),), [(0.0,), (0.4,), (1.0,)]
     along = random_directions(exact.parameters(), seed=0)
     fresh = engine.plan(given, along, calibration=calibrated(given))
@@ -132,7 +142,7 @@ def test_a_perceptron_with_batch_norm_agrees_with_moving_and_with_recalibrated_s
 
 @every_choice
 def test_a_recalibrated_value_does_not_depend_on_the_points_asked_for_with_it(choice: Choice) -> None:
-    given = objective(NORMED[0])
+    given = objective(WITH_BATCH_NORM[0])
     plan = engine.plan(given, directions(given), choice, calibration=calibrated(given))
     points = [(0.05 * k, 0.4 - 0.03 * k) for k in range(19)]
     assert [plan.values([point])[0] for point in points[::6]] == plan.values(points)[::6]
@@ -140,7 +150,7 @@ def test_a_recalibrated_value_does_not_depend_on_the_points_asked_for_with_it(ch
 
 @every_choice
 def test_stopping_ends_an_evaluation_before_its_next_calibration(choice: Choice) -> None:
-    given = objective(NORMED[0])
+    given = objective(WITH_BATCH_NORM[0])
     plan = engine.plan(given, directions(given), choice, calibration=calibrated(given))
     asked = []
     with pytest.raises(Stopped):
@@ -149,7 +159,7 @@ def test_stopping_ends_an_evaluation_before_its_next_calibration(choice: Choice)
 
 
 @every_choice
-@pytest.mark.parametrize("name", NORMED)
+@pytest.mark.parametrize("name", WITH_BATCH_NORM)
 def test_batch_statistics_agree_with_float64_to_1e_6_batch_by_batch(name: str, choice: Choice) -> None:
     if name == "transposed" and choice["engine"] == "lanes":
         pytest.skip("lanes have no transposed convolution")
@@ -160,7 +170,7 @@ def test_batch_statistics_agree_with_float64_to_1e_6_batch_by_batch(name: str, c
     require_close(plan.values(POINTS), PlainPlan(exact, along).values(POINTS), 1e-6)
 
 
-@pytest.mark.parametrize("name", NORMED)
+@pytest.mark.parametrize("name", WITH_BATCH_NORM)
 def test_batch_statistics_agree_in_float64_to_1e_12_batch_by_batch(name: str) -> None:
     exact = with_batch_statistics(replace(objective(name, "float64"), batch=20))
     along = directions(exact, everything=True)
@@ -183,7 +193,7 @@ def test_a_network_with_statistics_of_each_batch_is_computed_in_the_batches_of_t
 
 def test_a_last_batch_of_one_sample_is_refused_as_torch_refuses_it() -> None:
     images, labels = gaussian(257, 3, 8, 6), torch.randint(0, 10, (257,), generator=generator())
-    given = with_batch_statistics(Objective.of(normed_perceptron(), images, labels))
+    given = with_batch_statistics(Objective.of(perceptron_with_batch_norm(), images, labels))
     plan = engine.plan(given, random_directions(given.parameters(), seed=0))
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
         plan.values(POINTS)
@@ -211,7 +221,7 @@ def test_integer_samples_are_computed_in_the_precision_of_the_parameters(precisi
 
 
 def hinge(outputs: Tensor, labels: Tensor) -> Tensor:
-    """A loss of the caller's own: how far the label's score is from leading by one."""
+    """A custom loss: how far the label's score is from leading by one."""
     right = outputs.gather(1, labels[:, None])
     return (outputs - right + 1).relu().sum(1) - 1
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(not SETS, reason="the native module was not buil
 
 
 class Mixed(nn.Module):
-    """Layers that Winograd takes between layers it must leave alone: stride, groups, dilation, one side padded."""
+    """Layers that Winograd takes between layers that it does not: stride, groups, dilation, one side padded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,21 +97,22 @@ def require_close(values: list[Value], expected: list[Value]) -> None:
         assert value.accuracy == wanted.accuracy
 
 
-def laid(*shape: int, seed: int) -> Tensor:
+def channels_last_gaussian(*shape: int, seed: int) -> Tensor:
     return gaussian(*shape, seed=seed).contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("instruction_set", SETS)
 @pytest.mark.parametrize("residual", [False, True], ids=["alone", "with a residual"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_layer_agrees_with_float64_whatever_its_shape(
-    shape: tuple[int, ...], residual: bool, instruction_set: str
-) -> None:
+def test_a_layer_of_any_shape_agrees_with_float64(shape: tuple[int, ...], residual: bool, instruction_set: str) -> None:
     images, channels, filters, height, width, padding = shape
-    x, weight = laid(images, channels, height, width, seed=1), laid(filters, channels, 3, 3, seed=2)
+    x, weight = (
+        channels_last_gaussian(images, channels, height, width, seed=1),
+        channels_last_gaussian(filters, channels, 3, 3, seed=2),
+    )
     bias, lanes = gaussian(filters, seed=3), winograd.lanes_of(instruction_set)
     expected = torch.conv2d(x.double(), weight.double(), bias.double(), padding=padding)
-    other = laid(*expected.shape, seed=4) if residual else None
+    other = channels_last_gaussian(*expected.shape, seed=4) if residual else None
     expected = (expected if other is None else expected + other).relu()
     prepared = winograd.prepare(weight, lanes)
     found = winograd.convolution(x, prepared, bias, other, padding, lanes, relu=True)
@@ -123,7 +124,7 @@ def test_a_layer_agrees_with_float64_whatever_its_shape(
 
 @pytest.mark.parametrize("instruction_set", SETS)
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_networks_agree_with_float64_to_1e_6_and_an_odd_tail(name: str, instruction_set: str) -> None:
+def test_networks_agree_with_float64_to_1e_6_with_a_short_last_batch(name: str, instruction_set: str) -> None:
     given = objective(name)
     plan = planned(given, instruction_set)
     assert by_winograd(plan) == [layer for layer in plan.network.layers if winograd.takes(layer)] != []
@@ -142,7 +143,7 @@ def test_the_width_of_the_vectors_and_the_batch_do_not_change_a_bit(name: str) -
     assert weight is not None
     filters, channels = weight.center.shape[:2]
     kernel, bias = weight.center.float(), gaussian(filters, seed=5)
-    x = laid(len(images), channels, 7, 6, seed=6)
+    x = channels_last_gaussian(len(images), channels, 7, 6, seed=6)
     found = [
         torch.cat([winograd.convolution(part, winograd.prepare(kernel, lanes), bias, None, 1, lanes, relu=False)
                    for part in torch.split(x, batch)])
@@ -152,7 +153,11 @@ def test_the_width_of_the_vectors_and_the_batch_do_not_change_a_bit(name: str) -
 
 
 def test_the_number_of_threads_does_not_change_a_bit_of_a_layer() -> None:
-    x, weight, bias = laid(9, 16, 7, 6, seed=1), laid(32, 16, 3, 3, seed=2), gaussian(32, seed=3)
+    x, weight, bias = (
+        channels_last_gaussian(9, 16, 7, 6, seed=1),
+        channels_last_gaussian(32, 16, 3, 3, seed=2),
+        gaussian(32, seed=3),
+    )
     lanes, threads, found = winograd.lanes_of(SETS[0]), torch.get_num_threads(), []
     prepared = winograd.prepare(weight, lanes)
     try:
@@ -165,10 +170,10 @@ def test_the_number_of_threads_does_not_change_a_bit_of_a_layer() -> None:
 
 
 @pytest.mark.parametrize("instruction_set", SETS)
-def test_nan_stays_through_the_relu_and_infinity_does_not_become_finite(instruction_set: str) -> None:
+def test_the_relu_keeps_nan_and_infinity_does_not_become_finite(instruction_set: str) -> None:
     lanes = winograd.lanes_of(instruction_set)
     for bad, relu in ((math.nan, True), (math.inf, False)):
-        x, weight = laid(2, 16, 6, 6, seed=1), laid(16, 16, 3, 3, seed=2)
+        x, weight = channels_last_gaussian(2, 16, 6, 6, seed=1), channels_last_gaussian(16, 16, 3, 3, seed=2)
         x[0, 3, 2, 2] = bad
         found = winograd.convolution(x, winograd.prepare(weight, lanes), None, None, 1, lanes, relu=relu)
         assert not found[0, :, 1:4, 1:4].isfinite().any()
@@ -176,7 +181,7 @@ def test_nan_stays_through_the_relu_and_infinity_does_not_become_finite(instruct
 
 
 @pytest.mark.parametrize("instruction_set", SETS)
-def test_what_overflows_is_never_a_finite_loss(instruction_set: str) -> None:
+def test_an_overflow_is_never_a_finite_loss(instruction_set: str) -> None:
     given = objective("resnet-56 of width 16")
     drawn = random_directions(given.parameters(), seed=0)
     plan = fused(given, drawn, instruction_set)
@@ -186,15 +191,15 @@ def test_what_overflows_is_never_a_finite_loss(instruction_set: str) -> None:
     assert [math.isfinite(loss) for loss in found] == [math.isfinite(loss) for loss in expected] == [True, False, False]
 
 
-@pytest.mark.skipif(SETS[:1] == ["portable"], reason="narrow vectors do not pay")
-def test_the_fixed_rule_takes_it_for_a_resnet_on_images_of_cifar_s_shape() -> None:
+@pytest.mark.skipif(SETS[:1] == ["portable"], reason="narrow vectors do not pay off")
+def test_the_fixed_rule_chooses_winograd_for_a_resnet_on_images_of_cifars_shape() -> None:
     labels = torch.zeros(4, dtype=torch.long)
     given = Objective.of(resnet("projection", 20, 16).eval(), gaussian(4, 3, 32, 32), labels)
     chosen = default_choice(given, prepare(given, directions(given)))
     assert chosen == {"engine": "fused", "batch": 64, "precision": "float32", "winograd": SETS[0]}
 
 
-def test_the_choice_repeats_the_bits_in_another_process() -> None:
+def test_the_same_choice_gives_the_same_bits_in_another_process() -> None:
     given = objective("resnet-20 of width 16")
     choice = {"engine": "fused", "batch": 16, "precision": "float32", "winograd": SETS[0]}
     plan = engine.plan(given, directions(given), choice)
@@ -208,7 +213,7 @@ def test_the_choice_repeats_the_bits_in_another_process() -> None:
     assert plan.values([(0.3, -0.2)])[0].loss.hex() == printed.strip()
 
 
-def test_a_choice_without_it_is_the_switch() -> None:
+def test_a_choice_without_winograd_turns_it_off() -> None:
     given = objective("mixed")
     plan = engine.plan(given, directions(given), {"engine": "fused", "batch": 20, "precision": "float32"})
     assert isinstance(plan, FusedPlan)
@@ -216,7 +221,7 @@ def test_a_choice_without_it_is_the_switch() -> None:
     assert "winograd" not in plan.choice
 
 
-def test_only_what_the_kernel_computes_is_taken() -> None:
+def test_only_square_convolutions_of_stride_one_are_taken() -> None:
     given = objective("mixed")
     layers: list[Layer] = [layer for layer in prepare(given, ()).layers if layer.kind == "convolution"]
     assert [winograd.takes(layer) for layer in layers] == [False, True, True, False, False, False, False]
