@@ -1,4 +1,4 @@
-/** A camera that fits the box of a 3-D plot: all eight corners in sight, none of the picture wasted. Pure. */
+/** A camera that fits the box of a 3-D plot: all eight corners are visible and fill the plot. Pure. */
 
 /** Plotly's field of view, vertical. */
 const FOV = Math.PI / 4;
@@ -6,7 +6,7 @@ const FOV = Math.PI / 4;
 /** Sides of the box, in Plotly's units. */
 export const BOX = { x: 1, y: 1, z: 0.66 };
 
-/** Where one looks from, in degrees: azimuth from the alpha axis, elevation above the floor. */
+/** Direction of view, in degrees: azimuth from the alpha axis, elevation above the floor. */
 export const DIRECTION = { azimuth: -50, elevation: 35 };
 
 /**

@@ -1,16 +1,16 @@
-/** Results side by side: may they be compared, what do they have in common, which numbers stand beside them. Pure. */
+/** Comparison of results: whether they are comparable, what they share, the columns of the table. Pure. */
 
 import { number, percent, holes, range, specWords } from "./format.js";
 import { extent } from "./scales.js";
 
-/** What must be the same for two pictures to be compared, and what is merely good to know. */
+/** Choices that must be equal for two results to be comparable, and choices whose difference is worth a note. */
 const MUST = [
   ["kind", ({ spec }) => spec.kind],
   ["data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
   ["data set", ({ spec }) => spec.dataset],
   ["images used", ({ spec }) => `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`],
   ["loss function", ({ spec }) => [spec.loss ?? "cross_entropy", spec.label_smoothing ?? 0, spec.weight_decay ?? 0].join()],
-  ["normalisation", ({ spec }) => [spec.normalization, spec.orthogonality ?? "filter", spec.biases ?? "fixed"].join()],
+  ["normalization", ({ spec }) => [spec.normalization, spec.orthogonality ?? "filter", spec.biases ?? "fixed"].join()],
   ["BatchNorm", ({ spec }) => spec.batch_norm ?? "frozen"],
   ["range", ({ spec }) => Object.values(spec.grid ?? {}).map(range).join(" × ")],
 ];
@@ -22,7 +22,7 @@ const NOTE = [
 
 /**
  * What differs between jobs with results ({ spec, provenance } each): { serious: [names], minor: [names] }.
- * With a serious difference the pictures are not comparable.
+ * With a serious difference the results are not comparable.
  */
 export function differences(items) {
   const finished = items.filter(({ provenance }) => provenance);
@@ -36,19 +36,19 @@ export function differences(items) {
 /** "images and range": names in a sentence. */
 export const listed = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
 
-/** The choices all captions share, in the order of the first: one line for the whole figure. */
+/** The parts that all captions share, in the order of the first: one caption for the whole figure. */
 export function commonCaption(captions) {
   const [first = [], ...others] = captions.map((caption) => caption.split(" · "));
   return first.filter((part) => others.every((parts) => parts.includes(part))).join(" · ");
 }
 
-/** What of its caption a result has for itself. */
+/** The parts of a caption that the others do not share. */
 export function ownCaption(caption, captions) {
   const common = new Set(commonCaption(captions).split(" · "));
   return caption.split(" · ").filter((part) => !common.has(part)).join(" · ");
 }
 
-/** What to call each job's picture: its name, and where names repeat also what it has for itself. */
+/** A label for each job: its name and, where names repeat, the choices that differ. */
 export function distinctLabels(jobs) {
   const names = jobs.map(({ name }) => name);
   const words = jobs.map(({ spec }) => specWords(spec));
@@ -67,14 +67,56 @@ export function centerOf(result) {
   return { loss: result.losses[i][j], accuracy: result.accuracies[i][j], onGrid: true, error: result.standard_errors[i][j] };
 }
 
-/** First columns of the table: short label, unit, what it means, text and plain value of a result. The service has more. */
+/** First columns of the table: label, unit, meaning, text and plain value of a result. The service adds more. */
 export const COLUMNS = [
-  { key: "center_loss", label: "loss at θ*", unit: "nats", means: "Mean loss at the center, the checkpoint itself", of: (r) => centerOf(r).loss, text: (value) => number(value) },
-  { key: "center_accuracy", label: "accuracy at θ*", unit: "%", means: "Share of the images classified correctly at the center", of: (r) => centerOf(r).accuracy, text: (value) => inPercent(value) },
-  { key: "least", label: "smallest", unit: "nats", means: "Smallest loss on the grid", of: (r) => finite(r)?.[0] ?? null, text: (value) => number(value) },
-  { key: "most", label: "largest", unit: "nats", means: "Largest finite loss on the grid", of: (r) => finite(r)?.[1] ?? null, text: (value) => number(value) },
-  { key: "cosine", label: "cos(δ, η)", unit: "", means: "Cosine of the two directions; zero where they are orthogonal", of: (r) => r.provenance?.cosine ?? null, text: (value) => number(value) },
-  { key: "non_finite", label: "not finite", unit: "points", means: "Points whose loss came out NaN or infinite", of: (r) => r.non_finite.length, text: (_, r) => holes(r.non_finite) || "0" },
+  {
+    key: "center_loss",
+    label: "loss at θ*",
+    unit: "nats",
+    means: "Mean loss at the center, which is the checkpoint",
+    of: (r) => centerOf(r).loss,
+    text: (value) => number(value),
+  },
+  {
+    key: "center_accuracy",
+    label: "accuracy at θ*",
+    unit: "%",
+    means: "Fraction of the images classified correctly at the center",
+    of: (r) => centerOf(r).accuracy,
+    text: (value) => inPercent(value),
+  },
+  {
+    key: "least",
+    label: "smallest",
+    unit: "nats",
+    means: "Smallest loss on the grid",
+    of: (r) => finite(r)?.[0] ?? null,
+    text: (value) => number(value),
+  },
+  {
+    key: "most",
+    label: "largest",
+    unit: "nats",
+    means: "Largest finite loss on the grid",
+    of: (r) => finite(r)?.[1] ?? null,
+    text: (value) => number(value),
+  },
+  {
+    key: "cosine",
+    label: "cos(δ, η)",
+    unit: "",
+    means: "Cosine of the two directions; zero if they are orthogonal",
+    of: (r) => r.provenance?.cosine ?? null,
+    text: (value) => number(value),
+  },
+  {
+    key: "non_finite",
+    label: "non-finite",
+    unit: "points",
+    means: "Points whose loss is NaN or infinite",
+    of: (r) => r.non_finite.length,
+    text: (_, r) => holes(r.non_finite) || "0",
+  },
 ];
 
 /** Rows of the table: [{ key, text, value }] for each column. */
@@ -88,19 +130,19 @@ function inPercent(share) {
   return share === null ? "–" : percent(share).replace(/\s*%$/, "");
 }
 
-/** The numbers the service gives beside its pictures (each { name, value, unit, error, definition }) as columns, in their order. */
+/** The summary numbers of the service (each { name, value, unit, error, definition }) as columns, in their order. */
 export function furtherColumns(lists) {
   const known = new Map(lists.flat().map((one) => [one.name, one]));
   return [...known.values()].map(({ name, unit, definition }) => ({ key: name.replaceAll(" ", "_"), name, label: name, unit, means: definition }));
 }
 
-/** 0.698 ± 0.088: a number with its error, in the error's figures. */
+/** 0.698 ± 0.088: a number with its error. */
 export function withError({ value, error }) {
   if (value === null) return "–";
   return error ? `${number(value, 3)} ± ${number(error, 2)}` : number(value, 3);
 }
 
-/** Columns for `count` pictures that were put in no order: as square as pictures like it. */
+/** Number of columns for `count` plots in no particular order: nearly square. */
 export const columnsFor = (count) => (count <= 3 ? count : count === 4 ? 2 : count <= 9 ? 3 : 4);
 
 /** The shipped comparison whose cells are exactly these jobs, or null. */

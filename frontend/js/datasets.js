@@ -1,18 +1,18 @@
-/** What files and data sets are, in words. Pure. */
+/** Files and data sets in words. Pure. */
 
 import { plural, whole } from "./format.js";
 
 const WEIGHTS = /\.(pt|pth|t7|safetensors)(\.|$)/i;
 const DATA = /\.(npz|h5|hdf5|gz|tar|zip)$|^(data_batch_\d|test_batch|train|test)\.bin$/i;
 
-/** Whether a file of this name goes to the data sets; the others, model.pth.tar too, are checkpoints. */
+/** Whether a file of this name is uploaded as a data set; the others, model.pth.tar too, are checkpoints. */
 export const isData = (name) => DATA.test(name) && !WEIGHTS.test(name);
 
-/** What an upload was read as, how far it is, or the sentence why not. */
+/** What a data set holds, its progress, or the reason why it was rejected. */
 export function datasetWords({ state, reason, kind, targets, classes }) {
   if (state === "rejected") return reason;
-  if (state !== "ready") return state === "reading" ? "reading…" : "received, waiting to be read";
-  if (kind === "tokens") return "tokens of a language";
+  if (state !== "ready") return state === "reading" ? "reading…" : "uploaded, waiting to be read";
+  if (kind === "tokens") return "language tokens";
   const what = { images: "images", vectors: "vectors" }[kind] ?? "samples";
   return targets === "values" ? `${what} with ${plural(classes, "value")} each` : `${what} of ${classes} classes`;
 }
@@ -23,5 +23,5 @@ export function splitWords(splits) {
   return parts.length ? `${parts.join(" and ")} samples` : "";
 }
 
-/** The shape of one sample, and how its numbers are normalised: 1 × 8 × 8 · (pixel / 16 − mean) / std */
+/** The shape of one sample and its normalization: 1 × 8 × 8 · (pixel / 16 − mean) / std */
 export const shapeWords = ({ shape, normalization, vocabulary }) => [shape.map(whole).join(" × "), vocabulary > 0 && `${whole(vocabulary)} tokens`, normalization].filter(Boolean).join(" · ");

@@ -1,8 +1,9 @@
 /**
- * Everything that paints: Plotly pictures, their cameras, files handed to the reader. An effect module.
+ * Drawing: Plotly plots, their cameras, exported files. An effect module.
  *
- * A picture draws itself when it is in sight, when something changed, one picture a frame, a few times a second at most. Pictures far
- * from sight give their WebGL context back; browsers allow sixteen and we use eight.
+ * A plot is drawn when it is visible and has changed, one plot per frame and a few times a second at most. Plots that
+ * are
+ * scrolled away release their WebGL context; browsers allow sixteen and we use eight.
  */
 
 import { fitCamera } from "./camera.js";
@@ -23,9 +24,9 @@ export const plotly = new Promise((resolve, reject) => {
   script.addEventListener("load", () => resolve(globalThis.Plotly));
   script.addEventListener("error", () => reject(new Error("Plotly could not be loaded from this service. Reload the page.")));
 });
-plotly.catch(() => {}); // each picture says it
+plotly.catch(() => {}); // every plot shows the error
 
-/** Fingers turn and swipe; a bar of small buttons would be in their way. */
+/** Touch screens: a bar of small buttons would be in the way of swiping and rotating. */
 const handheld = matchMedia("(max-width: 719px), (pointer: coarse)");
 
 const pictures = new Set();
@@ -69,7 +70,7 @@ function schedule() {
   frame ||= requestAnimationFrame(drawNext);
 }
 
-/** Draw the picture that has waited longest; come back on the next frame for the others. */
+/** Draw the plot that has waited longest; the others follow on the next frames. */
 async function drawNext() {
   const now = performance.now();
   const waiting = [...pictures].filter((own) => own.visible && own.make && stale(own));
@@ -109,11 +110,11 @@ async function draw(own) {
     plot.dataset.drawn = key;
     if (scene) cameras?.listen(own);
   } catch (error) {
-    setChildren(plot, element("p", { class: "empty" }, `This picture could not be drawn. ${error.message}`));
+    setChildren(plot, element("p", { class: "empty" }, `This plot could not be drawn. ${error.message}`));
   }
 }
 
-/** Give contexts back until one more fits: what is out of sight and was drawn longest ago goes first. */
+/** Release contexts until one more fits: of the plots that are not visible, those drawn longest ago. */
 function makeRoom(newcomer) {
   const scenes = [...pictures].filter((own) => own.scene && own !== newcomer);
   const away = scenes.filter((own) => !own.visible).sort((a, b) => a.at - b.at);
@@ -130,7 +131,7 @@ function release(own) {
   Object.assign(own, { scene: false, drawn: null, listening: null });
 }
 
-/** Where a processor paints (no graphics card), fewer pixels keep the page quick. */
+/** With software rendering (no graphics card), fewer pixels keep the page responsive. */
 let ratio = null;
 function pixelRatio() {
   if (ratio !== null) return ratio;
@@ -142,7 +143,7 @@ function pixelRatio() {
   return ratio;
 }
 
-/** Cameras that move together: turn one picture and the others follow, once a frame. */
+/** Linked cameras: rotate one plot and the others follow, once a frame. */
 export function cameraGroup() {
   const members = new Set();
   let [camera, leader, frame] = [null, null, 0];
@@ -177,9 +178,13 @@ export function cameraGroup() {
 }
 
 /**
- * Draw surfaces by their own points. Plotly splits the cells of a small grid until there are 250 × 250, which shows every cell as a facet and
- * costs 400 000 triangles: turning one took 450 ms a frame where a processor paints, 25 × 25 as they are take under 50 ms and look
- * smoother. There is no option for it, so this reaches inside; where the inside has changed, nothing happens. True where it just did.
+ * Draw surfaces from their own points. Plotly subdivides the cells of a small grid up to 250 × 250, which shows every
+ * cell as a
+ * facet and costs 400 000 triangles: rotating one took 450 ms a frame with software rendering; 25 × 25 points as they
+ * are take
+ * under 50 ms and look smoother. There is no option for it, so this changes Plotly's internals; where those have
+ * changed, nothing
+ * happens. True where it was just applied.
  */
 function asMeasured(plot) {
   const surface = Object.values(plot._fullLayout?.scene?._scene?.traces ?? {}).find(({ refineData }) => refineData === true);
@@ -204,7 +209,8 @@ export async function copy(text) {
 }
 
 /**
- * Figures in rows and columns as one PNG with title, labels, color key and caption: what one puts in a paper. `cells[row][column]` is
+ * Figures in rows and columns as one PNG with title, labels, color key and caption, ready for a paper.
+ * `cells[row][column]` is
  * { make, label } or null, `caption` a list of lines, `key` as figures.js describes it or absent, `colors` a theme.
  */
 export async function exportPng({ title, caption, rows, columns, cells, key = null, colors, camera, name }, [width, height] = [640, 460]) {
@@ -269,6 +275,10 @@ function paintKey(paint, write, { title, stops, ticks, above }, colors, [x, y]) 
 function loaded(url) {
   return new Promise((resolve, reject) => {
     const image = new Image();
-    Object.assign(image, { onload: () => resolve(image), onerror: () => reject(new Error("The picture could not be made.")), src: url });
+    Object.assign(image, {
+      onload: () => resolve(image),
+      onerror: () => reject(new Error("The image could not be created.")),
+      src: url,
+    });
   });
 }

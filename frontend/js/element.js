@@ -1,4 +1,4 @@
-/** The page's only way to make DOM nodes. Text enters as text: there is no innerHTML anywhere. */
+/** The only way to create DOM nodes in this page. Text is always text: innerHTML is not used anywhere. */
 
 const PROPERTIES = new Set(["value", "checked", "selected", "disabled", "hidden", "readOnly", "multiple"]);
 
@@ -15,7 +15,7 @@ export function svg(tag, properties = {}, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);
 }
 
-/** Replace the text of a node, only where it differs (screen readers repeat what is touched). */
+/** Replace the text of a node only where it differs (screen readers repeat what is replaced). */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -26,8 +26,9 @@ export function setChildren(node, ...children) {
 }
 
 /**
- * Make the children of `parent` follow `items`: a node is made once for each key and then only updated, so that focus,
- * selection and plots survive. `create(item)` returns { node, update(item), stop?() }.
+ * Keep the children of `parent` in step with `items`: a node is created once for each key and then only updated, so
+ * that
+ * focus, selection and plots survive. `create(item)` returns { node, update(item), stop?() }.
  */
 export function keyedList(parent, keyOf, create) {
   let rows = new Map();

@@ -12,8 +12,9 @@ export function transposeForPlotly(matrix) {
 }
 
 /**
- * The surface over the plane. What lies above the clip is cut off by the box, with a line on the rim; a translucent lid says
- * that there is more. `compact` is for pictures in rows and columns, whose labels stand at the edge.
+ * The surface over the plane. Values above the clip are cut off by the box, with a line on the rim and a translucent
+ * lid.
+ * `compact` is for plots in rows and columns, whose labels are at the edge.
  */
 export function surfaceFigure(result, { scale, theme, camera, compact = false }) {
   const heights = transposeForPlotly(scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value)))));
@@ -28,7 +29,7 @@ export function surfaceFigure(result, { scale, theme, camera, compact = false })
   return { data, layout: { ...base(theme), scene: scene(scale, theme, camera, compact), showlegend: !compact && result.non_finite.length > 0, legend: legend(theme) } };
 }
 
-/** The plane seen from above, cell by cell. While computing, missing cells take the nearest value, dimmed. */
+/** The plane seen from above, cell by cell. While the job runs, missing cells take the nearest value, dimmed. */
 export function heatmapFigure(result, { scale, theme, compact = false }) {
   const mask = computed(result);
   const heights = scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
@@ -42,7 +43,7 @@ export function heatmapFigure(result, { scale, theme, compact = false }) {
   return { data: [...(missing ? [guess] : []), known, ...marksInPlane(result, theme)], layout: plane(result, theme, compact) };
 }
 
-/** Lines of equal loss. The levels are the scale's: the paper's, or even ones. */
+/** Lines of equal loss, at the levels of the scale: the paper's, or evenly spaced ones. */
 export function contourFigure(result, { scale, theme, compact = false, labels = !compact }) {
   const { start, end, size, on = scale.forward } = scale.contours;
   const z = scale.of(result).map((row) => row.map((value) => (value === null ? null : on(value))));
@@ -56,7 +57,7 @@ export function contourFigure(result, { scale, theme, compact = false, labels = 
 }
 
 /**
- * What the colors mean, for the key beside the pictures and on exports: { title, stops, ticks: [{ at, text }], above }, `at` from 0 to 1.
+ * The color key, for the page and for exports: { title, stops, ticks: [{ at, text }], above }, `at` from 0 to 1.
  * Contours are colored by their level, surfaces and heatmaps by their height.
  */
 export function keyOf(scale, view, theme) {
@@ -88,32 +89,63 @@ function hover(scale) {
   return `α %{x:.4g}, β %{y:.4g}<br>${value}<extra></extra>`;
 }
 
-/** A neutral, translucent sheet at the clip, where the loss is above it: the plateau, without its noise. */
+/** A neutral, translucent sheet at the clip, where the loss is above it: the plateau without its noise. */
 function lid(result, scale, theme) {
   if (scale.clip === null) return [];
   const heights = scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
   const { points, triangles } = regionAbove(heights, scale.high);
   if (!points.length) return [];
-  const along = (coordinates, k) => coordinates[Math.floor(k)] + (k % 1) * ((coordinates[Math.ceil(k)] ?? 0) - coordinates[Math.floor(k)]);
-  const sheet = scale.high - 0.004 * (scale.high - scale.low); // not on the cut itself, where rounding would stipple it
-  return [{
-    type: "mesh3d", name: `above ${scale.clip}`, x: points.map(([i]) => along(result.alphas, i)), y: points.map(([, j]) => along(result.betas, j)), z: points.map(() => sheet),
-    i: triangles.map(([p]) => p), j: triangles.map(([, p]) => p), k: triangles.map(([, , p]) => p),
-    color: theme.lid, opacity: 0.16, hoverinfo: "skip", lighting: { ambient: 1, diffuse: 0, specular: 0, fresnel: 0 }, flatshading: true,
-  }];
+  const along = (coordinates, k) =>
+    coordinates[Math.floor(k)] + (k % 1) * ((coordinates[Math.ceil(k)] ?? 0) - coordinates[Math.floor(k)]);
+  // not exactly on the cut, where rounding would speckle it
+  const sheet = scale.high - 0.004 * (scale.high - scale.low);
+  return [
+    {
+      type: "mesh3d",
+      name: `above ${scale.clip}`,
+      x: points.map(([i]) => along(result.alphas, i)),
+      y: points.map(([, j]) => along(result.betas, j)),
+      z: points.map(() => sheet),
+      i: triangles.map(([p]) => p),
+      j: triangles.map(([, p]) => p),
+      k: triangles.map(([, , p]) => p),
+      color: theme.lid,
+      opacity: 0.16,
+      hoverinfo: "skip",
+      lighting: { ambient: 1, diffuse: 0, specular: 0, fresnel: 0 },
+      flatshading: true,
+    },
+  ];
 }
 
 function scene(scale, theme, camera, compact) {
   const axis = {
-    showbackground: false, gridcolor: theme.line, zeroline: false, showspikes: false, linecolor: theme.line, ticks: "",
-    tickfont: { size: compact ? 10 : 11, color: theme.soft }, nticks: 5,
+    showbackground: false,
+    gridcolor: theme.line,
+    zeroline: false,
+    showspikes: false,
+    linecolor: theme.line,
+    ticks: "",
+    tickfont: { size: compact ? 10 : 11, color: theme.soft },
+    nticks: 5,
   };
-  const [low, high] = [scale.low - 0.06 * (scale.high - scale.low), scale.high]; // room between the lowest tick and those of the floor
+  // space between the lowest tick and those of the floor
+  const [low, high] = [scale.low - 0.06 * (scale.high - scale.low), scale.high];
   const title = (text) => ({ text: compact ? "" : text, font: { size: 12, color: theme.soft } });
   return {
-    xaxis: { ...axis, title: title("α") }, yaxis: { ...axis, title: title("β") },
-    zaxis: { ...axis, title: title(scale.title), range: [low, high], tickvals: scale.ticks.values, ticktext: scale.ticks.text },
-    aspectmode: "manual", aspectratio: BOX, camera, dragmode: "turntable",
+    xaxis: { ...axis, title: title("α") },
+    yaxis: { ...axis, title: title("β") },
+    zaxis: {
+      ...axis,
+      title: title(scale.title),
+      range: [low, high],
+      tickvals: scale.ticks.values,
+      ticktext: scale.ticks.text,
+    },
+    aspectmode: "manual",
+    aspectratio: BOX,
+    camera,
+    dragmode: "turntable",
   };
 }
 

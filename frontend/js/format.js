@@ -2,7 +2,7 @@
 
 const THIN = "\u202f"; // between groups of digits, and before a unit
 
-/** A measured number in four figures: 0.0002131, 12.35, 1.2e-7 as 1.2 × 10⁻⁷. A dash where there is none. */
+/** A number with four significant digits: 0.0002131, 12.35, 1.2e-7 as 1.2 × 10⁻⁷. A dash where there is none. */
 export function number(value, figures = 4) {
   if (value === null || value === undefined) return "–";
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
@@ -69,7 +69,7 @@ export function gridWords({ alpha, beta }) {
   return `${whole(alpha.count)} × ${whole(beta.count)} points on ${square ? `${range(alpha)}²` : `${range(alpha)} × ${range(beta)}`}`;
 }
 
-/** What a job asks for, in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0. */
+/** The request of a job in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0. */
 export function specWords({ kind, grid, split, also, subset, seed, repeats, directions, epochs, precision }) {
   const images = `${subset ? whole(subset.count) : "all"} ${split === "train" ? "training" : "test"} images`;
   const second = also && `also ${also === "train" ? "training" : "test"} images`;
@@ -78,10 +78,10 @@ export function specWords({ kind, grid, split, also, subset, seed, repeats, dire
   return [kind, epochs && `${whole(epochs.length)} checkpoints`, grid && gridWords(grid), images, second, along, seeds, precision && precision !== "float32" && precision].filter(Boolean).join(" · ");
 }
 
-/** The caption of a result; from its request while the service has none. */
+/** The caption of a result, or a line from its request while there is none. */
 export const captionOf = (job, result) => result?.caption || `${job.checkpoint.label} · ${specWords(job.spec)}`;
 
-/** 2 points NaN, 1 infinite: what `non_finite` holds; empty where nothing. */
+/** "2 points NaN, 1 point infinite": what `non_finite` holds; empty where it holds nothing. */
 export function holes(nonFinite) {
   const nan = nonFinite.filter(({ value }) => value === "nan").length;
   const infinite = nonFinite.length - nan;
@@ -101,8 +101,8 @@ export function progressWords({ done, total, level, levels, points_per_second: s
 export const escapeHtml = (text) =>
   String(text).replace(/[&<>"']/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" })[c]);
 
-/** First letter large. */
+/** With a capital first letter. */
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** A moment of the service as a date and time here, to the minute. */
+/** An ISO time as a date and time in the local time zone, to the minute. */
 export const until = (moment) => new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });

@@ -1,6 +1,7 @@
 /**
- * Grids in the browser: the refinement levels of landscape/grid.py, and what can be drawn of a grid that is still being
- * filled. Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0.
+ * Grids in the browser: the refinement levels of landscape/grid.py, and the part of an incomplete grid that can be
+ * drawn.
+ * Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0.
  */
 
 /** Axis levels up to this one (5 points) are computed as one: the first picture. As in landscape/grid.py. */
@@ -17,7 +18,7 @@ export function mapMatrices(result, change) {
   return { ...result, ...Object.fromEntries(VALUES.map((name) => [name, change(result[name], name)])), extra: Object.fromEntries(extra) };
 }
 
-/** Refinement level of every index: the ends are level 0, then each level halves what is between. */
+/** Refinement level of every index: the ends are level 0, then each level halves the intervals. */
 export function axisLevels(count) {
   const levels = new Array(count).fill(0);
   let intervals = [[0, count - 1]];
@@ -34,7 +35,7 @@ export function axisLevels(count) {
   return levels;
 }
 
-/** n × m matrix: true where a value has come, finite or not. */
+/** n × m matrix: true where a value has arrived, finite or not. */
 export function computed(result) {
   const mask = result.losses.map((row) => row.map((value) => value !== null));
   for (const { i, j } of result.non_finite) mask[i][j] = true;
@@ -65,10 +66,12 @@ export function subGrid(result, level) {
 }
 
 /**
- * What a picture can honestly show now: the finest complete sub-grid, with the points of the next level that have come.
- * Points still missing are put on the coarser surface (bilinear), which is where it was drawn before; a hole stays a hole.
- * At most `most` points an axis. `level` is the complete one, `seen` how many points are real (all: Infinity). Null where nothing can be
- * drawn yet.
+ * What can be drawn now: the finest complete sub-grid, with the points of the next level that have arrived. Missing
+ * points are
+ * interpolated on the coarser surface (bilinear), where it was drawn before; a hole stays a hole. At most `most` points
+ * an axis.
+ * `level` is the complete one, `seen` the number of computed points (all: Infinity). Null where nothing can be drawn
+ * yet.
  */
 export function drawable(result, most = 201) {
   const complete = completeLevel(result);
@@ -119,7 +122,7 @@ function finestLevel(result, most) {
   return COARSEST;
 }
 
-/** Put the missing points of `part` on the surface through its rows and columns up to `complete`. */
+/** Interpolate the missing points of `part` from its rows and columns up to level `complete`. */
 function onCoarser(part, complete) {
   const mask = computed(part);
   const coarse = (indices, count) => {
@@ -131,7 +134,7 @@ function onCoarser(part, complete) {
   return mapMatrices(part, (matrix) => matrix.map((row, i) => row.map((value, j) => (mask[i][j] ? value : between(matrix, part, [i, j], [rows[i], columns[j]])))));
 }
 
-/** Bilinear value at (i, j) from its neighbours on coarse rows and columns; null beside a hole. */
+/** Bilinear value at (i, j) from its neighbors on coarse rows and columns; null beside a hole. */
 function between(matrix, { alphas, betas }, [i, j], [onRow, onColumn]) {
   const [top, bottom, s] = onRow ? [i, i, 0] : [i - 1, i + 1, share(alphas, i)];
   const [left, right, t] = onColumn ? [j, j, 0] : [j - 1, j + 1, share(betas, j)];

@@ -1,4 +1,4 @@
-/** A result that is still growing: tiles go in, a new result comes out. Pure. */
+/** Results of running jobs: merges tiles into a new result. Pure. */
 
 import { computed, mapMatrices } from "./grid.js";
 
@@ -16,7 +16,7 @@ export function merge(result, tile) {
   return { ...merged, non_finite: [...result.non_finite, ...tile.non_finite.filter((point) => !known.has(key(point)))] };
 }
 
-/** `fresh` from the API, plus the points that only `older` (fed by events) has: whichever came first is right. */
+/** `fresh` from the API, plus the points that only `older` (updated by events) has; no point ever changes its value. */
 export function combine(older, fresh) {
   if (!older) return fresh;
   const has = computed(fresh);
@@ -28,12 +28,12 @@ export function combine(older, fresh) {
   return merge(fresh, tile);
 }
 
-/** How many points have come. */
+/** Number of computed points. */
 export function countComputed(result) {
   return computed(result).reduce((sum, row) => sum + row.filter(Boolean).length, 0);
 }
 
-/** Changes whenever the picture of `result` would: for skipping redraws. */
+/** A key that changes whenever the plot of `result` would: to skip redraws. */
 export function revision(result) {
   return `${result.state}:${countComputed(result)}:${result.alphas.length}×${result.betas.length}`;
 }

@@ -1,5 +1,5 @@
 /**
- * The page: finds the view of an address, shows it, and what stays around it (header, banner, drop anywhere).
+ * The page: shows the view of the URL, and what surrounds it (header, banner, drop target).
  *
  * Hooks for browser tests (data-testid):
  *   everywhere  new-job, warning (job and compare), theme, banner, drop-input (file input; gallery and library), view-surface|contour|heatmap, height-linear|log|paper,
@@ -18,7 +18,8 @@
  *   job         job-state, job-progress, cancel-job, retry-job, heatmap, surface, result, result-loss-center and result-accuracy-center
  *               (data-value: the number in full), result-least, result-most, number-NAME (the service's numbers, data-value), self-check (data-passed), caption, provenance, non-finite,
  *               download-json|npz|csv|h5|png
- *               share, share-days, make-link, share-link (the address, in an input), link-row (data-id), revoke-link; job-guest for who came by one
+ *               share, share-days, make-link, share-link (the address, in an input), link-row (data-id), revoke-link;
+ *               job-guest for guests with a link
  *   login       login-view, login-token, login; account (in the header), account-user, log-out
  *   account     token-user, token-read|submit|admin|work, token-days, make-token, new-token, token-row (data-id, data-user), revoke-token
  *   compare     compare-cell (data-job, data-state), cell-loss-center (data-value), number-KEY in a row with data-job (data-value), comparable
@@ -48,7 +49,9 @@ const menu = document.querySelector(".menu");
 let leave = new AbortController();
 let shown = null;
 
-/** Show the view of the address. A view gets { route, signal } and returns { title, node }; `signal` aborts when it is left. */
+/**
+ * Show the view of the URL. A view gets { route, signal } and returns { title, node }; `signal` aborts when it is left.
+ */
 function show() {
   const route = parse(location.hash);
   leave.abort();
@@ -69,7 +72,7 @@ function show() {
   shown = route.name;
 }
 
-/** A new address; who is nobody may go to what a link opened, and has to log in for the rest. */
+/** The URL has changed; guests can see what a link opened, and have to log in for the rest. */
 function go() {
   const { user, access } = account.get();
   const before = inside;
@@ -77,10 +80,10 @@ function go() {
   if (inside === before) show();
 }
 
-/** The header as it is for who is logged in, and the other view where that has changed. */
+/** Update the header for the logged-in user, and the view where a login or logout has changed it. */
 let inside = null;
 function showAccount({ user, access, outside }) {
-  document.body.classList.toggle("nobody", access && user === null);
+  document.body.classList.toggle("guest", access && user === null);
   const link = document.querySelector(".who");
   link.hidden = document.querySelector(".account-place").hidden = !access;
   link.href = user === null ? "#/" : "#/account";
@@ -90,8 +93,12 @@ function showAccount({ user, access, outside }) {
 }
 
 function missing() {
-  const node = emptyView("There is nothing at this address", "It may have been deleted, or mistyped.", element("a", { class: "button", href: "#/" }, "Go to the gallery"));
-  return { title: "Nothing here", node };
+  const node = emptyView(
+    "Page not found",
+    "It may have been deleted, or the address is mistyped.",
+    element("a", { class: "button", href: "#/" }, "Go to the gallery"),
+  );
+  return { title: "Page not found", node };
 }
 
 function fold(open = false) {
@@ -99,7 +106,7 @@ function fold(open = false) {
   places.classList.toggle("open", open);
 }
 
-/** Files may be dropped anywhere; the library shows what becomes of them. */
+/** Files can be dropped anywhere; the library shows their progress. */
 function acceptDrops() {
   const overlay = document.getElementById("drop");
   const files = (event) => event.dataTransfer?.types.includes("Files");
@@ -120,11 +127,20 @@ function acceptDrops() {
   });
 }
 
-/** One quiet line while the service is away. */
+/** A banner while the service is unreachable. */
 function showConnection({ online, retryAt }) {
   const banner = document.getElementById("banner");
   const seconds = Math.max(0, Math.round(((retryAt ?? 0) - Date.now()) / 1000));
-  setChildren(banner, online ? [] : element("p", { "data-testid": "banner" }, `The service does not answer. What is shown stays; trying again${seconds > 1 ? ` in ${seconds} s` : ""}.`));
+  setChildren(
+    banner,
+    online
+      ? []
+      : element(
+          "p",
+          { "data-testid": "banner" },
+          `The service does not answer. Retrying${seconds > 1 ? ` in ${seconds} s` : ""}; this page stays as it is.`,
+        ),
+  );
 }
 
 const sayTheme = () => document.querySelector(".theme").setAttribute("aria-pressed", String(theme.get() === "dark"));

@@ -1,4 +1,4 @@
-/** What stands on a picture besides the loss: the center, the minimum, checkpoints, the path of a training run, holes. Pure. */
+/** Marks on a plot besides the loss: the center, the minimum, checkpoints, the path of a training run, holes. Pure. */
 
 import { escapeHtml, holes } from "./format.js";
 import { centerIndex } from "./grid.js";
@@ -9,12 +9,12 @@ export function hoverLabel(theme) {
   return { bgcolor: theme.card, bordercolor: theme.line, font: { family: FONT, size: 12, color: theme.ink } };
 }
 
-/** Traces for a picture from above. */
+/** Traces for a 2-D plot. */
 export function marksInPlane(result, theme) {
   return [...holeTraces(result, theme), ...path(result, theme), ...points(result, theme)].map((trace) => ({ ...trace, type: "scatter" }));
 }
 
-/** Traces for a picture in space: holes on top of the box, where nothing hides them; the path at its own losses. */
+/** Traces for a 3-D plot: holes on top of the box, where nothing hides them; the path at its own losses. */
 export function marksInSpace(result, scale, theme) {
   const onTop = holeTraces(result, theme).map((trace) => ({ ...trace, z: trace.x.map(() => scale.high), marker: { symbol: "diamond", size: 5, color: theme.warn } }));
   const height = (loss) => (loss === null ? null : Math.min(scale.forward(loss), scale.high));
@@ -22,14 +22,14 @@ export function marksInSpace(result, scale, theme) {
   return [...onTop, ...walked].map((trace) => ({ ...trace, type: "scatter3d" }));
 }
 
-/** Where the smallest loss is; null where there is none. */
+/** Index of the smallest loss; null where there is none. */
 export function leastIndex(losses) {
   let [least, at] = [Infinity, null];
   losses.forEach((row, i) => row.forEach((value, j) => value !== null && value < least && ([least, at] = [value, [i, j]])));
   return at;
 }
 
-/** The center, the checkpoints the plane was laid through, and the smallest loss where it is none of them. */
+/** The center, the checkpoints that define the plane, and the smallest loss where it is none of them. */
 function points(result, theme) {
   const named = result.provenance?.landmarks ?? [];
   const center = named.length ? [] : [mark("center", [0, 0], "circle", theme)];
@@ -56,7 +56,7 @@ function path({ trajectory }, theme) {
   }];
 }
 
-/** Points that came out NaN or infinite: holes, with a marker and a legend entry of their own. */
+/** Points whose loss is NaN or infinite: holes, with their own marker and legend entry. */
 function holeTraces({ alphas, betas, non_finite: lost }, theme) {
   if (!lost.length) return [];
   return [{

@@ -1,9 +1,9 @@
-/** The service, as the page sees it: requests, uploads, live events. An effect module; speaks REST and nothing else. */
+/** Requests to the service: REST calls, uploads, live events. An effect module. */
 
 import { combine, merge } from "./live.js";
 import { account, connection } from "./state.js";
 
-/** An error the service (or the network) gave: `message` is a sentence for the reader, `field` names what it is about. */
+/** An error of the service or the network: `message` is a sentence for the user, `field` the field it is about. */
 export class ApiError extends Error {
   constructor(message, { code = "error", field = null, status = 0 } = {}) {
     super(message);
@@ -11,7 +11,7 @@ export class ApiError extends Error {
   }
 }
 
-/** GET as JSON. While the service is away it waits and asks again; it gives up only when `signal` aborts. */
+/** GET as JSON. While the service is unreachable it waits and retries; it gives up only when `signal` aborts. */
 export async function get(path, signal) {
   for (;;) {
     try {
@@ -45,7 +45,8 @@ async function call(method, path, body, signal) {
 const renewed = new Map(); // by id of a job: whether it could be seen below /api
 
 /**
- * A link that was opened before there was /api/v1 left a cookie for /api alone. Asked there for the job, the service sets
+ * A link that was opened before there was /api/v1 left a cookie for /api alone. Asked there for the job, the service
+ * sets
  * it for both; then the request at `path`, which was refused, may be repeated. Once per job.
  */
 function renewLink(path, status) {
@@ -58,22 +59,25 @@ function renewLink(path, status) {
 function errorOf(status, body) {
   const { code, message, field } = body?.error ?? {};
   if (status === 401) account.set((own) => (own.outside ? own : { ...own, user: null, scopes: [], access: true, outside: true }));
-  return new ApiError(message ?? `The service answered with status ${status}. Try again; if it stays, look at its log.`, { code, field, status });
+  return new ApiError(
+    message ?? `The service answered with status ${status}. Try again; if it happens again, look at its log.`,
+    { code, field, status },
+  );
 }
 
-/** Ask who we are. Whoever has opened a link to a result is nobody, and not outside either. */
+/** Fetch the logged-in user. A guest who opened a link to a result has no user and needs no login. */
 export async function whoAmI(guest) {
   const response = await fetch("/api/v1/session").catch(() => null);
   if (response?.ok) account.set({ ...(await response.json()), outside: false });
   else if (response?.status === 401) account.set({ user: null, scopes: [], access: true, expires: null, outside: !guest });
 }
 
-/** Begin a session; its cookie is the service's and out of reach here. */
+/** Start a session; its cookie cannot be read by scripts. */
 export async function logIn(token) {
   account.set({ ...(await post("/api/v1/session", { token })), outside: false });
 }
 
-/** The page begins anew, so that nothing of this user stays in it. */
+/** End the session and reload the page, so that nothing of this user stays in memory. */
 export async function logOut() {
   await remove("/api/v1/session");
   location.reload();
@@ -81,72 +85,92 @@ export async function logOut() {
 
 /** Open a link to one result in this browser; resolves to the id of its job. */
 export async function openLink(secret) {
-  const response = await fetch("/api/v1/shared", { method: "POST", body: JSON.stringify({ link: secret }), headers: { "Content-Type": "application/json" } });
+  const response = await fetch("/api/v1/shared", {
+    method: "POST",
+    body: JSON.stringify({ link: secret }),
+    headers: { "Content-Type": "application/json" },
+  });
   const body = await response.json().catch(() => null);
   if (!response.ok) throw new ApiError(body?.error?.message ?? "The service does not answer. Try again.", { code: body?.error?.code, status: response.status });
   return body.job;
 }
 
-const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000 * seconds); // begun anew whenever bytes went through
+// starts again from 0 whenever bytes arrive
+const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000 * seconds);
 
 /**
- * One file on its way by the tus protocol (vendor/tus.min.js): it outlives broken connections, a service that starts again, and, for the
- * same file in the same browser, a page that was closed. `purpose` is "checkpoint" or "dataset".
- * `run({ onProgress(sent), onInterruption() })` resolves to the Checkpoint or the Dataset, or to null when `pause()` made it rest; `run` again
- * goes on. `end()` forgets it, here and there.
+ * Upload of one file by the tus protocol (vendor/tus.min.js): it survives lost connections, a restart of the service
+ * and, for the
+ * same file in the same browser, a closed page. `purpose` is "checkpoint" or "dataset".
+ * `run({ onProgress(sent), onInterruption() })` resolves to the Checkpoint or the Dataset, or to null after `pause()`;
+ * `run` again
+ * resumes. `end()` removes it, here and on the service.
  */
 export function upload(file, purpose) {
-  let told = null; // how the run under way ends
+  let current = null; // handlers of the current run
   const sending = new window.tus.Upload(file, {
     endpoint: "/api/v1/uploads",
     metadata: { filename: file.name, purpose },
     retryDelays: PAUSES,
     removeFingerprintOnSuccess: true,
-    // the name under which the browser remembers an upload: with the endpoint of before /api/v1, so that one begun then goes on
+    // the key under which the browser remembers an upload keeps the endpoint from before /api/v1, so that older ones
+    // resume
     fingerprint: (one, options) => window.tus.defaultOptions.fingerprint(one, { ...options, endpoint: "/api/uploads" }),
-    onProgress: (sent) => told?.onProgress(sent),
+    onProgress: (sent) => current?.onProgress(sent),
     onShouldRetry(error) {
-      const again = mayPass(error);
-      if (again) told?.onInterruption();
+      const again = isTransient(error);
+      if (again) current?.onInterruption();
       return again;
     },
-    onError: (error) => told?.reject(tusError(error)),
-    onSuccess: () => told?.resolve(sending.url.split("/").at(-1)),
+    onError: (error) => current?.reject(tusError(error)),
+    onSuccess: () => current?.resolve(sending.url.split("/").at(-1)),
   });
-  let known = null; // whether this browser began it before
+  let known = null; // uploads of this file that this browser has started before
   async function run(handlers) {
     known ??= await sending.findPreviousUploads();
     if (known.length && !sending.url) sending.resumeFromPreviousUpload(known[0]);
     const id = await new Promise((resolve, reject) => {
-      told = { ...handlers, resolve, reject };
+      current = { ...handlers, resolve, reject };
       sending.start();
     });
     return id && get(`/api/v1/${purpose}s/${id}`);
   }
-  const pause = () => sending.abort().then(() => told?.resolve(null));
-  const end = () => sending.abort(true).catch(() => null).then(() => told?.resolve(null)); // where it cannot be told, the service forgets by itself
+  const pause = () => sending.abort().then(() => current?.resolve(null));
+  const end = () =>
+    sending
+      .abort(true)
+      .catch(() => null)
+      .then(() => current?.resolve(null)); // where the service is unreachable, the upload expires there
   return { run, pause, end };
 }
 
-/** Whether an error of an upload may pass by itself: no answer, somebody else just then, too much at once, a service that is starting. */
-function mayPass(error) {
+/**
+ * Whether a retry can help: no answer, another request on the same upload, a rate limit, a service that is starting.
+ */
+function isTransient(error) {
   const status = error.originalResponse?.getStatus() ?? 0;
   return [0, 408, 409, 423, 429, 460, 500, 502, 503, 504].includes(status);
 }
 
 function tusError(error) {
   const response = error.originalResponse;
-  if (!response) return new ApiError("The connection broke and did not come back. What is there stays for a day; try again.", { code: "unreachable" });
+  if (!response)
+    return new ApiError("The connection was lost. What was uploaded is kept for a day; try again.", {
+      code: "unreachable",
+    });
   let body = null;
   try {
     body = JSON.parse(response.getBody());
   } catch {
-    // an answer of something between us and the service
+    // an answer of a proxy, not of the service
   }
   return errorOf(response.getStatus(), body);
 }
 
-/** Run `task` now and every `seconds` after it ended, not while the tab is hidden, until `signal` aborts. `again()` runs it at once. */
+/**
+ * Run `task` now and `seconds` after each end, except while the tab is hidden, until `signal` aborts. Returns a
+ * function that runs it at once.
+ */
 export function repeat(task, seconds, signal) {
   let timer = 0;
   let running = false;
@@ -164,40 +188,40 @@ export function repeat(task, seconds, signal) {
   return run;
 }
 
-/** Errors of a view that was left are nobody's concern; whoever is outside is shown the way in instead. */
+/** Ignore the errors of a view that was left, and 401, after which the login is shown. */
 export function unlessAborted(error) {
   if (error.name !== "AbortError" && error.status !== 401) throw error;
 }
 
-/** A plane or a trajectory has no result, not even an empty one, until a worker has found its range. */
+/** A plane or a trajectory has no result, not even an empty one, until a worker has computed its range. */
 function unlessEarly(error) {
   if (error.code !== "conflict") throw error;
   return null;
 }
 
-let asking = null;
+let probing = null;
 
-/** Ask for the service's health, with growing pauses, until it answers or something else has shown that it does. */
+/** Poll the health of the service with exponential back-off until it answers, or another request succeeds. */
 function lost() {
-  if (asking) return;
+  if (probing) return;
   let pause = 1;
-  const ask = async () => {
+  const probe = async () => {
     const answer = await fetch("/api/v1/health").catch(() => null);
-    if (!asking) return;
+    if (!probing) return;
     if (answer && answer.status !== 502 && answer.status !== 504) return found();
     pause = Math.min(2 * pause, 30);
     wait();
   };
   const wait = () => {
     connection.set({ online: false, retryAt: Date.now() + 1000 * pause });
-    asking = setTimeout(ask, 1000 * pause);
+    probing = setTimeout(probe, 1000 * pause);
   };
   wait();
 }
 
 function found() {
-  clearTimeout(asking);
-  asking = null;
+  clearTimeout(probing);
+  probing = null;
   if (!connection.get().online) connection.set({ online: true, retryAt: null });
 }
 
@@ -211,11 +235,12 @@ function untilOnline(signal) {
 
 export const finished = (state) => state === "done" || state === "failed" || state === "cancelled";
 
-const TOGETHER = 32; // jobs in one stream, as the service allows; browsers open six connections to a host, all tabs together
+// jobs per stream, the limit of the service; browsers open six connections to a host, all tabs together
+const TOGETHER = 32;
 
 /**
  * Follow jobs and their growing results: `onChange(id, { job, result, error })` on everything new, until `signal` aborts.
- * All of them come in one stream of events; a hidden tab rests.
+ * All of them share one event stream; a hidden tab closes it.
  */
 export function follow(ids, signal, onChange) {
   const groups = [];
@@ -225,9 +250,9 @@ export function follow(ids, signal, onChange) {
 
 function followTogether(ids, signal, onChange) {
   const entries = new Map(ids.map((id) => [id, { job: null, result: null, error: null }]));
-  const early = new Map(ids.map((id) => [id, []])); // tiles that came before the result they belong to
+  const early = new Map(ids.map((id) => [id, []])); // tiles that arrived before their result
   const loading = new Set();
-  let told = []; // the jobs of the stream
+  let followed = []; // the jobs of the stream
   let stop = () => {};
   const change = (id, fresh) => {
     if (signal.aborted) return;
@@ -237,7 +262,7 @@ function followTogether(ids, signal, onChange) {
   const changeJob = (id, fresh) => entries.get(id).job && change(id, { job: { ...entries.get(id).job, ...fresh } });
   const open = () => ids.filter((id) => !entries.get(id).error && !finished(entries.get(id).job?.state));
 
-  /** The job and, where there is more of it than we have, its result. */
+  /** Load the job and, where it has new points, its result. */
   async function load(id) {
     loading.add(id);
     try {
@@ -245,7 +270,7 @@ function followTogether(ids, signal, onChange) {
       const job = await get(`/api/v1/jobs/${id}`, signal);
       const same = before.result?.provenance && before.job.state === job.state && before.job.progress.done === job.progress.done;
       const fresh = same ? null : await get(`/api/v1/jobs/${id}/result`, signal).catch(unlessEarly);
-      const { result } = entries.get(id); // events may have come meanwhile
+      const { result } = entries.get(id); // events may have arrived meanwhile
       const whole = fresh ? combine(result, fresh) : result;
       change(id, { job, result: whole && early.get(id).splice(0).reduce(merge, whole), error: null });
     } catch (error) {
@@ -269,18 +294,18 @@ function followTogether(ids, signal, onChange) {
     },
   };
 
-  /** The stream of what is not finished; it stays as it is while it tells of all of that. */
+  /** Open a stream of the unfinished jobs; the present one stays open while it covers all of them. */
   function connect() {
     const wanted = signal.aborted || document.hidden ? [] : open();
-    if (wanted.length && wanted.every((id) => told.includes(id))) return;
+    if (wanted.length && wanted.every((id) => followed.includes(id))) return;
     stop();
-    told = wanted;
+    followed = wanted;
     stop = wanted.length ? listen(wanted, handlers, again) : () => {};
   }
 
   function again() {
     stop();
-    told = [];
+    followed = [];
     return document.hidden ? null : Promise.all(open().map(load)).then(connect);
   }
 
@@ -294,11 +319,15 @@ const FIRST_PAUSE = 1000; // milliseconds
 let pause = FIRST_PAUSE;
 
 /**
- * Live events of jobs: handlers { state, progress, tile }. The browser resumes by itself where it was; where it gives up (a job is
- * gone, too many streams are open), `again` is called, after a pause that grows until an event comes. Returns a function that stops.
+ * Live events of jobs: handlers { state, progress, tile }. The browser reconnects by itself; where it gives up (a job
+ * was deleted,
+ * too many streams are open), `again` is called after a pause that grows until an event arrives. Returns a function
+ * that stops.
  */
 function listen(ids, handlers, again) {
-  const source = new EventSource(ids.length === 1 ? `/api/v1/jobs/${ids[0]}/events` : `/api/v1/events?jobs=${ids.join()}`);
+  const source = new EventSource(
+    ids.length === 1 ? `/api/v1/jobs/${ids[0]}/events` : `/api/v1/events?jobs=${ids.join()}`,
+  );
   let timer = 0;
   for (const name of Object.keys(handlers)) {
     source.addEventListener(name, (event) => {

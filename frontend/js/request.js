@@ -1,4 +1,6 @@
-/** The sentence of a new job as a JobSpec, as curl and as Python; and what is wrong with it, in the service's words. Pure. */
+/**
+ * The form of a new job as a JobSpec, as curl and as Python; and its errors, worded as the service words them. Pure.
+ */
 
 import { large, plural, whole } from "./format.js";
 
@@ -9,9 +11,12 @@ const MAX_RANGE = 1e6;
 const MAX_NAME = 200;
 const MAX_REPEATS = 64;
 const LEAST_EPOCHS = 4;
-const DEFAULT_POINTS = 625; // of a plane or a trajectory: 25 × 25, on a range the service finds
+const DEFAULT_POINTS = 625; // of a plane or a trajectory: 25 × 25, on a range that the service chooses
 
-/** What can be computed: its word, whether it has a beta, a grid of its own, drawn directions, and further seeds or sources of them. */
+/**
+ * The kinds of jobs: label, whether there is a beta, a grid to choose, random directions, and repeats or other
+ * directions.
+ */
 export const KINDS = {
   surface: { label: "Surface", beta: true, grid: true, drawn: true, repeatable: true },
   slice: { label: "Slice", beta: false, grid: true, drawn: true, repeatable: true },
@@ -21,7 +26,7 @@ export const KINDS = {
   trajectory: { label: "Trajectory", beta: true, grid: false, drawn: false, repeatable: false },
 };
 
-/** What the form begins with. Numbers are the texts people typed. */
+/** Initial values of the form. Numbers are text, as typed. */
 export const DEFAULTS = {
   kind: "surface", checkpoint: "", dataset: "digits", split: "train", images: "all", subsetCount: "1000", subsetSeed: "0",
   alphaMin: "−1", alphaMax: "1", alphaCount: "51", ownBeta: false, betaMin: "−1", betaMax: "1", betaCount: "51", seed: "0", precision: "float32", name: "",
@@ -29,12 +34,12 @@ export const DEFAULTS = {
   loss: "cross_entropy", batchNorm: "frozen", normalization: "filter", orthogonality: "filter", biases: "fixed", directions: "random", repeats: "1", also: "none",
 };
 
-/** The grid that a kind begins with. */
+/** The default grid of a kind. */
 const SQUARE = { alphaMin: "−1", alphaMax: "1", alphaCount: "51", betaMin: "−1", betaMax: "1", betaCount: "51" };
 export const gridDefaults = (kind) => ({ ...SQUARE, ...{ curvature: { alphaCount: "11", betaCount: "11" }, interpolation: { alphaMin: "−0.5", alphaMax: "1.5", alphaCount: "41" } }[kind] });
 
-/** Which place of the form a field of the JobSpec is: for errors of the service. */
-export const PLACES = {
+/** The input of the form for each field of the JobSpec: for errors of the service. */
+export const INPUTS = {
   checkpoint: "checkpoint", dataset: "dataset", split: "split", "subset.count": "subsetCount", "subset.seed": "subsetSeed", subset: "subsetCount", seed: "seed", precision: "precision", name: "name",
   grid: "alphaCount", "grid.alpha": "alphaMin", "grid.alpha.min": "alphaMin", "grid.alpha.max": "alphaMax", "grid.alpha.count": "alphaCount",
   "grid.beta": "betaMin", "grid.beta.min": "betaMin", "grid.beta.max": "betaMax", "grid.beta.count": "betaCount",
@@ -42,10 +47,10 @@ export const PLACES = {
   biases: "biases", directions: "directions", repeats: "repeats", also: "also",
 };
 
-/** The place of a field, or of what it is a part of (`epochs.3`); undefined where the form has none. */
-export const placeOf = (field) => PLACES[field] ?? PLACES[String(field ?? "").split(".")[0]];
+/** The input of a field, or of the field it is a part of (`epochs.3`); undefined where the form has none. */
+export const inputOf = (field) => INPUTS[field] ?? INPUTS[String(field ?? "").split(".")[0]];
 
-/** The form as a JobSpec: of the further choices only those that are not the service's own. Ask `problems` first. */
+/** The form as a JobSpec; of the optional choices only those that differ from the defaults. Check `problems` first. */
 export function jobSpec(form) {
   const { beta, grid, drawn, further = [] } = KINDS[form.kind];
   const alpha = axis(form, "alpha");
@@ -61,7 +66,7 @@ export function jobSpec(form) {
   };
 }
 
-/** Whether the directions are random: only then are they normalised, and is there a choice of how. */
+/** Whether the directions are random: only then are they normalized. */
 export const isDrawn = ({ kind, directions }) => KINDS[kind].drawn && !(KINDS[kind].repeatable && directions !== "random");
 
 function furtherChoices(form) {
@@ -82,10 +87,10 @@ export const otherSplit = (split) => (split === "train" ? "test" : "train");
 
 const axis = (form, name) => ({ min: parsed(form[`${name}Min`]), max: parsed(form[`${name}Max`]), count: Number(form[`${name}Count`]) });
 
-/** What people type for a number: a true minus sign and a comma are understood. */
+/** A number as people type it: a Unicode minus sign and a decimal comma are accepted. */
 const parsed = (text) => (text.trim() === "" ? NaN : Number(text.trim().replace("−", "-").replace(",", ".")));
 
-/** { place: sentence } for everything that is wrong; empty where the form can be sent. `dataset` as the API lists it, or null. */
+/** { input: sentence } for every error; empty where the form can be sent. `dataset` as the API lists it, or null. */
 export function problems(form, dataset, checkpoints = []) {
   const found = {};
   const say = (place, text) => text && (found[place] ??= text);
@@ -115,7 +120,7 @@ export function problems(form, dataset, checkpoints = []) {
   return found;
 }
 
-/** Every checkpoint is chosen, none twice, and all are of one network. */
+/** Every checkpoint is chosen, none twice, and all have the same architecture. */
 function checkpointProblems(form, checkpoints, say) {
   const { further = [] } = KINDS[form.kind];
   const path = form.kind === "trajectory";
@@ -127,7 +132,7 @@ function checkpointProblems(form, checkpoints, say) {
     const place = path ? "epochs" : further[k];
     const [one, center] = [known.get(id), known.get(first)];
     if (!id) say(place, center && alike(center, checkpoints).length <= others.length ? `${plural(others.length + 1, "checkpoint")} of one network are needed; the library has ${alike(center, checkpoints).length} of ${center.architecture.label}.` : "Choose a checkpoint.");
-    else if (id === first || others.indexOf(id) < k) say(place, "This checkpoint is chosen already. Choose another.");
+    else if (id === first || others.indexOf(id) < k) say(place, "This checkpoint is already chosen. Choose another.");
     else if (one && center && !sameNetwork(one, center)) say(place, `${one.name} is a ${one.architecture.label}, ${center.name} a ${center.architecture.label}. Use checkpoints of one network.`);
   });
 }
@@ -145,7 +150,7 @@ const sameNetwork = (a, b) => JSON.stringify(a.architecture) === JSON.stringify(
 /** Checkpoints of the same network as `one`, itself too, in the order of their names: epoch 2 before epoch 10. */
 export const alike = (one, checkpoints) => checkpoints.filter((own) => sameNetwork(own, one)).sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
 
-/** What to call what a data set has: images, or samples of something else. */
+/** The word for the samples of a data set: images, or samples of something else. */
 export const samples = (dataset) => ((dataset?.kind ?? "images") === "images" ? "images" : "samples");
 
 function countProblem(text) {
@@ -170,7 +175,7 @@ function rangeProblems(form, name, say) {
 
 const quoted = (text) => (text.trim() === "" ? "Nothing" : `“${text.trim()}”`);
 
-/** Whether (0, 0) is a point of the grid; where not, the service evaluates it besides. */
+/** Whether (0, 0) is a point of the grid; where it is not, the service evaluates it separately. */
 export function centerOnGrid({ grid }) {
   return Object.values(grid ?? {}).every(({ min, max, count }) =>
     Array.from({ length: count }, (_, i) => (min * (count - 1 - i) + max * i) / (count - 1)).includes(0),
@@ -180,14 +185,14 @@ export function centerOnGrid({ grid }) {
 /** Points of a job's grid, for every seed. */
 const pointsOf = ({ grid, repeats = 1 }) => (grid ? Object.values(grid).reduce((product, { count }) => product * count, 1) : DEFAULT_POINTS) * repeats;
 
-/** Images that every point needs; null where the data set is not known. */
+/** Images per point; null where the data set is not known. */
 function imagesOf({ split, subset, also }, dataset) {
   const first = subset?.count ?? dataset?.splits[split];
   const second = also ? dataset?.splits[also] : 0;
   return first === undefined || second === undefined ? null : first + second;
 }
 
-/** What the job costs, in words: 2 601 points × 1 500 images = 3.9 million images through the network. */
+/** The cost of the job in words: 2 601 points × 1 500 images = 3.9 million images through the network. */
 export function cost(spec, dataset) {
   const [points, images] = [pointsOf(spec), imagesOf(spec, dataset)];
   if (images === null) return plural(points, "point");
@@ -196,8 +201,9 @@ export function cost(spec, dataset) {
 }
 
 /**
- * How long it may take in seconds, from finished jobs on the same network (`label` names it) and data: what one point took for each image in the
- * quickest, since the others waited for their turns or were small. Null where there is nothing to go by.
+ * Estimated duration in seconds, from finished jobs on the same architecture (`label`) and data: the time per point and
+ * image
+ * of the fastest, since the others waited in the queue or were small. Null where there is no such job.
  */
 export function estimate(spec, jobs, dataset, label) {
   const center = (own) => own.checkpoint ?? own.epochs?.at(-1);
@@ -224,7 +230,7 @@ service = "${origin}"
 spec = ${literal(spec, PYTHON_WORDS)}
 request = urllib.request.Request(f"{service}/api/v1/jobs", json.dumps(spec).encode(), {"Content-Type": "application/json"})
 job = json.load(urllib.request.urlopen(request))["id"]
-# when it is done (or while it runs: what is not computed is None)
+# when it is done (while it runs, what is not computed yet is None)
 result = json.load(urllib.request.urlopen(f"{service}/api/v1/jobs/{job}/result"))
 result["losses"]  # losses[i][j] belongs to (alphas[i], betas[j])`;
 }

@@ -1,10 +1,13 @@
-/** Addresses of the page: #/compare?jobs=a,b&height=log. Pure. */
+/** URLs of the page's views: #/compare?jobs=a,b&height=log. Pure. */
 
 const PATTERNS = [
   ["gallery", /^\/?$/], ["library", /^\/library$/], ["jobs", /^\/jobs$/], ["job", /^\/jobs\/([a-z0-9]{16,64})$/], ["new", /^\/new$/], ["account", /^\/account$/], ["shared", /^\/shared\/([A-Za-z0-9_-]{20,200})$/], ["compare", /^\/compare$/],
 ];
 
-/** "#/jobs/abc?view=contour" as { name: "job", id: "abc", query: { view: "contour" } }; name is "missing" where nothing fits. */
+/**
+ * "#/jobs/abc?view=contour" as { name: "job", id: "abc", query: { view: "contour" } }; name is "missing" where no view
+ * matches.
+ */
 export function parse(hash) {
   const [path, search = ""] = hash.replace(/^#/, "").split("?");
   const query = Object.fromEntries(new URLSearchParams(search));
@@ -15,7 +18,7 @@ export function parse(hash) {
   return { name: "missing", path, id: null, query };
 }
 
-/** The address of `path` with the entries of `query` that are set; commas stay readable. */
+/** The URL of `path` with the entries of `query` that are set; commas are not escaped. */
 export function address(path, query = {}) {
   const entries = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const search = new URLSearchParams(entries).toString().replaceAll("%2C", ",");

@@ -1,13 +1,13 @@
-/** Heights: how a loss becomes a height, where the picture is cut, which ticks and lines it gets. Pure. */
+/** Vertical scales: how a loss becomes a height, where the plot is clipped, its ticks and contour levels. Pure. */
 
-/** The heights one can choose. `paper` is Figure 1 of Li et al. 2018. */
+/** The vertical scales to choose from. `paper` is Figure 1 of Li et al. 2018. */
 export const HEIGHTS = {
   linear: { label: "linear", says: "linear height" },
   log: { label: "log", says: "logarithmic height" },
   paper: { label: "ln(min(z, 10) + 0.1)", says: "height ln(min(z, 10) + 0.1) as in Figure 1 of the paper" },
 };
 
-/** Losses above this are cut off, as in the paper; the logarithm needs a floor. Both are nats. */
+/** Losses above this are clipped, as in the paper; the logarithm needs a floor. Both in nats. */
 export const CLIP = 10;
 export const FLOOR = 1e-8;
 
@@ -32,20 +32,22 @@ export function extent(matrices) {
 /** The matrix of a result that `value` names: loss, accuracy, or one of its `extra` arrays. */
 export const matrixOf = (result, value) => (value === "loss" ? result.losses : value === "accuracy" ? result.accuracies : result.extra?.[value]) ?? result.losses;
 
-/** Which height to begin with: the paper's, unless a loss is negative (then no logarithm makes sense). */
+/** The default scale: the paper's, unless a loss is negative (then there is no logarithm). */
 export function defaultHeight(results) {
   return extent(results.map(({ losses }) => losses))[0] < 0 ? "linear" : "paper";
 }
 
 /**
  * One scale for all `results`: the same heights, colors, ticks and lines for each of them.
- * `of` takes a result to the matrix that is drawn, `forward` one of its values to its height; `low` and `high` bound the box; `clip` is the loss at which it is cut, or null.
+ * `of` maps a result to the matrix that is drawn, `forward` one of its values to its height; `low` and `high` bound the
+ * box;
+ * `clip` is the loss at which the plot is clipped, or null.
  */
 export function sharedScale(results, { value = "loss", height = "paper" } = {}) {
   const of = (result) => matrixOf(result, value);
   if (/accurac/.test(value)) return accuracyScale(value, of);
   const [least, most] = extent(results.map(of));
-  const plain = value !== "loss" && !/loss/.test(value); // neither a loss nor cut like one: an eigenvalue, a ratio
+  const plain = value !== "loss" && !/loss/.test(value); // not a loss and not clipped like one: an eigenvalue, a ratio
   const clip = !plain && height !== "log" && least < CLIP / 2 && most > CLIP ? CLIP : null;
   const own = plain ? "linear" : height;
   const forward = FORWARD[own];
@@ -65,7 +67,7 @@ function accuracyScale(value, of) {
   };
 }
 
-/** The loss at the floor of the box: 0 where the smallest is close to it. */
+/** The loss at the floor of the box: 0 where the smallest loss is close to it. */
 function bottom(height, least, top) {
   if (height === "log" || least < 0) return least;
   return least < (height === "paper" ? 0.05 : 0.3 * top) ? 0 : least;
@@ -89,7 +91,7 @@ function decades(low, high) {
   return Array.from({ length: Math.max(0, Math.floor((high - first) / every + 1e-9) + 1) }, (_, k) => 10 ** (first + k * every));
 }
 
-/** Round numbers from `low` to `high`, about `count` of them. */
+/** About `count` round numbers from `low` to `high`. */
 export function niceSteps(low, high, count) {
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -98,13 +100,16 @@ export function niceSteps(low, high, count) {
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(12)));
 }
 
-/** Lines on the surface: evenly spaced in height, the last one on the rim of the cut. */
+/** Lines on the surface: evenly spaced in height, the last one at the clip. */
 function evenLines(low, high, count = 14) {
   const size = (high - low) / count;
   return { start: low + size, end: high, size };
 }
 
-/** Levels of the 2-D contours, in the loss (or its logarithm): the paper's 0.1 … 10 in steps of 0.5 where three or more are met, else even ones. */
+/**
+ * Levels of the 2-D contours, in the loss or its logarithm: the paper's 0.1 … 10 in steps of 0.5 where the losses cross
+ * three or more of them, else evenly spaced ones.
+ */
 function contoursOf({ height, low, high, least, most }) {
   if (height === "paper" && least < CLIP && most > 1.6) {
     return { start: 0.1, end: 9.6, size: 0.5, on: FORWARD.linear, says: "contours at 0.1 … 10 in steps of 0.5 as in Figures 5 and 6 of the paper" };
@@ -112,5 +117,11 @@ function contoursOf({ height, low, high, least, most }) {
   const size = (high - low) / 16;
   const on = height === "log" ? FORWARD.log : FORWARD.linear;
   if (height === "paper") return { start: least, end: most, size: (most - least) / 16 || 1, on, says: "16 contours, evenly spaced" };
-  return { start: low + size / 2, end: high, size, on, says: height === "log" ? "16 contours, evenly spaced in the logarithm" : "16 contours, evenly spaced" };
+  return {
+    start: low + size / 2,
+    end: high,
+    size,
+    on,
+    says: height === "log" ? "16 contours, evenly spaced on a log scale" : "16 contours, evenly spaced",
+  };
 }

@@ -19,13 +19,13 @@ export function slicesFigure(results, { theme, height = "linear", width = 960 })
   return { data, layout: layout(theme, { height, many: many && results.length, ends, span: [Math.log10(Math.max(least, 1e-12)) - 0.4, Math.log10(Math.max(most, 1e-12)) + 0.15] }) };
 }
 
-/** As much of a label as a legend of this width takes. */
+/** A label shortened to the width of the legend. */
 function fitting(label, width) {
   const most = Math.max(16, Math.floor((width - 120) / 6.4));
   return label.length > most ? `${label.slice(0, most - 1)}…` : label;
 }
 
-/** A logarithm where the losses span more than three decades, else linear as in the paper. */
+/** Logarithmic where the losses span more than three decades, else linear as in the paper. */
 export function defaultSliceHeight(results) {
   const [least, most] = extent(results.map(({ losses }) => losses));
   return least > 0 && most / least > 1e3 ? "log" : "linear";
@@ -56,7 +56,7 @@ function bands(alphas, loss, error, color, label) {
   }));
 }
 
-/** Stretches of neighbours where both are known, as lists of indices; at least two long. */
+/** Runs of neighboring points where both are known, as lists of indices; at least two long. */
 export function runs(loss, error) {
   const found = [];
   let run = null;
@@ -71,10 +71,19 @@ export function runs(loss, error) {
 function holeTrace(result, theme, prefix) {
   if (!result.non_finite.length) return [];
   const points = result.non_finite;
-  return [{
-    type: "scatter", mode: "markers", name: `${prefix}${points.length} not finite`, x: points.map(({ i }) => result.alphas[i]), y: points.map(() => 0), yaxis: "y2",
-    text: points.map(({ value }) => value), hovertemplate: "α %{x:.4g}: loss %{text}<extra></extra>", marker: { symbol: "diamond", size: 9, color: theme.warn },
-  }];
+  return [
+    {
+      type: "scatter",
+      mode: "markers",
+      name: `${prefix}${points.length} non-finite`,
+      x: points.map(({ i }) => result.alphas[i]),
+      y: points.map(() => 0),
+      yaxis: "y2",
+      text: points.map(({ value }) => value),
+      hovertemplate: "α %{x:.4g}: loss %{text}<extra></extra>",
+      marker: { symbol: "diamond", size: 9, color: theme.warn },
+    },
+  ];
 }
 
 function layout(theme, { height, many, ends, span }) {

@@ -1,14 +1,14 @@
-/** How fast something goes, from what was seen of it lately. Pure. */
+/** Transfer rate over the last seconds. Pure. */
 
-const WINDOW = 4000; // milliseconds: long enough not to jump, short enough to tell of a change
+const WINDOW = 4000; // milliseconds: long enough to be steady, short enough to show changes
 
-/** What was seen ([{ at, sent }], at in milliseconds), with one more; what is too old goes, but one older stays to measure from. */
+/** The samples ([{ at, sent }], at in milliseconds) with one more; old ones are dropped except one to measure from. */
 export function seen(samples, at, sent) {
   const started = samples.findLastIndex((sample) => at - sample.at > WINDOW);
   return [...samples.slice(Math.max(0, started)), { at, sent }];
 }
 
-/** Bytes a second over what was seen; null where that is too little to tell. */
+/** Bytes per second over the samples; null where they span too little time. */
 export function speed(samples) {
   const [first, last] = [samples[0], samples.at(-1)];
   if (!first || last.at - first.at < 200) return null;

@@ -1,4 +1,4 @@
-/** What the page remembers: small stores with subscribers, the theme, the uploads under way. An effect module. */
+/** State of the page: small stores with subscribers, the theme, the uploads in progress. An effect module. */
 
 import { address } from "./route.js";
 
@@ -24,7 +24,7 @@ export function store(value) {
 /** Whether the service answers: { online, retryAt }. network.js writes it. */
 export const connection = store({ online: true, retryAt: null });
 
-/** Who we are: { user, scopes, access, expires }; `outside` where the service asks us to log in. network.js writes it. */
+/** The logged-in user: { user, scopes, access, expires }; `outside` where a login is required. network.js writes it. */
 export const account = store({ user: null, scopes: [], access: false, expires: null, outside: false });
 
 /**
@@ -36,7 +36,7 @@ export const uploads = store([]);
 export const changeUpload = (key, change) => uploads.set((list) => list.map((upload) => (upload.key === key ? { ...upload, ...change } : upload)));
 export const removeUpload = (key) => uploads.set((list) => list.filter((upload) => upload.key !== key));
 
-/** "light" or "dark": the reader's choice, else the system's. theme.js applied it before the first paint. */
+/** "light" or "dark": the user's choice, else the system's. theme.js applied it before the first paint. */
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
 export const theme = store(currentTheme());
 darkSystem.addEventListener("change", () => theme.set(currentTheme()));
@@ -57,17 +57,17 @@ function currentTheme() {
   return document.documentElement.dataset.theme ?? systemTheme();
 }
 
-/** Keep a small choice between visits; private windows may refuse, and then it lasts for this one. */
+/** Remember a choice between visits; private windows may refuse, and then it lasts for this visit. */
 function remember(name, value) {
   try {
     if (value === null) localStorage.removeItem(name);
     else localStorage.setItem(name, value);
   } catch {
-    // nothing to do: the choice holds until the page is closed
+    // nothing to do: the choice lasts until the page is closed
   }
 }
 
-/** Write choices into the address without leaving the view: what is in sight can be shared by copying it. */
+/** Write choices into the URL without leaving the view, so that the view can be shared by copying it. */
 export function replaceQuery(route, change) {
   Object.assign(route.query, change);
   history.replaceState(null, "", address(route.path, route.query));

@@ -1,4 +1,4 @@
-/** Uploads under way: from files the reader gave to checkpoints and data sets the service knows. Joins network.js and state.js. */
+/** Uploads in progress, from chosen files to checkpoints and data sets. Connects network.js and state.js. */
 
 import { isData } from "./datasets.js";
 import { upload } from "./network.js";
@@ -8,15 +8,15 @@ import { changeUpload, removeUpload, uploads } from "./state.js";
 const sending = new Map(); // by key, what network.js gave: { run, pause, end }
 let count = 0;
 
-/** Begin to send files, one after the other so that each is as quick as it can be. */
+/** Upload files, one after the other so that each is as fast as possible. */
 export async function send(files) {
   const rows = [...files].map((file) => ({ key: `upload-${(count += 1)}`, file, name: file.name, size: file.size, sent: 0, speed: null, state: "waiting", error: null, data: isData(file.name), checkpoint: null, dataset: null }));
   uploads.set((list) => [...rows.toReversed(), ...list]);
-  for (const { key } of rows) await goOn(key);
+  for (const { key } of rows) await resume(key);
 }
 
-/** Send a file whose turn it is, or go on with one that was paused or failed, from where the service has it. Resolves when it rests again. */
-export async function goOn(key) {
+/** Upload a file, or resume one that was paused or failed. Resolves when it is complete, paused or failed again. */
+export async function resume(key) {
   const row = uploads.get().find((own) => own.key === key);
   if (!row || (row.state === "sending" && sending.has(key))) return;
   if (!sending.has(key)) sending.set(key, upload(row.file, row.data ? "dataset" : "checkpoint"));
@@ -40,10 +40,10 @@ export async function goOn(key) {
   }
 }
 
-/** Let an upload rest; the service keeps what it has. */
+/** Pause an upload; the service keeps what it has received. */
 export const pause = (key) => sending.get(key)?.pause();
 
-/** Stop an upload (the service keeps nothing of it), or put a failed one away. */
+/** Cancel an upload (the service keeps nothing of it), or remove a failed one from the list. */
 export function dismiss(key) {
   sending.get(key)?.end();
   sending.delete(key);

@@ -153,7 +153,7 @@ def test_a_link_shows_one_result_to_a_stranger_until_it_is_revoked(
     stranger.reload()
     expect(stranger.get_by_test_id("login-view")).to_be_visible()
     stranger.goto(link)
-    expect(stranger.locator("body")).to_contain_text("This link opens nothing")
+    expect(stranger.locator("body")).to_contain_text("This link is not valid")
     stranger.context.close()
 
 

@@ -104,7 +104,7 @@ def test_a_job_deleted_meanwhile_is_said_and_the_others_go_on(
     service.api.post(f"/jobs/{jobs[0]}/cancel")
     assert service.api.delete(f"/jobs/{jobs[0]}").status_code == 204
     wire.mend()
-    expect(cell.first).to_contain_text("not there", timeout=PATIENCE)
+    expect(cell.first).to_contain_text("not found", timeout=PATIENCE)
     expect(cell.last).to_have_attribute("data-state", "done", timeout=PATIENCE)
     context.close()
     wire.close()

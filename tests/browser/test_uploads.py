@@ -115,7 +115,7 @@ def test_a_broken_connection_is_said_and_the_upload_goes_on_by_itself(
     row = begin(page, large, wire)
     wait_for(lambda: share(row) > 10, "some of it to be sent")
     wire.cut()
-    expect(row).to_contain_text("connection lost, trying again", timeout=PATIENCE)
+    expect(row).to_contain_text("connection lost, retrying", timeout=PATIENCE)
     held = wait_for(lambda: on_disk(own), "the service to have some")
     assert max(held.values()) > 0
     wire.mend()

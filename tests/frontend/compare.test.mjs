@@ -15,7 +15,7 @@ test("other data, images, normalisation or range are not comparable, and are nam
   assert.deepEqual(differences([item(), item({ split: "test" }, { data_sha256: "d2" })]).serious, ["images used"]);
   assert.deepEqual(differences([item(), item({}, { data_sha256: "d2" })]).serious, ["data"]);
   assert.deepEqual(differences([item(), item({ dataset: "other" }, { data_sha256: "d2" })]).serious, ["data set"]);
-  assert.deepEqual(differences([item(), item({ normalization: "none" })]).serious, ["normalisation"]);
+  assert.deepEqual(differences([item(), item({ normalization: "none" })]).serious, ["normalization"]);
   assert.deepEqual(differences([item(), item({ batch_norm: "recalibrated" })]).serious, ["BatchNorm"]);
   assert.deepEqual(differences([item(), item({ grid: { ...spec.grid, beta: { min: -2, max: 1, count: 5 } } })]).serious, ["range"]);
 });

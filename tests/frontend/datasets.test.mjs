@@ -7,10 +7,10 @@ test("a file goes to the data sets by its ending, unless it says that it holds w
   for (const name of ["a.pt", "a.pth", "a.t7", "a.safetensors", "a.pt.zip", "best.pth.tar", "pytorch_model.bin", "a", "npz"]) assert.equal(isData(name), false, name);
 });
 
-test("a data set is said as what it was read as, or why not", () => {
+test("a data set is described by what it holds, or by why it was rejected", () => {
   assert.equal(datasetWords({ state: "ready", kind: "images", targets: "classes", classes: 10 }), "images of 10 classes");
   assert.equal(datasetWords({ state: "ready", kind: "vectors", targets: "values", classes: 1 }), "vectors with 1 value each");
-  assert.equal(datasetWords({ state: "ready", kind: "tokens", targets: "tokens", classes: 65 }), "tokens of a language");
+  assert.equal(datasetWords({ state: "ready", kind: "tokens", targets: "tokens", classes: 65 }), "language tokens");
   assert.equal(datasetWords({ state: "rejected", reason: "It has no labels." }), "It has no labels.");
   assert.equal(splitWords({ train: 15, test: 29 }), "15 training and 29 test samples");
   assert.equal(splitWords({}), "");

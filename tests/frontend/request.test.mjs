@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULTS, alike, asCurl, asPython, centerOnGrid, cost, estimate, gridDefaults, jobSpec, placeOf, problems } from "../../frontend/js/request.js";
+import { DEFAULTS, alike, asCurl, asPython, centerOnGrid, cost, estimate, gridDefaults, jobSpec, inputOf, problems } from "../../frontend/js/request.js";
 
 const id = "0123456789abcdef";
 const dataset = { name: "digits", splits: { train: 1500, test: 297 } };
@@ -108,8 +108,8 @@ test("further choices are sent where they differ from the service's own", () => 
 test("checkpoints must be there, different, and of one network", () => {
   const wrong = (kind, change) => problems(begin(kind, change), dataset, checkpoints);
   assert.deepEqual(wrong("plane", { second: b, third: c }), {});
-  assert.match(wrong("plane", { second: b, third: b }).third, /chosen already/);
-  assert.match(wrong("interpolation", { end: a }).end, /chosen already/);
+  assert.match(wrong("plane", { second: b, third: b }).third, /already chosen/);
+  assert.match(wrong("interpolation", { end: a }).end, /already chosen/);
   assert.equal(wrong("interpolation", { end: "" }).end, "Choose a checkpoint.");
   assert.match(wrong("interpolation", { checkpoint: other, end: "" }).end, /^2 checkpoints of one network are needed; the library has 1 of VGG-9/);
   assert.equal(wrong("interpolation", { end: other }).end, "vgg is a VGG-9, epoch-1 a ResNet-20. Use checkpoints of one network.");
@@ -127,7 +127,7 @@ test("repeats, splits and the loss are checked as the service does", () => {
 });
 
 test("an error of the service finds its place, that of a part too", () => {
-  assert.deepEqual(["epochs.3", "batch_norm", "grid.alpha.count", "nothing", null].map(placeOf), ["epochs", "batchNorm", "alphaCount", undefined, undefined]);
+  assert.deepEqual(["epochs.3", "batch_norm", "grid.alpha.count", "nothing", null].map(inputOf), ["epochs", "batchNorm", "alphaCount", undefined, undefined]);
 });
 
 test("cost and time know a grid that the service finds, repeats and a second split", () => {

@@ -1,4 +1,4 @@
-/** Two or more results side by side: one scale, one camera, the numbers below. */
+/** Two or more results side by side: same scale, same camera, the numbers below. */
 
 import { THEMES } from "../colors.js";
 import { COLUMNS, asShipped, columnsFor, commonCaption, differences, distinctLabels, furtherColumns, listed, numbersOf, ownCaption, withError } from "../compare.js";
@@ -22,32 +22,64 @@ export function compare({ route, signal }) {
   return { title: "Compare", node };
 }
 
-const unreachable = (error) => emptyView("This comparison cannot be shown", error.message, element("a", { class: "button", href: "#/jobs" }, "Pick results again"));
+const unreachable = (error) =>
+  emptyView(
+    "Cannot show this comparison",
+    error.message,
+    element("a", { class: "button", href: "#/jobs" }, "Select results again"),
+  );
 
-/** Nothing chosen: the shipped comparisons, and the way to one's own. */
+/** Nothing is selected: links to the shipped comparisons and to the list of jobs. */
 async function fillPicker(node, signal) {
   const { comparisons } = await get("/api/v1/gallery", signal);
   const links = comparisons.map(({ title, cells }) => element("a", { class: "button", href: address("/compare", { jobs: cells.flat().map(({ job }) => job).filter(Boolean).join() }) }, title));
-  setChildren(node, element("h1", { class: "unseen" }, "Compare"), emptyState("Nothing to compare yet", `Pick two or more results in the list of jobs${links.length ? ", or take a shipped comparison" : ""}.`, element("a", { class: "button primary", href: address("/jobs", { state: "done" }) }, "Pick results"), links));
+  setChildren(
+    node,
+    element("h1", { class: "unseen" }, "Compare"),
+    emptyState(
+      "Nothing to compare yet",
+      `Select two or more results in the list of jobs${links.length ? ", or open a shipped comparison" : ""}.`,
+      element("a", { class: "button primary", href: address("/jobs", { state: "done" }) }, "Select results"),
+      links,
+    ),
+  );
 }
 
 async function fillComparison(node, ids, { route, signal }) {
-  const [{ comparisons }, ...jobs] = await Promise.all([get("/api/v1/gallery", signal).catch(() => ({ comparisons: [] })), ...ids.map((id) => get(`/api/v1/jobs/${id}`, signal).catch((error) => ({ id, gone: error.message })))]);
+  const [{ comparisons }, ...jobs] = await Promise.all([
+    get("/api/v1/gallery", signal).catch(() => ({ comparisons: [] })),
+    ...ids.map((id) => get(`/api/v1/jobs/${id}`, signal).catch((error) => ({ id, gone: error.message }))),
+  ]);
   const present = jobs.filter(({ gone }) => !gone);
+  const missing = jobs.length - present.length;
   if (!present.length) return setChildren(node, unreachable({ message: jobs[0].gone }));
   const surfaces = present.filter(({ kind }) => !isLine(kind));
   const slices = present.filter(({ kind }) => isLine(kind));
   const shipped = asShipped(surfaces.map(({ id }) => id), comparisons);
   if (shipped) inOrder(present, shipped.cells.flat().map(({ job }) => job));
   const many = surfaces.length > MAX_SCENES;
-  const curves = surfaces.length ? [] : (await Promise.all(slices.map(({ id }) => get(`/api/v1/jobs/${id}/result`, signal).catch(() => null)))).filter(Boolean);
+  const curves = surfaces.length
+    ? []
+    : (await Promise.all(slices.map(({ id }) => get(`/api/v1/jobs/${id}/result`, signal).catch(() => null)))).filter(
+        Boolean,
+      );
   const chosen = {
     view: choice(route.query, "view", many ? ["contour", "heatmap"] : ["surface", "contour", "heatmap"], many ? "contour" : "surface"),
     height: choice(route.query, "height", surfaces.length ? Object.keys(HEIGHTS) : ["linear", "log"], surfaces.length ? "paper" : defaultSliceHeight(curves)),
     value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
   };
   const notice = noticeLine();
-  const retry = (id) => post(`/api/v1/jobs/${id}/retry`).then((job) => (job.id === id ? following.reload(id) : (location.hash = address("/compare", { ...route.query, jobs: ids.map((own) => (own === id ? job.id : own)).join() }))), (error) => notice.say(error.message));
+  const retry = (id) =>
+    post(`/api/v1/jobs/${id}/retry`).then(
+      (job) =>
+        job.id === id
+          ? following.reload(id)
+          : (location.hash = address("/compare", {
+              ...route.query,
+              jobs: ids.map((own) => (own === id ? job.id : own)).join(),
+            })),
+      (error) => notice.say(error.message),
+    );
   const matrix = surfaces.length ? pictureMatrix({ ...layoutOf(surfaces, shipped), chosen, signal, testid: "compare-cell", onRetry: retry }) : null;
   const lines = slices.length ? overlay(slices, chosen, signal) : null;
   const title = shipped?.title ?? titleOf(present);
@@ -65,11 +97,42 @@ async function fillComparison(node, ids, { route, signal }) {
   const save = element("button", { type: "button", class: "button", "data-testid": "export-png", onclick: () => savePng().catch((error) => notice.say(error.message)) }, "Save as PNG");
   const savePng = () => (matrix ? matrix.png("comparison.png", title, caption.textContent) : lines.png("comparison.png", title, caption.textContent));
 
-  setChildren(node,
-    element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, title), caption), save, controls),
-    notice.node, warning, warnings, many && element("p", { class: "notice" }, `${plural(surfaces.length, "surface")} are drawn as contours: browsers draw at most ${MAX_SCENES} in 3-D at once.`),
-    jobs.length > present.length && element("p", { class: "notice" }, `${plural(jobs.length - present.length, "result")} of this comparison no longer exist${jobs.length - present.length === 1 ? "s" : ""}.`),
-    matrix?.node, lines?.node, table.node, present.length === 1 && element("p", { class: "notice" }, "This is one result. ", element("a", { href: "#/jobs" }, "Pick another to compare it with.")), caveat("compare"));
+  setChildren(
+    node,
+    element(
+      "header",
+      { class: "view-head" },
+      element("div", { class: "titles" }, element("h1", {}, title), caption),
+      save,
+      controls,
+    ),
+    notice.node,
+    warning,
+    warnings,
+    many &&
+      element(
+        "p",
+        { class: "notice" },
+        `${plural(surfaces.length, "surface")} are drawn as contours: a browser shows at most ${MAX_SCENES} in 3-D.`,
+      ),
+    missing > 0 &&
+      element(
+        "p",
+        { class: "notice" },
+        `${plural(missing, "result")} of this comparison no longer exist${missing === 1 ? "s" : ""}.`,
+      ),
+    matrix?.node,
+    lines?.node,
+    table.node,
+    present.length === 1 &&
+      element(
+        "p",
+        { class: "notice" },
+        "This is a single result. ",
+        element("a", { href: "#/jobs" }, "Select another to compare it with."),
+      ),
+    caveat("compare"),
+  );
 
   const following = follow(present.map(({ id }) => id), signal, (id, entry) => {
     entries.set(id, entry);
@@ -87,7 +150,7 @@ async function fillComparison(node, ids, { route, signal }) {
   });
 }
 
-/** The shipped rows and columns where the jobs are a shipped comparison; else as square as it goes. */
+/** The shipped rows and columns where the jobs are a shipped comparison, else nearly square. */
 function layoutOf(jobs, shipped) {
   if (shipped) return { rows: shipped.rows, columns: shipped.columns, cells: shipped.cells.map((row, r) => row.map(({ job }, c) => ({ id: job, label: `${shipped.columns[c]} ${shipped.rows[r]}` }))) };
   const width = columnsFor(jobs.length);
@@ -99,7 +162,12 @@ function layoutOf(jobs, shipped) {
 
 const inOrder = (jobs, ids) => jobs.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
 
-const titleOf = (jobs) => (jobs.length === 2 ? `${jobs[0].name} against ${jobs[1].name}` : jobs.length === 1 ? jobs[0].name : `${plural(jobs.length, "result")} side by side`);
+const titleOf = (jobs) =>
+  jobs.length === 2
+    ? `${jobs[0].name} vs ${jobs[1].name}`
+    : jobs.length === 1
+      ? jobs[0].name
+      : `${plural(jobs.length, "result")} side by side`;
 
 function warn(node, known) {
   const { serious, minor } = differences(known.map(({ job, result }) => ({ spec: job.spec, provenance: result.provenance })));
@@ -107,10 +175,10 @@ function warn(node, known) {
   node.classList.toggle("warning", serious.length > 0);
   node.dataset.serious = serious.join();
   if (serious.length) setText(node, `! These results differ in ${listed(serious)}: their heights and shapes are not comparable.`);
-  else if (minor.length) setText(node, `They differ in ${listed(minor)}.`);
+  else if (minor.length) setText(node, `These results differ in ${listed(minor)}.`);
 }
 
-/** Slices over one another in one plot. */
+/** Slices overlaid in one plot. */
 function overlay(jobs, chosen, signal) {
   const host = element("div", { class: "picture wide", "data-testid": "slices" });
   const labels = new Map(distinctLabels(jobs).map((label, k) => [jobs[k].id, label]));
@@ -128,7 +196,7 @@ function overlay(jobs, chosen, signal) {
   };
 }
 
-/** The numbers beside the pictures: ours first, then the service's. It scrolls in itself rather than wrap. */
+/** The table of numbers: ours first, then the service's. It scrolls horizontally rather than wrap. */
 function numbersTable(jobs) {
   const head = element("tr");
   const body = element("tbody");
@@ -146,7 +214,14 @@ function numbersTable(jobs) {
     const columns = [...COLUMNS.filter((column) => column.key !== "non_finite" || results.some(column.of)), ...extra];
     const own = new Map(jobs.map((job) => [job.id, ownChoices(job, entries.get(job.id)?.result, captions)]));
     const choices = [...own.values()].some(Boolean);
-    setChildren(head, element("th", { scope: "col" }, "network"), columns.map(({ label, unit, means }) => element("th", { scope: "col", title: means }, label, unit && element("span", { class: "unit" }, unit))), choices && element("th", { scope: "col" }, "its own choices"));
+    setChildren(
+      head,
+      element("th", { scope: "col" }, "network"),
+      columns.map(({ label, unit, means }) =>
+        element("th", { scope: "col", title: means }, label, unit && element("span", { class: "unit" }, unit)),
+      ),
+      choices && element("th", { scope: "col" }, "other settings"),
+    );
     setChildren(body, jobs.map((job) => rowOf(job, entries.get(job.id), columns, further.get(job.id), choices && (own.get(job.id) || "–"))));
   }
   return {

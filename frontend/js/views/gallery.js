@@ -1,4 +1,4 @@
-/** The shipped comparisons as large live pictures, filling while one watches. */
+/** The gallery: shipped comparisons as large plots, updated live. */
 
 import { commonCaption } from "../compare.js";
 import { element, keyedList, setChildren, setText } from "../element.js";
@@ -49,24 +49,38 @@ export function gallery({ route, signal }) {
     followAll([...new Set(cells.map(({ job }) => job).filter(Boolean))]);
   }
 
-  /** All pictures in one stream; it is another one when jobs have come or were made again. */
+  /** All plots share one stream, which is replaced when jobs were added or submitted again. */
   function followAll(ids) {
     if (following?.key === ids.join()) return;
     inner.abort();
     inner = new AbortController();
     following = { key: ids.join(), ...follow(ids, inner.signal, (id, entry) => sections.forEach((own) => own.change(id, entry))) };
   }
-  const retry = (id) => post(`/api/v1/jobs/${id}/retry`).then(() => following.reload(id), (error) => notice.say(error.message)).then(again);
+  const retry = (id) =>
+    post(`/api/v1/jobs/${id}/retry`)
+      .then(
+        () => following.reload(id),
+        (error) => notice.say(error.message),
+      )
+      .then(again);
   const again = repeat(load, () => (complete ? 30 : 3), signal);
   const node = element("div", { class: "view gallery" }, element("h1", { class: "unseen" }, "Gallery"), notice.node, state, wall, below);
   return { title: "Gallery", node };
 }
 
 function nothing() {
-  return emptyState("No comparisons here yet", ["This service was started without the shipped networks. Start it with ", element("code", {}, "landscape up --demo"), ", or add a checkpoint of your own."], element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"));
+  return emptyState(
+    "No comparisons yet",
+    [
+      "The service was started without the example networks. Start it with ",
+      element("code", {}, "landscape up --demo"),
+      ", or add your own checkpoint.",
+    ],
+    element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"),
+  );
 }
 
-/** One comparison. Its pictures are made again when its jobs become others (they are submitted one after the other). */
+/** One comparison. Its plots are replaced when its jobs change (they are submitted one after the other). */
 function section({ name }, { chosen, signal, retry }) {
   const [title, lead] = [element("h2"), element("p", { class: "lead" })];
   const caption = element("p", { class: "caption", "data-testid": "caption" });
@@ -112,8 +126,19 @@ function section({ name }, { chosen, signal, retry }) {
   };
 }
 
-/** The two facts of a shipped network, as its training measured them. */
+/** Training loss and test accuracy of a shipped network, as measured in training. */
 function facts(record) {
   if (!record || record.train_loss === undefined) return null;
-  return () => [element("span", { title: "Mean loss over the training images when its training ended", "data-value": String(record.train_loss) }, `train loss ${number(record.train_loss, 2)}`), element("span", { title: "Share of the test images classified correctly" }, ` · test acc ${percent(1 - record.test_error, 1)}`)];
+  return () => [
+    element(
+      "span",
+      { title: "Mean loss over the training images at the end of training", "data-value": String(record.train_loss) },
+      `train loss ${number(record.train_loss, 2)}`,
+    ),
+    element(
+      "span",
+      { title: "Fraction of the test images classified correctly" },
+      ` · test acc ${percent(1 - record.test_error, 1)}`,
+    ),
+  ];
 }

@@ -1,4 +1,4 @@
-/** One job: while it runs its tiles and its surface, when it is done its result. */
+/** One job: its tiles and surface while it runs, its result when it is done. */
 
 import { THEMES } from "../colors.js";
 import { centerOf, withError } from "../compare.js";
@@ -33,19 +33,27 @@ export function job({ route, signal }) {
   return { title: "Job", node };
 }
 
-/** No such job; or one whose values changed on the disk, which can be computed again. */
+/** No such job, or one whose values were damaged on the disk and can be computed again. */
 function broken({ code, message }, id) {
   const notice = noticeLine();
   const all = element("a", { class: "button", href: "#/jobs" }, "All jobs");
-  if (code !== "damaged") return emptyView("This job cannot be shown", message, all);
-  const again = () => attempt(notice, () => post(`/api/v1/jobs/${id}/retry`)).then((job) => (location.hash = `#/jobs/${job.id}`), () => {});
+  if (code !== "damaged") return emptyView("Cannot show this job", message, all);
+  const again = () =>
+    attempt(notice, () => post(`/api/v1/jobs/${id}/retry`)).then(
+      (job) => (location.hash = `#/jobs/${job.id}`),
+      () => {},
+    );
   const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", onclick: again }, "Retry");
   return element("div", { "data-testid": "damaged" }, emptyView("This result is damaged", message, retry, all), notice.node);
 }
 
-/** Before a plane or a trajectory knows its range, or where it never will. */
+/** A plane or a trajectory whose range is not computed yet, or never will be. */
 function early(job) {
-  const words = job.error ?? (finished(job.state) ? `The job was ${job.state} before it began.` : "It is drawn once a worker has loaded its checkpoints and knows its range.");
+  const words =
+    job.error ??
+    (finished(job.state)
+      ? `The job was ${job.state} before it started.`
+      : "The plot appears once a worker has loaded the checkpoints and computed the range.");
   return emptyView(`${job.name}: ${job.state}`, words, element("a", { class: "button", href: "#/jobs" }, "All jobs"));
 }
 
@@ -83,21 +91,37 @@ function layOut(node, own, { route, signal, log, reload }) {
 
 const factsKey = (job, result) => [job.state, Boolean(result.provenance), result.non_finite.length, finished(job.state) && job.progress.done].join();
 
-/** Name, state, caption, progress, and what can be done with the job. */
+/** Name, state, caption, progress, actions. */
 function header(own, notice, { reload, signal }) {
   const state = badge("job-state");
   const caption = element("p", { class: "caption", "data-testid": "caption" });
   const error = element("p", { class: "notice error", hidden: true });
   const words = element("p", { class: "progress-words", "aria-live": "polite" });
   const bar = progressBar("Progress of the job", "job-progress");
-  const act = (path) => attempt(notice, () => post(`/api/v1/jobs/${own.id}/${path}`)).then(({ id }) => (id === own.id ? reload() : (location.hash = `#/jobs/${id}`)), () => {});
+  const act = (path) =>
+    attempt(notice, () => post(`/api/v1/jobs/${own.id}/${path}`)).then(
+      ({ id }) => (id === own.id ? reload() : (location.hash = `#/jobs/${id}`)),
+      () => {},
+    );
   const cancel = element("button", { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") }, "Cancel");
-  const retry = element("button", { type: "button", class: "button primary", "data-testid": "retry-job", title: "Computes what is missing; what is there stays", onclick: () => act("retry") }, "Retry");
+  const retry = element(
+    "button",
+    {
+      type: "button",
+      class: "button primary",
+      "data-testid": "retry-job",
+      title: "Computes the missing points and keeps the others",
+      onclick: () => act("retry"),
+    },
+    "Retry",
+  );
   const other = element("a", { class: "button", href: address("/jobs", { compare: own.id }) }, "Compare with…");
-  const erase = confirmButton("Delete this job", "Delete the job and its result", () => attempt(notice, () => remove(`/api/v1/jobs/${own.id}`)).then(() => (location.hash = "#/jobs")));
+  const erase = confirmButton("Delete this job", "Delete the job and its result", () =>
+    attempt(notice, () => remove(`/api/v1/jobs/${own.id}`)).then(() => (location.hash = "#/jobs")),
+  );
   const share = account.get().access && own.yours && sharing(own.id, signal);
   const guest = account.get().access && account.get().user === null;
-  const seen = guest && element("p", { class: "soft", "data-testid": "job-guest" }, "Shared with you by a link.");
+  const seen = guest && element("p", { class: "soft", "data-testid": "job-guest" }, "Shared with you by link.");
   const actions = element("div", { class: "actions" }, cancel, retry, share, other, erase, seen);
   let told = 0;
   return {
@@ -112,21 +136,35 @@ function header(own, notice, { reload, signal }) {
       erase.hidden = !over || !job.yours;
       bar.node.hidden = words.hidden = job.state === "done";
       bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
-      if (over || Date.now() - told > 1000) [told] = [Date.now(), setText(words, job.state === "queued" ? "Waiting for a worker; it begins with 25 points." : progressWords(over ? { ...job.progress, levels: 1, points_per_second: null, eta_seconds: null } : job.progress))];
+      if (over || Date.now() - told > 1000)
+        [told] = [
+          Date.now(),
+          setText(
+            words,
+            job.state === "queued"
+              ? "Waiting for a worker; it starts with 25 points."
+              : progressWords(
+                  over ? { ...job.progress, levels: 1, points_per_second: null, eta_seconds: null } : job.progress,
+                ),
+          ),
+        ];
       error.hidden = !job.error;
       setText(error, job.error ?? "");
     },
   };
 }
 
-/** It ended before its first point. */
-const nothing = () => ({ update() {}, node: emptyState("Nothing was computed", "There is no picture and there are no numbers. The log says what happened; Retry computes it.") });
+/** The job ended before its first point. */
+const nothing = () => ({
+  update() {},
+  node: emptyState("Nothing was computed", "There is nothing to show. The log says what happened; Retry computes it."),
+});
 
-/** While it runs: tiles on the left as they come, the surface on the right as it refines. */
+/** While the job runs: the tiles on the left, the surface on the right as it is refined. */
 function runningPictures({ job, signal }) {
   const tiles = element("div", { class: "picture", "data-testid": "heatmap" });
   const shape = element("div", { class: "picture", "data-testid": "surface" });
-  const waiting = element("p", { class: "waiting" }, "The surface begins with its first 25 points.");
+  const waiting = element("p", { class: "waiting" }, "The surface appears with the first 25 points.");
   const left = picture(tiles, { label: `Tiles of ${job.name}: computed points in full color, the rest dimmed`, bar: false });
   const right = picture(shape, { label: `Surface of ${job.name}, refining`, cameras: cameraGroup(), pause: 500 });
   const key = element("div", { class: "key-row" });
@@ -165,7 +203,7 @@ function resultPicture({ job, result, route, signal, notice }) {
     const scale = sharedScale([latest], chosen);
     const colors = THEMES[theme.get()];
     host.hidden = key.hidden = !part && chosen.view !== "heatmap";
-    if (host.hidden) return setText(says, "Too little was computed for a picture. Retry computes what is missing.");
+    if (host.hidden) return setText(says, "Too few points were computed for a plot. Retry computes the missing ones.");
     make = ({ width }) => FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, { scale, theme: colors, labels: width > 600 });
     plot.show(make, [chosen.view, chosen.value, chosen.height, colors.name, revision(latest)].join());
     shownKey = keyOf(scale, chosen.view, colors);
@@ -180,10 +218,21 @@ function resultPicture({ job, result, route, signal, notice }) {
 }
 
 function saysHow(scale, { view, height, value }, result, part) {
-  const how = value !== "loss" ? sentence(scale.title) : view === "contour" ? sentence(scale.contours.says) : sentence(HEIGHTS[height].says) + (scale.clip === null ? "" : `, cut at ${scale.clip}`);
-  const thinned = part && part.alphas.length < result.alphas.length && view !== "heatmap" ? ` Drawn on ${whole(part.alphas.length)} × ${whole(part.betas.length)} of its points.` : "";
-  const center = result.provenance && !result.provenance.center.on_grid ? " (0, 0) is not a grid point: it was evaluated besides." : "";
-  const lost = result.non_finite.length ? ` ◆ ${holes(result.non_finite)}: left as holes.` : "";
+  const how =
+    value !== "loss"
+      ? sentence(scale.title)
+      : view === "contour"
+        ? sentence(scale.contours.says)
+        : sentence(HEIGHTS[height].says) + (scale.clip === null ? "" : `, clipped at ${scale.clip}`);
+  const thinned =
+    part && part.alphas.length < result.alphas.length && view !== "heatmap"
+      ? ` Drawn from ${whole(part.alphas.length)} × ${whole(part.betas.length)} of its points.`
+      : "";
+  const center =
+    result.provenance && !result.provenance.center.on_grid
+      ? " (0, 0) is not a grid point; it was evaluated separately."
+      : "";
+  const lost = result.non_finite.length ? ` ◆ ${holes(result.non_finite)}: shown as holes.` : "";
   return `${how}.${thinned}${center}${lost}`;
 }
 
@@ -208,12 +257,23 @@ function slicePicture({ job, result, route, signal, notice }) {
 const choices = ({ query }, heights, height, values = ["loss"]) => ({ view: choice(query, "view", ["surface", "contour", "heatmap"], "surface"), height: choice(query, "height", heights, height), value: choice(query, "value", values, "loss") });
 
 function downloads(job, png, notice) {
-  const link = (format) => element("a", { class: "button", href: `/api/v1/jobs/${job.id}/result?format=${format}`, download: "", "data-testid": `download-${format}` }, iconOf("down"), format.toUpperCase());
+  const link = (format) =>
+    element(
+      "a",
+      {
+        class: "button",
+        href: `/api/v1/jobs/${job.id}/result?format=${format}`,
+        download: "",
+        "data-testid": `download-${format}`,
+      },
+      iconOf("down"),
+      format.toUpperCase(),
+    );
   const picture = element("button", { type: "button", class: "button", "data-testid": "download-png", onclick: () => attempt(notice, png).catch(() => {}) }, iconOf("down"), "PNG with caption");
   return element("div", { class: "downloads" }, ["json", "npz", "csv", "h5", "html", "svg", ...(isLine(job.kind) ? ["vtp"] : ["vtp", "stl", "obj"])].map(link), picture);
 }
 
-/** The numbers of a result, its self-check, where it comes from. */
+/** The numbers of a result, its self-check, its provenance. */
 function factsOf(job, result, signal) {
   const { loss, accuracy, onGrid } = centerOf(result);
   const [least, most] = result.losses.flat().some((loss) => loss !== null) ? extent([result.losses]) : [null, null];
@@ -221,16 +281,36 @@ function factsOf(job, result, signal) {
   const lost = holes(result.non_finite);
   const unit = result.provenance?.loss?.unit ?? "nats";
   const further = element("dl", { class: "facts-list further" });
-  if (job.state === "done") get(`/api/v1/jobs/${job.id}/numbers`, signal).then(({ items }) => setChildren(further, items.map((one) => element("div", { title: one.definition }, element("dt", {}, one.name), element("dd", { "data-testid": `number-${one.name.replaceAll(" ", "_")}`, "data-value": String(one.value) }, withError(one), element("span", { class: "unit" }, one.unit))))), () => {});
-  const where = result.provenance && !onGrid ? "at the center, besides the grid" : "at the center";
+  if (job.state === "done")
+    get(`/api/v1/jobs/${job.id}/numbers`, signal).then(
+      ({ items }) =>
+        setChildren(
+          further,
+          items.map((one) =>
+            element(
+              "div",
+              { title: one.definition },
+              element("dt", {}, one.name),
+              element(
+                "dd",
+                { "data-testid": `number-${one.name.replaceAll(" ", "_")}`, "data-value": String(one.value) },
+                withError(one),
+                element("span", { class: "unit" }, one.unit),
+              ),
+            ),
+          ),
+        ),
+      () => {},
+    );
+  const where = result.provenance && !onGrid ? "at the center (not a grid point)" : "at the center";
   return element("div", { class: "result-facts" },
     element("div", { class: "card" },
       element("dl", { class: "facts-list" },
         fact(`loss ${where}`, `${number(loss)} ${unit}`, loss, "result-loss-center"), fact(`accuracy ${where}`, percent(accuracy), accuracy, "result-accuracy-center"),
         fact("smallest loss", `${number(least)} ${unit}`, least, "result-least"), fact("largest loss", `${number(most)} ${unit}`, most, "result-most"),
-        lost && fact("not finite", lost, result.non_finite.length, "non-finite")),
+        lost && fact("non-finite", lost, result.non_finite.length, "non-finite")),
       further,
-      selfCheck(result.self_check) ?? element("p", { class: "soft" }, "The self-check comes with a finished result."),
+      selfCheck(result.self_check) ?? element("p", { class: "soft" }, "The self-check is made when the job is done."),
       result.provenance && provenance(result.provenance, job)),
     caveat(job.kind));
 }
@@ -238,6 +318,6 @@ function factsOf(job, result, signal) {
 function provenance(facts, job) {
   const rows = Object.entries(facts).flatMap(([name, value]) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value).map(([key, own]) => [`${name}.${key}`, own]) : [[name, value]]));
   const text = (name, value) => (value === null ? "–" : name === "seconds" ? duration(value) : typeof value === "object" ? JSON.stringify(value) : String(value));
-  return element("details", { class: "provenance", "data-testid": "provenance" }, element("summary", {}, "Where the numbers come from"),
+  return element("details", { class: "provenance", "data-testid": "provenance" }, element("summary", {}, "Provenance"),
     element("table", {}, element("tbody", {}, [["job", job.id], job.spec.grid && ["grid", gridWords(job.spec.grid)], ...rows].filter(Boolean).map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name.replaceAll("_", " ")), element("td", {}, text(name, value)))))));
 }

@@ -1,4 +1,4 @@
-/** The list of jobs: watch, cancel, retry, delete, and pick what to compare. */
+/** The list of jobs: follow, cancel, retry, delete, and select results to compare. */
 
 import { element, keyedList, setChildren, setText } from "../element.js";
 import { ago, plural, progressWords, specWords, whole } from "../format.js";
@@ -26,7 +26,20 @@ export function jobs({ route, signal }) {
     const ids = [...picked];
     replaceQuery(route, { compare: ids.join() });
     const go = element("a", { class: "button primary", "data-testid": "compare-button", href: address("/compare", { jobs: ids.join() }) }, `Compare ${picked.size}`);
-    setChildren(bar, element("span", { "aria-live": "polite" }, picked.size === 1 ? "1 picked. Pick another to compare it with." : `${picked.size} picked`), picked.size > 1 && go, element("button", { type: "button", class: "quiet", onclick: () => [picked.clear(), showPicked(), again()] }, "Clear"));
+    setChildren(
+      bar,
+      element(
+        "span",
+        { "aria-live": "polite" },
+        picked.size === 1 ? "1 selected. Select another to compare it with." : `${picked.size} selected`,
+      ),
+      picked.size > 1 && go,
+      element(
+        "button",
+        { type: "button", class: "quiet", onclick: () => [picked.clear(), showPicked(), again()] },
+        "Clear",
+      ),
+    );
   }
   let active = false;
   async function load() {
@@ -39,13 +52,40 @@ export function jobs({ route, signal }) {
   const again = repeat(load, () => (active ? 1.5 : 6), signal);
   showPicked();
   const filter = segmented({ name: "state", legend: "State", value: state, options: STATES.map((value) => ({ value, label: value })), onchange: (value) => (location.hash = address("/jobs", { state: value === "all" ? null : value, compare: [...picked].join() })) });
-  const node = element("div", { class: "view jobs" }, element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, "Jobs"), element("p", { class: "lead" }, "Surfaces, lines and paths, newest first. Pick two or more to see them side by side.")), filter.node), notice.node, list, rest, bar);
+  const node = element(
+    "div",
+    { class: "view jobs" },
+    element(
+      "header",
+      { class: "view-head" },
+      element(
+        "div",
+        { class: "titles" },
+        element("h1", {}, "Jobs"),
+        element("p", { class: "lead" }, "Newest first. Select two or more to compare them."),
+      ),
+      filter.node,
+    ),
+    notice.node,
+    list,
+    rest,
+    bar,
+  );
   return { title: "Jobs", node };
 }
 
 function nothing(state) {
-  if (state !== "all") return emptyState(`No job is ${state}`, "Look at all of them.", element("a", { class: "button", href: "#/jobs" }, "All jobs"));
-  return emptyState("No job yet", "Take a checkpoint and compute its surface.", element("a", { class: "button primary", href: "#/new" }, "New job"));
+  if (state !== "all")
+    return emptyState(
+      `No ${state} jobs`,
+      "Other jobs are in the full list.",
+      element("a", { class: "button", href: "#/jobs" }, "All jobs"),
+    );
+  return emptyState(
+    "No jobs yet",
+    "Choose a checkpoint and compute its surface.",
+    element("a", { class: "button primary", href: "#/new" }, "New job"),
+  );
 }
 
 function pager(total, page, { state, compare }) {
@@ -60,11 +100,31 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
   const words = element("span", { class: "soft" });
   const when = element("span", { class: "soft when" });
   const thumb = element("a", { class: "thumb", href: `#/jobs/${id}`, tabindex: -1, "aria-hidden": "true" });
-  const box = element("input", { type: "checkbox", "data-testid": "select-job", "aria-label": `Pick ${name} for comparison`, checked: picked.has(id), onchange: () => [box.checked ? picked.add(id) : picked.delete(id), onPick()] });
+  const box = element("input", {
+    type: "checkbox",
+    "data-testid": "select-job",
+    "aria-label": `Select ${name} for comparison`,
+    checked: picked.has(id),
+    onchange: () => [box.checked ? picked.add(id) : picked.delete(id), onPick()],
+  });
   const act = (path) => attempt(notice, () => post(`/api/v1/jobs/${id}/${path}`)).then(again, () => {});
   const cancel = element("button", { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") }, "Cancel");
-  const retry = element("button", { type: "button", class: "button", "data-testid": "retry-job", title: "Computes what is missing", onclick: () => act("retry") }, "Retry");
-  const erase = confirmButton(`Delete ${name}`, "Delete it", () => attempt(notice, () => remove(`/api/v1/jobs/${id}`)).then(() => [picked.delete(id), onPick()]).then(again));
+  const retry = element(
+    "button",
+    {
+      type: "button",
+      class: "button",
+      "data-testid": "retry-job",
+      title: "Computes the missing points",
+      onclick: () => act("retry"),
+    },
+    "Retry",
+  );
+  const erase = confirmButton(`Delete ${name}`, "Delete", () =>
+    attempt(notice, () => remove(`/api/v1/jobs/${id}`))
+      .then(() => [picked.delete(id), onPick()])
+      .then(again),
+  );
   const node = element("li", { class: "row", "data-testid": "job-row", "data-id": id }, element("label", { class: "pick" }, box), thumb,
     element("div", { class: "main" }, element("a", { class: "name", href: `#/jobs/${id}` }, name), element("div", { class: "line" }, state.node, words), bar.node), when, element("div", { class: "actions" }, cancel, retry, erase));
   return {

@@ -1,4 +1,4 @@
-/** The checkpoints and, below them, the data sets: what they were recognised as, or one sentence why not. */
+/** The library: checkpoints and data sets, what was found in them, or why they were rejected. */
 
 import { datasetWords, shapeWords, splitWords } from "../datasets.js";
 import { element, keyedList, setChildren, setText } from "../element.js";
@@ -6,7 +6,7 @@ import { ago, bytes, percent, whole } from "../format.js";
 import { get, post, remove, repeat } from "../network.js";
 import { address } from "../route.js";
 import { removeUpload, uploads } from "../state.js";
-import { dismiss, goOn, pause, send } from "../uploads.js";
+import { dismiss, pause, resume, send } from "../uploads.js";
 import { attempt, badge, confirmButton, emptyState, filePicker, noticeLine, progressBar } from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 
@@ -27,10 +27,17 @@ export function library({ route, signal }) {
     const fresh = offset ? [] : sent.filter(({ checkpoint }) => checkpoint && !known.items.some(({ id }) => id === checkpoint.id)).map(({ checkpoint }) => checkpoint);
     const rows = [...sent.filter(({ checkpoint }) => !checkpoint), ...[...fresh, ...known.items].map((checkpoint) => ({ key: checkpoint.id, checkpoint, surface: surfaces.get(checkpoint.id) }))];
     update(rows);
-    setChildren(rest, known.loaded && !rows.length && emptyState("No checkpoint here yet", "Drop one anywhere on this page and it is read at once."), pager(known.total, offset));
+    setChildren(
+      rest,
+      known.loaded && !rows.length && emptyState("No checkpoints yet", "Drop one anywhere on this page."),
+      pager(known.total, offset),
+    );
   };
   async function load() {
-    const [page, done] = await Promise.all([get(`/api/v1/checkpoints?limit=${PAGE}&offset=${offset}`, signal), get("/api/v1/jobs?kind=surface&state=done&limit=100", signal)]);
+    const [page, done] = await Promise.all([
+      get(`/api/v1/checkpoints?limit=${PAGE}&offset=${offset}`, signal),
+      get("/api/v1/jobs?kind=surface&state=done&limit=100", signal),
+    ]);
     known = { ...page, loaded: true };
     surfaces = new Map(done.items.toReversed().map((job) => [job.checkpoint.id, job.id]));
     for (const { key, checkpoint } of uploads.get()) if (checkpoint && known.items.some(({ id }) => id === checkpoint.id)) removeUpload(key);
@@ -46,11 +53,29 @@ export function library({ route, signal }) {
     sent = count;
   }, signal);
   show();
-  const node = element("div", { class: "view library" }, element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", {}, "Library"), element("p", { class: "lead" }, "Checkpoints this service has read, and the data sets below them."))), filePicker(send, "Choose files"), notice.node, list, rest, data);
+  const node = element(
+    "div",
+    { class: "view library" },
+    element(
+      "header",
+      { class: "view-head" },
+      element(
+        "div",
+        { class: "titles" },
+        element("h1", {}, "Library"),
+        element("p", { class: "lead" }, "Uploaded checkpoints and, below them, data sets."),
+      ),
+    ),
+    filePicker(send, "Choose files"),
+    notice.node,
+    list,
+    rest,
+    data,
+  );
   return { title: "Library", node };
 }
 
-/** The data sets: those on their way, the uploaded ones, the built-in ones. */
+/** The data sets: uploads in progress, uploaded ones, built-in ones. */
 function datasetList({ notice, signal }) {
   const list = element("ul", { class: "rows library-rows" });
   const update = keyedList(list, ({ key }) => key, (item) => (item.dataset ? datasetRow(item.dataset, { notice, again: () => again() }) : uploadRow(item)));
@@ -87,16 +112,22 @@ function pager(total, offset) {
   return element("nav", { class: "pager", "aria-label": "Pages" }, link("Newer", page - 1, page > 1), element("span", { class: "soft" }, `${whole(offset + 1)}–${whole(Math.min(total, offset + PAGE))} of ${whole(total)}`), link("Older", page + 1, offset + PAGE < total));
 }
 
-const UPLOAD_WORDS = { waiting: "waiting for its turn", sending: "uploading", interrupted: "connection lost, trying again", paused: "paused", failed: "not uploaded" };
+const UPLOAD_WORDS = {
+  waiting: "waiting",
+  sending: "uploading",
+  interrupted: "connection lost, retrying",
+  paused: "paused",
+  failed: "upload failed",
+};
 
-/** A file on its way: how much of it is there and how fast it goes, or why it did not arrive. */
+/** An upload in progress: how much has arrived and how fast, or why it failed. */
 function uploadRow({ key, name }) {
   const state = badge("checkpoint-state");
   const bar = progressBar(`Upload of ${name}`, "upload-progress");
   const words = element("span", { class: "soft", "aria-live": "polite", "data-testid": "upload-words" });
   const button = (label, testid, onclick) => element("button", { type: "button", class: "button", "data-testid": testid, onclick }, label);
   const rest = button("Pause", "pause-upload", () => pause(key));
-  const again = button("Go on", "resume-upload", () => goOn(key));
+  const again = button("Resume", "resume-upload", () => resume(key));
   const node = element("li", { class: "row", "data-testid": "upload-row", "data-name": name },
     element("div", { class: "thumb" }), element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node, " ", words), bar.node),
     element("div", { class: "actions" }, rest, again, element("button", { type: "button", class: "quiet", "data-testid": "dismiss-upload", onclick: () => dismiss(key) }, "Dismiss")));
@@ -111,12 +142,12 @@ function uploadRow({ key, name }) {
       bar.node.hidden = failed;
       rest.hidden = own !== "sending" && own !== "interrupted";
       again.hidden = !failed && own !== "paused";
-      setText(again, failed ? "Try again" : "Go on");
+      setText(again, failed ? "Retry" : "Resume");
     },
   };
 }
 
-/** A checkpoint the service has: what it is, or why not. */
+/** A checkpoint: its architecture, or why it was rejected. */
 function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) {
   const state = badge("checkpoint-state");
   const thumb = element("a", { class: "thumb" });
@@ -124,7 +155,11 @@ function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) 
   const measures = element("div", { class: "measures" });
   const when = element("span", { class: "soft when" });
   const compute = element("a", { class: "button", href: address("/new", { checkpoint: id }), "data-testid": "compute" }, "Compute");
-  const erase = confirmButton(`Delete ${name}`, "Delete it", () => attempt(notice, () => remove(`/api/v1/checkpoints/${id}`)).then(() => forget(id)).then(again));
+  const erase = confirmButton(`Delete ${name}`, "Delete", () =>
+    attempt(notice, () => remove(`/api/v1/checkpoints/${id}`))
+      .then(() => forget(id))
+      .then(again),
+  );
   const node = element("li", { class: "row", "data-testid": "checkpoint-row", "data-id": id, "data-name": name }, thumb, element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node), network), measures, when, element("div", { class: "actions" }, compute, erase));
   let seen = "";
   return {
@@ -151,20 +186,26 @@ function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) 
   };
 }
 
-/** A data set: what it was read as, or why not. The built-in ones stay. */
+/** A data set: what it holds, or why it was rejected. Built-in ones cannot be deleted. */
 function datasetRow({ id, name }, { notice, again }) {
   const state = badge("dataset-state");
   const title = element("span", { class: "soft" });
   const measures = element("div", { class: "measures" });
   const when = element("span", { class: "soft when" });
-  const erase = id && confirmButton(`Delete ${name}`, "Delete it; results stay", () => attempt(notice, () => remove(`/api/v1/datasets/${id}`)).then(() => forget(id)).then(again));
+  const erase =
+    id &&
+    confirmButton(`Delete ${name}`, "Delete; results are kept", () =>
+      attempt(notice, () => remove(`/api/v1/datasets/${id}`))
+        .then(() => forget(id))
+        .then(again),
+    );
   const node = element("li", { class: "row", "data-testid": "dataset-row", "data-id": id ?? "", "data-name": name }, element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node), title), measures, when, element("div", { class: "actions" }, erase));
   let seen = "";
   return {
     node,
     update(dataset) {
       const own = dataset.dataset;
-      setText(when, own.created ? ago(own.created, Date.now()) : "built in");
+      setText(when, own.created ? ago(own.created, Date.now()) : "built-in");
       if (JSON.stringify(own) === seen) return;
       seen = JSON.stringify(own);
       node.dataset.state = own.state;
@@ -184,17 +225,18 @@ function forget(id) {
 }
 
 function stateWords({ state, architecture, reason }, choosing) {
-  if (choosing) return "fits several networks: which is it?";
+  if (choosing) return "fits several architectures: choose one";
   if (state === "ready") return architecture?.label ?? "ready";
-  return state === "rejected" ? reason : state === "reading" ? "reading…" : "received, waiting to be read";
+  return state === "rejected" ? reason : state === "reading" ? "reading…" : "uploaded, waiting to be read";
 }
 
 function candidates(checkpoint, notice, again) {
-  const choose = (index) => attempt(notice, () => post(`/api/v1/checkpoints/${checkpoint.id}/architecture`, { index })).then(again, () => {});
+  const choose = (index) =>
+    attempt(notice, () => post(`/api/v1/checkpoints/${checkpoint.id}/architecture`, { index })).then(again, () => {});
   return element("div", { class: "actions" }, checkpoint.candidates.map(({ label }, index) => element("button", { type: "button", class: "button", "data-testid": "choose-architecture", "data-index": index, onclick: () => choose(index) }, label)));
 }
 
-/** Parameters, size, and what the file says of itself. */
+/** Number of parameters, size, and metadata found in the file. */
 function measuresOf({ parameters, size, facts }) {
   const errors = new Set(["train_error", "test_error"]);
   const said = ["train_loss", "test_error", "best_acc", "acc", "epoch"].filter((name) => facts?.[name] !== undefined).slice(0, 2).map((name) => [name, facts[name]]);

@@ -1,11 +1,11 @@
-/** What happened to a job, line by line, growing while it runs. */
+/** The log of a job, updated while it runs. */
 
 import { element, setText } from "../element.js";
 import { plural } from "../format.js";
 import { get, repeat } from "../network.js";
 
 const PAGE = 200;
-const ASK_EVERY = 2; // seconds, while the job goes on
+const POLL_SECONDS = 2; // seconds, while the job runs
 
 /** The log of job `id`. `update(over)` says whether more may come; a failed job's log should be `open`. */
 export function jobLog(id, signal) {
@@ -17,9 +17,12 @@ export function jobLog(id, signal) {
   let over = false;
 
   async function load() {
-    const asked = over; // what is there when the job has ended is all there will be
+    const asked = over; // a log that was read after the job ended is complete
     for (;;) {
-      const { items, total } = await get(`/api/v1/jobs/${id}/log?limit=${PAGE}&offset=${lines.children.length}`, signal);
+      const { items, total } = await get(
+        `/api/v1/jobs/${id}/log?limit=${PAGE}&offset=${lines.children.length}`,
+        signal,
+      );
       lines.append(...items.map(line));
       if (items.length) setText(last, lines.children.length > 1 ? `${plural(total, "line")} · ${items.at(-1).text}` : items.at(-1).text);
       node.hidden = total === 0;
@@ -27,7 +30,11 @@ export function jobLog(id, signal) {
     }
     if (asked) leaving.abort();
   }
-  const again = repeat(() => load().catch((error) => error.name === "AbortError" || leaving.abort()), ASK_EVERY, leaving.signal);
+  const again = repeat(
+    () => load().catch((error) => error.name === "AbortError" || leaving.abort()),
+    POLL_SECONDS,
+    leaving.signal,
+  );
   return {
     node,
     update(ended) {

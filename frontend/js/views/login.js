@@ -1,10 +1,10 @@
-/** Coming in: the view that takes a token, and the one that opens a link to a result. */
+/** The login, and the view that opens a link to a result. */
 
 import { element } from "../element.js";
 import { logIn, openLink } from "../network.js";
 import { attempt, emptyView, noticeLine } from "./parts.js";
 
-/** Instead of the view of the address, which is shown once the token is good. */
+/** Shown instead of the requested view until a valid token is entered. */
 export function login() {
   const notice = noticeLine();
   const token = element("input", { type: "password", id: "token", name: "token", autocomplete: "current-password", spellcheck: "false", required: true, "data-testid": "login-token", "aria-describedby": "token-help" });
@@ -15,20 +15,38 @@ export function login() {
     await attempt(notice, () => logIn(token.value.trim())).catch(() => token.select());
     button.disabled = false;
   };
-  const form = element("form", { class: "card", onsubmit: submit },
+  const form = element(
+    "form",
+    { class: "card", onsubmit: submit },
     element("h1", {}, "Log in"),
-    element("label", { for: "token" }, "Token"), token,
-    element("p", { class: "soft", id: "token-help" }, "Whoever runs this service gave you one, or can make it: ", element("code", {}, "landscape token make --user NAME")),
-    notice.node, button);
+    element("label", { for: "token" }, "Token"),
+    token,
+    element(
+      "p",
+      { class: "soft", id: "token-help" },
+      "Ask the operator of this service for one; it is made with ",
+      element("code", {}, "landscape token make --user NAME"),
+    ),
+    notice.node,
+    button,
+  );
   requestAnimationFrame(() => token.focus());
   return { title: "Log in", node: element("section", { class: "view login", "data-testid": "login-view" }, form) };
 }
 
-/** A link to one result: the service opens it for this browser, then its job is shown. */
+/** A link to one result: opened by the service for this browser, then its job is shown. */
 export function shared({ route, signal }) {
   const node = element("div", { class: "view" }, element("p", { class: "empty" }, "Opening the shared result…"));
   openLink(route.id).then(
     (job) => signal.aborted || location.replace(`#/jobs/${job}`),
-    (error) => node.replaceChildren(emptyView("This link opens nothing", error.message, element("a", { class: "button", href: "#/" }, "Go to the gallery"))));
+    (error) =>
+      node.replaceChildren(
+        emptyView(
+          "This link is not valid",
+          error.message,
+          element("a", { class: "button", href: "#/" }, "Go to the gallery"),
+        ),
+      ),
+  );
   return { title: "Shared result", node };
 }

@@ -1,6 +1,7 @@
 /**
- * Pictures in rows and columns with one camera, one height and one scale, as in Figures 5 and 6 of the paper: the gallery and the
- * comparison are both one of these. On a phone it is a strip, one picture at a time.
+ * Plots in rows and columns with the same camera, height and scale, as in Figures 5 and 6 of the paper: for the gallery
+ * and the
+ * comparison. On a phone it is a strip, one plot at a time.
  */
 
 import { THEMES } from "../colors.js";
@@ -18,8 +19,8 @@ import { colorKey, factsLine, iconOf, progressBar, selfCheck } from "./parts.js"
 
 /**
  * `rows` and `columns` are labels ("" for none), `cells[r][c]` is { id, label, facts? } or null; `id` is null where the
- * job is not there yet. `chosen` is { view, height, value }, read at
- * each `update`. Returns { node, change(id, entry), redraw(), reset(), png(name, title, caption) }.
+ * job does not exist yet. `chosen` is { view, height, value }, read at each `update`. Returns { node, change(id,
+ * entry), redraw(), reset(), png(name, title, caption) }.
  */
 export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, onRetry, pause = 250 }) {
   const cameras = cameraGroup();
@@ -27,9 +28,31 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
   const flat = made.flat().filter(Boolean);
   const key = element("div", { class: "key-row" });
   const says = element("p", { class: "says" });
-  const grid = element("div", { class: `matrix${rows.some(Boolean) ? " labelled" : ""}`, style: { "--columns": String(columns.length), "--picture": rows.length === 1 ? "clamp(260px, 54vh, 560px)" : columns.length < 3 ? "clamp(250px, 40vh, 520px)" : "clamp(230px, 33vh, 460px)" }, role: "group", "aria-label": "Pictures" },
-    columns.some(Boolean) && [rows.some(Boolean) && element("span", { class: "corner" }), columns.map((label) => element("span", { class: "column-label" }, label))],
-    made.map((row, r) => [rows.some(Boolean) && element("span", { class: "row-label" }, element("span", {}, rows[r])), row.map((cell) => cell?.node ?? element("span"))]));
+  const grid = element(
+    "div",
+    {
+      class: `matrix${rows.some(Boolean) ? " labelled" : ""}`,
+      style: {
+        "--columns": String(columns.length),
+        "--picture":
+          rows.length === 1
+            ? "clamp(260px, 54vh, 560px)"
+            : columns.length < 3
+              ? "clamp(250px, 40vh, 520px)"
+              : "clamp(230px, 33vh, 460px)",
+      },
+      role: "group",
+      "aria-label": "Plots",
+    },
+    columns.some(Boolean) && [
+      rows.some(Boolean) && element("span", { class: "corner" }),
+      columns.map((label) => element("span", { class: "column-label" }, label)),
+    ],
+    made.map((row, r) => [
+      rows.some(Boolean) && element("span", { class: "row-label" }, element("span", {}, rows[r])),
+      row.map((cell) => cell?.node ?? element("span")),
+    ]),
+  );
   const node = element("div", { class: "matrix-frame" }, grid, flat.length > 1 && swipeButtons(grid), element("div", { class: "under" }, key, says));
 
   let drawnScale = null;
@@ -58,15 +81,16 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
     node, redraw, png, reset: cameras.reset,
     change(id, entry) {
       flat.filter((cell) => cell.id === id).forEach((cell) => cell.change(entry));
-      due ||= setTimeout(() => ([due] = [0, redraw()]), 120); // several tiles, one pass
+      due ||= setTimeout(() => ([due] = [0, redraw()]), 120); // several tiles, one redraw
     },
   };
 }
 
 function sayHow(scale, { view, height, value }, count) {
-  const one = count > 1 ? (view === "surface" ? "One camera, one height, one scale: " : "One scale: ") : "";
-  if (value !== "loss") return `${one}${scale.title}${view === "contour" ? `, ${scale.contours.says}` : ""}${scale.clip === null ? "" : `, cut at ${scale.clip}`}.`;
-  const cut = scale.clip === null ? "" : `, cut at ${scale.clip}`;
+  const one = count > 1 ? (view === "surface" ? "Same camera, height and scale: " : "Same scale: ") : "";
+  const cut = scale.clip === null ? "" : `, clipped at ${scale.clip}`;
+  if (value !== "loss")
+    return `${one}${scale.title}${view === "contour" ? `, ${scale.contours.says}` : ""}${cut}.`;
   return `${one}${view === "contour" ? scale.contours.says : HEIGHTS[height].says + cut}.`;
 }
 
@@ -74,16 +98,40 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
   const status = element("div", { class: "cell-status" });
   const numbers = element("div", { class: "facts" });
   const frame = element("div", { class: "picture", "data-testid": "plot" });
-  const standIn = element("div", { class: "stand-in", "aria-hidden": "true" }); // until the picture is drawn, and when it is far from sight
+  // until the plot is drawn, and while it is scrolled away
+  const standIn = element("div", { class: "stand-in", "aria-hidden": "true" });
   frame.append(standIn);
   const waiting = element("p", { class: "waiting" });
   const bar = progressBar(`Progress of ${label}`, "cell-progress");
-  const link = element("a", { class: "cell-link", href: id && `#/jobs/${id}`, title: label }, element("span", { class: "cell-label" }, place || label), iconOf("out"), element("span", { class: "unseen" }, `Open ${label}`));
-  const rotate = element("button", { type: "button", class: "rotate", "aria-pressed": "false", onclick: () => turn(node, rotate) }, "Turn");
-  const node = element("article", { class: "cell", "data-testid": testid, "data-job": id, "data-state": "waiting", "aria-label": label }, element("header", {}, status, numbers, link), frame, waiting, rotate, bar.node);
+  const link = element(
+    "a",
+    { class: "cell-link", href: id && `#/jobs/${id}`, title: label },
+    element("span", { class: "cell-label" }, place || label),
+    iconOf("out"),
+    element("span", { class: "unseen" }, `Open ${label}`),
+  );
+  const rotate = element(
+    "button",
+    { type: "button", class: "rotate", "aria-pressed": "false", onclick: () => turn(node, rotate) },
+    "Rotate",
+  );
+  const node = element(
+    "article",
+    { class: "cell", "data-testid": testid, "data-job": id, "data-state": "waiting", "aria-label": label },
+    element("header", {}, status, numbers, link),
+    frame,
+    waiting,
+    rotate,
+    bar.node,
+  );
   const plot = picture(frame, { cameras, pause, bar: false, label: `Loss surface of ${label}` });
   const cell = {
-    id, label, node, make: null, entry: { job: null, result: null, error: null }, stop: plot.stop,
+    id,
+    label,
+    node,
+    make: null,
+    entry: { job: null, result: null, error: null },
+    stop: plot.stop,
     change(entry) {
       const before = cell.entry;
       cell.entry = entry;
@@ -92,22 +140,37 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
       const line = statusLine(entry, onRetry);
       if (line.key !== status.dataset.key) setChildren(status, line.nodes());
       status.dataset.key = line.key;
-      if (entry.result && (before.result?.provenance !== entry.result.provenance || !numbers.firstChild)) setChildren(numbers, facts ? facts() : factsLine(centerOf(entry.result), "cell-loss-center"));
+      if (entry.result && (before.result?.provenance !== entry.result.provenance || !numbers.firstChild))
+        setChildren(numbers, facts ? facts() : factsLine(centerOf(entry.result), "cell-loss-center"));
     },
     draw(part, scale, colors, view) {
       setText(waiting, part ? "" : waitingWords(cell.entry));
       if (!part) return;
-      if (part.level !== standIn.level || colors !== standIn.colors) setChildren(standIn, contours(part, thumbnailColors()));
+      if (part.level !== standIn.level || colors !== standIn.colors)
+        setChildren(standIn, contours(part, thumbnailColors()));
       Object.assign(standIn, { level: part.level, colors });
-      cell.make = () => FIGURES[view](view === "heatmap" ? cell.entry.result : part, { scale, theme: colors, compact: true });
-      plot.show(cell.make, [view, scale.value, scale.height, scale.low, scale.high, scale.clip, colors.name, view === "heatmap" ? revision(cell.entry.result) : revisionOf(part)].join());
+      cell.make = () =>
+        FIGURES[view](view === "heatmap" ? cell.entry.result : part, { scale, theme: colors, compact: true });
+      plot.show(
+        cell.make,
+        [
+          view,
+          scale.value,
+          scale.height,
+          scale.low,
+          scale.high,
+          scale.clip,
+          colors.name,
+          view === "heatmap" ? revision(cell.entry.result) : revisionOf(part),
+        ].join(),
+      );
       plot.describe(describe(label, cell.entry.result, scale));
     },
   };
   return cell;
 }
 
-/** What a refinement picture depends on: its level and how much of the next one has come, in eighths. */
+/** A key for redraws during refinement: the level, and the share of the next one that has arrived, in eighths. */
 function revisionOf(part) {
   const points = part.losses.flat().length;
   return `${part.state}:${part.level}:${points}:${Math.floor((8 * part.seen) / points)}`;
@@ -121,7 +184,7 @@ function describe(label, result, scale) {
 function waitingWords({ job, error }) {
   if (error) return error.message;
   if (!job || job.state === "queued") return "Waiting for a worker";
-  return job.state === "running" ? "The first 25 points…" : "Nothing was computed.";
+  return job.state === "running" ? "Computing the first 25 points…" : "Nothing was computed.";
 }
 
 function showProgress({ job }, bar, node) {
@@ -130,9 +193,10 @@ function showProgress({ job }, bar, node) {
   if (job) bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
 }
 
-/** Self-check when done; what it is doing else. The key says when it must be made anew. */
+/** The self-check when done, else the state. The line is replaced when its key changes. */
 function statusLine({ job, result, error }, onRetry) {
-  if (error) return { key: "error", nodes: () => element("span", { class: "state", "data-state": "failed" }, "✕ not there") };
+  if (error)
+    return { key: "error", nodes: () => element("span", { class: "state", "data-state": "failed" }, "✕ not found") };
   if (!job) return { key: "none", nodes: () => [] };
   if (job.state === "done" && result) {
     const lost = holes(result.non_finite);
@@ -143,14 +207,30 @@ function statusLine({ job, result, error }, onRetry) {
   return { key: `${job.state}:${share}`, nodes: () => element("span", { class: "state", "data-state": job.state }, job.state === "queued" ? "○ queued" : `◐ ${share}`) };
 }
 
-/** On a phone a finger swipes; turning the picture is asked for. */
+/** On a phone a swipe scrolls; rotating is switched on by a button. */
 function turn(node, button) {
   const on = node.classList.toggle("turning");
   button.setAttribute("aria-pressed", String(on));
-  setText(button, on ? "Done turning" : "Turn");
+  setText(button, on ? "Done rotating" : "Rotate");
 }
 
 function swipeButtons(strip) {
   const go = (step) => strip.scrollBy({ left: step * strip.clientWidth, behavior: "smooth" });
-  return element("div", { class: "swipe" }, element("button", { type: "button", class: "icon", onclick: () => go(-1) }, iconOf("left"), element("span", { class: "unseen" }, "Previous picture")), element("span", { class: "soft" }, "Swipe for the other pictures"), element("button", { type: "button", class: "icon", onclick: () => go(1) }, iconOf("right"), element("span", { class: "unseen" }, "Next picture")));
+  return element(
+    "div",
+    { class: "swipe" },
+    element(
+      "button",
+      { type: "button", class: "icon", onclick: () => go(-1) },
+      iconOf("left"),
+      element("span", { class: "unseen" }, "Previous plot"),
+    ),
+    element("span", { class: "soft" }, "Swipe for more plots"),
+    element(
+      "button",
+      { type: "button", class: "icon", onclick: () => go(1) },
+      iconOf("right"),
+      element("span", { class: "unseen" }, "Next plot"),
+    ),
+  );
 }

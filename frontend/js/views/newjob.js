@@ -1,10 +1,11 @@
-/** A new job: a sentence to complete. */
+/** The form of a new job, worded as a sentence. */
 
 import { copy } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
-import { ago, duration } from "../format.js";
+import { costWords, dataName, directionsWords, keyOf, nameOf } from "../jobwords.js";
 import { get, post, unlessAborted } from "../network.js";
-import { DEFAULTS, KINDS, alike, allImages, asCurl, asPython, centerOnGrid, cost, estimate, gridDefaults, isDrawn, jobSpec, otherSplit, placeOf, problems, samples } from "../request.js";
+import { DEFAULTS, KINDS, alike, allImages, asCurl, asPython, centerOnGrid, gridDefaults } from "../request.js";
+import { inputOf, isDrawn, jobSpec, otherSplit, problems, samples } from "../request.js";
 import { emptyState, noticeLine, segmented } from "./parts.js";
 
 export function newJob({ route, signal }) {
@@ -14,11 +15,23 @@ export function newJob({ route, signal }) {
 }
 
 async function load(node, route, signal) {
-  const [checkpoints, datasets, jobs] = await Promise.all([get("/api/v1/checkpoints?limit=200", signal), get("/api/v1/datasets?limit=200", signal), get("/api/v1/jobs?state=done&limit=50", signal)]);
+  const [checkpoints, datasets, jobs] = await Promise.all([
+    get("/api/v1/checkpoints?limit=200", signal),
+    get("/api/v1/datasets?limit=200", signal),
+    get("/api/v1/jobs?state=done&limit=50", signal),
+  ]);
   const ready = checkpoints.items.filter(({ architecture }) => architecture);
   const asked = route.query.checkpoint;
-  if (asked && !ready.some(({ id }) => id === asked)) await get(`/api/v1/checkpoints/${asked}`, signal).then((one) => one.architecture && ready.push(one), () => {});
-  const empty = emptyState("No checkpoint to begin with", "A job needs a network: drop a checkpoint anywhere on this page.", element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"));
+  if (asked && !ready.some(({ id }) => id === asked))
+    await get(`/api/v1/checkpoints/${asked}`, signal).then(
+      (one) => one.architecture && ready.push(one),
+      () => {},
+    );
+  const empty = emptyState(
+    "No checkpoints yet",
+    "A job needs a checkpoint: drop one anywhere on this page.",
+    element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"),
+  );
   setChildren(node, node.firstChild, ready.length ? sentence({ ready, datasets: datasets.items.filter(({ state }) => state === "ready"), jobs: jobs.items, asked }) : empty);
 }
 
@@ -26,7 +39,7 @@ function sentence({ ready, datasets, jobs, asked }) {
   const form = { ...DEFAULTS, checkpoint: ready.find(({ id }) => id === asked)?.id ?? ready[0].id, dataset: datasets[0] ? keyOf(datasets[0]) : DEFAULTS.dataset };
   const inputs = {};
   const touched = new Set();
-  const refused = {}; // what the service said, until that place is changed
+  const refused = {}; // errors of the service, until that input is changed
   const dataset = () => datasets.find((own) => keyOf(own) === form.dataset) ?? null;
 
   const place = (name, control, testid, label) => {
@@ -53,8 +66,8 @@ function sentence({ ready, datasets, jobs, asked }) {
   const kind = select("kind", "job-kind", "What to compute", Object.entries(KINDS).map(([value, { label }]) => [value, label]));
   const checkpoint = select("checkpoint", "job-checkpoint", "Checkpoint", ready.map((own) => [own.id, nameOf(own, ready)]));
   const data = select("dataset", "job-dataset", "Data set", datasets.map((own) => [keyOf(own), dataName(own, datasets)]));
-  const split = select("split", "job-split", "Part of the data", []);
-  const images = select("images", "job-images", "How many images", [["all", "all"], ["some", "a fixed subset of"]]);
+  const split = select("split", "job-split", "Split", []);
+  const images = select("images", "job-images", "Which images", [["all", "all"], ["some", "a fixed subset of"]]);
   const subset = part(" ", field("subsetCount", "job-subset", "Number of images", 6));
   const beta = part(" × ", field("betaCount", "job-count-beta", "Points along β", 5));
   const square = element("span", { class: "power" });
@@ -66,60 +79,169 @@ function sentence({ ready, datasets, jobs, asked }) {
   const seed = part(", seed ", field("seed", "job-seed", "Seed of the directions", 6));
   const text = element("p", { class: "sentence" }, kind, preposition, checkpoint, end, three, " on ", images, subset, " ", split, noun, data, ", ", around, grid, seed, ".");
 
-  const epochs = element("fieldset", { class: "epochs", id: "field-epochs", tabindex: -1, "data-testid": "job-epochs", "aria-label": "Checkpoints of the path", "aria-describedby": "problem-epochs" });
+  const epochs = element("fieldset", {
+    class: "epochs",
+    id: "field-epochs",
+    tabindex: -1,
+    "data-testid": "job-epochs",
+    "aria-label": "Checkpoints of the trajectory",
+    "aria-describedby": "problem-epochs",
+  });
   inputs.epochs = epochs;
 
   const choice = (label, name, testid, options) => element("label", {}, `${label} `, select(name, testid, label, options.map((option) => (Array.isArray(option) ? option : [option, option]))));
-  const betaChoice = element("label", { class: "check" }, place("ownBeta", element("input", { type: "checkbox" }), "job-own-beta", "A range of its own for β"), "β has a range of its own");
+  const betaChoice = element(
+    "label",
+    { class: "check" },
+    place("ownBeta", element("input", { type: "checkbox" }), "job-own-beta", "Separate range for β"),
+    "separate range for β",
+  );
   const repeatable = [choice("Directions", "directions", "job-directions", ["random", ["gradient", "along the gradient"], ["eigenvectors", "along the sharpest eigenvectors"]]), element("label", {}, "Repeats ", field("repeats", "job-repeats", "Repeats", 3))];
   const drawn = [
-    choice("Normalisation", "normalization", "job-normalization", ["filter", "layer", "weight", "dfilter", "dlayer", "none"]),
-    choice("Orthogonality", "orthogonality", "job-orthogonality", [["filter", "in every filter"], ["overall", "overall"], "none"]),
-    choice("Biases", "biases", "job-biases", [["fixed", "stay fixed"], ["parameter", "move, as one parameter"], ["random", "move at random"]]),
+    choice("Normalization", "normalization", "job-normalization", [
+      "filter",
+      "layer",
+      "weight",
+      "dfilter",
+      "dlayer",
+      "none",
+    ]),
+    choice("Orthogonality", "orthogonality", "job-orthogonality", [
+      ["filter", "in every filter"],
+      ["overall", "overall"],
+      "none",
+    ]),
+    choice("Biases", "biases", "job-biases", [
+      ["fixed", "fixed"],
+      ["parameter", "perturbed as one parameter"],
+      ["random", "perturbed at random"],
+    ]),
   ];
   const how = element("p", { class: "soft" });
-  const advanced = element("details", { class: "advanced" }, element("summary", {}, "More choices"), element("div", { class: "choices" },
-    betaChoice, repeatable, drawn,
-    choice("Loss", "loss", "job-loss", [["cross_entropy", "cross-entropy"], ["mse", "mean squared error"]]),
-    choice("BatchNorm", "batchNorm", "job-batch-norm", [["frozen", "frozen"], ["recalibrated", "recalibrated at every point"], ["batch", "of the batch"]]),
-    choice("Also", "also", "job-also", ["none", ["other", "the other split"]]),
-    choice("Precision", "precision", "job-precision", ["float32", "float64", "bfloat16"]),
-    element("label", {}, "Seed of the subset ", field("subsetSeed", "job-subset-seed", "Seed of the subset", 6)),
-    element("label", { class: "grow" }, "Name ", place("name", element("input", { type: "text", value: "", placeholder: "made from the network and the data", autocomplete: "off", maxlength: 300 }), "job-name", "Name of the job")),
-    how));
+  const advanced = element(
+    "details",
+    { class: "advanced" },
+    element("summary", {}, "More options"),
+    element(
+      "div",
+      { class: "choices" },
+      betaChoice,
+      repeatable,
+      drawn,
+      choice("Loss", "loss", "job-loss", [
+        ["cross_entropy", "cross-entropy"],
+        ["mse", "mean squared error"],
+      ]),
+      choice("BatchNorm", "batchNorm", "job-batch-norm", [
+        ["frozen", "frozen"],
+        ["recalibrated", "recalibrated at every point"],
+        ["batch", "statistics of each batch"],
+      ]),
+      choice("Also", "also", "job-also", ["none", ["other", "the other split"]]),
+      choice("Precision", "precision", "job-precision", ["float32", "float64", "bfloat16"]),
+      element("label", {}, "Seed of the subset ", field("subsetSeed", "job-subset-seed", "Seed of the subset", 6)),
+      element(
+        "label",
+        { class: "grow" },
+        "Name ",
+        place(
+          "name",
+          element("input", {
+            type: "text",
+            value: "",
+            placeholder: "generated from network and data",
+            autocomplete: "off",
+            maxlength: 300,
+          }),
+          "job-name",
+          "Name of the job",
+        ),
+      ),
+      how,
+    ),
+  );
   const costLine = element("p", { class: "cost", "data-testid": "job-cost" });
-  const centerLine = element("p", { class: "soft", hidden: true }, "The center (0, 0) is not a point of this grid: it is evaluated besides, and the result says so.");
+  const centerLine = element(
+    "p",
+    { class: "soft", hidden: true },
+    "The center (0, 0) is not a point of this grid; it is evaluated separately.",
+  );
   const troubles = element("ul", { class: "troubles" });
   const notice = noticeLine();
   const start = element("button", { type: "submit", class: "button primary large", "data-testid": "start-job" }, "Start");
   const [curl, python] = [codeBlock("request-curl"), codeBlock("request-python")];
   const language = segmented({ name: "request", legend: "Language", value: "curl", options: [{ value: "curl", label: "curl" }, { value: "python", label: "Python" }], onchange: (value) => [[curl.node.hidden, python.node.hidden] = [value !== "curl", value !== "python"]] });
   python.node.hidden = true;
-  const request = element("section", { class: "card request" }, element("header", {}, element("h2", { class: "small" }, "The same request"), language.node), curl.node, python.node);
+  const request = element(
+    "section",
+    { class: "card request" },
+    element("header", {}, element("h2", { class: "small" }, "The same request as code"), language.node),
+    curl.node,
+    python.node,
+  );
 
   const twins = () => {
     const center = ready.find(({ id }) => id === form.checkpoint);
     return center ? alike(center, ready) : [];
   };
 
-  /** What else changes with a place: the checkpoints that go with this one, the splits of that data set, the grid of a kind. */
+  /**
+   * Update what depends on an input: the checkpoints of the same architecture, the splits of the data set, the grid of
+   * the kind.
+   */
   function follow(name) {
-    if (["kind", "checkpoint", "dataset"].includes(name)) for (const own of Object.keys(refused)) delete refused[own]; // it was said of what was asked before
-    if (name === "kind") for (const [own, value] of Object.entries(gridDefaults(form.kind))) if (!touched.has(own)) inputs[own].value = form[own] = value;
+    // the errors were about the previous request
+    if (["kind", "checkpoint", "dataset"].includes(name)) for (const own of Object.keys(refused)) delete refused[own];
+    if (name === "kind")
+      for (const [own, value] of Object.entries(gridDefaults(form.kind)))
+        if (!touched.has(own)) inputs[own].value = form[own] = value;
     if (name === "checkpoint") {
       form.epochs = [];
       const others = twins().filter(({ id }) => id !== form.checkpoint);
-      for (const [own, k] of [["end", 0], ["second", 0], ["third", 1]]) {
-        fillOptions(own, others.length ? others.map(({ id, name: file }) => [id, file]) : [["", "no other checkpoint"]], others[k]?.id ?? "");
+      for (const [own, k] of [
+        ["end", 0],
+        ["second", 0],
+        ["third", 1],
+      ]) {
+        fillOptions(
+          own,
+          others.length ? others.map(({ id, name: file }) => [id, file]) : [["", "no other checkpoint"]],
+          others[k]?.id ?? "",
+        );
       }
-      setChildren(epochs, element("legend", {}, "The path, in the order of training"), twins().map(({ id, name: file }) => element("label", {}, element("input", { type: "checkbox", value: id, "data-testid": "job-epoch", onchange: chooseEpochs }), file)),
-        twins().length > 4 && element("button", { type: "button", class: "quiet", "data-testid": "job-epochs-all", onclick: chooseAll }, "All of them"));
+      setChildren(
+        epochs,
+        element("legend", {}, "The trajectory, in the order of training"),
+        twins().map(({ id, name: file }) =>
+          element(
+            "label",
+            {},
+            element("input", { type: "checkbox", value: id, "data-testid": "job-epoch", onchange: chooseEpochs }),
+            file,
+          ),
+        ),
+        twins().length > 4 &&
+          element(
+            "button",
+            { type: "button", class: "quiet", "data-testid": "job-epochs-all", onclick: chooseAll },
+            "Select all",
+          ),
+      );
     }
     if (name === "dataset" || name === "split") {
       const known = Object.keys(dataset()?.splits ?? { train: 0, test: 0 });
-      if (name === "dataset") fillOptions("split", known.map((own) => [own, own === "train" ? "training" : own]), known.includes(form.split) ? form.split : known[0]);
+      if (name === "dataset")
+        fillOptions(
+          "split",
+          known.map((own) => [own, own === "train" ? "training" : own]),
+          known.includes(form.split) ? form.split : known[0],
+        );
       const other = otherSplit(form.split);
-      fillOptions("also", [["none", "none"], ...(known.includes(other) ? [["other", other === "train" ? "training" : "test"]] : [])], known.includes(other) ? form.also : "none");
+      fillOptions(
+        "also",
+        [["none", "none"], ...(known.includes(other) ? [["other", other === "train" ? "training" : "test"]] : [])],
+        known.includes(other) ? form.also : "none",
+      );
     }
   }
 
@@ -153,9 +275,16 @@ function sentence({ ready, datasets, jobs, asked }) {
     end.hidden = form.kind !== "interpolation";
     three.hidden = form.kind !== "plane";
     epochs.hidden = !path;
-    setText(preposition, { interpolation: " from ", plane: " through ", trajectory: ` through ${form.epochs.length || "the"} checkpoints chosen below, of the network of ` }[form.kind] ?? " of ");
+    setText(
+      preposition,
+      {
+        interpolation: " from ",
+        plane: " through ",
+        trajectory: ` through ${form.epochs.length || "the"} checkpoints selected below, of the same network as `,
+      }[form.kind] ?? " of ",
+    );
     setText(noun, ` ${samples(dataset())} of `);
-    setText(around, asked.grid ? "" : `25 × 25 points around ${path ? "the path" : "the three"}`);
+    setText(around, asked.grid ? "" : `25 × 25 points around ${path ? "the trajectory" : "the three checkpoints"}`);
     for (const node of repeatable) node.hidden = !asked.repeatable;
     for (const node of drawn) node.hidden = !isDrawn(form);
     setText(how, directionsWords(form));
@@ -182,7 +311,7 @@ function sentence({ ready, datasets, jobs, asked }) {
       const { id } = await post("/api/v1/jobs", jobSpec(form));
       location.hash = `#/jobs/${id}`;
     } catch (error) {
-      const name = placeOf(error.field);
+      const name = inputOf(error.field);
       if (name) refused[name] = error.message;
       else notice.say(error.message);
       refresh(true);
@@ -204,45 +333,16 @@ function sentence({ ready, datasets, jobs, asked }) {
   return element("div", { class: "new-job-columns" }, own, request);
 }
 
-/** How a job names a data set: an upload by its id, since a later upload may have the same name. */
-const keyOf = ({ id, name }) => id ?? name;
-
-function dataName(own, all) {
-  return all.filter(({ name }) => name === own.name).length > 1 && own.created ? `${own.name} (${ago(own.created, Date.now())})` : own.name;
-}
-
-/** How the directions come about, in a sentence or two. */
-function directionsWords(form) {
-  const { kind, directions, normalization, orthogonality, batchNorm } = form;
-  const source = { gradient: "The directions follow the gradient of the loss.", eigenvectors: "The directions are eigenvectors of the Hessian." }[directions];
-  const scaled = normalization === "none" ? "not normalised" : `${normalization}-normalised`;
-  const apart = { filter: " and orthogonal in every filter", overall: " and orthogonal overall", none: "" }[orthogonality];
-  const how = !KINDS[kind].drawn ? "The directions lead from one checkpoint to another." : isDrawn(form) ? `Directions are random, ${scaled}${kind === "slice" ? "" : apart}.` : source;
-  const statistics = { frozen: `BatchNorm statistics ${kind === "interpolation" ? "move along" : "stay frozen"}`, recalibrated: "BatchNorm statistics are taken anew at every point", batch: "BatchNorm takes the statistics of each batch" }[batchNorm];
-  return `${how} ${statistics}; the model is not changed.`;
-}
-
-/** What distinguishes a checkpoint in the list: its network, and its file where the network alone does not. */
-function nameOf(own, all) {
-  const twins = all.filter(({ architecture }) => architecture.label === own.architecture.label);
-  return twins.length > 1 ? `${own.architecture.label} (${own.name})` : own.architecture.label;
-}
-
-function costWords(spec, dataset, jobs, label) {
-  const seconds = estimate(spec, jobs, dataset, label);
-  return `${cost(spec, dataset)}${seconds ? `; about ${duration(seconds)}, going by an earlier job on this network` : ""}.`;
-}
-
 function codeBlock(testid) {
   const code = element("code", { "data-testid": testid });
   const button = element("button", { type: "button", class: "quiet copy" }, "Copy");
   button.addEventListener("click", async () => {
     const copied = await copy(code.textContent).then(() => true, () => false);
-    setText(button, copied ? "Copied" : "Select and copy it by hand");
+    setText(button, copied ? "Copied" : "Select and copy manually");
     setTimeout(() => setText(button, "Copy"), 2000);
   });
   return { node: element("div", { class: "code" }, element("pre", { tabindex: 0 }, code), button), show(text) {
-      setText(code, text || "Once the sentence is complete, the request stands here.");
+      setText(code, text || "The request appears here once the form is complete.");
       button.hidden = !text;
     } };
 }

@@ -1,13 +1,13 @@
-/** Links to one result, for people without an account: make, copy, revoke. */
+/** Links to one result, for people without an account: create, copy, revoke. */
 
 import { element, setChildren } from "../element.js";
 import { until } from "../format.js";
 import { get, post, remove } from "../network.js";
 import { attempt, confirmButton, copyField, noticeLine } from "./parts.js";
 
-const SPANS = [["1", "for a day"], ["7", "for a week"], ["30", "for a month"], ["", "until it is revoked"]];
+const SPANS = [["1", "for a day"], ["7", "for a week"], ["30", "for a month"], ["", "until revoked"]];
 
-/** A panel that opens from its summary, the button "Share". */
+/** A panel that opens from the button "Share". */
 export function sharing(id, signal) {
   const notice = noticeLine();
   const made = element("div", { class: "made" });
@@ -19,17 +19,51 @@ export function sharing(id, signal) {
     const { items } = await get(path, signal);
     setChildren(list, items.map(linkRow));
   }
-  const linkRow = ({ id: link, created, expires, used }) => element("li", { "data-testid": "link-row", "data-id": link },
-    element("span", {}, `made ${until(created)}`), element("span", { class: "soft" }, expires ? `valid until ${until(expires)}` : "valid until revoked", used ? ` · last opened ${until(used)}` : " · not opened yet"),
-    confirmButton("Revoke this link", "Revoke it", () => attempt(notice, () => remove(`${path}/${link}`)).then(() => [setChildren(made), load()]), { testid: "revoke-link" }));
+  const linkRow = ({ id: link, created, expires, used }) =>
+    element(
+      "li",
+      { "data-testid": "link-row", "data-id": link },
+      element("span", {}, `created ${until(created)}`),
+      element(
+        "span",
+        { class: "soft" },
+        expires ? `valid until ${until(expires)}` : "valid until revoked",
+        used ? ` · last opened ${until(used)}` : " · not opened yet",
+      ),
+      confirmButton(
+        "Revoke this link",
+        "Revoke",
+        () => attempt(notice, () => remove(`${path}/${link}`)).then(() => [setChildren(made), load()]),
+        { testid: "revoke-link" },
+      ),
+    );
   const make = () => attempt(notice, async () => {
     const { link } = await post(path, { days: span.value ? Number(span.value) : null });
-    setChildren(made, copyField(location.origin + link, "share-link", "Link to this result"), element("p", { class: "soft" }, "Copy it now: it is shown this once. Who has it sees this result, and nothing else."));
+    setChildren(
+      made,
+      copyField(location.origin + link, "share-link", "Link to this result"),
+      element("p", { class: "soft" }, "Copy it now: it is shown only once."),
+    );
     await load();
   }).catch(() => {});
-  const panel = element("div", { class: "share-panel card" },
-    element("p", {}, "A link opens this result for people without an account, to look at, not to change."),
-    element("div", { class: "actions" }, element("button", { type: "button", class: "button primary", "data-testid": "make-link", onclick: make }, "Make a link"), span), notice.node, made, list);
+  const panel = element(
+    "div",
+    { class: "share-panel card" },
+    element("p", {}, "Anyone with the link can view this result, and nothing else, without an account."),
+    element(
+      "div",
+      { class: "actions" },
+      element(
+        "button",
+        { type: "button", class: "button primary", "data-testid": "make-link", onclick: make },
+        "Create link",
+      ),
+      span,
+    ),
+    notice.node,
+    made,
+    list,
+  );
   const node = element("details", { class: "share" }, element("summary", { class: "button", "data-testid": "share" }, "Share"), panel);
   node.addEventListener("toggle", () => node.open && load().catch(() => {}));
   node.addEventListener("keydown", (event) => event.key === "Escape" && (node.open = false));

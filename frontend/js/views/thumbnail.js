@@ -1,4 +1,4 @@
-/** A picture the size of a stamp: the contours of a surface, the line of a slice. Results are kept for the visit. */
+/** Thumbnails: the contours of a surface, the line of a slice. Results are cached until the page is closed. */
 
 import { THEMES, colorscale } from "../colors.js";
 import { setChildren, svg } from "../element.js";
@@ -14,7 +14,7 @@ const results = new Map();
 
 export const thumbnailColors = () => colorscale(THEMES[theme.get()].lines, LEVELS);
 
-/** Fill `host` with the picture of a finished job. */
+/** Fill `host` with the thumbnail of a finished job. */
 export async function thumbnail(host, jobId, signal) {
   if (host.dataset.job === jobId) return;
   host.dataset.job = jobId;
@@ -39,7 +39,7 @@ function line(part, colors) {
   return svg("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, class: "contours", "aria-hidden": "true" }, svg("path", { d: `M${points.join("L")}`, stroke: colors[2][1] }));
 }
 
-/** The contours of (part of) a surface as a small drawing that needs no WebGL. */
+/** The contours of (part of) a surface as an SVG, without WebGL. */
 export function contours(part, colors) {
   const scale = sharedScale([part]);
   const heights = part.losses.map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
