@@ -131,12 +131,19 @@ def new_database(url: str) -> str:
 
 
 @contextlib.contextmanager
-def redis(*options: str) -> Iterator[Server]:
-    """A Redis server with a password and an append-only file; `options` are those of redis-server, and go last."""
+def redis(*options: str, appended: Path | None = None) -> Iterator[Server]:
+    """A Redis server with a password and an append-only file.
+
+    Args:
+        options: those of redis-server, which go last.
+        appended: folder of append-only files that another server left; it starts with a copy of them.
+    """
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         _missing("redis-server was not found (apt-get install redis-server)")
     folder, port = Path(tempfile.mkdtemp(prefix="redis-")), free_port()
+    if appended:
+        shutil.copytree(appended, folder / "appendonlydir")
     url = f"redis://:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/0"
     configuration = folder / "redis.conf"
     configuration.write_text(

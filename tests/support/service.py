@@ -210,11 +210,17 @@ def landscape(
 
 
 def make_token(
-    data: Path, user: str, scopes: str = "read,submit", *options: str, database: str | None = None
+    data: Path,
+    user: str,
+    scopes: str = "read,submit",
+    *options: str,
+    database: str | None = None,
+    program: Sequence[str] = LANDSCAPE,
 ) -> dict[str, Any]:
     """A token as an operator makes one: {"id", "token", …}."""
     arguments = ["--user", user, "--scopes", scopes, "--data", str(data), *options]
-    made = landscape("token", "make", "--json", *arguments, **({"database": database} if database else {}))
+    settings = {"database": database} if database else {}
+    made = landscape("token", "make", "--json", *arguments, program=program, **settings)
     assert made.returncode == 0, made.stderr
     answer: dict[str, Any] = json.loads(made.stdout)
     return answer
