@@ -7,11 +7,11 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.chromium import chromium
 
-PATIENCE = 90_000  # milliseconds; pictures are painted in software, on cores that others use too
+TIMEOUT_MS = 90_000  # rendered in software, on shared cores
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=TIMEOUT_MS)
     with chromium() as browser:
         yield browser

@@ -1,4 +1,4 @@
-"""The page under access control: coming in, going out, showing a result to somebody without an account."""
+"""The page under access control: login, logout, links to a result, tokens."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.security.conftest import GRID
 from tests.support.paths import GALLERY
 from tests.support.service import Service, make_token, start_service
 
-PATIENCE = 90_000  # milliseconds
+TIMEOUT_MS = 90_000
 Watched = tuple[Page, list[str]]
 
 
@@ -44,16 +44,16 @@ def ada(guarded: Service, job: str) -> str:
 
 
 def opened(browser: Browser, service: Service, width: int = 1200) -> Page:
-    """A page in a browser of its own: no cookie, no storage."""
+    """A page in a new browser context: no cookies, no storage."""
     context = browser.new_context(viewport={"width": width, "height": 900}, base_url=f"http://127.0.0.1:{service.port}")
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT_MS)
     return page
 
 
 @pytest.fixture
 def page(browser: Browser, guarded: Service) -> Iterator[Page]:
-    """Besides refusals the console must stay clean; nothing may break the page's own content policy."""
+    """Except for 401 and 404 the console must stay clean; nothing may violate the content security policy."""
     page = opened(browser, guarded)
     trouble: list[str] = []
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
@@ -68,18 +68,18 @@ def log_in(page: Page, token: str) -> None:
     page.get_by_test_id("login").click()
 
 
-def test_a_wrong_token_is_said_and_a_right_one_leads_to_where_one_was_going(page: Page, ada: str, job: str) -> None:
+def test_a_wrong_token_shows_an_error_and_a_valid_one_opens_the_requested_view(page: Page, ada: str, job: str) -> None:
     page.goto(f"/#/jobs/{job}")
     expect(page.get_by_test_id("login-view")).to_be_visible()
     log_in(page, "ll_wrong")
     expect(page.get_by_role("alert")).to_contain_text("not known here")
     log_in(page, ada)
-    expect(page.get_by_test_id("result")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("result")).to_be_visible(timeout=TIMEOUT_MS)
     assert page.url.endswith(f"#/jobs/{job}")
     expect(page.get_by_test_id("account")).to_have_text("ada")
 
 
-def test_the_secret_of_the_session_is_out_of_reach_of_scripts(page: Page, ada: str) -> None:
+def test_scripts_cannot_read_the_session(page: Page, ada: str) -> None:
     page.goto("/#/jobs")
     log_in(page, ada)
     expect(page.get_by_test_id("account")).to_have_text("ada")
@@ -91,7 +91,7 @@ def test_the_secret_of_the_session_is_out_of_reach_of_scripts(page: Page, ada: s
     assert cookie["value"] != ada
 
 
-def test_where_the_session_ends_the_page_asks_again_and_goes_on(
+def test_after_the_session_ends_a_login_leads_back_to_the_same_view(
     page: Page, guarded: Service, ada: str, job: str
 ) -> None:
     page.goto("/#/jobs")
@@ -108,7 +108,7 @@ def test_where_the_session_ends_the_page_asks_again_and_goes_on(
     assert page.url.endswith("#/library")
 
 
-def test_logging_out_ends_it_here(page: Page, ada: str) -> None:
+def test_logging_out_ends_the_session_in_the_browser(page: Page, ada: str) -> None:
     page.goto("/#/account")
     log_in(page, ada)
     expect(page.get_by_test_id("account-user")).to_have_text("ada")
@@ -120,7 +120,7 @@ def test_logging_out_ends_it_here(page: Page, ada: str) -> None:
     expect(page.get_by_test_id("login-view")).to_be_visible()
 
 
-def test_a_link_shows_one_result_to_a_stranger_until_it_is_revoked(
+def test_a_link_shows_one_result_to_a_guest_until_it_is_revoked(
     browser: Browser, page: Page, guarded: Service, ada: str, job: str
 ) -> None:
     page.goto(f"/#/jobs/{job}")
@@ -131,39 +131,39 @@ def test_a_link_shows_one_result_to_a_stranger_until_it_is_revoked(
     link = page.get_by_test_id("share-link").input_value()
     assert re.fullmatch(rf"http://127\.0\.0\.1:{guarded.port}/#/shared/ll_[\w-]{{43}}", link)
 
-    stranger = opened(browser, guarded)
-    stranger.goto(link)
-    expect(stranger.get_by_test_id("result")).to_be_visible(timeout=PATIENCE)
-    expect(stranger.get_by_test_id("job-guest")).to_be_visible()
+    guest = opened(browser, guarded)
+    guest.goto(link)
+    expect(guest.get_by_test_id("result")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(guest.get_by_test_id("job-guest")).to_be_visible()
     center = guarded.result(job)["provenance"]["center"]["loss"]
-    shown = stranger.get_by_test_id("result-loss-center").get_attribute("data-value")
+    shown = guest.get_by_test_id("result-loss-center").get_attribute("data-value")
     assert float(shown or "nan") == center
     for hidden in ("cancel-job", "retry-job", "delete", "share", "new-job"):
-        expect(stranger.get_by_test_id(hidden).locator("visible=true")).to_have_count(0)
-    with stranger.expect_download() as download:
-        stranger.get_by_test_id("download-csv").click()
+        expect(guest.get_by_test_id(hidden).locator("visible=true")).to_have_count(0)
+    with guest.expect_download() as download:
+        guest.get_by_test_id("download-csv").click()
     assert download.value.failure() is None
-    stranger.goto("/#/jobs")
-    expect(stranger.get_by_test_id("login-view")).to_be_visible()
+    guest.goto("/#/jobs")
+    expect(guest.get_by_test_id("login-view")).to_be_visible()
 
     page.get_by_test_id("link-row").first.get_by_test_id("revoke-link").click()
     page.get_by_test_id("confirm").click()
     expect(page.get_by_test_id("link-row")).to_have_count(0)
-    stranger.goto(f"/#/jobs/{job}")
-    stranger.reload()
-    expect(stranger.get_by_test_id("login-view")).to_be_visible()
-    stranger.goto(link)
-    expect(stranger.locator("body")).to_contain_text("This link is not valid")
-    stranger.context.close()
+    guest.goto(f"/#/jobs/{job}")
+    guest.reload()
+    expect(guest.get_by_test_id("login-view")).to_be_visible()
+    guest.goto(link)
+    expect(guest.locator("body")).to_contain_text("This link is not valid")
+    guest.context.close()
 
 
-def test_a_link_opened_before_the_new_prefix_shows_its_result_still(
+def test_a_link_opened_before_the_v1_prefix_still_shows_its_result(
     browser: Browser, guarded: Service, ada: str, job: str
 ) -> None:
-    """The browser has the cookie that was set then, for /api/jobs/ID alone."""
+    """The browser has the cookie of that time, for /api/jobs/ID alone."""
     link = guarded.api.post(f"/jobs/{job}/share", json={}).json()["link"]
-    stranger = opened(browser, guarded)
-    stranger.context.add_cookies(
+    guest = opened(browser, guarded)
+    guest.context.add_cookies(
         [
             {
                 "name": "landscape_link",
@@ -175,16 +175,16 @@ def test_a_link_opened_before_the_new_prefix_shows_its_result_still(
             }
         ]
     )
-    stranger.goto(f"/#/jobs/{job}")
-    expect(stranger.get_by_test_id("result")).to_be_visible(timeout=PATIENCE)
-    expect(stranger.get_by_test_id("job-guest")).to_be_visible()
-    with stranger.expect_download() as download:
-        stranger.get_by_test_id("download-csv").click()
+    guest.goto(f"/#/jobs/{job}")
+    expect(guest.get_by_test_id("result")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(guest.get_by_test_id("job-guest")).to_be_visible()
+    with guest.expect_download() as download:
+        guest.get_by_test_id("download-csv").click()
     assert download.value.failure() is None
-    stranger.context.close()
+    guest.context.close()
 
 
-def test_an_administrator_lets_somebody_in_and_out_again(page: Page, guarded: Service, admin: str, job: str) -> None:
+def test_an_administrator_creates_and_revokes_a_token(page: Page, guarded: Service, admin: str, job: str) -> None:
     page.goto("/#/account")
     log_in(page, admin)
     page.get_by_test_id("token-user").fill("edsger")

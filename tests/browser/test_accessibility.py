@@ -1,4 +1,4 @@
-"""Every view as axe-core judges it: light and dark, wide and narrow."""
+"""axe-core finds no accessibility problem in any view: light and dark, wide and narrow."""
 
 from collections.abc import Iterator
 from importlib.resources import files
@@ -11,7 +11,7 @@ from tests.security.conftest import GRID
 from tests.support.paths import GALLERY
 from tests.support.service import Service, make_token, start_service, wait_for
 
-PATIENCE = 90_000  # milliseconds
+TIMEOUT_MS = 90_000
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 RUN = """axe.run().then(({ violations }) => violations.flatMap(({ id, impact, nodes }) =>
     nodes.map(({ target, any, all }) =>
@@ -22,7 +22,7 @@ DRAWN = "() => [...document.querySelectorAll('.plot')].some(plot => plot.dataset
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dict[str, str]]]:
-    """A service under access control with something for every view, and where that is."""
+    """A service under access control with data for every view, and the ids of that."""
     running = start_service(tmp_path_factory.mktemp("accessible"), "--demo", access="on", workers=1)
     try:
         yield running, filled(running)
@@ -59,31 +59,31 @@ def theme(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def stranger(browser: Browser, lab: tuple[Service, dict[str, str]], theme: Any) -> Iterator[Page]:
+def guest(browser: Browser, lab: tuple[Service, dict[str, str]], theme: Any) -> Iterator[Page]:
     base = f"http://127.0.0.1:{lab[0].port}"
     context = browser.new_context(base_url=base, color_scheme=theme, reduced_motion="reduce")
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT_MS)
     yield page
     context.close()
 
 
 @pytest.fixture
-def page(stranger: Page, lab: tuple[Service, dict[str, str]]) -> Page:
-    stranger.goto("/#/account")
-    stranger.get_by_test_id("login-token").fill(lab[1]["token"])
-    stranger.get_by_test_id("login").click()
-    expect(stranger.get_by_test_id("token-row").first).to_be_visible()
-    return stranger
+def page(guest: Page, lab: tuple[Service, dict[str, str]]) -> Page:
+    guest.goto("/#/account")
+    guest.get_by_test_id("login-token").fill(lab[1]["token"])
+    guest.get_by_test_id("login").click()
+    expect(guest.get_by_test_id("token-row").first).to_be_visible()
+    return guest
 
 
 def trouble(page: Page) -> list[str]:
-    """What axe finds, at each width; besides, nothing may make a phone scroll sideways."""
+    """The findings of axe at each width; nothing may make a phone scroll horizontally."""
     page.evaluate(AXE)
     found: list[str] = []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(300)  # pictures take their new size
+        page.wait_for_timeout(300)  # plots take their new size
         found += [f"{width}: {one}" for one in page.evaluate(RUN)]
         wide = page.evaluate("() => document.documentElement.scrollWidth")
         found += [f"{width}: the page is {wide} wide"] if wide > width else []
@@ -121,7 +121,7 @@ def test_axe_finds_nothing_in(view: str, page: Page, lab: tuple[Service, dict[st
     assert trouble(page) == []
 
 
-def test_axe_finds_nothing_in_what_opens(page: Page, lab: tuple[Service, dict[str, str]]) -> None:
+def test_axe_finds_nothing_in_panels_that_open(page: Page, lab: tuple[Service, dict[str, str]]) -> None:
     page.goto(f"/#/jobs/{lab[1]['surface']}?view=contour")
     page.get_by_test_id("share").click()
     page.get_by_test_id("make-link").click()
@@ -139,13 +139,13 @@ def test_axe_finds_nothing_in_what_opens(page: Page, lab: tuple[Service, dict[st
     assert trouble(page) == []
 
 
-def test_axe_finds_nothing_in_what_strangers_see(stranger: Page, lab: tuple[Service, dict[str, str]]) -> None:
-    stranger.goto("/#/jobs")
-    expect(stranger.get_by_test_id("login-view")).to_be_visible()
-    assert trouble(stranger) == []
-    stranger.goto(f"/#/shared/ll_{'x' * 43}")
-    expect(stranger.locator(".empty-state")).to_be_visible()
-    assert trouble(stranger) == []
-    stranger.goto(lab[1]["link"])
-    expect(stranger.get_by_test_id("job-guest")).to_be_visible()
-    assert trouble(stranger) == []
+def test_axe_finds_nothing_in_what_guests_see(guest: Page, lab: tuple[Service, dict[str, str]]) -> None:
+    guest.goto("/#/jobs")
+    expect(guest.get_by_test_id("login-view")).to_be_visible()
+    assert trouble(guest) == []
+    guest.goto(f"/#/shared/ll_{'x' * 43}")
+    expect(guest.locator(".empty-state")).to_be_visible()
+    assert trouble(guest) == []
+    guest.goto(lab[1]["link"])
+    expect(guest.get_by_test_id("job-guest")).to_be_visible()
+    assert trouble(guest) == []

@@ -1,4 +1,4 @@
-"""The page in a real Chromium against the real service: upload, compute, compare; the numbers shown are the API's."""
+"""The page in a real Chromium against the real service: upload, compute, compare; the numbers are those of the API."""
 
 import json
 import re
@@ -17,14 +17,14 @@ from service.queue.values import pack
 from tests.support.paths import GALLERY
 from tests.support.service import Service
 
-PATIENCE = 90_000  # milliseconds; software WebGL on shared cores is slow
+TIMEOUT_MS = 90_000  # software WebGL on shared cores is slow
 
 
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
-    """A page whose console must stay clean and that must not ask another host for anything."""
+    """A page whose console must stay clean and that must not make requests to other hosts."""
     page = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=f"http://127.0.0.1:{service.port}")
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT_MS)
     trouble: list[str] = []
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: trouble.append(str(error)))
@@ -61,11 +61,11 @@ def plotted(page: Page, selector: str, kind: str) -> Any:
     )
 
 
-def test_from_a_file_to_a_finished_surface(page: Page, service: Service) -> None:
+def test_an_uploaded_file_becomes_a_finished_surface(page: Page, service: Service) -> None:
     page.goto("/#/library")
     page.get_by_test_id("drop-input").first.set_input_files(GALLERY / "resnet20-w8-skip.safetensors")
     row = page.get_by_test_id("checkpoint-row").filter(has_text="resnet20-w8-skip.safetensors").first
-    expect(row).to_contain_text("ResNet-20, width 8, with shortcuts", timeout=PATIENCE)
+    expect(row).to_contain_text("ResNet-20, width 8, with shortcuts", timeout=TIMEOUT_MS)
     row.get_by_test_id("compute").click()
     page.get_by_test_id("job-images").select_option("some")
     for field, value in {"job-subset": "60", "job-count-alpha": "9", "job-count-beta": "9", "job-seed": "4"}.items():
@@ -74,7 +74,7 @@ def test_from_a_file_to_a_finished_surface(page: Page, service: Service) -> None
     page.get_by_test_id("start-job").click()
     expect(page).to_have_url(re.compile(r"#/jobs/[0-9a-f]{32}$"))
     job_id = page.url.rsplit("/", 1)[1]
-    expect(page.get_by_test_id("job-state")).to_contain_text("done", timeout=PATIENCE)
+    expect(page.get_by_test_id("job-state")).to_contain_text("done", timeout=TIMEOUT_MS)
     spec = service.job(job_id)["spec"]
     assert (spec["seed"], spec["subset"], spec["grid"]["beta"]["count"]) == (4, {"count": 60, "seed": 0}, 9)
     result = service.result(job_id)
@@ -84,16 +84,16 @@ def test_from_a_file_to_a_finished_surface(page: Page, service: Service) -> None
     expect(page.get_by_test_id("self-check").first).to_contain_text("self-check")
 
 
-def test_a_rejected_file_keeps_its_row_with_the_sentence_why(page: Page) -> None:
+def test_a_rejected_file_keeps_its_row_with_the_reason(page: Page) -> None:
     page.goto("/#/library")
     file = {"name": "holiday.pt", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" + bytes(100)}
     page.get_by_test_id("drop-input").first.set_input_files(files=[file])  # type: ignore[list-item]
     row = page.get_by_test_id("checkpoint-row").filter(has_text="holiday.pt").first
-    expect(row).to_contain_text("This is not a checkpoint", timeout=PATIENCE)
+    expect(row).to_contain_text("This is not a checkpoint", timeout=TIMEOUT_MS)
     expect(row.get_by_test_id("compute")).to_be_hidden()
 
 
-def test_where_several_networks_fit_the_page_asks(page: Page, service: Service) -> None:
+def test_the_page_asks_which_of_several_architectures_is_meant(page: Page, service: Service) -> None:
     checkpoint = service.upload(without_description(), "which.safetensors")
     page.goto("/#/library")
     row = page.locator(f'[data-testid="checkpoint-row"][data-id="{checkpoint["id"]}"]')
@@ -109,7 +109,7 @@ def without_description() -> bytes:
     return save(load_file(GALLERY / "resnet20-w8-plain.safetensors"))
 
 
-def test_two_results_stand_side_by_side_with_the_numbers_of_the_api(
+def test_two_results_are_compared_with_the_numbers_of_the_api(
     page: Page, service: Service, shipped: dict[str, Any]
 ) -> None:
     jobs = [surface_job(service, shipped["id"], seed) for seed in (11, 12)]
@@ -123,7 +123,7 @@ def test_two_results_stand_side_by_side_with_the_numbers_of_the_api(
     for job_id in jobs:
         center = service.result(job_id)["provenance"]["center"]
         row = page.locator(f'tr[data-job="{job_id}"]')
-        expect(row.locator("td[data-value]").first).to_be_visible(timeout=PATIENCE)
+        expect(row.locator("td[data-value]").first).to_be_visible(timeout=TIMEOUT_MS)
         values = row.locator("td[data-value]").evaluate_all("cells => cells.map(cell => Number(cell.dataset.value))")
         assert center["loss"] in values
         assert center["accuracy"] in values
@@ -140,11 +140,11 @@ def test_two_results_stand_side_by_side_with_the_numbers_of_the_api(
     assert ranges[0] == ranges[1]
 
 
-def test_cameras_move_together(page: Page, service: Service, shipped: dict[str, Any]) -> None:
+def test_cameras_are_linked(page: Page, service: Service, shipped: dict[str, Any]) -> None:
     jobs = [surface_job(service, shipped["id"], seed) for seed in (11, 12)]
     page.goto(f"/#/compare?jobs={','.join(jobs)}")
     plots = page.locator("[data-testid=compare-cell] .js-plotly-plot")
-    expect(plots).to_have_count(2, timeout=PATIENCE)
+    expect(plots).to_have_count(2, timeout=TIMEOUT_MS)
     page.wait_for_function("() => [...document.querySelectorAll('.js-plotly-plot')].every(p => p._fullLayout?.scene)")
     eyes = (
         "() => [...document.querySelectorAll('[data-testid=compare-cell] .js-plotly-plot')]"
@@ -162,7 +162,7 @@ def test_cameras_move_together(page: Page, service: Service, shipped: dict[str, 
     page.wait_for_function(f"() => new Set(({eyes})()).size === 1")
 
 
-def test_every_value_stands_where_it_belongs(page: Page, service: Service, shipped: dict[str, Any]) -> None:
+def test_every_value_is_plotted_at_its_coordinates(page: Page, service: Service, shipped: dict[str, Any]) -> None:
     """f = 10 i + j on a 3 × 5 grid, written as a worker writes it, read through JSON, NPZ and the page."""
     database = Database(f"sqlite:///{service.data / 'landscape.sqlite'}")
     job_id = computed_job(database, shipped["id"])
@@ -177,7 +177,7 @@ def test_every_value_stands_where_it_belongs(page: Page, service: Service, shipp
 
 
 def computed_job(database: Database, checkpoint_id: str) -> str:
-    """A finished job whose values are known, made by the queue's own functions while no worker can take it."""
+    """A finished job with known values, made with the queue's functions while no worker can take it."""
     grid = SurfaceGrid(alpha=AxisSpec(count=3), beta=AxisSpec(min=0.0, max=4.0, count=5))
     with database.writing() as session:
         architecture = require(session, Checkpoint, checkpoint_id).architecture
@@ -229,9 +229,7 @@ PROVENANCE = json.dumps(
 )
 
 
-def test_the_log_of_a_job_grows_line_by_line_until_it_ends(
-    page: Page, service: Service, shipped: dict[str, Any]
-) -> None:
+def test_the_log_of_a_job_is_updated_until_the_job_ends(page: Page, service: Service, shipped: dict[str, Any]) -> None:
     grid = {"alpha": {"count": 51}, "beta": {"count": 51}}
     job_id = service.submit(kind="surface", checkpoint=shipped["id"], subset={"count": 300}, grid=grid)
     page.goto(f"/#/jobs/{job_id}")
@@ -242,7 +240,7 @@ def test_the_log_of_a_job_grows_line_by_line_until_it_ends(
     expect(lines.first).to_contain_text("Submitted")
     before = lines.count()
     service.wait(job_id)
-    expect(lines.last).to_contain_text("Done: 2601 of 2601 points", timeout=PATIENCE)
+    expect(lines.last).to_contain_text("Done: 2601 of 2601 points", timeout=TIMEOUT_MS)
     assert before < lines.count()
     told = service.api.get(f"/jobs/{job_id}/log").json()
     assert lines.locator("> :last-child").all_inner_texts() == [line["text"] for line in told["items"]]
@@ -251,7 +249,7 @@ def test_the_log_of_a_job_grows_line_by_line_until_it_ends(
     ]
 
 
-def test_the_log_of_a_failed_job_stands_open_and_its_reason_is_text(
+def test_the_log_of_a_failed_job_is_open_and_its_reason_is_escaped(
     page: Page, service: Service, shipped: dict[str, Any]
 ) -> None:
     grid = {"alpha": {"count": 151}, "beta": {"count": 151}}
@@ -273,15 +271,13 @@ def test_a_running_job_can_be_cancelled_from_its_page(page: Page, service: Servi
         kind="surface", checkpoint=shipped["id"], grid={"alpha": {"count": 151}, "beta": {"count": 151}}
     )
     page.goto(f"/#/jobs/{job_id}")
-    expect(page.get_by_test_id("heatmap")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("heatmap")).to_be_visible(timeout=TIMEOUT_MS)
     page.get_by_test_id("cancel-job").click()
-    expect(page.get_by_test_id("job-state")).to_contain_text("cancelled", timeout=PATIENCE)
+    expect(page.get_by_test_id("job-state")).to_contain_text("cancelled", timeout=TIMEOUT_MS)
     assert service.job(job_id)["state"] == "cancelled"
 
 
-def test_of_a_job_that_computed_nothing_no_number_is_shown(
-    page: Page, service: Service, shipped: dict[str, Any]
-) -> None:
+def test_a_job_that_computed_nothing_shows_no_numbers(page: Page, service: Service, shipped: dict[str, Any]) -> None:
     grid = {"alpha": {"count": 151}, "beta": {"count": 151}}
     jobs = [service.submit(kind="surface", checkpoint=shipped["id"], grid=grid, seed=seed) for seed in range(4)]
     for job_id in jobs:
@@ -294,7 +290,7 @@ def test_of_a_job_that_computed_nothing_no_number_is_shown(
         expect(page.get_by_test_id(absent)).to_have_count(0)
 
 
-def test_bad_numbers_are_said_at_their_field_before_and_by_the_service(
+def test_invalid_numbers_are_reported_at_their_field_by_the_form_and_by_the_service(
     page: Page, service: Service, shipped: dict[str, Any]
 ) -> None:
     page.goto(f"/#/new?checkpoint={shipped['id']}")
@@ -305,7 +301,7 @@ def test_bad_numbers_are_said_at_their_field_before_and_by_the_service(
     assert "#/new" in page.url
 
 
-def test_the_toolbar_sends_nothing_elsewhere(page: Page, service: Service, shipped: dict[str, Any]) -> None:
+def test_the_toolbar_sends_no_data_elsewhere(page: Page, service: Service, shipped: dict[str, Any]) -> None:
     job_id = surface_job(service, shipped["id"], 11)
     page.goto(f"/#/jobs/{job_id}")
     page.wait_for_selector(".modebar-btn", state="attached")
@@ -314,19 +310,19 @@ def test_the_toolbar_sends_nothing_elsewhere(page: Page, service: Service, shipp
     assert not [title for title in titles if re.search("share|cloud|edit", title, re.I)]
 
 
-def test_a_phone_sees_one_picture_at_a_time_without_scrolling_sideways(
+def test_a_phone_shows_one_plot_at_a_time_without_scrolling_horizontally(
     page: Page, service: Service, shipped: dict[str, Any]
 ) -> None:
     jobs = [surface_job(service, shipped["id"], seed) for seed in (11, 12)]
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"/#/compare?jobs={','.join(jobs)}")
-    expect(page.get_by_test_id("compare-cell").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("compare-cell").first).to_be_visible(timeout=TIMEOUT_MS)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
 
 
-def test_names_are_text_and_never_markup(page: Page, service: Service) -> None:
+def test_names_are_escaped(page: Page, service: Service) -> None:
     name = "<img src=x onerror=alert(1)>.pt"
     service.upload(b"\x89PNG\r\n\x1a\n" + bytes(50), name, state="rejected")
     page.goto("/#/library")
-    expect(page.get_by_test_id("checkpoint-row").filter(has_text="<img src=x").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("checkpoint-row").filter(has_text="<img src=x").first).to_be_visible(timeout=TIMEOUT_MS)
     assert page.locator("img[src=x]").count() == 0

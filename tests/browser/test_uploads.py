@@ -1,4 +1,4 @@
-"""Uploads from the page over connections that break: bar, speed, pause, and going on where it was."""
+"""Uploads from the page over connections that break: progress, speed, pause, resume."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from tests.support.processes import api_process
 from tests.support.service import Service, start_service, wait_for
 from tests.support.wire import Wire
 
-PATIENCE = 90_000  # milliseconds
+TIMEOUT_MS = 90_000
 SIZE = 24 << 20
 
 
@@ -26,7 +26,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def wire(own: Service) -> Iterator[Wire]:
-    """What the page's connections go through."""
+    """A proxy between the page and the service."""
     wire = Wire(own.port)
     yield wire
     wire.close()
@@ -36,7 +36,7 @@ def wire(own: Service) -> Iterator[Wire]:
 def page(browser: Browser, wire: Wire) -> Iterator[Page]:
     context = browser.new_context(base_url=f"http://127.0.0.1:{wire.port}")
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT_MS)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     yield page
@@ -47,7 +47,7 @@ def page(browser: Browser, wire: Wire) -> Iterator[Page]:
 
 @pytest.fixture
 def offsets(page: Page) -> list[int]:
-    """Where each piece that the page has sent begins."""
+    """The offset of each PATCH request of the page."""
     sent: list[int] = []
     page.on("request", lambda one: sent.append(int(one.headers["upload-offset"])) if one.method == "PATCH" else None)
     return sent
@@ -60,11 +60,11 @@ def large(tmp_path: Path) -> Path:
     return path
 
 
-SLOW = 3 << 20  # bytes a second
+SLOW = 3 << 20  # bytes per second
 
 
 def begin(page: Page, path: Path, wire: Wire | None = None) -> Locator:
-    """Give the page a file; over a slow `wire` where one is given."""
+    """Choose a file in the page; over a slow `wire` where one is given."""
     page.goto("/#/library")
     if wire:
         wire.speed = SLOW
@@ -81,7 +81,7 @@ def on_disk(service: Service) -> dict[str, int]:
 
 
 def at_rest(page: Page, service: Service) -> bool:
-    """Whether nothing arrives for two seconds, though something is missing."""
+    """Whether nothing arrives for two seconds although the upload is incomplete."""
     before = on_disk(service)
     page.wait_for_timeout(2000)
     return on_disk(service) == before and 0 < max(before.values()) < SIZE
@@ -89,12 +89,12 @@ def at_rest(page: Page, service: Service) -> bool:
 
 def expect_arrived(page: Page, service: Service, path: Path) -> None:
     row = page.locator(f'[data-testid="checkpoint-row"][data-name="{path.name}"]')
-    expect(row).to_be_visible(timeout=PATIENCE)
+    expect(row).to_be_visible(timeout=TIMEOUT_MS)
     found = service.api.get(f"/checkpoints/{row.get_attribute('data-id')}").json()
     assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_bar_tells_how_far_and_how_fast_and_an_upload_can_rest(
+def test_progress_and_speed_are_shown_and_an_upload_can_be_paused(
     page: Page, own: Service, wire: Wire, large: Path
 ) -> None:
     row = begin(page, large, wire)
@@ -109,13 +109,13 @@ def test_the_bar_tells_how_far_and_how_fast_and_an_upload_can_rest(
     expect_arrived(page, own, large)
 
 
-def test_a_broken_connection_is_said_and_the_upload_goes_on_by_itself(
+def test_a_lost_connection_is_shown_and_the_upload_resumes_by_itself(
     page: Page, own: Service, wire: Wire, offsets: list[int], large: Path
 ) -> None:
     row = begin(page, large, wire)
     wait_for(lambda: share(row) > 10, "some of it to be sent")
     wire.cut()
-    expect(row).to_contain_text("connection lost, retrying", timeout=PATIENCE)
+    expect(row).to_contain_text("connection lost, retrying", timeout=TIMEOUT_MS)
     held = wait_for(lambda: on_disk(own), "the service to have some")
     assert max(held.values()) > 0
     wire.mend()
@@ -124,19 +124,19 @@ def test_a_broken_connection_is_said_and_the_upload_goes_on_by_itself(
     assert offsets[0] == 0 < offsets[-1]
 
 
-def test_a_service_killed_in_the_middle_costs_only_what_was_under_way(
+def test_a_service_killed_in_the_middle_costs_only_the_bytes_in_transit(
     page: Page, own: Service, wire: Wire, offsets: list[int], large: Path
 ) -> None:
     row = begin(page, large, wire)
     wait_for(lambda: any(size > 1 << 20 for size in on_disk(own).values()), "a megabyte to be there")
     api_process(own).kill()
-    expect(row).to_contain_text("connection lost", timeout=PATIENCE)
+    expect(row).to_contain_text("connection lost", timeout=TIMEOUT_MS)
     wire.speed = 0
     expect_arrived(page, own, large)
     assert offsets[0] == 0 < offsets[-1]
 
 
-def test_the_same_file_given_again_after_the_page_was_closed_goes_on(
+def test_the_same_file_chosen_again_after_the_page_was_closed_is_resumed(
     page: Page, own: Service, wire: Wire, offsets: list[int], large: Path
 ) -> None:
     row = begin(page, large, wire)
@@ -155,7 +155,7 @@ def test_the_same_file_given_again_after_the_page_was_closed_goes_on(
     assert own.api.get(f"/checkpoints/{upload_id}").status_code == 200
 
 
-def test_a_dismissed_upload_leaves_nothing(page: Page, own: Service, wire: Wire, large: Path) -> None:
+def test_a_dismissed_upload_is_removed_from_the_service(page: Page, own: Service, wire: Wire, large: Path) -> None:
     row = begin(page, large, wire)
     wait_for(lambda: on_disk(own) and share(row) > 5, "some of it to be sent")
     row.get_by_test_id("dismiss-upload").click()
@@ -163,7 +163,7 @@ def test_a_dismissed_upload_leaves_nothing(page: Page, own: Service, wire: Wire,
     wait_for(lambda: not on_disk(own), "the service to forget it")
 
 
-def test_what_the_service_refuses_is_said_in_its_words(page: Page, own: Service, tmp_path: Path) -> None:
+def test_a_refused_upload_shows_the_message_of_the_service(page: Page, own: Service, tmp_path: Path) -> None:
     name = "x" * 70 + ".npz"
     path = tmp_path / name
     path.write_bytes(b"PK")

@@ -1,4 +1,4 @@
-"""A service under access control with two users who each have something of everything, and tokens good and bad."""
+"""A service under access control with an administrator and two users who each own resources of every kind."""
 
 import io
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 
 @dataclass
 class User:
-    """Somebody with a token, and the ids of what belongs to them."""
+    """A user with a token, and the ids of their resources."""
 
     name: str
     token: str
@@ -47,7 +47,7 @@ class Lab:
         return self.service.url
 
     def client(self, token: str | None = None, *, header: str | None = None) -> httpx.Client:
-        """Somebody who shows this token, or sends this header as it stands."""
+        """A client with this token, or with this Authorization header as it is."""
         header = f"Bearer {token}" if token else header
         headers = [] if header is None else [(b"Authorization", header.encode("latin-1"))]
         return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
@@ -61,7 +61,7 @@ def dataset_file() -> bytes:
 
 
 def give_everything(user: User) -> None:
-    """A checkpoint, a data set, a job done, one cancelled and one running, a link, an upload begun."""
+    """A checkpoint, a data set, a finished, a cancelled and a running job, a link, an incomplete upload."""
     api, has = user.api, user.has
     file = (GALLERY / "resnet20-w8-skip.safetensors").read_bytes()
     for kind, name, content in (
@@ -100,7 +100,7 @@ def start_lab(data: Path, **settings: str) -> Lab:
 
 @contextmanager
 def furnished(data: Path, **settings: str) -> Iterator[Lab]:
-    """A lab in which both users have something of everything."""
+    """A lab in which both users own resources of every kind."""
     lab = start_lab(data, **settings)
     for user in (lab.ada, lab.bob):
         give_everything(user)

@@ -29,24 +29,24 @@ EXAMPLES = int(os.environ.get("LANDSCAPE_FUZZ", "4"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 KNOWN = ["checkpoint_id", "dataset_id", "job_id", "upload_id", "link_id"]
 
-ASKERS = [
+CALLERS = [
     ("ada", GenerationMode.POSITIVE),
     ("ada", GenerationMode.NEGATIVE),
     ("an administrator", GenerationMode.NEGATIVE),
-    ("nobody", GenerationMode.POSITIVE),
+    ("no user", GenerationMode.POSITIVE),
 ]
 
 
 @schemathesis.serializer("application/offset+octet-stream")
 def piece(_: Any, value: Any) -> Any:
-    """A piece of an upload is sent as it is."""
+    """The body of a PATCH is sent as it is."""
     return value if isinstance(value, bytes) else str(value).encode(errors="replace")
 
 
 @pytest.fixture(scope="module")
 def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A service of its own, since what is asked here deletes and fills at random; on PostgreSQL where there is one,
-    which is the stricter about text."""
+    """A separate service, since these requests delete and create at random; on PostgreSQL where there is one, which is
+    stricter about text."""
     on = {"max_unfinished_jobs": "20", "max_user_bytes": "50000000"}
     with contextlib.suppress(pytest.skip.Exception):
         on["database"] = new_database(request.getfixturevalue("postgresql_url"))
@@ -63,8 +63,8 @@ def document(fuzzed: Lab) -> Any:
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("who", "mode"), ASKERS, ids=["ada-good", "ada-bad", "administrator-bad", "nobody-good"])
-def test_whatever_is_asked_the_answer_is_documented_and_no_5xx(
+@pytest.mark.parametrize(("who", "mode"), CALLERS, ids=["ada-good", "ada-bad", "administrator-bad", "nobody-good"])
+def test_every_answer_is_documented_and_none_is_a_5xx(
     fuzzed: Lab, document: Any, who: str, mode: GenerationMode, request: pytest.FixtureRequest
 ) -> None:
     number = int(request.config.getoption("--seed") or random.randrange(2**32))
@@ -77,12 +77,12 @@ def test_whatever_is_asked_the_answer_is_documented_and_no_5xx(
             fuzz(result.ok(), mode, number, answers, Asker(fuzzed, session, token))
     assert sum(answers.values()) > EXAMPLES * 10
     print(f"{who}, {mode.value}: {sum(answers.values())} requests, answers by status {dict(sorted(answers.items()))}")
-    if who == "nobody":
+    if who == "no user":
         assert not [status for status in answers if status in (202, 206)]
 
 
 class Asker:
-    """Sends a case, at times with ids that there are."""
+    """Sends a case, sometimes with ids that exist."""
 
     def __init__(self, lab: Lab, session: requests.Session, token: str | None):
         self.lab, self.session = lab, session
@@ -119,5 +119,5 @@ def fuzz(operation: Any, mode: GenerationMode, number: int, answers: dict[int, i
             assert str(asker.lab.service.data) not in error["message"]
 
     parts = (operation.path_parameters, operation.query, operation.headers, operation.body)
-    if mode is GenerationMode.POSITIVE or any(len(part) for part in parts):  # else there is nothing to get wrong
+    if mode is GenerationMode.POSITIVE or any(len(part) for part in parts):  # else there is nothing to falsify
         ask()

@@ -1,4 +1,4 @@
-"""Every route of the OpenAPI document, asked for without, with bad and with other people's tokens: nothing is given.
+"""Every route of the OpenAPI document, under both prefixes, with no, bad and other users' tokens: nothing is given.
 
 The requests are real: with the owner's token each of them works (the last test), so a refusal is due to the token.
 """
@@ -30,12 +30,12 @@ DIGEST = "4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce"  # o
 
 @dataclass
 class Ask:
-    """A request that works when the right person makes it."""
+    """A request that works with the right token."""
 
     scope: str
     status: int
-    own: str | None = None  # what of the path belongs to one user
-    path: dict[str, str] = field(default_factory=dict)  # which of the user's things, where not of the same name
+    own: str | None = None  # the part of the request that belongs to one user
+    path: dict[str, str] = field(default_factory=dict)  # ids of the user for the path, where their names differ
     more: Callable[[User], dict[str, Any]] = lambda user: {}
 
 
@@ -88,7 +88,7 @@ ASKS = {
     ("head", "/api/v1/store/{sha256}"): Ask("work", 200),
     ("get", "/api/v1/store/{sha256}"): Ask("work", 200),
     ("get", "/metrics"): Ask("read", 200),
-    # what destroys comes last
+    # deletions come last
     ("delete", "/api/v1/uploads/{upload_id}"): Ask("submit", 204, "upload_id", more=lambda _: {"headers": TUS}),
     ("delete", "/api/v1/jobs/{job_id}/share/{link_id}"): Ask("submit", 204, "job_id"),
     ("delete", "/api/v1/jobs/{job_id}"): Ask("submit", 204, "job_id"),
@@ -112,7 +112,7 @@ BAD_TOKENS = {
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Its things are used up by the last test."""
+    """Its resources are used up by the last test."""
     on = {"database": new_database(request.getfixturevalue("postgresql_url"))} if request.param == "postgresql" else {}
     with furnished(tmp_path_factory.mktemp("routes"), **on) as lab:
         yield lab
@@ -120,7 +120,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def document(lab: Lab) -> dict[str, Any]:
-    """It describes /api/v1 alone, wherever it is read."""
+    """It describes /api/v1 alone, under both prefixes."""
     with lab.client() as anyone:
         read, same = (anyone.get(f"{prefix}/openapi.json").json() for prefix in PREFIXES)
     assert read == same
@@ -129,7 +129,7 @@ def document(lab: Lab) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def counted(lab: Lab) -> Iterator[dict[str, int]]:
-    """How many requests were refused as they should; printed for docs/reliability.md."""
+    """The number of refused requests; printed for docs/reliability.md."""
     counts = {"requests": 0, "unauthorised successes": 0}
     yield counts
     on = "PostgreSQL" if "database" in lab.service.settings else "SQLite"
@@ -137,7 +137,7 @@ def counted(lab: Lab) -> Iterator[dict[str, int]]:
 
 
 def ask(lab: Lab, operation: Operation, client: httpx.Client, about: User, prefix: str) -> int:
-    """Status of the answer to this request about a user's things, made under this prefix."""
+    """Status of the answer to this request about a user's resources, made under this prefix."""
     method, path = operation
     own = ASKS[operation]
     places = {**about.has, **{name: about.has[other] for name, other in own.path.items()}, "sha256": DIGEST}
@@ -146,13 +146,13 @@ def ask(lab: Lab, operation: Operation, client: httpx.Client, about: User, prefi
     return client.request(method.upper(), address, **own.more(about)).status_code
 
 
-def test_every_route_is_either_named_open_here_or_asked_for_below(document: dict[str, Any]) -> None:
+def test_every_route_is_listed_here_as_open_or_as_protected(document: dict[str, Any]) -> None:
     operations = {(method, path) for path, item in document["paths"].items() for method in item}
     assert set(ASKS) | OPEN == operations
     assert not set(ASKS) & OPEN
 
 
-def test_the_document_says_the_same_of_who_may_call(document: dict[str, Any]) -> None:
+def test_the_document_declares_security_for_the_protected_routes(document: dict[str, Any]) -> None:
     secured = {(m, p) for p, item in document["paths"].items() for m, one in item.items() if one.get("security")}
     assert secured == set(ASKS)
     assert set(document["components"]["securitySchemes"]) == {"token", "session"}
@@ -160,8 +160,8 @@ def test_the_document_says_the_same_of_who_may_call(document: dict[str, Any]) ->
         assert {"401", "403"} <= set(document["paths"][path][method]["responses"])
 
 
-def test_the_document_gives_every_error_its_meaning_and_our_own_body(document: dict[str, Any]) -> None:
-    """FastAPI would describe a 422 of its own where a route forgets to name that error."""
+def test_the_document_describes_every_error_with_its_meaning_and_our_body(document: dict[str, Any]) -> None:
+    """FastAPI describes its own 422 where a route does not declare one."""
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for path, item in document["paths"].items():
         for method, operation in item.items():
@@ -173,7 +173,7 @@ def test_the_document_gives_every_error_its_meaning_and_our_own_body(document: d
 
 
 @pytest.mark.parametrize("kind", BAD_TOKENS)
-def test_nothing_is_given_without_a_token_that_is_valid(lab: Lab, counted: dict[str, int], kind: str) -> None:
+def test_a_request_without_a_valid_token_is_unauthorized(lab: Lab, counted: dict[str, int], kind: str) -> None:
     with lab.client(header=BAD_TOKENS[kind]) as client:
         for operation, prefix in product(ASKS, PREFIXES):
             refuse(counted, operation, ask(lab, operation, client, lab.ada, prefix), {401})
@@ -185,14 +185,14 @@ def refuse(counted: dict[str, int], operation: Operation, status: int, expected:
     assert status in expected, (operation, status)
 
 
-def test_an_expired_token_gives_nothing(lab: Lab, counted: dict[str, int]) -> None:
+def test_an_expired_token_is_unauthorized(lab: Lab, counted: dict[str, int]) -> None:
     token = lab.make_token("ada", "read,submit,admin", "--days", "0.0000001")["token"]
     with lab.client(token) as client:
         for operation, prefix in product(ASKS, PREFIXES):
             refuse(counted, operation, ask(lab, operation, client, lab.ada, prefix), {401})
 
 
-def test_a_revoked_token_gives_nothing_at_once(lab: Lab, counted: dict[str, int]) -> None:
+def test_a_revoked_token_is_unauthorized_at_once(lab: Lab, counted: dict[str, int]) -> None:
     made = lab.make_token("ada", "read,submit,admin")
     with lab.client(made["token"]) as client:
         assert client.get("/api/v1/jobs").status_code == 200
@@ -202,8 +202,8 @@ def test_a_revoked_token_gives_nothing_at_once(lab: Lab, counted: dict[str, int]
 
 
 @pytest.mark.parametrize("scope", ["read", "submit", "work"])
-def test_a_token_of_another_scope_gives_nothing(lab: Lab, counted: dict[str, int], scope: str) -> None:
-    """Even its owner may not do with it what it is not for."""
+def test_a_token_of_another_scope_is_forbidden(lab: Lab, counted: dict[str, int], scope: str) -> None:
+    """Even on the resources of its owner."""
     enough = {"read": {"read", "link"}, "submit": {"submit"}, "work": {"work"}}[scope]
     token = lab.make_token("ada", scope)["token"]
     with lab.client(token) as client:
@@ -213,8 +213,8 @@ def test_a_token_of_another_scope_gives_nothing(lab: Lab, counted: dict[str, int
 
 
 @pytest.mark.parametrize("names", [("ada", "bob"), ("bob", "ada")])
-def test_other_peoples_things_are_not_there(lab: Lab, counted: dict[str, int], names: tuple[str, str]) -> None:
-    """404, as for an id that never was; a job that names another's checkpoint is told that there is none."""
+def test_resources_of_other_users_are_not_found(lab: Lab, counted: dict[str, int], names: tuple[str, str]) -> None:
+    """404, as for an unknown id; 422 for a job that names another user's checkpoint."""
     caller, owner = (getattr(lab, name) for name in names)
     for (operation, own), prefix in product(ASKS.items(), PREFIXES):
         if own.own is not None:
@@ -224,7 +224,7 @@ def test_other_peoples_things_are_not_there(lab: Lab, counted: dict[str, int], n
             refuse(counted, operation, ask(lab, operation, caller.api, owner, prefix), {403})
 
 
-def test_a_link_gives_its_result_and_nothing_else(lab: Lab, counted: dict[str, int]) -> None:
+def test_a_link_opens_its_result_and_nothing_else(lab: Lab, counted: dict[str, int]) -> None:
     secret = lab.ada.has["link"].rsplit("/", 1)[1]
     with lab.client(secret) as client:
         for (operation, own), prefix in product(ASKS.items(), PREFIXES):
@@ -237,7 +237,7 @@ def test_a_link_gives_its_result_and_nothing_else(lab: Lab, counted: dict[str, i
                 refuse(counted, operation, status, {403})
 
 
-def test_lists_hold_only_what_one_may_see(lab: Lab) -> None:
+def test_lists_hold_only_visible_resources(lab: Lab) -> None:
     for caller, other in ((lab.ada, lab.bob), (lab.bob, lab.ada)):
         seen = [
             item["id"]
@@ -250,12 +250,12 @@ def test_lists_hold_only_what_one_may_see(lab: Lab) -> None:
     assert {lab.ada.has["job_id"], lab.bob.has["job_id"]} <= everything
 
 
-def test_totals_count_only_what_one_may_see(lab: Lab) -> None:
+def test_totals_count_only_visible_resources(lab: Lab) -> None:
     listed = lab.ada.api.get("/api/v1/jobs", params={"limit": 200}).json()
     assert listed["total"] == len(listed["items"])
 
 
-def test_another_users_data_set_is_unknown_by_its_name_too(lab: Lab) -> None:
+def test_a_data_set_of_another_user_is_not_found_by_its_name(lab: Lab) -> None:
     assert lab.ada.api.get("/api/v1/datasets/data of bob").status_code == 404
     spec = {"kind": "surface", "checkpoint": lab.ada.has["checkpoint_id"], "grid": LARGE, "dataset": "data of bob"}
     for dataset in ("data of bob", lab.bob.has["dataset_id"]):

@@ -1,4 +1,4 @@
-"""The page's session and its cookie, links, and requests that other sites make a browser send."""
+"""The session and its cookie, links, and cross-site requests."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.security.conftest import LARGE, Lab, User, submit
 
 
 def browser(lab: Lab, **headers: str) -> httpx.Client:
-    """Cookies and the headers a browser sends from our own page."""
+    """A client with cookies and the headers that a browser sends from our own page."""
     own = {"Origin": lab.url, "Sec-Fetch-Site": "same-origin"}
     return httpx.Client(base_url=lab.url, headers={**own, **headers}, timeout=60, trust_env=False)
 
@@ -24,7 +24,7 @@ def logged_in(lab: Lab, token: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_session_does_what_its_token_does_and_no_more(lab: Lab) -> None:
+def test_a_session_has_the_scopes_of_its_token(lab: Lab) -> None:
     token = lab.make_token("ada", "read")["token"]
     with logged_in(lab, token) as client:
         assert client.get("/api/session").json() | {"expires": None} == {
@@ -39,7 +39,7 @@ def test_a_session_does_what_its_token_does_and_no_more(lab: Lab) -> None:
         assert client.get("/api/tokens").status_code == 403
 
 
-def test_the_cookie_is_strict_out_of_reach_of_scripts_bounded_and_new_at_every_login(lab: Lab) -> None:
+def test_the_cookie_is_strict_http_only_expires_and_is_new_at_every_login(lab: Lab) -> None:
     with browser(lab) as client:
         answers = [client.post("/api/session", json={"token": lab.ada.token}) for _ in range(2)]
     cookies = [answer.headers["set-cookie"] for answer in answers]
@@ -50,7 +50,7 @@ def test_the_cookie_is_strict_out_of_reach_of_scripts_bounded_and_new_at_every_l
     assert len({cookie.split(";")[0] for cookie in cookies}) == 2
 
 
-def test_logging_out_ends_the_session_on_the_service_too(lab: Lab) -> None:
+def test_logging_out_ends_the_session_on_the_service(lab: Lab) -> None:
     with logged_in(lab, lab.ada.token) as client:
         cookie = client.cookies["landscape_session"]
         assert client.delete("/api/session").status_code == 204
@@ -59,7 +59,7 @@ def test_logging_out_ends_the_session_on_the_service_too(lab: Lab) -> None:
         assert client.get("/api/jobs").status_code == 401
 
 
-def test_a_revoked_token_takes_its_sessions_along(lab: Lab) -> None:
+def test_revoking_a_token_ends_its_sessions(lab: Lab) -> None:
     made = lab.make_token("ada", "read")
     with logged_in(lab, made["token"]) as client:
         assert client.get("/api/jobs").status_code == 200
@@ -67,7 +67,7 @@ def test_a_revoked_token_takes_its_sessions_along(lab: Lab) -> None:
         assert client.get("/api/jobs").status_code == 401
 
 
-def test_a_stream_of_events_ends_with_the_token_it_was_opened_with(lab: Lab) -> None:
+def test_an_event_stream_ends_when_its_token_is_revoked(lab: Lab) -> None:
     made = lab.make_token("ada", "read,submit")
     with lab.client(made["token"]) as client:
         client.timeout = 120
@@ -83,7 +83,7 @@ def test_a_stream_of_events_ends_with_the_token_it_was_opened_with(lab: Lab) -> 
     assert lab.ada.api.post(f"/api/jobs/{job_id}/cancel").status_code == 200
 
 
-def test_a_session_is_no_token_and_a_token_is_no_session(lab: Lab) -> None:
+def test_a_session_is_not_accepted_as_a_token_nor_a_token_as_a_session(lab: Lab) -> None:
     with logged_in(lab, lab.ada.token) as client, lab.client(client.cookies["landscape_session"]) as program:
         assert program.get("/api/jobs").status_code == 401
     with browser(lab) as client:
@@ -91,21 +91,21 @@ def test_a_session_is_no_token_and_a_token_is_no_session(lab: Lab) -> None:
         assert client.get("/api/jobs").status_code == 401
 
 
-ELSEWHERE = {
+CROSS_SITE = {
     "another site": {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
-    "another site, an old browser": {"Origin": "https://evil.example"},
+    "another site, old browser": {"Origin": "https://evil.example"},
     "another port of this host": {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
     "a name that begins like ours": {"Origin": "http://127.0.0.1.evil.example"},
     "a sandboxed frame": {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
-    "one that does not say": {},
+    "no origin": {},
 }
 
 
-@pytest.mark.parametrize("kind", ELSEWHERE)
-def test_another_site_changes_nothing_with_our_cookie(lab: Lab, kind: str) -> None:
+@pytest.mark.parametrize("kind", CROSS_SITE)
+def test_a_cross_site_request_with_our_cookie_changes_nothing(lab: Lab, kind: str) -> None:
     with logged_in(lab, lab.ada.token) as client:
         cookies = dict(client.cookies)
-    with httpx.Client(base_url=lab.url, headers=ELSEWHERE[kind], cookies=cookies, trust_env=False) as other:
+    with httpx.Client(base_url=lab.url, headers=CROSS_SITE[kind], cookies=cookies, trust_env=False) as other:
         job = submit(lab.ada, LARGE)
         asks = [("POST", f"/api/jobs/{job}/cancel"), ("DELETE", f"/api/checkpoints/{lab.ada.has['checkpoint_id']}")]
         asks += [("PUT", "/api/checkpoints?name=x"), ("POST", f"/api/jobs/{job}/share")]
@@ -116,9 +116,9 @@ def test_another_site_changes_nothing_with_our_cookie(lab: Lab, kind: str) -> No
     assert lab.ada.api.post(f"/api/jobs/{job}/cancel").status_code == 200
 
 
-def test_another_site_cannot_log_a_browser_in_or_out(lab: Lab) -> None:
+def test_a_cross_site_request_cannot_log_in_or_out(lab: Lab) -> None:
     with logged_in(lab, lab.ada.token) as client:
-        client.headers.update(ELSEWHERE["another site"])
+        client.headers.update(CROSS_SITE["another site"])
         assert client.post("/api/session", json={"token": lab.bob.token}).status_code == 403
         assert client.delete("/api/session").status_code == 403
         assert client.post("/api/shared", json={"link": "x"}).status_code == 403
@@ -126,8 +126,8 @@ def test_another_site_cannot_log_a_browser_in_or_out(lab: Lab) -> None:
         assert client.get("/api/session").json()["user"] == "ada"
 
 
-def test_whoever_guesses_has_to_wait(lab: Lab) -> None:
-    """By address: 127.0.0.9 guesses, 127.0.0.1 goes on working."""
+def test_failed_logins_are_rate_limited_by_address(lab: Lab) -> None:
+    """127.0.0.9 guesses tokens; 127.0.0.1 can still log in."""
     with httpx.Client(
         base_url=lab.url, transport=httpx.HTTPTransport(local_address="127.0.0.9"), trust_env=False
     ) as guesser:
@@ -158,7 +158,7 @@ def open_link(lab: Lab, user: User, client: httpx.Client) -> str:
     return str(answer.json()["job"])
 
 
-def test_the_cookie_of_a_link_goes_to_its_job_alone(lab: Lab) -> None:
+def test_the_cookie_of_a_link_is_sent_for_its_job_alone(lab: Lab) -> None:
     with browser(lab) as client:
         job = open_link(lab, lab.ada, client)
         assert job == lab.ada.has["job_id"]
@@ -171,8 +171,8 @@ def test_the_cookie_of_a_link_goes_to_its_job_alone(lab: Lab) -> None:
         assert client.get(f"/api/jobs/{job}/share").status_code == 403
 
 
-def test_a_link_opened_before_the_new_prefix_opens_its_job_still(lab: Lab) -> None:
-    """Its cookie is for /api/jobs/ID; asked for the job there, the service sets it for both prefixes."""
+def test_a_link_opened_before_the_v1_prefix_still_opens_its_job(lab: Lab) -> None:
+    """Its cookie is for /api/jobs/ID; a request for the job there sets it for both prefixes."""
     secret, job = lab.ada.has["link"].rsplit("/", 1)[1], lab.ada.has["job_id"]
     with browser(lab) as client:
         client.cookies.set("landscape_link", secret, domain="127.0.0.1", path=f"/api/jobs/{job}")
@@ -184,7 +184,7 @@ def test_a_link_opened_before_the_new_prefix_opens_its_job_still(lab: Lab) -> No
 
 
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api"])
-def test_a_request_that_no_link_opens_sets_no_cookie(lab: Lab, prefix: str) -> None:
+def test_an_invalid_link_is_not_renewed(lab: Lab, prefix: str) -> None:
     with browser(lab, Authorization=f"Bearer {lab.ada.token}") as client:
         client.cookies.set("landscape_link", "ll_" + "0" * 43)
         answer = client.get(f"{prefix}/jobs/{lab.ada.has['job_id']}")
@@ -192,7 +192,7 @@ def test_a_request_that_no_link_opens_sets_no_cookie(lab: Lab, prefix: str) -> N
     assert "set-cookie" not in answer.headers
 
 
-def test_a_colleague_keeps_their_own_account_while_a_link_is_open(lab: Lab) -> None:
+def test_a_logged_in_user_keeps_their_session_while_a_link_is_open(lab: Lab) -> None:
     with logged_in(lab, lab.bob.token) as client:
         job = open_link(lab, lab.ada, client)
         seen = client.get(f"/api/jobs/{job}").json()
@@ -202,7 +202,7 @@ def test_a_colleague_keeps_their_own_account_while_a_link_is_open(lab: Lab) -> N
         assert job not in {item["id"] for item in client.get("/api/jobs").json()["items"]}
 
 
-def test_a_link_ends_when_it_is_revoked_and_when_its_time_is_over(lab: Lab) -> None:
+def test_a_link_is_invalid_once_it_is_revoked_or_expired(lab: Lab) -> None:
     share = f"/api/jobs/{lab.ada.has['job_id']}/share"
     made = [lab.ada.api.post(share, json={"days": days}).json() for days in (1e-9, 1)]
     assert lab.bob.api.delete(f"{share}/{made[1]['id']}").status_code == 404

@@ -1,4 +1,4 @@
-"""What cannot be done is said in a sentence that names the field or the reason, and leaves nothing half-made."""
+"""Invalid input is refused with a message that names the field or the reason, and changes nothing."""
 
 import io
 import json
@@ -67,7 +67,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_a_bad_file_is_rejected_with_one_sentence(service: Service, kind: str) -> None:
+def test_a_bad_file_is_rejected_with_a_reason(service: Service, kind: str) -> None:
     content, expected = BAD_FILES[kind]
     checkpoint = service.upload(content, "bad.pt", state="rejected")
     reason = checkpoint["reason"]
@@ -94,14 +94,14 @@ GOOD_FILES = {
 
 
 @pytest.mark.parametrize("kind", GOOD_FILES)
-def test_a_good_file_is_read_whatever_its_wrapping(service: Service, kind: str) -> None:
+def test_a_valid_file_is_read_in_every_container_format(service: Service, kind: str) -> None:
     checkpoint = service.upload(GOOD_FILES[kind], "good.pth")
     labels = [candidate["label"] for candidate in checkpoint["candidates"]]
     assert labels == ["ResNet-20, width 8, without shortcuts", "ResNet-20, width 8, option-A shortcuts"]
     assert checkpoint["architecture"] is None
 
 
-def test_a_request_may_name_the_network_meant(service: Service) -> None:
+def test_a_request_can_name_the_architecture(service: Service) -> None:
     checkpoint = service.upload(saved(GOOD), "named.pt")
     spec = {"kind": "slice", "checkpoint": checkpoint["id"], "grid": {"alpha": {"count": 3}}, "subset": {"count": 20}}
     losses = []
@@ -116,7 +116,7 @@ def test_a_request_may_name_the_network_meant(service: Service) -> None:
     assert "It fits: ResNet-20" in refused.json()["error"]["message"]
 
 
-def test_where_several_networks_fit_the_user_chooses(service: Service) -> None:
+def test_of_several_architectures_the_user_chooses(service: Service) -> None:
     checkpoint = service.upload(saved(GOOD), "ambiguous.pt")
     spec = {"kind": "slice", "checkpoint": checkpoint["id"], "grid": {"alpha": {"count": 3}}, "subset": {"count": 20}}
     refused = service.api.post("/jobs", json=spec)
@@ -178,14 +178,14 @@ def test_a_network_for_other_classes_does_not_fit_the_data(service: Service) -> 
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"kind": "cube"}', b'"\\ud800"', b"\xff\xfe", b'{"kind": NaN}'])
-def test_a_body_that_is_no_request_is_a_clear_error(service: Service, body: bytes) -> None:
+def test_a_malformed_body_gets_an_error_message(service: Service, body: bytes) -> None:
     answer = service.api.post("/jobs", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)
     assert answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/jobs/" + "0" * 32, "/checkpoints/" + "0" * 32, "/datasets/none", "/nothing"])
-def test_what_is_not_there_is_not_found(service: Service, path: str) -> None:
+def test_an_unknown_resource_is_not_found(service: Service, path: str) -> None:
     answer = service.api.get(path)
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
@@ -197,7 +197,7 @@ def test_an_empty_upload_is_refused(service: Service) -> None:
     assert "empty" in answer.json()["error"]["message"]
 
 
-def test_an_upload_needs_a_name_and_a_strange_one_is_only_text(service: Service) -> None:
+def test_an_upload_needs_a_name_and_an_unusual_one_is_kept_as_text(service: Service) -> None:
     assert service.api.put("/checkpoints", content=b"x").status_code == 422
     name = "../../<b>evil</b>\x1b[31m.pt"
     checkpoint = service.upload(np.random.default_rng(0).bytes(100), name, state="rejected")

@@ -1,4 +1,4 @@
-"""Results from the service in every format of the one list, and as the type that the library has."""
+"""Results from the service in every file format, and as the library's Result."""
 
 from typing import Any
 
@@ -31,14 +31,14 @@ def test_a_result_comes_as_a_file_of_every_format(service: Service, surface: str
         assert answer.content == content.to_bytes(ending) or ending in ("h5", "npz")
 
 
-def test_what_the_service_answers_is_the_same_type_as_a_local_result(service: Service, surface: str) -> None:
+def test_a_result_of_the_service_has_the_type_of_a_local_one(service: Service, surface: str) -> None:
     answer = service.result(surface)
     result = Result.from_json(answer)
     assert all(check.passed for check in result.checks)
     assert {**answer, **result.to_json()} == answer
 
 
-def test_an_unknown_format_height_or_array_is_refused_with_the_known(service: Service, surface: str) -> None:
+def test_an_unknown_format_height_or_array_is_refused_with_the_known_ones(service: Service, surface: str) -> None:
     for query, known in (
         ({"format": "xlsx"}, "json, npz, csv"),
         ({"format": "vtp", "height": "cubic"}, "paper, linear, log"),
@@ -49,7 +49,7 @@ def test_an_unknown_format_height_or_array_is_refused_with_the_known(service: Se
         assert known in answer.json()["error"]["message"]
 
 
-def test_the_description_of_the_api_lists_the_formats(service: Service) -> None:
+def test_the_openapi_document_lists_the_formats(service: Service) -> None:
     described = service.api.get("/openapi.json").json()
     parameters = described["paths"]["/api/v1/jobs/{job_id}/result"]["get"]["parameters"]
     [found] = [one for one in parameters if one["name"] == "format"]

@@ -1,4 +1,4 @@
-"""Resumable uploads as the tus protocol 1.0 says, with the clients that exist for it, over connections that break."""
+"""Resumable uploads: the tus protocol 1.0, its existing clients, connections that break."""
 
 import hashlib
 import os
@@ -23,10 +23,10 @@ FILE = GALLERY / "resnet20-w8-skip.safetensors"
 CONTENT = FILE.read_bytes()
 
 
-# What the protocol says
+# The protocol
 
 
-def test_it_says_what_it_speaks(service: Service) -> None:
+def test_options_lists_versions_extensions_and_limits(service: Service) -> None:
     answer = service.api.options("/uploads")
     assert answer.status_code == 204
     assert answer.headers["tus-resumable"] == "1.0.0"
@@ -37,7 +37,7 @@ def test_it_says_what_it_speaks(service: Service) -> None:
     assert "sha1" in answer.headers["tus-checksum-algorithm"].split(",")
 
 
-def test_an_upload_in_pieces_becomes_the_checkpoint_of_its_id(service: Service) -> None:
+def test_an_upload_in_pieces_becomes_the_checkpoint_with_its_id(service: Service) -> None:
     created = tus.create(service, len(CONTENT), filename="pieces é.safetensors")
     where = tus.place(created)
     assert "upload-expires" in created.headers
@@ -64,7 +64,7 @@ def test_an_upload_in_pieces_becomes_the_checkpoint_of_its_id(service: Service) 
 
 
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api"])
-def test_an_upload_lies_under_the_prefix_it_was_created_under(service: Service, prefix: str) -> None:
+def test_the_location_has_the_prefix_of_the_request(service: Service, prefix: str) -> None:
     url = f"http://127.0.0.1:{service.port}"
     with httpx.Client(base_url=url, headers=tus.VERSION, trust_env=False) as client:
         created = client.post(f"{prefix}/uploads", headers={"Upload-Length": "100"})
@@ -74,7 +74,7 @@ def test_an_upload_lies_under_the_prefix_it_was_created_under(service: Service, 
         assert found.headers["location"] == created.headers["location"]
 
 
-def test_the_first_bytes_may_come_with_the_announcement(service: Service) -> None:
+def test_the_first_bytes_can_come_with_the_creation(service: Service) -> None:
     whole = tus.create(service, len(CONTENT), content=CONTENT)
     assert whole.headers["upload-offset"] == str(len(CONTENT))
     assert service.wait_until_read(whole.headers["landscape-id"])["state"] == "ready"
@@ -82,7 +82,7 @@ def test_the_first_bytes_may_come_with_the_announcement(service: Service) -> Non
     assert tus.offset(service, tus.place(part)) == 1000
 
 
-def test_a_data_set_comes_the_same_way(service: Service) -> None:
+def test_a_data_set_is_uploaded_the_same_way(service: Service) -> None:
     created = tus.create(service, 9, content=b"not a set", filename="mine", purpose="dataset")
     found = service.api.get(f"/datasets/{created.headers['landscape-id']}").json()
     assert found["name"] == "mine"
@@ -90,7 +90,7 @@ def test_a_data_set_comes_the_same_way(service: Service) -> None:
     assert tus.create(service, 9, filename="x" * 65, purpose="dataset").status_code == 422
 
 
-def test_another_offset_than_the_bytes_that_are_here_is_a_conflict(service: Service) -> None:
+def test_an_offset_other_than_the_received_bytes_is_a_conflict(service: Service) -> None:
     where = tus.place(tus.create(service, 100))
     assert tus.patch(service, where, 0, b"x" * 10).status_code == 204
     for wrong in (0, 9, 11, 100):
@@ -100,7 +100,7 @@ def test_another_offset_than_the_bytes_that_are_here_is_a_conflict(service: Serv
     assert tus.offset(service, where) == 10
 
 
-def test_a_wrong_checksum_is_refused_and_nothing_of_the_piece_stays(service: Service) -> None:
+def test_a_wrong_checksum_is_refused_and_none_of_its_bytes_are_kept(service: Service) -> None:
     where = tus.place(tus.create(service, 100))
     assert tus.patch(service, where, 0, b"x" * 10, Upload_Checksum=tus.checksum(b"x" * 10)).status_code == 204
     answer = tus.patch(service, where, 10, b"x" * 10, Upload_Checksum=tus.checksum(b"other"))
@@ -120,7 +120,7 @@ def test_an_unknown_checksum_is_refused(service: Service, value: str) -> None:
     assert tus.offset(service, where) == (0 if value else 1)
 
 
-def test_more_than_was_announced_is_refused(service: Service) -> None:
+def test_more_bytes_than_announced_are_refused(service: Service) -> None:
     where = tus.place(tus.create(service, 10))
     assert tus.patch(service, where, 0, b"x" * 11).status_code == 413
     assert tus.offset(service, where) == 0
@@ -133,7 +133,7 @@ def test_more_than_was_announced_is_refused(service: Service) -> None:
     assert tus.offset(service, where) <= 10
 
 
-def test_an_upload_over_the_limit_or_the_disk_is_refused_before_it_begins(service: Service) -> None:
+def test_an_upload_over_the_limit_or_the_free_space_is_refused_at_creation(service: Service) -> None:
     before = len(list((service.data / "store" / "resumable").iterdir()))
     answer = tus.create(service, (16 << 30) + 1)
     assert answer.status_code == 413
@@ -156,7 +156,7 @@ BAD: dict[str, tuple[dict[str, str], int]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_announcement_is_refused_with_a_sentence(service: Service, kind: str) -> None:
+def test_an_invalid_creation_is_refused_with_a_message(service: Service, kind: str) -> None:
     change, status = BAD[kind]
     headers = {**tus.VERSION, "Upload-Length": "10", "Upload-Metadata": tus.metadata(filename="a"), **change}
     answer = service.api.post("/uploads", headers=headers)
@@ -164,7 +164,7 @@ def test_a_bad_announcement_is_refused_with_a_sentence(service: Service, kind: s
     assert answer.json()["error"]["message"]
 
 
-def test_a_piece_must_say_what_it_is(service: Service) -> None:
+def test_a_patch_needs_its_content_type(service: Service) -> None:
     where = tus.place(tus.create(service, 100))
     assert tus.patch(service, where, 0, b"x", Content_Type="text/plain").status_code == 415
     assert tus.patch(service, where, 0, b"x", Upload_Offset="zero").status_code == 422
@@ -172,7 +172,7 @@ def test_a_piece_must_say_what_it_is(service: Service) -> None:
     assert tus.offset(service, where) == 0
 
 
-def test_a_client_that_can_only_post_names_the_method(service: Service) -> None:
+def test_x_http_method_override_replaces_the_method_of_a_post(service: Service) -> None:
     where = tus.place(tus.create(service, 100))
     headers = {**tus.VERSION, "Content-Type": tus.BODY, "Upload-Offset": "0"}
     sent = service.api.post(where, headers={**headers, "X-HTTP-Method-Override": "PATCH"}, content=b"x" * 5)
@@ -183,14 +183,14 @@ def test_a_client_that_can_only_post_names_the_method(service: Service) -> None:
     assert tus.head(service, where).status_code == 404
 
 
-def test_a_name_is_text_and_never_a_path(service: Service) -> None:
+def test_a_name_is_never_used_as_a_path(service: Service) -> None:
     created = tus.create(service, 3, content=b"abc", filename="../../evil\x1b[31m")
     found = service.api.get(f"/checkpoints/{created.headers['landscape-id']}").json()
     assert found["name"] == "../../evil[31m"
     assert not list(service.data.rglob("*evil*"))
 
 
-def test_an_ended_upload_leaves_nothing(service: Service) -> None:
+def test_a_deleted_upload_leaves_nothing(service: Service) -> None:
     where = tus.place(tus.create(service, 100, content=b"x" * 50))
     assert tus.arrived(service, where) == 50
     assert service.api.delete(where, headers=tus.VERSION).status_code == 204
@@ -199,11 +199,11 @@ def test_an_ended_upload_leaves_nothing(service: Service) -> None:
         assert answer.status_code == 404
 
 
-def test_what_nobody_goes_on_with_is_gone_after_its_time(own: Callable[..., Service]) -> None:
+def test_an_abandoned_upload_expires(own: Callable[..., Service]) -> None:
     service = own(upload_keep_hours=str(2 / 3600))
     where = tus.place(tus.create(service, 100, content=b"x" * 50))
     time.sleep(1.2)
-    assert tus.patch(service, where, 50, b"x" * 10).status_code == 204  # whoever goes on has its time anew
+    assert tus.patch(service, where, 50, b"x" * 10).status_code == 204  # extends the expiry
     time.sleep(1.2)
     assert tus.offset(service, where) == 60
     time.sleep(2)
@@ -213,11 +213,11 @@ def test_what_nobody_goes_on_with_is_gone_after_its_time(own: Callable[..., Serv
     assert "Begin again" in answer.json()["error"]["message"]
 
 
-# What breaks
+# Failures
 
 
 def go_on(service: Service, where: str) -> None:
-    """Send the rest of `CONTENT`, as clients do: asking again while the dead connection still holds the upload."""
+    """Send the rest of `CONTENT` as clients do, retrying while the dead connection still holds the upload."""
 
     def sent() -> bool:
         start = tus.offset(service, where)
@@ -228,7 +228,7 @@ def go_on(service: Service, where: str) -> None:
     wait_for(sent, "the rest to be taken")
 
 
-def test_a_dropped_connection_loses_only_what_was_not_sent(service: Service) -> None:
+def test_a_dropped_connection_loses_only_bytes_that_were_not_sent(service: Service) -> None:
     where = tus.place(tus.create(service, len(CONTENT)))
     half = len(CONTENT) // 2
     with tus.begin_patch(service, where, 0, len(CONTENT), CONTENT[:half]):
@@ -238,7 +238,7 @@ def test_a_dropped_connection_loses_only_what_was_not_sent(service: Service) -> 
     assert service.wait_until_read(where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_who_comes_back_ends_the_dead_connection_that_we_still_believe_in(service: Service) -> None:
+def test_a_new_request_cancels_the_dead_connection_of_the_old_one(service: Service) -> None:
     where = tus.place(tus.create(service, len(CONTENT)))
     with tus.begin_patch(service, where, 0, len(CONTENT), CONTENT[:5000]) as dead:
         wait_for(lambda: tus.arrived(service, where) > 0, "the first bytes")
@@ -247,7 +247,7 @@ def test_who_comes_back_ends_the_dead_connection_that_we_still_believe_in(servic
     assert service.wait_until_read(where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_a_piece_with_a_checksum_that_is_cut_off_leaves_nothing_of_it(service: Service) -> None:
+def test_an_interrupted_patch_with_a_checksum_keeps_nothing(service: Service) -> None:
     where = tus.place(tus.create(service, 100))
     waiting = service.data / "store" / "resumable" / f"{where.rsplit('/', 1)[1]}.unchecked"
     headers = {**tus.VERSION, "Content-Type": tus.BODY, "Upload-Offset": "0", "Upload-Checksum": tus.checksum(b"x" * 9)}
@@ -263,7 +263,7 @@ def test_a_piece_with_a_checksum_that_is_cut_off_leaves_nothing_of_it(service: S
     assert tus.offset(service, where) == 0
 
 
-def test_a_first_piece_that_is_cut_off_leaves_nothing_since_nobody_knows_where_it_is(service: Service) -> None:
+def test_a_creation_that_is_interrupted_keeps_nothing_since_its_location_is_unknown(service: Service) -> None:
     before = set((service.data / "store" / "resumable").iterdir())
 
     def made() -> set[Path]:
@@ -280,7 +280,7 @@ def test_a_first_piece_that_is_cut_off_leaves_nothing_since_nobody_knows_where_i
     wait_for(lambda: not made(), "the upload to be forgotten")
 
 
-def test_a_killed_service_goes_on_with_the_upload_where_it_was(own: Callable[..., Service]) -> None:
+def test_an_upload_resumes_after_the_service_was_killed(own: Callable[..., Service]) -> None:
     service = own()
     where = tus.place(tus.create(service, len(CONTENT), content=CONTENT[:1000]))
     half = len(CONTENT) // 2
@@ -300,18 +300,18 @@ def offset_or_none(service: Service, where: str) -> int | None:
         return None
 
 
-def test_a_service_killed_after_the_last_byte_completes_the_upload_when_asked(own: Callable[..., Service]) -> None:
+def test_a_service_killed_after_the_last_byte_completes_the_upload_on_head(own: Callable[..., Service]) -> None:
     service = own()
     where = tus.place(tus.create(service, len(CONTENT), content=CONTENT[:1000]))
     path = service.data / "store" / "resumable" / where.rsplit("/", 1)[1]
     api_process(service).kill()
-    path.write_bytes(CONTENT)  # as it lies there when the process dies before it looks
+    path.write_bytes(CONTENT)  # as it is when the process dies after the last byte
     start = wait_for(lambda: offset_or_none(service, where), "the service to answer again")
     assert start == len(CONTENT)
     assert service.wait_until_read(where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
-# Clients that exist
+# Existing clients
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ def test_tuspy_uploads_in_pieces(service: Service, client: TusClient, stream: Bi
     assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_tuspy_goes_on_after_it_was_interrupted(service: Service, client: TusClient, stream: BinaryIO) -> None:
+def test_tuspy_resumes_after_an_interruption(service: Service, client: TusClient, stream: BinaryIO) -> None:
     uploader = client.uploader(file_stream=stream, chunk_size=50_000, metadata={"filename": "again"})
     uploader.upload(stop_at=100_000)
     again = client.uploader(file_stream=stream, chunk_size=50_000, url=uploader.url)
@@ -344,7 +344,7 @@ def test_tuspy_goes_on_after_it_was_interrupted(service: Service, client: TusCli
     assert service.wait_until_read(str(uploader.url).rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_tuspy_outlives_a_service_killed_in_the_middle(own: Callable[..., Service]) -> None:
+def test_tuspy_survives_a_service_killed_in_the_middle(own: Callable[..., Service]) -> None:
     service, content = own(), os.urandom(4 << 20)
     client = TusClient(f"http://127.0.0.1:{service.port}/api/uploads")
     pieces = {"chunk_size": 256 << 10, "retries": 60, "retry_delay": 1}
@@ -361,7 +361,7 @@ def test_tuspy_outlives_a_service_killed_in_the_middle(own: Callable[..., Servic
         again.stop()
 
 
-def test_tuspy_is_told_what_is_wrong(client: TusClient, stream: BinaryIO) -> None:
+def test_tuspy_gets_the_error_message(client: TusClient, stream: BinaryIO) -> None:
     uploader = client.uploader(file_stream=stream, metadata={"filename": "x", "purpose": "virus"})
     with pytest.raises(TusCommunicationError) as caught:
         uploader.upload()

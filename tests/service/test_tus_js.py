@@ -1,4 +1,4 @@
-"""tus-js-client, the client that most programs use, as npm has it, under the node that Playwright brings."""
+"""tus-js-client, the most common client, from npm, run by the node of Playwright."""
 
 import hashlib
 import os
@@ -59,7 +59,7 @@ def content() -> bytes:
 
 @pytest.fixture
 def start(package: Path, wire: Wire, content: bytes, tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Begins to upload `content` through the wire."""
+    """Starts to upload `content` through the proxy."""
     node = Path(playwright.__file__).parent / "driver" / "node"
     script, path = Path(__file__).with_name("tus_client.cjs"), tmp_path / "content"
     path.write_bytes(content)
@@ -80,7 +80,7 @@ def expect_arrived(service: Service, said: str, content: bytes) -> None:
 
 
 def read_until(output: IO[str] | None, share: float) -> None:
-    """Wait until the client says that it has sent this share."""
+    """Wait until the client reports that it has sent this share."""
     assert output is not None
     for line in output:
         if line.startswith("sent ") and int(line.split()[1]) > share * SIZE:
@@ -89,7 +89,7 @@ def read_until(output: IO[str] | None, share: float) -> None:
 
 
 @pytest.mark.parametrize("chunk_size", [(), ("5000000",)])
-def test_it_uploads_whole_and_in_pieces(
+def test_it_uploads_in_one_request_and_in_pieces(
     own: Service, start: Callable[..., "subprocess.Popen[str]"], content: bytes, chunk_size: tuple[str, ...]
 ) -> None:
     said, errors = start(*chunk_size).communicate(timeout=200)
@@ -97,7 +97,7 @@ def test_it_uploads_whole_and_in_pieces(
     expect_arrived(own, said, content)
 
 
-def test_it_goes_on_after_the_connection_broke(
+def test_it_resumes_after_a_lost_connection(
     own: Service, wire: Wire, start: Callable[..., "subprocess.Popen[str]"], content: bytes
 ) -> None:
     wire.speed = 4 << 20
@@ -113,7 +113,7 @@ def test_it_goes_on_after_the_connection_broke(
     expect_arrived(own, said, content)
 
 
-def test_it_goes_on_after_the_service_was_killed(
+def test_it_resumes_after_the_service_was_killed(
     own: Service, wire: Wire, start: Callable[..., "subprocess.Popen[str]"], content: bytes
 ) -> None:
     wire.speed = 4 << 20

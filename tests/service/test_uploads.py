@@ -1,4 +1,4 @@
-"""Uploads by PUT: whole or not at all, as many and as large as people send, and no longer than our patience."""
+"""Uploads by PUT: complete or not stored, many at once, large ones, and within the timeout."""
 
 import contextlib
 import hashlib
@@ -21,12 +21,12 @@ from tests.support.service import LANDSCAPE, Service, start_service, wait_for
 
 
 def unfinished(service: Service) -> list[Path]:
-    """Files of uploads that are not whole; folders are those of workers that read one."""
+    """Files of incomplete uploads; folders belong to workers that are reading one."""
     return [path for path in (service.data / "store" / "unfinished").iterdir() if path.is_file()]
 
 
 def slowly(service: Service, path: str, *, announced: int, pause: float, method: str = "PUT", head: str = "") -> bytes:
-    """Send a byte now and then until the service answers; the answer."""
+    """Send a byte at a time until the service answers; the answer."""
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         lines = f"{method} /api{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {announced}\r\n{head}\r\n"
         connection.sendall(lines.encode())
@@ -40,7 +40,7 @@ def slowly(service: Service, path: str, *, announced: int, pause: float, method:
     raise AssertionError("the service did not answer")
 
 
-def test_a_sender_that_is_too_slow_is_cut_off_and_leaves_nothing(own: Callable[..., Service]) -> None:
+def test_an_upload_that_is_too_slow_is_cut_off_and_not_kept(own: Callable[..., Service]) -> None:
     service = own(upload_patience_seconds="2", upload_slowest_bytes="1000")
     answer = slowly(service, "/checkpoints?name=slow.pt", announced=100_000, pause=0.2)
     assert b" 408 " in answer
@@ -48,14 +48,14 @@ def test_a_sender_that_is_too_slow_is_cut_off_and_leaves_nothing(own: Callable[.
     assert service.api.get("/checkpoints").json()["total"] == 0
 
 
-def test_a_sender_that_says_nothing_more_is_cut_off(own: Callable[..., Service]) -> None:
+def test_an_upload_that_stalls_is_cut_off(own: Callable[..., Service]) -> None:
     service = own(upload_patience_seconds="2")
     answer = slowly(service, "/checkpoints?name=mute.pt", announced=100_000, pause=60)
     assert b" 408 " in answer
     assert not unfinished(service)
 
 
-def test_a_slow_sender_that_goes_on_is_waited_for(own: Callable[..., Service]) -> None:
+def test_a_slow_upload_that_makes_progress_is_accepted(own: Callable[..., Service]) -> None:
     service = own(upload_patience_seconds="1", upload_slowest_bytes="10")
 
     def drops() -> Iterator[bytes]:
@@ -68,7 +68,7 @@ def test_a_slow_sender_that_goes_on_is_waited_for(own: Callable[..., Service]) -
     assert answer.json()["size"] == 1200
 
 
-def test_one_upload_more_than_there_are_places_is_asked_to_come_back(own: Callable[..., Service]) -> None:
+def test_an_upload_over_the_limit_of_concurrent_ones_gets_a_retry_after_header(own: Callable[..., Service]) -> None:
     service = own(max_uploads="1")
     with socket.create_connection(("127.0.0.1", service.port)) as first:
         first.sendall(b"PUT /api/checkpoints?name=a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nhalf")
@@ -81,7 +81,7 @@ def test_one_upload_more_than_there_are_places_is_asked_to_come_back(own: Callab
     assert service.api.put("/checkpoints", params={"name": "b"}, content=b"second").status_code == 201
 
 
-def test_an_upload_over_the_limit_is_refused_before_and_while_it_comes(own: Callable[..., Service]) -> None:
+def test_an_upload_over_the_size_limit_is_refused_before_and_while_it_arrives(own: Callable[..., Service]) -> None:
     service = own(max_upload_bytes=str(10 << 20))
 
     def unannounced() -> Iterator[bytes]:
@@ -96,7 +96,7 @@ def test_an_upload_over_the_limit_is_refused_before_and_while_it_comes(own: Call
     assert service.api.put("/checkpoints", params={"name": "a"}, content=bytes(10 << 20)).status_code == 201
 
 
-def test_two_hundred_uploads_at_once_arrive_or_are_told_to_come_back_in_flat_memory(
+def test_two_hundred_uploads_at_once_are_stored_or_refused_in_constant_memory(
     own: Callable[..., Service],
 ) -> None:
     service = own(max_user_uploads="200")
@@ -122,7 +122,7 @@ def test_two_hundred_uploads_at_once_arrive_or_are_told_to_come_back_in_flat_mem
 
 
 @pytest.mark.skipif(shutil.disk_usage("/tmp").free < 8 << 30, reason="a 2 GB upload needs 8 GB of free disk here")
-def test_a_two_gigabyte_upload_takes_less_than_a_hundred_megabytes(own: Callable[..., Service]) -> None:
+def test_a_two_gigabyte_upload_takes_less_than_a_hundred_megabytes_of_memory(own: Callable[..., Service]) -> None:
     service = own()
     block, count = os.urandom(1 << 20), 2000
 
@@ -137,7 +137,7 @@ def test_a_two_gigabyte_upload_takes_less_than_a_hundred_megabytes(own: Callable
     assert memory[1] - memory[0] < 100 << 20, f"{(memory[1] - memory[0]) >> 20} MiB more"
 
 
-# A disk that is full
+# Full disk
 
 
 SMALL_DISK = """
@@ -149,7 +149,7 @@ exec "$@"
 
 @pytest.fixture
 def on_small_disk(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts a service whose data folder is a disk of 48 MB of its own."""
+    """Starts a service whose data folder is a separate disk of 48 MB."""
     probe = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs -o size=1m tmpfs {tmp_path}"]
     if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True).returncode:
         pytest.skip("this machine lets no ordinary program make a disk of its own (unshare -rm)")
@@ -167,11 +167,11 @@ def on_small_disk(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 
 def seen_inside(service: Service, folder: str) -> list[str]:
-    """Names in a folder of the service's own disk."""
+    """Names in a folder on the disk of the service."""
     return [path.name for path in Path(f"/proc/{api_process(service).pid}/root{service.data}/{folder}").iterdir()]
 
 
-def test_a_full_disk_refuses_uploads_in_a_sentence_and_nothing_of_them_stays(
+def test_a_full_disk_refuses_uploads_with_a_message_and_keeps_nothing_of_them(
     on_small_disk: Callable[..., Service],
 ) -> None:
     service = on_small_disk(min_free_bytes="0")

@@ -1,4 +1,4 @@
-"""`landscape serve` and `landscape worker`, one at a time, on a broker somebody else runs."""
+"""`landscape serve` and `landscape worker` as separate processes, on an external broker."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ def healthy(service: Service) -> bool:
         return False
 
 
-def test_the_parts_started_one_at_a_time_compute_a_slice(parts: Service) -> None:
+def test_separately_started_processes_compute_a_slice(parts: Service) -> None:
     checkpoint = parts.upload(GALLERY / "resnet20-w8-skip.safetensors")
     grid = {"alpha": {"count": 3}}
     job_id = parts.submit(kind="slice", checkpoint=checkpoint["id"], subset={"count": 20}, grid=grid)

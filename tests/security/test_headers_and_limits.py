@@ -1,4 +1,4 @@
-"""Headers, hosts, sizes, quotas, first start: what stands around every answer."""
+"""Security headers, allowed hosts, body sizes, quotas, the first token."""
 
 import json
 import re
@@ -14,11 +14,11 @@ from service.settings import Settings
 from tests.security.conftest import GRID, LARGE, TUS, Lab, User, give_everything, start_lab, stop_lab
 from tests.support.service import Service, free_port, landscape, make_token, serve, start_service, wait_for
 
-PLACES = ["/", "/static/style.css", "/static/plotly.min.js", "/api/health", "/api/jobs", "/api/nothing", "/metrics"]
+PATHS = ["/", "/static/style.css", "/static/plotly.min.js", "/api/health", "/api/jobs", "/api/nothing", "/metrics"]
 
 
-@pytest.mark.parametrize("path", PLACES)
-def test_every_answer_has_the_headers_browsers_heed(lab: Lab, path: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_has_the_security_headers(lab: Lab, path: str) -> None:
     with lab.client() as anyone:
         headers = anyone.get(path).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
@@ -33,8 +33,8 @@ def test_every_answer_has_the_headers_browsers_heed(lab: Lab, path: str) -> None
     assert "Strict-Transport-Security" not in headers  # not over TLS
 
 
-def test_over_tls_browsers_are_told_to_keep_to_it_and_the_cookie_is_secure(lab: Lab) -> None:
-    """As a proxy on this machine says it."""
+def test_over_tls_hsts_is_sent_and_the_cookie_is_secure(lab: Lab) -> None:
+    """TLS is terminated by a proxy on this machine."""
     with lab.client() as proxy:
         proxy.headers["X-Forwarded-Proto"] = "https"
         answer = proxy.post("/api/session", json={"token": lab.ada.token})
@@ -42,7 +42,7 @@ def test_over_tls_browsers_are_told_to_keep_to_it_and_the_cookie_is_secure(lab: 
     assert "Secure" in answer.headers["set-cookie"].split("; ")
 
 
-def test_no_other_site_may_read_answers(lab: Lab) -> None:
+def test_cross_origin_reads_are_not_allowed(lab: Lab) -> None:
     with lab.client(lab.ada.token) as client:
         asked = client.options(
             "/api/jobs", headers={"Origin": "https://x.example", "Access-Control-Request-Method": "GET"}
@@ -52,8 +52,8 @@ def test_no_other_site_may_read_answers(lab: Lab) -> None:
     assert not [name for name in (*asked.headers, *answer.headers) if name.startswith("access-control")]
 
 
-def test_a_foreign_name_for_an_open_service_is_refused(service: Service) -> None:
-    """A page at evil.example whose name points at 127.0.0.1 must not read an open service."""
+def test_an_unknown_host_name_is_refused_without_access_control(service: Service) -> None:
+    """DNS rebinding: a page at evil.example, resolved to 127.0.0.1, must not read the service."""
     for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "[::1].evil.example"):
         answer = service.api.get("/jobs", headers={"Host": host})
         assert answer.status_code == 400, host
@@ -61,13 +61,13 @@ def test_a_foreign_name_for_an_open_service_is_refused(service: Service) -> None
         assert service.api.get("/jobs", headers={"Host": host}).status_code == 200, host
 
 
-def test_another_site_changes_nothing_on_an_open_service(service: Service) -> None:
+def test_another_site_cannot_change_anything_without_access_control(service: Service) -> None:
     foreign = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
     assert service.api.put("/checkpoints", params={"name": "x"}, content=b"x", headers=foreign).status_code == 403
     assert service.api.delete("/jobs/" + "0" * 32, headers=foreign).status_code == 403
 
 
-def test_names_one_may_call_it_by() -> None:
+def test_allowed_hosts_follow_from_the_settings() -> None:
     def names(**settings: str) -> set[str]:
         return set(allowed_hosts(Settings(**settings)))  # type: ignore[arg-type]
 
@@ -90,7 +90,7 @@ def test_names_one_may_call_it_by() -> None:
         ("127.0.0.1", "on", True),
     ],
 )
-def test_access_control_is_on_wherever_others_can_reach_it(host: str, access: str, protected: bool) -> None:
+def test_access_control_is_on_where_other_machines_can_connect(host: str, access: str, protected: bool) -> None:
     assert Settings(host=host, access=access).protected is protected  # type: ignore[arg-type]
 
 
@@ -101,12 +101,12 @@ def test_a_body_larger_than_any_request_is_refused(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("name", ["a%00b", "%01", "%ED%A0%80", "..%2F..%2Fetc"])
-def test_an_impossible_name_is_unknown(lab: Lab, name: str) -> None:
+def test_an_invalid_name_is_not_found(lab: Lab, name: str) -> None:
     assert lab.ada.api.get(f"/api/datasets/{name}").status_code == 404
 
 
 UNKNOWN = "0" * 32
-NAMING = {  # requests of bob in which one id, X, may be somebody else's
+NAMING = {  # requests of bob in which the id X may be another user's
     "checkpoint": lambda own: {"kind": "surface", "checkpoint": "X", "grid": GRID},
     "checkpoint of a slice": lambda own: {"kind": "slice", "checkpoint": "X", "grid": {"alpha": {"count": 3}}},
     "end": lambda own: {"kind": "interpolation", "checkpoint": own, "end": "X", "grid": {"alpha": {"count": 3}}},
@@ -118,16 +118,16 @@ NAMING = {  # requests of bob in which one id, X, may be somebody else's
 }
 
 
-@pytest.mark.parametrize("place", NAMING)
-def test_a_job_that_names_somebody_elses_is_answered_as_one_that_names_nothing(lab: Lab, place: str) -> None:
-    """To the byte, whatever state theirs is in: an id alone tells nothing of what it belongs to."""
-    request = json.dumps(NAMING[place](lab.bob.has["checkpoint_id"]))
+@pytest.mark.parametrize("field", NAMING)
+def test_a_job_that_names_another_users_resource_is_answered_as_for_an_unknown_id(lab: Lab, field: str) -> None:
+    """Byte for byte, in every state of the other resource: an id reveals nothing about what it belongs to."""
+    request = json.dumps(NAMING[field](lab.bob.has["checkpoint_id"]))
     rejected = lab.ada.api.put("/api/checkpoints?name=picture.pt", content=b"no checkpoint").json()["id"]
     wait_for(lambda: lab.ada.api.get(f"/api/checkpoints/{rejected}").json()["state"] == "rejected", "it to be read")
     theirs = [lab.ada.has["checkpoint_id"], lab.ada.has["dataset_id"], rejected, lab.ada.has["job_id"]]
     unknown, *others = [said(lab.bob, request.replace("X", one)) for one in (UNKNOWN, *theirs)]
     assert unknown[0] == 422
-    assert ("Known: digits" if place == "dataset" else "No checkpoint has this id") in unknown[1]
+    assert ("Known: digits" if field == "dataset" else "No checkpoint has this id") in unknown[1]
     assert [answer.replace(one, UNKNOWN) for (_, answer), one in zip(others, theirs, strict=True)] == [unknown[1]] * 4
     assert {status for status, _ in others} == {422}
 
@@ -137,7 +137,7 @@ def said(user: User, request: str) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
-def test_a_token_has_a_printable_name_and_known_scopes(lab: Lab) -> None:
+def test_a_token_with_an_unprintable_name_or_an_unknown_scope_is_refused(lab: Lab) -> None:
     good = {"user": "eve", "scopes": ["read"]}
     for bad in ({"name": "a\0b"}, {"user": "a b"}, {"user": ""}, {"scopes": []}, {"scopes": ["all"]}, {"days": -1}):
         assert lab.admin.api.post("/api/tokens", json={**good, **bad}).status_code == 422, bad
@@ -145,7 +145,7 @@ def test_a_token_has_a_printable_name_and_known_scopes(lab: Lab) -> None:
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A service with small shares."""
+    """A service with small quotas."""
     lab = start_lab(
         tmp_path_factory.mktemp("tight"),
         max_unfinished_jobs="1",
@@ -158,7 +158,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     stop_lab(lab)
 
 
-def test_one_user_has_so_many_jobs_waiting_and_others_theirs(tight: Lab) -> None:
+def test_unfinished_jobs_are_limited_per_user(tight: Lab) -> None:
     spec = {"kind": "surface", "checkpoint": tight.ada.has["checkpoint_id"], "grid": GRID}
     refused = tight.ada.api.post("/api/jobs", json=spec)
     assert refused.status_code == 429
@@ -171,7 +171,7 @@ def test_one_user_has_so_many_jobs_waiting_and_others_theirs(tight: Lab) -> None
     assert tight.admin.api.post("/api/jobs", json=spec).status_code == 202
 
 
-def test_a_job_has_so_many_points(tight: Lab) -> None:
+def test_the_points_of_a_job_are_limited(tight: Lab) -> None:
     grid = {**LARGE, "alpha": {"count": 302}}
     answer = tight.bob.api.post("/api/jobs", json={"kind": "surface", "checkpoint": "0" * 32, "grid": grid})
     assert answer.status_code == 422
@@ -179,7 +179,7 @@ def test_a_job_has_so_many_points(tight: Lab) -> None:
     assert "90902 points" in answer.json()["error"]["message"]
 
 
-def test_one_user_stores_so_many_bytes_whichever_way_they_come(tight: Lab) -> None:
+def test_the_bytes_of_a_user_are_limited_for_every_kind_of_upload(tight: Lab) -> None:
     refusals = [
         tight.bob.api.put("/api/checkpoints", params={"name": "x"}, content=bytes(1_500_001)),
         tight.bob.api.put("/api/datasets", params={"name": "x"}, content=iter([bytes(800_000)] * 2)),
@@ -192,7 +192,7 @@ def test_one_user_stores_so_many_bytes_whichever_way_they_come(tight: Lab) -> No
     assert tight.bob.api.put("/api/checkpoints", params={"name": "x"}, content=b"x").status_code == 201
 
 
-def test_one_user_follows_so_many_streams(tight: Lab) -> None:
+def test_event_streams_are_limited_per_user(tight: Lab) -> None:
     events = f"/api/jobs/{tight.ada.has['running']}/events"
     with tight.ada.api.stream("GET", events) as first:
         lines = first.iter_lines()
@@ -203,7 +203,7 @@ def test_one_user_follows_so_many_streams(tight: Lab) -> None:
             assert another.status_code == 200
 
 
-def test_the_first_start_shows_a_token_once_and_the_next_none(tmp_path: Path) -> None:
+def test_the_first_start_prints_a_token_and_later_ones_do_not(tmp_path: Path) -> None:
     service = start_service(tmp_path, access="on", workers=1)
     service.api.close()
     service.process.terminate()
@@ -216,14 +216,14 @@ def test_the_first_start_shows_a_token_once_and_the_next_none(tmp_path: Path) ->
     assert secret[1].encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_the_api_alone_shows_one_too(tmp_path: Path) -> None:
+def test_the_api_alone_prints_a_token_too(tmp_path: Path) -> None:
     with serve(tmp_path, access="on") as started:
         secret = re.search(r"shown only once: (ll_\S{43})", (started.data / "serve.log").read_text())
         assert secret is not None
         assert started.api.get("/tokens", headers={"Authorization": f"Bearer {secret[1]}"}).status_code == 200
 
 
-def test_the_token_may_come_from_a_file(tmp_path: Path) -> None:
+def test_the_first_token_can_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "admin-token"
     for secret in ("a" * 40, "b" * 40):
         file.write_text(f"{secret}\n")
@@ -233,7 +233,7 @@ def test_the_token_may_come_from_a_file(tmp_path: Path) -> None:
                 assert answer.status_code == (200 if token == secret else 401)
 
 
-def test_a_token_file_that_is_too_short_stops_the_start(tmp_path: Path) -> None:
+def test_a_token_file_that_is_too_short_is_a_startup_error(tmp_path: Path) -> None:
     (tmp_path / "short").write_text("secret")
     settings = {"access": "on", "admin_token_file": str(tmp_path / "short")}
     ended = landscape("serve", "--data", str(tmp_path), "--port", str(free_port()), **settings)
@@ -255,7 +255,7 @@ def test_the_operator_lists_and_revokes_tokens(tmp_path: Path) -> None:
     assert token("list") == ""
 
 
-def test_when_a_token_was_used_last_is_written_down(lab: Lab) -> None:
+def test_the_last_use_of_a_token_is_recorded(lab: Lab) -> None:
     made = lab.make_token("ada", "read")
     with lab.client(made["token"]) as client:
         client.get("/api/jobs")
@@ -266,6 +266,6 @@ def test_when_a_token_was_used_last_is_written_down(lab: Lab) -> None:
     wait_for(used, "the use of a token to be noted", 90)
 
 
-def test_an_open_service_asks_nobody_who_they_are(service: Service) -> None:
+def test_without_access_control_every_caller_is_the_local_user(service: Service) -> None:
     who = httpx.get(f"http://127.0.0.1:{service.port}/api/session", trust_env=False).json()
     assert (who["user"], who["access"]) == ("local", False)

@@ -1,4 +1,4 @@
-"""Growing results in the page: one stream of events for all of them, which outlives what happens to connections."""
+"""Live results in the page: one event stream for all of them, which survives lost connections."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.support.service import Service, start_service, wait_for
 from tests.support.wire import Wire
 
-PATIENCE = 120_000  # milliseconds
+TIMEOUT_MS = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,14 @@ def wire(demo: Service) -> Iterator[Wire]:
 def page(browser: Browser, wire: Wire) -> Iterator[Page]:
     context = browser.new_context(base_url=f"http://127.0.0.1:{wire.port}", viewport={"width": 1200, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT_MS)
     yield page
     context.close()
 
 
 @pytest.fixture
 def asked(page: Page) -> list[str]:
-    """Paths that the page has asked for, without /api."""
+    """Paths that the page has requested, without /api."""
     paths: list[str] = []
     page.on("request", lambda one: paths.append(one.url.split("/api", 1)[1]) if "/api/" in one.url else None)
     return paths
@@ -51,7 +51,7 @@ def cells(page: Page, state: str) -> Locator:
 
 
 def drawn(page: Page, job: str) -> Any:
-    """`losses` as the picture of a job holds them, with the first axis along alpha."""
+    """`losses` in the plot of a job, with the first axis along alpha."""
     plot = f'[data-testid="gallery-cell"][data-job="{job}"] .js-plotly-plot'
     page.wait_for_function("plot => document.querySelector(plot)?.data?.find(t => t.customdata)", arg=plot)
     return page.evaluate(
@@ -61,7 +61,7 @@ def drawn(page: Page, job: str) -> Any:
     )
 
 
-def test_the_gallery_follows_all_its_jobs_in_one_stream_and_asks_again_for_none(page: Page, asked: list[str]) -> None:
+def test_the_gallery_follows_all_its_jobs_in_one_stream_and_does_not_poll_them(page: Page, asked: list[str]) -> None:
     page.goto("/")
     expect(cells(page, "running").first).to_be_visible()
     wait_for(lambda: cells(page, "done").count() > 2 or page.wait_for_timeout(200), "a second pair to be done", 240)
@@ -69,12 +69,10 @@ def test_the_gallery_follows_all_its_jobs_in_one_stream_and_asks_again_for_none(
     assert len(set(streams)) == len(streams) <= 4, streams  # one for each pair that was submitted
     assert all(path.startswith(("/events?jobs=", "/jobs/")) for path in streams)
     times = Counter(path for path in asked if re.fullmatch("/jobs/[0-9a-f]{32}(/result)?", path))
-    assert max(times.values()) <= 3 * len(streams), times  # at first, when it has begun, when it has ended
+    assert max(times.values()) <= 3 * len(streams), times  # at first, when it starts, when it ends
 
 
-def test_a_cut_connection_is_said_and_the_pictures_grow_on_once_it_is_back(
-    page: Page, demo: Service, wire: Wire
-) -> None:
+def test_a_lost_connection_is_shown_and_results_update_once_it_is_back(page: Page, demo: Service, wire: Wire) -> None:
     page.goto("/#/?view=heatmap")
     expect(cells(page, "running").first).to_be_visible()
     job = str(cells(page, "running").first.get_attribute("data-job"))
@@ -87,7 +85,7 @@ def test_a_cut_connection_is_said_and_the_pictures_grow_on_once_it_is_back(
     wait_for(lambda: drawn(page, job) == demo.result(job)["losses"], "every value to be drawn")
 
 
-def test_a_job_deleted_meanwhile_is_said_and_the_others_go_on(
+def test_a_job_deleted_meanwhile_is_shown_as_not_found_and_the_others_update(
     browser: Browser, service: Service, shipped: dict[str, Any]
 ) -> None:
     wire = Wire(service.port)
@@ -98,13 +96,13 @@ def test_a_job_deleted_meanwhile_is_said_and_the_others_go_on(
     jobs = [service.submit(**spec, seed=seed) for seed in (5, 6)]
     page.goto(f"/#/compare?jobs={','.join(jobs)}")
     cell = page.get_by_test_id("compare-cell")
-    expect(cell).to_have_count(2, timeout=PATIENCE)
+    expect(cell).to_have_count(2, timeout=TIMEOUT_MS)
     wire.cut()
-    expect(page.get_by_test_id("banner")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("banner")).to_be_visible(timeout=TIMEOUT_MS)
     service.api.post(f"/jobs/{jobs[0]}/cancel")
     assert service.api.delete(f"/jobs/{jobs[0]}").status_code == 204
     wire.mend()
-    expect(cell.first).to_contain_text("not found", timeout=PATIENCE)
-    expect(cell.last).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    expect(cell.first).to_contain_text("not found", timeout=TIMEOUT_MS)
+    expect(cell.last).to_have_attribute("data-state", "done", timeout=TIMEOUT_MS)
     context.close()
     wire.close()

@@ -1,4 +1,4 @@
-"""Event streams: nothing missed, nothing told twice, many at once, and clients that do not read."""
+"""Event streams: no event is lost or repeated; many streams at once; clients that do not read."""
 
 import json
 import socket
@@ -17,20 +17,20 @@ from tests.support.service import wait_for
 
 
 @pytest.fixture(scope="module")
-def face(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[ApiAlone]:
+def server(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[ApiAlone]:
     folder = tmp_path_factory.mktemp("following")
     with api_alone(folder, redis_url, max_event_streams="40", client_patience_seconds="2") as started:
         yield started
 
 
-def cancel(face: ApiAlone, job_id: str) -> None:
-    with face.database.writing() as session:
+def cancel(server: ApiAlone, job_id: str) -> None:
+    with server.database.writing() as session:
         lifecycle.cancel(session, job_id)
 
 
-def events(face: ApiAlone, path: str, **headers: str) -> list[tuple[str, str | None, Any]]:
-    """(event, id, data) of a stream that ends by itself."""
-    with httpx.stream("GET", face.url + "/api" + path, headers=headers, timeout=60, trust_env=False) as answer:
+def events(server: ApiAlone, path: str, **headers: str) -> list[tuple[str, str | None, Any]]:
+    """(event, id, data) of every event until the stream ends."""
+    with httpx.stream("GET", server.url + "/api" + path, headers=headers, timeout=60, trust_env=False) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
         blocks = answer.read().decode().split("\n\n")
@@ -46,12 +46,12 @@ def tiles(found: list[tuple[str, str | None, Any]]) -> list[tuple[str | None, An
     return [(number, data) for kind, number, data in found if kind == "tile"]
 
 
-def test_every_follower_is_told_every_value_once_and_in_the_same_order(face: ApiAlone) -> None:
-    job_id = face.job()
+def test_every_follower_gets_every_value_once_and_in_the_same_order(server: ApiAlone) -> None:
+    job_id = server.job()
     with ThreadPoolExecutor(8) as threads:
-        streams = [threads.submit(events, face, f"/jobs/{job_id}/events") for _ in range(8)]
+        streams = [threads.submit(events, server, f"/jobs/{job_id}/events") for _ in range(8)]
         for _ in range(13):
-            face.compute()
+            server.compute()
             time.sleep(0.05)
         told = [stream.result() for stream in streams]
     for found in told:
@@ -65,43 +65,43 @@ def test_every_follower_is_told_every_value_once_and_in_the_same_order(face: Api
         assert found[-2][2]["done"] == 63
 
 
-def test_a_follower_far_behind_gets_all_of_it_from_the_place_it_names(face: ApiAlone) -> None:
-    job_id = face.job(15, 13, points_per_tile=1)
-    face.compute(195)  # more tiles than the face keeps encoded
-    everything = tiles(events(face, f"/jobs/{job_id}/events"))
+def test_a_follower_far_behind_gets_everything_after_its_last_event_id(server: ApiAlone) -> None:
+    job_id = server.job(15, 13, points_per_tile=1)
+    server.compute(195)  # more tiles than the server keeps encoded
+    everything = tiles(events(server, f"/jobs/{job_id}/events"))
     assert [int(number or 0) for number, _ in everything] == list(range(1, 196))
-    rest = tiles(events(face, f"/jobs/{job_id}/events", **{"Last-Event-ID": "77"}))
+    rest = tiles(events(server, f"/jobs/{job_id}/events", **{"Last-Event-ID": "77"}))
     assert rest == everything[77:]
 
 
-def test_one_stream_follows_several_jobs_and_resumes_each_where_it_was(face: ApiAlone) -> None:
-    first, second = face.job(5, 5), face.job(3, 3, points_per_tile=2)
-    face.compute(10)
-    found = events(face, f"/events?jobs={first},{second}")
+def test_one_stream_follows_several_jobs_and_resumes_each_of_them(server: ApiAlone) -> None:
+    first, second = server.job(5, 5), server.job(3, 3, points_per_tile=2)
+    server.compute(10)
+    found = events(server, f"/events?jobs={first},{second}")
     by_job = {job: [tile for _, tile in tiles(found) if tile["job"] == job] for job in (first, second)}
     assert [len(by_job[first]), len(by_job[second])] == [5, 5]
     assert {data["job"]: data["state"] for kind, _, data in found if kind == "state"} == {first: "done", second: "done"}
     place = tiles(found)[6][0]
     assert place == "5,2"
-    rest = tiles(events(face, f"/events?jobs={first},{second}", **{"Last-Event-ID": place or ""}))
+    rest = tiles(events(server, f"/events?jobs={first},{second}", **{"Last-Event-ID": place or ""}))
     assert rest == tiles(found)[7:]
 
 
-def test_a_job_nobody_has_is_404_before_any_stream_begins(face: ApiAlone) -> None:
-    answer = face.api.get(f"/jobs/{'0' * 32}/events")
+def test_an_unknown_job_is_a_404_before_a_stream_starts(server: ApiAlone) -> None:
+    answer = server.api.get(f"/jobs/{'0' * 32}/events")
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
-    job_id = face.job(3, 3)
+    job_id = server.job(3, 3)
     for wrong in ("-1", "x", "1,2"):
-        answer = face.api.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": wrong})
+        answer = server.api.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": wrong})
         assert answer.status_code == 422, wrong
-    cancel(face, job_id)
+    cancel(server, job_id)
 
 
-def test_more_streams_than_allowed_are_told_when_to_come_back(face: ApiAlone) -> None:
-    job_id = face.job(3, 3, points_per_tile=9)
+def test_streams_over_the_limit_get_a_retry_after_header(server: ApiAlone) -> None:
+    job_id = server.job(3, 3, points_per_tile=9)
     clients = [httpx.Client(timeout=60, trust_env=False) for _ in range(41)]
-    url = f"{face.url}/api/jobs/{job_id}/events"
+    url = f"{server.url}/api/jobs/{job_id}/events"
     streams = [client.send(client.build_request("GET", url), stream=True) for client in clients]
     refused = [one for one in streams if one.status_code == 503]
     assert len(refused) >= 1
@@ -111,8 +111,8 @@ def test_more_streams_than_allowed_are_told_when_to_come_back(face: ApiAlone) ->
     for client in clients:
         client.close()
     wait_for(lambda: _has_room(url), "room")
-    face.compute()
-    assert events(face, f"/jobs/{job_id}/events")[-1][2]["state"] == "done"
+    server.compute()
+    assert events(server, f"/jobs/{job_id}/events")[-1][2]["state"] == "done"
 
 
 def _has_room(url: str) -> bool:
@@ -120,55 +120,55 @@ def _has_room(url: str) -> bool:
         return answer.status_code == 200
 
 
-def open_socket(face: ApiAlone, request: bytes) -> socket.socket:
+def open_socket(server: ApiAlone, request: bytes) -> socket.socket:
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(("127.0.0.1", int(face.url.rsplit(":", 1)[1])))
+    client.connect(("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
     client.sendall(request)
     return client
 
 
-def connections(face: ApiAlone) -> int:
-    return sum(one.status == "ESTABLISHED" for one in face.process.net_connections("tcp"))
+def connections(server: ApiAlone) -> int:
+    return sum(one.status == "ESTABLISHED" for one in server.process.net_connections("tcp"))
 
 
 LARGE = b"GET /static/plotly.min.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-def test_a_client_that_reads_nothing_is_cut_off(face: ApiAlone) -> None:
-    face.api.close()  # leave nothing of ours open
-    before = connections(face)
-    client = open_socket(face, LARGE)
-    wait_for(lambda: connections(face) > before, "the connection")
-    wait_for(lambda: connections(face) <= before, "the connection to be cut")
+def test_a_client_that_reads_nothing_is_disconnected(server: ApiAlone) -> None:
+    server.api.close()  # close our own connections
+    before = connections(server)
+    client = open_socket(server, LARGE)
+    wait_for(lambda: connections(server) > before, "the connection")
+    wait_for(lambda: connections(server) <= before, "the connection to be cut")
     client.close()
-    assert "reads nothing" in (face.data / "serve.log").read_text()
+    assert "reads nothing" in (server.data / "serve.log").read_text()
 
 
-def test_a_client_that_reads_slowly_gets_everything(face: ApiAlone) -> None:
-    size = int(httpx.head(f"{face.url}/static/plotly.min.js", trust_env=False).headers["content-length"])
-    with open_socket(face, LARGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as client:
+def test_a_client_that_reads_slowly_gets_everything(server: ApiAlone) -> None:
+    size = int(httpx.head(f"{server.url}/static/plotly.min.js", trust_env=False).headers["content-length"])
+    with open_socket(server, LARGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as client:
         received, began = 0, time.monotonic()
         while block := client.recv(1 << 16):
             received += len(block)
             time.sleep(0.02)
     assert received > size
-    assert time.monotonic() - began > 2  # longer than the patience
+    assert time.monotonic() - began > 2  # longer than the timeout
 
 
 @pytest.mark.parametrize(
     "begun", [b"", b"GET /api/ver", b"PUT /api/checkpoints?name=a HTTP/1.1\r\nHost: a\r\nContent-L"]
 )
-def test_a_request_that_never_ends_is_cut_off(face: ApiAlone, begun: bytes) -> None:
-    with open_socket(face, begun) as client:
+def test_an_incomplete_request_is_disconnected(server: ApiAlone, begun: bytes) -> None:
+    with open_socket(server, begun) as client:
         client.settimeout(60)
         assert client.recv(100) == b""
 
 
-def test_the_log_of_a_job_is_paged(face: ApiAlone) -> None:
-    job_id = face.job(3, 3, points_per_tile=3)
-    face.compute(3)
-    with httpx.Client(base_url=face.url + "/api", trust_env=False) as api:
+def test_the_log_of_a_job_is_paged(server: ApiAlone) -> None:
+    job_id = server.job(3, 3, points_per_tile=3)
+    server.compute(3)
+    with httpx.Client(base_url=server.url + "/api", trust_env=False) as api:
         whole = api.get(f"/jobs/{job_id}/log").json()
         assert whole["total"] == len(whole["items"]) == 2
         assert {line["level"] for line in whole["items"]} == {"info"}
@@ -178,7 +178,7 @@ def test_the_log_of_a_job_is_paged(face: ApiAlone) -> None:
         assert api.get(f"/jobs/{'0' * 32}/log").status_code == 404
 
 
-def test_the_face_writes_json_lines_alone(face: ApiAlone, tmp_path: Path) -> None:
-    lines = (face.data / "serve.log").read_text().splitlines()
+def test_the_log_has_only_json_lines(server: ApiAlone, tmp_path: Path) -> None:
+    lines = (server.data / "serve.log").read_text().splitlines()
     assert len(lines) > 3
     assert all({"time", "level", "event"} <= set(json.loads(line)) for line in lines)
