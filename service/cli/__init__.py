@@ -1,4 +1,4 @@
-"""The commands of `landscape` that run and look after a service; an entry point adds them."""
+"""The commands of `landscape` that run and maintain a service; added through an entry point."""
 
 import typer
 

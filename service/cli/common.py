@@ -1,4 +1,4 @@
-"""What the commands of the service share: options, settings, errors as sentences."""
+"""Shared by the commands of the service: options, settings, error messages, output."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from landscape.errors import LandscapeError
 
 from ..errors import ServiceError
 
-Data = Annotated[Path | None, typer.Option(help="Folder of database, store and private broker [landscape-data].")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the database, the store and the logs [landscape-data].")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on [8000].")]
 Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery uses, redis://… or unix://…")]
@@ -19,7 +19,7 @@ Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery us
 
 @contextlib.contextmanager
 def with_clear_errors() -> Iterator[None]:
-    """Errors of the service end a command like those of the library: one sentence, exit code 1."""
+    """End a command on an error of the service as on one of the library: with one sentence and exit code 1."""
     try:
         yield
     except ServiceError as error:
@@ -27,7 +27,7 @@ def with_clear_errors() -> Iterator[None]:
 
 
 def settings_from(**given: Any) -> Any:
-    """The settings of the environment, with those that options give."""
+    """The settings of the environment, overridden by those given as options."""
     from pydantic import ValidationError
 
     from ..settings import Settings

@@ -1,4 +1,4 @@
-"""`landscape healthy`: the health check of containers."""
+"""`landscape healthy`: health check of a container."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -18,9 +18,9 @@ class Part(StrEnum):
 def healthy(
     part: Part,
     port: Port = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes there should be on this machine.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Expected number of worker processes on this machine.")] = 1,
 ) -> None:
-    """Exit with 0 when this machine's part of the service works, else say what does not: for health checks."""
+    """Health check: exit with 0 if the part of the service on this machine works, else say what does not."""
     from ..maintenance.health import require_api, require_worker
 
     settings = settings_from(port=port)

@@ -1,7 +1,4 @@
-"""Commands of `landscape` that look after what a service keeps: backup, restore, clean.
-
-Imports typer; what a command needs is imported when it runs. Never starts or stops a service.
-"""
+"""`landscape backup`, `restore` and `clean`: work on database and store directly, also while the service runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +18,7 @@ Target = Annotated[Path, typer.Argument(help="A file whose name ends with .tar, 
 
 
 def backup(target: Target, data: Data = None) -> None:
-    """Copy everything a service keeps, as of this moment, while it runs.
+    """Back up everything that a service stores, as of this moment; it may run meanwhile.
 
     landscape backup library.tar
 
@@ -36,13 +33,13 @@ def backup(target: Target, data: Data = None) -> None:
     if made.missing:
         digests = ", ".join(one[:12] for one in made.missing)
         raise LandscapeError(
-            f"{len(made.missing)} stored files are damaged or gone and are not in this backup ({digests}). "
+            f"{len(made.missing)} stored files are damaged or missing and are not in this backup ({digests}). "
             "Upload them again; everything else was saved."
         )
 
 
 def restore(source: Target, data: Data = None) -> None:
-    """Fill a new, empty service with a backup, of this version or an earlier one.
+    """Restore a backup, of this version or an earlier one, into a new, empty service.
 
     landscape restore library.tar --data new-folder
     """
@@ -51,14 +48,16 @@ def restore(source: Target, data: Data = None) -> None:
     with with_clear_errors():
         _, database, store = _open(data)
         done = restore(database, store, source)
-    print(f"{sum(done.rows.values())} rows and {done.files} files ({done.size} bytes) are back, every digest right.")
+    print(
+        f"{sum(done.rows.values())} rows and {done.files} files ({done.size} bytes) are restored; every digest matches."
+    )
 
 
 def clean(
     data: Data = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
 ) -> None:
-    """Remove what nothing refers to, uploads nobody finished, and what the settings say is too old.
+    """Remove unreferenced files, expired uploads, and what is older than the settings allow.
 
     A running service does this by itself every minute.
 
@@ -68,17 +67,17 @@ def clean(
 
     with with_clear_errors():
         settings, database, store = _open(data)
-        gone = clean(database, store, settings, dry_run=dry_run)
-    word = "would go" if dry_run else "went"
-    counts = {"files nothing refers to": gone.files, "unfinished uploads": gone.uploads, "finished jobs": gone.jobs}
-    counts |= {"unused checkpoints": gone.checkpoints, "unused data sets": gone.datasets}
-    for what, ids in counts.items():
-        size = f" ({gone.size} bytes)" if ids is gone.files and ids else ""
-        print(f"{len(ids):6} {what}{size} {word}")
+        removed = clean(database, store, settings, dry_run=dry_run)
+    verb = "would be removed" if dry_run else "removed"
+    found = {"unreferenced files": removed.files, "unfinished uploads": removed.uploads, "finished jobs": removed.jobs}
+    found |= {"unused checkpoints": removed.checkpoints, "unused data sets": removed.datasets}
+    for what, ids in found.items():
+        size = f" ({removed.size} bytes)" if ids is removed.files and ids else ""
+        print(f"{len(ids):6} {what}{size} {verb}")
 
 
 def _open(data: Path | None) -> "tuple[Settings, Database, Store]":
-    """Settings, database and store of the service that this shell's environment and options name."""
+    """Settings, database and store of the service that the environment and the options name."""
     from ..database.sessions import Database
     from ..storage.open import open_store
 

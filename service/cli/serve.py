@@ -6,7 +6,7 @@ from .common import Broker, Data, Host, Port, report, settings_from, with_clear_
 
 
 def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broker = None) -> None:
-    """Start the API and the page alone; workers run elsewhere, and so does the broker."""
+    """Start the API and the page alone; the broker and the workers are started separately."""
     import uvicorn
 
     settings = settings_from(data=data, host=host, port=port, broker=broker)
@@ -17,7 +17,7 @@ def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broke
 
         for line in startup_messages(Database(settings.database_url), settings):
             report(line)
-    os.environ.update(settings.environment())  # read again where uvicorn builds the application
+    os.environ.update(settings.environment())  # uvicorn creates the application from them
     uvicorn.run(
         "app.main:create_app",
         factory=True,

@@ -1,6 +1,6 @@
-"""`landscape token make | list | revoke`: the operator's way to let people in, on the database itself.
+"""`landscape token make | list | revoke`: manage access tokens in the database, without the service.
 
-Imports typer; what a command needs is imported when it runs. Shows a secret once, when it is made.
+A secret is shown once, when its token is created.
 """
 
 import json
@@ -15,25 +15,25 @@ import typer
 from .common import Data, settings_from, with_clear_errors
 
 commands = typer.Typer(
-    help="Let people in: tokens of users, for the page and for programs. Works on the database, without the service.",
+    help="Manage access tokens of users. Works on the database; the service need not run.",
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @commands.command()
 def make(
-    user: Annotated[str, typer.Option(help="Whose token it is; what is made with it belongs to this name.")],
+    user: Annotated[str, typer.Option(help="Owner of the token and of everything created with it.")],
     scopes: Annotated[
-        str, typer.Option(help="Of read, submit, admin, work (a worker elsewhere), by comma.")
+        str, typer.Option(help="Any of read, submit, admin and work (for a worker elsewhere), separated by commas.")
     ] = "read,submit",
-    days: Annotated[float | None, typer.Option(help="Valid this long [until it is revoked].")] = None,
-    name: Annotated[str, typer.Option(help="What it is for, for people.")] = "",
+    days: Annotated[float | None, typer.Option(help="Days until it expires [never].")] = None,
+    name: Annotated[str, typer.Option(help="Description.")] = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token and show its secret, this once.
+    """Create a token and show its secret, only this once.
 
     Example: landscape token make --user ada --scopes read,submit --days 365
     """
@@ -45,13 +45,13 @@ def make(
         about = _about(row)
     print(json.dumps({**about, "token": secret}) if as_json else secret)
     until = f"until {about['expires']}" if about["expires"] else "until it is revoked"
-    words = f"Token {about['id']} of {user} ({', '.join(about['scopes'])}), valid {until}. Shown this once."
-    typer.echo(words, err=True)
+    words = f"Token {about['id']} of {user} ({', '.join(about['scopes'])}), valid {until}."
+    typer.echo(f"{words} The secret is shown only this once.", err=True)
 
 
 @commands.command("list")
 def list_tokens(data: Data = None, as_json: AsJson = False) -> None:
-    """Show who has tokens, for what, and when they were used last."""
+    """List tokens: owner, scopes, and when each was last used."""
     from ..access import tokens
 
     with _writing(data) as session:
@@ -66,12 +66,12 @@ def list_tokens(data: Data = None, as_json: AsJson = False) -> None:
 
 @commands.command()
 def revoke(token: Annotated[str, typer.Argument(help="Its id, as `list` shows it.")], data: Data = None) -> None:
-    """End a token, and the sessions that began with it, at once."""
+    """Revoke a token and the sessions that were started with it, at once."""
     from ..access import tokens
 
     with _writing(data) as session:
         user = tokens.revoke(session, token, "token").owner
-    print(f"The token {token} of {user} opens nothing any more.")
+    print(f"The token {token} of {user} is revoked.")
 
 
 @contextmanager

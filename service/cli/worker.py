@@ -1,4 +1,4 @@
-"""`landscape worker`: workers for a service that runs elsewhere."""
+"""`landscape worker`: workers for a service that was started separately."""
 
 import os
 import sys
@@ -17,11 +17,11 @@ def worker(
     broker: Broker = None,
     database: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the service's database.")] = None,
     store: Annotated[
-        str | None, typer.Option(help="Where bytes lie: a folder, s3://bucket/prefix, or the service's own https://…")
+        str | None, typer.Option(help="Storage: a folder, s3://bucket/prefix, or the https://… address of the service.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="Token of scope `work`, for --store https://…")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes, watched and started again where they end [this one alone].")
+        int | None, typer.Option(min=1, help="Number of processes, restarted when they end [this process alone].")
     ] = None,
 ) -> None:
     """Start workers for a running service, on this machine or another.

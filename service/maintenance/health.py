@@ -1,7 +1,4 @@
-"""Whether this machine's part of the service works, for the health checks of containers.
-
-Imports the standard library; SQLAlchemy and tables where a worker is asked about. Never repairs anything.
-"""
+"""Health checks of containers: does the part of the service on this machine work?"""
 
 import json
 import socket
@@ -14,10 +11,10 @@ _PARTS = ("database", "store", "broker")
 
 
 def require_api(settings: Settings) -> None:
-    """The API answers, and finds database, store and broker in order; workers are not its part.
+    """Check that the API answers and reports database, store and broker as "ok"; workers have a check of their own.
 
     Raises:
-        UnavailableError: which part is not.
+        UnavailableError: one is not; the message says which.
     """
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/api/health", timeout=8) as answer:
@@ -30,10 +27,10 @@ def require_api(settings: Settings) -> None:
 
 
 def require_worker(settings: Settings, count: int) -> None:
-    """`count` worker processes of this machine have said in the database lately that they live.
+    """Check in the database that at least `count` worker processes of this machine are alive.
 
     Raises:
-        UnavailableError: fewer have.
+        UnavailableError: there are fewer.
     """
     from sqlalchemy import create_engine, func, select
     from sqlalchemy.exc import SQLAlchemyError
@@ -41,11 +38,11 @@ def require_worker(settings: Settings, count: int) -> None:
 
     from ..database.tables import Worker, is_alive
 
-    lately = select(func.count()).where(Worker.host == socket.gethostname(), is_alive())
+    alive = select(func.count()).where(Worker.host == socket.gethostname(), is_alive())
     try:
         with create_engine(settings.database_url, poolclass=NullPool).connect() as connection:
-            found = connection.scalar(lately) or 0
+            found = connection.scalar(alive) or 0
     except SQLAlchemyError as error:
         raise UnavailableError(f"The database does not answer: {type(error).__name__}.") from None
     if found < count:
-        raise UnavailableError(f"{found} of {count} workers on this machine have shown themselves lately.")
+        raise UnavailableError(f"{found} of {count} workers on this machine are alive.")

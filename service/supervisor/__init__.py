@@ -1,1 +1,1 @@
-"""Everything on one machine: child processes and the private broker."""
+"""Runs a service on one machine: child processes and the private broker."""

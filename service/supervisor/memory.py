@@ -1,4 +1,4 @@
-"""How much memory a process holds."""
+"""Memory use of a process."""
 
 import resource
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def resident(pid: int | None = None) -> int | None:
-    """Bytes of memory that a process of this machine holds (this one where absent); None where that is not known.
+    """Bytes of memory that a process of this machine holds, this one by default; None where that is unknown.
 
-    Without files it has mapped, which all processes share and the system takes back: samples, libraries.
+    Mapped files (samples, libraries) are not counted: processes share them, and the system can reclaim them.
     """
     try:
         total, mapped = map(int, Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1:3])

