@@ -5,7 +5,7 @@ import { near } from "./sample.mjs";
 
 const SIZES = [[1440, 700], [650, 330], [430, 300], [358, 320], [300, 600], [900, 200]];
 
-/** A second source: look-at and perspective matrices as OpenGL has them, one corner at a time. */
+/** A second source: the look-at and perspective matrices of OpenGL, one corner at a time. */
 function throughMatrices({ eye, center, up }, width, height) {
   const v = (p) => [p.x, p.y, p.z];
   const minus = (a, b) => a.map((x, k) => x - b[k]);
@@ -33,7 +33,7 @@ test("the projection is that of OpenGL's look-at and perspective matrices", () =
   }
 });
 
-test("all corners of the box are in the picture, with room for the labels", () => {
+test("all corners of the box are visible, with margins for the labels", () => {
   for (const [width, height] of SIZES) {
     for (const [x, y] of throughMatrices(fitCamera(width, height, { room: [30, 6, 26] }), width, height)) {
       assert.ok(Math.abs(x) * (width / 2) <= width / 2 - 29.9, `${width}: ${x}`);
@@ -42,7 +42,7 @@ test("all corners of the box are in the picture, with room for the labels", () =
   }
 });
 
-test("the box fills the picture: it touches the room on both sides or above and below", () => {
+test("the box fills the plot: it touches the margins on both sides or at top and bottom", () => {
   for (const [width, height] of SIZES) {
     const corners = throughMatrices(fitCamera(width, height, { room: [0, 0, 0] }), width, height);
     const [xs, ys] = [0, 1].map((k) => corners.map((corner) => corner[k]));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { datasetWords, isData, shapeWords, splitWords } from "../../frontend/js/datasets.js";
 
-test("a file goes to the data sets by its ending, unless it says that it holds weights", () => {
+test("a file is a data set by its extension, unless its name says that it holds weights", () => {
   for (const name of ["a.npz", "a.H5", "a.hdf5", "cifar-10-python.tar.gz", "mnist.tar", "data_batch_1.bin", "test.bin", "mnist.zip"]) assert.equal(isData(name), true, name);
   for (const name of ["a.pt", "a.pth", "a.t7", "a.safetensors", "a.pt.zip", "best.pth.tar", "pytorch_model.bin", "a", "npz"]) assert.equal(isData(name), false, name);
 });

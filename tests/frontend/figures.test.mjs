@@ -10,7 +10,7 @@ import { near, partOf, resultOf } from "./sample.mjs";
 const theme = THEMES.light;
 const camera = {};
 
-test("Plotly gets z[j][i] = losses[i][j]: f = 10x + y on 3 × 5 points puts every value where it belongs", () => {
+test("Plotly gets z[j][i] = losses[i][j]: f = 10x + y on 3 × 5 points puts every value at its coordinates", () => {
   const result = resultOf((a, b) => 10 * a + b, { n: 3, m: 5 });
   const z = transposeForPlotly(result.losses);
   assert.deepEqual(z, [[-12, -2, 8], [-11, -1, 9], [-10, 0, 10], [-9, 1, 11], [-8, 2, 12]]);
@@ -23,7 +23,7 @@ test("Plotly gets z[j][i] = losses[i][j]: f = 10x + y on 3 × 5 points puts ever
   }
 });
 
-test("whatever the height, a surface carries the losses themselves besides", () => {
+test("at every height scale a surface carries the losses themselves as well", () => {
   const result = resultOf((a, b) => a * a + b * b, { n: 7, m: 4 });
   for (const height of ["linear", "log", "paper"]) {
     const { data: [trace] } = surfaceFigure(result, { scale: sharedScale([result], { height }), theme, camera });
@@ -31,7 +31,7 @@ test("whatever the height, a surface carries the losses themselves besides", () 
   }
 });
 
-test("the paper's height below the cut is ln(min(z, 10) + 0.1), and the box ends at the cut", () => {
+test("the paper's height below the clip is ln(min(z, 10) + 0.1), and the box ends at the clip", () => {
   const result = resultOf((a, b) => 20 * (a * a + b * b), { n: 7, m: 5 });
   const { data: [trace, lid], layout } = surfaceFigure(result, { scale: sharedScale([result]), theme, camera });
   const top = layout.scene.zaxis.range[1];
@@ -41,12 +41,12 @@ test("the paper's height below the cut is ln(min(z, 10) + 0.1), and the box ends
   assert.ok(lid.z.every((height) => height < top));
 });
 
-test("a surface that is nowhere above the cut has no lid", () => {
+test("a surface that is nowhere above the clip has no lid", () => {
   const result = resultOf((a, b) => a * a + b * b, { n: 7, m: 4 });
   assert.equal(surfaceFigure(result, { scale: sharedScale([result]), theme, camera }).data.length, 1);
 });
 
-test("points that are not finite are holes with a trace and a legend entry of their own", () => {
+test("non-finite points are holes with their own trace and legend entry", () => {
   const result = resultOf((a, b) => a * a + b * b, { n: 5, m: 3 });
   result.losses[1][2] = result.losses[4][0] = null;
   result.non_finite = [{ i: 1, j: 2, value: "nan" }, { i: 4, j: 0, value: "inf" }];
@@ -59,7 +59,7 @@ test("points that are not finite are holes with a trace and a legend entry of th
   }
 });
 
-test("while a heatmap fills, computed cells are in one trace and guesses, dimmed, in another", () => {
+test("while a heatmap fills, computed cells are in one trace and dimmed estimates in another", () => {
   const result = partOf(resultOf((a, b) => a + b, { n: 6, m: 4 }), (i, j) => (i + j) % 2 === 0);
   const [guess, known] = heatmapFigure(result, { scale: sharedScale([result], { height: "linear" }), theme }).data;
   assert.ok(guess.opacity < 0.5 && guess.z.flat().every((value) => value !== null));
@@ -74,14 +74,14 @@ test("the paper's contours are at 0.1 to 9.6 in steps of 0.5 of the loss itself"
   assert.deepEqual(trace.z, transposeForPlotly(result.losses));
 });
 
-test("accuracy is drawn in per cent, from its own matrix", () => {
+test("accuracy is drawn in percent, from its own matrix", () => {
   const result = resultOf((a) => a, { n: 3, m: 4 });
   result.accuracies = result.losses.map((row, i) => row.map((_, j) => (i + 3 * j) / 20));
   const { data: [trace] } = surfaceFigure(result, { scale: sharedScale([result], { value: "accuracy" }), theme, camera });
   trace.z.forEach((row, j) => row.forEach((height, i) => assert.ok(near(height, 5 * (i + 3 * j)))));
 });
 
-test("an extra array is drawn like a loss where it is one, and as it is where it is not", () => {
+test("an extra array is scaled like a loss if it is one, and not scaled otherwise", () => {
   const result = resultOf((a, b) => 30 * (a * a + b * b), { n: 3, m: 5 });
   const scale = sharedScale([result], { value: "test_losses", height: "linear" });
   assert.deepEqual(surfaceFigure(result, { scale, theme, camera }).data[0].z, transposeForPlotly(result.extra.test_losses));
@@ -90,7 +90,7 @@ test("an extra array is drawn like a loss where it is one, and as it is where it
   assert.equal(sharedScale([result], { value: "lambda_max", height: "paper" }).height, "linear");
 });
 
-test("the path of a training run stands in the plane at its coordinates, in space at its losses below the cut", () => {
+test("the path of a training run is at its coordinates in 2-D, and at its losses up to the clip in 3-D", () => {
   const result = resultOf((a, b) => 30 * (a * a + b * b), { n: 3, m: 5 });
   result.trajectory = { coordinates: [[1, 2], [0.5, 1], [0, 0]], losses: [90, 3, 0.1] };
   const scale = sharedScale([result], { height: "linear" });
@@ -99,7 +99,7 @@ test("the path of a training run stands in the plane at its coordinates, in spac
   assert.deepEqual(path(surfaceFigure(result, { scale, theme, camera })).z, [10, 3, 0.1]);
 });
 
-test("the star is at the smallest loss", () => {
+test("the star marks the smallest loss", () => {
   const result = resultOf((a, b) => (a - 0.5) ** 2 + (b + 1) ** 2, { n: 5, m: 9 });
   const [i, j] = leastIndex(result.losses);
   assert.deepEqual([result.alphas[i], result.betas[j]], [0.5, -1]);
@@ -115,18 +115,18 @@ test("a slice draws its column, with a band of one standard error", () => {
   assert.deepEqual(band.x.slice(5), [1, 0.5, 0, -0.5, -1]);
 });
 
-test("a band stops at points that are not there", () => {
+test("a band has a gap at missing points", () => {
   assert.deepEqual(runs([1, 2, null, 4, 5, 6, null, 8], [1, 1, 1, 1, 1, null, 1, 1]), [[0, 1], [3, 4]]);
 });
 
-test("names of people enter Plotly as text", () => {
+test("names from users are escaped for Plotly", () => {
   const result = resultOf((a) => a * a, { n: 5, kind: "slice" });
   const names = slicesFigure([{ result, label: "<b>x</b> & <a href='//evil'>" }, { result, label: "y" }], { theme }).data.flatMap(({ name, hovertemplate }) => [name, hovertemplate ?? ""]);
   assert.ok(names.some((name) => name.includes("&lt;b&gt;x&lt;/b&gt; &amp;")));
   assert.ok(names.every((name) => !/<(b|a)[ >]/.test(name)));
 });
 
-test("several slices say what is dashed, above the plot, in as much of a label as a phone has room for", () => {
+test("several slices explain the dashed lines in a legend above the plot, with labels shortened to the width of a phone", () => {
   const result = resultOf((a) => a * a, { n: 5, kind: "slice" });
   const named = (width, label) => slicesFigure([{ result, label }, { result, label: "y" }], { theme, width });
   const { data, layout } = named(340, "ResNet-56, width 16, without shortcuts on digits");
@@ -138,12 +138,12 @@ test("several slices say what is dashed, above the plot, in as much of a label a
   assert.ok(named(1200, "ResNet-56, width 16, without shortcuts on digits").data.some(({ name }) => name === "ResNet-56, width 16, without shortcuts on digits"));
 });
 
-test("slices are logarithmic where they span more than three decades", () => {
+test("slices are logarithmic if they span more than three decades", () => {
   assert.equal(defaultSliceHeight([resultOf((a) => 1e-4 + a * a, { n: 5, kind: "slice" })]), "log");
   assert.equal(defaultSliceHeight([resultOf((a) => 1 + a * a, { n: 5, kind: "slice" })]), "linear");
 });
 
-test("the key names colors where the picture puts them: by height on a surface, by level on contours", () => {
+test("the color key follows the plot: by height on a surface, by level on contours", () => {
   const result = resultOf((a, b) => 20 * (a * a + b * b), { n: 7, m: 5 });
   const scale = sharedScale([result]);
   const surface = keyOf(scale, "surface", theme);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { axisLevels, centerIndex, completeLevel, computed, drawable, nearestFilled, subGrid } from "../../frontend/js/grid.js";
 import { axis, levelByWalking, near, partOf, resultOf } from "./sample.mjs";
 
-test("axis levels are those found by walking down to each index", () => {
+test("axis levels are those found by bisecting down to each index", () => {
   for (let count = 2; count <= 70; count += 1) {
     assert.deepEqual(axisLevels(count), axis(0, count - 1, count).map((_, i) => levelByWalking(i, count)));
   }
@@ -13,7 +13,7 @@ test("axis levels of 11 points are those landscape/grid.py prints", () => {
   assert.deepEqual(axisLevels(11), [0, 3, 2, 3, 4, 1, 3, 2, 3, 4, 0]); // python -c "from landscape.grid import Axis; print(Axis(count=11).levels)"
 });
 
-test("a result is complete up to the level before its first missing point", () => {
+test("a result is complete up to the level before that of its first missing point", () => {
   const whole = resultOf((a, b) => a + b, { n: 17, m: 9 });
   assert.equal(completeLevel(whole), 4);
   assert.equal(completeLevel(partOf(whole, (i, j) => !(i === 1 && j === 0))), 3);
@@ -22,14 +22,14 @@ test("a result is complete up to the level before its first missing point", () =
   assert.equal(completeLevel(partOf(whole, () => false)), -1);
 });
 
-test("a point that came out NaN is computed; one that has not come is not", () => {
+test("a point whose loss is NaN is computed; a missing one is not", () => {
   const result = partOf(resultOf((a) => a, { n: 5, m: 3 }), (i, j) => !(i === 1 && j === 2) && !(i === 3 && j === 0));
   result.non_finite = [{ i: 1, j: 2, value: "nan" }];
   assert.equal(computed(result)[1][2], true);
   assert.equal(computed(result)[3][0], false);
 });
 
-test("a sub-grid holds the ends, its values stay with their coordinates, and its holes move along", () => {
+test("a sub-grid holds the ends, its values keep their coordinates, and its holes are mapped", () => {
   const result = resultOf((a, b) => 10 * a + b, { n: 9, m: 5 });
   result.losses[4][1] = result.losses[1][0] = null;
   result.non_finite = [{ i: 4, j: 1, value: "inf" }, { i: 1, j: 0, value: "nan" }];
@@ -40,7 +40,7 @@ test("a sub-grid holds the ends, its values stay with their coordinates, and its
   assert.deepEqual(part.non_finite, [{ i: 2, j: 1, value: "inf" }]);
 });
 
-test("missing points of the next level are drawn on the coarser surface: a bilinear function stays itself", () => {
+test("missing points of the next level are interpolated on the coarser surface: a bilinear function is unchanged", () => {
   const f = (a, b) => 2 + 3 * a - b + 0.5 * a * b;
   const levels = [axisLevels(17), axisLevels(11)];
   const half = partOf(resultOf(f, { n: 17, m: 11 }), (i, j) => Math.max(levels[0][i], levels[1][j]) <= 3 || i < 5);
@@ -49,7 +49,7 @@ test("missing points of the next level are drawn on the coarser surface: a bilin
   part.losses.forEach((row, i) => row.forEach((loss, j) => assert.ok(near(loss, f(part.alphas[i], part.betas[j])), `${i}, ${j}: ${loss}`)));
 });
 
-test("points that have come are never replaced by drawn ones", () => {
+test("computed points are never replaced by interpolated ones", () => {
   const bumpy = (a, b) => a * a + Math.cos(9 * b);
   const levels = [axisLevels(17), axisLevels(11)];
   const seen = (i, j) => Math.max(levels[0][i], levels[1][j]) <= 2 || (i + j) % 3 === 0;
@@ -57,7 +57,7 @@ test("points that have come are never replaced by drawn ones", () => {
   part.rows.forEach((i, p) => part.columns.forEach((j, q) => seen(i, j) && assert.equal(part.losses[p][q], bumpy(part.alphas[p], part.betas[q]))));
 });
 
-test("nothing is drawn across a hole", () => {
+test("nothing is interpolated across a hole", () => {
   const levels = [axisLevels(9), axisLevels(9)];
   const half = partOf(resultOf((a) => a, { n: 9, m: 9 }), (i, j) => Math.max(levels[0][i], levels[1][j]) <= 2);
   half.losses[4][4] = null;
@@ -71,7 +71,7 @@ test("before the first level is complete there is nothing to draw", () => {
   assert.equal(drawable(partOf(resultOf((a) => a), (i) => i < 3)), null);
 });
 
-test("a large grid is thinned to its sub-grid, ends and all", () => {
+test("a large grid is thinned to a sub-grid that includes the ends", () => {
   const part = drawable(resultOf((a, b) => a + b, { n: 401, m: 51 }), 201);
   assert.equal(part.alphas.length, 129); // 2^7 + 1, the finest below 201
   assert.equal(part.alphas[0], -1);
@@ -84,7 +84,7 @@ test("a slice is drawn like a surface of one column", () => {
   assert.deepEqual(part.losses.map(([loss]) => loss), part.alphas.map((a) => a * a));
 });
 
-test("a missing cell takes a value at the smallest distance, as a slow search finds it", () => {
+test("a missing cell takes a value at the smallest distance, as a brute-force search finds it", () => {
   const known = (i, j) => (3 * i + 5 * j) % 7 === 0;
   const whole = resultOf((a, b) => 100 * a + b, { n: 8, m: 11 });
   const part = partOf(whole, known);

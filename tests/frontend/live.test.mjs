@@ -8,18 +8,18 @@ const empty = partOf(whole, () => false);
 const points = whole.losses.flatMap((row, i) => row.map((_, j) => [i, j]));
 const tileOf = (list) => ({ level: 0, points: list, losses: list.map(([i, j]) => whole.losses[i][j]), accuracies: list.map(([i, j]) => whole.accuracies[i][j]), standard_errors: list.map(([i, j]) => whole.standard_errors[i][j]), extra: { test_losses: list.map(([i, j]) => whole.extra.test_losses[i][j]) }, non_finite: [] });
 
-test("tiles in any order, and twice, make the whole result", () => {
+test("tiles in any order, even repeated, add up to the whole result", () => {
   const tiles = [points.slice(7), points.slice(0, 4), points.slice(4, 7), points.slice(2, 9)].map(tileOf);
   assert.deepEqual({ ...tiles.reduce(merge, empty), state: "done" }, whole);
 });
 
-test("merging leaves the old result as it was", () => {
+test("merging does not change the old result", () => {
   const before = JSON.stringify(empty);
   merge(empty, tileOf(points));
   assert.equal(JSON.stringify(empty), before);
 });
 
-test("a value that is not finite stays a hole and counts as computed, once", () => {
+test("a non-finite value stays a hole and counts as computed once", () => {
   const tile = { points: [[1, 2]], losses: [null], accuracies: [0.1], standard_errors: [null], non_finite: [{ i: 1, j: 2, value: "nan" }] };
   const merged = merge(merge(empty, tile), tile);
   assert.equal(merged.losses[1][2], null);
@@ -27,7 +27,7 @@ test("a value that is not finite stays a hole and counts as computed, once", () 
   assert.equal(countComputed(merged), 1);
 });
 
-test("a fresh answer keeps the points that only events have brought", () => {
+test("a fresh answer keeps the points that only events have delivered", () => {
   const older = merge(empty, tileOf([[3, 2], [0, 0]]));
   const fresh = merge(empty, tileOf([[0, 0], [1, 1]]));
   const both = combine(older, fresh);
@@ -35,7 +35,7 @@ test("a fresh answer keeps the points that only events have brought", () => {
   assert.equal(combine(null, fresh), fresh);
 });
 
-test("the revision changes with each point that comes and not otherwise", () => {
+test("the revision changes with each new point and not otherwise", () => {
   assert.equal(revision(merge(empty, tileOf([[0, 0]]))), revision(merge(empty, tileOf([[2, 1]]))));
   assert.notEqual(revision(empty), revision(merge(empty, tileOf([[0, 0]]))));
 });

@@ -6,7 +6,7 @@ const id = "0123456789abcdef";
 const dataset = { name: "digits", splits: { train: 1500, test: 297 } };
 const form = (change = {}) => ({ ...DEFAULTS, checkpoint: id, ...change });
 
-test("the form as it opens is the default surface of service/jobs/spec.py", () => {
+test("the initial form is the default surface of service/jobs/spec.py", () => {
   assert.deepEqual(jobSpec(form()), {
     kind: "surface", checkpoint: id, dataset: "digits", split: "train", subset: null,
     grid: { alpha: { min: -1, max: 1, count: 51 }, beta: { min: -1, max: 1, count: 51 } },
@@ -15,14 +15,14 @@ test("the form as it opens is the default surface of service/jobs/spec.py", () =
   assert.deepEqual(problems(form(), dataset), {});
 });
 
-test("a slice has no beta; a range of its own for beta is used only where asked for", () => {
+test("a slice has no beta; a separate range for beta is used only if it is switched on", () => {
   assert.deepEqual(jobSpec(form({ kind: "slice" })).grid, { alpha: { min: -1, max: 1, count: 51 } });
   const own = { betaMin: "-0,5", betaMax: "2", betaCount: "7", alphaMax: "3" };
   assert.deepEqual(jobSpec(form(own)).grid.beta, { min: -1, max: 3, count: 7 });
   assert.deepEqual(jobSpec(form({ ...own, ownBeta: true })).grid.beta, { min: -0.5, max: 2, count: 7 });
 });
 
-test("what is wrong is said at its place, in the service's words", () => {
+test("errors are reported at their input, worded as the service words them", () => {
   const wrong = (change) => problems(form(change), dataset);
   assert.equal(wrong({ checkpoint: "" }).checkpoint, "Choose a checkpoint.");
   assert.equal(wrong({ alphaCount: "1" }).alphaCount, "An axis needs at least 2 points; got 1.");
@@ -38,11 +38,11 @@ test("what is wrong is said at its place, in the service's words", () => {
   assert.equal(wrong({ name: "x".repeat(201) }).name, "A name has at most 200 characters; this one has 201.");
 });
 
-test("what is hidden cannot be wrong: a slice does not look at beta, all images not at the subset", () => {
+test("hidden inputs are not validated: beta for a slice, the subset for all images", () => {
   assert.deepEqual(problems(form({ kind: "slice", betaCount: "1", images: "all", subsetCount: "x" }), dataset), {});
 });
 
-test("curl carries the very JSON, with quotes that a shell leaves alone", () => {
+test("curl sends exactly the JSON, quoted for the shell", () => {
   const spec = jobSpec(form({ name: "it's <b>", images: "some" }));
   const text = asCurl(spec, "http://127.0.0.1:8000");
   assert.match(text, /^curl -X POST http:\/\/127\.0\.0\.1:8000\/api\/v1\/jobs /);
@@ -50,7 +50,7 @@ test("curl carries the very JSON, with quotes that a shell leaves alone", () => 
   assert.deepEqual(JSON.parse(body), spec);
 });
 
-test("Python carries the same, in Python's words", () => {
+test("Python sends the same, as Python literals", () => {
   const spec = jobSpec(form({ name: "a \"b\"" }));
   const text = asPython(spec, "http://127.0.0.1:8000");
   const literal = /spec = (\{[\s\S]*?\n\})/.exec(text)[1];
@@ -62,7 +62,7 @@ test("the cost is points times images", () => {
   assert.match(cost(jobSpec(form({ kind: "slice", images: "some", subsetCount: "10" })), dataset), /^51 points × 10 images = 510 /);
 });
 
-test("the time is guessed from an earlier job on the same checkpoint, in proportion to the work", () => {
+test("the duration is estimated from an earlier job on the same checkpoint, in proportion to the work", () => {
   const spec = jobSpec(form());
   const done = { state: "done", started: "2026-01-01T00:00:00Z", finished: "2026-01-01T00:00:20Z", spec: { ...spec, grid: { alpha: { min: -1, max: 1, count: 51 } }, subset: { count: 500, seed: 0 } } };
   assert.equal(estimate(spec, [done], dataset), 20 * 51 * 3);
@@ -73,7 +73,7 @@ test("the time is guessed from an earlier job on the same checkpoint, in proport
   assert.equal(estimate({ ...spec, checkpoint: "another" }, [done], dataset, "VGG-9"), null);
 });
 
-test("the center is on the grid where both axes hold 0", () => {
+test("the center is on the grid if both axes hold 0", () => {
   assert.equal(centerOnGrid(jobSpec(form())), true);
   assert.equal(centerOnGrid(jobSpec(form({ alphaCount: "50" }))), false);
   assert.equal(centerOnGrid(jobSpec(form({ kind: "slice", alphaMin: "0.5", alphaMax: "1" }))), false);
@@ -85,19 +85,19 @@ const [a, b, c, d, other] = checkpoints.map(({ id: own }) => own);
 const begin = (kind, change = {}) => form({ kind, checkpoint: a, ...gridDefaults(kind), ...change });
 const line = { dataset: "digits", split: "train", subset: null, precision: "float32", name: null };
 
-test("an interpolation, a plane and a trajectory name their checkpoints and send nothing of directions", () => {
+test("an interpolation, a plane and a trajectory name their checkpoints and send no options of directions", () => {
   assert.deepEqual(jobSpec(begin("interpolation", { end: b, biases: "random", repeats: "5" })), { kind: "interpolation", checkpoint: a, end: b, ...line, grid: { alpha: { min: -0.5, max: 1.5, count: 41 } } });
   assert.deepEqual(jobSpec(begin("plane", { second: b, third: c })), { kind: "plane", checkpoint: a, second: b, third: c, ...line });
   assert.deepEqual(jobSpec(begin("trajectory", { epochs: [a, c, d, b] })), { kind: "trajectory", epochs: [a, c, d, b], ...line });
   assert.match(asPython(jobSpec(begin("trajectory", { epochs: [a, b] })), "x"), /"epochs": \["a+", "b+"\],/);
 });
 
-test("a curvature map begins with 11 × 11 points and takes no repeats", () => {
+test("a curvature map defaults to 11 × 11 points and has no repeats", () => {
   const spec = jobSpec(begin("curvature", { repeats: "3", directions: "gradient" }));
   assert.deepEqual([spec.grid.alpha.count, spec.grid.beta.count, spec.repeats, spec.directions], [11, 11, undefined, undefined]);
 });
 
-test("further choices are sent where they differ from the service's own", () => {
+test("optional choices are sent only if they differ from the service's defaults", () => {
   const change = { loss: "mse", batchNorm: "batch", normalization: "layer", orthogonality: "none", biases: "parameter", repeats: "4", also: "other", precision: "bfloat16" };
   const { loss, batch_norm, normalization, orthogonality, biases, repeats, also, precision } = jobSpec(form(change));
   assert.deepEqual([loss, batch_norm, normalization, orthogonality, biases, repeats, also, precision], ["mse", "batch", "layer", "none", "parameter", 4, "test", "bfloat16"]);
@@ -105,7 +105,7 @@ test("further choices are sent where they differ from the service's own", () => 
   assert.deepEqual([along.directions, along.normalization, along.biases], ["gradient", "filter", undefined]);
 });
 
-test("checkpoints must be there, different, and of one network", () => {
+test("checkpoints must exist, be different, and have the same architecture", () => {
   const wrong = (kind, change) => problems(begin(kind, change), dataset, checkpoints);
   assert.deepEqual(wrong("plane", { second: b, third: c }), {});
   assert.match(wrong("plane", { second: b, third: b }).third, /already chosen/);
@@ -126,11 +126,11 @@ test("repeats, splits and the loss are checked as the service does", () => {
   assert.match(wrong({ loss: "mse" }, { ...dataset, targets: "tokens" }).loss, /loss of their own/);
 });
 
-test("an error of the service finds its place, that of a part too", () => {
+test("an error of the service is assigned to its input, that of a nested field too", () => {
   assert.deepEqual(["epochs.3", "batch_norm", "grid.alpha.count", "nothing", null].map(inputOf), ["epochs", "batchNorm", "alphaCount", undefined, undefined]);
 });
 
-test("cost and time know a grid that the service finds, repeats and a second split", () => {
+test("cost and duration account for a grid that the service chooses, repeats and a second split", () => {
   const plane = jobSpec(begin("plane", { second: b, third: c }));
   assert.match(cost(plane, dataset).replaceAll("\u202f", ""), /^625 points × 1500 images/);
   assert.match(cost(jobSpec(form({ repeats: "2", kind: "slice" })), dataset), /^102 points/);

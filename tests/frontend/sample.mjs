@@ -16,7 +16,7 @@ export function partOf(result, known) {
   return { ...result, state: "running", losses: keep(result.losses), accuracies: keep(result.accuracies), standard_errors: keep(result.standard_errors), extra: { test_losses: keep(result.extra.test_losses) } };
 }
 
-/** The refinement level of one index, found by walking down to it: a second way to landscape/grid.py's. */
+/** The refinement level of one index, found by bisecting down to it: a second source for landscape/grid.py. */
 export function levelByWalking(index, count) {
   let [low, high, level] = [0, count - 1, 0];
   if (index === low || index === high) return 0;

@@ -12,7 +12,7 @@ test("one scale holds the smallest and largest of all results", () => {
   assert.equal(most, 404.5);
 });
 
-test("losses above 10 are cut, except in the logarithm and where all are large", () => {
+test("losses above 10 are clipped, except on a log scale and where all are large", () => {
   assert.equal(sharedScale([small, steep]).clip, 10);
   assert.equal(sharedScale([small, steep], { height: "linear" }).high, 10);
   assert.equal(sharedScale([small, steep], { height: "log" }).clip, null);
@@ -20,7 +20,7 @@ test("losses above 10 are cut, except in the logarithm and where all are large",
   assert.equal(sharedScale([resultOf((a) => 50 + a)]).clip, null);
 });
 
-test("the heights are the functions they are named after", () => {
+test("the height scales are the functions they are named after", () => {
   for (const loss of [0, 1e-3, 0.7, 3, 10]) {
     assert.equal(sharedScale([small], { height: "linear" }).forward(loss), loss);
     assert.equal(sharedScale([small], { height: "paper" }).forward(loss), Math.log(Math.min(loss, 10) + 0.1));
@@ -28,7 +28,7 @@ test("the heights are the functions they are named after", () => {
   }
 });
 
-test("each tick stands at the height of the loss it names, inside the box", () => {
+test("each tick is at the height of the loss it names, inside the box", () => {
   for (const results of [[small], [steep], [small, steep], [resultOf((a) => 50 + a)], [resultOf(() => 0.25)], [resultOf(() => 0.000769)], [resultOf((a) => -3 + a)]]) {
     for (const height of ["linear", "log", "paper"]) {
       if (defaultHeight(results) === "linear" && height !== "linear") continue;
@@ -43,19 +43,19 @@ test("each tick stands at the height of the loss it names, inside the box", () =
   }
 });
 
-test("the last line on a surface is the rim of the cut", () => {
+test("the last line on a surface is at the clip", () => {
   const { relief, high } = sharedScale([small, steep]);
   assert.equal(relief.end, high);
   assert.ok(near(Math.round((relief.end - relief.start) / relief.size), (relief.end - relief.start) / relief.size, 1e-9));
 });
 
-test("the paper's contours give way to even ones where hardly any of them is met", () => {
+test("the paper's contours are replaced by evenly spaced ones where few of them would be crossed", () => {
   assert.equal(sharedScale([steep]).contours.start, 0.1);
   const { start, end, size } = sharedScale([resultOf((a, b) => 0.01 + 0.02 * (a * a + b * b), { n: 5, m: 3 })]).contours;
   assert.ok(near((end - start) / size, 16, 1e-9));
 });
 
-test("a loss of zero has a place in the logarithm", () => {
+test("a loss of zero has a height on a log scale", () => {
   const scale = sharedScale([resultOf((a) => a * a, { n: 5, m: 3 })], { height: "log" });
   assert.ok(Number.isFinite(scale.low) && Number.isFinite(scale.forward(0)));
 });
@@ -76,12 +76,12 @@ test("round steps cover the range and are 1, 2, 2.5 or 5 times a power of ten ap
   }
 });
 
-test("results with a negative loss begin linear, others with the paper's height", () => {
+test("results with a negative loss default to linear, others to the paper's height", () => {
   assert.equal(defaultHeight([small]), "paper");
   assert.equal(defaultHeight([small, resultOf((a, b) => 10 * a + b)]), "linear");
 });
 
-test("the extent passes over holes", () => {
+test("the extent ignores holes", () => {
   assert.deepEqual(extent([[[null, 3], [1, null]]]), [1, 3]);
   assert.deepEqual(extent([[[null]]]), [0, 1]);
 });

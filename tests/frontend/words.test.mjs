@@ -7,7 +7,7 @@ import { near } from "./sample.mjs";
 
 const plain = (text) => text.replaceAll("\u202f", " ");
 
-test("a number keeps four figures, and says so where it is very small", () => {
+test("a number has four significant digits, and an exponent if it is very small or large", () => {
   assert.equal(number(0.00021314), "0.0002131");
   assert.equal(number(12.3456), "12.35");
   assert.equal(plain(number(1.234e-7)), "1.23 × 10⁻⁷");
@@ -16,7 +16,7 @@ test("a number keeps four figures, and says so where it is very small", () => {
   assert.deepEqual([number(0), number(null), number(NaN), number(-Infinity)], ["0", "–", "NaN", "−∞"]);
 });
 
-test("counts, shares, sizes and times read as people write them", () => {
+test("counts, percentages, sizes and times are formatted for people", () => {
   assert.equal(plain(whole(1234567)), "1 234 567");
   assert.equal(large(3_901_500), "3.9 million");
   assert.equal(plain(percent(0.98765)), "98.77 %");
@@ -27,7 +27,7 @@ test("counts, shares, sizes and times read as people write them", () => {
   assert.deepEqual(["2026-11-21T11:59:40Z", "2026-11-21T11:59:00Z", "2026-11-21T09:00:00Z", "2026-11-19T12:00:00Z"].map((then) => ago(then, now)), ["just now", "1 minute ago", "3 hours ago", "2 days ago"]);
 });
 
-test("a grid is said with one range squared or with two", () => {
+test("a grid is described with one squared range or with two", () => {
   const alpha = { min: -1, max: 1, count: 51 };
   assert.equal(gridWords({ alpha, beta: alpha }), "51 × 51 points on [−1, 1]²");
   assert.equal(gridWords({ alpha, beta: { min: -0.5, max: 2, count: 9 } }), "51 × 9 points on [−1, 1] × [−0.5, 2]");
@@ -35,21 +35,21 @@ test("a grid is said with one range squared or with two", () => {
   assert.equal(plain(specWords({ kind: "slice", grid: { alpha }, split: "test", subset: { count: 1000 }, seed: 3, precision: "float32" })), "slice · 51 points on [−1, 1] · 1 000 test images · seed 3");
 });
 
-test("progress says level, speed and what is left, and leaves out what is not known", () => {
+test("progress shows level, speed and time left, and omits what is unknown", () => {
   assert.equal(plain(progressWords({ done: 123, total: 2601, level: 1, levels: 5, points_per_second: 12.34, eta_seconds: 40 })), "123 of 2 601 points · level 2 of 5 · 12.3 points per second · 40 s left");
   assert.equal(progressWords({ done: 0, total: 9, level: 0, levels: 1, points_per_second: null, eta_seconds: null }), "0 of 9 points");
 });
 
-test("holes are counted by what they are", () => {
+test("holes are counted by kind", () => {
   assert.equal(holes([]), "");
   assert.equal(holes([{ value: "nan" }, { value: "-inf" }, { value: "inf" }]), "1 point NaN, 2 points infinite");
 });
 
-test("text for Plotly has no markup left in it", () => {
+test("text for Plotly is escaped", () => {
   assert.equal(escapeHtml(`<a href="x">&'`), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
 });
 
-test("addresses are read back as they were written", () => {
+test("URLs are parsed back to what they were made from", () => {
   const id = "0123456789abcdef01";
   assert.deepEqual(parse(address(`/jobs/${id}`, { view: "contour", height: null })), { name: "job", path: `/jobs/${id}`, id, query: { view: "contour" } });
   assert.equal(address("/compare", { jobs: "a,b" }), "#/compare?jobs=a,b");
@@ -59,14 +59,14 @@ test("addresses are read back as they were written", () => {
   assert.equal(choice({ view: "<b>" }, "view", ["surface"], "surface"), "surface");
 });
 
-test("an isoline of a plane is the straight line it is", () => {
+test("an isoline of a plane is the exact straight line", () => {
   const matrix = Array.from({ length: 4 }, (_, i) => Array.from({ length: 6 }, (_, j) => 2 * i + j));
   const segments = isoline(matrix, 3.7);
   assert.ok(segments.length >= 4);
   for (const [x0, y0, x1, y1] of segments) assert.ok(near(2 * x0 + y0, 3.7) && near(2 * x1 + y1, 3.7));
 });
 
-test("the region above a level has the area a plane leaves, and stops at holes", () => {
+test("the region above a level of a plane has the exact area, and excludes holes", () => {
   const matrix = Array.from({ length: 4 }, (_, i) => Array(6).fill(i));
   const area = ({ points, triangles }) => triangles.reduce((sum, [a, b, c]) => {
     const [[ax, ay], [bx, by], [cx, cy]] = [points[a], points[b], points[c]];
