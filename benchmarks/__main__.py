@@ -1,7 +1,7 @@
-"""`python -m benchmarks [--short] [--no-peers] [--only NAME] [PART …]`: the figures of this machine, part by part.
+"""Prints the benchmarks of this machine: `python -m benchmarks [--short] [--no-peers] [--only NAME] [PART …]`.
 
-Everything that is compared is measured in turns, so that a busy machine is busy for all; figures are medians. Ratios
-within one run mean something, seconds do not.
+Everything that is compared is measured in turns, so that load on the machine affects all alike; figures are medians.
+Only ratios within one run are meaningful, seconds are not.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from landscape.engine.native import best_instruction_set
 
 PARTS = {
     "table": "this engine, the plain loop and the peers, one thread each",
-    "whole": "the whole machine: a process per core beside the peers with all cores",
+    "whole": "the whole machine: a process per core, and the peers with all cores",
     "scaling": "from one worker to one per core",
-    "service": "the service against one process",
+    "service": "the service compared with one process",
     "memory": "memory at 1 000 and 50 000 images, and of several processes",
     "first": "time to the first coarse surface of the demo",
 }
@@ -38,7 +38,7 @@ def main() -> None:
         began = time.monotonic()
         _run(part, options, cores)
         print(f"\n{time.monotonic() - began:.0f} s")
-    print(f"\n{time.monotonic() - started:.0f} s in all")
+    print(f"\n{time.monotonic() - started:.0f} s in total")
 
 
 def _run(part: str, options: argparse.Namespace, cores: int) -> None:
@@ -60,10 +60,10 @@ def _run(part: str, options: argparse.Namespace, cores: int) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--short", action="store_true", help="fewer points and networks' samples")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"{', '.join(PARTS)}")
+    parser.add_argument("--short", action="store_true", help="fewer points, networks and samples")
     parser.add_argument("--no-peers", action="store_true", help="this engine and the plain loop only")
-    parser.add_argument("--threads", type=int, default=1, help="of everybody in the table")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of every row of the table")
     parser.add_argument("--only", help="cases of the table whose name contains this")
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """The networks and data of the benchmark table, the same for every contestant: seeded, never zeros.
 
-Imports landscape. Images of CIFAR's shape are Gaussian; digits are scikit-learn's.
+Images of CIFAR's shape are Gaussian; digits are scikit-learn's.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.claims`: what docs/comparison.md says of the peers, measured by calling them.
+"""Measures what docs/comparison.md says about the peers by calling them: `python -m benchmarks.claims`.
 
-Runs in the peers' environment (peers.py). Each function below sets one peer before the same trained network and a few
-digits and returns facts as text; a fact that no longer holds shows as another figure, not as an error.
+Runs in the peers' environment (peers.py). Each function below calls one peer on the same trained network and a few
+digits and returns facts as text; a fact that no longer holds shows up as a different figure, not as an error.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ Facts = dict[str, str]
 
 
 def main() -> None:
-    """Start again inside of the peers' environment."""
+    """Run this module in the peers' environment."""
     python = environment()
     if not list((HOME / "lib").glob("python*/site-packages/pyhessian")):
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", HESSIAN], check=True)
@@ -86,7 +86,7 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def ours() -> Facts:
-    """The same questions put to this package."""
+    """The same questions, answered by this package."""
     import landscape as ls
 
     images, labels = _samples()
@@ -100,8 +100,8 @@ def ours() -> Facts:
         "filter ratios": f"{facts['filter_ratio_min']:.9g} to {facts['filter_ratio_max']:.9g}",
         "cosine of the two directions": f"{facts['cosine']:.1e}",
         "loss at the center, over the mean of all samples": f"{result.losses[1, 1] / exact:.7f}",
-        "changed of a network handed over in training mode": _changes(model, before),
-        "where the center lies on a grid of 3 × 3": "in the middle (self-check)",
+        "changed in a network passed in training mode": _changes(model, before),
+        "position of the center on a grid of 3 × 3": "in the middle (self-check)",
     }
 
 
@@ -131,12 +131,12 @@ def losscape() -> Facts:
         "… over 1500 samples, with its default of 8 batches": (
             f"{compute_loss(_network(), eight, None) / _loss(_network(), *_samples(1500)):.4f}"
         ),
-        "changed of a network handed over in training mode": _changes(model, before),
+        "changed in a network passed in training mode": _changes(model, before),
     }
 
 
 def loss_landscapes() -> Facts:
-    """`random_plane` with its default normalisation by filter."""
+    """`random_plane` with its default normalization by filter."""
     import loss_landscapes as peer
     from loss_landscapes.metrics import Loss
     from loss_landscapes.metrics.metric import Metric
@@ -153,7 +153,7 @@ def loss_landscapes() -> Facts:
         direction.filter_normalize_(start)
 
     class Where(Metric):  # type: ignore[misc]
-        """Writes down the parameters it is asked about, and answers with the number of the question."""
+        """Records the parameters of every call, and returns the number of the call."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -183,7 +183,7 @@ def loss_landscapes() -> Facts:
         "cosine of the two directions": f"{_cosine(one.parameters, other.parameters):.2f}",
         "coordinates of the first row it returns, 4 × 4": rows[0],
         "… and of the second": rows[1],
-        "changed of a network handed over without deepcopy": _changes(model, before),
+        "changed in a network passed without deepcopy": _changes(model, before),
     }
 
 
@@ -215,9 +215,9 @@ def landscaper() -> Facts:
     compute_loss_landscape(model, (images, labels), *arguments, scalar, 2, 0.1, 2, device="cpu")
     return {
         "filter ratios": _filter_ratios(normalized, _parameters(model)),
-        "a NaN comes back as": f"{flat[0, 0]:.3f} (the mean of the other points, {sum(range(3, 11)) / 8:.3f})",
+        "a NaN is returned as": f"{flat[0, 0]:.3f} (the mean of the other points, {sum(range(3, 11)) / 8:.3f})",
         "the same surface twice differs at its highest point by": f"{abs(surfaces[0] - surfaces[1]).max():.2g}",
-        "changed of a network handed over in training mode": _changes(model, before),
+        "changed in a network passed in training mode": _changes(model, before),
     }
 
 

@@ -1,7 +1,7 @@
-"""The peers: each evaluates a few points of a landscape around the same network and says how long a point took.
+"""The peers: each evaluates a few points of a landscape around the same network and reports the time per point.
 
-A peer is imported only where it is installed (peers.py starts this file there), and called as its documentation does,
-without its plotting and printing.
+A peer is imported only in its own environment (peers.py runs this module there), and called as in its documentation,
+without plotting and printing.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def losscape(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
 def loss_landscapes(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
     """`random_plane` with its `Loss` metric over all samples at once.
 
-    Normalised by model: its filter normalization divides by zero for biases that are zero.
+    Normalized by model: its filter normalization divides by zero for biases that are zero.
     """
     import loss_landscapes
     from loss_landscapes.metrics import Loss
@@ -76,7 +76,7 @@ def landscaper(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
 
 
 def _side(images: Tensor) -> int:
-    """Points along both axes: where a point takes seconds, one says enough."""
+    """Points along both axes: one is enough if a point takes seconds."""
     return 1 if images.shape[-1] == 32 else 3
 
 

@@ -1,7 +1,7 @@
-"""What a visitor waits for on this machine, measured through a real browser: `python -m benchmarks.first_minutes`.
+"""Waiting times of a first visit on this machine, in a real browser: `python -m benchmarks.first_minutes`.
 
-Starts the demo on a fresh folder, opens the page, and prints the seconds from the moment the address was printed to the
-first coarse surface and to the finished first comparison; then the memory that a 1 GB upload takes. Asserts nothing.
+Starts the demo in a new folder, opens the page, and prints the seconds from the moment the address was printed to the
+first coarse surface and to the finished first comparison; then the memory of a 1 GiB upload. Asserts nothing.
 """
 
 import os
@@ -58,7 +58,7 @@ _SURFACES = """count => [...document.querySelectorAll('.js-plotly-plot')].filter
 
 def _wait_for_comparison(page: Page) -> None:
     while True:
-        jobs = httpx.get(f"http://127.0.0.1:{PORT}/api/jobs", trust_env=False).json()["items"]
+        jobs = httpx.get(f"http://127.0.0.1:{PORT}/api/v1/jobs", trust_env=False).json()["items"]
         if sum(job["state"] == "done" for job in jobs if job["gallery"] in FIRST) == len(FIRST):
             return
         page.wait_for_timeout(200)
@@ -72,12 +72,10 @@ def _upload(service: "subprocess.Popen[str]", folder: Path) -> None:
     began = time.monotonic()
     with most_memory(api) as memory, large.open("rb") as file:
         answer = httpx.put(
-            f"http://127.0.0.1:{PORT}/api/checkpoints?name=large.bin", content=file, timeout=600, trust_env=False
+            f"http://127.0.0.1:{PORT}/api/v1/checkpoints?name=large.bin", content=file, timeout=600, trust_env=False
         )
     took = time.monotonic() - began
-    print(
-        f"{took:6.1f} s  to upload 1 GiB (answer {answer.status_code}); the API held {max(memory) >> 20} MiB at most"
-    )
+    print(f"{took:6.1f} s  to upload 1 GiB (answer {answer.status_code}); the API used {max(memory) >> 20} MiB at most")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The headline job: 51 × 51 points × 50 000 images of CIFAR's shape × a seeded ResNet-56, against its floors.
+"""The headline job: 51 × 51 points × 50 000 images of CIFAR's shape × a seeded ResNet-56, against its lower bounds.
 
 `python -m benchmarks.headline [--precision bfloat16]`. On a GPU the whole surface is computed and timed; on a CPU a few
-points over a share of the images are, and the rest is multiplied out, which the output says. The floors are those of
-this machine: a matrix product for the arithmetic, a copy for the traffic, both measured in the same run.
+points over some of the images are, and the time of the rest is extrapolated, which the output says. The lower bounds
+are those of this machine: a matrix product for the arithmetic, a copy for the memory traffic, both measured in the
+same run.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from landscape.objective.objective import Objective
 
 SIDE, IMAGES = 51, 50_000
 SAMPLE = {"points": 3, "images": 500}  # on a CPU
-TILE = 64  # points asked for at once
+TILE = 64  # points per call
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     grid = Grid.square(SIDE)
     points = [(alpha, beta) for alpha in grid.alphas for beta in grid.betas]
     chosen = points if whole else points[:: len(points) // SAMPLE["points"]][: SAMPLE["points"]]
-    plan.values(chosen[:1])  # kernels are chosen, a graph is captured
+    plan.values(chosen[:1])  # warm-up: kernels are chosen, a graph is captured
     seconds = _seconds(lambda: [plan.values(chosen[k : k + TILE]) for k in range(0, len(chosen), TILE)], device)
     share = len(chosen) * len(objective.images) / (len(points) * IMAGES)
     print(f"{machine(device)}, torch {torch.__version__}, {precision}: {plan.choice}")
@@ -48,7 +49,7 @@ def main() -> None:
         )
     print(f"{'took' if whole else 'the whole job would take'} {seconds / share:.4g} s, ", end="")
     print(f"{len(points) * share / seconds:.3g} points/s")
-    _floors(objective, precision, device, seconds / share)
+    _print_lower_bounds(objective, precision, device, seconds / share)
 
 
 def _objective(samples: int, device: torch.device) -> Objective:
@@ -67,13 +68,13 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def _floors(objective: Objective, precision: str, device: torch.device, seconds: float) -> None:
-    """What the job asks for, over what this machine has."""
+def _print_lower_bounds(objective: Objective, precision: str, device: torch.device, seconds: float) -> None:
+    """Print the work of the job divided by the peak rates of this machine."""
     evaluations = SIDE * SIDE * IMAGES
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     arithmetic = flop(objective) * evaluations / max(peak(dtype, device) for _ in range(5))
     rate = _copy_rate(device)
-    print("| floor | seconds | reached |\n|---|---|---|")
+    print("| lower bound | seconds | reached |\n|---|---|---|")
     print(f"| arithmetic, direct convolutions | {arithmetic:.4g} | {arithmetic / seconds:.0%} |")
     for name, fused in (("BatchNorm folded, addition and ReLU fused", True), ("nothing fused", False)):
         network = prepare(objective, (), folding=fused, fusing=fused)
@@ -82,7 +83,7 @@ def _floors(objective: Objective, precision: str, device: torch.device, seconds:
 
 
 def numbers_moved(network: Network) -> int:
-    """Numbers that the layers read and write per image, weights left out: they are shared by a batch."""
+    """Numbers that the layers read and write per image, without weights: these are shared by a batch."""
     every = [index for layer in network.layers for index in (*layer.reads(), layer.result)]
     return sum(math.prod(shape) for index in every if (shape := network.shapes[index]) is not None)
 

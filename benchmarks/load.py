@@ -1,7 +1,7 @@
 """The service under load on this machine: `python -m benchmarks.load`. Prints figures, asserts nothing.
 
 Ten thousand queued jobs and the pages of their list; five hundred event streams of one process; clients that read
-nothing. Real processes throughout; what is measured is what a client sees.
+nothing. All processes are real; the figures are those that a client sees.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def queue_of(count: int, *, lab: bool) -> None:
-    """So many queued jobs, one worker at work, and somebody who turns the pages of the list."""
+    """Response times of the list of jobs and of submitting one, with `count` queued jobs and one busy worker."""
     with contextlib.ExitStack() as stack:
         settings = {"max_unfinished_jobs": str(2 * count)}
         if lab:
@@ -63,13 +63,13 @@ def queue_of(count: int, *, lab: bool) -> None:
         asked = _times(lambda: service.submit(**spec), 20)
         _fill(settings.get("database") or f"sqlite:///{folder / 'landscape.sqlite'}", spec, count)
         total = service.api.get("/jobs", params={"state": "queued", "limit": 1}).json()["total"]
-        print(f"{total} jobs queued, one worker at work; seconds for an answer, median and slowest of 20:")
+        print(f"{total} jobs queued, one busy worker; response time in seconds, median and slowest of 20:")
         for words, query in _pages(total):
             print(_line(words, _times(lambda query=query: _ok(service.api.get("/jobs", params=query)), 20)))
-        print(_line("a job asked for, before there were others", asked))
-        print(_line("a job asked for, behind all of them", _times(lambda: service.submit(**spec), 20)))
+        print(_line("submitting a job, before there were others", asked))
+        print(_line("submitting a job, with all of them queued", _times(lambda: service.submit(**spec), 20)))
         print(_line("/metrics", _times(lambda: _ok(httpx.get(_metrics(service), trust_env=False)), 5)))
-        print(_line("/api/health", _times(lambda: _ok(service.api.get("/health")), 5)), flush=True)
+        print(_line("/api/v1/health", _times(lambda: _ok(service.api.get("/health")), 5)), flush=True)
 
 
 def _pages(total: int) -> Iterator[tuple[str, dict[str, str | int]]]:
@@ -77,13 +77,13 @@ def _pages(total: int) -> Iterator[tuple[str, dict[str, str | int]]]:
     yield "first page of 200", {"limit": 200}
     yield "page in the middle", {"limit": 50, "offset": total // 2}
     yield "last page", {"limit": 50, "offset": total - 50}
-    yield "queued alone, in the middle", {"limit": 50, "offset": total // 2, "state": "queued"}
-    yield "running alone", {"limit": 50, "state": "running"}
-    yield "surfaces alone, last page", {"limit": 50, "offset": total - 50, "kind": "surface"}
+    yield "queued only, page in the middle", {"limit": 50, "offset": total // 2, "state": "queued"}
+    yield "running only", {"limit": 50, "state": "running"}
+    yield "surfaces only, last page", {"limit": 50, "offset": total - 50, "kind": "surface"}
 
 
 def _fill(url: str, spec: dict[str, object], count: int) -> None:
-    """As by so many requests, in fewer transactions."""
+    """Submit `count` jobs, in fewer transactions than as many requests take."""
     database, request = Database(url), job_spec.validate_python(spec)
     for _ in range(0, count, BATCH):
         with database.writing() as session:
@@ -114,27 +114,27 @@ def _line(words: str, seconds: list[float]) -> str:
 
 
 def streams_of(count: int) -> None:
-    """So many event streams on one job: memory of the process, how soon all of them hear, what others wait for."""
+    """`count` event streams on one job: memory of the process, delay of the events, response times meanwhile."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = stack.enter_context(servers.redis())
         limits = {"max_event_streams": str(count), "max_user_event_streams": str(count), "client_patience_seconds": "5"}
-        face = stack.enter_context(api_alone(folder, broker.url, **limits))
-        before = face.process.memory_info().rss
+        api = stack.enter_context(api_alone(folder, broker.url, **limits))
+        before = api.process.memory_info().rss
         print(f"{count} event streams of one process:")
-        asyncio.run(_follow(face, count, before))
-        _never_reading(face, 50)
+        asyncio.run(_follow(api, count, before))
+        _measure_unread(api, 50)
 
 
-async def _follow(face: ApiAlone, count: int, before: int) -> None:
-    job_id = await asyncio.to_thread(face.job, 41, 31, points_per_tile=20)
+async def _follow(api: ApiAlone, count: int, before: int) -> None:
+    job_id = await asyncio.to_thread(api.job, 41, 31, points_per_tile=20)
     heard: list[float] = []
     begun, over = asyncio.Semaphore(0), asyncio.Event()
     limits = httpx.Limits(max_connections=count + 10)
-    async with httpx.AsyncClient(base_url=face.url, timeout=120, trust_env=False, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=120, trust_env=False, limits=limits) as client:
 
         async def listen() -> None:
-            async with client.stream("GET", f"/api/jobs/{job_id}/events") as answer:
+            async with client.stream("GET", f"/api/v1/jobs/{job_id}/events") as answer:
                 assert answer.status_code == 200
                 begun.release()
                 async for line in answer.aiter_lines():
@@ -147,63 +147,63 @@ async def _follow(face: ApiAlone, count: int, before: int) -> None:
         for _ in range(count):
             await begun.acquire()
         await asyncio.sleep(1)
-        used = face.process.cpu_times()
+        used = api.process.cpu_times()
         await asyncio.sleep(5)
-        idle = face.process.cpu_times()
+        idle = api.process.cpu_times()
         busy = (idle.user - used.user + idle.system - used.system) / 5
-        print(f"  the face held {before >> 20} MiB before, {face.process.memory_info().rss >> 20} MiB with them")
-        print(f"  processor time it takes while nothing happens: {busy:.2f} s per s")
+        print(f"  the API used {before >> 20} MiB before, {api.process.memory_info().rss >> 20} MiB with them")
+        print(f"  CPU time while nothing happens: {busy:.2f} s per s")
         first, last, others = [], [], []
         for _ in range(10):
             heard.clear()
-            await asyncio.to_thread(face.compute)
+            await asyncio.to_thread(api.compute)
             done = time.monotonic()
             while len(heard) < count:
                 began = time.perf_counter()
-                await client.get("/api/jobs", params={"limit": 10})
+                await client.get("/api/v1/jobs", params={"limit": 10})
                 others.append(time.perf_counter() - began)
             first.append(min(heard) - done)
             last.append(max(heard) - done)
-        print(_line("from a tile's commit to the first that hears", first))
-        print(_line("… to the last of them", last))
-        print(_line("a list asked for meanwhile", others))
+        print(_line("from a tile's commit to the first stream", first))
+        print(_line("… to the last stream", last))
+        print(_line("a list of jobs meanwhile", others))
         over.set()
-        await asyncio.to_thread(face.compute_all)
+        await asyncio.to_thread(api.compute_all)
         await asyncio.gather(*listeners)
-        print(f"  the face holds {face.process.memory_info().rss >> 20} MiB when all are told everything", flush=True)
+        print(f"  the API uses {api.process.memory_info().rss >> 20} MiB when all events are sent", flush=True)
 
 
-def _never_reading(face: ApiAlone, count: int) -> None:
-    """Clients that ask for 5 MB and read nothing."""
-    before, watched = face.process.memory_info().rss, threading.Event()
+def _measure_unread(api: ApiAlone, count: int) -> None:
+    """Clients that request 5 MB and read nothing."""
+    before, watched = api.process.memory_info().rss, threading.Event()
     most = [before]
 
     def watch() -> None:
         while not watched.wait(0.05):
-            most.append(face.process.memory_info().rss)
+            most.append(api.process.memory_info().rss)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    clients = [breaking.unread(face.url, "/static/plotly.min.js") for _ in range(count)]
+    clients = [breaking.unread(api.url, "/static/plotly.min.js") for _ in range(count)]
     began = time.monotonic()
-    while _open(face) > 0 and time.monotonic() - began < 60:
+    while _open(api) > 0 and time.monotonic() - began < 60:
         time.sleep(0.2)
     took = time.monotonic() - began
     watched.set()
     watcher.join()
     for client in clients:
         client.close()
-    print(f"{count} clients that read nothing were cut off after {took:.1f} s, where the patience is 5 s")
-    print(f"  the face held {max(most) >> 20} MiB at most meanwhile")
+    print(f"{count} clients that read nothing were disconnected after {took:.1f} s, with a time limit of 5 s")
+    print(f"  the API used {max(most) >> 20} MiB at most meanwhile")
 
 
-def _open(face: ApiAlone) -> int:
-    return sum(one.status == psutil.CONN_ESTABLISHED and bool(one.raddr) for one in _connections(face))
+def _open(api: ApiAlone) -> int:
+    return sum(one.status == psutil.CONN_ESTABLISHED and bool(one.raddr) for one in _connections(api))
 
 
-def _connections(face: ApiAlone) -> list[object]:
-    port = int(face.url.rsplit(":", 1)[1])
-    return [one for one in face.process.net_connections("tcp") if one.laddr.port == port]
+def _connections(api: ApiAlone) -> list[object]:
+    port = int(api.url.rsplit(":", 1)[1])
+    return [one for one in api.process.net_connections("tcp") if one.laddr.port == port]
 
 
 if __name__ == "__main__":

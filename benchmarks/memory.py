@@ -1,8 +1,8 @@
-"""Memory at 1 000 and at 50 000 images of CIFAR's shape: what the data are, what evaluating them adds, what is shared.
+"""Memory at 1 000 and at 50 000 images of CIFAR's shape: of the data, added by evaluation, and shared by processes.
 
-Started as a module with a number of images, this file evaluates one point in a process of its own and prints the
-largest resident size it reached; started with a file, it loads that as the shell does, evaluates one point and stays
-until told. Images are float32, 12 288 bytes each: 614 MB for 50 000, whoever holds them.
+Run as a module with a number of images, this file evaluates one point and prints the largest resident size of its
+process; run with a file, it loads that as the shell does, evaluates one point and stays until its input ends.
+Images are float32, 12 288 bytes each: 614 MB for 50 000.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 SAMPLES = (1_000, 50_000)
 CASES = {True: ("ResNet-8",), False: ("ResNet-8", "ResNet-20", "ResNet-8 of width 4")}
 PROCESSES = (1, 2, 4)
-WAYS = {"shared": "one copy for all", "alone": "each its own"}
+WAYS = {"shared": "one copy for all", "alone": "a copy each"}
 NETWORKS = {"ResNet-8": (8, 16), "ResNet-20": (20, 16), "ResNet-8 of width 4": (8, 4)}
 
 
@@ -30,7 +30,7 @@ def report(*, short: bool) -> None:
 
 
 def _report_one(short: bool) -> None:
-    print("| network, images | largest, MB | of it images | before | evaluating adds |\n|---|---|---|---|---|")
+    print("| network, images | peak, MB | images | before | added by evaluation |\n|---|---|---|---|---|")
     for name in CASES[short]:
         for samples in SAMPLES:
             command = [sys.executable, "-m", "benchmarks.memory", name, str(samples)]
@@ -43,8 +43,8 @@ def _report_one(short: bool) -> None:
 
 
 def _report_several() -> None:
-    """Processes that hold one data set at the same time, with what they share and without."""
-    print(f"\n| processes, {SAMPLES[-1]} images | all together, MB | CPU s to load, first and later | a point |")
+    """Processes that use one data set at the same time, with one shared copy and with a copy each."""
+    print(f"\n| processes, {SAMPLES[-1]} images | total, MB | CPU s to load, first and later | a point |")
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "images.npz"
@@ -59,7 +59,7 @@ def _report_several() -> None:
 
 
 def together(file: Path, processes: int, way: str, caches: Path) -> tuple[float, list[dict[str, float]]]:
-    """Megabytes of all at the end, what they share counted once, and what each says; each has evaluated a point."""
+    """Megabytes of all processes, shared pages counted once, and what each reports after evaluating a point."""
     command = [sys.executable, "-m", "benchmarks.memory", str(file), way]
     around: dict[str, Any] = {
         "env": {**os.environ, "XDG_CACHE_HOME": str(caches)},
@@ -69,7 +69,7 @@ def together(file: Path, processes: int, way: str, caches: Path) -> tuple[float,
         "text": True,
     }
     started, found = [], []
-    for _ in range(processes):  # one after the other: the command of a shell loads before its workers do
+    for _ in range(processes):  # in turn: in the shell, too, the command loads before its workers do
         started.append(subprocess.Popen(command, **around))
         found.append(json.loads(started[-1].stdout.readline()))  # type: ignore[union-attr]
     total = sum(_proportional(one.pid) for one in started)
@@ -79,7 +79,7 @@ def together(file: Path, processes: int, way: str, caches: Path) -> tuple[float,
 
 
 def _proportional(pid: int) -> float:
-    """Megabytes of a process; of what n processes share, an nth."""
+    """Megabytes of a process, with 1/n of the pages that n processes share."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) * 1024 / 1e6
 
@@ -93,7 +93,7 @@ def _write(file: Path, samples: int) -> None:
 
 
 def stay(file: str, way: str) -> None:
-    """Load, evaluate one point, say what that took, and stay until told."""
+    """Load, evaluate one point, print the CPU time of both, and stay until the input ends."""
     import torch
 
     from landscape import engine
@@ -119,7 +119,7 @@ def stay(file: str, way: str) -> None:
 
 
 def measure(name: str, samples: int) -> dict[str, object]:
-    """Megabytes: before there are data, of the data, and the most there ever was after one point."""
+    """Megabytes: before there are data, of the data, and at most after one point."""
     import torch
 
     from landscape import engine
@@ -132,7 +132,7 @@ def measure(name: str, samples: int) -> dict[str, object]:
     generator = torch.Generator().manual_seed(0)
     few = Objective.of(build(network), torch.randn(64, 3, 32, 32, generator=generator), torch.zeros(64).long())
     along = random_directions(few.parameters(), seed=0)
-    engine.plan(few, along).values([(0.1, 0.1)])  # what libraries keep for themselves is there before we measure
+    engine.plan(few, along).values([(0.1, 0.1)])  # warm-up: libraries allocate what they keep
     before = _most()
     images = torch.empty(samples, 3, 32, 32).normal_(generator=generator)
     objective = Objective.of(build(network), images, torch.randint(0, 10, (samples,), generator=generator))
@@ -142,7 +142,7 @@ def measure(name: str, samples: int) -> dict[str, object]:
 
 
 def _most() -> float:
-    """Megabytes this process ever had at most; in `ru_maxrss` Linux counts those of its parent too."""
+    """Peak megabytes of this process; Linux counts those of the parent in `ru_maxrss` too."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -1,7 +1,7 @@
-"""The peers in an environment and a process of their own: never a dependency of ours.
+"""The peers in a separate environment and process: they are never a dependency of ours.
 
-`environment` installs them under build/ with our constraints and without their dependencies (they drag in CUDA builds);
-torch and numpy are ours, by a path file. Run as a module, this file is the process that measures on request.
+`environment` installs them under build/ with our constraints and without their dependencies, which include CUDA
+builds; torch and numpy are ours, by a path file. Run as a module, this file is the process that measures on request.
 """
 
 import importlib.util
@@ -15,12 +15,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "build" / "peers"
-EXTRAS = ("tqdm",)  # what the timed part of landscaper imports
+EXTRAS = ("tqdm",)  # imported by the timed part of landscaper
 ABSENT = ("matplotlib", "matplotlib.pyplot")  # imported for plots, which are not timed
 
 
 def environment() -> Path:
-    """The interpreter of the peers' environment, made on first use."""
+    """The interpreter of the peers' environment, which is created on first use."""
     from benchmarks.contestants import PEERS
 
     python = HOME / "bin" / "python"
@@ -36,36 +36,36 @@ def environment() -> Path:
 
 
 class Peer:
-    """A peer in its process, one case at a time; `ready` before it is timed, so that nobody loads meanwhile."""
+    """A peer in its process, one case at a time; wait for `ready` before timing anything, since loading takes time."""
 
     def __init__(self, name: str, threads: int):
         command = [str(environment()), "-m", "benchmarks.peers", name, str(threads)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def load(self, case: str, samples: int) -> None:
-        """Begin to make the network and the data of a case ready."""
-        self._say({"case": case, "samples": samples})
+        """Start loading the network and the data of a case."""
+        self._send({"case": case, "samples": samples})
 
     def ready(self) -> "Peer":
-        """Wait until they are."""
-        self._hear()
+        """Wait until they are loaded."""
+        self._receive()
         return self
 
     def __call__(self) -> float:
-        self._say({})
-        return float(self._hear())
+        self._send({})
+        return float(self._receive())
 
     def close(self) -> None:
         """End the process."""
         self.process.terminate()
         self.process.wait()
 
-    def _say(self, question: dict[str, object]) -> None:
+    def _send(self, question: dict[str, object]) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
 
-    def _hear(self) -> str:
+    def _receive(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 

@@ -1,7 +1,8 @@
-"""From one worker to one per core: processes of one thread against one process of as many threads, also disturbed.
+"""From one worker to one per core: processes of one thread against one process of as many threads.
 
-Started as a module with a number of threads, this file is one such process: it evaluates points of what it is told for
-as many seconds as asked for, and answers how many it finished. A neighbour is a process that multiplies matrices.
+Both are measured on an idle and on a busy machine. Run as a module with a number of threads, this file is one such
+process: it evaluates points of a given case for a given number of seconds, and prints points per second. A neighbor is
+a process that multiplies matrices.
 """
 
 import json
@@ -12,29 +13,29 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 CASE, SAMPLES = "ResNet-20", 256
-PLAIN, NEIGHBOUR = "plain", "neighbour"
+PLAIN, NEIGHBOR = "plain", "neighbor"
 SECONDS = {True: 0.6, False: 8.0}
 TURNS = {True: 3, False: 7}
 
 
 class Process:
-    """A child that is told what to compute, and then for how long."""
+    """A child process: it gets what to compute, and then for how long."""
 
     def __init__(self, threads: int):
         command = [sys.executable, "-m", "benchmarks.scaling", str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def load(self, who: str, case: str = CASE, samples: int = SAMPLES) -> "Process":
-        """Have a precision, `PLAIN` or `NEIGHBOUR` made ready; it will be when the next answer comes."""
-        self._say([who, case, samples])
+        """Load a precision, `PLAIN` or `NEIGHBOR`; done by the time `rate` next returns."""
+        self._send([who, case, samples])
         return self
 
     def start(self, seconds: float) -> None:
-        """Begin; the answer waits."""
-        self._say(seconds)
+        """Start computing; `rate` gets the result."""
+        self._send(seconds)
 
     def rate(self) -> float:
-        """Points per second of what was begun."""
+        """Points per second of what `start` started."""
         assert self.process.stdout is not None
         return float(json.loads(self.process.stdout.readline()))
 
@@ -43,7 +44,7 @@ class Process:
         self.process.kill()
         self.process.wait()
 
-    def _say(self, what: object) -> None:
+    def _send(self, what: object) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{json.dumps(what)}\n")
         self.process.stdin.flush()
@@ -52,11 +53,11 @@ class Process:
 def report(*, cores: int, short: bool) -> None:
     """Measure and print."""
     single = [Process(1).load("float32") for _ in range(cores)]
-    threaded, plain, neighbour = Process(cores).load("float32"), Process(cores).load(PLAIN), Process(1).load(NEIGHBOUR)
+    threaded, plain, neighbor = Process(cores).load("float32"), Process(cores).load(PLAIN), Process(1).load(NEIGHBOR)
     try:
-        rates = _rates(single, threaded, plain, neighbour, short=short)
+        rates = _rates(single, threaded, plain, neighbor, short=short)
     finally:
-        for process in (*single, threaded, plain, neighbour):
+        for process in (*single, threaded, plain, neighbor):
             process.close()
     print(f"| {CASE}, {SAMPLES} images, float32 | points per second | × one process of one thread |\n|---|---|---|")
     first = next(iter(rates.values()))
@@ -69,7 +70,7 @@ def _rates(
     single: list[Process],
     threaded: Process,
     plain: Process,
-    neighbour: Process,
+    neighbor: Process,
     *,
     short: bool,
 ) -> dict[str, list[float]]:
@@ -80,21 +81,21 @@ def _rates(
         several: (single, False),
         alone: ([threaded], False),
         f"plain loop, {cores} threads": ([plain], False),
-        f"{several}, a busy neighbour": (single, True),
-        f"{alone}, a busy neighbour": ([threaded], True),
+        f"{several}, a busy neighbor": (single, True),
+        f"{alone}, a busy neighbor": ([threaded], True),
     }
     rates: dict[str, list[float]] = {name: [] for name in settings}
     for turn in range(TURNS[short] + 1):
         for name, (processes, disturbed) in settings.items():
-            rate = together(processes, neighbour if disturbed else None, SECONDS[short] if turn else 0.1)
+            rate = together(processes, neighbor if disturbed else None, SECONDS[short] if turn else 0.1)
             if turn:
                 rates[name].append(rate)
     return rates
 
 
-def together(processes: Sequence[Process], neighbour: Process | None, seconds: float) -> float:
+def together(processes: Sequence[Process], neighbor: Process | None, seconds: float) -> float:
     """Points per second of all processes, computing at the same time."""
-    every = [*processes, *([neighbour] if neighbour else [])]
+    every = [*processes, *([neighbor] if neighbor else [])]
     for process in every:
         process.start(seconds)
     rates = [process.rate() for process in every]
@@ -102,7 +103,7 @@ def together(processes: Sequence[Process], neighbour: Process | None, seconds: f
 
 
 def serve(threads: int) -> None:
-    """Answer with points per second until the input ends."""
+    """Print points per second for each request, until the input ends."""
     import torch
 
     torch.set_num_threads(threads)
@@ -110,7 +111,7 @@ def serve(threads: int) -> None:
     for line in sys.stdin:
         told = json.loads(line)
         if isinstance(told, list):
-            work = _multiply if told[0] == NEIGHBOUR else _points(*told)
+            work = _multiply if told[0] == NEIGHBOR else _points(*told)
             continue
         seconds, start, done = told, time.perf_counter(), 0
         while time.perf_counter() - start < seconds:

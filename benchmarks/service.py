@@ -1,7 +1,7 @@
-"""What the service costs: the same surface through it and in one process, and how soon a demo shows its first surface.
+"""Overhead of the service: the same surface through it and in one process; and the time to the first surface of a demo.
 
-Starts `landscape up` with one worker on a fresh folder and speaks to it over HTTP, as any client; the other side is
-this file started as a module, which computes the surface with `ls.surface` in a process of one thread.
+Starts `landscape up` with one worker in a new folder and uses it over HTTP, like any client. The other side is
+this file run as a module, which computes the surface with `ls.surface` in a process of one thread.
 """
 
 import json
@@ -31,7 +31,7 @@ def report(*, short: bool) -> None:
     side = POINTS[short]
     with service("--workers", "1") as client, Alone() as alone:
         checkpoint = _uploaded(client)
-        for warm_up in (_through(client, checkpoint), alone):  # both load what they load once
+        for warm_up in (_through(client, checkpoint), alone):  # both load what they keep
             warm_up(3)
         pairs = [(alone(side), _through(client, checkpoint)(side)) for _ in range(TURNS[short])]
     print(f"| {NETWORK.stem} on digits, {side} × {side} points | seconds | of CPU time |\n|---|---|---|")
@@ -46,13 +46,13 @@ def report_first_surface() -> None:
     """Seconds from the command to the coarse surface of the demo's first job, over the API (no browser)."""
     started = time.monotonic()
     with service("--demo") as client:
-        print(f"{time.monotonic() - started:6.1f} s  from the command to an answer")
-        while not any(job["progress"]["done"] >= 25 for job in client.get("/api/jobs").json()["items"]):
+        print(f"{time.monotonic() - started:6.1f} s  from the command to a first response")
+        while not any(job["progress"]["done"] >= 25 for job in client.get("/api/v1/jobs").json()["items"]):
             time.sleep(0.05)
         print(f"{time.monotonic() - started:6.1f} s  from the command to the first coarse surface")
 
 
-Spent = tuple[float, float]  # seconds by the clock, and of the processor in all processes that took part
+Spent = tuple[float, float]  # wall-clock seconds, and CPU seconds of all processes involved
 
 
 class Alone:
@@ -78,7 +78,7 @@ class Alone:
 
 @contextmanager
 def service(*options: str) -> Iterator[httpx.Client]:
-    """A service on a fresh folder, and a client of it; gone afterwards."""
+    """A service in a new folder, and a client of it; both are ended afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "landscape.cli", "up", "--data", folder, "--port", str(PORT), *options]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -94,7 +94,7 @@ def service(*options: str) -> Iterator[httpx.Client]:
 def _wait_for_answer(client: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
     while process.poll() is None:
         try:
-            client.get("/api/health")
+            client.get("/api/v1/health")
             return
         except httpx.TransportError:
             time.sleep(0.05)
@@ -102,14 +102,14 @@ def _wait_for_answer(client: httpx.Client, process: "subprocess.Popen[bytes]") -
 
 
 def _uploaded(client: httpx.Client) -> str:
-    answer = client.put("/api/checkpoints", params={"name": NETWORK.name}, content=NETWORK.read_bytes()).json()
-    while (row := client.get(f"/api/checkpoints/{answer['id']}").json())["state"] not in ("ready", "rejected"):
+    answer = client.put("/api/v1/checkpoints", params={"name": NETWORK.name}, content=NETWORK.read_bytes()).json()
+    while (row := client.get(f"/api/v1/checkpoints/{answer['id']}").json())["state"] not in ("ready", "rejected"):
         time.sleep(0.1)
     return str(row["id"])
 
 
 def _through(client: httpx.Client, checkpoint: str) -> Callable[[int], Spent]:
-    """From a number of points along the axes to what their surface costs."""
+    """A function from a number of points per axis to the cost of their surface."""
 
     def measure(side: int) -> Spent:
         cpu, wall = _processor_seconds(), _job(client, checkpoint, side)
@@ -119,7 +119,7 @@ def _through(client: httpx.Client, checkpoint: str) -> Callable[[int], Spent]:
 
 
 def _processor_seconds() -> float:
-    """Of everything this process started: the service with its workers, and the process beside it, idle meanwhile."""
+    """CPU seconds of all descendants: the service with its workers, and the process of `Alone`, idle meanwhile."""
     every = psutil.Process().children(recursive=True)
     return float(sum(sum(process.cpu_times()[:4]) for process in every))
 
@@ -129,16 +129,16 @@ def _job(client: httpx.Client, checkpoint: str, side: int) -> float:
     axis = {"min": -1, "max": 1, "count": side}
     wanted = {"kind": "surface", "checkpoint": checkpoint, "dataset": "digits", "grid": {"alpha": axis, "beta": axis}}
     started = time.monotonic()
-    job: dict[str, Any] = client.post("/api/jobs", json=wanted).json()
-    while (state := client.get(f"/api/jobs/{job['id']}").json()["state"]) not in ("done", "failed", "cancelled"):
-        time.sleep(0.2)  # asking costs the service time too
+    job: dict[str, Any] = client.post("/api/v1/jobs", json=wanted).json()
+    while (state := client.get(f"/api/v1/jobs/{job['id']}").json()["state"]) not in ("done", "failed", "cancelled"):
+        time.sleep(0.2)  # polling costs the service time too
     if state != "done":
         raise SystemExit(f"The job ended as {state}.")
     return time.monotonic() - started
 
 
 def serve() -> None:
-    """Answer with seconds and CPU seconds of a surface until the input ends; libraries and files are loaded before."""
+    """Print seconds and CPU seconds of a surface for each line of input; libraries and files are loaded before."""
     import torch
 
     import landscape as ls

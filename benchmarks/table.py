@@ -1,6 +1,6 @@
 """The table: CPU seconds per grid point of the engine in each precision, the plain loop and the peers, one thread each.
 
-Every contestant is measured in turns; the peers run in an environment of their own (peers.py).
+Contestants are measured in turns; the peers run in a separate environment (peers.py).
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ def report(cases: list[Case], *, threads: int, peers: bool, short: bool) -> None
     print(
         "| network, images | who | s per point | ours is faster by | of GEMM peak | error |\n|---|---|---|---|---|---|"
     )
-    missing: dict[str, list[str]] = {}  # why -> where
+    missing: dict[str, list[str]] = {}  # reason -> cases
     try:
         for case in cases:
             for why in _report(case, rivals, short=short):
@@ -34,7 +34,11 @@ def report(cases: list[Case], *, threads: int, peers: bool, short: bool) -> None
 
 
 def _report(case: Case, rivals: dict[str, Peer], *, short: bool) -> list[str]:
-    """Print the rows of a case; which precisions are missing, and why."""
+    """Print the rows of a case.
+
+    Returns:
+        Which precisions are missing, and why.
+    """
     samples = case.short_samples if short else case.samples
     for rival in rivals.values():
         rival.load(case.name, samples)
@@ -59,7 +63,7 @@ def _named(row: Row, contest: Contest) -> Row:
 
 
 def line(case: str, row: Row) -> str:
-    """A row in Markdown; a ratio above 1 says that our float32 is faster by so much."""
+    """A row in Markdown; a ratio above 1 means that our float32 is faster by that factor."""
     peak = "" if row.peak is None else f"{row.peak:.0%}"
     error = "" if row.error is None else f"{row.error:.0e}"
     return f"| {case} | {row.who} | {row.seconds:.3g} | {1 / row.ratio:.2f} | {peak} | {error} |"

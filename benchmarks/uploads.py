@@ -1,7 +1,7 @@
 """Uploads under load on this machine, as part of `python -m benchmarks.load` or alone: `python -m benchmarks.uploads`.
 
-Many small ones at once, and a single large one by PUT and by tus; what they cost the HTTP face in memory. Prints
-figures, asserts nothing.
+Many small ones at once, and a single large one by PUT and by tus; the memory of the API meanwhile. Prints figures,
+asserts nothing.
 """
 
 import argparse
@@ -26,15 +26,15 @@ MIB = 1 << 20
 
 def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m benchmarks.uploads")
-    asked.add_argument("--count", type=int, default=200, help="uploads at once, 5 MiB each")
-    asked.add_argument("--large", type=int, default=2000, help="MiB of the large one")
+    asked.add_argument("--count", type=int, default=200, help="concurrent uploads, 5 MiB each")
+    asked.add_argument("--large", type=int, default=2000, help="size of the large upload, MiB")
     options = asked.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     measure(options.count, options.large)
 
 
 def measure(count: int = 200, large: int = 2000) -> None:
-    """A service of its own for each figure, so that one does not warm the memory of the next."""
+    """Measure each figure on a new service, so that memory does not carry over."""
     for figure in (lambda one: many(one, count), lambda one: by_put(one, large), lambda one: by_tus(one, large)):
         with tempfile.TemporaryDirectory() as folder:
             service = start_service(Path(folder), workers=1, max_user_uploads=str(count))
@@ -45,12 +45,12 @@ def measure(count: int = 200, large: int = 2000) -> None:
 
 
 def many(service: Service, count: int) -> None:
-    """So many uploads of 5 MiB at the same moment; every one acknowledged must be the bytes that were sent."""
+    """`count` uploads of 5 MiB at the same time; each acknowledged one must be the bytes that were sent."""
     body = os.urandom(5 * MIB)
 
     def send(n: int) -> tuple[int, bool, float]:
         content, began = body + n.to_bytes(4, "big"), time.monotonic()
-        url = f"http://127.0.0.1:{service.port}/api/checkpoints?name=load-{n}"
+        url = f"http://127.0.0.1:{service.port}/api/v1/checkpoints?name=load-{n}"
         answer = httpx.put(url, content=content, timeout=600, trust_env=False)
         digest = hashlib.sha256(content).hexdigest()
         right = answer.status_code != 201 or answer.json()["sha256"] == digest
@@ -62,7 +62,7 @@ def many(service: Service, count: int) -> None:
     statuses = ", ".join(f"{n} × {status}" for status, n in sorted(Counter(one for one, _, _ in answers).items()))
     wrong = sum(not right for _, right, _ in answers)
     slowest = max(seconds for _, _, seconds in answers)
-    print(f"{count} uploads of 5 MiB at once: {statuses}; {wrong} wrong; {time.monotonic() - began:.1f} s in all, ")
+    print(f"{count} uploads of 5 MiB at once: {statuses}; {wrong} wrong; {time.monotonic() - began:.1f} s in total, ")
     print(f"  the slowest {slowest:.1f} s; {_words(memory)}", flush=True)
 
 
@@ -71,7 +71,7 @@ def by_put(service: Service, large: int) -> None:
     with most_memory(api_process(service)) as memory:
         path = "/checkpoints?name=large.bin"
         answer = service.api.put(path, content=_blocks(large), timeout=600)
-    _tell(f"one upload of {large} MiB by PUT (answer {answer.status_code})", large, began, memory)
+    _report(f"one upload of {large} MiB by PUT (answer {answer.status_code})", large, began, memory)
 
 
 def by_tus(service: Service, large: int) -> None:
@@ -80,7 +80,7 @@ def by_tus(service: Service, large: int) -> None:
     headers = {**tus.VERSION, "Content-Type": tus.BODY, "Upload-Offset": "0"}
     with most_memory(api_process(service)) as memory:
         answer = service.api.patch(where, headers=headers, content=_blocks(large), timeout=600)
-    _tell(f"one upload of {large} MiB by tus (answer {answer.status_code})", large, began, memory)
+    _report(f"one upload of {large} MiB by tus (answer {answer.status_code})", large, began, memory)
 
 
 def _blocks(count: int) -> Iterator[bytes]:
@@ -89,14 +89,14 @@ def _blocks(count: int) -> Iterator[bytes]:
         yield block
 
 
-def _tell(what: str, large: int, began: float, memory: list[int]) -> None:
+def _report(what: str, large: int, began: float, memory: list[int]) -> None:
     seconds = time.monotonic() - began
     print(f"{what}: {seconds:.1f} s, {large / seconds:.0f} MiB/s; {_words(memory)}", flush=True)
 
 
 def _words(memory: list[int]) -> str:
     before, most = memory
-    return f"the service held {before // MIB} MiB before and {most // MIB} MiB at most"
+    return f"the API used {before // MIB} MiB before and {most // MIB} MiB at most"
 
 
 if __name__ == "__main__":

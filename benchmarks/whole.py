@@ -1,6 +1,6 @@
-"""The whole machine: this engine as a lab runs it, a process of one thread per core, beside the peers with all cores.
+"""The whole machine: this engine as a lab runs it, a process of one thread per core, and the peers with all cores.
 
-That is how the targets in docs/performance.md are meant. Everybody takes turns; figures are medians by the wall clock.
+The targets in docs/performance.md are defined this way. Contestants take turns; figures are medians by the wall clock.
 """
 
 from itertools import chain
@@ -59,7 +59,7 @@ def _bold(who: str) -> str:
 
 def _rates(own: dict[str, list[Process]], rivals: dict[str, Peer], *, short: bool) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {name: [] for name in (*own, *rivals)}
-    for turn in range(TURNS[short] + 1):  # the first warms up
+    for turn in range(TURNS[short] + 1):  # the first is a warm-up
         for name, processes in own.items():
             rate = together(processes, None, SECONDS[short])
             if turn:

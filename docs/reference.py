@@ -1,6 +1,6 @@
-"""`python docs/reference.py FOLDER`: the reference of the library, as pages, from its docstrings.
+"""Builds the reference of the library from its docstrings: `python docs/reference.py FOLDER`.
 
-Uses pdoc. Only what `import landscape as ls` offers, and the schema of a job; a warning is an error.
+Uses pdoc. Covers the names that `import landscape as ls` offers, and the schema of a job; a warning is an error.
 """
 
 import sys
@@ -11,12 +11,12 @@ import pdoc
 
 import landscape
 
-PAGES = ("landscape", "service.jobs.spec", "!landscape.")  # what is exported, without the rooms it comes from
+PAGES = ("landscape", "service.jobs.spec", "!landscape.")  # what is exported, without the modules that define it
 
 
 def write(folder: Path) -> None:
     """Write the pages into `folder`."""
-    for name in landscape.__all__:  # names are loaded on first use; pdoc looks at what is there
+    for name in landscape.__all__:  # names are loaded on first use, and pdoc documents only what is loaded
         getattr(landscape, name)
     pdoc.render.configure(docformat="google", math=False)
     with warnings.catch_warnings():

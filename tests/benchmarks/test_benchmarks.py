@@ -1,4 +1,4 @@
-"""What `make bench` calls runs, on little, and prints what it says it does."""
+"""The parts of `make bench` run on small cases and print the rows that they promise."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 
 
 def printed(*arguments: str, given: str = "") -> str:
-    """What a module of benchmarks/ prints."""
+    """The output of a module of benchmarks/."""
     command = [sys.executable, "-m", *arguments]
     done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
@@ -36,15 +36,15 @@ def test_the_table_has_a_row_for_every_precision_and_the_plain_loop() -> None:
     assert float(rows[0][3]) == 1.0
 
 
-def test_a_process_of_the_scaling_benchmark_answers_with_points_per_second() -> None:
-    told = [["float32", "ResNet-20", 16], 0.01, 0.01, ["plain", "MLP, digits", 16], 0.01, ["neighbour", "", 0], 0.01]
+def test_a_process_of_the_scaling_benchmark_prints_points_per_second() -> None:
+    told = [["float32", "ResNet-20", 16], 0.01, 0.01, ["plain", "MLP, digits", 16], 0.01, ["neighbor", "", 0], 0.01]
     given = "".join(f"{json.dumps(one)}\n" for one in told)
     answers = [float(answer) for answer in printed("benchmarks.scaling", "1", given=given).split()]
     assert len(answers) == 4
     assert min(answers) > 0
 
 
-def test_memory_is_the_data_and_a_batch_whatever_the_number_of_images() -> None:
+def test_memory_beyond_the_data_does_not_grow_with_the_number_of_images() -> None:
     found = [json.loads(printed("benchmarks.memory", "ResNet-8", str(samples))) for samples in (500, 6000)]
     data = [500 * 12288 / 1e6, 6000 * 12288 / 1e6]
     assert [one["data"] for one in found] == data
@@ -52,8 +52,8 @@ def test_memory_is_the_data_and_a_batch_whatever_the_number_of_images() -> None:
     assert many - few < 20  # MB; the images alone are 68 MB more
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux says what processes share")
-def test_processes_that_share_a_data_set_hold_a_copy_less(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux reports shared memory")
+def test_processes_that_share_a_data_set_use_one_copy_less(tmp_path: Path) -> None:
     memory._write(tmp_path / "images.npz", 6000)
     shared, said = memory.together(tmp_path / "images.npz", 2, "shared", tmp_path / "caches")
     alone, _ = memory.together(tmp_path / "images.npz", 2, "alone", tmp_path / "caches")
@@ -61,7 +61,7 @@ def test_processes_that_share_a_data_set_hold_a_copy_less(tmp_path: Path) -> Non
     assert alone - shared > 0.6 * 6000 * 12288 / 1e6
 
 
-def test_the_headline_job_runs_on_what_there_is_and_says_how_much_of_it_was_computed() -> None:
+def test_the_headline_job_runs_on_this_machine_and_prints_how_much_of_it_was_computed() -> None:
     precision = "float32" if emulated("bfloat16", torch.device("cpu")) else "bfloat16"
     said = printed("benchmarks.headline", "--precision", precision)
     assert ("No GPU here. Computed: 3 points over 500 images" in said) == ("took" not in said)

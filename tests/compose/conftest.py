@@ -12,7 +12,7 @@ from tests.support.service import free_port
 
 @pytest.fixture(scope="session")
 def prepare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
-    """Makes projects that are not up yet; all are down at the end."""
+    """Makes projects that are not started yet; all are stopped at the end."""
     if reason := why_not():
         pytest.skip(f"containers are made of namespaces here, and {reason}")
     made: list[Project] = []

@@ -1,10 +1,9 @@
 """A container without an engine: a service of the compose file as ordinary processes of this machine.
 
-What the file says is done by the kernel as an engine has it done: a root file system that cannot be written, volumes,
-tmpfs and secrets mounted where it says, its user, no capabilities, no new privileges, a network of the project's own
-with the names of its services, and published ports. The images' contents are this machine's; what the entrypoint of
-the PostgreSQL image does at its first start is in `ENTRYPOINTS`. Limits on memory, processors and processes are
-not set.
+The kernel does what the file says, as it does for an engine: a read-only root file system, volumes, tmpfs and secrets
+mounted where it says, its user, no capabilities, no new privileges, a private network with the names of the services,
+and published ports. The images' contents are those of this machine; what the entrypoint of the PostgreSQL image does
+at its first start is in `ENTRYPOINTS`. Limits on memory, CPUs and processes are not set.
 """
 
 import os
@@ -22,8 +21,8 @@ from typing import Any
 from tests.support.paths import ROOT
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")
-_OWN_UIDS = {"valkey": 10002}  # users of images that this machine does not have
-STOP_SIGNALS = {"database": signal.SIGINT}  # as the image says; at SIGTERM it would wait for its clients
+_OWN_UIDS = {"valkey": 10002}  # users in the images that this machine lacks
+STOP_SIGNALS = {"database": signal.SIGINT}  # as in the image; at SIGTERM it would wait for its clients
 ENTRYPOINTS = {
     "database": """
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
@@ -40,7 +39,7 @@ fi
 
 
 def why_not() -> str | None:
-    """Why containers cannot be made here, or None."""
+    """Why containers cannot be made on this machine, or None."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "making namespaces needs root on Linux"
     probe = ["unshare", "--mount", "--uts", "--net", "true"]
@@ -58,7 +57,7 @@ def postgresql() -> Path | None:
 
 @dataclass
 class Network:
-    """One network namespace for all services of a project; ports are published by a process that reaches into it."""
+    """One network namespace for all services of a project; ports are published by a process that connects into it."""
 
     name: str
     published: list["subprocess.Popen[bytes]"] = field(default_factory=list)
@@ -75,7 +74,7 @@ class Network:
         for process in self.published:
             process.terminate()
             process.wait()
-        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)  # once is enough
+        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)  # may be gone already
 
 
 class Container:
@@ -141,7 +140,11 @@ class Container:
         return self.process is not None and self.process.poll() is None
 
     def stop(self) -> int:
-        """As `docker compose stop`: a signal, then patience, then the end; the exit code."""
+        """As `docker compose stop`: a signal, a grace period, then SIGKILL.
+
+        Returns:
+            The exit code.
+        """
         if not self.running():
             return self.process.returncode if self.process else 0
         assert self.process is not None
@@ -161,7 +164,7 @@ class Container:
         self.process.wait()
 
     def processes(self) -> list[int]:
-        """Ids of everything that runs in this container: what has its root."""
+        """Ids of all processes in this container, found by their root."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal():
@@ -178,7 +181,7 @@ class Container:
         return self.process.pid
 
     def _mounts(self) -> list[str]:
-        """Shell lines that make the root file system of the container."""
+        """Shell lines that build the root file system of the container."""
         root = str(self.root)
         lines = [f"mount -t tmpfs -o mode=0755,size=64m none {root}"]
         for mount in self.service.get("tmpfs", []):
@@ -214,7 +217,7 @@ class Container:
         return ["chroot", str(self.root), *self._dropped(command)]
 
     def _dropped(self, command: list[str]) -> list[str]:
-        """The command as the service's user, with what the file leaves it of the rights of root: nothing."""
+        """The command as the service's user, without any privilege of root."""
         uid, gid = self.user.split(":")
         assert self.service["cap_drop"] == ["ALL"]
         assert "no-new-privileges:true" in self.service["security_opt"]
@@ -225,7 +228,7 @@ class Container:
 
 
 def _bound(source: str, target: str, *, writable: bool, is_file: bool = False) -> list[str]:
-    """Lines that show `source` at `target`."""
+    """Lines that mount `source` at `target`."""
     if Path(source).is_symlink():
         return [f"mkdir -p {Path(target).parent}", f"ln -s {Path(source).readlink()} {target}"]
     make = f"mkdir -p {Path(target).parent} && : > {target}" if is_file else f"mkdir -p {target}"
@@ -234,7 +237,7 @@ def _bound(source: str, target: str, *, writable: bool, is_file: bool = False) -
 
 
 def _interpreter() -> list[str]:
-    """Where this Python lies, if not under /usr."""
+    """The folder of this Python, if not under /usr."""
     base = str(Path(sys.base_prefix).resolve())
     return [] if base.startswith("/usr") else [base]
 

@@ -1,4 +1,4 @@
-"""The Dockerfile read as far as the tests need it: stages, their instructions, and the steps that run in them."""
+"""A parser for the Dockerfile, as far as the tests need one: stages and their instructions."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from tests.support.paths import ROOT
 
 @dataclass
 class Stage:
-    """One FROM and what follows it."""
+    """One FROM and the instructions after it."""
 
     base: str
     instructions: list[tuple[str, str]] = field(default_factory=list)
@@ -19,7 +19,7 @@ class Stage:
 
     @property
     def user(self) -> str | None:
-        """The user it ends with, looked up in the stage it is built on."""
+        """The user at its end, inherited from the stage that it is built on."""
         own = self.all("USER")
         if own:
             return own[-1]

@@ -1,4 +1,4 @@
-"""The compose project started in the order its conditions ask for, with its volumes, secrets and names."""
+"""The compose project, started in the order of its dependencies, with its volumes, secrets and names."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 
 
 class Project:
-    """`docker compose up -d` and what follows it, for one file of one host."""
+    """`docker compose up -d` and the commands after it, for one file on one host."""
 
     def __init__(self, folder: Path, programs: Path, *, profiles: tuple[str, ...] = (), **variables: str):
         self.folder, self.programs = folder, programs
@@ -32,7 +32,7 @@ class Project:
         self.containers = {name: Container(self, name, services[name]) for name in _in_order(names, services)}
 
     def up(self, *names: str) -> None:
-        """Start these services (all where none is named), each when what it waits for is healthy."""
+        """Start these services (by default all), each when its dependencies are healthy."""
         wanted_now = {name: one for name, one in self.containers.items() if not names or name in names}
         for name, container in wanted_now.items():
             if container.running():
@@ -50,8 +50,8 @@ class Project:
 
     def wait_healthy(self, name: str) -> None:
         container, check = self.containers[name], self.containers[name].service["healthcheck"]
-        patience = 0.2 * seconds(check["start_period"]) + seconds(check["interval"]) * check["retries"]
-        ended = wait_until(lambda: not container.running() or container.healthy(), patience)
+        timeout = 0.2 * seconds(check["start_period"]) + seconds(check["interval"]) * check["retries"]
+        ended = wait_until(lambda: not container.running() or container.healthy(), timeout)
         assert ended, (
             f"{name} is not healthy: {container.run(*_check(check)).stderr}\n{container.log.read_text()[-3000:]}"
         )
@@ -68,13 +68,17 @@ class Project:
         return container.log.read_text()
 
     def down(self) -> dict[str, int]:
-        """Stop all, the last started first; exit codes."""
+        """Stop all, in reverse order of their start.
+
+        Returns:
+            Exit codes by name.
+        """
         codes = {name: container.stop() for name, container in reversed(self.containers.items())}
         self.network.remove()
         return codes
 
     def volume(self, source: str, user: str) -> str:
-        """The folder of a named volume, owned as the image has it; or a path of the project's folder."""
+        """The folder of a named volume, with the owner as in the image; or a path in the repository."""
         if source.startswith((".", "/")):
             return str(ROOT / source)
         assert source in self.file["volumes"], f"{source} is not a volume of the file"
@@ -90,13 +94,13 @@ class Project:
 
 
 def make_secrets(folder: Path) -> None:
-    """By the script that the documentation names."""
+    """Run the script that the documentation names."""
     script = ["sh", str(ROOT / "deploy/make-secrets"), str(folder)]
     subprocess.run(script, check=True, capture_output=True)
 
 
 def make_programs(folder: Path) -> Path:
-    """What the images of broker and database call their programs, from this machine's packages."""
+    """The programs of the broker's image under their names there, from this machine's packages."""
     from service.supervisor.private_broker import _server
 
     folder.mkdir(mode=0o755)
@@ -108,7 +112,7 @@ def make_programs(folder: Path) -> Path:
 
 
 def open_path(path: Path) -> None:
-    """Let other users through the folders above, which pytest makes for us alone."""
+    """Open the folders above to other users; pytest makes them private."""
     for parent in [path, *path.parents]:
         if parent != Path("/tmp") and parent.stat().st_uid == os.getuid() and re.match(r"/tmp/.", str(parent)):
             parent.chmod(0o755)

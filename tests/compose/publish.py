@@ -11,7 +11,7 @@ _CLONE_NEWNET = 0x40000000
 
 def main() -> None:
     namespace, address, port, target = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    listener = socket.create_server((address, port))  # made here, before we are elsewhere
+    listener = socket.create_server((address, port))  # before the process changes its namespace
     descriptor = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
     if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")

@@ -1,4 +1,4 @@
-"""The compose files as `docker compose` reads them: interpolated, merged, with the short forms written out."""
+"""The compose files as `docker compose` reads them: interpolated, merged, with the short forms expanded."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def raw(path: Path) -> dict[str, Any]:
 
 
 def variables(path: Path) -> dict[str, str]:
-    """Every variable the file asks for, with its default."""
+    """Every variable that the file uses, with its default."""
     found = [match for match in _VARIABLE.finditer(path.read_text()) if match["name"]]
     return {match["name"]: match["default"] or "" for match in found}
 

@@ -1,7 +1,7 @@
-"""The Dockerfile's own install steps, run in a clean environment: what each image would hold, and how large.
+"""The install steps of the Dockerfile, run in a clean environment: contents and size of each image.
 
-Only steps that need the image's system are left out: apt-get, users, capabilities of files. They are listed here, so
-that a new one is noticed.
+Only steps that need the image's operating system are skipped: apt-get, users, file capabilities. They are listed here,
+so that a new one is noticed.
 """
 
 import os
@@ -21,7 +21,7 @@ BASE = 131  # MB of Debian's slim base with its Python, as published; it cannot 
 
 
 class Build:
-    """Stages built one on the other: /build and /opt/landscape are folders of the test."""
+    """Builds stages on top of each other; /build and /opt/landscape are folders of the test."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -34,7 +34,11 @@ class Build:
             (folder / "path" / name).chmod(0o755)
 
     def run(self, name: str) -> list[str]:
-        """Run a stage and what it is built on; the steps that were left out."""
+        """Run a stage and those it is built on.
+
+        Returns:
+            The steps that were skipped.
+        """
         stage, left = stages()[name], []
         if stage.base in stages():
             left += self.run(stage.base)
@@ -99,7 +103,7 @@ def asked(image: Path, code: str, *options: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_api_image_has_no_torch_and_its_application_is_made(image: Path) -> None:
+def test_the_api_image_has_no_torch_and_creates_the_application(image: Path) -> None:
     code = "import importlib.util as u; print([n for n in ('torch', 'sklearn', 'pip') if u.find_spec(n)])"
     assert asked(image, code) == "[]"
     made = "import app.main as m; print(m.create_app().title); print(m.__file__)"
@@ -113,7 +117,7 @@ def test_the_api_image_serves_the_page_from_the_package(image: Path) -> None:
     assert asked(image, code) == "True True"
 
 
-def test_the_api_image_writes_every_format_but_pictures_which_it_refuses_with_a_sentence(image: Path) -> None:
+def test_the_api_image_writes_every_format_except_pictures_which_it_refuses_with_a_sentence(image: Path) -> None:
     lines = [
         "import landscape as ls, numpy as np",
         "from service.jobs.downloads import ENDINGS, InvalidError, as_file",
@@ -135,7 +139,7 @@ def test_the_api_image_stays_under_300_megabytes(image: Path) -> None:
 
 
 def megabytes(folder: Path) -> float:
-    """As an image counts: bytes of its files."""
+    """Size of the files, as the size of an image is counted."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
 
 
@@ -148,7 +152,7 @@ def test_the_versions_are_those_of_the_constraints(image: Path) -> None:
     assert {name: pinned.get(re.sub(r"[-_.]+", "-", name).lower()) for name in installed} == installed
 
 
-def test_torch_comes_from_the_index_that_is_named() -> None:
+def test_torch_is_installed_from_the_given_index() -> None:
     assert "${TORCH_INDEX:+--index-url $TORCH_INDEX} torch" in stages()["worker-build"].all("RUN")[1]
 
 
@@ -167,5 +171,5 @@ def test_the_worker_image_computes(tmp_path: Path) -> None:
     assert asked(tmp_path / "opt", code) == "(3, 1) True []"
 
 
-def test_both_images_run_as_an_ordinary_user() -> None:
+def test_all_images_run_as_an_unprivileged_user() -> None:
     assert stages()["api"].user == stages()["worker"].user == stages()["tls"].user == "10001:10001"

@@ -1,4 +1,4 @@
-"""The commands of docs/lab.md that an engine would run, as far as they can be run without one."""
+"""The commands in docs/lab.md for a container engine, as far as they can be run without one."""
 
 import re
 import shlex
@@ -26,7 +26,11 @@ def lines(script: str) -> Iterator[list[str]]:
 
 
 def typed(project: Project, script: str, folder: Path) -> list[str]:
-    """Type a block: `exec` and `cp` are done in the project's containers; what the commands answered."""
+    """Run a block; `exec`, `cp` and `run` act on the project's containers.
+
+    Returns:
+        The output of each command.
+    """
     answers = []
     for words in lines(script):
         if words[:4] == ["docker", "compose", "exec", "-T"]:
@@ -58,7 +62,7 @@ def script(words: str) -> str:
     return found
 
 
-def test_tokens_are_made_as_the_page_says(lab: Project, tmp_path: Path) -> None:
+def test_tokens_are_created_as_documented(lab: Project, tmp_path: Path) -> None:
     [secret, table] = typed(lab, script("token make --user ada"), tmp_path)
     assert "ada" in table
     port = lab.containers["api"].service["ports"][0].split(":")[1]
@@ -87,7 +91,7 @@ def test_a_backup_of_one_lab_fills_another(lab: Project, prepare: Callable[..., 
 @pytest.mark.parametrize(
     "words", [words for one in SCRIPTS for words in lines(one) if words[:2] == ["docker", "compose"]]
 )
-def test_what_the_page_names_is_in_the_files(words: list[str]) -> None:
+def test_what_the_page_names_exists_in_the_files(words: list[str]) -> None:
     files = [ROOT / words[n + 1] for n, word in enumerate(words) if word == "-f"]
     project = compose(*files)
     for n, word in enumerate(words):
@@ -97,7 +101,7 @@ def test_what_the_page_names_is_in_the_files(words: list[str]) -> None:
             assert words[n + 2] in project["services"]
 
 
-def test_every_service_and_variable_that_the_page_names_is_there() -> None:
+def test_every_service_and_variable_that_the_page_names_exists() -> None:
     page = (ROOT / "docs/lab.md").read_text()
     services = compose()["services"]
     for name in re.findall(r"(?:up -d|restart|logs(?: --tail \d+)?) (\w+)`", page):

@@ -1,4 +1,4 @@
-"""The compose files, the Dockerfile and .env.example: what can be known of them without an engine."""
+"""The compose files, the Dockerfile and .env.example: everything that can be tested without an engine."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from tests.compose.dockerfile import stages
 from tests.compose.reading import BASE, GPU, REMOTE, compose, raw, seconds, variables
 from tests.support.paths import ROOT
 
-# Settings that docker-compose.yml itself fixes, so that .env must not say them.
+# Settings that docker-compose.yml itself sets, so that .env must not.
 FIXED = {
     "data",
     "host",
@@ -30,7 +30,7 @@ ALL = {**SERVICES, **compose(BASE, GPU)["services"]}
 
 
 def example() -> dict[str, str]:
-    """Every variable that .env.example shows, with the value it shows; each has a comment above it."""
+    """Every variable in .env.example with its value; each has a comment above it."""
     found: dict[str, str] = {}
     explained = False
     for line in (ROOT / ".env.example").read_text().splitlines():
@@ -62,14 +62,14 @@ def test_every_service_has_no_rights_it_does_not_need(name: str) -> None:
 
 
 def user_of(service: dict[str, Any]) -> str | None:
-    """The service's user: its own, or that of the image it is built from."""
+    """The user of a service: its own, or that of its image."""
     if "user" in service:
         return str(service["user"])
     return stages()[service["build"]["target"]].user
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_service_is_watched_bounded_and_given_time_to_end(name: str) -> None:
+def test_every_service_has_a_health_check_limits_and_a_grace_period(name: str) -> None:
     service = ALL[name]
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
@@ -87,34 +87,34 @@ def test_a_worker_has_time_to_finish_its_tile(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_services_wait_for_what_they_need_to_be_healthy(name: str) -> None:
+def test_services_wait_until_their_dependencies_are_healthy(name: str) -> None:
     waits = ALL[name].get("depends_on", {})
     assert all(wanted == {"condition": "service_healthy"} for wanted in waits.values())
     needs = {"api": {"database", "broker"}, "tls": {"api"}, "database": set(), "broker": set()}
     assert set(waits) == needs.get(name, {"database", "broker", "api"})
 
 
-def test_nothing_is_published_but_the_api_on_loopback() -> None:
+def test_only_the_api_is_published_and_only_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published.pop("tls") == ["80:8080", "443:8443"]
     assert SERVICES["tls"]["profiles"] == ["tls"]
     assert published == {"api": ["127.0.0.1:8000:8000"]}
 
 
-def test_the_remote_overlay_publishes_database_and_broker_where_it_is_told_and_on_loopback_else() -> None:
+def test_the_remote_overlay_publishes_database_and_broker_on_the_given_address_and_by_default_on_loopback() -> None:
     assert raw(REMOTE)["services"].keys() == {"database", "broker"}
     told = compose(BASE, REMOTE, environment={"LAB_PRIVATE_ADDRESS": "10.1.2.3"})["services"]
     assert [told[name]["ports"] for name in ("database", "broker")] == [["10.1.2.3:5432:5432"], ["10.1.2.3:6379:6379"]]
     assert compose(BASE, REMOTE)["services"]["database"]["ports"] == ["127.0.0.1:5432:5432"]
 
 
-def test_database_broker_and_workers_have_no_way_out() -> None:
+def test_database_broker_and_workers_have_no_route_to_the_internet() -> None:
     assert compose(BASE)["networks"]["inside"] == {"internal": True}
     for name, service in ALL.items():
         assert service["networks"] == {"api": ["inside", "outside"], "tls": ["outside"]}.get(name, ["inside"])
 
 
-def test_no_secret_stands_in_the_files() -> None:
+def test_the_files_contain_no_secret() -> None:
     for name, service in ALL.items():
         for key, value in service.get("environment", {}).items():
             assert not re.search(r"PASSWORD|SECRET|TOKEN", key) or value.startswith("/run/secrets/"), f"{name}: {key}"
@@ -126,13 +126,13 @@ def test_no_secret_stands_in_the_files() -> None:
     assert set(made[1].split()) == set(compose(BASE)["secrets"])
 
 
-def test_the_broker_keeps_what_it_was_told_and_throws_nothing_away() -> None:
+def test_the_broker_persists_its_data_and_evicts_nothing() -> None:
     command = SERVICES["broker"]["command"][2]
     for option in ("requirepass", "--appendonly yes", "--maxmemory-policy noeviction"):
         assert option in command
 
 
-def test_the_overlay_gives_every_gpu_one_worker() -> None:
+def test_the_gpu_overlay_gives_every_gpu_one_worker() -> None:
     gpus = {name: service for name, service in raw(GPU)["services"].items() if name.startswith("gpu-")}
     devices = [service["deploy"]["resources"]["reservations"]["devices"] for service in gpus.values()]
     assert [device["device_ids"] for [device] in devices] == [[f"${{LAB_GPU_{n}:-{n}}}"] for n in range(8)]
@@ -143,7 +143,7 @@ def test_the_overlay_gives_every_gpu_one_worker() -> None:
         assert service["command"][-2:] == ["--workers", "1"]
 
 
-def test_the_overlay_differs_from_the_worker_in_what_a_gpu_needs_alone() -> None:
+def test_the_gpu_overlay_differs_from_the_worker_only_in_what_a_gpu_needs() -> None:
     worker, gpu = SERVICES["worker"], ALL["gpu-0"]
     differing = {key for key in worker | gpu if worker.get(key) != gpu.get(key)}
     assert differing == {"image", "command", "healthcheck", "deploy"}
@@ -178,7 +178,7 @@ def test_the_version_of_the_images_is_that_of_the_package() -> None:
     assert variables(BASE)["LAB_TAG"] == landscape.__version__
 
 
-def test_the_build_context_has_what_the_dockerfile_copies_and_no_data() -> None:
+def test_the_build_context_holds_exactly_what_the_dockerfile_copies() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert ignored[0] == "*"
     allowed = {line[1:] for line in ignored if line.startswith("!")}

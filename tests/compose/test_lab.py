@@ -1,7 +1,7 @@
-"""Every service of docker-compose.yml, started from what the file says: commands, environment, mounts, health checks.
+"""Every service of docker-compose.yml, started as the file says: commands, environment, mounts, health checks.
 
-An engine is not needed: container.py makes containers of namespaces. What only an engine does is not tested here: the
-images themselves, limits of memory and processors, restarting by policy.
+No engine is needed: container.py makes containers from namespaces. What only an engine does is not tested here: the
+images themselves, limits on memory and CPUs, restart policies.
 """
 
 import ssl
@@ -26,7 +26,7 @@ def client_of(project: Project) -> ls.Client:
     return ls.Client(f"http://127.0.0.1:{port}", Path(project.secret("admin_token")).read_text())
 
 
-def test_every_service_comes_up_healthy_in_its_order(lab: Project) -> None:
+def test_every_service_starts_in_order_and_becomes_healthy(lab: Project) -> None:
     assert list(lab.containers) == ["database", "broker", "api", "worker"]
     assert all(container.healthy() for container in lab.containers.values())
     with client_of(lab) as client:
@@ -34,20 +34,20 @@ def test_every_service_comes_up_healthy_in_its_order(lab: Project) -> None:
         assert client.health()["workers"] == 2
 
 
-def test_a_job_goes_through_and_survives_a_worker_killed_in_the_middle(lab: Project) -> None:
+def test_a_job_survives_the_kill_of_its_workers_and_gives_the_same_numbers(lab: Project) -> None:
     with client_of(lab) as client:
         checkpoint = client.upload(SKIP, progress=False)
         request = {"grid": ls.Grid.square(21), "subset": 800, "seed": 5}
-        calm = client.surface(checkpoint, **request).wait(progress=False)
+        undisturbed = client.surface(checkpoint, **request).wait(progress=False)
         job = client.surface(checkpoint, **request)
         assert wait_until(lambda: job.refresh().info.progress.done >= 25, 120, 0.05)
         lab.containers["worker"].kill()
         assert job.refresh().info.state == "running"
         lab.containers["worker"].start()
-        assert np.array_equal(job.wait(progress=False).losses, calm.losses)
+        assert np.array_equal(job.wait(progress=False).losses, undisturbed.losses)
 
 
-def test_nobody_is_root_and_nothing_can_be_written_but_what_the_file_says(lab: Project) -> None:
+def test_no_container_runs_as_root_or_can_write_to_its_root_file_system(lab: Project) -> None:
     for name, container in lab.containers.items():
         status = container.run("grep", "-E", "^(Uid|CapEff|CapBnd|NoNewPrivs)", "/proc/self/status").stdout
         assert "Uid:\t0" not in status, name
@@ -60,31 +60,31 @@ def test_nobody_is_root_and_nothing_can_be_written_but_what_the_file_says(lab: P
 
 
 @pytest.mark.parametrize(("name", "secrets"), [("database", 1), ("broker", 1), ("api", 3), ("worker", 2)])
-def test_a_service_sees_its_own_secrets_alone(lab: Project, name: str, secrets: int) -> None:
+def test_a_service_sees_only_its_own_secrets(lab: Project, name: str, secrets: int) -> None:
     found = lab.containers[name].run("ls", "/run/secrets").stdout.split()
     assert sorted(found) == sorted(lab.containers[name].service["secrets"])
     assert len(found) == secrets
 
 
-def test_database_and_broker_let_nobody_in_without_the_password(lab: Project) -> None:
+def test_database_and_broker_refuse_connections_without_a_password(lab: Project) -> None:
     query = ["psql", "-h", "127.0.0.1", "-U", "landscape", "-d", "landscape", "--no-password", "-c", "SELECT 1"]
     assert "no password" in lab.containers["database"].run(*query).stderr
     assert "NOAUTH" in lab.containers["broker"].run("valkey-cli", "PING").stdout
 
 
-def test_the_broker_runs_as_it_should(lab: Project) -> None:
+def test_the_broker_persists_its_data_and_evicts_nothing(lab: Project) -> None:
     ask = 'REDISCLI_AUTH="$(cat /run/secrets/broker_password)" valkey-cli CONFIG GET'
     for option, value in {"maxmemory-policy": "noeviction", "appendonly": "yes"}.items():
         assert lab.containers["broker"].run("sh", "-c", f"{ask} {option}").stdout.split() == [option, value]
 
 
-def test_passwords_do_not_stand_in_any_command_line(lab: Project) -> None:
+def test_no_command_line_contains_a_password(lab: Project) -> None:
     words = [lab.secret(name).read_text().encode() for name in lab.file["secrets"]]
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [line for line in lines for word in words if word in line]
 
 
-def test_health_checks_mean_it(prepare: Callable[..., Project]) -> None:
+def test_health_checks_fail_while_a_dependency_is_down_and_recover_afterwards(prepare: Callable[..., Project]) -> None:
     project = prepare(LAB_WORKERS="1")
     project.up()
     database, broker, api, worker = project.containers.values()
@@ -95,7 +95,7 @@ def test_health_checks_mean_it(prepare: Callable[..., Project]) -> None:
     broker.start()
     assert wait_until(api.healthy, 60)
     worker.kill()
-    worker.start()  # torch takes a second or more; until then nothing has shown itself under a new process
+    worker.start()  # importing torch takes a second or more; until then the new process sends no heartbeat
     assert wait_until(worker.healthy, 120)
     database.stop()
     assert not database.healthy()
@@ -106,7 +106,7 @@ def test_health_checks_mean_it(prepare: Callable[..., Project]) -> None:
     assert project.down() == {"worker": 0, "api": -15, "broker": 0, "database": 0}
 
 
-def test_a_missing_secret_stops_the_start_and_is_named(prepare: Callable[..., Project]) -> None:
+def test_a_missing_secret_fails_the_start_and_is_named(prepare: Callable[..., Project]) -> None:
     project = prepare()
     for name in project.file["secrets"]:
         kept = project.secret(name).read_text()
@@ -119,7 +119,7 @@ def test_a_missing_secret_stops_the_start_and_is_named(prepare: Callable[..., Pr
         project.secret(name).write_text(kept)
 
 
-def test_an_empty_secret_stops_the_start_and_is_named(prepare: Callable[..., Project]) -> None:
+def test_an_empty_secret_fails_the_start_and_is_named(prepare: Callable[..., Project]) -> None:
     project = prepare()
     for name, containers in {"broker_password": ["broker", "api", "worker"], "database_password": ["api"]}.items():
         kept = project.secret(name).read_text()

@@ -1,8 +1,8 @@
-"""Code blocks of the documents, and a shell and a Python that run them in order, as a reader would.
+"""Code blocks of the documentation, and a shell and a Python that run them in order, as a reader would.
 
-A block whose fence says more than its language is not run as it stands, and says why: `slow` runs for long and its
-figures are quoted; `engine` needs a container engine; `elsewhere` belongs on another machine; `make` is a command
-of the checkout, which is how these tests are run; `output` shows what a command prints.
+A block with a second word after its language is not run, and the word says why: `slow` takes long, and its figures are
+quoted; `engine` needs a container engine; `elsewhere` belongs on another machine; `make` is a command for the checkout
+that these tests run in; `output` is the output of a command.
 """
 
 import json
@@ -63,7 +63,7 @@ for line in sys.stdin:
 
 
 class Reader:
-    """Someone who types every block of a page, in one folder, into one shell at a time and one Python for all."""
+    """Runs every block of a page in one folder: each shell block in a new shell, all Python blocks in one process."""
 
     def __init__(self, folder: Path, port: int):
         self.folder, self.port = folder, port
@@ -85,7 +85,7 @@ class Reader:
         )
 
     def run(self, block: Block) -> None:
-        """Type one block; fails with its place and what it said."""
+        """Run one block; on failure, raise with its position and output."""
         code = block.code.replace(ADDRESS, f"127.0.0.1:{self.port}")
         said = self._python(code) if block.language == "python" else self._shell(code)
         assert not said, f"{block.page}, line {block.line}:\n{block.code}\n{said}"
@@ -101,7 +101,7 @@ class Reader:
         return "Python ended"
 
     def _shell(self, code: str) -> str:
-        """Variables that a block sets are there in the next one, as in one terminal."""
+        """Variables that a block sets are kept for the next one, as in one terminal."""
         names = " ".join(dict.fromkeys(re.findall(r"^(\w+)=", code, re.MULTILINE)))
         keep = f"declare -p {names} >> .variables" if names else ""
         (self.folder / ".block.sh").write_text(
@@ -113,6 +113,6 @@ class Reader:
         return "" if done.returncode == 0 else f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
     def close(self) -> None:
-        """Let go of Python."""
+        """End the Python process."""
         self.python.communicate(timeout=60)
         self.log.close()

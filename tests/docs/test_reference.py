@@ -1,4 +1,4 @@
-"""The reference is made from the docstrings without a warning, and lacks nothing that `ls` offers."""
+"""The reference is built from the docstrings without a warning and has every public name."""
 
 import inspect
 import subprocess
@@ -18,6 +18,6 @@ def test_the_reference_is_built_without_a_warning_and_shows_every_public_name(tm
     assert "TrajectorySpec" in (tmp_path / "service" / "jobs" / "spec.html").read_text()
 
 
-def test_every_public_name_says_what_it_is() -> None:
+def test_every_public_name_has_a_docstring() -> None:
     offered = {name: getattr(landscape, name) for name in landscape.__all__ if name != "__version__"}
     assert [name for name, value in offered.items() if not inspect.getdoc(value)] == []

@@ -1,4 +1,4 @@
-"""The tutorial runs from its first cell to its last, in a real kernel, and shows what it speaks of."""
+"""The tutorial runs from first to last cell in a real kernel, and shows the results that it describes."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def test_every_comparison_and_result_is_shown_as_a_picture(cells: list[Any]) -> 
         assert kinds & {"text/html", "application/vnd.plotly.v1+json", "image/png"}, cell.source
 
 
-def test_it_is_kept_without_output_so_that_a_change_of_a_figure_is_no_change_of_the_file() -> None:
+def test_the_notebook_is_committed_without_outputs() -> None:
     book = nbformat.read(TUTORIAL, as_version=4)
     assert all(cell.get("outputs", []) == [] for cell in book.cells)
     assert Path(TUTORIAL).stat().st_size < 50_000
