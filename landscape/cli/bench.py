@@ -67,7 +67,7 @@ def bench(
     require_compatible(objective)
     contest = Contest.of(objective, random_directions(objective.parameters(), seed=0))
     with reporting(True, checkpoint.name) as report:
-        times, peaks = interleaved(contest.measures(), seconds=seconds, device=device, said=report)
+        times, peaks = interleaved(contest.measures(), seconds=seconds, device=device, report=report)
     rows = contest.rows(times, peaks)
     if as_json:
         facts = {"network": label, "samples": len(samples), "dataset": samples.name, "threads": threads}
