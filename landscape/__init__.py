@@ -1,7 +1,7 @@
 """Loss landscapes of neural networks: tensors in, numbers out.
 
-Imports nothing of the service. Names are loaded on first use, so that the torch-free modules
-(`landscape.grid`, `landscape.errors`) can be imported where torch is not installed.
+Names are loaded on first use, so that modules without torch (`landscape.grid`, `landscape.errors`) can be imported
+where torch is not installed.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""The kinds of result, one function each: from a model and data to a finished `Result`.
+"""The functions of `import landscape as ls`, one per kind of result: from a model and data to a finished `Result`.
 
-Imports preparing, running. These are the functions of `import landscape as ls`; none changes the model it is given, nor
-any random state. Samples are two tensors or, as `images` alone, anything that `data.inputs.read_inputs` takes.
+None changes the caller's model or any global random state. Samples are two tensors or, as `images` alone, anything that
+`data.inputs.read_inputs` takes.
 """
 
 import math
@@ -25,7 +25,7 @@ from .result import Result
 
 
 class Options(TypedDict, total=False):
-    """What every kind of result takes; described at `Landscape`."""
+    """Options of every kind of result; described at `Landscape`."""
 
     precision: str
     loss: "str | PerSample"
@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
 
 
 class Drawing(Options, total=False):
-    """How random directions are drawn; described at `direction.random_directions`."""
+    """How random directions are drawn; described at `directions.random.random_directions`."""
 
     normalization: str
     biases: str
@@ -61,14 +61,14 @@ def surface(
 ) -> Result:
     """The surface L(θ* + αδ + βη) of `model` on a grid (default 51 × 51 on [−1, 1]²), as in Li et al. 2018.
 
-    Ctrl-C returns what is computed so far; points come coarse to fine.
+    Points are computed coarse to fine; Ctrl-C returns what is computed so far.
 
     Args:
         images, labels: two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in the order of
-            the data set. Batches that are mappings go to `model(**batch)`, and a callable `loss(outputs, batch)` says
-            what is plotted. See `data.inputs.read_inputs`.
-        seed: draws the directions, unless `plane` gives them.
-        progress: a bar where somebody looks (terminal, notebook), False for none, or a function of (done, total).
+            the data set. Batches that are mappings go to `model(**batch)`, and a callable `loss(outputs, batch)`
+            computes what is plotted. See `data.inputs.read_inputs`.
+        seed: draws the directions, unless `plane` has them.
+        progress: True for a bar in a terminal or notebook, False for none, or a function of (done, total).
         options: described at `Landscape`.
 
     Raises:
@@ -107,9 +107,9 @@ def interpolation(
     progress: bool | Progress = True,
     **options: Unpack[Options],
 ) -> Result:
-    """L on the line from `model` (α = 0) to `end` (α = 1), default 41 points on [−0.5, 1.5]; statistics move along.
+    """L on the line from `model` (α = 0) to `end` (α = 1), default 41 points on [−0.5, 1.5]; statistics move too.
 
-    The self-check holds the far end against `end` evaluated alone. For samples and options see `surface`.
+    The self-check compares the far end with `end` evaluated alone. For samples and options see `surface`.
 
     Raises:
         ShapeMismatchError, PlaneError, NotFiniteError: `end` is of another network, equal, or not finite.
@@ -132,8 +132,9 @@ def through(
 ) -> Result:
     """L on the plane through three checkpoints, `model` at (0, 0); coordinates are distances in parameter space.
 
-    The default grid has 25 × 25 points and holds the three with a fifth of their extent around. The self-check holds
-    the other two corners against the checkpoints evaluated alone. See `plane.through`; for samples, `surface`.
+    The default grid has 25 × 25 points and contains the three, with a margin of a fifth of their extent. The self-check
+    compares the other two corners with the checkpoints evaluated alone. See `directions.plane.plane_through`; for
+    samples, `surface`.
     """
     prepared = setup.through(model, second, third, images, labels, grid=grid, **options)
     return compute(prepared, progress=progress)
@@ -153,19 +154,19 @@ def trajectory(
 ) -> Result:
     """The surface around the last of `states` in the plane of their two principal components, with the path in it.
 
-    `result.path` holds per epoch the coordinates, the real loss (with the epoch's own statistics), the loss of the
-    plane at its projection, their difference, and the share of the way that the plane misses; the provenance holds the
-    share of variance of the two components.
+    `result.path` holds for each epoch the coordinates, the true loss (with the epoch's own statistics), the loss of the
+    plane at its projection, their difference, and the share of the distance that the plane misses; the provenance holds
+    the share of variance of the two components.
 
     Args:
         model: the network; its own parameters are not used.
         states: checkpoints in the order of training, four or more: state dicts, modules, .safetensors files, or the
             folder that a `Recorder` or `landscape train` wrote.
         grid: by default 25 × 25 points around the path.
-        plane: another plane to look at the path in, such as a random one: it shows how little of it that sees.
+        plane: another plane to project the path onto; a random one shows how little of the path it holds.
 
     Raises:
-        PlaneError, ShapeMismatchError, NotFiniteError: see `pca.principal`.
+        PlaneError, ShapeMismatchError, NotFiniteError: see `directions.trajectory.principal`.
         CheckpointError: a file cannot be read.
     """
     prepared = setup.trajectory(model, states, images, labels, grid=grid, plane=plane, **options)
@@ -228,17 +229,17 @@ def spectrum(
     probes: int = 8,
     **options: Unpack[Options],
 ) -> Spectrum:
-    """Extreme eigenvalues, trace and density of the Hessian of the mean loss at the model itself; see hessian.py."""
+    """Extreme eigenvalues, trace and density of the Hessian of the mean loss at the model; see landscape.hessian."""
     landscape = setup.slice(model, images, labels, grid=Grid.line(2), **options).landscape
     objective, parameters = landscape.objective_at((0.0,))
     return Hessian(objective, parameters, over=over).spectrum(seed=seed, steps=steps, probes=probes)
 
 
 class Paired(NamedTuple):
-    """The loss at one point less that at another, over the same samples."""
+    """The difference of the loss between two points, over the same samples."""
 
     difference: float  # mean over the samples, unit of the loss
-    standard_error: float  # of that mean: far below what the two points' own errors suggest, since samples are shared
+    standard_error: float  # of that mean; far below the errors of both losses, since the samples are the same
 
 
 @keeps_random_state
@@ -253,9 +254,9 @@ def paired(
     plane: Plane | None = None,
     **options: Unpack[Drawing],
 ) -> Paired:
-    """The loss at `first` less that at `second`, sample by sample: points (α,) of a slice or (α, β) of a surface.
+    """The loss at `first` minus that at `second`, sample by sample: points (α,) of a slice or (α, β) of a surface.
 
-    By the plain path, so with any loss and BatchNorm policy.
+    Computed without the engine, therefore with any loss and BatchNorm policy.
     """
     prepare = setup.surface if len(first) == 2 else setup.slice
     landscape = prepare(model, images, labels, seed=seed, plane=plane, **options).landscape
@@ -277,10 +278,10 @@ def plane_along(
     precision: str = "float32",
     loss: "str | PerSample" = "cross_entropy",
 ) -> Plane:
-    """Directions that the loss itself singles out at the model, for `surface` and `slice` as `plane`.
+    """Directions given by the loss at the model itself, to pass to `surface` and `slice` as `plane`.
 
     Args:
-        source: "gradient" (with a random second direction) or "eigenvectors" (of largest |λ|, over all parameters).
+        source: "gradient" (the second direction is random) or "eigenvectors" (of largest |λ|, over all parameters).
 
     Raises:
         UnknownNameError: the source is not known.

@@ -1,17 +1,17 @@
-"""Errors a person can cause, each with a stable code; every message says what to do.
+"""Errors that a user can cause, each with a stable code; every message says what to do.
 
-Imports nothing. Never decides how an error is shown: the shell and the service do that.
+How an error is shown is decided by the shell and the service.
 """
 
 
 class LandscapeError(Exception):
-    """Something asked for cannot be done, for a reason the asker can mend."""
+    """A request that cannot be fulfilled, for a reason that the user can fix."""
 
     code = "landscape_error"
 
 
 class GridError(LandscapeError):
-    """A grid that cannot be: empty, reversed, not finite or too large."""
+    """A grid that is not possible: empty, reversed, not finite or too large."""
 
     code = "bad_grid"
 
@@ -23,7 +23,7 @@ class ShapeMismatchError(LandscapeError):
 
 
 class UnknownNameError(LandscapeError):
-    """A name that is not among the known ones; the message lists those."""
+    """A name that is not known; the message lists those that are."""
 
     code = "unknown_name"
 
@@ -38,13 +38,13 @@ class CheckpointError(LandscapeError):
 
 
 class UnknownNetworkError(CheckpointError):
-    """Parameters that fit none of the known networks."""
+    """Parameters that match none of the known networks."""
 
     code = "unknown_network"
 
 
 class DataError(LandscapeError):
-    """A data set that cannot be read, or does not fit the network."""
+    """Data that cannot be read, or do not match the network."""
 
     code = "bad_data"
 
@@ -68,7 +68,7 @@ class CurvatureError(LandscapeError):
 
 
 class MemoryExhaustedError(LandscapeError):
-    """Not enough memory, however small the batch."""
+    """Not enough memory, even for the smallest batch."""
 
     code = "out_of_memory"
 
@@ -80,7 +80,7 @@ class FormatError(LandscapeError):
 
 
 class MissingLibraryError(LandscapeError):
-    """A library that is not installed, though what was asked for needs it."""
+    """An optional library that is needed and not installed."""
 
     code = "missing_library"
 

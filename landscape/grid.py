@@ -1,6 +1,5 @@
 """Where a landscape is evaluated: coordinates, axis order, refinement levels, tiles.
 
-Imports errors only; no torch, so that the HTTP face can check a request. Never evaluates anything.
 A point is a pair of indices (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0 and beta = 0.
 """
 
@@ -42,7 +41,7 @@ class Axis:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Refinement level of every index: the ends are level 0, then each level halves what is between."""
+        """Refinement level of every index: the ends are level 0, then each level halves the intervals."""
         levels = [0] * self.count
         intervals, level = [(0, self.count - 1)], 0
         while intervals:
@@ -91,15 +90,15 @@ class Grid:
 
     @property
     def center(self) -> Point | None:
-        """The point at (0, 0), or None where it is not on the grid."""
+        """The point at (0, 0), or None if it is not on the grid."""
         if 0.0 in self.alphas and 0.0 in self.betas:
             return self.alphas.index(0.0), self.betas.index(0.0)
         return None
 
     def levels(self, coarsest: int = 2) -> list[list[Point]]:
-        """All points, each once, coarse to fine; the points up to any level form a grid with the ends in it.
+        """All points, each once, coarse to fine; the points up to any level form a grid that includes the ends.
 
-        Axis levels up to `coarsest` (5 points an axis) are one: the first picture. Within a level, row by row.
+        Axis levels up to `coarsest` (5 points per axis) are one level: the first picture. Within a level, row by row.
         """
         first = self.alpha.levels
         second = self.beta.levels if self.beta else (0,)

@@ -1,4 +1,4 @@
-"""What a landscape is once computed: one type, local or fetched, with its figures and files. No torch."""
+"""The result of a computation, local or fetched from a service: one type, with figures and files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,26 +14,25 @@ if TYPE_CHECKING:
 
 
 class Result(Arrays):
-    """A slice, a surface, or another grid of numbers around a network, whole or partly computed.
+    """A slice, a surface, or another grid of numbers around a network, completely or partly computed.
 
-    Its data and what follows from them are described at `results.arrays.Arrays`; `losses[i, j]` belongs to
-    `(alphas[i], betas[j])` everywhere.
+    Its data are described at `results.arrays.Arrays`; `losses[i, j]` belongs to `(alphas[i], betas[j])` everywhere.
     """
 
     def figure(self, *, height: str = "paper", array: str = "losses") -> "Figure":
-        """A Plotly figure with caption and self-check on it; see figures.figure."""
+        """A Plotly figure with caption and self-check; see plots.figures.figure."""
         from .plots.figures import figure
 
         return figure(self, height=height, array=array)
 
     def contour(self, *, array: str = "losses") -> "Figure":
-        """Contours as in the paper, a Plotly figure; see figures.contour."""
+        """Contours as in the paper, a Plotly figure; see plots.figures.contour."""
         from .plots.figures import contour
 
         return contour(self, array=array)
 
     def to_dataframe(self) -> "DataFrame":
-        """A pandas table with a row per computed point; see `table`.
+        """A pandas data frame with a row per computed point; see `table`.
 
         Raises:
             MissingLibraryError: pandas is not installed.
@@ -45,7 +44,7 @@ class Result(Arrays):
         return DataFrame(self.table())
 
     def to_bytes(self, ending: str, *, height: str = "paper", array: str = "losses") -> bytes:
-        """The result as the content of a file of the format called `ending`; `height` and `array` are for pictures.
+        """The content of a file in the format called `ending`; `height` and `array` are for pictures.
 
         Raises:
             UnknownNameError, FormatError, MissingLibraryError: see `formats.write`.
@@ -53,7 +52,7 @@ class Result(Arrays):
         return write(self, ending, PictureOptions(height, array))
 
     def save(self, path: "str | Path", *, height: str = "paper", array: str = "losses") -> None:
-        """Write the result to `path`; its ending names the format. Raises as `to_bytes`."""
+        """Write the result to `path`, whose ending chooses the format. Raises as `to_bytes`."""
         path = Path(path)
         path.write_bytes(self.to_bytes(path.suffix.lstrip("."), height=height, array=array))
 
@@ -61,10 +60,10 @@ class Result(Arrays):
     def load(cls, path: "str | Path") -> Self:
         """Read a result from a file: .npz, .json or .h5 that `save` wrote, an .h5 of the authors' code, or a .csv.
 
-        CSV holds the numbers of the computed points alone, and files of the authors' losses and accuracies.
+        A .csv holds only the numbers of computed points, and a file of the authors' only losses and accuracies.
 
         Raises:
-            UnknownNameError: the ending is not of a format that can be read.
+            UnknownNameError: the ending is not that of a format that can be read.
             FormatError: the file cannot be read or holds something else.
         """
         path = Path(path)
@@ -79,7 +78,7 @@ class Result(Arrays):
         return summary_line(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """What a notebook shows: a small picture, caption and self-check; it needs no network and no script."""
-        from .plots.notebook import bundle
+        """For notebooks: a small picture, caption and self-check, without network or scripts."""
+        from .plots.notebook import mime_bundle
 
-        return bundle(self)
+        return mime_bundle(self)

@@ -1,7 +1,4 @@
-"""What a reader needs to trust directions: angles and norms, measured and not assumed.
-
-Imports torch and direction. Never changes a direction.
-"""
+"""Angles and norms of directions, measured instead of assumed; the self-check reads them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,8 +20,8 @@ class DirectionMeasures:
     layer_ratio_min: float  # the same for whole parameters that have filters
     layer_ratio_max: float
     filters: int  # filters of the center with a norm above zero
-    zero_filters: int  # filters of the center that are zero, and so stay
-    zero_names: list[str]  # the parameters they are in, at most five
+    zero_filters: int  # filters of the center that are zero, and therefore do not move
+    zero_names: list[str]  # the parameters they belong to, at most five
     parallel_filters: int  # one-element filters, where two directions cannot be orthogonal
 
 

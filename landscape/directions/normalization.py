@@ -1,7 +1,7 @@
-"""How a direction is rescaled against its center: one function per kind, from filters to the factors they are given.
+"""How a direction is rescaled against its center: one function per kind, from filters to their factors.
 
-Imports torch. Never sees a name: direction.py calls it parameter by parameter. A new kind is a function here, its line
-in `KINDS`, and its name in service/jobs/spec.py, which a test holds against this.
+`directions.random.normalize` calls them parameter by parameter. A new kind is a function here, its line in `KINDS`, and
+its name in service/jobs/spec.py, which a test compares with `KINDS`.
 """
 
 from collections.abc import Callable
@@ -13,28 +13,28 @@ Factor = Callable[[Tensor, Tensor], Tensor]  # (drawn, wanted), both (filters, e
 
 
 def to_filters(drawn: Tensor, wanted: Tensor) -> Tensor:
-    """Every filter to the norm of the same filter of the center. Li et al. 2018, section 4."""
+    """Every filter gets the norm of the same filter of the center. Li et al. 2018, section 4."""
     return _ratio(_norms(drawn), _norms(wanted))
 
 
 def to_layers(drawn: Tensor, wanted: Tensor) -> Tensor:
-    """Every parameter to the norm of the same parameter."""
+    """Every parameter gets the norm of the same parameter of the center."""
     return _ratio(_norms(drawn.reshape(1, -1)), _norms(wanted.reshape(1, -1)))
 
 
 def to_weights(_: Tensor, wanted: Tensor) -> Tensor:
-    """Every entry times the same entry of the center."""
+    """Every entry is multiplied by the same entry of the center."""
     return wanted
 
 
 def to_unit_filters(drawn: Tensor, _: Tensor) -> Tensor:
-    """Every filter to norm 1."""
+    """Every filter gets norm 1."""
     norms = _norms(drawn)
     return _ratio(norms, torch.ones_like(norms))
 
 
 def to_unit_layers(drawn: Tensor, _: Tensor) -> Tensor:
-    """Every parameter to norm 1."""
+    """Every parameter gets norm 1."""
     norms = _norms(drawn.reshape(1, -1))
     return _ratio(norms, torch.ones_like(norms))
 
@@ -59,5 +59,5 @@ def _norms(filters: Tensor) -> Tensor:
 
 
 def _ratio(own: Tensor, target: Tensor) -> Tensor:
-    """target / own, 0 where the norm divided by is 0."""
+    """target / own; 0 where `own` is 0."""
     return torch.where(own > 0, target / own, 0.0)[:, None]

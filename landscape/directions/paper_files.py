@@ -1,4 +1,4 @@
-"""Direction files of Li et al.'s code (HDF5), read and written, in parameter order.
+"""Direction files of Li et al.'s code (HDF5), in parameter order: reading and writing.
 
 Source: the authors' net_plotter.py, h5_util.py.
 """
@@ -22,11 +22,11 @@ GROUPS = ("xdirection", "ydirection")
 def write_directions(
     path: str | Path, plane: Plane, center: Mapping[str, Tensor], *, buffers: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write one direction or two in parameter order, float32, as `--dir_file` of the authors' scripts takes them.
+    """Write one or two directions in parameter order, float32, as the authors' scripts take them with `--dir_file`.
 
     Args:
         center: the parameters, in the order of `model.parameters()`.
-        buffers: where the statistics move too (their `states`): the whole state dict in its order.
+        buffers: the whole state dict in its order, where the statistics move too (the authors' type `states`).
     """
     names = list(buffers or center)
     with h5py.File(path, "w") as file:
@@ -48,7 +48,7 @@ def read_directions(
 
     Args:
         center: the parameters, in the order of `model.parameters()`.
-        state: the whole state dict in its order, for files of type `states`, which hold the statistics too.
+        state: the whole state dict in its order, for files of type `states`, which hold the statistics as well.
 
     Raises:
         FormatError: the file cannot be read or holds no direction.
@@ -72,15 +72,15 @@ def _direction(
     group: Any, center: Mapping[str, Tensor], state: Mapping[str, Tensor] | None, path: Path
 ) -> dict[str, Tensor]:
     count = len(group)
-    fitting = next((names for names in (center, state or {}) if len(names) == count), None)
-    if fitting is None:
+    tensors = next((known for known in (center, state or {}) if len(known) == count), None)
+    if tensors is None:
         raise ShapeMismatchError(
             f"{path.name} has directions of {count} tensors; the network has {len(center)} parameters"
             f"{f' and {len(state)} tensors in its state' if state else ''}. "
             "Use a direction made from the same architecture."
         )
     direction = {}
-    for index, (name, tensor) in enumerate(fitting.items()):
+    for index, (name, tensor) in enumerate(tensors.items()):
         values = torch.from_numpy(np.array(dataset(group, str(index), path.name)))
         if values.shape != tensor.shape:
             raise ShapeMismatchError(

@@ -1,6 +1,6 @@
-"""Planes and lines that come from checkpoints or from the caller, and the one way to walk on any of them.
+"""Planes and lines: from directions of the caller's own, or through checkpoints; and the parameters at any point.
 
-Imports torch, direction and errors. A plane may move BatchNorm's statistics too: its directions then name buffers.
+A plane may move BatchNorm's running statistics too: its directions then include buffers.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,19 +14,21 @@ from ..errors import NotFiniteError, PlaneError, ShapeMismatchError
 from .random import Params, combine, completed, dot, norm
 
 State = Mapping[str, Tensor]
-Landmark = tuple[str, tuple[float, ...]]  # what a point is called, and its coordinates
+Landmark = tuple[str, tuple[float, ...]]  # name and coordinates of a point
 
-COLLINEAR = 1e-6  # distance of the third point from the line through the others, as a share of its distance to them
+COLLINEAR = (
+    1e-6  # distance of the third point from the line through the others, as a share of its distance to the first
+)
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One direction or two from a center, and where they come from."""
+    """One or two directions from a center, and where they come from."""
 
     directions: tuple[Params, ...]  # float64 on the CPU; names of parameters and of floating buffers
     source: str  # "random", "between checkpoints", "through checkpoints", "pca", "gradient", "eigenvectors", "file", …
     facts: dict[str, Any] = field(default_factory=dict)  # JSON: goes into the provenance
-    landmarks: tuple[Landmark, ...] = ()  # points worth a mark on the plot
+    landmarks: tuple[Landmark, ...] = ()  # points to mark on the plot
 
     def at(self, center: State, point: Sequence[float]) -> Params:
         """center + Σ point[k] · directions[k] for every name of `center`, summed in float64 and rounded once."""
@@ -46,7 +48,7 @@ class Plane:
 
 
 def from_directions(directions: Sequence[State], center: State, *, source: str = "given", **facts: Any) -> Plane:
-    """The plane along directions of the caller's own; names they lack do not move.
+    """The plane along directions of the caller's own; parameters that they lack do not move.
 
     Raises:
         ShapeMismatchError: a name is unknown or a shape differs.
@@ -80,8 +82,8 @@ def floating_tensors(state: State) -> Params:
 def line_between(start: State, end: State) -> Plane:
     """The line from `start` (α = 0) to `end` (α = 1): direction = end − start, running statistics included.
 
-    Without the statistics the far end would be a network with the parameters of `end` and the statistics of `start`,
-    which nobody trained. Beyond the ends a variance may come out negative there, and the loss NaN.
+    Without the statistics the far end would be a network that was never trained: the parameters of `end` with the
+    statistics of `start`. Beyond the ends a running variance may become negative, and the loss NaN.
 
     Raises:
         ShapeMismatchError, NotFiniteError: see `difference` and `floating_tensors`.
@@ -98,7 +100,7 @@ def plane_through(first: State, second: State, third: State, *, parameters: Coll
     """The plane through three checkpoints, `first` at (0, 0), with orthonormal axes in the space of `parameters`.
 
     δ points from the first to the second, at (‖δ‖, 0); η is the rest of the way to the third. Both have norm 1 over
-    `parameters`, so coordinates are distances; running statistics move along, exact at the three points.
+    `parameters`, so coordinates are distances; running statistics move too, and are exact at the three points.
 
     Raises:
         ShapeMismatchError, NotFiniteError: see `difference` and `floating_tensors`.

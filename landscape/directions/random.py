@@ -1,12 +1,11 @@
-"""Random directions in parameter space: draw, orthogonalise, normalise, measure.
+"""Random directions in parameter space: draw, orthogonalize, normalize.
 
-Imports torch, errors, normalization. A direction has the names and shapes of its center; it never changes the center,
-and never touches the global random state.
+A direction has the names and shapes of its center. The center and the global random state are never changed.
 
-A *filter* is one entry along the first axis of a parameter with two axes or more, whatever layer it belongs to: an
-output channel of a convolution (grouped and depthwise too), an output neuron of a linear layer, one entry of an
-embedding, and an *input* channel of a transposed convolution, whose outputs lie on the second axis. That is the
-authors' rule, and it needs names and shapes only. A tied parameter is one parameter.
+A *filter* is one entry along the first axis of a parameter with two axes or more, in any layer: an output channel of a
+convolution (grouped and depthwise too), an output neuron of a linear layer, one entry of an embedding, and an *input*
+channel of a transposed convolution, whose outputs lie on the second axis. That is the authors' rule, and it needs names
+and shapes only. A tied parameter is one parameter.
 """
 
 import hashlib
@@ -24,19 +23,19 @@ BIASES = ("fixed", "parameter", "random")  # of parameters without filters: bias
 ORTHOGONALITIES = ("filter", "overall", "none")
 DRAWS = ("named", "authors")
 
-_ROUNDS = 200  # of making two directions orthogonal overall; each gains a factor of ten or more on real networks
+_ROUNDS = 200  # to make two directions orthogonal overall; each gains a factor of ten or more on real networks
 
 
 def has_filters(parameter: Tensor) -> bool:
-    """A parameter with two axes or more has filters, one per entry of its first axis; biases and scales have none."""
+    """Whether a parameter has filters: it does with two axes or more; biases and scales have none."""
     return parameter.ndim > 1
 
 
 def draw(center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = False) -> Params:
     """Draw a Gaussian direction, every element from N(0, 1), in float64 on the CPU.
 
-    Each parameter has a generator of its own, seeded by (seed, axis, name): any process draws the same direction,
-    in any order. Parameters without filters are zero, as in the authors' commands, unless `biases`.
+    Each parameter has its own generator, seeded by (seed, axis, name): any process draws the same direction, in any
+    order. Parameters without filters are zero, as in the authors' commands, unless `biases`.
 
     Returns:
         A mapping with the names and shapes of `center`, unitless.
@@ -50,9 +49,9 @@ def draw(center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = F
 def draw_as_authors(center: Mapping[str, Tensor], *, seed: int, count: int = 2) -> tuple[Params, ...]:
     """Draw `count` Gaussian directions in the authors' order from one generator of torch: float32, on the CPU.
 
-    One randn per tensor in the order of `center`, biases included; the first direction whole, then the second. Equal
-    to `torch.manual_seed(seed)` followed by their loop. Note that their own command seeds before it builds the model,
-    whose constructor draws too: to repeat a published picture exchange direction files, not seeds.
+    One randn per tensor in the order of `center`, biases included: all of the first direction, then all of the second.
+    Equal to `torch.manual_seed(seed)` followed by their loop. Their own command seeds before it builds the model, whose
+    constructor draws too: to reproduce a published picture, share direction files, not seeds.
     """
     generator = torch.Generator().manual_seed(seed)
     return tuple(
@@ -77,11 +76,11 @@ def normalize(
     """Rescale `direction` against `center`; Frobenius norms, a factor is 0 where the norm it divides by is 0.
 
     Args:
-        kind: "filter": every filter to the norm of the same filter of `center`; "layer": every parameter to the norm
-            of the same parameter; "weight": every element times the element of `center`; "dfilter", "dlayer": every
-            filter, every parameter to norm 1; "none": as it is.
+        kind: "filter": every filter gets the norm of the same filter of `center`; "layer": every parameter gets the
+            norm of the same parameter; "weight": every element is multiplied by that of `center`; "dfilter", "dlayer":
+            every filter, every parameter gets norm 1; "none": unchanged.
         biases: what parameters without filters become. "fixed": zero; "parameter": the parameter itself; "random":
-            what was drawn, rescaled by `kind` with the whole parameter as one filter (ours).
+            what was drawn, rescaled by `kind` with the whole parameter as one filter (our choice).
 
     Returns:
         A new mapping with the names of `center`, float64 on the CPU, unitless. Arguments are not changed.
@@ -120,7 +119,7 @@ def filter_norms(parameter: Tensor) -> Tensor:
 def orthogonalize_filters(eta: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> Params:
     """Remove from every filter of `eta` its component along the same filter of `delta`: Gram–Schmidt inside the filter.
 
-    A one-element filter cannot be orthogonal to another: it is left as it was drawn, and counted in `DirectionMeasures`.
+    A one-element filter cannot be orthogonal to another: it stays as drawn, and is counted in `DirectionMeasures`.
 
     Raises:
         ShapeMismatchError: a name or a shape differs.
@@ -151,14 +150,14 @@ def random_directions(
     orthogonality: str = "filter",
     drawn: str = "named",
 ) -> tuple[Params, ...]:
-    """Draw `count` (1 or 2) random directions, made orthogonal and normalised.
+    """Draw `count` (1 or 2) random directions, made orthogonal and normalized.
 
     Args:
         normalization, biases: see `normalize`.
-        orthogonality: "filter": inside every filter, and so overall, exact to rounding together with the normalisation
-            (rescaling a filter does not turn it; with "weight" the second direction is turned last); "overall": as one
-            vector, likewise; "none": independent draws, as the authors do. Biases that move along themselves are the
-            same in both directions, and left out of it.
+        orthogonality: "filter": inside every filter, and therefore overall, exact to rounding together with the
+            normalization (rescaling a filter does not turn it; with "weight" the second direction is turned last);
+            "overall": as one vector, likewise; "none": independent draws, as the authors do. Biases that move along
+            themselves are the same in both directions, and are left out.
         drawn: "named": a generator per (seed, axis, name); "authors": see `draw_as_authors`.
 
     Raises:
@@ -179,7 +178,8 @@ def random_directions(
     if orthogonality == "none":
         return delta, scaled(raw[1])
     if orthogonality == "overall":
-        kind = "none" if normalization == "weight" else normalization  # times the weights once, not once a round
+        # Multiply by the weights once, not in every round.
+        kind = "none" if normalization == "weight" else normalization
         return delta, _orthogonal_overall(scaled(raw[1]), delta, center, turning, kind=kind, biases=biases)
     if normalization != "weight":
         return delta, scaled(orthogonalize_filters(raw[1], delta))
@@ -197,7 +197,7 @@ def _draws(center: Mapping[str, Tensor], *, seed: int, count: int, biases: bool,
 def _orthogonal_overall(
     eta: Params, delta: Params, center: Mapping[str, Tensor], turning: set[str], *, kind: str, biases: str
 ) -> Params:
-    """Take from `eta` what it has of `delta` and normalise again, until both hold to rounding."""
+    """Remove from `eta` its component along `delta` and normalize again, until both hold to rounding."""
     onto = {name: delta[name] for name in turning}
     squares = dot(onto, onto)
     for _ in range(_ROUNDS):
@@ -226,7 +226,7 @@ def combine(directions: Sequence[Mapping[str, Tensor]], coefficients: Sequence[f
         for direction in directions
     ]
     return {
-        name: torch.stack([c * given[name] for c, given in zip(coefficients, doubles, strict=True)]).sum(0)
+        name: torch.stack([c * double[name] for c, double in zip(coefficients, doubles, strict=True)]).sum(0)
         for name in doubles[0]
     }
 
@@ -269,5 +269,5 @@ def _require_finite(center: Mapping[str, Tensor], what: str = "checkpoint") -> N
     for name, parameter in center.items():
         if not bool(torch.isfinite(parameter).all()):
             raise NotFiniteError(
-                f"Parameter {name!r} of the {what} holds NaN or infinity: there is no landscape to draw with it."
+                f"Parameter {name!r} of the {what} holds NaN or infinity: no landscape can be computed from it."
             )

@@ -1,7 +1,4 @@
-"""Trajectories: the plane that holds most of a training run, the run's coordinates in it, and what the plane misses.
-
-Imports torch, direction, plane and errors. Never evaluates a loss.
-"""
+"""Trajectories (PCA): the plane that holds most of a training run, the run's coordinates in it, and what it misses."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +16,9 @@ FEWEST = 4  # checkpoints
 
 @dataclass(frozen=True)
 class Principal:
-    """Principal components of a training run, as scikit-learn's PCA would find them."""
+    """Principal components of a training run, as scikit-learn's PCA finds them."""
 
-    components: tuple[Params, ...]  # orthonormal, unit norm over the parameters, no filter normalisation
+    components: tuple[Params, ...]  # orthonormal, unit norm over the parameters, no filter normalization
     variance_ratio: tuple[float, ...]  # share of the variance along each component found, largest first
     singular_values: tuple[float, ...]
     variance: tuple[float, ...]
@@ -29,7 +26,7 @@ class Principal:
 
 @dataclass(frozen=True)
 class Path:
-    """A training run seen in a plane."""
+    """A training run projected onto a plane."""
 
     coordinates: tuple[tuple[float, float], ...]  # (M, 2), least squares
     distances: tuple[float, ...]  # (M,) from the plane, share of the distance from the center; 0 at the center
@@ -38,7 +35,7 @@ class Path:
 
     @property
     def residuals(self) -> tuple[float, ...]:
-        """(M,) plane loss − own loss: how wrong the picture is about each epoch."""
+        """(M,) plane loss − own loss: how far the picture is off at each epoch."""
         return tuple(plane - own for plane, own in zip(self.plane_losses, self.losses, strict=True))
 
     def to_json(self) -> dict[str, Any]:
@@ -57,18 +54,17 @@ def _finite(numbers: Sequence[float]) -> list[float | None]:
 
 
 def principal(states: Sequence[State], *, parameters: Collection[str], count: int = 2) -> Principal:
-    """Principal components of θ_e − θ_last over the saved epochs, centred, from the M × M Gram matrix.
+    """Principal components of θ_e − θ_last over the saved epochs, centered, from the M × M Gram matrix.
 
     Args:
-        states: M checkpoints in the order of training, the last one the center; tensors beside `parameters` are not
-            looked at.
+        states: M checkpoints in the order of training, the last one the center; only tensors in `parameters` are used.
         parameters: names that span the space.
 
     Raises:
         PlaneError: fewer than four checkpoints, or fewer than `count` directions in which they differ.
         ShapeMismatchError, NotFiniteError: a checkpoint is of another network, or not finite.
 
-    Source: Li et al. 2018, section 7. One component costs M² inner products; nothing of size parameters² is made.
+    Source: Li et al. 2018, section 7. Costs M² inner products; nothing of size parameters² is allocated.
     """
     moves = differences(states, parameters)
     gram = _gram(moves)
@@ -100,14 +96,14 @@ def _gram(moves: Sequence[Params]) -> Tensor:
 
 
 def _component(moves: Sequence[Params], weights: Tensor, value: float) -> Params:
-    """Σ weights[e] · (moves[e] − mean), scaled to norm 1; the largest weight positive, so that the sign is settled."""
+    """Σ weights[e] · (moves[e] − mean), scaled to norm 1; the largest weight is positive, which fixes the sign."""
     weights = (weights - weights.mean()) / value**0.5
     sign = float(torch.sign(weights[weights.abs().argmax()]))
     return combine(moves, (sign * weights).tolist())
 
 
 def _orthonormal(components: Sequence[Params]) -> list[Params]:
-    """The components without what rounding gave each of those before it; a Gram matrix squares that error."""
+    """The components made orthonormal again: a Gram matrix squares the rounding error."""
     kept: list[Params] = []
     for component in components:
         rest = combine([component, *kept], [1.0, *(-dot(component, other) for other in kept)])
@@ -124,14 +120,14 @@ def differences(states: Sequence[State], parameters: Collection[str]) -> list[Pa
     if len(states) < FEWEST:
         raise PlaneError(
             f"A trajectory needs at least {FEWEST} checkpoints; got {len(states)}. "
-            "Any three lie in one plane, so a picture of fewer would say nothing. Save more epochs."
+            "Any three lie in one plane, so a picture of fewer would show nothing. Save more epochs."
         )
     whole = [difference(state, states[-1]) for state in states]
     return [{name: move[name] for name in parameters} for move in whole]
 
 
 def principal_plane(found: Principal) -> Plane:
-    """The plane of the first two components, with its shares of variance among the facts."""
+    """The plane of the first two components; its facts include their shares of variance."""
     facts = {
         "label": f"PCA plane, {100 * sum(found.variance_ratio[:2]):.1f} % of the trajectory's variance",
         "explained_variance_ratio_": list(found.variance_ratio),
@@ -144,7 +140,7 @@ def principal_plane(found: Principal) -> Plane:
 def project(states: Sequence[State], plane: Plane, *, parameters: Collection[str]) -> Path:
     """Coordinates of every checkpoint in `plane` by least squares, with the last checkpoint at (0, 0).
 
-    Any two directions will do: they need not be unit or orthogonal (where the authors' cosine projection fails).
+    The directions need be neither of norm 1 nor orthogonal (where the authors' cosine projection fails).
 
     Raises:
         PlaneError, ShapeMismatchError, NotFiniteError: see `principal`.

@@ -1,7 +1,4 @@
-"""Curvature over a plane: a landscape whose rows hold the extreme Hessian eigenvalues besides the loss.
-
-Imports landscape, hessian.
-"""
+"""Curvature over a plane: a landscape whose rows hold the extreme Hessian eigenvalues besides the loss."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +12,7 @@ from .landscape import Landscape
 
 CURVATURES = ("lambda_min", "lambda_max", "curvature_ratio", "lambda_min_error", "lambda_max_error")
 CHECKED = 256  # samples
-TOLERANCE = 1e-3  # of an eigenvalue, as a share of the larger magnitude: a map is read by its colours
+TOLERANCE = 1e-3  # of an eigenvalue, as a share of the larger magnitude: a map is read by its colors
 
 
 class CurvatureLandscape(Landscape):
@@ -29,7 +26,7 @@ class CurvatureLandscape(Landscape):
         Args:
             over: "filters" or "all" parameters, see `Hessian`.
             steps: products of the Hessian with a vector per point, at most.
-            arguments, options: as of `Landscape`.
+            arguments, options: those of `Landscape`.
         """
         super().__init__(*arguments, **options)
         names_over(self.objective, over)
@@ -37,7 +34,7 @@ class CurvatureLandscape(Landscape):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """As of `Landscape`, then `CURVATURES`."""
+        """The columns of `Landscape`, then `CURVATURES`."""
         return (*super().columns, *CURVATURES)
 
     def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
@@ -46,7 +43,7 @@ class CurvatureLandscape(Landscape):
         return [(*row, *self._curvature(point, stop)) for row, point in zip(rows, coordinates, strict=True)]
 
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
-        """As of `Landscape`, with how the eigenvalues are found."""
+        """The provenance of `Landscape`, and how the eigenvalues are found."""
         size = sum(self.center[name].numel() for name in names_over(self.objective, self.over))
         curvature = {
             "over": self.over,
@@ -59,10 +56,9 @@ class CurvatureLandscape(Landscape):
         return {**super().provenance(grid, stop), "curvature": curvature}
 
     def _product_error(self) -> float:
-        """Of a Hessian-vector product at the checkpoint against gradients, in float64 on the first samples."""
-        given = self.objective
-        some = (given.images[:CHECKED], given.labels[:CHECKED])
-        double = Objective.of(self.model, *some, precision="float64", loss=self.loss)
+        """Error of a Hessian-vector product at the checkpoint, against gradients, in float64 on the first samples."""
+        samples = (self.objective.images[:CHECKED], self.objective.labels[:CHECKED])
+        double = Objective.of(self.model, *samples, precision="float64", loss=self.loss)
         return Hessian(double, {}, over=self.over).product_error()
 
     def _curvature(self, point: Sequence[float], stop: Stop | None) -> tuple[float, ...]:

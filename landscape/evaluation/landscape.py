@@ -1,7 +1,4 @@
-"""One network, one or more data sets, one or two directions: ready to be evaluated at any point, in any process.
-
-Imports direction, plane, objective, engine, batchnorm. Never stores, sends or draws anything, never changes the model.
-"""
+"""One network, one or more data sets, one or two directions: ready to be evaluated at any point, in any process."""
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
@@ -38,14 +35,14 @@ from ..results.arrays import VALUES, finite_or_none
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
-WIDER = 8  # the largest value within a network is about as many times as large as its input: 5 for a ResNet-20
+WIDER = 8  # estimate of how many times larger the largest value within a network is than its input: 5 for a ResNet-20
 
 
 class Landscape:
     """L(θ* + αδ + βη) of one model on one data set, ready to be evaluated at any (α, β).
 
-    Directions are random, filter-normalised and orthogonal inside every filter unless `plane` or the choices of
-    `random_directions` say otherwise; the model is copied, not changed.
+    By default directions are random, filter-normalized and orthogonal inside every filter; `plane` and the choices of
+    `random_directions` change that. The model is copied, not changed.
     """
 
     @keeps_random_state
@@ -75,18 +72,18 @@ class Landscape:
         """
         Args:
             model: any module that maps `images` to class scores (N, classes), or to what `loss` takes.
-            images: (N, …), already normalised.
+            images: (N, …), already normalized.
             labels: (N,), integers in [0, classes), or what `loss` takes.
             dimensions: 1 for a slice, 2 for a surface; only of random directions.
-            plane: directions from elsewhere; `seed` to `drawn` are then not used.
+            plane: given directions; `dimensions` to `drawn` are then not used.
             loss: "cross_entropy", "mse", or a callable (outputs, labels) -> (N,), one loss per sample.
             precision: "float32", "float64", or "bfloat16": 16-bit arithmetic where the engine has it, with an audit
                 against float32 in the provenance.
-            weight_decay: adds ½ · weight_decay · ‖θ‖² over all parameters, as SGD's weight decay minimises.
-            batch_norm: see batchnorm.py; `compare_batch_norm` are further policies, in columns of their own.
-            calibration: samples to recalibrate BatchNorm on, or how many, evenly spaced, of `images`.
+            weight_decay: adds ½ · weight_decay · ‖θ‖² over all parameters, as SGD's weight decay minimizes.
+            batch_norm: see objective/batch_norm.py; `compare_batch_norm` are further policies, in additional columns.
+            calibration: samples to recalibrate BatchNorm on, or how many of `images`, evenly spaced.
             also: more data sets by name, such as {"test": (images, labels)}, evaluated in the same pass.
-            choice: how the engine computes, as an earlier landscape's `plan.choice` says: equal bits in any process.
+            choice: how the engine computes: `plan.choice` of an earlier landscape gives equal bits in any process.
 
         Raises:
             DataError, NotFiniteError, PlaneError, UnknownNameError: see `Objective.of` and `random_directions`.
@@ -119,7 +116,7 @@ class Landscape:
         )
         self.plan = self._plan(self.objective, batch_norm, choice)
         self.also = {name: self._objective(*samples) for name, samples in (also or {}).items()}
-        self._more = {
+        self._further_plans = {
             **{name: self._plan(objective, batch_norm, self.plan.choice) for name, objective in self.also.items()},
             **{
                 policy: self._plan(self.objective, policy, None)
@@ -130,13 +127,13 @@ class Landscape:
 
     @property
     def fast(self) -> bool:
-        """Whether values are computed in 16-bit arithmetic; the objective then is the float32 they are held against."""
+        """Whether values are computed in 16-bit arithmetic; the objective then is the float32 reference."""
         return self.precision == FAST
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the numbers of a row are: `VALUES`, then "test_losses", "test_accuracies", … for every further view."""
-        return (*VALUES, *(f"{name}_{value}" for name in self._more for value in VALUES))
+        """Names of the numbers in a row: `VALUES`, then "test_losses", … for every further data set or policy."""
+        return (*VALUES, *(f"{name}_{value}" for name in self._further_plans for value in VALUES))
 
     @keeps_random_state
     def values(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
@@ -150,16 +147,16 @@ class Landscape:
     @keeps_random_state
     def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
         """One row per point, its numbers named by `columns`; raises as `values`."""
-        views = [self._values(plan, coordinates, stop) for plan in (self.plan, *self._more.values())]
+        views = [self._values(plan, coordinates, stop) for plan in (self.plan, *self._further_plans.values())]
         return [tuple(number for value in point for number in value) for point in zip(*views, strict=True)]
 
     def unchanged(self) -> bool:
-        """Whether every parameter and buffer of the model is bit for bit what it was."""
+        """Whether every parameter and buffer of the model is unchanged, bit for bit."""
         return state_digest(self.model) == self.digest
 
     @keeps_random_state
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
-        """How the numbers are made, and what they must agree with (JSON; NaN and infinity as null)."""
+        """How the numbers are computed, and what the self-check compares (JSON; NaN and infinity as null)."""
         [value] = self.values([(0.0,) * len(self.directions)], stop)
         facts = asdict(measure_directions(self.directions, self.center))
         return {
@@ -192,14 +189,16 @@ class Landscape:
         }
 
     def independent_center(self, stop: Stop | None = None) -> float:
-        """Loss of the untouched model without engine or directions: float64, batch by batch, in the loss's unit."""
+        """Loss of the model itself, without engine or directions: float64, batch by batch, in the loss's unit."""
         return self.loss_of_model(self.model, stop)
 
     @keeps_random_state
     def loss_of_model(self, model: nn.Module, stop: Stop | None = None) -> float:
         """Loss of any `model` on the first data set, computed as `independent_center`."""
-        given = self.objective
-        double = Objective.of(model, given.images, given.labels, precision="float64", loss=self.loss, batch=given.batch)
+        single = self.objective
+        double = Objective.of(
+            model, single.images, single.labels, precision="float64", loss=self.loss, batch=single.batch
+        )
         parameters = {name: parameter.detach() for name, parameter in double.model.named_parameters()}
         if self.batch_norm == "batch":
             double = with_batch_statistics(double)
@@ -213,19 +212,19 @@ class Landscape:
         return float(losses.mean()) + penalty
 
     def _quick_batch(self, double: Objective) -> int:
-        """The batch of the objective where another might be another value, or on a GPU; else what suits a cache."""
+        """The batch size of the objective if another could change the value or on a GPU; else one that fits a cache."""
         if self.plan.name == "plain" or depends_on_batch(double.model) or double.images.device.type != "cpu":
             return double.batch
         return min(double.batch, double_batch(WIDER * double.images[0].numel()))
 
     @keeps_random_state
     def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:
-        """(N,) float64: the loss of every sample of the first data set at `point`, by the plain path."""
+        """(N,) float64: the loss of every sample of the first data set at `point`, without the engine."""
         objective, parameters = self.objective_at(point)
         return objective.sample_losses(parameters, stop=stop)
 
     def objective_at(self, point: Sequence[float]) -> tuple[Objective, Params]:
-        """An objective and everything it needs to stand at `point`: parameters, and statistics by the policy."""
+        """The objective, and the parameters and statistics of `point` by the BatchNorm policy."""
         objective = with_batch_statistics(self.objective) if self.batch_norm == "batch" else self.objective
         parameters = self.plane.at(objective.parameters(), point[: len(self.directions)])
         if self.batch_norm == "recalibrated" and self.calibration is not None:
@@ -249,7 +248,7 @@ class Landscape:
     ) -> engine.Plan:
         if policy == "batch":
             own = with_batch_statistics(objective)
-            return engine.plan(own, _among(self.directions, own.parameters()), choice)
+            return engine.plan(own, _restricted_to(self.directions, own.parameters()), choice)
         precision = FAST if self.fast and not exact else None
         calibration = self.calibration if policy == "recalibrated" else None
         return engine.plan(objective, self.directions, choice, precision=precision, calibration=calibration)
@@ -272,7 +271,7 @@ class Landscape:
         return torch.tensor([[dot(one, other) for other in moves] for one in moves], dtype=torch.float64)
 
     def _audit(self, grid: Grid) -> dict[str, Any]:
-        """How far 16-bit values are from float32 ones, at 25 points spread over the grid."""
+        """How far 16-bit values differ from float32 ones, at 25 points spread over the grid."""
         coordinates = [(alpha, beta)[: len(self.directions)] for alpha in grid.alphas for beta in grid.betas]
         exact = self._plan(self.objective, self.batch_norm, None, exact=True)
         found = audit(self.plan, exact, spread(coordinates))
@@ -284,10 +283,10 @@ def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choi
     if not all(norm(direction) for direction in directions):
         raise PlaneError(
             "Every filter of the network is zero, or it has none: a random direction moves nothing. "
-            "Use biases='random' to move parameters with one axis, or give directions of your own."
+            "Use biases='random' to move parameters with one axis, or pass your own directions."
         )
     return Plane(directions, "random", {name: choices[name] for name in ("biases", "orthogonality", "drawn")})
 
 
-def _among(directions: Sequence[Params], names: Collection[str]) -> list[Params]:
+def _restricted_to(directions: Sequence[Params], names: Collection[str]) -> list[Params]:
     return [{name: tensor for name, tensor in direction.items() if name in names} for direction in directions]

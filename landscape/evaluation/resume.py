@@ -1,6 +1,6 @@
-"""The file of a landscape that is not finished, beside the one it will become; the same command goes on from it.
+"""The file of an unfinished landscape, next to the output file; the same command resumes from it.
 
-Imports result, formats; no torch. Written whole or not at all.
+Writes are atomic: a file is written completely or not at all.
 """
 
 import json
@@ -16,13 +16,13 @@ from ..result import Result
 
 ENDING = ".partial"
 SECONDS = 5.0  # between two writes
-# What decides the numbers, by its name in the provenance, and what people call it.
+# What the numbers depend on: the name in the provenance, and in messages.
 SETTINGS = {
     "weights_sha256": "the checkpoint",
     "data_sha256": "the samples",
     "also": "further samples",
     "seed": "the seed",
-    "normalization": "the normalisation",
+    "normalization": "the normalization",
     "directions": "the directions",
     "landmarks": "the checkpoints",
     "loss": "the loss",
@@ -37,14 +37,14 @@ SETTINGS = {
 
 
 class PartialFile:
-    """The partial file that belongs to an output file."""
+    """The file of unfinished results that belongs to an output file."""
 
     def __init__(self, output: Path):
         self.path, self.written = output.with_name(output.name + ENDING), time.monotonic()
         self.latest: Result | None = None
 
     def started(self) -> Result | None:
-        """What an earlier run left, where it left anything.
+        """The result of an earlier, interrupted run, if there is one.
 
         Raises:
             LandscapeError: the file cannot be read.
@@ -56,39 +56,39 @@ class PartialFile:
         try:
             return Result(**vars(npz.read(self.path.read_bytes(), self.path.name)))
         except (LandscapeError, OSError) as error:
-            raise LandscapeError(f"{error} Delete it to begin anew.") from error
+            raise LandscapeError(f"{error} Delete it to start again.") from error
 
     def keep(self, result: Result) -> None:
-        """Write what there is, if some seconds have gone by since it was last written."""
+        """Write the result, unless it was written within the last seconds."""
         self.latest = result
         if time.monotonic() - self.written > SECONDS:
             self.write(result)
 
     def flush(self) -> None:
-        """Write what came since: also where an error ends the command."""
+        """Write what came since the last write; called even when an error ends the command."""
         if self.latest is not None:
             self.write(self.latest)
 
     def write(self, result: Result) -> None:
-        """Write what there is."""
+        """Write the result."""
         write_durably(self.path, result.to_bytes("npz"))
         self.written = time.monotonic()
 
     def remove(self) -> None:
-        """The result is finished: nothing to go on from."""
+        """Delete the file: the result is finished."""
         self.path.unlink(missing_ok=True)
 
 
 def require_same(started: Result, now: Result) -> None:
-    """Refuse to go on with a landscape of other settings.
+    """Refuse to resume a landscape of other settings.
 
     Raises:
-        LandscapeError: they differ; the message says in what.
+        LandscapeError: a setting differs; the message names it, with both values.
     """
     for name, words in _differences(started, now):
         raise LandscapeError(
             f"An earlier run with this output was interrupted, and differs in {words}: {name[0]} then, {name[1]} now. "
-            f"Give the same settings to go on, another output, or delete the {ENDING} file to begin anew."
+            f"To resume, use the same settings; else choose another output, or delete the {ENDING} file."
         )
 
 
@@ -117,7 +117,7 @@ def _grid(result: Result) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON gives it back, so that a tuple equals the list it became."""
+    """The value after a round trip through JSON, so that a tuple equals the list it became."""
     return json.loads(json.dumps(value))
 
 

@@ -128,7 +128,7 @@ def samples_digest(objective: Objective) -> str:
 
 
 def provenance(prepared: Prepared) -> dict[str, Any]:
-    """How the numbers are made, and what they must agree with, before the first point."""
+    """How the numbers are computed, and what the self-check compares, before the first point."""
     landscape, objective = prepared.landscape, prepared.landscape.objective
     return {
         **landscape.provenance(prepared.grid),

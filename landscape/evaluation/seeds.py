@@ -1,6 +1,6 @@
-"""The same landscape for several seeds of its directions, in one: means, and how far the seeds are apart.
+"""One landscape for several seeds of its directions: the mean over the seeds, and the spread.
 
-Imports landscape. One plane is one look; what holds for several seeds holds for the network.
+A single plane shows one choice of directions; what holds for several seeds is a property of the network.
 """
 
 import math
@@ -24,31 +24,33 @@ class RepeatedLandscape(Landscape):
         """
         Args:
             seeds: of the directions, two or more, each once.
-            arguments, options: as of `Landscape`.
+            arguments, options: those of `Landscape`.
 
         Raises:
-            DataError: fewer than two seeds, or more columns are asked for than one data set and policy give.
+            DataError: fewer than two seeds, a seed twice, or more than one data set or BatchNorm policy.
         """
         if len(seeds) < 2 or len(set(seeds)) < len(seeds):
             raise DataError(f"Repeating needs at least two seeds, each once; got {list(seeds)}.")
         super().__init__(*arguments, seed=seeds[0], **options)
-        if self._more:
-            raise DataError("A repeated landscape takes one data set and one BatchNorm policy. Ask for them apart.")
+        if self._further_plans:
+            raise DataError(
+                "A repeated landscape takes one data set and one BatchNorm policy. Request the others separately."
+            )
         options["choice"] = self.plan.choice
         self.others = [Landscape(*arguments, seed=seed, **options) for seed in seeds[1:]]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """As of `Landscape`, then `SPREAD`: standard deviation, smallest and largest loss of any seed."""
+        """The columns of `Landscape`, then `SPREAD`: standard deviation, smallest and largest loss of any seed."""
         return (*super().columns, *SPREAD)
 
     def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
-        """One row per point; a loss that is not finite for one seed makes the mean so: nothing is averaged away."""
+        """One row per point; if the loss is not finite for one seed, the mean is not: nothing is averaged away."""
         seeds = [super().rows(coordinates, stop), *(other.rows(coordinates, stop) for other in self.others)]
-        return [_together(point) for point in zip(*seeds, strict=True)]
+        return [_mean_and_spread(point) for point in zip(*seeds, strict=True)]
 
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
-        """As of `Landscape` for the first seed, with the seeds and the largest |cos(δ, η)| of any."""
+        """The provenance of `Landscape` for the first seed, with all seeds and the largest |cos(δ, η)| of any."""
         planes = [one.directions for one in (self, *self.others)]
         cosines = [abs(cosine(*directions)) for directions in planes if len(directions) == 2]
         repeated = {
@@ -58,7 +60,7 @@ class RepeatedLandscape(Landscape):
         return {**super().provenance(grid, stop), "repeated": repeated}
 
 
-def _together(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
+def _mean_and_spread(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
     losses = [row[0] for row in rows]
     means = [sum(column) / len(column) for column in zip(*rows, strict=True)]
     finite = all(map(math.isfinite, losses))

@@ -1,6 +1,6 @@
 """From a model and data to a landscape that is ready to be evaluated, one function per kind of result.
 
-The library, the shell and the workers of the service all start here; evaluation/run.py evaluates what comes out.
+The library, the shell and the workers of the service all use it; evaluation/run.py evaluates what comes out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from .seeds import RepeatedLandscape
 Checkpoint = State | nn.Module
 Trajectory = Sequence[Checkpoint | str | FilePath] | str | FilePath
 
-SOURCES = ("gradient", "eigenvectors")  # of directions that the loss itself singles out
+SOURCES = ("gradient", "eigenvectors")  # of directions given by the loss itself
 DEFAULT_COUNT = 25  # points per axis around checkpoints
 MARGIN = 0.2  # of the extent of the checkpoints, on every side
 
@@ -201,12 +201,12 @@ def grid_around(points: Sequence[Sequence[float]], *, count: int = DEFAULT_COUNT
 
 
 def state_of(checkpoint: Checkpoint) -> State:
-    """The state dict of a module, or the state dict given."""
+    """The state dict of a module; a state dict as it is."""
     return checkpoint.state_dict() if isinstance(checkpoint, nn.Module) else checkpoint
 
 
 def _states_of(states: Trajectory) -> list[State]:
-    """State dicts of modules, state dicts and files; a folder means its files in order."""
+    """The state dicts of modules, state dicts, files, or a folder with files in order."""
     if isinstance(states, str | FilePath):
         return states_in(states)
     found: list[State] = []

@@ -1,7 +1,7 @@
-"""Results as files, one module per format, and the one list of them; directions.py holds those of directions.
+"""Results as files: one module per format, and `FORMATS`, the list of them. For files of directions see directions/.
 
-Imports errors and importlib; the module of a format, and the library it needs, when a file is written or read.
-A new format is one module with `write(result, ending, picture)` (and `read(content, name)`), and one line of `FORMATS`.
+The module of a format, with the library it needs, is imported when a file is written or read. A new format is one
+module with `write(result, ending, picture)` (and `read(content, name)`), and one line of `FORMATS`.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from .picture import PictureOptions
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file that a result can become."""
+    """A file format of results."""
 
     ending: str
-    media: str  # type, for HTTP
+    media: str  # media type, for HTTP
     module: str  # of this package
-    reads: bool = False  # whether a result can be made of such a file again
-    drawn: bool = False  # whether it is a picture, so that a `PictureOptions` means something
-    extra: str = ""  # of pyproject.toml, where it needs a library of its own
+    reads: bool = False  # whether a result can be read from such a file
+    drawn: bool = False  # whether it is a picture, to which `PictureOptions` apply
+    extra: str = ""  # of pyproject.toml, if it needs an optional library
 
 
 FORMATS = {
@@ -48,13 +48,13 @@ def write(result: Arrays, ending: str, picture: PictureOptions | None = None) ->
 
     Raises:
         UnknownNameError: the format, the height or the array is not known.
-        FormatError: the format cannot hold this result, or shows no picture that a `picture` would change.
+        FormatError: the format cannot hold this result, or is no picture although `picture` is given.
         MissingLibraryError: the library that writes it is not installed.
     """
     chosen = _known(ending)
     if picture not in (None, PictureOptions()) and not chosen.drawn:
         drawn = ", ".join(one for one, each in FORMATS.items() if each.drawn)
-        raise FormatError(f"A .{ending} file holds numbers: 'height' and 'array' are for pictures ({drawn}).")
+        raise FormatError(f"A .{ending} file holds numbers: 'height' and 'array' apply to pictures ({drawn}) only.")
     content: bytes = _function(chosen, "write")(result, ending, picture or PictureOptions())
     return content
 
@@ -63,8 +63,8 @@ def read(content: bytes, name: str) -> Arrays:
     """The result in a file called `name`, whose ending names the format.
 
     Raises:
-        UnknownNameError: the format is not known, or its files hold too little to be read again.
-        FormatError: the file holds something else.
+        UnknownNameError: the format is not known, or cannot be read, since its files hold too little.
+        FormatError: the file holds no result.
         MissingLibraryError: the library that reads it is not installed.
     """
     ending = name.rpartition(".")[2]

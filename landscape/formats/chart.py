@@ -1,6 +1,6 @@
 """Results as PNG and SVG for papers: contours as Li et al. draw them, or the line of a slice with its standard error.
 
-Imports numpy, figures; matplotlib draws, by its objects alone: no global state of pyplot is touched.
+Drawn with matplotlib's objects; the global state of pyplot is not used.
 """
 
 import io
@@ -22,7 +22,7 @@ _DRAWING = threading.Lock()  # matplotlib shares its fonts and settings between 
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """A picture with caption and self-check under it; equal results give equal bytes."""
+    """A picture with caption and self-check below; equal results give equal bytes."""
     with _DRAWING, matplotlib.rc_context({"svg.hashsalt": "landscape", "svg.fonttype": "none"}):
         figure = Figure(figsize=INCHES, layout="constrained")
         FigureCanvasAgg(figure)
@@ -52,7 +52,7 @@ def _contours(axes: Any, result: Arrays, picture: PictureOptions) -> None:
 
 
 def contour_levels(finite: Array, array: str) -> Array:
-    """Those of the paper that cross the values; where none does, or for other arrays, seven between their extremes."""
+    """The paper's levels in the range of the values; if there are none, or for other arrays, seven in that range."""
     if not len(finite) or np.ptp(finite) == 0:
         return np.array([])
     paper = np.arange(CONTOURS["start"], CONTOURS["end"] + 1e-9, CONTOURS["size"])

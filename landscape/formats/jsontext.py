@@ -1,6 +1,6 @@
 """Results as JSON: `Result.to_json`, the dictionary that the service answers too.
 
-Imports json and errors. Null stands for what is not computed or not finite; `non_finite` tells the two apart.
+Null stands for values that are not computed or not finite; `non_finite` tells the two apart.
 """
 
 import json
@@ -21,7 +21,6 @@ def read(content: bytes, name: str) -> Arrays:
     Raises:
         FormatError: it is not JSON, or not of a result.
     """
-
     try:
         found = json.loads(content)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Results as NPZ: every array by name, `losses[i, j]` at (alphas[i], betas[j]). Imports numpy and errors; no torch."""
+"""Results as NPZ: every array by name, `losses[i, j]` at (alphas[i], betas[j])."""
 
 import io
 import json
@@ -24,12 +24,11 @@ def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
 
 
 def read(content: bytes, name: str) -> Arrays:
-    """The result in a file that `write` filled; arrays can only be read.
+    """The result in a file that `write` wrote, with read-only arrays.
 
     Raises:
         FormatError: the file cannot be read, or lacks an array.
     """
-
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -1,4 +1,4 @@
-"""Results as one HTML file that needs nothing else: plotly.js is inside, and nothing leaves the reader's machine."""
+"""Results as one self-contained HTML file: plotly.js is inside, and the page makes no request."""
 
 from ..plots.figures import figure
 from ..plots.html_page import page_with_figure
@@ -7,5 +7,5 @@ from .picture import PictureOptions
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """The figure of `picture` with caption, self-check and provenance under it."""
+    """The figure as `picture` says, with caption, self-check and provenance below."""
     return page_with_figure(figure(result, height=picture.height, array=picture.array), [result]).encode()

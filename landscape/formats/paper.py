@@ -1,7 +1,7 @@
-"""The HDF5 layout of Li et al.'s code: directions, surfaces, projections, read and written.
+"""Surface files in the HDF5 layout of Li et al.'s code, read and written; directions are in directions/paper_files.py.
 
-Imports h5py, numpy, errors; torch only for directions. Three things of that layout live here and nowhere else: the
-transposition (`Z[row = y][column = x]`), −1 for a point not computed, and accuracy in percent.
+Three properties of that layout are handled here and nowhere else: the transposition (`Z[row = y][column = x]`), −1 for
+a point that is not computed, and accuracy in percent.
 
 Source: the authors' net_plotter.py, plot_surface.py, h5_util.py, projection.py.
 """
@@ -9,7 +9,7 @@ Source: the authors' net_plotter.py, plot_surface.py, h5_util.py, projection.py.
 import io
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 from ..errors import FormatError
 from ..results.arrays import VALUES, Array, Arrays
 from .picture import PictureOptions
-
-if TYPE_CHECKING:
-    pass
 
 MISSING = -1.0
 OURS = "landscape"  # a group
@@ -35,7 +32,7 @@ _NAMES = {  # ours -> theirs, and their unit per ours
 
 
 def to_paper(array: Array, computed: NDArray[np.bool_], *, unit: float = 1.0) -> Array:
-    """Ours (n_alpha, n_beta) -> theirs (n_y, n_x), −1 where not computed; 1-D stays 1-D. A loss that is NaN stays."""
+    """Ours (n_alpha, n_beta) -> theirs (n_y, n_x), −1 where not computed; a slice becomes 1-D. A NaN loss stays NaN."""
     theirs = np.where(computed, array * unit, MISSING).T
     return theirs[0] if theirs.shape[0] == 1 else np.ascontiguousarray(theirs)
 
@@ -43,8 +40,8 @@ def to_paper(array: Array, computed: NDArray[np.bool_], *, unit: float = 1.0) ->
 def from_paper(array: Array, shape: tuple[int, int], *, unit: float = 1.0) -> Array:
     """Theirs -> ours (n_alpha, n_beta); −1 becomes NaN.
 
-    On grids that are not square their code declares the array (n_x, n_y) but fills it in the order of (n_y, n_x), so
-    what counts is the order of the numbers, which is read here.
+    On grids that are not square their code declares the array as (n_x, n_y) but fills it in the order of (n_y, n_x):
+    only the order of the numbers is used here.
     """
     ours = np.array(array, dtype=np.float64).reshape(shape[1], shape[0]).T
     return np.where(ours == MISSING, np.nan, ours / unit)
@@ -53,7 +50,7 @@ def from_paper(array: Array, shape: tuple[int, int], *, unit: float = 1.0) -> Ar
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
     """The content of a surface file with every array of `result` that the layout has a name for.
 
-    What it has no name for is in a group of ours that their scripts do not look at, so that we lose nothing.
+    A group of our own, which their scripts ignore, holds the complete result, so that nothing is lost.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -74,7 +71,7 @@ def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
 
 
 def read(content: bytes, name: str) -> Arrays:
-    """The result in a surface file called `name`; one of the authors' has no provenance, since the layout has none.
+    """The result in a surface file called `name`; without our group it has no provenance, since the layout has none.
 
     Raises:
         FormatError: the file cannot be read, lacks coordinates or losses, or their sizes do not fit.
@@ -82,12 +79,12 @@ def read(content: bytes, name: str) -> Arrays:
     with opened(io.BytesIO(content), name) as file:
         alphas = dataset(file, "xcoordinates", name).ravel()
         betas = dataset(file, "ycoordinates", name).ravel() if "ycoordinates" in file else np.zeros(1)
-        found = _theirs(file, alphas, betas, name)
-        return (_ours(file[OURS], found, name) if OURS in file else found).frozen()
+        found = _from_layout(file, alphas, betas, name)
+        return (_with_own_group(file[OURS], found, name) if OURS in file else found).frozen()
 
 
-def _theirs(file: Any, alphas: Array, betas: Array, name: str) -> Arrays:
-
+def _from_layout(file: Any, alphas: Array, betas: Array, name: str) -> Arrays:
+    """What the authors' layout holds: coordinates, losses, accuracies and eigenvalues."""
     shape = (len(alphas), len(betas))
     losses = dataset(file, "train_loss", name)
     arrays = {
@@ -95,7 +92,7 @@ def _theirs(file: Any, alphas: Array, betas: Array, name: str) -> Arrays:
         for ours, (theirs, unit) in _NAMES.items()
         if theirs in file
     }
-    # A NaN of theirs is a computed loss, a −1 is none: only the file itself tells them apart.
+    # In the file NaN is a computed loss and −1 is none; `from_paper` makes both NaN.
     computed = losses.reshape(shape[1], shape[0]).T != MISSING
     accuracies = arrays.pop("accuracies", np.full(shape, np.nan))
     kind = "surface" if len(betas) > 1 else "slice"
@@ -103,9 +100,8 @@ def _theirs(file: Any, alphas: Array, betas: Array, name: str) -> Arrays:
     return Arrays(kind, alphas, betas, arrays.pop("losses"), accuracies, blank, computed, {}, caption, arrays)
 
 
-def _ours(group: Any, found: Arrays, name: str) -> Arrays:
-    """With what our own group holds besides: kind, provenance, trajectory, and every array bit for bit."""
-
+def _with_own_group(group: Any, found: Arrays, name: str) -> Arrays:
+    """`found` with the content of our own group: kind, provenance, trajectory, and every array bit for bit."""
     try:
         words = json.loads(group["words"].asstr()[()])
         arrays: dict[str, Any] = {one: np.array(group[one]) for one in group if one not in ("words", "computed")}
@@ -113,7 +109,9 @@ def _ours(group: Any, found: Arrays, name: str) -> Arrays:
         facts: dict[str, Any] = {"kind": words["kind"], "provenance": words["provenance"], "path": words["trajectory"]}
         return replace(found, **kept, **facts, computed=np.array(group["computed"]), extra=arrays)
     except (KeyError, ValueError, AttributeError, TypeError) as error:
-        raise FormatError(f"{name} holds a group {OURS!r} that no version of ours wrote.") from error
+        raise FormatError(
+            f"{name} holds a group {OURS!r} that is damaged, or was written by another program."
+        ) from error
 
 
 def _sized(file: Any, key: str, shape: tuple[int, int], name: str) -> Array:
@@ -124,13 +122,15 @@ def _sized(file: Any, key: str, shape: tuple[int, int], name: str) -> Array:
 
 
 def opened(content: Any, name: str) -> Any:
+    """An HDF5 file, open for reading; `content` is a path or a file object."""
     try:
         return h5py.File(content, "r")
     except OSError as error:
-        raise FormatError(f"{name} cannot be read as HDF5. Is it complete, and not open elsewhere?") from error
+        raise FormatError(f"{name} cannot be read as HDF5. Is it complete, and not open in another program?") from error
 
 
 def dataset(file: Any, key: str, name: str) -> Array:
+    """The array `key` of an open file called `name`, as float64."""
     if key not in file or not isinstance(file[key], h5py.Dataset):
         raise FormatError(f"{name} lacks the array {key!r}.")
     return np.array(file[key], dtype=np.float64)

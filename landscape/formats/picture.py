@@ -1,11 +1,11 @@
-"""What a picture of a result shows."""
+"""Options of pictures of a result."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What a picture shows; files of numbers hold everything and take none of it."""
+    """What a picture shows. Files of numbers hold everything and take no such options."""
 
     height: str = "paper"  # one of plots.heights.HEIGHTS
     array: str = "losses"  # one of the result's columns

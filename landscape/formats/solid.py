@@ -1,7 +1,6 @@
-"""Surfaces as solids to print, STL and OBJ, in millimetres, closed on all sides ("watertight").
+"""Surfaces as solids for 3-D printing, STL and OBJ, in millimeters, closed on all sides ("watertight").
 
-Imports numpy, figures; trimesh, made for these formats, writes the files.
-What is not finite or not computed is a pit down to the base plate, so that the solid stays closed and the hole shows.
+Points that are not finite or not computed become a pit in the base plate: the solid stays closed, and the hole shows.
 """
 
 import numpy as np
@@ -15,19 +14,19 @@ from .picture import PictureOptions
 
 WIDTH = 100.0  # mm, of the longer side
 RELIEF = 40.0  # mm, from the lowest to the highest loss
-BASE = 3.0  # mm, under the lowest loss
-PIT = 1.0  # mm, under a hole
+BASE = 3.0  # mm, thickness below the lowest loss
+PIT = 1.0  # mm, thickness below a hole
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """The solid under the surface of `picture`.
+    """The solid below the surface that `picture` describes.
 
     Raises:
-        FormatError: the result is a slice, which has no solid.
+        FormatError: the result is a slice, which has no volume.
     """
     part = drawable(result)
     if len(part.betas) < 2:
-        raise FormatError(f"A slice is a line: .{ending} files hold solids, made of a surface. Use svg, png or csv.")
+        raise FormatError(f"A slice is a line: .{ending} files hold the solid of a surface. Use svg, png or csv.")
     vertices, faces = solid(part.alphas, part.betas, height_of(part, picture.height, picture.array))
     content = Trimesh(vertices, faces, process=False).export(file_type=ending)
     return content.encode() if isinstance(content, str) else bytes(content)
@@ -41,7 +40,7 @@ def solid(alphas: Array, betas: Array, z: Array) -> tuple[Array, NDArray[np.int6
     n, m = z.shape
     scale = WIDTH / max(np.ptp(alphas), np.ptp(betas))
     x, y = np.meshgrid((alphas - alphas[0]) * scale, (betas - betas[0]) * scale, indexing="ij")
-    top = np.stack([x, y, _millimetres(z)], axis=2).reshape(-1, 3)
+    top = np.stack([x, y, _millimeters(z)], axis=2).reshape(-1, 3)
     numbers = np.arange(n * m).reshape(n, m)
     rim = np.concatenate([numbers[:-1, 0], numbers[-1, :-1], numbers[:0:-1, -1], numbers[0, :0:-1]])
     floor = top[rim] * [1, 1, 0]
@@ -55,7 +54,7 @@ def solid(alphas: Array, betas: Array, z: Array) -> tuple[Array, NDArray[np.int6
     return np.concatenate([top, floor, middle]), faces
 
 
-def _millimetres(z: Array) -> Array:
+def _millimeters(z: Array) -> Array:
     finite = z[np.isfinite(z)]
     if not len(finite):
         return np.full(z.shape, PIT)

@@ -1,7 +1,7 @@
 """Results as VTP, for ParaView and other programs built on VTK: quads over (α, β), or the line of a slice.
 
-Imports numpy, figures and the standard library; nothing that writes VTP is lighter than VTK itself (140 MB).
-Points that are not finite or not computed are left out, and with them the cells they belong to: a hole.
+Written without a library: the lightest one that writes VTP is VTK itself (140 MB). Points that are not finite or not
+computed are left out together with their cells: a hole.
 """
 
 import base64
@@ -17,7 +17,7 @@ from .picture import PictureOptions
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """Points (α, β, z) with z as `picture` says (figures.heights), cells between four finite neighbours, every array."""
+    """Points (α, β, z) with z as `picture` says, cells between four finite neighbors, and every array."""
     part = drawable(result)
     z = height_of(part, picture.height, picture.array)
     kept = np.isfinite(z)
@@ -56,7 +56,7 @@ def _segments(numbered: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _array(parent: ElementTree.Element, numbers: NDArray[Any], name: str, **more: str) -> None:
-    """Numbers in base64 after their count of bytes: text cannot hold NaN in every version of VTK."""
+    """Numbers in base64, preceded by their count of bytes: not every version of VTK reads NaN as text."""
     floating = numbers.dtype.kind == "f"
     content = np.ascontiguousarray(numbers, dtype="<f8" if floating else "<i8").tobytes()
     words = {"type": "Float64" if floating else "Int64", "Name": name, "format": "binary", **more}

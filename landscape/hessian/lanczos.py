@@ -1,6 +1,6 @@
-"""Eigenvalues of a symmetric matrix that is known by its products only: extremes, trace, density.
+"""Lanczos: eigenvalues of a symmetric matrix that is known by its products only: extremes, trace, density.
 
-Imports torch and errors. Knows nothing of networks: an operator is a function from (n,) to (n,), linear and symmetric.
+Independent of networks: an operator is a function from (n,) to (n,), linear and symmetric.
 """
 
 import math
@@ -21,7 +21,7 @@ _BREAKDOWN = 1e-12
 
 @dataclass(frozen=True)
 class Tridiagonal:
-    """What k products of Lanczos know of a matrix A: Q T Qᵀ, T symmetric and tridiagonal."""
+    """What k steps of Lanczos give of a matrix A: Q T Qᵀ, T symmetric and tridiagonal."""
 
     basis: Tensor  # Q, (k, n), orthonormal rows
     diagonal: Tensor  # (k,)
@@ -35,11 +35,11 @@ class Tridiagonal:
 
 @dataclass(frozen=True)
 class Eigenpair:
-    """An eigenvalue found, its unit vector, and how far the true one can be: |λ − value| ≤ residual."""
+    """An eigenvalue as found, its unit vector and an error bound: |λ − value| ≤ residual for an eigenvalue λ."""
 
     value: float
     vector: Tensor  # (n,)
-    residual: float  # ‖A v − value · v‖, a bound on the error of `value`
+    residual: float  # ‖A v − value · v‖
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Density:
 
 
 class Lanczos:
-    """Products of Lanczos from a start, as many as asked for so far; every new vector orthogonalised twice against all.
+    """A run of Lanczos that can be continued; every new vector is orthogonalized twice against all before it.
 
-    Source: Golub & Van Loan, section 10.1, with full reorthogonalisation, without which copies of λ_max appear.
+    Source: Golub & Van Loan, section 10.1, with full reorthogonalization, without which copies of λ_max appear.
     """
 
     def __init__(self, operator: Operator, start: Tensor):
@@ -75,11 +75,11 @@ class Lanczos:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the space is: the eigenvalues of T are then exact, and no further product adds any."""
+        """Whether the Krylov space is exhausted: the eigenvalues of T are then exact, and further steps add none."""
         return bool(self.below) and not self.below[-1]
 
     def advance(self, steps: int) -> Tridiagonal:
-        """What is known after `steps` products in all, or fewer where the space is exhausted.
+        """The tridiagonal form after `steps` products in all, or fewer if the space is exhausted.
 
         Raises:
             CurvatureError: a product is NaN or infinite.
@@ -87,13 +87,14 @@ class Lanczos:
         while len(self.diagonal) < steps and not self.exhausted:
             self._next()
         basis = torch.stack(self.basis[: len(self.diagonal)])
-        return Tridiagonal(basis, *(torch.tensor(given, dtype=torch.float64) for given in (self.diagonal, self.below)))
+        diagonal, below = (torch.tensor(found, dtype=torch.float64) for found in (self.diagonal, self.below))
+        return Tridiagonal(basis, diagonal, below)
 
     def _next(self) -> None:
         vector = self.basis[-1]
         product = self.operator(vector)
         if not bool(torch.isfinite(product).all()):
-            raise CurvatureError("A Hessian-vector product is not finite: the loss has no curvature there.")
+            raise CurvatureError("A Hessian-vector product is not finite: the loss has no curvature at this point.")
         self.diagonal.append(float(vector @ product))
         size, known = float(product.norm()), torch.stack(self.basis)
         for _ in range(2):
@@ -106,7 +107,7 @@ class Lanczos:
 
 
 def lanczos(operator: Operator, start: Tensor, steps: int) -> Tridiagonal:
-    """At most `steps` products of Lanczos from `start`; see `Lanczos`."""
+    """At most `steps` steps of Lanczos from `start`; see `Lanczos`."""
     return Lanczos(operator, start).advance(steps)
 
 
@@ -115,9 +116,9 @@ def extremes(
 ) -> tuple[Eigenpair, Eigenpair]:
     """The smallest and the largest eigenvalue, from one run of Lanczos with a seeded Gaussian start.
 
-    Goes on until both residuals are below `tolerance` times the larger magnitude, or `steps` products are spent; the
-    residuals say how far it came. An eigenvector orthogonal to the start cannot be found: for a Gaussian start that has
-    probability zero, but an eigenvalue close to the extreme one may be reported in its place.
+    Stops once both residuals are below `tolerance` times the larger magnitude, or after `steps` products; the residuals
+    show how accurate the result is. An eigenvector orthogonal to the start cannot be found: for a Gaussian start that
+    has probability zero, but an eigenvalue close to the extreme one may be reported instead.
     """
     run = Lanczos(operator, gaussian(size, seed))
     for length in [*range(10, steps, 5), steps]:
@@ -149,7 +150,7 @@ def largest(operator: Operator, size: int, *, count: int, seed: int = 0, steps: 
 
 
 def trace(operator: Operator, size: int, *, probes: int = 30, seed: int = 0) -> Estimate:
-    """The trace as a mean of vᵀ A v over vectors v of random signs.
+    """The trace, as the mean of vᵀ A v over vectors v of random signs.
 
     Source: Hutchinson 1990; unbiased, with variance 2 (‖A‖² − Σ A_ii²) per probe.
     """
@@ -168,8 +169,8 @@ def density(
 ) -> Density:
     """The density of eigenvalues by stochastic Lanczos quadrature, smoothed by Gaussians (width: 1 % of the range).
 
-    Every probe turns into a quadrature rule with `steps` nodes: its polynomial moments up to degree 2 · steps − 1 are
-    those of the probe's own spectral measure, exactly.
+    Every probe gives a quadrature rule with `steps` nodes, whose polynomial moments up to degree 2 · steps − 1 equal
+    those of the probe's spectral measure.
 
     Source: Lin, Saad & Yang 2016; Ghorbani, Krishnan & Xiao 2019.
     """
@@ -190,7 +191,7 @@ def _rule(found: Tridiagonal) -> tuple[Tensor, Tensor]:
 
 
 def gaussian(size: int, seed: int) -> Tensor:
-    """(size,) standard Gaussian numbers of a generator of their own."""
+    """(size,) standard Gaussian numbers from a generator seeded by `seed`."""
     return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 

@@ -1,7 +1,7 @@
 """Gradient and Hessian of the mean loss at any point: products, extreme eigenvalues, trace, density, directions.
 
-Imports torch, objective, lanczos, plane. In evaluation mode with frozen statistics; eigenvalues are of the *mean* loss
-(the authors sum over batches: theirs are ours times the number of batches). Never changes the model.
+In evaluation mode with frozen statistics. Eigenvalues are those of the *mean* loss; the authors sum over batches, so
+theirs are larger by the number of batches. The model is never changed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,19 +22,19 @@ OVER = ("filters", "all")
 
 
 class Hessian:
-    """The Hessian of an objective at one point, over the parameters named, as products with vectors."""
+    """The Hessian of an objective at one point, over all parameters or those with filters: products with vectors."""
 
     def __init__(
         self, objective: Objective, at: Mapping[str, Tensor], *, over: str = "filters", stop: Stop | None = None
     ):
         """
         Args:
-            at: parameters and statistics of the point, by name; what is missing stays as in the model.
-            over: "filters": by parameters with two axes or more, as the authors do; "all": by every parameter.
+            at: parameters and statistics of the point, by name; those left out are the model's.
+            over: "filters": parameters with two axes or more, as the authors do; "all": every parameter.
 
         Raises:
             UnknownNameError: `over` is not known.
-            CurvatureError: there is no such parameter.
+            CurvatureError: no parameter has two axes or more.
         """
         self.objective, self.over, self.stop = objective, over, stop
         self.at = {**objective.parameters(), **at}
@@ -47,7 +47,7 @@ class Hessian:
         return sum(self.sizes)
 
     def product(self, vector: Tensor) -> Tensor:
-        """H v, (n,) float64 on the CPU, summed over the batches; in the precision of the objective within a batch.
+        """H v, (n,) float64 on the CPU, averaged over the samples; within a batch in the precision of the objective.
 
         Raises:
             Stopped: `stop`, asked before every batch, answered true.
@@ -55,7 +55,7 @@ class Hessian:
         """
         along = list(self.split(vector).values())
         total = torch.zeros(len(vector), dtype=torch.float64)
-        with sdpa_kernel(SDPBackend.MATH):  # the faster attentions have no second derivative
+        with sdpa_kernel(SDPBackend.MATH):  # the faster kernels have no second derivative
             for images, labels in self._batches():
                 total += self._batch_product(along, images, labels)
         return total / len(self.objective.images)
@@ -79,10 +79,10 @@ class Hessian:
         return total / len(self.objective.images)
 
     def product_error(self, *, seed: int = 0, steps: Sequence[float] = (1e-6, 1e-7)) -> float:
-        """‖H v − D‖ / ‖D‖ for a random unit v, D a central difference of gradients: a second source for `product`.
+        """‖H v − D‖ / ‖D‖ for a random unit v, D a central difference of gradients: an independent check of `product`.
 
-        The gradients are taken at ± step · v, and the best of the steps counts: where a ReLU switches in between, the
-        difference holds its jump besides the curvature. Meant for float64.
+        The gradients are taken at ± step · v, and the smallest error of all steps is returned: if a ReLU switches in
+        between, its jump adds to the difference. Meant for float64.
         """
         vector = lanczos.gaussian(self.size, seed)
         vector = vector / vector.norm()
@@ -97,7 +97,7 @@ class Hessian:
         return (ahead - behind) / (2 * step)
 
     def split(self, vector: Tensor) -> Params:
-        """(n,) as tensors by name, in the type and on the device of the parameters."""
+        """A vector (n,) as tensors by name, of the type and on the device of the parameters."""
         parts = torch.split(vector, self.sizes)
         return {
             name: part.view(self.at[name].shape).to(self.at[name]) for name, part in zip(self.names, parts, strict=True)
@@ -120,7 +120,7 @@ class Hessian:
         return {name: self.at[name].detach().clone().requires_grad_() for name in self.names}
 
     def _joined(self, moving: Params, outputs: list[Tensor], along: list[Tensor] | None) -> Tensor:
-        """Σ along · ∂outputs / ∂moving, (n,) float64 on the CPU; zero where nothing depends on a parameter."""
+        """Σ along · ∂outputs / ∂moving, (n,) float64 on the CPU; zero for parameters that no output depends on."""
         known = [k for k, output in enumerate(outputs) if output.requires_grad]
         weights = None if along is None else [along[k] for k in known]
         found = torch.autograd.grad(
@@ -133,11 +133,11 @@ class Hessian:
         return self.objective.loss(outputs, labels).sum()
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        given = self.objective
-        for start in range(0, len(given.images), given.batch):
+        objective, size = self.objective, self.objective.batch
+        for start in range(0, len(objective.images), size):
             if self.stop is not None and self.stop():
                 raise Stopped
-            yield given.samples(start, start + given.batch), given.labels[start : start + given.batch]
+            yield objective.samples(start, start + size), objective.labels[start : start + size]
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:
@@ -161,9 +161,10 @@ def names_over(objective: Objective, over: str) -> list[str]:
 
 
 def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0) -> Plane:
-    """The line along the gradient of the mean loss at the checkpoint, normed to 1.
+    """The line along the gradient of the mean loss at the checkpoint, scaled to norm 1.
 
-    With two `dimensions`, a random direction of norm 1, orthogonal to it as one vector, is the second (our choice).
+    With two `dimensions` the second is a random direction of norm 1, orthogonal to the gradient as one vector (our
+    choice).
 
     Raises:
         CurvatureError: the gradient is zero or not finite.
@@ -179,7 +180,7 @@ def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0) 
         rest = drawn - (drawn @ vectors[0]) * vectors[0]
         vectors.append(rest / rest.norm())
     label = "along the gradient, norm 1" + (", and a random direction orthogonal to it" if dimensions == 2 else "")
-    directions = tuple(_whole(vector, hessian, objective) for vector in vectors)
+    directions = tuple(_as_direction(vector, hessian, objective) for vector in vectors)
     return Plane(directions, "gradient", {"gradient_norm": size, "label": label})
 
 
@@ -188,11 +189,11 @@ def eigenvector_plane(
 ) -> Plane:
     """The plane (or line, `count` 1) of the Hessian's eigenvectors with the largest |λ|, each of norm 1.
 
-    Along them the curvature of the plot is the eigenvalue; signs are settled by the largest element being positive.
+    Along them the curvature of the plot is the eigenvalue; signs are chosen so that the largest element is positive.
     """
     hessian = Hessian(objective, {}, over=over)
     pairs = lanczos.largest(hessian.product, hessian.size, count=count, seed=seed, steps=steps)
-    directions = tuple(_whole(_signed(pair.vector), hessian, objective) for pair in pairs)
+    directions = tuple(_as_direction(_signed(pair.vector), hessian, objective) for pair in pairs)
     values = [pair.value for pair in pairs]
     facts = {"eigenvalues": values, "residuals": [pair.residual for pair in pairs]}
     return Plane(directions, "eigenvectors", {**facts, "label": "top Hessian eigenvectors, norm 1"})
@@ -202,8 +203,8 @@ def _signed(vector: Tensor) -> Tensor:
     return vector * torch.sign(vector[vector.abs().argmax()])
 
 
-def _whole(vector: Tensor, hessian: Hessian, objective: Objective) -> Params:
-    """(n,) as a direction over every parameter, zero where the Hessian is not taken; float64 on the CPU."""
+def _as_direction(vector: Tensor, hessian: Hessian, objective: Objective) -> Params:
+    """A vector (n,) as a direction over every parameter, zero for parameters that are left out; float64 on the CPU."""
     parts = dict(zip(hessian.names, torch.split(vector, hessian.sizes), strict=True))
     return {
         name: parts[name].view(parameter.shape) if name in parts else torch.zeros(parameter.shape, dtype=torch.float64)

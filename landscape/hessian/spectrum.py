@@ -1,4 +1,4 @@
-"""What is known of the Hessian at one point, and the numbers of it that stand beside a picture."""
+"""The spectrum of the Hessian at one point, and the numbers of it that are reported."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from .lanczos import Density, Estimate
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What is known of the Hessian at one point."""
+    """Extreme eigenvalues, trace and density of the Hessian at one point."""
 
     lambda_min: float  # nats per squared unit of the parameters
     lambda_max: float
@@ -17,7 +17,7 @@ class Spectrum:
     residual_max: float
     trace: Estimate
     density: Density
-    parameters: int  # numbers differentiated by
+    parameters: int  # how many numbers the loss is differentiated by
 
     @property
     def ratio(self) -> float:
@@ -35,7 +35,7 @@ class Spectrum:
 
 
 def numbers_of(found: Spectrum) -> list[Number]:
-    """λ_max, λ_min and the trace at the checkpoint, for the same table; an error is never below rounding."""
+    """λ_max, λ_min and the trace at the checkpoint, for the table of numbers; an error is never below rounding."""
     unit = "loss per squared unit of the parameters"
 
     def extreme(name: str, value: float, residual: float, words: str) -> Number:

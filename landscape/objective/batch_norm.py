@@ -1,11 +1,11 @@
-"""What BatchNorm normalises with at a point away from the checkpoint: three policies, each in the caption.
+"""Which statistics BatchNorm uses at a point away from the checkpoint: three policies, each stated in the caption.
 
-Imports torch, objective. Never changes the statistics of the model it was given.
+The statistics of the caller's model are never changed.
 
-* "frozen": the checkpoint's running statistics everywhere (the paper's). Perturbed networks look steeper than with
-  statistics of their own.
-* "recalibrated": at every point the statistics of a fixed calibration subset there.
-* "batch": those of each evaluation batch; the value then depends on the batch size, which the provenance states.
+* "frozen": the checkpoint's running statistics everywhere (the paper's choice). Perturbed networks look steeper than
+  with their own statistics.
+* "recalibrated": at every point the statistics of a fixed calibration subset at that point.
+* "batch": those of each evaluation batch; the value then depends on the batch size, which is in the provenance.
 """
 
 import copy
@@ -23,13 +23,13 @@ CALIBRATION = 512  # samples
 
 
 def require_policy(policy: str) -> None:
-    """Raise UnknownNameError where the policy is not among the known ones."""
+    """Raise UnknownNameError if the policy is not known."""
     if policy not in POLICIES:
         raise UnknownNameError("BatchNorm policy", policy, POLICIES)
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Whether any layer of `model` normalises with running statistics."""
+    """Whether any layer of `model` normalizes with running statistics."""
     return bool(_layers(model))
 
 
@@ -42,12 +42,12 @@ def _layers(model: nn.Module) -> dict[str, _BatchNorm]:
 
 
 def depends_on_batch(model: nn.Module) -> bool:
-    """Whether some BatchNorm takes its statistics from the batch, so that other batches would give other values."""
+    """Whether any BatchNorm takes its statistics from the batch, so that other batches give other values."""
     return any(isinstance(layer, _BatchNorm) and layer.running_mean is None for layer in model.modules())
 
 
 def with_batch_statistics(objective: Objective) -> Objective:
-    """The same objective with a copy of its model that has no running statistics: every batch brings its own."""
+    """The same objective with a copy of its model without running statistics: every batch uses its own."""
     model = copy.deepcopy(objective.model)
     for layer in _layers(model).values():
         layer.running_mean = layer.running_var = layer.num_batches_tracked = None
@@ -56,21 +56,21 @@ def with_batch_statistics(objective: Objective) -> Objective:
 
 
 def calibration_subset(images: Tensor, count: int = CALIBRATION) -> Tensor:
-    """At most `count` samples, evenly spaced over the data set: the same ones every time, of every class in most."""
+    """At most `count` samples, evenly spaced over the data set: always the same ones, usually of every class."""
     if len(images) <= count:
         return images
     return images[torch.linspace(0, len(images) - 1, count, dtype=torch.float64).round().long()]
 
 
 class Calibration:
-    """Statistics of fixed samples under any parameters of a model."""
+    """BatchNorm statistics of fixed samples, at any parameters of a model."""
 
     def __init__(self, model: nn.Module, images: Tensor):
         """
         Args:
             model: in evaluation mode; a copy is made.
-            images: (n, …), all in one batch, in the type of the model: each layer sees statistics of all n, exact, and
-                keeps them.
+            images: (n, …), in the type of the model. They go through in one batch, so that the statistics of each layer
+                are exact over all n.
         """
         if len(images) < 2:
             raise DataError(f"BatchNorm cannot be recalibrated on {len(images)} sample; give it at least 2.")
@@ -79,7 +79,7 @@ class Calibration:
         self.names = list(_layers(self.model))
         for layer in _layers(self.model).values():
             layer.train()
-            layer.momentum = 1.0  # keep nothing of what was before
+            layer.momentum = 1.0  # nothing of the earlier statistics remains
             layer.num_batches_tracked = None
 
     def statistics(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:

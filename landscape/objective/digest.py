@@ -1,7 +1,4 @@
-"""SHA-256 of models: whether two are the same, to the last bit. That of data is data.samples.data_digest.
-
-Imports torch.
-"""
+"""SHA-256 of models: whether two are equal, bit for bit. For data see data.dataset.data_digest."""
 
 import hashlib
 

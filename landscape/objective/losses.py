@@ -1,6 +1,6 @@
-"""What is averaged over the samples: losses by name, or any callable. One number per sample, in float64.
+"""Losses per sample: by name, or any callable; one number per sample, in float64.
 
-Imports torch and errors. Never sees a parameter: the weight decay term belongs to the point, not to a sample.
+They take no parameters: the weight decay term belongs to the point, not to a sample.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Loss:
     """A loss per sample, as a function of what the model returns and the labels of a batch."""
 
     name: str
-    unit: str  # "nats", or "" where the loss has none or we do not know it
+    unit: str  # "nats", or "" where the loss has none or it is not known
     per_sample: PerSample  # (outputs, labels) -> (N,), any floating type
     scores: bool = True  # the outputs must be class scores (N, classes) and the labels indices (N,)
 
@@ -30,19 +30,19 @@ class Loss:
         """(N,) float64: the loss of every sample of a batch.
 
         Raises:
-            DataError: the callable answers something else than one number per sample.
+            DataError: the callable returns something else than one number per sample.
         """
         losses = self.per_sample(outputs, labels)
         if not isinstance(losses, Tensor) or losses.shape != (len(labels),):
             found = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
             raise DataError(
-                f"The loss {self.name!r} answers {found} for {len(labels)} samples; expected one number per sample, "
-                f"shape ({len(labels)},). Leave the mean to us: for torch's losses, pass reduction='none'."
+                f"The loss {self.name!r} returns {found} for {len(labels)} samples; expected one number per sample, "
+                f"shape ({len(labels)},). Do not average it: for torch's losses, pass reduction='none'."
             )
         return losses.double()
 
     def correct(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
-        """Which samples are classified rightly; see `correct`."""
+        """Which samples are classified correctly; see `correct`."""
         return correct(outputs, labels, losses)
 
 
@@ -64,7 +64,7 @@ CROSS_ENTROPY = Loss("cross_entropy", "nats", cross_entropy)
 
 
 def loss_of(loss: "str | PerSample | Loss", *, label_smoothing: float = 0.0) -> Loss:
-    """The loss that a name or a callable means.
+    """A loss by its name, or made of a callable.
 
     Args:
         loss: "cross_entropy", "mse", or (outputs, labels) -> (N,), one loss per sample.
@@ -77,7 +77,7 @@ def loss_of(loss: "str | PerSample | Loss", *, label_smoothing: float = 0.0) -> 
     if not 0 <= label_smoothing <= 1:
         raise DataError(f"'label_smoothing' must be from 0 to 1; got {label_smoothing}.")
     if label_smoothing and loss != "cross_entropy":
-        raise DataError("'label_smoothing' belongs to the cross-entropy. Leave it 0 for another loss.")
+        raise DataError("'label_smoothing' applies to the cross-entropy only. Leave it 0 for another loss.")
     if isinstance(loss, Loss):
         return loss
     if callable(loss):
@@ -97,11 +97,11 @@ def _smoothed(share: float) -> Loss:
 
 
 def correct(outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
-    """(N,) whether the largest score is the label's; None where outputs are not class scores. NaN is never right."""
+    """(N,) whether the largest score is the label's; None if the outputs are no class scores. NaN is never correct."""
     scores = isinstance(outputs, Tensor) and outputs.ndim == 2 and labels.ndim == 1
     if not scores or labels.dtype.is_floating_point or labels.dtype is torch.bool:
         return None
-    hits: Tensor = (outputs.argmax(1) == labels) & ~losses.isnan()  # argmax of NaN names a class
+    hits: Tensor = (outputs.argmax(1) == labels) & ~losses.isnan()  # argmax of NaN would be some class
     return hits
 
 
@@ -116,7 +116,7 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def loss_for(targets: str) -> Loss:
-    """The loss for targets of this kind: "classes", "tokens" or "values"."""
+    """The default loss for targets of a kind: "classes", "tokens" or "values"."""
     if targets == "tokens":
         return Loss("cross_entropy", "nats", token_cross_entropy, scores=False)
     if targets == "values":

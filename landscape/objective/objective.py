@@ -1,7 +1,7 @@
-"""The value plotted: mean loss and accuracy of a model on fixed samples, at given parameters.
+"""The objective: mean loss and accuracy of a model on fixed samples, as a function of its parameters.
 
-Imports torch, losses and errors. This is the obvious evaluator, the oracle for everything in engine/: evaluation mode,
-no gradients, running statistics left as they are. It never changes the model it was given.
+This is the plain evaluator, the reference for everything in engine/: evaluation mode, no gradients, running statistics
+unchanged. The caller's model is never changed.
 """
 
 import copy
@@ -18,13 +18,13 @@ from .random_state import keeps_random_state
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 BATCH = 256
-DOUBLES = 65_536  # of a batch in float64 on a CPU: torch unfolds a whole batch, to nine times its size, to multiply
+DOUBLES = 65_536  # numbers of a batch in float64 on a CPU: for a 3 × 3 kernel torch unfolds it to nine times its size
 
 Stop = Callable[[], bool]
 
 
 class Value(NamedTuple):
-    """What one point of a landscape holds; infinities and NaN are results and stay."""
+    """The value at one point of a landscape; infinities and NaN are results and are kept."""
 
     loss: float  # mean over the samples, in the unit of the loss: nats for the cross-entropy
     accuracy: float  # share of samples whose largest output is the label, 0 to 1; NaN where there are no class scores
@@ -32,27 +32,27 @@ class Value(NamedTuple):
 
 
 def double_batch(numbers: int) -> int:
-    """Samples at a time in float64 on a CPU, where one has so many `numbers` in its largest value.
+    """Batch size in float64 on a CPU, for samples with so many `numbers` in the largest value within the network.
 
-    Measured: 4 samples of CIFAR's shape at 16 channels take 0.28 to 0.33 times as long, each, as in batches of 256.
+    Measured: with CIFAR's shape at 16 channels a sample takes 0.28 to 0.33 times as long in batches of 4 as of 256.
     """
     return max(4, min(BATCH, DOUBLES // max(numbers, 1)))
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """The floating type named by `precision`; an unknown name raises and lists the known ones."""
+    """The floating-point type named by `precision`; an unknown name raises and lists the known ones."""
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, list(PRECISIONS))
     return PRECISIONS[precision]
 
 
 def frozen_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of `model` in evaluation mode with its floating tensors in `dtype`; the original is not touched."""
+    """A copy of `model` in evaluation mode with its floating-point tensors in `dtype`; the original is not changed."""
     return copy_of(model).eval().to(dtype).requires_grad_(False)
 
 
 def copy_of(model: nn.Module) -> nn.Module:
-    """A copy of `model`, which may keep tensors of its last forward pass: torch copies none that know a graph."""
+    """A deep copy of `model`. Tensors kept from its last forward pass are detached: torch does not copy them."""
     kept = [tensor for part in model.modules() for tensor in vars(part).values() if isinstance(tensor, Tensor)]
     return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in kept if not tensor.is_leaf})
 
@@ -61,7 +61,7 @@ def copy_of(model: nn.Module) -> nn.Module:
 class Objective:
     """Mean loss of `model` on `images` and `labels` as a function of its parameters.
 
-    `model` is in evaluation mode (see `frozen_copy`); `images` are stored as they were given and take its floating type
+    `model` is in evaluation mode (see `frozen_copy`); `images` keep their type and are converted to that of the model
     batch by batch, since a data set may be large.
     """
 
@@ -102,7 +102,7 @@ class Objective:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the samples as the model takes them."""
+        """Type of the samples as the model takes them."""
         return next(self.model.parameters()).dtype if self.images.is_floating_point() else self.images.dtype
 
     def samples(self, start: int, stop: int | None) -> Tensor:
@@ -110,12 +110,12 @@ class Objective:
         return self.images[start:stop].to(self.dtype)
 
     def parameters(self) -> dict[str, Tensor]:
-        """Everything that a direction may move, by name: the parameters of the model and its floating buffers."""
+        """All that a direction may move, by name: parameters and floating-point buffers of the model."""
         return {name: tensor.detach() for name, tensor in movable(self.model).items()}
 
     @keeps_random_state
     def evaluate(self, parameters: Mapping[str, Tensor], *, stop: Stop | None = None) -> Value:
-        """The value at `parameters` (names and shapes of the model's own; others keep the model's value)."""
+        """The value at `parameters` (names and shapes of the model's; those left out keep the model's values)."""
         return evaluate(self.forward(parameters), self, stop=stop)
 
     @keeps_random_state
@@ -125,12 +125,12 @@ class Objective:
 
     def forward(self, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Any]:
         """The model as a function of a batch, at `parameters`."""
-        given = dict(parameters)
-        return lambda images: torch.func.functional_call(self.model, given, (images,))
+        fixed = dict(parameters)
+        return lambda images: torch.func.functional_call(self.model, fixed, (images,))
 
 
 def movable(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and floating buffers of `model` by name; a tied parameter once, under its first name."""
+    """Parameters and floating-point buffers of `model` by name; a tied parameter once, under its first name."""
     buffers = {name: tensor for name, tensor in model.named_buffers() if tensor.is_floating_point()}
     return {**dict(model.named_parameters()), **buffers}
 
@@ -159,10 +159,10 @@ def evaluate(forward: Callable[[Tensor], Any], objective: Objective, *, stop: St
 def losses_and_hits(
     forward: Callable[[Tensor], Any], objective: Objective, *, stop: Stop | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """The loss of every sample, (N,) float64, and whether it is classified rightly, (N,) (see `losses.correct`).
+    """The loss of every sample, (N,) float64, and whether it is classified correctly, (N,) (see `losses.correct`).
 
-    Both have their place before the first batch: what is kept of one batch would lie in the way of the next one's
-    values, and the heap would grow with the data (by 150 MB at 12 000 images of CIFAR's shape).
+    Both are allocated before the first batch: results kept per batch would fragment the heap, which would grow with the
+    data (by 150 MB at 12 000 images of CIFAR's shape).
     """
     count, device = len(objective.images), objective.images.device
     losses = torch.empty(count, dtype=torch.float64, device=device)

@@ -1,7 +1,4 @@
-"""Leaving everything as it was: the random states of torch, NumPy and Python, whatever a model or a loader draws.
-
-Imports torch, numpy. The model itself is never changed, since the mathematics works on copies of it.
-"""
+"""Keeps the global random states of torch, NumPy and Python, whichever numbers a model or a data loader draws."""
 
 import functools
 import random
@@ -12,13 +9,13 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import torch
 
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Whatever is drawn inside, outside nothing was: also after an exception or Ctrl-C."""
+    """Restores the random states at the end, also after an exception or Ctrl-C."""
     devices = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     on_devices = torch.cuda.get_rng_state_all() if devices else []
@@ -32,11 +29,11 @@ def random_state_kept() -> Iterator[None]:
             torch.cuda.set_rng_state_all(on_devices)
 
 
-def keeps_random_state(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
+def keeps_random_state(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
     """`function` under `random_state_kept`."""
 
     @functools.wraps(function)
-    def wrapped(*arguments: Given.args, **options: Given.kwargs) -> Answer:
+    def wrapped(*arguments: Arguments.args, **options: Arguments.kwargs) -> Returned:
         with random_state_kept():
             return function(*arguments, **options)
 

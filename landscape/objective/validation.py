@@ -1,7 +1,4 @@
-"""Whether model, samples, labels and loss belong together, said in a sentence before the first point is computed.
-
-Imports torch, objective and errors.
-"""
+"""Checks that model, samples, labels and loss fit together, before the first point is computed."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +11,11 @@ from .objective import Objective
 
 
 def require_compatible(objective: Objective) -> None:
-    """Two samples through model and loss: a misfit is a sentence and not a traceback in the middle of a grid."""
+    """Evaluate two samples, so that a mismatch is a clear error and no traceback in the middle of a grid.
+
+    Raises:
+        DataError: the network cannot take the samples, or the loss cannot take its outputs or the labels.
+    """
     if objective.loss.scores:
         _require_indices(objective)
     try:
@@ -44,7 +45,7 @@ def _require_scores(objective: Objective, scores: Any) -> None:
     if not isinstance(scores, Tensor) or scores.ndim != 2:
         found = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
         raise DataError(
-            f"The network answers with {found}; expected one row of class scores a sample. "
+            f"The network returns {found}; expected one row of class scores per sample. "
             "Pass a callable as the loss for other outputs."
         )
     low, high = int(objective.labels.min()), int(objective.labels.max())

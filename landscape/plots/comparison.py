@@ -1,7 +1,4 @@
-"""Several results in one figure, as the paper's grids: one camera, one scale, a label for each.
-
-Imports figures, linked and plotly; no torch. Never computes a loss.
-"""
+"""Several results in one figure, like the paper's grids: one camera, one scale, a label for each."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -33,18 +30,18 @@ def compare(
     height: str = "paper",
     array: str = "losses",
 ) -> "Figure":
-    """Results side by side, a Plotly figure: every picture has the same camera, ranges, colours and contour levels.
+    """Results side by side, a Plotly figure: every picture has the same camera, ranges, colors and contour levels.
 
-    Turning one surface turns all: in a notebook (where it is the last value of a cell) and in a saved page.
+    Rotating one surface rotates all: in a notebook (where it is the last value of a cell) and in a saved page.
 
     Args:
         results: one list, laid out in `columns` (three at most by default); a list of rows; or a mapping from labels.
-        labels: over each picture, in the order of `results`; by default the name of its network.
-        view: "surface" or "contour"; slices are lines in either.
-        height, array: as of `Result.figure`.
+        labels: shown above each picture, in the order of `results`; by default the name of its network.
+        view: "surface" or "contour"; slices are lines in both.
+        height, array: see `Result.figure`.
 
     Raises:
-        LandscapeError: nothing to compare, slices with surfaces, or as many labels as there are not results.
+        LandscapeError: nothing to compare, slices with surfaces, or a number of labels other than that of results.
         UnknownNameError: view, height or array is not known.
     """
     if view not in VIEWS:
@@ -68,7 +65,7 @@ def compare(
 
 def _rows(results: Any, columns: int | None) -> Rows:
     if not results:
-        raise LandscapeError("There is nothing to compare. Give one result or more.")
+        raise LandscapeError("There is nothing to compare. Pass one result or more.")
     if not isinstance(results[0], Arrays):
         return [list(row) for row in results]
     wide = columns or min(3, len(results))
@@ -77,7 +74,7 @@ def _rows(results: Any, columns: int | None) -> Rows:
 
 def _labels(results: Sequence[Arrays], labels: Sequence[str] | None) -> list[str]:
     if labels is not None and len(labels) != len(results):
-        raise LandscapeError(f"Got {len(labels)} labels for {len(results)} results. Give one for each.")
+        raise LandscapeError(f"Got {len(labels)} labels for {len(results)} results. Pass one for each.")
     names = [(result.provenance.get("architecture") or {}).get("label", result.kind) for result in results]
     marks = ["" if all(check.passed for check in result.checks) else " ✗ self-check" for result in results]
     return [escape(f"{label}{mark}") for label, mark in zip(labels or names, marks, strict=True)]
@@ -108,7 +105,7 @@ def _traces(result: Arrays, view: str, height: str, array: str) -> list[dict[str
 
 
 def _one_scale(figure: "Figure", parts: Sequence[Arrays], view: str, height: str, array: str) -> None:
-    """The same ranges, colours and camera everywhere; one colour bar for all."""
+    """The same ranges, colors and camera for all; one color bar."""
     line, flat = len(parts[0].betas) == 1, view == "contour"
     drawn = [height_of(part, "linear" if line or flat else height, array) for part in parts]
     low, high = _extremes(drawn)
@@ -130,7 +127,7 @@ def _one_scale(figure: "Figure", parts: Sequence[Arrays], view: str, height: str
     else:
         axes = {name: {"title": symbol, "range": spans[name[0]]} for name, symbol in (("xaxis", "α"), ("yaxis", "β"))}
         figure.data[0].update(colorbar={"title": {"text": height_title(array, height), "side": "right"}})
-        vertical = {"title": "", "range": [low, high]}  # it stands at the color bar; a scene would cut it off
+        vertical = {"title": "", "range": [low, high]}  # the color bar has the title; a scene would cut it off
         figure.update_scenes(**axes, zaxis=vertical, camera=CAMERA, aspectmode="cube")
 
 
@@ -143,7 +140,7 @@ def _linked(figure: "Figure", results: Sequence[Arrays]) -> "Figure":
 
 
 def _extremes(arrays: Sequence[Any]) -> list[float]:
-    """Smallest and largest finite number of all; 0 and 1 where there is none."""
+    """Smallest and largest finite number of all; 0 and 1 if there is none."""
     finite = np.concatenate([array[np.isfinite(array)] for array in arrays])
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     return [low, high if high > low else low + 1]

@@ -1,7 +1,7 @@
-"""Plotly figures of results: the surface, its contours, a slice, a trajectory; caption and self-check stand on each.
+"""Plotly figures of results: the surface, its contours, a slice, a trajectory; each with caption and self-check.
 
-Imports plotly and numpy; no torch. Never computes a loss. The one place of the Python side where rows and columns
-change roles: Plotly draws z[row][column] at (x[column], y[row]), ours is losses[i, j] at (alphas[i], betas[j]).
+Plotly draws z[row][column] at (x[column], y[row]), while losses[i, j] is at (alphas[i], betas[j]): `heights.plotly_z`
+transposes for all figures.
 """
 
 import textwrap
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 CONTOURS = {"start": 0.1, "end": 10.0, "size": 0.5}  # the paper's
-# plotly.js 4 offers to upload a chart to a cloud, in its toolbar.
+# The toolbar of plotly.js 4 offers to upload the chart to a cloud service: these buttons are removed.
 MODEBAR = {"remove": ["sendChartToCloud", "sendDataToCloud", "editInChartStudio"]}
 CAPTION_WIDTH = 110  # characters a line
 _PASSED, _FAILED, _UNKNOWN = "#18794e", "#c62828", "#60646c"
@@ -28,8 +28,8 @@ def figure(result: Arrays, *, height: str = "paper", array: str = "losses") -> "
     """A surface in 3-D, or the line of a slice with its standard error.
 
     Args:
-        height: one of `HEIGHTS`; a slice takes "linear" for "paper".
-        array: which numbers of the result, for example "test_losses" or "curvature_ratio".
+        height: one of `HEIGHTS`; for a slice "paper" is "linear".
+        array: which array of the result, for example "test_losses" or "curvature_ratio".
 
     Raises:
         UnknownNameError: the height or the array is not known.
@@ -59,7 +59,7 @@ def surface_traces(result: Arrays, height: str, array: str) -> list[dict[str, An
 
 
 def contour(result: Arrays, *, array: str = "losses") -> "Figure":
-    """Contours from 0.1 to 10 in steps of 0.5, as in the paper's figures; the path of a trajectory on them."""
+    """Contours from 0.1 to 10 in steps of 0.5, as in the paper's figures, with the path of a trajectory."""
     if len(result.betas) == 1:
         return figure(result, array=array)  # a line has no contours
     axes = {"xaxis": {"title": "α"}, "yaxis": {"title": "β"}}
@@ -101,7 +101,7 @@ def slice_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
 
 
 def _holes(result: Arrays, z: Array) -> list[dict[str, Any]]:
-    """Points whose loss is NaN or infinite get a legend entry of their own, on the floor of the plot."""
+    """Points whose loss is NaN or infinite, drawn at the bottom of the plot, with their own legend entry."""
     odd = result.non_finite
     if not odd:
         return []
@@ -128,7 +128,7 @@ def _path(result: Arrays) -> list[dict[str, Any]]:
 
 
 def _framed(traces: Sequence[dict[str, Any]], result: Arrays, axes: dict[str, Any]) -> "Figure":
-    """The traces with caption and self-check; texts enter as text, since Plotly reads a subset of HTML."""
+    """The traces with caption and self-check; texts are escaped, since Plotly interprets a subset of HTML."""
     from plotly.graph_objects import Figure
 
     line, color = _check_line(result)
@@ -150,5 +150,5 @@ def _check_line(result: Arrays) -> tuple[str, str]:
     if failed:
         return f"✗ self-check: {', '.join(failed)}", _FAILED
     if not result.checks:
-        return "no self-check: this result says nothing of where it comes from", _UNKNOWN
+        return "no self-check: this result has no provenance", _UNKNOWN
     return f"✓ self-check: {len(result.checks)} of {len(result.checks)} passed", _PASSED

@@ -1,4 +1,4 @@
-"""What is drawn upwards: heights of losses, and the part of a result that can be drawn."""
+"""Heights of losses in a plot (the paper's scale, linear, logarithmic), and the part of a result that can be drawn."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,19 +9,19 @@ from ..errors import UnknownNameError
 from ..grid import Axis
 from ..results.arrays import Array, Arrays
 
-CLIP = 10.0  # losses above it are cut off, as in Figure 1 of the paper
+CLIP = 10.0  # losses above are clipped, as in Figure 1 of the paper
 HEIGHTS = ("paper", "linear", "log")
 
 
 def plotly_z(losses: Array) -> Array:
-    """(n, m) indexed [alpha, beta] as Plotly wants it: (m, n), one row per beta."""
+    """(n, m) indexed [alpha, beta] -> (m, n) as Plotly takes it: one row per beta."""
     return np.asarray(losses.T)
 
 
 def heights(losses: Array, height: str = "paper", clip: float = CLIP) -> Array:
-    """What is drawn upwards: ln(min(z, clip) + 0.1) as in Figure 1 ("paper"), z ("linear") or log10 z ("log").
+    """Heights of losses z: ln(min(z, clip) + 0.1) as in Figure 1 ("paper"), z ("linear") or log10 z ("log").
 
-    Infinite losses become holes, as NaN are.
+    Infinite losses become holes, like NaN.
 
     Raises:
         UnknownNameError: the height is not one of `HEIGHTS`.
@@ -37,12 +37,12 @@ def heights(losses: Array, height: str = "paper", clip: float = CLIP) -> Array:
 
 
 def holds_losses(array: str) -> bool:
-    """Whether the array called so holds losses, which have heights and contours of the paper's."""
+    """Whether an array, by its name, holds losses: those are drawn with the paper's heights and contours."""
     return array.endswith("losses")
 
 
 def height_of(result: Arrays, height: str, array: str) -> Array:
-    """(n, m) what is drawn upwards of one array of a result: `heights` of losses, other numbers as they are.
+    """(n, m) height of one array of a result: `heights` of losses, other numbers unchanged.
 
     Raises:
         UnknownNameError: the height or the array is not known.
@@ -52,10 +52,10 @@ def height_of(result: Arrays, height: str, array: str) -> Array:
 
 
 def drawable(result: Arrays) -> Arrays:
-    """The finest whole grid of a result that is partly computed: between single points nothing can be drawn.
+    """The finest complete grid within a partly computed result: a surface cannot be drawn between scattered points.
 
-    The points come coarse to fine, so those of all finished levels form a grid. A result that is whole, or not even
-    coarsely there, is returned as it is.
+    Points are computed coarse to fine, so those of all finished levels form a grid. A result that is complete, or whose
+    coarsest level is not, is returned unchanged.
     """
     if result.computed.all():
         return result
@@ -79,7 +79,7 @@ def _restricted(result: Arrays, rows: Any, columns: Any) -> Arrays:
 
 
 def height_title(array: str, height: str) -> str:
-    """What the vertical axis says."""
+    """Title of the vertical axis."""
     if not holds_losses(array):
         return array
     return {"paper": f"ln(min(loss, {CLIP:g}) + 0.1)", "linear": "loss", "log": "log10 loss"}[height]

@@ -1,6 +1,6 @@
-"""A figure as one HTML page that needs nothing else: plotly.js is inside, and nothing leaves the reader's machine.
+"""A figure as one self-contained HTML page: plotly.js is inside, and the page makes no request.
 
-Texts enter as text.
+Texts are escaped.
 """
 
 import json
@@ -14,7 +14,7 @@ from .figures import MODEBAR
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# No "Share chart…" and no server of anybody's: the toolbar of plotly.js 4 offers an upload to a cloud.
+# No upload to a cloud service, which the toolbar of plotly.js 4 offers, and no server to upload to.
 CONFIG = {
     "displaylogo": False,
     "plotlyServerURL": "",
@@ -28,7 +28,7 @@ STYLE = (
     "vertical-align:top;word-break:break-all}@media print{details{display:none}}"
 )
 
-# Turning one picture of a comparison turns them all.
+# Rotating one picture of a comparison rotates all.
 LINKED = (
     "p => p.on('plotly_relayout', change => {"
     " const moved = Object.keys(change).find(k => /^scene\\d*\\.camera$/.test(k));"
@@ -39,7 +39,7 @@ LINKED = (
 
 
 def page_with_figure(figure: "Figure", results: Sequence[Arrays]) -> str:
-    """A page with `figure` on it, and the words of the results it shows."""
+    """A page with `figure`, and caption, self-check and provenance of the results it shows."""
     figure.update_layout(height=620 if figure.layout.height is None else figure.layout.height)
     drawn = _drawn(figure)
     title = escape(results[0].caption if len(results) == 1 else f"{len(results)} loss landscapes")
@@ -49,11 +49,11 @@ def page_with_figure(figure: "Figure", results: Sequence[Arrays]) -> str:
 
 
 def _drawn(figure: "Figure") -> str:
-    """plotly.js and the call of it. (`figure.to_html` drops an empty server address, and its default is a cloud.)"""
+    """plotly.js and the call of it. (`figure.to_html` would replace the empty server address by a cloud service's.)"""
     from plotly.offline import get_plotlyjs
 
-    given = json.loads(figure.to_json())
-    parts = (json.dumps(part).replace("<", r"\u003c") for part in (given["data"], given["layout"], CONFIG))
+    content = json.loads(figure.to_json())
+    parts = (json.dumps(part).replace("<", r"\u003c") for part in (content["data"], content["layout"], CONFIG))
     call = f"Plotly.newPlot('figure', {', '.join(parts)}).then({LINKED});"
     return f'<div id="figure"></div><script>{get_plotlyjs()}</script><script>{call}</script>'
 

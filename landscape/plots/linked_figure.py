@@ -1,8 +1,7 @@
-"""A comparison as a notebook shows it: the page that would be saved, in a frame, so that turning one surface turns all.
+"""A comparison in a notebook: the page that would be saved, in a frame, so that rotating one surface rotates all.
 
-Imports plotly, the page of formats/ and the standard library. A frame with its page inside works in JupyterLab and in
-classic Jupyter (both tried) and wherever folium's maps do, as in VS Code: no widget, no network, 5 MB each.
-Never computes a loss.
+A frame with its page inside works in JupyterLab and classic Jupyter (both tried), and in VS Code and other places that
+show folium's maps: no widget, no network, 5 MB each.
 """
 
 from collections.abc import Sequence
@@ -14,18 +13,18 @@ from plotly.graph_objects import Figure
 from ..results.arrays import Arrays
 from .html_page import page_with_figure
 
-WORDS = 80  # pixels under the figure, of the words that begin there; the frame scrolls
+WORDS = 80  # pixels below the figure for the first lines of text; the frame scrolls
 
 
 class Comparison(Figure):  # type: ignore[misc]  # plotly has no types
-    """Several results as a Plotly figure that links its cameras where a notebook shows it; `show()` is Plotly's own."""
+    """Several results as a Plotly figure whose cameras are linked in a notebook; `show()` is Plotly's own."""
 
     _results: Sequence[Arrays] = ()
-    _ipython_display_ = None  # Plotly's would come before what follows
+    _ipython_display_ = None  # Plotly's would take precedence over `_repr_mimebundle_`
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
-        fitting = Figure(self).update_layout(width=None)  # as wide as the notebook
-        page = escape(page_with_figure(fitting, self._results))
+        resizable = Figure(self).update_layout(width=None)  # as wide as the notebook
+        page = escape(page_with_figure(resizable, self._results))
         frame = f'style="width: 100%; height: {self.layout.height + WORDS}px; border: 0" srcdoc="{page}"'
         title = f"{len(self._results)} loss landscapes"
         return {"text/plain": f"<{title}>", "text/html": f'<iframe title="{title}" {frame}></iframe>'}

@@ -1,6 +1,6 @@
-"""A result in words, and as a notebook shows it: a small picture, caption, self-check; no script, no network.
+"""A result as a line of text, and in a notebook: a small picture, caption, self-check; no script, no network.
 
-Imports numpy, figures and the standard library. The picture is made here, so that it takes kilobytes and no library.
+The picture is encoded here: it takes kilobytes, and no library.
 """
 
 import base64
@@ -15,13 +15,13 @@ from ..results.arrays import Array, Arrays
 from .heights import drawable, heights
 
 MOST = 128  # points along an axis of the picture
-SIDE, LEFT, TOP = 300, 46, 8  # of the picture, and what is left of it and over it; pixels
+SIDE, LEFT, TOP = 300, 46, 8  # pixels: side of the picture, and margins to its left and above
 VIRIDIS = "440154 482878 3e4a89 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"
-_HOLE = 255  # index of the transparent colour
+_HOLE = 255  # index of the transparent color
 
 
 def summary_line(result: Arrays) -> str:
-    """One line: what it is, how much of it is there, its losses, its self-check."""
+    """One line: the kind, how many points are computed, the losses, the self-check."""
     n, m = result.losses.shape
     done, finite = int(result.computed.sum()), result.losses[np.isfinite(result.losses)]
     parts = [
@@ -38,7 +38,7 @@ def summary_line(result: Arrays) -> str:
     return f"<Result {result.kind}: {', '.join(parts)}>"
 
 
-def bundle(result: Arrays) -> dict[str, Any]:
+def mime_bundle(result: Arrays) -> dict[str, Any]:
     """MIME type -> content, for IPython."""
     return {"text/plain": summary_line(result), "text/html": _html(result)}
 
@@ -58,7 +58,7 @@ def _html(result: Arrays) -> str:
 
 
 def _map(result: Arrays) -> str:
-    """Heights as colours, ln(min(loss, 10) + 0.1), with the path of a trajectory on them."""
+    """Heights ln(min(loss, 10) + 0.1) as colors, with the path of a trajectory."""
     z, alphas, betas = heights(result.losses), result.alphas, result.betas
     image = base64.b64encode(_png(z)).decode()
     body = (

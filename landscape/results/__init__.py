@@ -1,1 +1,1 @@
-"""What stands in a result: arrays, self-check, caption, metrics. No torch."""
+"""The content of a result: arrays, self-check, caption, metrics."""

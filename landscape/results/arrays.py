@@ -1,4 +1,4 @@
-"""The data of a result: coordinates, values, provenance, and what follows from them; plain arrays, no torch."""
+"""The data of a result: coordinates, values and provenance as plain NumPy arrays, and what follows from them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ _SINGULAR = {array: column for column, array in PLURAL.items()}
 
 @dataclass(frozen=True)
 class Arrays:
-    """A slice, a surface, or another grid of numbers around a network, whole or partly computed.
+    """A slice, a surface, or another grid of numbers around a network, completely or partly computed.
 
-    `put` fills the arrays of a result that is being computed; those of a `closed` one can only be read.
+    `put` fills the arrays of a result that is being computed; those of a `closed` one are read-only.
     """
 
     kind: str  # "slice", "surface", "interpolation", "plane", "trajectory", "curvature"
@@ -36,7 +36,7 @@ class Arrays:
     provenance: dict[str, Any] = field(default_factory=dict)  # how it was made; empty until the center is known
     caption: str = ""  # every choice, in one line
     extra: dict[str, Array] = field(default_factory=dict)  # more arrays (n, m) by name: "test_losses", "lambda_min", …
-    path: dict[str, Any] | None = None  # the trajectory in this plane, as JSON: see pca.Path.to_json
+    path: dict[str, Any] | None = None  # the trajectory in this plane, as JSON: see directions.trajectory.Path.to_json
 
     @classmethod
     def empty(
@@ -47,7 +47,7 @@ class Arrays:
         kind: str | None = None,
         columns: Sequence[str] = VALUES,
     ) -> Self:
-        """A result of this grid with nothing computed yet; `columns` are `VALUES` and the names of extra arrays."""
+        """A result on `grid` with nothing computed yet; `columns` are `VALUES` and the names of extra arrays."""
         nothing: dict[str, Any] = {name: np.full(grid.shape, np.nan) for name in columns}
         assert tuple(columns[: len(VALUES)]) == VALUES
         return cls(
@@ -70,7 +70,7 @@ class Arrays:
         """The array called `name`, (n, m).
 
         Raises:
-            UnknownNameError: there is none; the message lists the known.
+            UnknownNameError: there is none; the message lists those there are.
         """
         if name not in self.columns:
             raise UnknownNameError("array", name, self.columns)
@@ -86,18 +86,18 @@ class Arrays:
         self.computed[rows, columns] = True
 
     def closed(self, **facts: Any) -> Self:
-        """This result with what is known once every point is in: counts of NaN and infinities, and `facts`."""
+        """This result, finished: read-only, with counts of NaN and infinite losses, and `facts`, in the provenance."""
         odd = [point["value"] for point in self.non_finite]
         counts = {"nan_count": odd.count("nan"), "infinite_count": len(odd) - odd.count("nan")}
         return replace(self, provenance={**self.provenance, **counts, **facts}).frozen()
 
     def frozen(self) -> Self:
-        """This result with arrays that can only be read."""
+        """This result with read-only arrays."""
         read_only = {name: _read_only(getattr(self, name)) for name in ("alphas", "betas", "computed", *VALUES)}
         return replace(self, **read_only, extra={name: _read_only(array) for name, array in self.extra.items()})
 
     def described(self, **facts: Any) -> Self:
-        """This result with names that tensors do not carry: dataset, split, samples_in_split, architecture."""
+        """This result with names in its provenance and caption: dataset, split, samples_in_split, architecture."""
         provenance = {**self.provenance, **facts}
         axes = [Axis(float(one[0]), float(one[-1]), len(one)) for one in (self.alphas, self.betas) if len(one) > 1]
         return replace(self, provenance=provenance, caption=caption(Grid(*axes), provenance))
@@ -110,7 +110,7 @@ class Arrays:
 
     @property
     def checks(self) -> list[Check]:
-        """The self-check: is this plot right? Empty until the center is known."""
+        """The self-check: is this plot correct? Empty until the center is known."""
         return self_check(self.provenance, self.losses, self.computed) if self.provenance else []
 
     def to_json(self) -> dict[str, Any]:
@@ -131,9 +131,9 @@ class Arrays:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """The result in what `to_json` or the service answered; keys besides are not looked at.
+        """The result in JSON from `to_json` or the service; other keys are ignored.
 
-        A loss that is null was computed exactly where `non_finite` lists the point; elsewhere null is NaN.
+        A loss that is null was computed if `non_finite` lists its point, and only then; elsewhere null is NaN.
 
         Raises:
             FormatError: it is not the JSON of a result.

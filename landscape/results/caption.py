@@ -1,6 +1,6 @@
-"""Every choice behind a picture, in one line; it stands on the page and on every export.
+"""The caption: every choice behind a picture, in one line, for the page and for every export.
 
-Imports grid only; no torch. Reads provenance; keys that older results lack have the meaning of the defaults.
+It is made of the provenance; keys that older results lack mean the defaults.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from ..grid import Axis, Grid
 Facts = Mapping[str, Any]
 
 NORMALIZED = {
-    "filter": "filter-normalised",
-    "layer": "layer-normalised",
-    "weight": "scaled by every weight (not filter-normalised)",
-    "dfilter": "filters of norm 1 (not filter-normalised)",
-    "dlayer": "layers of norm 1 (not filter-normalised)",
-    "none": "not normalised",
+    "filter": "filter-normalized",
+    "layer": "layer-normalized",
+    "weight": "scaled by every weight (not filter-normalized)",
+    "dfilter": "filters of norm 1 (not filter-normalized)",
+    "dlayer": "layers of norm 1 (not filter-normalized)",
+    "none": "not normalized",
 }
 ORTHOGONAL = {"filter": "orthogonal in every filter", "overall": "orthogonal overall", "none": "independent draws"}
 BIASES = {"fixed": "", "parameter": "biases along themselves", "random": "biases moved too"}

@@ -1,7 +1,4 @@
-"""Losses on a grid as the numbers of roughness.py see them: finite or a hole, thinned, between grid points.
-
-Imports numpy only.
-"""
+"""Losses on a grid as results/metrics.py takes them: finite or a hole, thinned, interpolated between grid points."""
 
 import math
 from dataclasses import dataclass
@@ -26,15 +23,15 @@ class Field:
 
     @property
     def steps(self) -> tuple[float, float]:
-        """Distances between neighbours along both axes; (h, 1) for a slice."""
+        """Distances between neighbors along both axes; (h, 1) for a slice."""
         return float(self.alphas[1] - self.alphas[0]), 1.0 if self.line else float(self.betas[1] - self.betas[0])
 
     def shifted(self, by: Array) -> "Field":
-        """All losses moved by `by`, (n, m)."""
+        """The field with `by`, (n, m), added to the losses."""
         return Field(self.alphas, self.betas, self.losses + by)
 
     def thinned(self) -> "Field | None":
-        """Every second row and column, the ends kept; None where that cannot be."""
+        """Every second row and column, with the ends; None if a count is even or below five."""
         counts = [len(self.alphas)] if self.line else [len(self.alphas), len(self.betas)]
         if any(count < 5 or count % 2 == 0 for count in counts):
             return None
@@ -43,8 +40,8 @@ class Field:
 
 def interpolated(field: Field, alpha: float, beta: float) -> float:
     """The loss at (α, β), bilinear between grid points; NaN outside the grid or beside a hole."""
-    rows, row_weights = _between(field.alphas, alpha)
-    columns, column_weights = ([0], [1.0]) if field.line else _between(field.betas, beta)
+    rows, row_weights = _neighbors(field.alphas, alpha)
+    columns, column_weights = ([0], [1.0]) if field.line else _neighbors(field.betas, beta)
     pairs = [
         (i, j, u * v)
         for i, u in zip(rows, row_weights, strict=True)
@@ -53,8 +50,8 @@ def interpolated(field: Field, alpha: float, beta: float) -> float:
     return float(sum(weight * field.losses[i, j] for i, j, weight in pairs if weight)) if pairs else math.nan
 
 
-def _between(axis: Array, at: float) -> tuple[list[int], list[float]]:
-    """The neighbours of `at` and their weights; none outside, with room for rounding at the ends."""
+def _neighbors(axis: Array, at: float) -> tuple[list[int], list[float]]:
+    """Indices of the neighbors of `at`, and their weights; none outside the axis, but for rounding at the ends."""
     position = (at - axis[0]) / (axis[1] - axis[0])
     if not -1e-9 <= position <= len(axis) - 1 + 1e-9:
         return [], []

@@ -1,11 +1,10 @@
-"""Numbers to stand beside the picture: each with its definition, its unit and an error.
+"""Numbers of a finished landscape (roughness, curvature, minima), each with its definition, its unit and an error.
 
-Imports numpy, field, minima; no torch. Reads finished results, never evaluates a loss. Losses that are not finite are
-holes: no number averages over them, and what needs one of them leaves that place out.
+Losses that are not finite are holes: no number averages over them, and places that need one of them are left out.
 
-The error of a number is √(a² + b²): a, how much it changes when every second row and column is left out (None where
-the grid cannot be halved); b, half of how much it changes when all losses move up and down by their standard errors
-over the samples, together, since every point sees the same samples.
+The error of a number is √(a² + b²): a is how much it changes when every second row and column is left out (None if the
+grid cannot be halved); b is half of how much it changes when all losses move up and down by their standard errors over
+the samples, together, since every point uses the same samples.
 """
 
 import math
@@ -31,9 +30,9 @@ class Number:
     """One number of a landscape."""
 
     name: str
-    value: float  # NaN where the grid is too small or too full of holes
+    value: float  # NaN if the grid is too small or has too many holes
     unit: str
-    error: float | None  # see the module; None where it cannot be told
+    error: float | None  # see the module's docstring; None if it cannot be estimated
     definition: str
 
     def to_json(self) -> dict[str, Any]:
@@ -108,7 +107,7 @@ def _measures(levels: Sequence[float], radius: float, unit: str, line: bool) -> 
             "local minima",
             "count",
             lambda field: float(len(minima(field.losses))),
-            "grid points (or flat patches) lower than all their eight neighbours",
+            "grid points (or flat patches) lower than all their eight neighbors",
         ),
         (
             "depth of other minima",
@@ -133,8 +132,8 @@ def _error(measure: Measure, field: Field, errors: Array) -> float | None:
 def size_under(field: Field, level: float) -> float:
     """Area (length, for a slice) where the loss is at most `level`, in squared units (units) of the directions.
 
-    Every cell is four triangles around its middle, whose loss is the mean of its corners; on a triangle the loss is
-    linear and the area exact. Cells with a hole count as above.
+    Every cell is four triangles around its center, whose loss is the mean of the corners; on a triangle the loss is
+    linear and the area exact. Cells with a hole count as above the level.
     """
     h, k = field.steps
     z = field.losses
@@ -165,7 +164,7 @@ def _share_of_triangle(p: Array, q: Array, r: Array, level: float) -> Array:
 
 
 def negative_curvature(field: Field) -> float:
-    """Share of inner grid points with a negative eigenvalue of second differences; NaN where no stencil is complete."""
+    """Share of inner grid points with a negative eigenvalue of second differences; NaN if no stencil is complete."""
     h, k = field.steps
     z = field.losses
     scale = ROUNDING * np.abs(z)
@@ -203,9 +202,9 @@ def gradient_deviation(field: Field) -> float:
 
 
 def sharpness(field: Field, radius: float) -> float:
-    """max over the ball of L − L(center), bilinear between grid points; NaN where center or ball leave the grid.
+    """max over the ball of L − L(center), bilinear between grid points; NaN if center or ball are not in the grid.
 
-    Source: Keskar et al. 2017 in spirit; here the ball lies in the plane and the rise is not divided by 1 + L.
+    Source: after Keskar et al. 2017; here the ball lies in the plane and the rise is not divided by 1 + L.
 
     Raises:
         GridError: the radius is not above 0.
@@ -216,8 +215,8 @@ def sharpness(field: Field, radius: float) -> float:
     rim = np.array([[-radius, 0], [radius, 0]]) if field.line else radius * np.stack([np.cos(turn), np.sin(turn)], 1)
     distances = np.hypot(field.alphas[:, None], 0 * field.betas[None] if field.line else field.betas[None])
     inside = field.losses[distances <= radius]
-    around = np.array([interpolated(field, *point) for point in rim])
-    rise = np.concatenate([inside, around]) - interpolated(field, 0.0, 0.0)
+    on_rim = np.array([interpolated(field, *point) for point in rim])
+    rise = np.concatenate([inside, on_rim]) - interpolated(field, 0.0, 0.0)
     return float(rise.max()) if not np.isnan(rise).any() else math.nan
 
 

@@ -1,7 +1,4 @@
-"""Local minima of a grid and how deep they are: 0-dimensional persistence of the sublevel sets.
-
-Imports numpy only.
-"""
+"""Local minima of a grid and how deep they are: 0-dimensional persistence of the sublevel sets."""
 
 import math
 from dataclasses import dataclass
@@ -14,23 +11,23 @@ _AROUND = [(di, dj) for di in (-1, 0, 1) for dj in (-1, 0, 1) if (di, dj) != (0,
 
 @dataclass(frozen=True)
 class Minimum:
-    """A local minimum: `birth` is its loss, `death` the lowest loss one must pass to reach a lower one."""
+    """A local minimum: `birth` is its loss, `death` the lowest loss at which a path leads to a lower minimum."""
 
     i: int
     j: int
     birth: float
-    death: float  # infinite for the lowest of all, and for one that holes cut off from anything lower
+    death: float  # infinite for the lowest, and for one that holes separate from any lower one
 
     @property
     def persistence(self) -> float:
-        """How far one must climb to leave it, in the unit of the loss; for the lowest, infinite."""
+        """Height of the climb out of it, in the unit of the loss; infinite for the lowest."""
         return self.death - self.birth
 
 
 def minima(losses: NDArray[np.float64]) -> list[Minimum]:
-    """Local minima of (n, m) with eight neighbours, the deepest first; what is not finite is not there.
+    """Local minima of (n, m) with eight neighbors, the deepest first; points that are not finite are left out.
 
-    A flat patch is one minimum. Islands between holes keep their lowest point, with an infinite depth.
+    A flat patch is one minimum. An island between holes has its lowest point as a minimum of infinite depth.
 
     Source: Edelsbrunner, Letscher & Zomorodian 2002; points join in the order of their loss, the older one survives.
     """
@@ -44,9 +41,9 @@ def minima(losses: NDArray[np.float64]) -> list[Minimum]:
         for root in sorted(
             {_root(parent, near) for near in _near(point, losses.shape) if near in parent and near != point}
         ):
-            here = _root(parent, point)
-            if root != here:
-                old, young = sorted((root, here), key=lambda index: (flat[index], index))
+            own = _root(parent, point)
+            if root != own:
+                old, young = sorted((root, own), key=lambda index: (flat[index], index))
                 parent[young] = old
                 deaths[young] = float(flat[point])
     found = [

@@ -1,7 +1,6 @@
-"""The self-check: is this plot right? Lines that are green or red, each with its numbers; and the caption.
+"""The self-check: is this plot correct? One line per check, passed or failed, with its numbers.
 
-Imports numpy only. Reads provenance as it lies in a result or a database; keys that older results lack have the
-meaning of the defaults.
+It reads the provenance of a result or of the database; keys that older results lack mean the defaults.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ _ROUNDING = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 0.1}  # relative
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the self-check: what was looked at, whether it holds, and the numbers."""
+    """One line of the self-check: what was checked, whether it passed, and the numbers."""
 
     name: str
     passed: bool
@@ -26,11 +25,12 @@ class Check:
 
 
 def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool_]) -> list[Check]:
-    """Hold a result against what must be true of it.
+    """Check what must be true of a correct result.
 
     Args:
         facts: its provenance, not empty.
-        losses: (n, m); computed: (n, m), which of them have been.
+        losses: (n, m).
+        computed: (n, m), which of them are computed.
     """
     lines = [_center(facts, losses, computed), *_far_end(facts), _audit(facts), _cosine(facts), _norms(facts)]
     lines += [
@@ -44,7 +44,7 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
 
 
 def tolerance(facts: Facts) -> float:
-    """How far two right evaluations may be apart, relative: rounding of the precision."""
+    """How far two correct evaluations may differ, relative: rounding of the precision."""
     return _ROUNDING[facts["precision"]]
 
 
@@ -69,7 +69,7 @@ def _center(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool
 
 
 def _far_end(facts: Facts) -> list[Check]:
-    """At other checkpoints in the plane the plot must show their own loss."""
+    """At other checkpoints in the plane the plot must show the loss of each."""
     ends = facts.get("landmark_losses") or []
     lines = []
     for end in ends:

@@ -182,7 +182,7 @@ def test_a_center_on_the_grid_that_differs_from_the_checkpoints_loss_is_red(whol
 def test_the_caption_names_every_choice(whole: Result) -> None:
     assert whole.caption == (
         "Sequential · tensors, 23 given samples · 3 × 5 points on [−1, 1] × [0, 4] · "
-        "filter-normalised, orthogonal in every filter · BatchNorm frozen · seed 0 · float64"
+        "filter-normalized, orthogonal in every filter · BatchNorm frozen · seed 0 · float64"
     )
 
 

@@ -291,7 +291,7 @@ def test_samples_labels_and_choices_that_do_not_fit_are_refused_in_a_sentence() 
         api.slice(perceptron(), images, torch.arange(29) % 4)
     with pytest.raises(DataError, match=r"labels have shape \(29, 1\)"):
         api.slice(perceptron(), images, labels[:, None])
-    with pytest.raises(DataError, match=r"answers with shape \(2, 5, 3\)"):
+    with pytest.raises(DataError, match=r"returns shape \(2, 5, 3\)"):
         api.slice(nn.Sequential(nn.Unflatten(1, (5, 1)), nn.Linear(1, 3)), images, labels)
     with pytest.raises(GridError, match=r"needs a grid with 2 axes; got 1. Use Grid.square\(51\), or slice\(\)"):
         api.surface(perceptron(), images, labels, grid=Grid.line(5))

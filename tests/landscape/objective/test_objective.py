@@ -119,7 +119,7 @@ def test_any_callable_is_a_loss_and_outputs_that_are_no_scores_have_no_accuracy(
 
 def test_a_loss_that_averages_itself_is_told_to_leave_the_mean_to_us() -> None:
     objective = Objective.of(perceptron(), *vectors(), loss=loss_of(F.cross_entropy))
-    with pytest.raises(DataError, match=r"'cross_entropy' answers shape \(\) for 29 samples.*reduction='none'"):
+    with pytest.raises(DataError, match=r"'cross_entropy' returns shape \(\) for 29 samples.*reduction='none'"):
         objective.evaluate({})
 
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_evaluated_is_said_in_a_sentence() -> None:
         Objective.of(perceptron(), images, labels, precision="float16")
     with pytest.raises(UnknownNameError, match=r"loss 'hinge'\. Known: cross_entropy, mse"):
         loss_of("hinge")
-    with pytest.raises(DataError, match="belongs to the cross-entropy"):
+    with pytest.raises(DataError, match="applies to the cross-entropy"):
         loss_of(the_answer, label_smoothing=0.1)
     with pytest.raises(DataError, match="from 0 to 1; got 2"):
         loss_of("cross_entropy", label_smoothing=2)
