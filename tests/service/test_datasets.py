@@ -1,4 +1,4 @@
-"""Data sets through the service: uploaded, read at the boundary, named by jobs, refused in words."""
+"""Data sets through the service: uploaded, read in the sandbox, used by jobs, rejected with a reason."""
 
 import io
 from pathlib import Path
@@ -49,7 +49,7 @@ MODEL = MLP((("a", True), ("b", True)), (48, 9, 5))
 
 
 def network(service: Service, **around: Any) -> str:
-    """A small MLP with its activation chosen; returns the id."""
+    """Upload a small MLP and choose its activation; the id."""
     file = io.BytesIO()
     torch.save({"state_dict": build(MODEL).state_dict(), **around}, file)
     checkpoint = service.upload(file.getvalue(), "mlp.pt")
@@ -57,7 +57,7 @@ def network(service: Service, **around: Any) -> str:
     return str(checkpoint["id"])
 
 
-def test_an_uploaded_set_is_named_by_a_job_and_gives_the_numbers_of_the_library(service: Service) -> None:
+def test_a_job_on_an_uploaded_data_set_gives_the_numbers_of_the_library(service: Service) -> None:
     pixels, classes = images(23), labels(23)
     content = npz(images=pixels, labels=classes, test_images=images(7), test_labels=labels(7))
     found = upload(service, content, "mine")
@@ -76,7 +76,7 @@ def test_an_uploaded_set_is_named_by_a_job_and_gives_the_numbers_of_the_library(
     assert result["provenance"]["warnings"] == []
 
 
-def test_a_network_far_below_what_its_file_says_is_pointed_out(service: Service) -> None:
+def test_a_network_far_worse_than_its_file_says_gets_a_warning(service: Service) -> None:
     upload(service, npz(images=images(50), labels=labels(50)), "noise")
     job = service.wait(
         service.submit(**SPEC, checkpoint=network(service, best_acc1=torch.tensor(94.0)), dataset="noise")
@@ -97,7 +97,7 @@ class Tiny(nn.Module):
         return self.last(torch.tanh(self.table(x)))
 
 
-def test_a_packed_language_model_on_token_sequences(service: Service, tmp_path: Path) -> None:
+def test_a_packed_language_model_is_evaluated_on_token_sequences(service: Service, tmp_path: Path) -> None:
     tokens = RNG.integers(0, 11, (9, 8))
     found = upload(service, npz(tokens=tokens), "text")
     assert (found["kind"], found["targets"], found["shape"], found["vocabulary"]) == ("tokens", "tokens", [7], 11)
@@ -129,7 +129,7 @@ def hdf5(**arrays: Any) -> bytes:
     return file.getvalue()
 
 
-def test_the_same_samples_in_every_format_are_the_same_set(service: Service) -> None:
+def test_the_same_samples_in_every_format_give_the_same_data_set(service: Service) -> None:
     x, y = RNG.normal(size=(6, 3, 4, 4)).astype(np.float32), labels(6)
     checkpoint, losses = network(service), []
     files = {
@@ -165,7 +165,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_set_is_rejected_with_one_sentence(service: Service, name: str) -> None:
+def test_a_bad_data_set_is_rejected_with_a_reason(service: Service, name: str) -> None:
     content, said = BAD[name]
     found = upload(service, content, "bad", state="rejected")
     assert said in found["reason"]
@@ -176,7 +176,7 @@ def test_a_bad_set_is_rejected_with_one_sentence(service: Service, name: str) ->
     assert "rejected" in refused.json()["error"]["message"]
 
 
-def test_what_does_not_fit_names_the_data_set(service: Service) -> None:
+def test_an_incompatible_job_is_refused_with_the_name_of_the_data_set(service: Service) -> None:
     upload(service, npz(images=images(6), labels=np.arange(6)), "six")
     answer = service.api.post("/jobs", json={**SPEC, "checkpoint": network(service), "dataset": "six"})
     assert answer.json()["error"]["message"] == "The network has 5 classes; six has 6."
@@ -192,7 +192,7 @@ def test_a_built_in_name_cannot_be_taken_and_an_upload_can_be_deleted(service: S
     assert [item["name"] for item in service.api.get("/datasets").json()["items"]][:2] == ["digits", "synthetic"]
 
 
-def test_workers_share_one_copy_of_a_large_set_which_goes_when_the_set_is_deleted(service: Service) -> None:
+def test_workers_share_one_copy_of_a_large_data_set_which_is_deleted_with_it(service: Service) -> None:
     classes = np.arange(500_000) % 5
     pixels = RNG.integers(0, 256, (500_000, 1, 2, 5), dtype=np.uint8)  # 20 MB as float32
     found = upload(service, npz(images=pixels, labels=classes), "large")

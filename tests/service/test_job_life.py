@@ -1,4 +1,4 @@
-"""A job's whole life through the real service: upload, ask, follow, fetch."""
+"""A job from upload to result through the real service: submit, follow, fetch."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def surface(service: Service, shipped: dict[str, Any]) -> dict[str, Any]:
 
 
 def events_of(service: Service, job_id: str, **headers: str) -> list[tuple[str, str | None, Any]]:
-    """(event, id, data) of a stream that ends by itself."""
+    """(event, id, data) of every event until the stream ends."""
     with service.api.stream("GET", f"/jobs/{job_id}/events", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         text = answer.read().decode()
@@ -42,7 +42,7 @@ def events_of(service: Service, job_id: str, **headers: str) -> list[tuple[str, 
     return found
 
 
-def test_an_uploaded_checkpoint_is_recognised_from_names_and_shapes(shipped: dict[str, Any]) -> None:
+def test_an_uploaded_checkpoint_is_recognized_by_names_and_shapes(shipped: dict[str, Any]) -> None:
     record = next(r for r in json.loads((GALLERY / "records.json").read_text()) if r["name"] == "resnet20-w8-skip")
     assert shipped["architecture"]["label"] == record["label"]
     assert shipped["parameters"] == record["parameters"]
@@ -109,7 +109,7 @@ def test_npz_csv_and_json_files_hold_the_same_numbers(service: Service, surface:
     assert service.api.get(path, params={"format": "json"}).json()["losses"] == result["losses"]
 
 
-def test_events_tell_every_value_once_and_resume_after_the_last_one_seen(
+def test_events_hold_every_value_once_and_resume_after_the_last_event_id(
     service: Service, shipped: dict[str, Any]
 ) -> None:
     job_id = service.submit(kind="surface", checkpoint=shipped["id"], subset={"count": 50}, grid=GRID)
@@ -130,7 +130,7 @@ def test_events_tell_every_value_once_and_resume_after_the_last_one_seen(
     assert rest == [number for number, _ in tiles if int(number or 0) > int(middle or 0)]
 
 
-def test_numbers_stand_beside_the_picture(service: Service, surface: dict[str, Any]) -> None:
+def test_a_result_has_summary_numbers(service: Service, surface: dict[str, Any]) -> None:
     numbers = service.api.get(f"/jobs/{surface['id']}/numbers").json()["items"]
     assert all(number["definition"] and number["unit"] for number in numbers)
     by_name = {number["name"]: number["value"] for number in numbers}
@@ -151,7 +151,7 @@ def test_a_slice_has_one_axis(service: Service, shipped: dict[str, Any]) -> None
     assert result["provenance"]["center"]["on_grid"] is False
 
 
-def test_a_cancelled_job_keeps_what_it_had_and_can_be_taken_up_again(service: Service, shipped: dict[str, Any]) -> None:
+def test_a_cancelled_job_keeps_its_points_and_can_be_retried(service: Service, shipped: dict[str, Any]) -> None:
     grid = {"alpha": {"count": 101}, "beta": {"count": 101}}
     job_id = service.submit(kind="surface", checkpoint=shipped["id"], grid=grid)
     with service.api.stream("GET", f"/jobs/{job_id}/events") as answer:
@@ -182,7 +182,7 @@ def test_lists_are_paged_and_filtered(service: Service, surface: dict[str, Any])
     assert service.api.get("/checkpoints", params={"limit": 200}).json()["total"] >= 1
 
 
-def test_a_checkpoint_in_use_is_not_deleted_and_results_outlive_it(service: Service) -> None:
+def test_a_checkpoint_in_use_is_not_deleted_and_results_are_kept_without_it(service: Service) -> None:
     checkpoint = service.upload(GALLERY / "resnet20-w8-plain.safetensors")
     grid = {"alpha": {"count": 201}, "beta": {"count": 201}}
     long = service.submit(kind="surface", checkpoint=checkpoint["id"], grid=grid)
@@ -209,7 +209,7 @@ def test_the_openapi_document_names_every_route(service: Service) -> None:
     } <= set(paths)
 
 
-def test_the_page_asks_no_other_host_and_forbids_it(service: Service) -> None:
+def test_the_page_uses_no_other_host_and_its_policy_forbids_it(service: Service) -> None:
     page = httpx.get(f"http://127.0.0.1:{service.port}/", trust_env=False)
     assert page.status_code == 200
     assert "http://" not in page.text.replace("http://www.w3.org", "")

@@ -1,4 +1,4 @@
-"""Every kind of landscape through the real service, against the library and against the checkpoints themselves."""
+"""Every kind of job through the real service, against the library and the checkpoints."""
 
 import subprocess
 import sys
@@ -39,7 +39,9 @@ def checked(service: Service, job_id: str) -> dict[str, Any]:
     return result
 
 
-def test_an_interpolation_shows_each_checkpoint_its_own_loss(service: Service, epochs: list[dict[str, Any]]) -> None:
+def test_an_interpolation_has_the_loss_of_each_checkpoint_at_its_ends(
+    service: Service, epochs: list[dict[str, Any]]
+) -> None:
     grid = {"alpha": {"min": -0.25, "max": 1.0, "count": 6}}
     result = finished(service, kind="interpolation", checkpoint=epochs[2]["id"], end=epochs[5]["id"], grid=grid)
     own = [
@@ -63,7 +65,7 @@ def test_a_plane_goes_through_its_three_checkpoints(service: Service, epochs: li
         assert end["loss"] == pytest.approx(end["independent_loss"], rel=1e-5)
 
 
-def test_a_trajectory_tells_how_much_its_plane_holds(service: Service, epochs: list[dict[str, Any]]) -> None:
+def test_a_trajectory_has_coordinates_residuals_and_losses(service: Service, epochs: list[dict[str, Any]]) -> None:
     grid = {"alpha": {"min": -5.0, "max": 5.0, "count": 4}, "beta": {"min": -2.0, "max": 2.0, "count": 3}}
     result = finished(service, kind="trajectory", epochs=[epoch["id"] for epoch in epochs], grid=grid)
     path = result["trajectory"]
@@ -81,7 +83,7 @@ def test_a_trajectory_of_three_epochs_is_refused(service: Service, epochs: list[
     assert "4" in answer.json()["error"]["message"]
 
 
-def test_checkpoints_of_different_networks_share_no_plane(
+def test_checkpoints_of_different_architectures_are_refused(
     service: Service, epochs: list[dict[str, Any]], shipped: dict[str, Any]
 ) -> None:
     spec = {"kind": "interpolation", "checkpoint": epochs[0]["id"], "end": shipped["id"]}
@@ -90,7 +92,7 @@ def test_checkpoints_of_different_networks_share_no_plane(
     assert "Use checkpoints of one network" in answer.json()["error"]["message"]
 
 
-def test_equal_checkpoints_make_a_failed_job_with_the_reason(service: Service, epochs: list[dict[str, Any]]) -> None:
+def test_a_job_on_equal_checkpoints_fails_with_the_reason(service: Service, epochs: list[dict[str, Any]]) -> None:
     job_id = service.submit(kind="interpolation", checkpoint=epochs[0]["id"], end=epochs[0]["id"], subset=SUBSET)
     job = service.wait(job_id, "failed")
     assert job["error"] == "The two checkpoints are equal: there is no line between them. Choose two different ones."
@@ -124,7 +126,7 @@ def test_train_and_test_are_computed_in_one_pass(service: Service, epochs: list[
         ({"weight_decay": 0.001}, "weight decay 0.001"),
     ],
 )
-def test_every_choice_stands_in_the_caption(
+def test_every_choice_is_in_the_caption(
     service: Service, epochs: list[dict[str, Any]], choices: dict[str, Any], words: str
 ) -> None:
     result = finished(service, kind="slice", checkpoint=epochs[5]["id"], grid={"alpha": {"count": 3}}, **choices)

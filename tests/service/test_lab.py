@@ -1,4 +1,4 @@
-"""The service as a lab runs it, on PostgreSQL and Redis; and whose picture comes first."""
+"""The service as a lab runs it, on PostgreSQL and Redis; and fair queueing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -50,7 +50,7 @@ def slice_of(lab: Service, checkpoint: dict[str, Any], count: int = 5) -> str:
     return lab.submit(kind="slice", checkpoint=checkpoint["id"], **asked)
 
 
-def test_the_numbers_are_those_of_the_other_database(
+def test_results_are_the_same_as_on_sqlite(
     lab: Service, checkpoint: dict[str, Any], service: Service, shipped: dict[str, Any]
 ) -> None:
     asked = {"kind": "surface", "grid": SQUARE, "subset": {"count": 100}, "seed": 2}
@@ -67,7 +67,7 @@ def test_every_part_is_healthy(lab: Service) -> None:
     assert (health["status"], health["workers"]) == ("ok", 2)
 
 
-def test_jobs_end_without_a_broker(lab: Service, checkpoint: dict[str, Any], broker: Server) -> None:
+def test_jobs_finish_without_a_broker(lab: Service, checkpoint: dict[str, Any], broker: Server) -> None:
     broker.kill()
     job_id = slice_of(lab, checkpoint)
     lab.wait(job_id)
@@ -77,7 +77,7 @@ def test_jobs_end_without_a_broker(lab: Service, checkpoint: dict[str, Any], bro
     lab.wait(slice_of(lab, checkpoint))
 
 
-def test_jobs_end_on_a_broker_that_is_out_of_memory_or_flushed(
+def test_jobs_finish_on_a_broker_that_is_out_of_memory_or_flushed(
     lab: Service, checkpoint: dict[str, Any], broker: Server
 ) -> None:
     with Redis.from_url(broker.url) as client:
@@ -87,10 +87,10 @@ def test_jobs_end_on_a_broker_that_is_out_of_memory_or_flushed(
         client.flushall()
         lab.wait(slice_of(lab, checkpoint))
     logs = [path.read_text() for path in (lab.data / "logs").glob("worker-*.log")]
-    assert [log.count('"event": "worker ready"') for log in logs] == [1, 1]  # no worker ended over it
+    assert [log.count('"event": "worker ready"') for log in logs] == [1, 1]  # no worker exited because of it
 
 
-def test_jobs_end_when_the_database_was_away(lab: Service, checkpoint: dict[str, Any], database: Server) -> None:
+def test_jobs_finish_after_the_database_was_down(lab: Service, checkpoint: dict[str, Any], database: Server) -> None:
     job_id = lab.submit(kind="surface", checkpoint=checkpoint["id"], grid=grid(21), subset={"count": 300})
     wait_for(lambda: lab.job(job_id)["progress"]["done"], "the first values")
     database.kill()
@@ -117,4 +117,4 @@ def test_a_small_job_shows_its_coarse_grid_while_a_large_one_runs(lab: Service, 
         others = session.scalar(between) or 0
     database.engine.dispose()
     print(f"coarse grid {shown - asked:.1f} s after the request, {others} tiles of the large job in between")
-    assert others <= 6  # those the two workers held, and those they took while the small one was being prepared
+    assert others <= 6  # those leased by the two workers, and those leased while the small one was prepared
