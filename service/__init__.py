@@ -1,1 +1,1 @@
-"""What a running service is, without HTTP and without torch: settings, database, queue, storage, jobs."""
+"""The service without HTTP and without torch: settings, database, access, storage, queue, jobs, supervisor."""

@@ -55,12 +55,14 @@ def _require_kind(architecture: dict[str, Any], facts: DatasetFacts) -> None:
 
 def _require_outputs(architecture: dict[str, Any], facts: DatasetFacts) -> None:
     """As many outputs as classes; an uploaded set may lack samples of the last classes."""
-    answers = architecture["answers"] if "answers" in architecture else architecture["classes"]
-    if facts.targets == "values" and answers != facts.classes:
-        raise InvalidError(f"The network answers {answers} numbers; {facts.name} has {facts.classes}.", field="dataset")
-    enough = answers >= facts.classes if facts.id else answers == facts.classes
+    outputs = architecture["answers"] if "answers" in architecture else architecture["classes"]
+    if facts.targets == "values" and outputs != facts.classes:
+        raise InvalidError(
+            f"The network has {outputs} outputs; {facts.name} has {facts.classes} target values.", field="dataset"
+        )
+    enough = outputs >= facts.classes if facts.id else outputs == facts.classes
     if not enough:
-        raise InvalidError(f"The network has {answers} classes; {facts.name} has {facts.classes}.", field="dataset")
+        raise InvalidError(f"The network has {outputs} classes; {facts.name} has {facts.classes}.", field="dataset")
 
 
 def _require_samples(architecture: dict[str, Any], facts: DatasetFacts) -> None:

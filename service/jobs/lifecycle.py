@@ -39,7 +39,7 @@ def submit(
     checkpoint, architecture = _require_checkpoints(session, spec)
     facts = dataset_facts(spec.dataset, session)
     require_compatible(spec, architecture, facts)
-    spec = spec.model_copy(update={"dataset": facts.id or facts.name})  # its id, fixed from now on
+    spec = spec.model_copy(update={"dataset": facts.id or facts.name})  # unaffected by later uploads of this name
     job = Job(
         id=job_id or new_id(),
         kind=spec.kind,
@@ -73,7 +73,7 @@ def find_by_idempotency_key(session: Session, key: str, spec: AnySpec, owner: st
     """
     job = session.get(Job, key, execution_options={"all_owners": True})
     if job is not None:
-        again = {**spec.model_dump(mode="json"), "dataset": job.spec["dataset"]}  # stored by its id
+        again = {**spec.model_dump(mode="json"), "dataset": job.spec["dataset"]}  # stored as its id
         if job.owner != owner or again != job.spec:
             raise ConflictError("This Idempotency-Key was sent with another request. Make a new one for each job.")
     return job
@@ -152,9 +152,8 @@ def retry(session: Session, job_id: str) -> Job:
         job.tiles_done, job.points_done = len(intact), len(computed)
         fair_queue.enqueue_points(session, job, computed=computed)
         session.execute(update(Job).where(Job.id == job.id).values(started=now()))
-        write_line(
-            session, job.id, f"{plural(len(computed), 'point')} of {job.points} were taken over from an earlier job."
-        )
+        copied = f"{plural(len(computed), 'point')} of {job.points} were copied from an earlier job."
+        write_line(session, job.id, copied)
     return job
 
 

@@ -49,6 +49,6 @@ def require_bytes(session: Session, settings: Settings, owner: str, size: int) -
     )
     if held + size > settings.max_user_bytes:
         raise QuotaError(
-            f"Your uploads hold {held} bytes; with these {size} more it would be over the {settings.max_user_bytes} "
-            "that one user may store. Delete some first."
+            f"Your uploads hold {held} bytes; with {size} more they would exceed the "
+            f"{settings.max_user_bytes} that one user may store. Delete some first."
         )

@@ -30,8 +30,8 @@ def damage_message(job: Job, tiles: Sequence[Tile]) -> str | None:
     if not tiles:
         return None
     parts = "1 part" if len(tiles) == 1 else f"{len(tiles)} parts"
-    again = "Retry computes the damaged parts again." if job.state in TERMINAL else "Cancel the job and retry it."
-    return f"{parts} of this result changed on the disk after being computed, and nothing of it is shown. {again}"
+    advice = "Retry computes the damaged parts again." if job.state in TERMINAL else "Cancel the job and retry it."
+    return f"{parts} of this result changed on the disk after being computed, and nothing of it is shown. {advice}"
 
 
 def columns_of(job: Job) -> tuple[str, ...]:
@@ -47,7 +47,9 @@ def load(session: Session, job: Job) -> Result:
         DamagedError: some of it has changed since it was computed.
     """
     if job.grid is None:
-        raise ConflictError("The range of this job is known when a worker has loaded its checkpoints. Ask again soon.")
+        raise ConflictError(
+            "The range of this job is not known until its checkpoints are loaded. Try again in a moment."
+        )
     provenance, columns = dict(job.provenance or {}), columns_of(job)
     path = provenance.pop("path", None)
     result = Result.empty(grid_of(job), provenance, kind=job.kind, columns=columns)
@@ -78,9 +80,9 @@ def tile_event(tile: Tile, columns: Sequence[str]) -> dict[str, Any]:
     values = unpack(tile.values or b"", columns).tolist()
     numbers: dict[str, Any] = {name: [finite_or_none(row[k]) for row in values] for k, name in enumerate(columns)}
     extra = {name: numbers.pop(name) for name in columns if name not in VALUES}
-    odd = [
+    non_finite = [
         {"i": i, "j": j, "value": name_of(row[0])}
         for (i, j), row in zip(tile.points, values, strict=True)
         if finite_or_none(row[0]) is None
     ]
-    return {"level": tile.level, "points": tile.points, **numbers, "extra": extra, "non_finite": odd}
+    return {"level": tile.level, "points": tile.points, **numbers, "extra": extra, "non_finite": non_finite}

@@ -76,22 +76,22 @@ class _Spec(_Strict):
     """The options of every kind of job."""
 
     architecture: str | None = Field(
-        None, max_length=300, description="Label of the network meant, where several fit; the chosen one where absent."
+        None, max_length=300, description="Label of the architecture, where several fit; the chosen one if omitted."
     )
     dataset: Text = Field("digits", min_length=1, max_length=64)
     split: Split = "train"
-    also: Split | None = Field(None, description="A second split, evaluated in the same pass into columns of its own.")
-    subset: SubsetSpec | None = Field(None, description="Of the first split; the whole of it where absent.")
+    also: Split | None = Field(None, description="A second split, evaluated in the same pass into separate columns.")
+    subset: SubsetSpec | None = Field(None, description="Of the first split; all of it if omitted.")
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     weight_decay: float = Field(
         0.0, ge=0, le=1, description="Adds half of it times the squared norm of all parameters."
     )
     batch_norm: BatchNorm = "frozen"
-    compare_batch_norm: list[BatchNorm] = Field([], max_length=2, description="Further policies, to compare.")
+    compare_batch_norm: list[BatchNorm] = Field([], max_length=2, description="Further policies to compare with.")
     calibration: int = Field(512, ge=2, le=100_000, description="Samples on which BatchNorm is recalibrated.")
     precision: Precision = "float32"
-    name: Text | None = Field(None, max_length=200, description="What to call the job on the page.")
+    name: Text | None = Field(None, max_length=200, description="Name of the job on the page.")
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ class _Spec(_Strict):
 
 
 class _OneCheckpoint(_Spec):
-    """Something around one checkpoint."""
+    """A kind of job around one checkpoint."""
 
     checkpoint: Id
 
@@ -114,19 +114,23 @@ class _RandomDirections(_OneCheckpoint):
 
     seed: int = Field(0, ge=0, lt=2**63, description="Draws the directions.")
     normalization: Literal["filter", "layer", "weight", "dfilter", "dlayer", "none"] = "filter"
-    biases: Literal["fixed", "parameter", "random"] = Field("fixed", description="What biases and normalization do.")
+    biases: Literal["fixed", "parameter", "random"] = Field(
+        "fixed", description="Directions of biases and normalization."
+    )
     orthogonality: Literal["filter", "overall", "none"] = "filter"
     drawn: Literal["named", "authors"] = Field("named", description="By name and seed, or in the authors' order.")
 
 
 class _Repeatable(_RandomDirections):
-    """What can be repeated for several seeds, or follow the directions that the loss itself singles out."""
+    """A kind that can be repeated for several seeds, or follow the gradient or the Hessian's eigenvectors."""
 
-    repeats: int = Field(1, ge=1, le=64, description="Seeds, from `seed` on: their mean, with a band, where above 1.")
+    repeats: int = Field(
+        1, ge=1, le=64, description="Number of seeds, from `seed` on; above 1, their mean with a band."
+    )
     directions: Literal["random", "gradient", "eigenvectors"] = "random"
 
     @model_validator(mode="after")
-    def _repeats_one_kind(self) -> "_Repeatable":
+    def _repeats_only_random_directions(self) -> "_Repeatable":
         if self.repeats > 1 and (self.directions != "random" or self.also or self.compare_batch_norm):
             raise ValueError("repeats above 1 take random directions, one split and one BatchNorm policy.")
         return self
@@ -147,16 +151,16 @@ class SliceSpec(_Repeatable):
 
 
 class CurvatureSpec(_RandomDirections):
-    """λ_min, λ_max and their ratio over a grid, besides the loss; a point costs hundreds of passes over the data."""
+    """λ_min, λ_max and their ratio over a grid, as well as the loss; a point costs hundreds of passes over the data."""
 
     kind: Literal["curvature"] = "curvature"
     grid: SurfaceGrid = SurfaceGrid(alpha=AxisSpec(count=11), beta=AxisSpec(count=11))
     over: Literal["filters", "all"] = Field("filters", description="Parameters the Hessian is taken over.")
-    steps: int = Field(60, ge=4, le=1000, description="Products of the Hessian with a vector per point, at most.")
+    steps: int = Field(60, ge=4, le=1000, description="Hessian-vector products per point, at most.")
 
 
 class InterpolationSpec(_OneCheckpoint):
-    """L on the line from one checkpoint (α = 0) to another (α = 1), BatchNorm's statistics moved along."""
+    """L on the line from one checkpoint (α = 0) to another (α = 1), BatchNorm's statistics interpolated as well."""
 
     kind: Literal["interpolation"] = "interpolation"
     end: Id
@@ -173,7 +177,7 @@ class PlaneSpec(_OneCheckpoint):
     kind: Literal["plane"] = "plane"
     second: Id
     third: Id
-    grid: SurfaceGrid | None = Field(None, description="25 × 25 points around the three where absent.")
+    grid: SurfaceGrid | None = Field(None, description="25 × 25 points around the three if omitted.")
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -185,7 +189,7 @@ class TrajectorySpec(_Spec):
 
     kind: Literal["trajectory"] = "trajectory"
     epochs: list[Id] = Field(min_length=4, max_length=1000, description="Checkpoints in the order of training.")
-    grid: SurfaceGrid | None = Field(None, description="25 × 25 points around the path where absent.")
+    grid: SurfaceGrid | None = Field(None, description="25 × 25 points around the path if omitted.")
 
     @property
     def checkpoints(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def add(database: Database, store: Store, folder: Path) -> None:
         path = next((folder / file for file in files if (folder / file).is_file()), None)
         if path is not None:
             _add_file(database, store, name, path)
-    four = [_either(folder, file) for file in _MNIST]
+    four = [_plain_or_gzipped(folder, file) for file in _MNIST]
     if all(four):
         with store.temporary_folder() as temporary:
             path = temporary / "mnist.tar"
@@ -39,7 +39,7 @@ def add(database: Database, store: Store, folder: Path) -> None:
             _add_file(database, store, "mnist", path)
 
 
-def _either(folder: Path, name: str) -> Path | None:
+def _plain_or_gzipped(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
@@ -52,4 +52,4 @@ def _add_file(database: Database, store: Store, name: str, path: Path) -> None:
     with database.writing() as session:
         uploads.add_dataset(session, name=name, sha256=sha256, size=size)
         store.require(sha256)
-    logger.info("data set found", extra={"dataset": name})
+    logger.info("data set added", extra={"dataset": name})

@@ -1,1 +1,1 @@
-"""Which tile is computed next and by whom: leases, wake-ups, recovery, progress."""
+"""The queue of tiles: fair queueing, leases, completion, requeueing, wake-up messages, progress."""

@@ -1,7 +1,4 @@
-"""How far a job is: points, level, speed, time left.
-
-Imports tables and results; no torch. Never changes a row.
-"""
+"""Progress of a job: points, level, speed, time left."""
 
 from typing import Any
 
@@ -14,7 +11,7 @@ RECENT_TILES = 12
 
 
 def of(session: Session, job: Job) -> dict[str, Any]:
-    """Points done and in all, the level being computed, points per second since the start, seconds left."""
+    """Points done and in total, the level being computed, points per second, seconds left."""
     speed = _points_per_second(session, job)
     left = job.points - job.points_done
     running = job.state == "running"
@@ -40,7 +37,7 @@ def _level(session: Session, job: Job) -> int:
 
 
 def _points_per_second(session: Session, job: Job) -> float | None:
-    """Over the whole time of a finished job, over the last tiles of a running one: a restart or a pause passes."""
+    """Over the whole time of a finished job; over the last tiles of a running one, so that a pause drops out."""
     if not job.started or not job.points_done:
         return None
     if job.finished:
