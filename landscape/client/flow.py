@@ -23,7 +23,7 @@ GATEWAY = (502, 504)  # a proxy got no answer: the request may have been carried
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; `path` is relative to the API's prefix, or begins with /api."""
+    """One HTTP request; `path` is relative to /api/v1, or begins with /api."""
 
     method: str
     path: str

@@ -10,7 +10,7 @@ from ..errors import LandscapeError
 from .errors import UnreachableError
 from .flow import Reply, Request
 
-API = "/api"
+API = "/api/v1"
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -23,12 +23,12 @@ def base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise LandscapeError(f"The address of a service is like http://lab:8000; got {url!r}.")
-    return url.rstrip("/").removesuffix("/api")
+    return url.rstrip("/").removesuffix("/api/v1").removesuffix("/api")
 
 
 def client_arguments(url: str, token: str | None, timeout: float) -> dict[str, Any]:
     """Arguments of httpx.Client and httpx.AsyncClient."""
-    headers = {"User-Agent": f"loss-landscape/{version('loss-landscape')}"}
+    headers = {"User-Agent": f"loss-atlas/{version('loss-atlas')}"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     timeouts = httpx.Timeout(timeout, connect=min(timeout, 10.0))

@@ -1,4 +1,4 @@
-"""A service that lets nobody in without a token, and a client that has one."""
+"""A service that requires a token, and a client that has one."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.support.service import Service, make_token, start_service
 
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with access control, as in a lab."""
+    """A service with authentication, as in a lab."""
     running = start_service(tmp_path_factory.mktemp("guarded"), access="on")
     yield running
     running.stop()
@@ -30,7 +30,7 @@ def url(guarded: Service) -> str:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the client keeps for a user goes to a folder of the test; and no token or proxy comes from outside."""
+    """The client's local state goes to a folder of the test; no token or proxy comes from the environment."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("LANDSCAPE_")]:

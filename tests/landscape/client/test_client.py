@@ -1,4 +1,4 @@
-"""A client's whole life against a real service that asks for a token."""
+"""The client against a real service that requires a token."""
 
 import asyncio
 import hashlib
@@ -56,8 +56,8 @@ def test_upload_submit_follow_fetch_delete(client: ls.Client) -> None:
     assert checkpoint.id not in [one.id for one in client.checkpoints()]
 
 
-def test_the_fetched_result_is_that_of_the_library(client: ls.Client) -> None:
-    """The same type and, with the same seed and samples on the same kind of machine, the same bits."""
+def test_a_fetched_result_equals_that_of_the_library(client: ls.Client) -> None:
+    """The same type and, with the same seed and samples on the same kind of device, the same bits."""
     from landscape.checkpoints.inspect import inspect as inspect_file
     from landscape.data import load
 
@@ -69,7 +69,7 @@ def test_the_fetched_result_is_that_of_the_library(client: ls.Client) -> None:
     assert np.array_equal(here.losses, there.losses)
 
 
-def test_every_kind_is_submitted_with_the_words_of_the_library(client: ls.Client, tmp_path: Path) -> None:
+def test_every_kind_of_job_is_submitted_and_computed(client: ls.Client, tmp_path: Path) -> None:
     tensors, files = load_file(SKIP), []
     for n in range(4):
         files.append(tmp_path / f"epoch-{n}.safetensors")
@@ -91,7 +91,7 @@ def test_every_kind_is_submitted_with_the_words_of_the_library(client: ls.Client
         assert (result.kind, result.losses.shape) == (job.info.kind, shape)
 
 
-def test_a_cancelled_job_says_so_and_is_taken_up_by_a_retry(client: ls.Client) -> None:
+def test_waiting_for_a_cancelled_job_raises_and_a_retry_is_a_new_job(client: ls.Client) -> None:
     job = client.surface(client.upload(SKIP), grid=ls.Grid.square(101), subset=1000)
     job.cancel()
     with pytest.raises(JobEndedError) as ended:
@@ -100,7 +100,7 @@ def test_a_cancelled_job_says_so_and_is_taken_up_by_a_retry(client: ls.Client) -
     assert job.retry().cancel().id != job.id
 
 
-def test_waiting_has_an_end_and_the_job_goes_on(client: ls.Client) -> None:
+def test_waiting_times_out_and_the_job_keeps_running(client: ls.Client) -> None:
     job = client.surface(client.upload(SKIP), grid=ls.Grid.square(101), subset=1000)
     with pytest.raises(TimeoutError, match="goes on"):
         job.wait(timeout=0.2, progress=False)
@@ -108,34 +108,34 @@ def test_waiting_has_an_end_and_the_job_goes_on(client: ls.Client) -> None:
     job.cancel()
 
 
-def test_a_file_that_is_no_checkpoint_is_rejected_in_the_readers_words(client: ls.Client, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_rejected_with_a_reason(client: ls.Client, tmp_path: Path) -> None:
     (tmp_path / "notes.pt").write_text("not a checkpoint")
     with pytest.raises(RejectedError, match=r"\w+"):
         client.upload(tmp_path / "notes.pt", progress=False)
 
 
-def test_a_wrong_field_is_named(client: ls.Client) -> None:
+def test_an_invalid_field_is_named_in_the_error(client: ls.Client) -> None:
     checkpoint = client.upload(SKIP)
-    with pytest.raises(RefusedError, match="subset") as told:
+    with pytest.raises(RefusedError, match="subset") as refused:
         client.slice(checkpoint, subset=10**6)
-    assert (told.value.code, told.value.status, told.value.field) == ("invalid", 422, "subset.count")
+    assert (refused.value.code, refused.value.status, refused.value.field) == ("invalid", 422, "subset.count")
 
 
-def test_without_a_token_or_with_a_wrong_one_nothing_is_told(url: str) -> None:
+def test_a_missing_or_wrong_token_is_refused(url: str) -> None:
     for token in (None, "ll_" + "0" * 40):
-        with ls.Client(url, token) as nobody, pytest.raises(RefusedError) as told:
-            nobody.jobs()
-        assert told.value.status == 401
+        with ls.Client(url, token) as client, pytest.raises(RefusedError) as refused:
+            client.jobs()
+        assert refused.value.status == 401
 
 
-def test_others_see_nothing_of_it(client: ls.Client, url: str, guarded: Service) -> None:
+def test_a_checkpoint_is_not_found_by_other_users(client: ls.Client, url: str, guarded: Service) -> None:
     checkpoint = client.upload(SKIP)
-    with ls.Client(url, make_token(guarded.data, "bob")["token"]) as bob, pytest.raises(RefusedError) as told:
+    with ls.Client(url, make_token(guarded.data, "bob")["token"]) as bob, pytest.raises(RefusedError) as refused:
         bob.checkpoint(checkpoint.id)
-    assert told.value.status == 404
+    assert refused.value.status == 404
 
 
-def test_ones_own_network_goes_up_with_its_architecture(client: ls.Client) -> None:
+def test_a_custom_network_is_uploaded_with_its_architecture(client: ls.Client) -> None:
     from torch import nn, zeros
 
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 10))
@@ -147,7 +147,7 @@ def test_ones_own_network_goes_up_with_its_architecture(client: ls.Client) -> No
 
 
 def samples_of(folder: Path, megabytes: int) -> Path:
-    """A data set of about so many megabytes, which no compression makes smaller."""
+    """A data set of about this many megabytes, incompressible."""
     count = megabytes * 1_000_000 // (32 * 32 * 3)
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
@@ -167,7 +167,7 @@ with ls.Client(sys.argv[1], sys.argv[2]) as client:
 """
 
 
-def test_an_upload_killed_in_the_middle_goes_on_where_it_was(
+def test_an_upload_resumes_after_the_process_was_killed(
     client: ls.Client, url: str, token: str, tmp_path: Path
 ) -> None:
     file = samples_of(tmp_path, 40)
@@ -183,7 +183,7 @@ def test_an_upload_killed_in_the_middle_goes_on_where_it_was(
     client.delete_dataset(dataset_id)
 
 
-def test_an_upload_goes_on_through_connections_that_break(guarded: Service, token: str, tmp_path: Path) -> None:
+def test_an_upload_resumes_after_broken_connections(guarded: Service, token: str, tmp_path: Path) -> None:
     file, breaks = samples_of(tmp_path, 20), iter([3_000_000, 1_000_000, 5_000_000])
     limit = next(breaks)
 
@@ -203,12 +203,12 @@ def test_an_upload_goes_on_through_connections_that_break(guarded: Service, toke
     assert way.cuts == 3
 
 
-def test_a_submission_whose_answer_is_lost_becomes_one_job(guarded: Service, client: ls.Client, token: str) -> None:
+def test_a_submission_whose_response_is_lost_creates_one_job(guarded: Service, client: ls.Client, token: str) -> None:
     checkpoint = client.upload(SKIP, name="once", wait=True, progress=False)
     lost = iter([True, True, False])
 
     def rule(sent: bytes, got: int) -> bool:
-        return sent.startswith(b"POST /api/jobs ") and got > 0 and next(lost, False)
+        return sent.startswith(b"POST /api/v1/jobs ") and got > 0 and next(lost, False)
 
     way = Cutting(guarded.port, rule)
     with ls.Client(way.url, token) as through:
@@ -218,7 +218,7 @@ def test_a_submission_whose_answer_is_lost_becomes_one_job(guarded: Service, cli
     assert [one.id for one in client.jobs(checkpoint=checkpoint.id)] == [job.id]
 
 
-def test_following_goes_on_through_a_broken_connection(guarded: Service, client: ls.Client, token: str) -> None:
+def test_events_continue_after_a_broken_connection(guarded: Service, client: ls.Client, token: str) -> None:
     checkpoint = client.upload(SKIP)
     job = client.surface(checkpoint, grid=ls.Grid.square(9), subset=500)
     cuts = iter([True])
@@ -236,23 +236,29 @@ def test_following_goes_on_through_a_broken_connection(guarded: Service, client:
     assert sum(len(event.data["points"]) for event in events if event.kind == "tile") == 81
 
 
-def test_a_service_that_is_not_there_is_named() -> None:
+def test_an_unreachable_service_is_named_in_the_error() -> None:
     from tests.support.service import free_port
 
-    nobody = ls.Client(f"http://127.0.0.1:{free_port()}", retries=0)
-    with nobody, pytest.raises(ls.LandscapeError, match="does not answer") as told:
-        nobody.version()
-    assert told.value.code == "unreachable"
+    client = ls.Client(f"http://127.0.0.1:{free_port()}", retries=0)
+    with client, pytest.raises(ls.LandscapeError, match="does not answer") as refused:
+        client.version()
+    assert refused.value.code == "unreachable"
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/api", "/api/", "/api/v1", "/api/v1/"])
+def test_the_address_may_end_with_the_prefix_of_the_api(suffix: str) -> None:
+    with ls.Client(f"http://lab:8000{suffix}") as client:
+        assert client.url == "http://lab:8000"
 
 
 @pytest.mark.parametrize("url", ["lab:8000", "ftp://lab", ""])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_address_is_refused(url: str) -> None:
     with pytest.raises(ls.LandscapeError, match="http://lab:8000"):
         ls.Client(url)
 
 
-def test_the_awaitable_client_lives_the_same_life(url: str, token: str) -> None:
-    async def life() -> None:
+def test_the_awaitable_client_uploads_submits_follows_fetches_and_deletes(url: str, token: str) -> None:
+    async def use() -> None:
         async with ls.AsyncClient(url, token) as client:
             checkpoint = await client.upload(SKIP, name="awaited", progress=False)
             jobs = await asyncio.gather(
@@ -268,13 +274,13 @@ def test_the_awaitable_client_lives_the_same_life(url: str, token: str) -> None:
             with pytest.raises(RefusedError):
                 await client.checkpoint(checkpoint.id)
 
-    asyncio.run(life())
+    asyncio.run(use())
 
 
-@pytest.mark.parametrize(("waits", "awaits"), [(Client, AsyncClient), (Job, AsyncJob)])
-def test_both_clients_have_the_same_words(waits: type, awaits: type) -> None:
-    def words(one: type) -> dict[str, list[str]]:
+@pytest.mark.parametrize(("blocking", "awaitable"), [(Client, AsyncClient), (Job, AsyncJob)])
+def test_both_clients_have_the_same_methods(blocking: type, awaitable: type) -> None:
+    def methods(one: type) -> dict[str, list[str]]:
         found = inspect.getmembers(one, inspect.isfunction)
         return {name: list(inspect.signature(function).parameters) for name, function in found if name[0] != "_"}
 
-    assert words(waits) == words(awaits)
+    assert methods(blocking) == methods(awaitable)

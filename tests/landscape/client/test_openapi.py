@@ -1,4 +1,4 @@
-"""The client held against the service's own OpenAPI document: routes, requests, answers, words."""
+"""The client compared with the service's OpenAPI document: routes, requests, responses, options."""
 
 import dataclasses
 import json
@@ -18,19 +18,19 @@ from tests.support.paths import GALLERY
 from tests.support.service import Service
 
 NOT_NEEDED = {
-    ("PUT", "/api/checkpoints"): "for curl; the client resumes",
-    ("PUT", "/api/datasets"): "for curl; the client resumes",
-    ("OPTIONS", "/api/uploads"): "the client knows this service's tus",
-    ("POST", "/api/uploads/{upload_id}"): "for clients that can only POST",
-    ("DELETE", "/api/uploads/{upload_id}"): "an upload nobody goes on with is forgotten by itself",
-    ("GET", "/api/events"): "for the page, which follows many jobs at once",
-    ("GET", "/api/gallery"): "for the page",
-    ("GET", "/api/store/{sha256}"): "for workers elsewhere",
-    ("HEAD", "/api/store/{sha256}"): "for workers elsewhere",
-    ("PUT", "/api/store/{sha256}"): "for workers elsewhere",
+    ("PUT", "/api/v1/checkpoints"): "for curl; the client uploads resumably",
+    ("PUT", "/api/v1/datasets"): "for curl; the client uploads resumably",
+    ("OPTIONS", "/api/v1/uploads"): "the client knows which tus extensions the service has",
+    ("POST", "/api/v1/uploads/{upload_id}"): "for clients that can only POST",
+    ("DELETE", "/api/v1/uploads/{upload_id}"): "an abandoned upload expires",
+    ("GET", "/api/v1/events"): "for the page, which follows many jobs at once",
+    ("GET", "/api/v1/gallery"): "for the page",
+    ("GET", "/api/v1/store/{sha256}"): "for workers on other machines",
+    ("HEAD", "/api/v1/store/{sha256}"): "for workers on other machines",
+    ("PUT", "/api/v1/store/{sha256}"): "for workers on other machines",
     ("GET", "/metrics"): "for Prometheus",
 }
-OF_THE_PAGE = re.compile(r"/api/(session|shared|tokens)\b")  # logging in, and letting others in
+FOR_THE_PAGE = re.compile(r"/api/v1/(session|shared|tokens)\b")  # sessions, share links and tokens, for the page
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +40,16 @@ def document(guarded: Service) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def asked(guarded: Service, token: str, tmp_path_factory: pytest.TempPathFactory) -> list[httpx.Request]:
-    """Every request of a life in which every method of the client is called."""
-    seen: list[httpx.Request] = []
+def requests(guarded: Service, token: str, tmp_path_factory: pytest.TempPathFactory) -> list[httpx.Request]:
+    """The requests that the client sends when every one of its methods is called."""
+    sent: list[httpx.Request] = []
     with ls.Client(f"http://127.0.0.1:{guarded.port}", token) as client:
-        client._http.event_hooks["request"].append(seen.append)
-        live(client, tmp_path_factory.mktemp("openapi"))
-    return seen
+        client._http.event_hooks["request"].append(sent.append)
+        call_every_method(client, tmp_path_factory.mktemp("openapi"))
+    return sent
 
 
-def live(client: ls.Client, folder: Path) -> None:
+def call_every_method(client: ls.Client, folder: Path) -> None:
     import numpy as np
 
     client.health(), client.version()
@@ -58,12 +58,12 @@ def live(client: ls.Client, folder: Path) -> None:
     np.savez(folder / "tiny.npz", images=np.zeros((4, 8, 8, 1), np.uint8), labels=np.arange(4))
     dataset = client.upload_dataset(folder / "tiny.npz", name="openapi", progress=False)
     client.dataset("openapi"), client.datasets(), client.delete_dataset(dataset.id or "")
-    for kind, words in EVERY_WORD.items():
+    for kind, chosen in EVERY_OPTION.items():
         submit = getattr(client, kind)
         others = {"interpolation": [checkpoint], "plane": [checkpoint] * 2}.get(kind, [])
         center: Any = [checkpoint] * 4 if kind == "trajectory" else checkpoint
         grid = ls.Grid.line(3) if kind in ("slice", "interpolation") else ls.Grid.square(2)
-        job = submit(center, *others, grid=grid, **words)
+        job = submit(center, *others, grid=grid, **chosen)
         if kind != "slice":
             job.delete() if job.refresh().info.state in models.TERMINAL else job.cancel().delete()
     job = client.slice(checkpoint, grid=ls.Grid.line(3), subset=20)
@@ -77,7 +77,7 @@ def live(client: ls.Client, folder: Path) -> None:
     client.delete_checkpoint(other.id)
 
 
-_CHOICES = {
+_COMMON = {
     "architecture": "ResNet-20, width 8, with shortcuts",
     "dataset": "digits",
     "split": "test",
@@ -90,13 +90,13 @@ _CHOICES = {
 }
 _MORE = {"label_smoothing": 0.0, "calibration": 64}
 _DRAWN = {"seed": 2, "normalization": "layer", "biases": "random", "orthogonality": "overall", "drawn": "authors"}
-EVERY_WORD: dict[str, dict[str, Any]] = {
-    "surface": {**_CHOICES, **_DRAWN, "also": "train", "compare_batch_norm": ["batch"]},
-    "slice": {**_CHOICES, **_DRAWN, **_MORE, "repeats": 2, "directions": "random"},
-    "curvature": {**_CHOICES, **_DRAWN, "over": "all", "steps": 5},
-    "interpolation": _CHOICES,
-    "plane": _CHOICES,
-    "trajectory": _CHOICES,
+EVERY_OPTION: dict[str, dict[str, Any]] = {
+    "surface": {**_COMMON, **_DRAWN, "also": "train", "compare_batch_norm": ["batch"]},
+    "slice": {**_COMMON, **_DRAWN, **_MORE, "repeats": 2, "directions": "random"},
+    "curvature": {**_COMMON, **_DRAWN, "over": "all", "steps": 5},
+    "interpolation": _COMMON,
+    "plane": _COMMON,
+    "trajectory": _COMMON,
 }
 
 
@@ -112,7 +112,7 @@ def operation_of(request: httpx.Request, document: dict[str, Any]) -> tuple[str,
         pattern = re.sub(r"\{\w+\}", "[^/]+", path)
         if method == request.method and re.fullmatch(pattern, request.url.path):
             return method, path, operation
-    raise AssertionError(f"the document knows no {request.method} {request.url.path}")
+    raise AssertionError(f"the document does not describe {request.method} {request.url.path}")
 
 
 def errors(value: Any, schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
@@ -120,11 +120,11 @@ def errors(value: Any, schema: dict[str, Any], document: dict[str, Any]) -> list
     return [error.message for error in validator.iter_errors(value)]
 
 
-def test_every_request_of_the_client_is_one_the_document_describes(
-    asked: list[httpx.Request], document: dict[str, Any]
+def test_every_request_of_the_client_is_described_in_the_document(
+    requests: list[httpx.Request], document: dict[str, Any]
 ) -> None:
-    assert len(asked) > 40
-    for request in asked:
+    assert len(requests) > 40
+    for request in requests:
         method, path, operation = operation_of(request, document)
         parameters = {one["name"]: one for one in operation.get("parameters", []) if one["in"] == "query"}
         assert set(request.url.params) <= set(parameters), (method, path)
@@ -138,22 +138,24 @@ def test_every_request_of_the_client_is_one_the_document_describes(
             assert errors(json.loads(request.content), body["schema"], document) == [], (path, request.content)
 
 
-def test_every_route_is_covered_or_listed_as_not_needed(asked: list[httpx.Request], document: dict[str, Any]) -> None:
-    covered = {operation_of(request, document)[:2] for request in asked}
+def test_the_client_covers_every_route_that_is_not_listed_as_not_needed(
+    requests: list[httpx.Request], document: dict[str, Any]
+) -> None:
+    covered = {operation_of(request, document)[:2] for request in requests}
     every = {(method, path) for method, path, _ in operations(document)}
-    left = {one for one in every - covered - NOT_NEEDED.keys() if not OF_THE_PAGE.search(one[1])}
+    left = {one for one in every - covered - NOT_NEEDED.keys() if not FOR_THE_PAGE.search(one[1])}
     assert not left, "neither covered nor listed as not needed"
     assert not NOT_NEEDED.keys() & covered, "listed as not needed, though the client uses them"
 
 
-def test_every_event_of_a_job_is_one_the_document_describes(
+def test_every_event_of_a_job_is_described_in_the_document(
     guarded: Service, token: str, document: dict[str, Any]
 ) -> None:
     with ls.Client(f"http://127.0.0.1:{guarded.port}", token) as client:
         checkpoint = client.upload(GALLERY / "resnet20-w8-skip.safetensors", name="events", progress=False)
         job = client.surface(checkpoint, grid=ls.Grid.square(3), subset=20, batch_norm="frozen", also="train")
-        stream = client._http.get(f"/api/jobs/{job.id}/events", timeout=60).text
-    content = document["paths"]["/api/jobs/{job_id}/events"]["get"]["responses"]["200"]["content"]
+        stream = client._http.get(f"/api/v1/jobs/{job.id}/events", timeout=60).text
+    content = document["paths"]["/api/v1/jobs/{job_id}/events"]["get"]["responses"]["200"]["content"]
     seen = set()
     for block in filter(lambda block: "event:" in block, stream.split("\n\n")):
         event = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
@@ -168,7 +170,7 @@ def test_every_event_of_a_job_is_one_the_document_describes(
 
 
 @pytest.mark.parametrize("name", ["Checkpoint", "Dataset", "JobInfo", "Progress", "Number", "LogEntry", "Link"])
-def test_what_the_client_reads_of_an_answer_is_always_there(name: str, document: dict[str, Any]) -> None:
+def test_the_fields_that_the_client_reads_are_required_in_responses(name: str, document: dict[str, Any]) -> None:
     theirs = {"Checkpoint": "CheckpointOut", "Dataset": "DatasetOut", "JobInfo": "JobOut", "Link": "LinkOut"}.get(
         name, name
     )
@@ -178,35 +180,37 @@ def test_what_the_client_reads_of_an_answer_is_always_there(name: str, document:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "ours"),
     [
-        ("Surface", options.Repeatable),
-        ("Slice", options.Repeatable),
-        ("Curvature", options.Curved),
-        ("Interpolation", options.Choices),
-        ("Plane", options.Choices),
-        ("Trajectory", options.Choices),
+        ("Surface", options.SurfaceOptions),
+        ("Slice", options.SurfaceOptions),
+        ("Curvature", options.CurvatureOptions),
+        ("Interpolation", options.JobOptions),
+        ("Plane", options.JobOptions),
+        ("Trajectory", options.JobOptions),
     ],
 )
-def test_the_words_of_a_request_are_the_services(kind: str, words: Any, document: dict[str, Any]) -> None:
+def test_the_options_of_a_job_are_those_of_the_service(kind: str, ours: Any, document: dict[str, Any]) -> None:
     schema = document["components"]["schemas"][f"{kind}Spec"]["properties"]
-    ours = typing.get_type_hints(words)
-    assert set(ours) == set(schema) - {"kind", "grid", "checkpoint", "end", "second", "third", "epochs"}
-    for name, hint in ours.items():
+    types = typing.get_type_hints(ours)
+    assert set(types) == set(schema) - {"kind", "grid", "checkpoint", "end", "second", "third", "epochs"}
+    for name, literal in types.items():
         values = allowed(schema[name], document)
         if values is not None:
-            assert set(typing.get_args(hint)) == values, name
+            assert set(typing.get_args(literal)) == values, name
 
 
 def allowed(schema: dict[str, Any], document: dict[str, Any]) -> set[str] | None:
-    """The words a field takes, where it takes a fixed set of them."""
+    """The values of a field, where it is an enumeration."""
     branches = schema.get("anyOf", [schema])
     values = {value for branch in branches for value in branch.get("enum", [])}
     return values or None
 
 
-def test_the_tests_say_every_word_once() -> None:
-    """Of every kind some word that only it knows; together all words, so that each is validated above."""
-    said = {word for words in EVERY_WORD.values() for word in words}
-    known = {word for one in (options.Repeatable, options.Curved) for word in typing.get_type_hints(one)}
-    assert said == known
+def test_the_tests_use_every_option() -> None:
+    """So that each is validated above."""
+    used = {name for chosen in EVERY_OPTION.values() for name in chosen}
+    known = {
+        name for ours in (options.SurfaceOptions, options.CurvatureOptions) for name in typing.get_type_hints(ours)
+    }
+    assert used == known

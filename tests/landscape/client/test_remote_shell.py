@@ -1,4 +1,4 @@
-"""The shell against a service: the same options and outputs as for local files, jobs, exit codes."""
+"""The command line against a service: same options and output as for local files; jobs, tokens, exit codes."""
 
 import json
 import os
@@ -19,7 +19,7 @@ SKIP = GALLERY / "resnet20-w8-skip.safetensors"
 
 @pytest.fixture
 def shell(url: str, token: str, tmp_path: Path) -> Any:
-    """Runs `landscape` with the server and the token in the environment, as a user sets them once."""
+    """Runs `landscape` with the server and the token in the environment, where a user sets them once."""
 
     def run(*words: object, **variables: str) -> "subprocess.CompletedProcess[str]":
         environment = {**os.environ, "LANDSCAPE_SERVER": url, "LANDSCAPE_TOKEN": token, **variables}
@@ -29,7 +29,7 @@ def shell(url: str, token: str, tmp_path: Path) -> Any:
     return run
 
 
-def test_a_surface_of_a_service_is_the_one_computed_here(shell: Any, tmp_path: Path) -> None:
+def test_a_surface_from_a_service_equals_the_one_computed_locally(shell: Any, tmp_path: Path) -> None:
     words = ["surface", SKIP, "--grid", "5x3", "--images", "40", "--seed", "7", "--range=-0.5:1"]
     there = shell(*words, "-o", "there.npz")
     assert there.returncode == 0, there.stderr
@@ -50,7 +50,7 @@ def test_a_surface_of_a_service_is_the_one_computed_here(shell: Any, tmp_path: P
         ["curvature", SKIP, "--grid", "2x2"],
     ],
 )
-def test_every_kind_goes_to_the_service_with_the_options_it_has_here(
+def test_every_kind_is_computed_by_a_service_with_the_same_options(
     shell: Any, tmp_path: Path, words: list[Any]
 ) -> None:
     from safetensors.torch import load_file, save_file
@@ -63,7 +63,7 @@ def test_every_kind_goes_to_the_service_with_the_options_it_has_here(
     assert ls.Result.load(tmp_path / "out.json").kind == words[0]
 
 
-def test_a_data_set_in_a_file_goes_up_once(shell: Any, client: ls.Client, tmp_path: Path) -> None:
+def test_a_data_set_file_is_uploaded_once(shell: Any, client: ls.Client, tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     np.savez(tmp_path / "own.npz", images=random.random((30, 1, 8, 8), np.float32), labels=random.integers(0, 10, 30))
     for name in ("first.npz", "second.npz"):
@@ -90,7 +90,7 @@ def test_upload_list_fetch_cancel_delete(shell: Any, client: ls.Client, tmp_path
     assert gone.stderr.strip() == "There is no job with this id."
 
 
-def test_what_the_service_refuses_is_one_sentence_and_exit_code_1(shell: Any) -> None:
+def test_a_refusal_of_the_service_is_one_sentence_and_exit_code_1(shell: Any) -> None:
     wrong = shell("jobs", LANDSCAPE_TOKEN="ll_wrong")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr.count("\n") == 1
@@ -102,7 +102,7 @@ def test_what_the_service_refuses_is_one_sentence_and_exit_code_1(shell: Any) ->
     assert "Unknown data set" in away.stderr
 
 
-def test_a_token_from_a_file_or_kept_by_login_opens_the_service(shell: Any, token: str, tmp_path: Path) -> None:
+def test_a_token_is_taken_from_a_file_or_from_login(shell: Any, token: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{token}\n")
     none = {"LANDSCAPE_TOKEN": ""}
     assert shell("jobs", **none).returncode == 1

@@ -1,4 +1,4 @@
-"""The client where torch is not: the built wheel in a virtual environment of its own, against a running service."""
+"""The client without torch: the built wheel in its own virtual environment, against a running service."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "app",
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a clean copy, on a machine without a compiler: the native part is optional."""
+    """Built from a clean copy and without a compiler: the native part is optional."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "landscape"):
         leave = shutil.ignore_patterns("__pycache__", "*.so")
@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_numpy_and_httpx_are_enough_for_programs_and_the_extra_brings_the_shell(
+def test_the_client_needs_numpy_and_httpx_only_and_the_extra_adds_the_command_line(
     wheel: Path, token: str, url: str, tmp_path: Path
 ) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
