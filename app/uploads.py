@@ -124,8 +124,8 @@ def record_upload(
     """
     if owner is not None:
         quotas.require_bytes(session, service.settings, owner, size)
-    receive = uploads.add_checkpoint if purpose == "checkpoint" else uploads.add_dataset
-    row: Checkpoint | Dataset = receive(session, name=name, sha256=sha256, size=size, owner=owner, own_id=own_id)
+    add = uploads.add_checkpoint if purpose == "checkpoint" else uploads.add_dataset
+    row: Checkpoint | Dataset = add(session, name=name, sha256=sha256, size=size, owner=owner, own_id=own_id)
     counters.add(session, "upload_bytes", purpose, by=size)
     service.store.require(sha256)
     return row.id

@@ -65,10 +65,13 @@ LAYERS = {
         "checks",
         "feeds",
         "openapi",
+        "cookies",
+        "rate_limit",
         "guard",
         "slow_clients",
         "schemas",
         "deps",
+        "prefix",
     ),
 }
 LIBRARIES = {  # which houses may use them, anywhere
