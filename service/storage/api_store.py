@@ -24,13 +24,13 @@ _READ_AND_ADD = "A worker can only read and add files; the service itself lists 
 
 
 class ApiStore(Store):
-    """`GET` and `PUT /api/store/{sha256}` with a token of scope `work`."""
+    """`GET` and `PUT /api/store/{sha256}` with a token of scope `work`; by the alias, which older services have too."""
 
     def __init__(
         self, url: str, local: Path, *, token: str | None, cache_bytes: int, max_bytes: int, min_free_bytes: int = 0
     ):
         super().__init__(local, max_bytes=max_bytes, min_free_bytes=min_free_bytes)
-        self.url = url.rstrip("/").removesuffix("/api")
+        self.url = url.rstrip("/").removesuffix("/api/v1").removesuffix("/api")
         self.cache = Cache(local / "cache", cache_bytes)
         self._http = _client(self.url, token)
 
