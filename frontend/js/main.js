@@ -44,7 +44,7 @@ import { emptyView } from "./views/parts.js";
 const VIEWS = { gallery, library, jobs, job, new: newJob, compare, account: accountView, shared };
 const FOR_GUESTS = new Set(["job", "shared"]);
 const page = document.getElementById("page");
-const places = document.getElementById("places");
+const navigation = document.getElementById("navigation");
 const menu = document.querySelector(".menu");
 let leave = new AbortController();
 let shown = null;
@@ -60,8 +60,8 @@ function show() {
   const { title, node } = view({ route, signal: leave.signal });
   document.title = `${title} – Loss Landscape`;
   setChildren(page, node);
-  for (const link of places.children) {
-    if (link.dataset.place === route.name) link.setAttribute("aria-current", "page");
+  for (const link of navigation.children) {
+    if (link.dataset.view === route.name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   fold();
@@ -85,7 +85,7 @@ let inside = null;
 function showAccount({ user, access, outside }) {
   document.body.classList.toggle("guest", access && user === null);
   const link = document.querySelector(".who");
-  link.hidden = document.querySelector(".account-place").hidden = !access;
+  link.hidden = document.querySelector(".account-link").hidden = !access;
   link.href = user === null ? "#/" : "#/account";
   link.textContent = user ?? "Log in";
   if (inside !== null && inside !== `${user} ${outside}`) show();
@@ -103,7 +103,7 @@ function missing() {
 
 function fold(open = false) {
   menu.setAttribute("aria-expanded", String(open));
-  places.classList.toggle("open", open);
+  navigation.classList.toggle("open", open);
 }
 
 /** Files can be dropped anywhere; the library shows their progress. */
