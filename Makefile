@@ -74,4 +74,4 @@ readers: .venv/installed
 	$(BIN)/pip install -q --no-deps -c constraints.txt --target build/readers vtk
 
 clean:
-	rm -rf .venv build *.egg-info packaging/service/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build *.egg-info packaging/service/build packaging/service/*.egg-info .mypy_cache .ruff_cache .pytest_cache

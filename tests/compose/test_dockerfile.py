@@ -65,7 +65,7 @@ class Build:
         for source in sources:
             origin, goal = ROOT / source, self.folder / "build" / (source if target == "./" else target)
             goal.parent.mkdir(parents=True, exist_ok=True)
-            ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
+            ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "build")
             if origin.is_dir():
                 shutil.copytree(origin, goal, symlinks=True, ignore=ignored)
             else:

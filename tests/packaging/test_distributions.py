@@ -62,7 +62,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     copy.mkdir()
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md"):
         shutil.copy(ROOT / name, copy)
-    ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
+    ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "build")
     for name in ("landscape", "app", "worker", "service", "frontend", "packaging"):
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
     sources = {name: copy / path.relative_to(ROOT) for name, path in FOLDERS.items()}
