@@ -1,7 +1,6 @@
-"""The whole library into a folder or a tar file, and back into an empty service, on any database and any store.
+"""Backup of a running service into a folder or a tar file, and restore into an empty one, on any database and store.
 
-Imports tables, library, store, bundle, rows; no torch. Never stops the service it copies, and never mixes a backup into
-what is there already.
+A restore never merges a backup with existing data.
 """
 
 import json
@@ -32,12 +31,12 @@ from . import bundle
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-_FACTS = "backup.json"
-_PASSING = ("workers", "uploads")  # workers tell of themselves; an upload that is not complete is not ours yet
+_MANIFEST = "backup.json"
+_NOT_SAVED = ("workers", "uploads")  # a worker writes its row itself; an incomplete upload is not part of the library
 _ATTEMPTS = 5
 _BLOCK = 1 << 20
 
-Lines = Callable[[str], IO[bytes]]  # by table, the rows of a backup
+OpenRows = Callable[[str], IO[bytes]]  # opens the rows of a table, by its name
 
 
 @dataclass(frozen=True)
@@ -47,77 +46,88 @@ class Backup:
     rows: dict[str, int]  # by table
     files: int
     size: int  # of the files, bytes
-    missing: list[str] = field(default_factory=list)  # digests referred to whose bytes are damaged or gone
+    missing: list[str] = field(default_factory=list)  # digests whose bytes are damaged or missing
 
 
 def backup(database: Database, store: Store, target: Path) -> Backup:
     """Copy every row as of one moment, and the bytes they refer to, while the service runs.
 
-    Bytes that are damaged or gone are left out and named in the answer, so that the rest is saved.
+    Bytes that are damaged or missing are left out and named in what is returned, so that the rest is saved.
 
     Raises:
-        ConflictError: there is something at `target` already.
+        ConflictError: `target` exists.
     """
-    with bundle.writing(target) as box, TemporaryDirectory(dir=target.parent, prefix=".rows-") as made:
-        folder, taken = Path(made), dict[str, int]()
+    with bundle.create(target) as archive, TemporaryDirectory(dir=target.parent, prefix=".rows-") as temporary:
+        folder, copied = Path(temporary), dict[str, int]()
         for _ in range(_ATTEMPTS):
             counts, used = _snapshot(database, folder)
-            missing = _copy_files(store, box, used, taken)
+            missing = _copy_files(store, archive, used, copied)
             if missing <= _used_now(database):
-                break  # else some were deleted since the snapshot: another, without them
-        done = Backup(counts, len(taken), sum(taken.values()), sorted(missing))
-        _add_rows(box, folder, done)
+                break  # else some were deleted since the snapshot: take another, without them
+        done = Backup(counts, len(copied), sum(copied.values()), sorted(missing))
+        _add_rows(archive, folder, done)
     logger.info("backup made", extra={"rows": sum(counts.values()), "files": done.files})
     return done
 
 
 def restore(database: Database, store: Store, source: Path) -> Backup:
-    """Fill an empty service with a backup; every byte is compared with its digest, and a failure leaves it empty.
+    """Restore a backup into an empty service; every file is verified by its digest, and a failure leaves it empty.
 
     Raises:
-        ConflictError: it is not empty.
-        InvalidError: this is no backup, or one of a newer version.
-        DamagedError: something in it has changed.
+        ConflictError: the service is not empty.
+        InvalidError: this is not a backup, or one of a newer version.
+        DamagedError: a file in it has changed.
     """
-    with bundle.reading(source) as box, TemporaryDirectory(dir=store.unfinished.parent, prefix="restoring-") as folder:
-        facts = _facts(box)
+    with (
+        bundle.open_bundle(source) as archive,
+        TemporaryDirectory(dir=store.unfinished.parent, prefix="restoring-") as temporary,
+    ):
+        manifest = _manifest(archive)
         _require_empty(database, store)
-        lines = _upgraded(box, facts, Path(folder)) if facts["revision"] != REVISION else _lines_of(box)
-        taken: dict[str, int] = {}
+        rows = _rows_of(archive) if manifest["revision"] == REVISION else _upgraded(archive, manifest, Path(temporary))
+        restored: dict[str, int] = {}
         try:
-            _take_files(box, store, taken)
+            _restore_files(archive, store, restored)
             with database.writing() as session:
                 _require_no_rows(session)
-                counts = _insert(session, lines)
-                absent = uploads.used_digests(session) - taken.keys() - set(facts["missing"])
+                counts = _insert(session, rows)
+                absent = uploads.used_digests(session) - restored.keys() - set(manifest["missing"])
                 if absent:
-                    raise DamagedError(f"{len(absent)} files are not in this backup. Take another.")
+                    raise DamagedError(f"{len(absent)} files are missing from this backup. Use another one.")
         except BaseException:
-            for sha256 in taken:
+            for sha256 in restored:
                 store.remove(sha256)
             raise
-    return Backup(counts, len(taken), sum(taken.values()), facts["missing"])
+    return Backup(counts, len(restored), sum(restored.values()), manifest["missing"])
 
 
 def _snapshot(database: Database, folder: Path) -> tuple[dict[str, int], set[str]]:
-    """Write the rows of one moment into `folder`; how many, and the digests they refer to."""
+    """Write the rows of one moment into `folder`.
+
+    Returns:
+        The number of rows of each table, and the digests that they refer to.
+    """
     with database.reading() as session:
         counts = {table.name: json_rows.write(session, table, folder / f"{table.name}.jsonl") for table in _tables()}
         return counts, uploads.used_digests(session)
 
 
 def _tables() -> list[Table]:
-    return [table for table in Base.metadata.sorted_tables if table.name not in _PASSING]
+    return [table for table in Base.metadata.sorted_tables if table.name not in _NOT_SAVED]
 
 
-def _copy_files(store: Store, box: bundle.Writing, used: set[str], taken: dict[str, int]) -> set[str]:
-    """Copy what is not copied yet; the digests of what could not be."""
+def _copy_files(store: Store, archive: bundle.Writer, used: set[str], copied: dict[str, int]) -> set[str]:
+    """Copy the files that are not copied yet, and add their sizes to `copied`.
+
+    Returns:
+        The digests of those that are damaged or missing.
+    """
     missing = set()
-    for sha256 in sorted(used - taken.keys()):
+    for sha256 in sorted(used - copied.keys()):
         try:
             path = store.path(sha256)
-            box.add(f"store/{sha256}", path)
-            taken[sha256] = path.stat().st_size
+            archive.add(f"store/{sha256}", path)
+            copied[sha256] = path.stat().st_size
         except (NotFoundError, DamagedError, FileNotFoundError):
             missing.add(sha256)
     return missing
@@ -128,13 +138,13 @@ def _used_now(database: Database) -> set[str]:
         return uploads.used_digests(session)
 
 
-def _add_rows(box: bundle.Writing, folder: Path, done: Backup) -> None:
+def _add_rows(archive: bundle.Writer, folder: Path, done: Backup) -> None:
     digests = {}
     for name in done.rows:
         path = folder / f"{name}.jsonl"
-        box.add(f"rows/{path.name}", path)
+        archive.add(f"rows/{path.name}", path)
         digests[name] = digest_of(path)
-    facts = {
+    manifest = {
         "format": FORMAT,
         "revision": REVISION,
         "version": version("loss-atlas"),
@@ -143,27 +153,27 @@ def _add_rows(box: bundle.Writing, folder: Path, done: Backup) -> None:
         "sha256": digests,
         "missing": done.missing,
     }
-    path = folder / _FACTS
-    path.write_text(json.dumps(facts, indent=2) + "\n")
-    box.add(_FACTS, path)
+    path = folder / _MANIFEST
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
+    archive.add(_MANIFEST, path)
 
 
-def _facts(box: bundle.Reading) -> dict[str, Any]:
-    """What the backup says of itself, its rows compared with their digests."""
+def _manifest(archive: bundle.Reader) -> dict[str, Any]:
+    """The manifest of a backup, after its rows were verified by their digests."""
     try:
-        with box.open(_FACTS) as file:
-            facts: dict[str, Any] = json.load(file)
+        with archive.open(_MANIFEST) as file:
+            manifest: dict[str, Any] = json.load(file)
     except (FileNotFoundError, ValueError):
         raise InvalidError("This is no backup, or only a part of one.") from None
-    if facts["format"] != FORMAT or facts["revision"] not in _revisions():
+    if manifest["format"] != FORMAT or manifest["revision"] not in _revisions():
         raise InvalidError(
-            f"The backup was made by Loss Landscape {facts['version']}, which is newer. Restore it with that one."
+            f"The backup was made by Loss Landscape {manifest['version']}, which is newer. Restore it with that."
         )
-    for name, sha256 in facts["sha256"].items():
-        with box.open(f"rows/{name}.jsonl") as file:
+    for name, sha256 in manifest["sha256"].items():
+        with archive.open(f"rows/{name}.jsonl") as file:
             if digest_of(file) != sha256:
-                raise DamagedError(f"The rows of {name} in this backup have changed. Take another.")
-    return facts
+                raise DamagedError(f"The rows of {name} in this backup have changed. Use another one.")
+    return manifest
 
 
 def _revisions() -> set[str]:
@@ -184,46 +194,47 @@ def _require_no_rows(session: Session) -> None:
             raise ConflictError(f"The database is not empty: it has {table.__tablename__}. Restore into a new one.")
 
 
-def _take_files(box: bundle.Reading, store: Store, taken: dict[str, int]) -> None:
-    for name in box.names():
+def _restore_files(archive: bundle.Reader, store: Store, restored: dict[str, int]) -> None:
+    """Store the files of a backup, and add their sizes to `restored`."""
+    for name in archive.names():
         if name.startswith("store/"):
             sha256 = name.removeprefix("store/")
-            with box.open(name) as file, store.receive() as incoming:
+            with archive.open(name) as file, store.receive() as incoming:
                 while block := file.read(_BLOCK):
                     incoming.write(block)
                 if incoming.finish() != sha256:
-                    raise DamagedError(f"The file {sha256[:12]}… in this backup has changed. Take another.")
+                    raise DamagedError(f"The file {sha256[:12]}… in this backup has changed. Use another one.")
                 incoming.commit()
-                taken[sha256] = incoming.size
+                restored[sha256] = incoming.size
 
 
-def _insert(session: Session, lines: Lines) -> dict[str, int]:
-    """All rows; what a new database begins with goes first."""
+def _insert(session: Session, open_rows: OpenRows) -> dict[str, int]:
+    """Replace the initial rows of a new database by those of a backup; the number of rows of each table."""
     for table in reversed(_tables()):
         session.execute(delete(table))
     counts = {}
     for table in _tables():
-        with lines(table.name) as file:
+        with open_rows(table.name) as file:
             counts[table.name] = json_rows.insert_all(session, table, file)
     return counts
 
 
-def _lines_of(box: bundle.Reading) -> Lines:
-    return lambda name: box.open(f"rows/{name}.jsonl")
+def _rows_of(archive: bundle.Reader) -> OpenRows:
+    return lambda name: archive.open(f"rows/{name}.jsonl")
 
 
-def _upgraded(box: bundle.Reading, facts: dict[str, Any], folder: Path) -> Lines:
-    """The rows of an earlier version as this one has them: put into a database of that version, which is upgraded."""
+def _upgraded(archive: bundle.Reader, manifest: dict[str, Any], folder: Path) -> OpenRows:
+    """The rows of an earlier version, upgraded: put into a database of that version and migrated."""
     url, old = f"sqlite:///{folder / 'old.sqlite'}", MetaData()
     engine = create_engine(url)
     with engine.begin() as connection, Session(connection) as session:
-        command.upgrade(migrations.config(connection), facts["revision"])
+        command.upgrade(migrations.config(connection), manifest["revision"])
         old.reflect(connection)
-        known = [table for table in old.sorted_tables if table.name in facts["rows"]]
+        known = [table for table in old.sorted_tables if table.name in manifest["rows"]]
         for table in reversed(known):
             session.execute(delete(table))
         for table in known:
-            with box.open(f"rows/{table.name}.jsonl") as file:
+            with archive.open(f"rows/{table.name}.jsonl") as file:
                 json_rows.insert_all(session, table, file)
         session.flush()
     engine.dispose()

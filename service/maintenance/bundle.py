@@ -1,6 +1,6 @@
-"""A backup as files in a folder, or in one tar file: written under another name until it is complete.
+"""A bundle of files in a folder or in one tar file, written under a temporary name until it is complete.
 
-Imports errors only. Never overwrites anything, and never lets others read: what is in it is private.
+It never overwrites anything, and only its owner can read it.
 """
 
 import contextlib
@@ -19,42 +19,42 @@ from ..errors import ConflictError, InvalidError
 _TAR = ".tar"
 
 
-class Writing(ABC):
-    """Takes files under names with `/`."""
+class Writer(ABC):
+    """Adds files to a bundle; a name may contain `/`."""
 
     @abstractmethod
     def add(self, name: str, path: Path) -> None:
-        """Copy a file in."""
+        """Copy a file into the bundle."""
 
 
-class Reading(ABC):
-    """Gives files by name."""
+class Reader(ABC):
+    """Reads the files of a bundle by name."""
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Of every file."""
+        """The name of every file."""
 
     @abstractmethod
     def open(self, name: str) -> IO[bytes]:
-        """One of them; FileNotFoundError where there is none of this name."""
+        """Open the file of this name; FileNotFoundError where there is none."""
 
 
 @contextlib.contextmanager
-def writing(target: Path) -> Iterator[Writing]:
-    """Make a bundle; it appears under its name when everything is in it, and leaves nothing when that fails.
+def create(target: Path) -> Iterator[Writer]:
+    """Create a bundle; it gets its name when it is complete, and an error leaves nothing behind.
 
     Args:
-        target: a tar file where the name ends so, else a folder.
+        target: a tar file where the name ends with .tar, else a folder.
 
     Raises:
-        ConflictError: there is something already.
+        ConflictError: `target` exists.
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ConflictError(f"{target.name} is there already. Choose another name.")
+        raise ConflictError(f"{target.name} exists already. Choose another name.")
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f"{target.name}.unfinished-{os.getpid()}")
     try:
-        with _TarWriting(unfinished) if target.suffix == _TAR else _FolderWriting(unfinished) as bundle:
+        with _TarWriter(unfinished) if target.suffix == _TAR else _FolderWriter(unfinished) as bundle:
             yield bundle
         if target.is_dir():
             target.rmdir()
@@ -66,25 +66,25 @@ def writing(target: Path) -> Iterator[Writing]:
 
 
 @contextlib.contextmanager
-def reading(source: Path) -> Iterator[Reading]:
+def open_bundle(source: Path) -> Iterator[Reader]:
     """Open a bundle.
 
     Raises:
-        InvalidError: there is none.
+        InvalidError: there is none at `source`.
     """
     if source.is_dir():
-        yield _FolderReading(source)
+        yield _FolderReader(source)
         return
     try:
         with tarfile.open(source) as tar:
-            yield _TarReading(tar)
+            yield _TarReader(tar)
     except FileNotFoundError:
         raise InvalidError(f"There is no backup {source.name}.") from None
     except tarfile.TarError:
         raise InvalidError(f"{source.name} is no backup, or only a part of one.") from None
 
 
-class _FolderWriting(Writing):
+class _FolderWriter(Writer):
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(mode=0o700)
@@ -96,7 +96,7 @@ class _FolderWriting(Writing):
             shutil.copyfileobj(source, copy, 1 << 20)
             sync_file(copy)
 
-    def __enter__(self) -> "_FolderWriting":
+    def __enter__(self) -> "_FolderWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,15 +104,15 @@ class _FolderWriting(Writing):
             sync_folder(folder)
 
 
-class _TarWriting(Writing):
+class _TarWriter(Writer):
     def __init__(self, path: Path):
         self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self.tar = tarfile.open(fileobj=self.file, mode="w")  # noqa: SIM115 - closed by __exit__
 
     def add(self, name: str, path: Path) -> None:
-        self.tar.add(path, name, recursive=False, filter=_plain)
+        self.tar.add(path, name, recursive=False, filter=_anonymous)
 
-    def __enter__(self) -> "_TarWriting":
+    def __enter__(self) -> "_TarWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,13 +121,13 @@ class _TarWriting(Writing):
         self.file.close()
 
 
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Nothing of this machine's users and rights."""
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Drop the users, groups and permissions of this machine."""
     entry.uid, entry.gid, entry.uname, entry.gname, entry.mode = 0, 0, "", "", 0o600
     return entry
 
 
-class _FolderReading(Reading):
+class _FolderReader(Reader):
     def __init__(self, folder: Path):
         self.folder = folder
 
@@ -138,7 +138,7 @@ class _FolderReading(Reading):
         return (self.folder / name).open("rb")
 
 
-class _TarReading(Reading):
+class _TarReader(Reader):
     def __init__(self, tar: tarfile.TarFile):
         self.tar = tar
 

@@ -1,8 +1,7 @@
-"""What may go: bytes nothing refers to, uploads nobody finished and, by the settings, what is old and unused.
+"""Garbage collection: unreferenced bytes, expired uploads and, if the settings say so, old jobs and unused uploads.
 
-Imports tables, library, partial, store; no torch. Never removes bytes that a row refers to or is about to: the search
-for references and the removal are one transaction, and whoever writes a row asks within its own whether the bytes are
-still there (Store.require).
+Bytes that a row refers to, or is about to, are never removed: the search for references and the removal are one
+transaction, and code that writes a row checks in its own transaction that the bytes are still stored (Store.require).
 """
 
 import logging
@@ -27,12 +26,12 @@ _DAY = 86400.0
 
 
 @dataclass
-class Cleaned:
-    """What went, or would go: digests and ids."""
+class Removed:
+    """What was removed, or would be: digests and ids."""
 
     files: list[str] = field(default_factory=list)
     size: int = 0  # of the files, bytes
-    uploads: list[str] = field(default_factory=list)  # resumable ones that nobody finished
+    uploads: list[str] = field(default_factory=list)  # resumable ones that have expired
     jobs: list[str] = field(default_factory=list)
     checkpoints: list[str] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
@@ -41,36 +40,36 @@ class Cleaned:
         return any(getattr(self, one.name) for one in fields(self))
 
 
-def clean(database: Database, store: Store, settings: Settings, *, dry_run: bool = False) -> Cleaned:
-    """Remove what may go, in the order in which one makes the other unused.
+def clean(database: Database, store: Store, settings: Settings, *, dry_run: bool = False) -> Removed:
+    """Remove what is no longer needed: jobs before the uploads that they used, and files last.
 
     Args:
-        dry_run: find only what would go now; what goes after it is left out.
+        dry_run: remove nothing, and find only what would be removed first.
     """
-    gone = Cleaned(uploads=_end_uploads(database, store, dry_run))
+    removed = Removed(uploads=_remove_expired(database, store, dry_run))
     if settings.keep_results_days is not None:
-        gone.jobs = _delete(database, _old_jobs(settings.keep_results_days), lifecycle.delete_job, dry_run)
+        removed.jobs = _delete(database, _old_jobs(settings.keep_results_days), lifecycle.delete_job, dry_run)
     if settings.keep_uploads_days is not None:
         unused = _unused_since(settings.keep_uploads_days)
-        gone.checkpoints = _delete(database, unused[0], uploads.delete_checkpoint, dry_run)
-        gone.datasets = _delete(database, unused[1], uploads.delete_dataset, dry_run)
-    _collect(database, store, settings.collect_after_seconds, gone, dry_run)
+        removed.checkpoints = _delete(database, unused[0], uploads.delete_checkpoint, dry_run)
+        removed.datasets = _delete(database, unused[1], uploads.delete_dataset, dry_run)
+    _collect(database, store, settings.collect_after_seconds, removed, dry_run)
     if not dry_run:
         store.sweep()
-    if gone and not dry_run:
-        logger.info("cleaned", extra={name: len(ids) for name, ids in vars(gone).items() if name != "size"})
-    return gone
+    if removed and not dry_run:
+        logger.info("cleaned", extra={name: len(ids) for name, ids in vars(removed).items() if name != "size"})
+    return removed
 
 
 def remove_unused(database: Database, store: Store, digests: Iterable[str], *, older_than: float = 0.0) -> list[str]:
-    """Remove those bytes that nothing refers to and that were written so many seconds ago.
+    """Remove those of these files that are unreferenced and older than so many seconds.
 
     Returns:
-        Digests of what was removed.
+        Their digests.
     """
     removed = []
     for sha256 in digests:
-        with database.writing() as session:  # one each: nobody waits long for the right to write
+        with database.writing() as session:  # one per file, so that other writers do not wait for long
             found = store.find(sha256)
             if found and found.age >= older_than and not uploads.is_used(session, sha256):
                 store.remove(sha256)
@@ -78,29 +77,30 @@ def remove_unused(database: Database, store: Store, digests: Iterable[str], *, o
     return removed
 
 
-def _collect(database: Database, store: Store, older_than: float, gone: Cleaned, dry_run: bool) -> None:
+def _collect(database: Database, store: Store, older_than: float, removed: Removed, dry_run: bool) -> None:
     with database.reading() as session:
         used = uploads.used_digests(session)
     sizes = {one.sha256: one.size for one in store.stored() if one.sha256 not in used and one.age >= older_than}
-    gone.files = sorted(sizes) if dry_run else remove_unused(database, store, sorted(sizes), older_than=older_than)
-    gone.size = sum(sizes[sha256] for sha256 in gone.files)
+    found = sorted(sizes)
+    removed.files = found if dry_run else remove_unused(database, store, found, older_than=older_than)
+    removed.size = sum(sizes[sha256] for sha256 in removed.files)
 
 
-def _end_uploads(database: Database, store: Store, dry_run: bool) -> list[str]:
-    """Forget resumable uploads whose time is over, and bytes of such that have no row any more."""
+def _remove_expired(database: Database, store: Store, dry_run: bool) -> list[str]:
+    """Remove resumable uploads that have expired, and bytes of resumable uploads without a row."""
     with database.reading() as session:
-        over = resumable.expired(session)
+        expired = resumable.expired(session)
     if not dry_run:
-        for upload_id in over:
+        for upload_id in expired:
             with database.writing() as session:
                 resumable.remove(session, upload_id)
             resumable.remove_bytes(store, upload_id)
         _remove_orphans(database, store)
-    return over
+    return expired
 
 
 def _remove_orphans(database: Database, store: Store) -> None:
-    """Files first, rows second: an upload begun in between has a row, or no file yet."""
+    """List the files first and the rows second: an upload started in between has a row, or no file yet."""
     arrived = {path.name.split(".")[0] for path in store.resumable.iterdir()}
     with database.reading() as session:
         known = set(session.scalars(select(Upload.id)))
@@ -109,14 +109,14 @@ def _remove_orphans(database: Database, store: Store) -> None:
 
 
 def _old_jobs(days: float) -> Callable[[Session], list[str]]:
-    """Finished jobs that ended long ago; those of the gallery are no one's to lose."""
-    over: ColumnElement[bool] = Job.finished < now() - days * _DAY
-    old = select(Job.id).where(Job.state.in_(TERMINAL), over, Job.gallery.is_(None))
+    """A query for jobs that ended so many days ago; those of the gallery are kept."""
+    expired: ColumnElement[bool] = Job.finished < now() - days * _DAY
+    old = select(Job.id).where(Job.state.in_(TERMINAL), expired, Job.gallery.is_(None))
     return lambda session: list(session.scalars(old))
 
 
 def _unused_since(days: float) -> tuple[Callable[[Session], list[str]], ...]:
-    """Checkpoints and data sets that were neither uploaded nor asked for in this time."""
+    """Queries for checkpoints and data sets that were neither uploaded nor used by a job in this time."""
 
     def checkpoints(session: Session) -> list[str]:
         old = select(Checkpoint.id).where(Checkpoint.created < now() - days * _DAY, Checkpoint.gallery.is_(None))
@@ -141,7 +141,7 @@ def _delete(
     delete: Callable[[Session, str], object],
     dry_run: bool,
 ) -> list[str]:
-    """Those found, each deleted in a transaction of its own; what came into use meanwhile, or went, is left out."""
+    """Delete what is found, one transaction each; skip what has come into use or was deleted since."""
     with database.reading() as session:
         found = find(session)
     if dry_run:

@@ -1,4 +1,4 @@
-"""A backup is the whole library as of one moment, and what comes back from it is the same, bit for bit."""
+"""A backup is the whole library as of one moment, and a restore gives back the same, bit for bit."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ TARGETS = ("folder", "file.tar")
 
 @pytest.fixture
 def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Database]]:
-    """Makes a new database of a kind."""
+    """A function that creates a database of a kind."""
     made: list[Database] = []
 
     def make(kind: str) -> Database:
@@ -58,7 +58,7 @@ def keep(store: Store, content: bytes) -> str:
 
 
 def fill(database: Database, store: Store) -> None:
-    """A row of every kind, with what is easily lost: null and NaN, empty and odd strings, large numbers."""
+    """A row of every table, with values that are easily lost: null, NaN, empty and unusual strings, large numbers."""
     weights, samples = keep(store, b"weights" * 1000), keep(store, b"samples")
     with database.writing() as session:
         name = "odd ‒ \u2028 \U0001f600 \x7f"
@@ -99,7 +99,7 @@ def contents(store: Store) -> dict[str, bytes]:
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("kind_after", KINDS)
 @pytest.mark.parametrize("kind_before", KINDS)
-def test_everything_comes_back_on_any_database(
+def test_everything_is_restored_on_any_database(
     databases: Callable[[str], Database], tmp_path: Path, kind_before: str, kind_after: str, name: str
 ) -> None:
     before, after = databases(kind_before), databases(kind_after)
@@ -114,7 +114,7 @@ def test_everything_comes_back_on_any_database(
     assert contents(new) == {one: held for one, held in contents(old).items() if held != b"nothing refers to this"}
     assert not list(tmp_path.glob("*unfinished*"))
     assert not list(tmp_path.glob(".rows*"))
-    with after.writing() as session:  # ids go on after those that came back
+    with after.writing() as session:  # new ids follow the restored ones
         last = max(session.scalars(select(LogLine.id)))
         line = LogLine(job_id=session.scalars(select(Job.id)).one(), text="more")
         session.add(line)
@@ -145,7 +145,7 @@ def test_a_backup_goes_from_a_folder_into_a_bucket(databases: Callable[[str], Da
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_restore_into_what_is_not_empty_is_refused(
+def test_a_restore_into_a_service_that_is_not_empty_is_refused(
     databases: Callable[[str], Database], tmp_path: Path, name: str
 ) -> None:
     database, store = databases("sqlite"), folder(tmp_path / "store")
@@ -156,13 +156,13 @@ def test_a_restore_into_what_is_not_empty_is_refused(
     with pytest.raises(ConflictError, match="store is not empty"):
         restore(databases("sqlite"), store, tmp_path / name)
     before = everything(database)
-    with pytest.raises(ConflictError, match="there already"):
+    with pytest.raises(ConflictError, match="exists already"):
         backup(database, store, tmp_path / name)
     assert everything(database) == before
 
 
 def change(path: Path, name: str, content: bytes) -> None:
-    """Put something else in the place of a file of a backup."""
+    """Overwrite a file of a backup with other content."""
     if path.is_dir():
         (path / name).write_bytes(content)
         return
@@ -233,7 +233,7 @@ def test_a_backup_of_a_newer_version_is_refused(databases: Callable[[str], Datab
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
+def test_a_backup_of_an_earlier_version_is_upgraded(
     databases: Callable[[str], Database], tmp_path: Path, kind: str
 ) -> None:
     store = folder(tmp_path / "store")

@@ -1,4 +1,4 @@
-"""What nothing refers to goes, and nothing else, whoever stores at the same moment."""
+"""Unreferenced bytes are removed, and nothing else, also while other processes store files."""
 
 import os
 import subprocess
@@ -70,7 +70,7 @@ def left(store: Store) -> set[str]:
     return {one.sha256 for one in store.stored()}
 
 
-def test_bytes_nothing_refers_to_go_and_all_others_stay(database: Database, store: FolderStore) -> None:
+def test_unreferenced_bytes_are_removed_and_all_others_kept(database: Database, store: FolderStore) -> None:
     weights, samples, lost = keep(store, b"weights"), keep(store, b"samples"), keep(store, b"lost")
     checkpoint(database, store, b"upload", weights_sha256=weights)
     dataset(database, store, b"data", data_sha256=samples)
@@ -83,14 +83,14 @@ def test_bytes_nothing_refers_to_go_and_all_others_stay(database: Database, stor
     assert not clean(database, store, settings())
 
 
-def test_bytes_stay_for_a_while_before_they_go(database: Database, store: FolderStore) -> None:
+def test_unreferenced_bytes_are_kept_for_a_while(database: Database, store: FolderStore) -> None:
     young, old = keep(store, b"young"), keep(store, b"old")
     os.utime(store.path(old), (time.time() - 4000,) * 2)
     assert clean(database, store, settings(collect_after_seconds=3600)).files == [old]
     assert left(store) == {young}
 
 
-def test_what_two_uploads_share_goes_with_the_second(database: Database, store: FolderStore) -> None:
+def test_bytes_shared_by_two_uploads_are_removed_with_the_second(database: Database, store: FolderStore) -> None:
     one, two = (checkpoint(database, store, b"same") for _ in range(2))
     for checkpoint_id, expected in ((one, 1), (two, 0)):
         with database.writing() as session:
@@ -99,13 +99,13 @@ def test_what_two_uploads_share_goes_with_the_second(database: Database, store: 
         assert len(left(store)) == expected
 
 
-def test_nothing_is_ever_deleted_for_its_age_unless_asked(database: Database, store: FolderStore) -> None:
+def test_nothing_is_deleted_for_its_age_by_default(database: Database, store: FolderStore) -> None:
     job(database, checkpoint(database, store, b"old", created=1.0), created=1.0, finished=1.0)
     dataset(database, store, b"data", created=1.0)
     assert not clean(database, store, settings())
 
 
-def test_finished_jobs_go_after_the_days_of_the_setting_and_unfinished_and_shipped_ones_stay(
+def test_finished_jobs_are_deleted_after_the_days_of_the_setting_and_unfinished_and_shipped_ones_kept(
     database: Database, store: FolderStore
 ) -> None:
     now = time.time()
@@ -120,7 +120,7 @@ def test_finished_jobs_go_after_the_days_of_the_setting_and_unfinished_and_shipp
         assert set(session.scalars(select(Job.id))) == {young, running, shipped}
 
 
-def test_uploads_go_after_the_days_of_the_setting_unless_a_job_asked_for_them_since(
+def test_uploads_are_deleted_after_the_days_of_the_setting_unless_a_job_has_used_them_since(
     database: Database, store: FolderStore
 ) -> None:
     now = time.time()
@@ -149,7 +149,7 @@ def begin(database: Database, store: Store, hours: float) -> str:
     return upload.id
 
 
-def test_a_resumable_upload_goes_when_its_time_is_over(database: Database, store: FolderStore) -> None:
+def test_an_expired_resumable_upload_is_removed(database: Database, store: FolderStore) -> None:
     over, going = begin(database, store, -1), begin(database, store, 1)
     with database.reading() as session, pytest.raises(GoneError, match="in time"):
         resumable.find(session, over)
@@ -162,7 +162,7 @@ def test_a_resumable_upload_goes_when_its_time_is_over(database: Database, store
             resumable.find(session, over)
 
 
-def test_bytes_of_a_resumable_upload_that_has_no_row_go(database: Database, store: FolderStore) -> None:
+def test_bytes_of_a_resumable_upload_without_a_row_are_removed(database: Database, store: FolderStore) -> None:
     (store.resumable / "0123456789abcdef.unchecked").write_bytes(b"x")
     clean(database, store, settings())
     assert not list(store.resumable.iterdir())
@@ -215,7 +215,7 @@ while True:
 """
 
 
-def test_no_acknowledged_upload_loses_its_bytes_to_a_collector_without_patience(
+def test_no_acknowledged_upload_loses_its_bytes_to_a_collector_that_waits_for_nothing(
     database: Database, database_url: str, store: FolderStore
 ) -> None:
     """Three processes store files, some of them the same, and delete half; two others collect all the time."""
