@@ -49,12 +49,12 @@ def stopped(*held: psutil.Process) -> Iterator[None]:
 
 
 def broker_url(service: Service) -> str:
-    """How the parts of the service reach their broker: the password of a private one is only in their environment."""
+    """URL of the broker of the service: the password of a private one is only in the environment of its processes."""
     return str(api_process(service).environ()["LANDSCAPE_BROKER"])
 
 
-def send_hints(url: str, count: int) -> None:
-    """The message that says work waits, `count` times at once."""
+def send_wakeups(url: str, count: int) -> None:
+    """Send the message that says that work waits, `count` times at once."""
     wakeups = WakeUps(url)
     with contextlib.suppress(RedisError, KombuError, OSError):
         for _ in range(count):
@@ -68,7 +68,7 @@ def flush(url: str) -> None:
 
 
 def unread(url: str, path: str) -> socket.socket:
-    """A client that asks for something and reads nothing of it."""
+    """A client that sends a request and reads nothing of the answer."""
     host = urlsplit(url)
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -89,7 +89,7 @@ connection.execute("ROLLBACK")
 
 @contextlib.contextmanager
 def locked(database: Path, seconds: float) -> Iterator[None]:
-    """Another process holds the SQLite file for itself."""
+    """Another process holds an exclusive lock on the SQLite file."""
     holder = subprocess.Popen([sys.executable, "-c", _HOLD, str(database), str(seconds)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
@@ -101,7 +101,7 @@ def locked(database: Path, seconds: float) -> Iterator[None]:
 
 
 def cut_connections(url: str) -> None:
-    """Have PostgreSQL end every session on this database, whatever it is in the middle of."""
+    """Have PostgreSQL end every session on this database, in the middle of its transaction."""
     engine = create_engine(url)
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with contextlib.suppress(OperationalError), engine.connect() as connection:
@@ -110,11 +110,11 @@ def cut_connections(url: str) -> None:
 
 
 def flip_bit(database: Path, values: bytes) -> None:
-    """Change one bit of these bytes in the file itself, beneath SQLite."""
+    """Change one bit of these bytes in the file itself, without SQLite."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     content = database.read_bytes()
-    assert content.count(values) == 1, "these values must lie in one piece, once"
+    assert content.count(values) == 1, "these values must lie in the file in one piece, once"
     with database.open("r+b") as file:
         file.seek(content.index(values) + 5)
         file.write(bytes([values[5] ^ 4]))
@@ -123,25 +123,25 @@ def flip_bit(database: Path, values: bytes) -> None:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """A file system of its own with room for `size` bytes; a test is skipped where none can be made."""
+    """A file system of `size` bytes; the test is skipped where none can be mounted."""
     folder.mkdir(exist_ok=True)
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
     if made.returncode:
         import pytest
 
-        pytest.skip("needs the right to mount a small file system: " + made.stderr.decode().strip())
+        pytest.skip("needs the permission to mount a small file system: " + made.stderr.decode().strip())
     try:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def answers(service: Service) -> None:
+def wait_until_it_answers(service: Service) -> None:
     """Wait until the API answers again."""
 
-    def once() -> bool:
+    def answers() -> bool:
         with contextlib.suppress(Exception):
             return service.api.get("/version").status_code == 200
         return False
 
-    wait_for(once, "the API to answer again")
+    wait_for(answers, "the API to answer again")

@@ -1,4 +1,4 @@
-/* The wall clock, moved by the seconds in a file: loaded before the C library. Timers and the monotonic clock stay. */
+/* Shifts the wall clock by the seconds in a file; for LD_PRELOAD. Timers and the monotonic clock are unchanged. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

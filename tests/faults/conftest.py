@@ -1,4 +1,4 @@
-"""Services to be broken. Most tests share one, which must be whole again when a test ends."""
+"""Services that tests break. Most tests share one, which must be healthy again when a test ends."""
 
 import random
 import secrets
@@ -17,7 +17,7 @@ SETTINGS = {"tile_seconds": "0.2", "lease_seconds": "3", "min_free_bytes": "0"}
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
-    """Of everything random in a test; `pytest --seed N` repeats it."""
+    """The seed of everything random in a test; `pytest --seed N` repeats it."""
     given = request.config.getoption("--seed")
     chosen = secrets.randbelow(2**31) if given is None else int(given)
     print(f"seed {chosen}")
@@ -25,33 +25,33 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def dice(seed: int) -> random.Random:
+def rng(seed: int) -> random.Random:
     return random.Random(seed)
 
 
 @pytest.fixture(scope="session")
-def victim_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def shared_victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     running = start_service(tmp_path_factory.mktemp("victim"), **SETTINGS)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def victim(victim_of_all: Service) -> Iterator[Service]:
-    """A service that a test may break, as long as the service mends itself."""
-    require_whole(victim_of_all)
-    yield victim_of_all
-    require_whole(victim_of_all)
+def victim(shared_victim: Service) -> Iterator[Service]:
+    """A service that a test may break, as long as it recovers by itself."""
+    require_healthy(shared_victim)
+    yield shared_victim
+    require_healthy(shared_victim)
 
 
-def require_whole(service: Service) -> None:
-    breaking.answers(service)
+def require_healthy(service: Service) -> None:
+    breaking.wait_until_it_answers(service)
 
     def healthy() -> bool:
         health = service.api.get("/health").json()
         return bool(health["status"] == "ok" and health["workers"] >= 2 and len(processes.workers(service)) == 2)
 
-    wait_for(healthy, "the service to be whole again", 90)
+    wait_for(healthy, "the service to be healthy again", 90)
 
 
 @pytest.fixture
@@ -67,6 +67,6 @@ def log() -> ClientLog:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts services of the test's own, which it may break for good."""
+    """Starts services of the test's own, which need not recover."""
     with services(tmp_path, workers=2) as start:
         yield start

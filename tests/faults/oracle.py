@@ -1,6 +1,6 @@
-"""The client's log: what the service acknowledged with 2xx, and what must hold of it whatever was broken meanwhile.
+"""The client's log: what the service acknowledged with 2xx, and what must be true of it after any fault.
 
-The undisturbed surfaces come from the library, in this process, where nothing is broken.
+The reference losses come from the library, in this process, where nothing is broken.
 """
 
 import json
@@ -41,7 +41,7 @@ def slice_of(count: int, seed: int = 0) -> dict[str, Any]:
 
 
 @cache
-def _undisturbed(request: str) -> Any:
+def _reference_losses(request: str) -> Any:
     spec = json.loads(request)
     torch.set_num_threads(1)
     records = json.loads((GALLERY / "records.json").read_text())
@@ -55,14 +55,14 @@ def _undisturbed(request: str) -> Any:
     return compute(model, samples.images, samples.labels, grid=grid, seed=spec["seed"]).losses.tolist()
 
 
-def undisturbed(spec: dict[str, Any]) -> Any:
-    """The losses of a request, computed by nobody but this process."""
-    return _undisturbed(json.dumps(spec, sort_keys=True))
+def reference_losses(spec: dict[str, Any]) -> Any:
+    """The losses of a request, computed in this process."""
+    return _reference_losses(json.dumps(spec, sort_keys=True))
 
 
 @dataclass
 class ClientLog:
-    """What one client knows for certain."""
+    """What the service has acknowledged to one client."""
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)  # id → request
     cancelled: set[str] = field(default_factory=set)  # acknowledged cancellations
@@ -71,7 +71,7 @@ class ClientLog:
     refused: Counter[str] = field(default_factory=Counter)  # answers that acknowledged nothing
 
     def submit(self, service: Service, checkpoint: str, spec: dict[str, Any]) -> str | None:
-        """Ask for a job; what was acknowledged goes into the log."""
+        """Submit a job; it goes into the log if it was acknowledged."""
         answer = self._ask(lambda: service.api.post("/jobs", json={**spec, "checkpoint": checkpoint}))
         if answer is None:
             return None
@@ -90,8 +90,8 @@ class ClientLog:
         if answer is not None:
             self.uploads.add(str(answer.json()["id"]))
 
-    def look(self, service: Service, job_id: str) -> dict[str, Any] | None:
-        """The job now. Where it has ended before, it must still be what it was."""
+    def poll(self, service: Service, job_id: str) -> dict[str, Any] | None:
+        """The job now. Once it has ended, it must not change any more."""
         answer = self._ask(lambda: service.api.get(f"/jobs/{job_id}"))
         if answer is None:
             return None
@@ -100,11 +100,11 @@ class ClientLog:
             end = (job["state"], job["error"], job["finished"], job["progress"]["done"])
             assert self.ended.setdefault(job_id, end) == end, "a terminal state changed"
         else:
-            assert job_id not in self.ended, "a finished job runs again"
+            assert job_id not in self.ended, "a finished job is running again"
         return job
 
     def _ask(self, request: Callable[[], httpx.Response]) -> httpx.Response | None:
-        """The answer, or None where nothing was acknowledged."""
+        """The answer, or None if nothing was acknowledged."""
         try:
             answer = request()
         except httpx.TransportError as error:
@@ -121,19 +121,19 @@ def require_nothing_lost(service: Service, log: ClientLog, *, seconds: float = 2
     """Every promise about acknowledged work, checked by the API and in the database.
 
     Returns:
-        The number of tiles compared bit for bit with the undisturbed surface.
+        The number of tiles compared bit for bit with the reference.
     """
 
     def all_ended() -> bool:
-        return all((log.look(service, job) or {"state": ""})["state"] in TERMINAL for job in log.jobs)
+        return all((log.poll(service, job) or {"state": ""})["state"] in TERMINAL for job in log.jobs)
 
     wait_for(all_ended, "every acknowledged job to end", seconds)
     wait_for(lambda: not _unread(service, log), "every acknowledged upload to be read", seconds)
     for job_id, spec in log.jobs.items():
         assert log.ended[job_id][0] == ("cancelled" if job_id in log.cancelled else "done"), log.ended[job_id]
         if log.ended[job_id][0] == "done":
-            assert service.result(job_id)["losses"] == undisturbed(spec)
-    tiles = require_whole_tables(database_of(service), log)
+            assert service.result(job_id)["losses"] == reference_losses(spec)
+    tiles = require_consistent_tables(service.database_url, log)
     unfinished = service.data / "store" / "unfinished"
     wait_for(lambda: not list(unfinished.iterdir()), "temporary files to go")
     return tiles
@@ -144,12 +144,8 @@ def _unread(service: Service, log: ClientLog) -> list[str]:
     return [one for one, state in states.items() if state not in ("ready", "rejected")]
 
 
-def database_of(service: Service) -> str:
-    return service.settings.get("database") or f"sqlite:///{service.data / 'landscape.sqlite'}"
-
-
-def require_whole_tables(url: str, log: ClientLog) -> int:
-    """Every tile of a finished job is there once, sealed, in an order without gaps; nothing of an ended job waits."""
+def require_consistent_tables(url: str, log: ClientLog) -> int:
+    """Every tile of a finished job is there once, with its checksum, in an order without gaps; no tile of one waits."""
     database, compared = Database(url), 0
     with database.reading() as session:
         for job_id in log.jobs:

@@ -1,7 +1,7 @@
-"""Random faults against a real service while clients go on: `python -m tests.faults.soak [--seconds N] [--lab]`.
+"""Random faults against a real service under load: `python -m tests.faults.soak [--seconds N] [--lab]`.
 
-Threads ask for jobs, cancel and upload, and note what was acknowledged; meanwhile processes are killed or stopped.
-At the end everything acknowledged must have ended as the oracle says. The seed is printed, and decides every choice.
+Threads submit jobs, cancel and upload, and log what was acknowledged; meanwhile processes are killed or stopped. At the
+end everything acknowledged must have ended as oracle.py says. The seed is printed, and decides every choice.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from tests.support import processes, servers
 from tests.support.service import Service, start_service
 
 REQUESTS = [surface(9, 7, 1), surface(6, 5, 2), slice_of(25, 3), surface(13, 11, 4)]
-MOST_UNFINISHED = 25  # jobs; all of them begin soon, since coarse levels come first, so the running ones count too
-SETTINGS = {  # small tiles, short leases; attempts enough for an hour of murder
+MOST_UNFINISHED = 25  # jobs, running ones included: all of them start soon, since coarse levels come first
+SETTINGS = {  # small tiles, short leases, enough attempts for an hour of kills
     "tile_seconds": "0.05",
     "lease_seconds": "3",
     "max_attempts": "200",
@@ -38,59 +38,61 @@ SETTINGS = {  # small tiles, short leases; attempts enough for an hour of murder
 
 @dataclass(frozen=True)
 class Lab:
-    """The servers of a service that has no private broker and no SQLite file."""
+    """PostgreSQL and Redis, in place of SQLite and the private broker."""
 
     database: servers.Server
     broker: servers.Server
 
 
 class Soak:
-    """One service, its clients and its troubles."""
+    """One service, its clients, and the faults."""
 
     def __init__(self, service: Service, seed: int, lab: Lab | None = None):
         self.service, self.lab = service, lab
-        self.log, self.dice = ClientLog(), random.Random(seed)
+        self.log, self.rng = ClientLog(), random.Random(seed)
         self.checkpoint = service.upload(NETWORK)["id"]
         self.done: Counter[str] = Counter()
-        self.seconds: list[float] = []  # what an answer took while the API was up
+        self.seconds: list[float] = []  # response times while the API was up
         self._over = threading.Event()
 
     def run(self, *, rounds: int = 0, jobs: int = 0, seconds: float = 0.0) -> int:
-        """Break things for so many rounds, jobs acknowledged and seconds, then require that nothing was lost.
+        """Break things for so many rounds, acknowledged jobs and seconds, then require that nothing was lost.
 
-        A slow machine may need more than `rounds` for `jobs`, since the API it kills is away for longer.
+        A slow machine may need more than `rounds` for `jobs`, since a killed API takes longer to start again.
         """
         end = time.monotonic() + seconds
-        clients = [threading.Thread(target=self._ask, args=(random.Random(self.dice.random()),)) for _ in range(2)]
+        clients = [
+            threading.Thread(target=self._run_client, args=(random.Random(self.rng.random()),)) for _ in range(2)
+        ]
         clients.append(threading.Thread(target=self._probe))
         for client in clients:
             client.start()
         try:
             while rounds > 0 or len(self.log.jobs) < jobs or time.monotonic() < end:
                 rounds -= 1
-                time.sleep(self.dice.uniform(0.3, 2.0))
+                time.sleep(self.rng.uniform(0.3, 2.0))
                 self._break_something()
         finally:
             self._over.set()
             for client in clients:
                 client.join()
-        breaking.answers(self.service)
+        breaking.wait_until_it_answers(self.service)
         return require_nothing_lost(self.service, self.log, seconds=600)
 
     def _break_something(self) -> None:
-        fault = self.dice.choice(FAULTS)
-        with contextlib.suppress(IndexError):  # no such process lives just now
+        fault = self.rng.choice(FAULTS)
+        with contextlib.suppress(IndexError):  # there is no such process at the moment
             fault(self)
             self.done[fault.__name__.replace("_", " ")] += 1
 
     def worker_killed(self) -> None:
-        breaking.kill(self.dice.choice(processes.workers(self.service)))
+        breaking.kill(self.rng.choice(processes.workers(self.service)))
 
     def reader_killed(self) -> None:
-        breaking.kill(self.dice.choice(processes.readers(self.service)))
+        breaking.kill(self.rng.choice(processes.readers(self.service)))
 
-    def app_killed(self) -> None:
-        breaking.kill(self.dice.choice(processes.api_processes(self.service)))
+    def api_killed(self) -> None:
+        breaking.kill(self.rng.choice(processes.api_processes(self.service)))
 
     def broker_killed(self) -> None:
         if self.lab:
@@ -100,54 +102,54 @@ class Soak:
             breaking.kill(processes.brokers(self.service)[0])
 
     def worker_stopped_for_longer_than_its_lease(self) -> None:
-        with breaking.stopped(self.dice.choice(processes.workers(self.service))):
-            time.sleep(self.dice.uniform(2.0, 5.0))
+        with breaking.stopped(self.rng.choice(processes.workers(self.service))):
+            time.sleep(self.rng.uniform(2.0, 5.0))
 
-    def broker_silent(self) -> None:
+    def broker_unresponsive(self) -> None:
         broker = breaking.programs(self.lab.broker) if self.lab else processes.brokers(self.service)
         with breaking.stopped(broker[0]):
-            time.sleep(self.dice.uniform(0.5, 3.0))
+            time.sleep(self.rng.uniform(0.5, 3.0))
 
     def broker_flushed(self) -> None:
         breaking.flush(breaking.broker_url(self.service))
 
     def message_delivered_five_times(self) -> None:
-        breaking.send_hints(breaking.broker_url(self.service), 5)
+        breaking.send_wakeups(breaking.broker_url(self.service), 5)
 
-    def database_troubled(self) -> None:
+    def database_unavailable(self) -> None:
         """SQLite: another process holds it. PostgreSQL: the server is killed, or all its connections are cut."""
         if self.lab is None:
-            with breaking.locked(self.service.data / "landscape.sqlite", self.dice.uniform(0.2, 2.0)):
+            with breaking.locked(self.service.data / "landscape.sqlite", self.rng.uniform(0.2, 2.0)):
                 return
-        if self.dice.random() < 0.3:
+        if self.rng.random() < 0.3:
             self.lab.database.kill()
             self.lab.database.start()
         else:
             breaking.cut_connections(self.service.settings["database"])
 
-    def _ask(self, dice: random.Random) -> None:
-        """A client: asks for jobs, cancels some, uploads now and then."""
+    def _run_client(self, rng: random.Random) -> None:
+        """A client: submits jobs, cancels some, uploads now and then."""
         with self._own_client() as service:
             content = NETWORK.read_bytes()
             while not self._over.is_set():
-                chance = dice.random()
+                chance = rng.random()
                 if chance < 0.1:
                     self.log.upload(service, content)
                 elif chance < 0.25 and self.log.jobs:
-                    self.log.cancel(service, dice.choice(list(self.log.jobs)))
+                    self.log.cancel(service, rng.choice(list(self.log.jobs)))
                 elif self._has_room(service):
-                    self.log.submit(service, self.checkpoint, dice.choice(REQUESTS))
-                self._over.wait(dice.uniform(0.2, 1.5))
+                    self.log.submit(service, self.checkpoint, rng.choice(REQUESTS))
+                self._over.wait(rng.uniform(0.2, 1.5))
 
     def _has_room(self, service: Service) -> bool:
-        """Whether the workers keep up: faults cost them time, and the end of the soak waits for all of it."""
+        """Whether the workers keep up: faults cost them time, and the end of the soak waits for every job."""
         with contextlib.suppress(httpx.TransportError, KeyError):
             counts = [service.api.get("/jobs", params={"state": state, "limit": 1}) for state in ("queued", "running")]
             return sum(int(count.json()["total"]) for count in counts) < MOST_UNFINISHED
         return True
 
     def _probe(self) -> None:
-        """How long an answer takes; a connection refused or cut is a killed app."""
+        """Measure response times; a connection that is refused or reset means that the API was killed."""
         with self._own_client() as service:
             while not self._over.wait(0.2):
                 began = time.monotonic()
@@ -161,8 +163,8 @@ class Soak:
         with httpx.Client(base_url=one.api.base_url, timeout=60, trust_env=False) as api:
             yield Service(one.process, one.data, one.port, api, one.settings)
 
-    def says(self, tiles: int) -> str:
-        """What was broken and what was lost, for people."""
+    def summary(self, tiles: int) -> str:
+        """What was broken and what was lost, as text."""
         quick = sorted(self.seconds) or [0.0]
         faults = "\n".join(f"  {count:5}  {name}" for name, count in sorted(self.done.items()))
         states = Counter(end[0] for end in self.log.ended.values())
@@ -171,26 +173,26 @@ class Soak:
             f"acknowledged jobs lost: 0 of {len(self.log.jobs)} ({dict(states)}); "
             f"uploads lost: 0 of {len(self.log.uploads)}; wrong tiles: 0 of {tiles}\n"
             f"requests that acknowledged nothing: {dict(self.log.refused)}\n"
-            f"an answer took {quick[len(quick) // 2]:.3f} s in the middle of {len(quick)}, "
-            f"{quick[int(len(quick) * 0.99)]:.3f} s at the 99th percentile"
+            f"response time: median {quick[len(quick) // 2]:.3f} s of {len(quick)}, "
+            f"99th percentile {quick[int(len(quick) * 0.99)]:.3f} s"
         )
 
 
 FAULTS: list[Callable[[Soak], None]] = [
     Soak.worker_killed,
     Soak.reader_killed,
-    Soak.app_killed,
+    Soak.api_killed,
     Soak.broker_killed,
     Soak.worker_stopped_for_longer_than_its_lease,
-    Soak.broker_silent,
+    Soak.broker_unresponsive,
     Soak.broker_flushed,
     Soak.message_delivered_five_times,
-    Soak.database_troubled,
+    Soak.database_unavailable,
 ]
 
 
 @contextlib.contextmanager
-def prepared(folder: Path, seed: int, *, lab: bool) -> Iterator[Soak]:
+def start_soak(folder: Path, seed: int, *, lab: bool) -> Iterator[Soak]:
     """A service with its private broker and SQLite, or on PostgreSQL and Redis."""
     with contextlib.ExitStack() as stack:
         settings, parts = dict(SETTINGS), None
@@ -203,17 +205,17 @@ def prepared(folder: Path, seed: int, *, lab: bool) -> Iterator[Soak]:
 
 
 def main() -> None:
-    """Soak as long as asked; the exit code says whether anything was lost."""
-    asked = argparse.ArgumentParser(prog="python -m tests.faults.soak")
-    asked.add_argument("--seconds", type=float, default=3600)
-    asked.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
-    asked.add_argument("--lab", action="store_true", help="PostgreSQL and Redis instead of SQLite and a private broker")
-    options = asked.parse_args()
+    """Run for the seconds given; fails when anything was lost."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak")
+    parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
+    parser.add_argument("--lab", action="store_true", help="PostgreSQL and Redis, not SQLite and a private broker")
+    options = parser.parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; seed {options.seed}", flush=True
     )
-    with tempfile.TemporaryDirectory() as folder, prepared(Path(folder), options.seed, lab=options.lab) as soak:
-        print(soak.says(soak.run(seconds=options.seconds)))
+    with tempfile.TemporaryDirectory() as folder, start_soak(Path(folder), options.seed, lab=options.lab) as soak:
+        print(soak.summary(soak.run(seconds=options.seconds)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Killed in the middle of a commit, a hundred times: what was acknowledged is there, and nothing is there by half."""
+"""Writers killed in the middle of a commit, a hundred times: every acknowledged tile is there, none is half written."""
 
 import contextlib
 import multiprocessing
@@ -21,8 +21,8 @@ from tests.support.api_alone import prepared_job
 KILLS, AT_ONCE = 100, 5
 
 
-def write(url: str, tell: Connection) -> None:
-    """A worker that does nothing but write: each tile it finished is told after its transaction ended."""
+def write(url: str, pipe: Connection) -> None:
+    """A worker that does nothing but write; it reports each finished tile after the transaction has ended."""
     database = Database(url)
     while True:
         with database.writing() as session:
@@ -33,12 +33,12 @@ def write(url: str, tell: Connection) -> None:
         with database.writing() as session:
             counted = completion.finish_points(session, held, values, seconds=0.1)
         if counted:
-            tell.send(held.tile)
+            pipe.send(held.tile)
 
 
 @pytest.mark.timeout(600)
 def test_a_writer_killed_a_hundred_times_loses_no_acknowledged_tile(database_url: str, seed: int) -> None:
-    dice, database = random.Random(seed), Database(database_url)
+    rng, database = random.Random(seed), Database(database_url)
     with database.writing() as session:
         job = prepared_job(241, 199, points_per_tile=4)
         session.add(job)
@@ -49,38 +49,38 @@ def test_a_writer_killed_a_hundred_times_loses_no_acknowledged_tile(database_url
     killed = 0
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.test_commits"])
-    while killed < KILLS or len(acknowledged) <= KILLS:  # a slow machine kills some more
-        acknowledged |= _one_life(context, database_url, dice.uniform(0.05, 0.5))
+    while killed < KILLS or len(acknowledged) <= KILLS:  # a slow machine needs more kills
+        acknowledged |= _start_and_kill_writers(context, database_url, rng.uniform(0.05, 0.5))
         killed += AT_ONCE
-        _require_whole(database, job_id, acknowledged)
-        with database.writing() as session:  # what the dead held is offered again
+        _require_consistent(database, job_id, acknowledged)
+        with database.writing() as session:  # what the killed writers held is offered again
             session.execute(Tile.__table__.update().where(Tile.state == "leased").values(state="waiting", lease=None))
     print(f"{len(acknowledged)} acknowledged tiles, {killed} kills")
     database.engine.dispose()
 
 
-def _one_life(context: multiprocessing.context.ForkServerContext, url: str, seconds: float) -> set[int]:
-    """Some writers at once, killed together: all but one wait for their turn to write, and one is writing."""
+def _start_and_kill_writers(context: multiprocessing.context.ForkServerContext, url: str, seconds: float) -> set[int]:
+    """Tiles acknowledged by some writers that are killed together, one of them writing, the others waiting to write."""
     pipes = [context.Pipe(duplex=False) for _ in range(AT_ONCE)]
-    writers = [context.Process(target=write, args=(url, tell)) for _, tell in pipes]
-    for writer, (_, tell) in zip(writers, pipes, strict=True):
+    writers = [context.Process(target=write, args=(url, pipe)) for _, pipe in pipes]
+    for writer, (_, pipe) in zip(writers, pipes, strict=True):
         writer.start()
-        tell.close()
-    told: set[int] = set()
-    connection.wait([listen for listen, _ in pipes])  # one has begun; the others are anywhere
+        pipe.close()
+    received: set[int] = set()
+    connection.wait([reader for reader, _ in pipes])  # one has finished a tile; the others are anywhere
     time.sleep(seconds)
     for writer in writers:
         os.kill(writer.pid or 0, signal.SIGKILL)
-    for writer, (listen, _) in zip(writers, pipes, strict=True):
+    for writer, (reader, _) in zip(writers, pipes, strict=True):
         writer.join()
         writer.close()
-        with contextlib.suppress(EOFError), listen:
+        with contextlib.suppress(EOFError), reader:
             while True:
-                told.add(listen.recv())
-    return told
+                received.add(reader.recv())
+    return received
 
 
-def _require_whole(database: Database, job_id: str, acknowledged: set[int]) -> None:
+def _require_consistent(database: Database, job_id: str, acknowledged: set[int]) -> None:
     with database.reading() as session:
         job = session.get(Job, job_id)
         assert job is not None

@@ -1,4 +1,4 @@
-"""One fault at a time against a running job: what was acknowledged ends, and the surface is the undisturbed one."""
+"""One fault at a time against a running job: what was acknowledged completes with the losses it has without faults."""
 
 import contextlib
 import random
@@ -19,7 +19,14 @@ from service.database.sessions import Database
 from service.database.tables import Job, Tile
 from service.database.tables import Worker as WorkerRow
 from tests.faults import breaking
-from tests.faults.oracle import NETWORK, ClientLog, database_of, require_nothing_lost, slice_of, surface, undisturbed
+from tests.faults.oracle import (
+    NETWORK,
+    ClientLog,
+    reference_losses,
+    require_nothing_lost,
+    slice_of,
+    surface,
+)
 from tests.support import processes
 from tests.support.service import Service, wait_for
 
@@ -28,7 +35,7 @@ SHORT = surface(7, 5, 8)
 
 
 def started(service: Service, log: ClientLog, checkpoint: str, spec: dict[str, Any] = LONG) -> str:
-    """A job of which something is computed, and most is not."""
+    """Id of a job of which some is computed, and most is not."""
     job_id = log.submit(service, checkpoint, spec)
     assert job_id is not None
     wait_for(lambda: service.job(job_id)["progress"]["done"], "the first values")
@@ -36,37 +43,38 @@ def started(service: Service, log: ClientLog, checkpoint: str, spec: dict[str, A
 
 
 def more(service: Service, job_id: str) -> None:
-    """Wait until the job goes on (or has ended)."""
+    """Wait until the job makes progress (or has ended)."""
     before = service.job(job_id)["progress"]["done"]
     wait_for(
-        lambda: (now := service.job(job_id))["progress"]["done"] > before or now["state"] == "done", "the job to go on"
+        lambda: (now := service.job(job_id))["progress"]["done"] > before or now["state"] == "done",
+        "the job to make progress",
     )
 
 
 def tiles_of(service: Service, job_id: str) -> list[Tile]:
-    database = Database(database_of(service))
+    database = Database(service.database_url)
     with database.reading() as session:
         found = list(session.scalars(select(Tile).where(Tile.job_id == job_id, Tile.sequence.is_not(None))))
     database.engine.dispose()
     return found
 
 
-def test_killed_workers_cost_nothing_but_time(victim: Service, log: ClientLog, checkpoint: str) -> None:
+def test_killed_workers_lose_no_work(victim: Service, log: ClientLog, checkpoint: str) -> None:
     started(victim, log, checkpoint)
     for worker in processes.workers(victim):
         breaking.kill(worker)
     assert require_nothing_lost(victim, log) > 5
 
 
-def test_a_killed_app_and_a_killed_broker_are_started_again(victim: Service, log: ClientLog, checkpoint: str) -> None:
+def test_a_killed_api_and_a_killed_broker_are_started_again(victim: Service, log: ClientLog, checkpoint: str) -> None:
     started(victim, log, checkpoint)
     breaking.kill(processes.brokers(victim)[0])
     breaking.kill(processes.api_processes(victim)[0])
-    breaking.answers(victim)
+    breaking.wait_until_it_answers(victim)
     require_nothing_lost(victim, log)
 
 
-def test_a_killed_reader_is_not_the_fault_of_the_file(victim: Service, log: ClientLog) -> None:
+def test_a_file_is_read_again_when_its_reader_is_killed(victim: Service, log: ClientLog) -> None:
     content = NETWORK.read_bytes()
     killed = 0
     for _ in range(20):
@@ -84,7 +92,7 @@ def state(service: Service, checkpoint: str) -> str:
     return str(service.api.get(f"/checkpoints/{checkpoint}").json()["state"])
 
 
-def test_a_worker_that_was_stopped_and_comes_back_late_changes_nothing(
+def test_a_worker_that_resumes_after_its_lease_expired_changes_nothing(
     victim: Service, log: ClientLog, checkpoint: str
 ) -> None:
     job_id = started(victim, log, checkpoint)
@@ -92,12 +100,12 @@ def test_a_worker_that_was_stopped_and_comes_back_late_changes_nothing(
     with breaking.stopped(holder):
         victim.wait(job_id)
         before = {tile.id: (tile.sequence, tile.sha256, tile.finished) for tile in tiles_of(victim, job_id)}
-    time.sleep(2)  # it wakes, and may write what it has
+    time.sleep(2)  # it resumes, and may write what it has
     assert {tile.id: (tile.sequence, tile.sha256, tile.finished) for tile in tiles_of(victim, job_id)} == before
     require_nothing_lost(victim, log)
 
 
-def test_a_flushed_broker_costs_nothing(victim: Service, log: ClientLog, checkpoint: str) -> None:
+def test_a_flushed_broker_loses_no_work(victim: Service, log: ClientLog, checkpoint: str) -> None:
     job_id = started(victim, log, checkpoint)
     for _ in range(5):
         breaking.flush(breaking.broker_url(victim))
@@ -105,7 +113,7 @@ def test_a_flushed_broker_costs_nothing(victim: Service, log: ClientLog, checkpo
     require_nothing_lost(victim, log)
 
 
-def test_a_broker_that_restarts_without_its_file_costs_nothing(
+def test_a_broker_that_restarts_without_its_file_loses_no_work(
     victim: Service, log: ClientLog, checkpoint: str
 ) -> None:
     started(victim, log, checkpoint)
@@ -120,7 +128,7 @@ def test_a_broker_that_restarts_without_its_file_costs_nothing(
     require_nothing_lost(victim, log)
 
 
-def test_a_broker_out_of_memory_costs_nothing(victim: Service, log: ClientLog, checkpoint: str) -> None:
+def test_a_broker_out_of_memory_loses_no_work(victim: Service, log: ClientLog, checkpoint: str) -> None:
     started(victim, log, checkpoint)
     with Redis.from_url(breaking.broker_url(victim)) as client:
         most = client.config_get("maxmemory")["maxmemory"]
@@ -133,11 +141,11 @@ def test_a_broker_out_of_memory_costs_nothing(victim: Service, log: ClientLog, c
     assert len(log.jobs) == 6
 
 
-def test_a_silent_broker_neither_loses_a_job_nor_holds_up_an_answer(
-    victim: Service, log: ClientLog, checkpoint: str, patience: float
+def test_an_unresponsive_broker_neither_loses_a_job_nor_delays_an_answer(
+    victim: Service, log: ClientLog, checkpoint: str, outage_seconds: float
 ) -> None:
     started(victim, log, checkpoint)
-    slowest, end = 0.0, time.monotonic() + patience
+    slowest, end = 0.0, time.monotonic() + outage_seconds
     with breaking.stopped(processes.brokers(victim)[0]):
         while time.monotonic() < end:
             began = time.monotonic()
@@ -145,7 +153,7 @@ def test_a_silent_broker_neither_loses_a_job_nor_holds_up_an_answer(
             assert victim.api.get("/health").json()["broker"] == "unreachable"
             slowest = max(slowest, time.monotonic() - began)
             time.sleep(1)
-    print(f"asking for a job and for the health took {slowest:.2f} s at most")
+    print(f"submitting a job and asking for the health took {slowest:.2f} s at most")
     require_nothing_lost(victim, log)
 
 
@@ -154,18 +162,18 @@ def test_a_message_delivered_many_times_at_once_computes_nothing_twice(
 ) -> None:
     job_id = started(victim, log, checkpoint)
     for _ in range(10):
-        breaking.send_hints(breaking.broker_url(victim), 5)
+        breaking.send_wakeups(breaking.broker_url(victim), 5)
         time.sleep(0.1)
     require_nothing_lost(victim, log)
     assert {tile.attempts for tile in tiles_of(victim, job_id)} == {1}
 
 
-def test_a_poison_tile_fails_its_own_job_with_the_reason_and_no_other(
+def test_a_tile_that_kills_its_workers_fails_its_own_job_alone_and_says_why(
     victim: Service, log: ClientLog, checkpoint: str
 ) -> None:
     poisoned = victim.submit(**SHORT, checkpoint=checkpoint)
     over = threading.Event()
-    killer = threading.Thread(target=_kill_whoever_takes, args=(victim, poisoned, over))
+    killer = threading.Thread(target=_kill_every_worker_that_takes, args=(victim, poisoned, over))
     killer.start()
     try:
         log.submit(victim, checkpoint, SHORT)
@@ -182,9 +190,9 @@ def test_a_poison_tile_fails_its_own_job_with_the_reason_and_no_other(
     require_nothing_lost(victim, log)
 
 
-def _kill_whoever_takes(service: Service, job_id: str, over: threading.Event) -> None:
-    """What a tile that crashes the process looks like from outside."""
-    database, seen = Database(database_of(service)), set()
+def _kill_every_worker_that_takes(service: Service, job_id: str, over: threading.Event) -> None:
+    """Looks from outside like a tile that crashes the process."""
+    database, seen = Database(service.database_url), set()
     held = select(Tile.id, Tile.attempts, WorkerRow.pid).join(WorkerRow, WorkerRow.id == Tile.worker)
     while not over.wait(0.002):
         with database.reading() as session:
@@ -208,16 +216,16 @@ def test_a_locked_database_is_waited_for(victim: Service, log: ClientLog, checkp
 
 
 def test_a_job_cancelled_at_any_moment_is_cancelled_or_done_and_stays_so(
-    victim: Service, log: ClientLog, checkpoint: str, dice: random.Random
+    victim: Service, log: ClientLog, checkpoint: str, rng: random.Random
 ) -> None:
-    delays = [dice.uniform(0, 2.5) ** 2 / 2.5 for _ in range(200)]
+    delays = [rng.uniform(0, 2.5) ** 2 / 2.5 for _ in range(200)]
 
     def one(delay: float) -> None:
         job_id = log.submit(victim, checkpoint, SHORT if delay < 1 else slice_of(25, 3))
         assert job_id is not None
         time.sleep(delay)
         log.cancel(victim, job_id)
-        log.look(victim, job_id)
+        log.poll(victim, job_id)
 
     with ThreadPoolExecutor(12) as threads:
         list(threads.map(one, delays))
@@ -227,15 +235,15 @@ def test_a_job_cancelled_at_any_moment_is_cancelled_or_done_and_stays_so(
 
 
 def test_a_checkpoint_is_never_deleted_under_a_job_that_was_acknowledged(
-    victim: Service, log: ClientLog, dice: random.Random
+    victim: Service, log: ClientLog, rng: random.Random
 ) -> None:
     for _ in range(12):
         checkpoint = victim.upload(NETWORK)["id"]
         path = f"/checkpoints/{checkpoint}"
         with ThreadPoolExecutor(2) as threads:
-            deleted = threads.submit(_later, dice.uniform(0, 0.02), lambda path=path: victim.api.delete(path))
+            deleted = threads.submit(_later, rng.uniform(0, 0.02), lambda path=path: victim.api.delete(path))
             spec = {**SHORT, "checkpoint": checkpoint}
-            asked = threads.submit(_later, dice.uniform(0, 0.02), lambda spec=spec: victim.api.post("/jobs", json=spec))
+            asked = threads.submit(_later, rng.uniform(0, 0.02), lambda spec=spec: victim.api.post("/jobs", json=spec))
         assert deleted.result().status_code in (204, 409)
         assert asked.result().status_code in (202, 422)
         if asked.result().status_code == 202:
@@ -249,8 +257,8 @@ def _later(seconds: float, ask: Callable[[], Any]) -> Any:
     return ask()
 
 
-def test_weights_that_vanished_from_the_store_fail_the_job_with_a_sentence(victim: Service, checkpoint: str) -> None:
-    database = Database(database_of(victim))
+def test_weights_missing_from_the_store_fail_the_job_with_a_readable_reason(victim: Service, checkpoint: str) -> None:
+    database = Database(victim.database_url)
     with database.reading() as session:
         from service.database.tables import Checkpoint
 
@@ -263,7 +271,7 @@ def test_weights_that_vanished_from_the_store_fail_the_job_with_a_sentence(victi
     path.unlink()
     try:
         for worker in processes.workers(victim):
-            breaking.kill(worker)  # they keep what they have loaded
+            breaking.kill(worker)  # they would use what they have loaded
         job = victim.wait(victim.submit(**SHORT, checkpoint=checkpoint), "failed", 120)
         assert job["error"].endswith(".")
         assert str(victim.data) not in job["error"]
@@ -271,7 +279,7 @@ def test_weights_that_vanished_from_the_store_fail_the_job_with_a_sentence(victi
         path.write_bytes(content)
 
 
-def test_a_flipped_bit_on_the_disk_is_shown_as_damage_and_computed_again(
+def test_a_flipped_bit_on_the_disk_is_reported_as_damage_and_recomputed(
     victim: Service, log: ClientLog, checkpoint: str
 ) -> None:
     job_id = log.submit(victim, checkpoint, surface(9, 8, 21)) or ""
@@ -291,16 +299,18 @@ def test_a_flipped_bit_on_the_disk_is_shown_as_damage_and_computed_again(
     again = answer.json()["id"]
     assert answer.json()["progress"]["done"] == 72 - len(tile.points)
     assert victim.wait(again)["damaged"] is None
-    assert victim.result(again)["losses"] == undisturbed(surface(9, 8, 21))
+    assert victim.result(again)["losses"] == reference_losses(surface(9, 8, 21))
 
 
-def test_values_changed_through_the_database_are_damage_too(victim: Service, log: ClientLog, checkpoint: str) -> None:
+def test_values_changed_in_the_database_are_reported_as_damage(
+    victim: Service, log: ClientLog, checkpoint: str
+) -> None:
     job_id = log.submit(victim, checkpoint, surface(9, 8, 22)) or ""
     require_nothing_lost(victim, log)
     tile = tiles_of(victim, job_id)[0]
-    database = Database(database_of(victim))
+    database = Database(victim.database_url)
     with database.writing() as session:
-        moved = [[j, i] for i, j in tile.points]  # right values, wrong places
+        moved = [[j, i] for i, j in tile.points]  # right values at the wrong points
         session.execute(update(Tile).where(Tile.id == tile.id).values(points=moved))
     database.engine.dispose()
     if moved != tile.points:
@@ -314,13 +324,13 @@ def test_a_worker_asked_to_stop_finishes_its_tile_first(victim: Service, log: Cl
         worker.terminate()
     require_nothing_lost(victim, log)
     assert {tile.attempts for tile in tiles_of(victim, job_id)} == {1}
-    database = Database(database_of(victim))
+    database = Database(victim.database_url)
     with database.reading() as session:
         assert session.get(Job, job_id) is not None
     database.engine.dispose()
 
 
 @pytest.fixture
-def patience(request: pytest.FixtureRequest) -> float:
-    """How long something is out of reach: a minute by `make soak`, shorter in every run of the tests."""
+def outage_seconds(request: pytest.FixtureRequest) -> float:
+    """How long the broker does not answer: a minute in `make soak`, less in other runs."""
     return 60.0 if request.config.getoption("--long") else 10.0

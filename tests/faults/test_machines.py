@@ -1,4 +1,4 @@
-"""Machines that fail: full disks, clocks an hour off, processes out of memory."""
+"""Machines that fail: full disks, and clocks that are an hour off."""
 
 import contextlib
 import shutil
@@ -26,7 +26,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_a_disk_full_while_results_are_written_costs_nothing_but_time(
+def test_a_disk_that_fills_while_results_are_written_loses_no_work(
     disk: Path, own: Callable[..., Service], log: ClientLog
 ) -> None:
     service = own(disk, **SETTINGS)
@@ -35,7 +35,7 @@ def test_a_disk_full_while_results_are_written_costs_nothing_but_time(
     with (disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
         while True:
             filler.write(bytes(4096))
-    wait_for(lambda: service.api.get("/health").json()["status"] == "degraded", "the health to say so")
+    wait_for(lambda: service.api.get("/health").json()["status"] == "degraded", "/health to report it")
     refused = service.api.post("/jobs", json={**SHORT, "checkpoint": checkpoint})
     assert refused.status_code in (503, 507), refused.text
     time.sleep(8)  # more than two leases
@@ -59,7 +59,7 @@ class Clock:
 @pytest.fixture
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
     if sys.platform != "linux" or not shutil.which("gcc"):
-        pytest.skip("needs gcc on Linux, to put another clock before the C library's")
+        pytest.skip("needs gcc on Linux, to replace the C library's clock")
     source, library = Path(__file__).with_name("clock.c"), tmp_path / "clock.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
     found = Clock(tmp_path / "offset")
@@ -68,9 +68,7 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
-def test_a_clock_that_jumps_an_hour_back_and_forth_costs_nothing(
-    own: Callable[..., Service], clock: Clock, log: ClientLog
-) -> None:
+def test_a_clock_that_jumps_by_an_hour_loses_no_work(own: Callable[..., Service], clock: Clock, log: ClientLog) -> None:
     service = own(**SETTINGS)
     checkpoint = service.upload(NETWORK)["id"]
     for offset in (3600, -3600, 0):
@@ -87,7 +85,7 @@ def _clock_of(service: Service) -> float:
 
 
 @pytest.mark.parametrize("offset", [3600, -3600])
-def test_hosts_an_hour_off_the_clock_of_the_database_cost_nothing(
+def test_a_host_an_hour_off_the_clock_of_the_database_loses_no_work(
     own: Callable[..., Service], clock: Clock, log: ClientLog, offset: int, postgresql_url: str, redis_url: str
 ) -> None:
     clock.set(offset)

@@ -1,10 +1,8 @@
-"""The processes of the service as a whole: they start and end together, and what they leave behind is nothing."""
+"""The processes of the service: they start and end together, and leave nothing behind."""
 
 import json
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import pytest
 from tests.faults.conftest import SETTINGS
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost
 from tests.faults.test_faults import LONG, started
-from tests.support.service import Service, free_port, wait_for
+from tests.support.service import Service, free_port, landscape, wait_for
 
 
 def test_several_workers_share_one_job(victim: Service, log: ClientLog, checkpoint: str) -> None:
@@ -27,7 +25,7 @@ def test_several_workers_share_one_job(victim: Service, log: ClientLog, checkpoi
     assert all(job_id in found for found in jobs)
 
 
-def test_a_killed_service_resumes_what_was_unfinished(own: Any, log: ClientLog) -> None:
+def test_a_killed_service_resumes_its_unfinished_job(own: Any, log: ClientLog) -> None:
     service = own(**SETTINGS)
     job_id = started(service, log, service.upload(NETWORK)["id"])
     everyone = psutil.Process(service.process.pid).children(recursive=True)
@@ -40,10 +38,10 @@ def test_a_killed_service_resumes_what_was_unfinished(own: Any, log: ClientLog) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_every_process_ends_with_the_service(own: Any, number: int) -> None:
+def test_every_process_ends_when_the_service_is_stopped(own: Any, number: int) -> None:
     service = own()
     everyone = psutil.Process(service.process.pid).children(recursive=True)
-    assert len(everyone) >= 8  # broker, service and two workers, each on its leash
+    assert len(everyone) >= 8  # broker, API and two workers, each with its guardian
     service.process.send_signal(number)
     output = service.process.communicate(timeout=60)[0]
     assert service.process.returncode == 0
@@ -52,13 +50,8 @@ def test_every_process_ends_with_the_service(own: Any, number: int) -> None:
     assert not [process for process in everyone if process.is_running()]
 
 
-def up(data: Path, port: int) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "landscape.cli", "up", "--data", str(data), "--port", str(port)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-def test_starting_it_twice_is_harmless(service: Service) -> None:
-    second = up(service.data, free_port())
+def test_a_second_start_on_the_same_folder_is_refused_and_harmless(service: Service) -> None:
+    second = landscape("up", "--data", str(service.data), "--port", str(free_port()))
     assert second.returncode == 1
     assert "already runs" in second.stderr
     assert f"http://127.0.0.1:{service.port}" in second.stderr
@@ -66,25 +59,25 @@ def test_starting_it_twice_is_harmless(service: Service) -> None:
     assert service.api.get("/health").json()["status"] == "ok"
 
 
-def test_a_taken_port_is_a_clear_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        answer = up(tmp_path, port)
+        answer = landscape("up", "--data", str(tmp_path), "--port", str(port))
     assert answer.returncode == 1
     assert f"Port {port}" in answer.stderr
     assert "PORT=" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
-def test_cut_off_uploads_leave_nothing(service: Service) -> None:
+def test_an_interrupted_upload_leaves_no_files(service: Service) -> None:
     before = sorted((service.data / "store").rglob("*"))
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(
             b"PUT /api/checkpoints?name=half.pt HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
             + b"x" * 5000
         )
-        wait_for(lambda: list((service.data / "store" / "unfinished").iterdir()), "the upload to begin")
-    wait_for(lambda: not list((service.data / "store" / "unfinished").iterdir()), "the half upload to be removed")
+        wait_for(lambda: list((service.data / "store" / "unfinished").iterdir()), "the upload to start")
+    wait_for(lambda: not list((service.data / "store" / "unfinished").iterdir()), "the incomplete upload to be removed")
     assert sorted((service.data / "store").rglob("*")) == before

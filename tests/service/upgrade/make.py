@@ -2,10 +2,9 @@
 
     python -m tests.service.upgrade.make /path/to/earlier/.venv/bin/landscape COMMIT
 
-The one in the repository was made from commit c0b702e, the last with every module in `app/`, `worker/` and `landscape/`
-themselves. It holds the data folder (SQLite with its write-ahead log, store), the append-only file of the broker with
-Celery's messages, the secrets, and about.json: the ids, and what the earlier version itself computed when it was started
-again on a copy.
+The one in the repository was made from commit c0b702e, the last before the modules moved into named packages. It holds
+the data folder (SQLite with its write-ahead log, store), the append-only file of the broker with Celery's messages, the
+secrets, and about.json: the ids, and what the earlier version computed when it was started again on a copy.
 
 Needs Linux, root (a host name of its own, so that this machine's is not in the file) and redis-server.
 """
