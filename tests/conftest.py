@@ -12,17 +12,17 @@ from tests.support.servers import database_url, postgresql_server, postgresql_ur
 from tests.support.service import Service, start_service
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared machine")  # how long an example takes says something about the neighbours
+settings.load_profile("shared machine")  # the time an example takes depends on the load of the machine
 
 __all__ = ["database_url", "postgresql_server", "postgresql_url", "redis_url"]  # fixtures for every test
 
-# Whoever is started in the background of a script ignores Ctrl-C, with all it starts; tests of Ctrl-C need it.
+# A process started in the background of a script ignores SIGINT, and so do its children; tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seed", help="repeats what a test that draws by chance did: it prints its seed")
-    parser.addoption("--long", action="store_true", help="faults as long as promised, for example a minute of silence")
+    parser.addoption("--seed", help="repeats a randomized test, which prints its seed")
+    parser.addoption("--long", action="store_true", help="longer faults, for example a minute without the broker")
 
 
 @pytest.fixture(scope="session")

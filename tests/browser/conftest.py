@@ -1,4 +1,4 @@
-"""One Chromium for all tests of this folder; it ends before other tests run loops of their own."""
+"""One Chromium for all tests of this folder; it is closed before other tests run asyncio loops."""
 
 from collections.abc import Iterator
 

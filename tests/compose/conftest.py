@@ -1,4 +1,4 @@
-"""The project of docker-compose.yml, started once for the tests that do not break it."""
+"""The project of docker-compose.yml, started once for the tests that leave it as it is."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A database on every back end, and services of a test's own for tests that need other settings or break things."""
+"""A database on every back end, and services for one test that need other settings or are broken."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.service import Service, services
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts services of the test's own, each on a folder."""
+    """Starts services for this test alone, each on its own folder."""
     with services(tmp_path, workers=1) as start:
         yield start
 

@@ -1,4 +1,4 @@
-"""An upgrade loses nothing: today's service goes on with what an earlier version left when it was killed at work.
+"""Upgrades lose nothing: the service resumes what an earlier version left when it was killed at work.
 
 tests/service/upgrade/make.py says how the installation was made and from which commit.
 """
@@ -52,7 +52,7 @@ def unpack(folder: Path) -> Installation:
 
 
 def _move_to(database: Path, device: str) -> None:
-    """What a job has begun is left to machines of its kind; have it begun by one of this kind, and plainly."""
+    """Only a machine of the kind that started a job resumes it: pretend that this kind did, without an engine."""
     with closing(sqlite3.connect(database)) as connection, connection:
         for table in ("jobs", "tiles"):
             connection.execute(f"UPDATE {table} SET device = ? WHERE device IS NOT NULL", (device,))
@@ -144,15 +144,15 @@ def test_the_token_still_opens_and_the_uploads_are_still_there(upgraded: Service
     with client(upgraded.port, installation.about["token"]) as ada:
         assert ada.get("/session").json()["user"] == "ada"
         assert ada.get("/jobs").json()["total"] == 0  # those of the administrator
-    with client(upgraded.port) as nobody:
-        assert nobody.get("/jobs").status_code == 401
+    with client(upgraded.port) as anonymous:
+        assert anonymous.get("/jobs").status_code == 401
     uploads = {"checkpoint": installation.about["checkpoint"], "dataset": installation.about["dataset"]}
     job_id = upgraded.submit(**uploads, **surface(5, 4, seed=1))
     upgraded.wait(job_id)
     assert upgraded.result(job_id)["losses"] == upgraded.result(installation.about["jobs"]["done"])["losses"]
 
 
-def test_a_backup_of_the_earlier_installation_is_restored_and_goes_on(tmp_path: Path) -> None:
+def test_a_backup_of_the_earlier_installation_is_restored_and_resumed(tmp_path: Path) -> None:
     earlier = unpack(tmp_path / "earlier")
     file, new = tmp_path / "backup.tar", tmp_path / "new"
     made = landscape("backup", str(file), "--data", str(earlier.folder / "data"))

@@ -1,1 +1,1 @@
-"""What tests share: servers, browsers, small networks."""
+"""What tests share: the service, servers, a browser, small networks."""

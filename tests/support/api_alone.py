@@ -1,4 +1,4 @@
-"""The API alone, with its database in the hands of the test: no worker interferes."""
+"""The API without workers: the test writes to its database what workers would."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ LEASE_SECONDS = 3600.0  # no lease runs out during a test
 
 @dataclass
 class ApiAlone(Api):
-    """A running API and the database behind it, in which the test does what a worker would do."""
+    """A running API and its database."""
 
     database: Database
 
@@ -72,7 +72,7 @@ def prepared_job(alphas: int, betas: int, points_per_tile: int) -> Job:
 
 @contextlib.contextmanager
 def api_alone(folder: Path, broker: str, **settings: str) -> Iterator[ApiAlone]:
-    """Start the API and open its database; both end with the block."""
+    """Start the API and open its database, for the length of the block."""
     with serve(folder, **{"broker": broker, "lease_seconds": str(LEASE_SECONDS), **settings}) as api:
         database = Database(settings.get("database") or f"sqlite:///{folder / 'landscape.sqlite'}")
         try:

@@ -1,4 +1,4 @@
-"""A small member of every family of networks, with the shape of a batch that it takes."""
+"""A small network of every family, with the shape of a batch that it takes."""
 
 from landscape.models.densenet import DenseNet
 from landscape.models.mlp_lenet import MLP, LeNet

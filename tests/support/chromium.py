@@ -1,6 +1,6 @@
-"""A real Chromium, as the machine has it, that asks nobody for anything by itself. For tests and for benchmarks.
+"""The Chromium of this machine, without its background requests, for tests and benchmarks.
 
-Imports Playwright, whose loop of asyncio runs while a browser is open: close it before other loops run.
+Playwright runs an asyncio loop while a browser is open: close the browser before other loops run.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""A real S3-compatible server for tests: moto's, an ordinary process on a free port, gone at the end."""
+"""A real S3-compatible server for tests: moto's, an ordinary process on a free port, stopped at the end."""
 
 import contextlib
 import subprocess
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from service.storage.s3 import client_factory
-from service.supervisor import guardian
+from tests.support.servers import GUARDED
 from tests.support.service import free_port
 
 BUCKET = "landscape-tests"
@@ -23,9 +23,12 @@ class ObjectServer:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        leashed = [sys.executable, "-S", "-E", guardian.__file__, *command]
         self.process = subprocess.Popen(
-            leashed, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            [*GUARDED, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         self._wait_until_it_answers()
         self.clients: Callable[..., Any] = client_factory(self.url, KEY, SECRET, "us-east-1")

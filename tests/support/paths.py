@@ -1,4 +1,4 @@
-"""Places in the repository that tests name."""
+"""Paths in the repository."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""Real PostgreSQL and Redis servers for tests: ordinary processes on a free port, with a password, gone at the end.
+"""Real PostgreSQL and Redis servers for tests: ordinary processes on a free port, with a password, stopped at the end.
 
-A machine without one of them skips the tests that need it and says so; `.ci/run` installs both.
+Tests that need one of them are skipped on machines without it, with the reason; `.ci/run` installs both.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ from service.supervisor import guardian
 from tests.support.service import free_port
 
 PASSWORD = "secret of the tests"
-_LEASH = [sys.executable, "-S", "-E", guardian.__file__]
+GUARDED = [sys.executable, "-S", "-E", guardian.__file__]
 
 
 class Server:
-    """A server that can be stopped, killed and started again on its port and its files."""
+    """A server that can be stopped, killed and started again on the same port and files."""
 
     def __init__(self, command: list[str], url: str, answers: Callable[[], bool], log: Path):
         self.command, self.url, self.answers, self.log = command, url, answers, log
@@ -38,7 +38,7 @@ class Server:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*_LEASH, *self.command], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                [*GUARDED, *self.command], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
         end = time.monotonic() + 60
         while not self.answers():
@@ -47,14 +47,14 @@ class Server:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Let go of the leash: SIGTERM, and SIGKILL when that does not help."""
+        """SIGTERM by its guardian, and SIGKILL when that does not end it."""
         if self.process and self.process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
             self.process.wait(60)
 
     def kill(self) -> None:
-        """SIGKILL, without a chance to write anything."""
+        """SIGKILL: it cannot write anything more."""
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in children:
@@ -175,7 +175,7 @@ def postgresql_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def postgresql_url(postgresql_server: Server) -> str:
-    """A PostgreSQL server that tests share; `new_database(postgresql_url)` is a database of one's own on it."""
+    """A PostgreSQL server that tests share; `new_database(postgresql_url)` makes a database for one test."""
     return postgresql_server.url
 
 

@@ -148,7 +148,7 @@ def services(folder: Path, *, workers: int) -> Iterator[Callable[..., Service]]:
 
 @dataclass
 class Api:
-    """The API alone, a client for it, and the process that runs it, which writes `serve.log` in its data folder."""
+    """The API alone, and a client for it; its output goes to `serve.log` in the data folder."""
 
     process: psutil.Process
     data: Path
@@ -237,7 +237,7 @@ def wait_for(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:
 
 
 def free_port() -> int:
-    """A port below those that the system hands to clients, which could take it while a server is away.
+    """A port below the ephemeral range, from which a client could take it while a server is down.
 
     Processes that share the tests among them (pytest-xdist) look in ranges of their own.
     """

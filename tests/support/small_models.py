@@ -1,4 +1,4 @@
-"""Small networks and data for the tests of the mathematics, each with something awkward about it."""
+"""Small networks and data for the tests of the mathematics, each with an awkward property."""
 
 import json
 
@@ -10,7 +10,7 @@ from landscape.models import build
 from landscape.models.recognize import from_json
 from tests.support.paths import GALLERY
 
-torch.set_num_threads(1)  # networks this small lose a factor of ten to threads that wait for each other
+torch.set_num_threads(1)  # with several threads networks this small are ten times slower: threads wait for each other
 
 
 def gaussian(*shape: int, seed: int = 0) -> Tensor:
@@ -18,7 +18,7 @@ def gaussian(*shape: int, seed: int = 0) -> Tensor:
 
 
 def stirred(model: nn.Module, seed: int = 1) -> nn.Module:
-    """The model with random parameters, biases and statistics that are not the identity; variances positive."""
+    """The model with random parameters, biases and statistics (none the identity), and positive variances."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in model.state_dict().items():
         if name.endswith("running_var"):
@@ -69,7 +69,7 @@ def shipped(name: str) -> nn.Module:
 
 
 class TwoNumbers(nn.Module):
-    """A model whose answer for every sample is 10 x + y, whatever the sample: with that as loss, f(x, y) = 10 x + y."""
+    """A model whose output is 10 x + y for every sample: with the output as loss, f(x, y) = 10 x + y."""
 
     def __init__(self) -> None:
         super().__init__()

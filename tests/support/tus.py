@@ -1,4 +1,4 @@
-"""The tus protocol spoken word by word, for tests: what a client would send, and what a broken one would."""
+"""The tus protocol request by request: what a client sends, and what a broken one might."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ def create(service: Service, size: int, *, content: bytes | None = None, **about
 
 
 def place(answer: httpx.Response) -> str:
-    """Of an upload, from the answer that created it, as a path below /api."""
+    """The path of an upload below /api, from the answer that created it."""
     assert answer.status_code == 201, answer.text
     return answer.headers["location"].removeprefix("/api")
 
@@ -51,7 +51,7 @@ def checksum(content: bytes, algorithm: str = "sha1") -> str:
 
 
 def begin_patch(service: Service, where: str, start: int, announced: int, content: bytes) -> socket.socket:
-    """A PATCH that stops in the middle: `announced` bytes promised, `content` sent, the connection left open."""
+    """A PATCH that stops in the middle: `announced` bytes in its header, `content` sent, the connection left open."""
     connection = socket.create_connection(("127.0.0.1", service.port))
     head = f"PATCH /api{where} HTTP/1.1\r\nHost: 127.0.0.1\r\nTus-Resumable: 1.0.0\r\nContent-Type: {BODY}\r\n"
     connection.sendall(f"{head}Upload-Offset: {start}\r\nContent-Length: {announced}\r\n\r\n".encode() + content)
@@ -59,5 +59,5 @@ def begin_patch(service: Service, where: str, start: int, announced: int, conten
 
 
 def arrived(service: Service, where: str) -> Any:
-    """Bytes of an upload on the disk of the service, seen from outside."""
+    """Bytes of an upload that are on the disk of the service."""
     return (service.data / "store" / "resumable" / where.rsplit("/", 1)[1]).stat().st_size

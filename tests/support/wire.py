@@ -1,4 +1,4 @@
-"""A wire between a client and the service that can be slow or cut: real connections, really broken."""
+"""A TCP proxy between a client and the service that can be slow or cut: real connections, really broken."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ _PIECE = 16 << 10
 
 
 class Wire:
-    """Passes connections on to a port of this machine. `speed` limits what goes there, in bytes a second."""
+    """Forwards connections to a port of this machine. `speed` limits what goes there, in bytes per second."""
 
     def __init__(self, target: int):
         self.target, self.speed, self.whole = target, 0.0, True
@@ -21,7 +21,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Break every connection, as when a cable is pulled, and let none through until `mend()`."""
+        """Reset every connection, and accept none until `mend()`."""
         self.whole = False
         for one in list(self._open):
             self._break(one)
@@ -66,7 +66,7 @@ class Wire:
     def _break(self, one: socket.socket) -> None:
         self._open.discard(one)
         with contextlib.suppress(OSError):
-            if not self.whole:  # without a farewell
+            if not self.whole:  # RST instead of FIN
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             one.shutdown(socket.SHUT_RDWR)
         one.close()

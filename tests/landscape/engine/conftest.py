@@ -1,4 +1,4 @@
-"""One thread, as in the service: on a busy machine torch's threads wait for each other most of the time."""
+"""One thread, as in the service: on a busy machine torch's threads mostly wait for each other."""
 
 from collections.abc import Iterator
 

@@ -44,10 +44,10 @@ SENT = 3000  # bytes of the unfinished upload
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(prog="python -m tests.service.upgrade.make")
-    asked.add_argument("landscape", type=Path, help="the earlier version's command")
-    asked.add_argument("commit", help="what it was installed from")
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(prog="python -m tests.service.upgrade.make")
+    parser.add_argument("landscape", type=Path, help="the earlier version's command")
+    parser.add_argument("commit", help="what it was installed from")
+    options = parser.parse_args()
     program = ["unshare", "--uts", "sh", "-c", 'hostname lab && exec "$@"', "sh", str(options.landscape.absolute())]
     with tempfile.TemporaryDirectory() as temporary:
         os.chdir(temporary)  # the earlier version must not find this one's packages in the working directory
@@ -75,7 +75,7 @@ def settings_of(folder: Path, broker: str) -> dict[str, str]:
 
 
 def interrupted(program: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Put the service to work and kill it; what is on the disk then, and what it is called."""
+    """Put the service to work and kill it; the ids of what it leaves in `folder`."""
     (folder / "secrets").mkdir(parents=True)
     (folder / "secrets" / "admin_token").write_text("an administrator's token, for tests alone")
     (folder / "secrets" / "broker_password").write_text(PASSWORD)
@@ -170,7 +170,7 @@ def _stop_in_the_middle(service: Service, job_id: str) -> psutil.Process:
 
 
 def _holds_a_tile(database: Path, job_id: str) -> bool:
-    """Whether a tile of the job is leased, and nobody is in the middle of a transaction."""
+    """Whether a tile of the job is leased, and no process is in the middle of a transaction."""
     query = "SELECT count(*) FROM tiles WHERE state = 'leased' AND purpose = 'points' AND job_id = ?"
     connection = sqlite3.connect(database, timeout=0.1, isolation_level=None)
     try:
@@ -185,7 +185,7 @@ def _holds_a_tile(database: Path, job_id: str) -> bool:
 
 
 def _kill(pid: int) -> None:
-    """Everything at once, the supervisor last: nothing is finished, given back or said."""
+    """Kill every process, the supervisor last, so that none can finish or give back its work."""
     if not psutil.pid_exists(pid):
         return
     supervisor = psutil.Process(pid)
