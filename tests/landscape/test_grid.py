@@ -1,4 +1,4 @@
-"""The grid: coordinates without drift, refinement that covers every point once, ranges that cannot be."""
+"""The grid: coordinates without drift, refinement that covers every point once, impossible ranges."""
 
 import math
 from fractions import Fraction
@@ -15,7 +15,7 @@ counts = st.integers(2, 60)
 
 
 @given(counts, st.integers(-50, 50), st.integers(1, 50))
-def test_every_coordinate_is_its_own_fraction_of_the_range_to_one_rounding(count: int, low: int, width: int) -> None:
+def test_every_coordinate_is_its_fraction_of_the_range_up_to_rounding(count: int, low: int, width: int) -> None:
     axis = Axis(low / 8, (low + width) / 8, count)
     for index, coordinate in enumerate(axis.coordinates):
         exact = Fraction(low, 8) + Fraction(width, 8) * Fraction(index, count - 1)
@@ -23,14 +23,14 @@ def test_every_coordinate_is_its_own_fraction_of_the_range_to_one_rounding(count
 
 
 @given(counts)
-def test_a_symmetric_range_is_symmetric_to_the_bit_and_an_odd_one_has_an_exact_zero(count: int) -> None:
+def test_a_symmetric_range_is_symmetric_bit_for_bit_and_an_odd_count_has_an_exact_zero(count: int) -> None:
     coordinates = Axis(-0.7, 0.7, count).coordinates
     assert all(a == -b for a, b in zip(coordinates, reversed(coordinates), strict=True))
     assert (0.0 in coordinates) == (count % 2 == 1)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), counts)
-def test_both_ends_are_exactly_the_ends_asked_for_and_coordinates_rise(low: float, width: float, count: int) -> None:
+def test_both_ends_are_exactly_those_requested_and_coordinates_increase(low: float, width: float, count: int) -> None:
     coordinates = Axis(low, low + width, count).coordinates
     assert (coordinates[0], coordinates[-1]) == (low, low + width)
     assert list(coordinates) == sorted(coordinates)
@@ -46,7 +46,7 @@ def test_the_tiles_of_all_levels_hold_each_point_exactly_once(n: int, m: int | N
 
 
 @given(counts, counts)
-def test_the_points_up_to_any_level_are_a_product_of_two_axes_with_the_four_corners_in_it(n: int, m: int) -> None:
+def test_the_points_up_to_any_level_are_a_product_of_two_axes_with_the_four_corners(n: int, m: int) -> None:
     seen: set[tuple[int, int]] = set()
     for level in Grid(Axis(count=n), Axis(count=m)).levels():
         seen |= set(level)
@@ -68,7 +68,7 @@ def test_the_first_level_of_a_9_by_5_grid_is_its_coarse_5_by_5_picture() -> None
     assert first == [(i, j) for i in range(0, 9, 2) for j in range(5)]
 
 
-def test_the_center_is_found_where_it_is_on_the_grid_and_only_there() -> None:
+def test_the_center_is_found_only_if_it_is_on_the_grid() -> None:
     assert Grid(Axis(-1, 1, 5), Axis(-2, 1, 4)).center == (2, 2)
     assert Grid(Axis(-1, 1, 4), Axis(-2, 1, 4)).center is None
     assert Grid.line(5).center == (2, 0)
@@ -91,6 +91,6 @@ def test_a_slice_has_one_beta_which_is_zero() -> None:
         (-1e308, 1e308, 5, "too wide"),
     ],
 )
-def test_a_range_that_cannot_be_is_named_with_its_numbers(low: float, high: float, count: int, sentence: str) -> None:
+def test_an_impossible_range_is_refused_with_its_numbers(low: float, high: float, count: int, sentence: str) -> None:
     with pytest.raises(GridError, match=sentence):
         Axis(low, high, count)

@@ -1,4 +1,4 @@
-"""Results: every value in its place in every format, holes and infinities, partial results, the self-check."""
+"""Results: every value in its place in every format, holes and infinite losses, partial results, the self-check."""
 
 import json
 import math
@@ -41,20 +41,20 @@ def partial() -> Result:
     return result
 
 
-def test_ten_x_plus_y_lies_where_it_belongs_in_python(ten_x_plus_y: Result) -> None:
+def test_ten_x_plus_y_is_in_its_place_in_python(ten_x_plus_y: Result) -> None:
     assert ten_x_plus_y.alphas.tolist() == [-1, 0, 1]
     assert ten_x_plus_y.betas.tolist() == [0, 1, 2, 3, 4]
     assert ten_x_plus_y.losses.tolist() == EXPECTED
 
 
-def test_ten_x_plus_y_lies_where_it_belongs_in_json(ten_x_plus_y: Result) -> None:
+def test_ten_x_plus_y_is_in_its_place_in_json(ten_x_plus_y: Result) -> None:
     read = json.loads(ten_x_plus_y.to_bytes("json"))
     assert (read["alphas"], read["betas"], read["losses"]) == ([-1, 0, 1], [0, 1, 2, 3, 4], EXPECTED)
     assert read["accuracies"] == [[None] * 5] * 3
     assert read["non_finite"] == []
 
 
-def test_ten_x_plus_y_lies_where_it_belongs_in_npz(ten_x_plus_y: Result, tmp_path: Path) -> None:
+def test_ten_x_plus_y_is_in_its_place_in_npz(ten_x_plus_y: Result, tmp_path: Path) -> None:
     ten_x_plus_y.save(tmp_path / "r.npz")
     with np.load(tmp_path / "r.npz", allow_pickle=False) as file:
         assert file["losses"].tolist() == EXPECTED
@@ -62,7 +62,7 @@ def test_ten_x_plus_y_lies_where_it_belongs_in_npz(ten_x_plus_y: Result, tmp_pat
         assert file["computed"].all()
 
 
-def test_ten_x_plus_y_lies_where_it_belongs_in_csv(ten_x_plus_y: Result) -> None:
+def test_ten_x_plus_y_is_in_its_place_in_csv(ten_x_plus_y: Result) -> None:
     head, *lines = ten_x_plus_y.to_bytes("csv").decode().splitlines()
     assert head == "alpha,beta,loss,accuracy,standard_error"
     numbers = [[float(text) for text in line.split(",")] for line in lines]
@@ -85,7 +85,7 @@ def test_an_npz_file_read_back_is_the_same_result(whole: Result, tmp_path: Path)
     assert again.losses.tobytes() == whole.losses.tobytes()
 
 
-def test_json_says_null_for_holes_and_lists_by_name_what_came_out_not_finite() -> None:
+def test_json_has_null_for_holes_and_lists_the_losses_that_are_not_finite() -> None:
     read = json.loads(partial().to_bytes("json"))
     assert read["losses"] == [[1.5, None, None], [None, None, None]]
     assert read["accuracies"] == [[0.5, None, 0.5], [None, 0.5, 0.5]]
@@ -97,14 +97,14 @@ def test_json_says_null_for_holes_and_lists_by_name_what_came_out_not_finite() -
     assert (read["provenance"], read["self_check"], read["caption"]) == (None, None, "")
 
 
-def test_a_partial_result_knows_what_is_computed_and_csv_holds_those_points_only() -> None:
+def test_a_partial_result_knows_its_computed_points_and_csv_holds_only_those() -> None:
     result = partial()
     assert result.computed.tolist() == [[True, False, True], [False, True, True]]
     assert len(result.to_bytes("csv").decode().splitlines()) == 1 + 4
     assert np.isnan(result.losses[0, 1])
 
 
-def test_closing_counts_what_is_not_finite_and_makes_the_arrays_read_only() -> None:
+def test_closing_a_result_counts_losses_that_are_not_finite_and_makes_arrays_read_only() -> None:
     closed = partial().closed(seconds=2.0)
     assert (closed.provenance["nan_count"], closed.provenance["infinite_count"]) == (1, 2)
     with pytest.raises(ValueError, match="read-only"):
@@ -113,7 +113,7 @@ def test_closing_counts_what_is_not_finite_and_makes_the_arrays_read_only() -> N
         closed.losses[0, 0] = 3
 
 
-def test_extra_columns_travel_through_every_format(tmp_path: Path) -> None:
+def test_extra_columns_are_kept_by_every_format(tmp_path: Path) -> None:
     columns = ("losses", "accuracies", "standard_errors", "lambda_min")
     result = Result.empty(Grid(Axis(-1, 1, 2), Axis(-1, 1, 3)), columns=columns)
     result.put([(1, 2)], [(1.0, 0.5, 0.1, -7.0)])
@@ -127,7 +127,7 @@ def test_extra_columns_travel_through_every_format(tmp_path: Path) -> None:
         result.array("lambda_max")
 
 
-def test_every_line_of_the_self_check_of_a_sound_surface_is_green(whole: Result) -> None:
+def test_every_check_passes_for_a_correct_surface(whole: Result) -> None:
     assert [(check.name, check.passed) for check in whole.checks] == [
         ("center loss", True),
         ("directions orthogonal", True),
@@ -157,13 +157,13 @@ RED = {
 
 
 @pytest.mark.parametrize("case", RED)
-def test_each_line_of_the_self_check_turns_red_for_its_own_fault_only(whole: Result, case: str) -> None:
+def test_each_check_fails_for_its_own_fault_only(whole: Result, case: str) -> None:
     broken = whole.closed(**RED[case](whole.provenance))
     assert [check.name for check in broken.checks if not check.passed] == [case.split(",")[0]]
     assert broken.to_json()["self_check"]["passed"] is False
 
 
-def test_a_hole_turns_the_line_of_finite_losses_red_with_its_counts(whole: Result) -> None:
+def test_a_hole_fails_the_check_of_finite_losses_with_the_counts(whole: Result) -> None:
     losses = whole.losses.copy()
     losses[0, 1], losses[2, 4] = math.nan, math.inf
     broken = Result(**{**vars(whole), "losses": losses})
@@ -172,7 +172,7 @@ def test_a_hole_turns_the_line_of_finite_losses_red_with_its_counts(whole: Resul
     assert line.text == "1 NaN, 1 infinite of 15 points"
 
 
-def test_a_center_on_the_grid_that_differs_from_the_checkpoints_loss_is_red(whole: Result) -> None:
+def test_a_center_on_the_grid_that_differs_from_the_checkpoints_loss_fails_its_check(whole: Result) -> None:
     losses = whole.losses.copy()
     losses[1, 0] *= 1.01
     broken = Result(**{**vars(whole), "losses": losses})
@@ -191,12 +191,12 @@ def test_provenance_in_json_is_plain_and_finite(whole: Result) -> None:
     assert json.loads(text)["provenance"]["center"]["point"] == [1, 0]
 
 
-def test_an_unknown_format_is_refused_with_the_known(whole: Result, tmp_path: Path) -> None:
+def test_an_unknown_format_is_refused_with_the_known_ones(whole: Result, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"format 'xlsx'\. Known: json, npz, csv, h5"):
         whole.save(tmp_path / "r.xlsx")
 
 
-def test_a_file_that_holds_no_result_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_without_a_result_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(FormatError, match=r"broken\.npz cannot be read as an \.npz file"):
         Result.load(tmp_path / "broken.npz")

@@ -1,4 +1,4 @@
-"""Lines and planes between checkpoints: ends and corners exact, statistics moved too, what spans nothing refused."""
+"""Lines and planes between checkpoints: exact ends and corners, statistics that move too, refusals."""
 
 import copy
 
@@ -39,7 +39,7 @@ def own_loss(model: nn.Module) -> float:
         return float(F.cross_entropy(copy.deepcopy(model).double().eval()(images.double()), labels))
 
 
-def test_both_ends_of_an_interpolation_are_the_checkpoints_own_losses_with_their_own_statistics() -> None:
+def test_both_ends_of_an_interpolation_have_the_losses_of_the_checkpoints_with_their_own_statistics() -> None:
     start, end = convolutional(1), convolutional(2)
     result = api.interpolation(start, end, *pictures(), grid=HALVES, precision="float64")
     assert result.kind == "interpolation"
@@ -60,7 +60,7 @@ def test_every_point_of_an_interpolation_is_the_weighted_mean_of_all_parameters_
         assert result.losses[index, 0] == pytest.approx(own_loss(mixed), rel=1e-5), alpha
 
 
-def test_leaving_the_statistics_behind_would_show_at_the_far_end_and_turn_the_check_red() -> None:
+def test_without_moving_the_statistics_the_far_end_is_wrong_and_its_check_fails() -> None:
     start, end = convolutional(1), convolutional(2)
     line = line_between(start.state_dict(), end.state_dict())
     names = dict(start.named_parameters())
@@ -71,7 +71,7 @@ def test_leaving_the_statistics_behind_would_show_at_the_far_end_and_turn_the_ch
     assert [check.name for check in result.checks if not check.passed] == ["checkpoint 'end'"]
 
 
-def test_a_variance_that_turns_negative_beyond_the_ends_is_a_hole_and_the_check_says_why() -> None:
+def test_a_variance_that_becomes_negative_beyond_the_ends_is_a_hole_and_the_check_says_why() -> None:
     start, end = convolutional(1), convolutional(2)
     end.state_dict()["1.running_var"][:] = 0.01
     result = api.interpolation(start, end, *pictures(), grid=HALVES)
@@ -83,12 +83,12 @@ def test_a_variance_that_turns_negative_beyond_the_ends_is_a_hole_and_the_check_
 
 
 @pytest.mark.parametrize("batch_norm", ["recalibrated", "batch"])
-def test_the_far_end_is_held_against_the_checkpoint_alone_under_the_same_policy(batch_norm: str) -> None:
+def test_the_far_end_is_compared_with_the_checkpoint_alone_under_the_same_policy(batch_norm: str) -> None:
     result = api.interpolation(convolutional(1), convolutional(2), *pictures(), grid=HALVES, batch_norm=batch_norm)
     assert all(check.passed for check in result.checks)
 
 
-def test_a_plane_through_three_checkpoints_shows_each_ones_own_loss_at_its_place() -> None:
+def test_a_plane_through_three_checkpoints_shows_the_loss_of_each_at_its_coordinates() -> None:
     models = [convolutional(seed) for seed in (1, 2, 3)]
     result = api.through(*models, *pictures(), precision="float64", grid=Grid(Axis(-1, 2, 3), Axis(-1, 2, 4)))
     assert [check.name for check in result.checks if check.name.startswith("checkpoint")] == [
@@ -106,12 +106,12 @@ def test_a_plane_through_three_checkpoints_shows_each_ones_own_loss_at_its_place
         assert np.hypot(at[0][0] - at[1][0], at[0][1] - at[1][1]) == pytest.approx(apart, rel=1e-12)
 
 
-def test_the_default_grid_of_a_plane_holds_the_three_checkpoints_with_a_rim() -> None:
+def test_the_default_grid_of_a_plane_contains_the_three_checkpoints_with_a_margin() -> None:
     grid = grid_around([(0, 0), (5, 0), (2, 3)], count=7)
     assert (grid.alphas[0], grid.alphas[-1], grid.betas[0], grid.betas[-1]) == pytest.approx((-1, 6, -0.6, 3.6))
 
 
-def test_a_point_of_a_plane_is_the_center_plus_the_weighted_directions_and_rounds_once() -> None:
+def test_a_point_of_a_plane_is_the_center_plus_the_weighted_directions_rounded_once() -> None:
     model = TwoNumbers()
     plane = from_directions(ALONG_X_AND_Y, dict(model.named_parameters()))
     center = {"x": torch.full((1, 1), 0.1), "y": torch.full((1, 1), 0.2)}
@@ -169,7 +169,9 @@ def test_along_the_top_eigenvectors_the_curvature_of_the_plot_is_the_eigenvalue(
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_planes_that_the_loss_singles_out_have_orthonormal_directions_and_a_green_self_check(source: str) -> None:
+def test_planes_along_gradient_and_eigenvectors_are_orthonormal_and_pass_the_self_check(
+    source: str,
+) -> None:
     model, samples = convolutional(), pictures()
     plane = api.plane_along(model, *samples, source=source, precision="float64")
     facts = measure_directions(plane.directions, dict(model.named_parameters()))
@@ -180,12 +182,12 @@ def test_planes_that_the_loss_singles_out_have_orthonormal_directions_and_a_gree
     assert str(plane.facts["label"]) in result.caption
 
 
-def test_an_unknown_source_of_directions_is_refused_with_the_known() -> None:
+def test_an_unknown_source_of_directions_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match=r"'noise'\. Known: gradient, eigenvectors"):
         api.plane_along(perceptron(), *vectors(), source="noise")
 
 
-def test_checkpoints_that_span_no_line_or_plane_are_refused_in_a_sentence() -> None:
+def test_checkpoints_that_span_no_line_or_plane_are_refused_with_the_reason() -> None:
     one, two = perceptron(1).state_dict(), perceptron(2).state_dict()
     halfway = {name: (one[name] + two[name]) / 2 for name in one}
     with pytest.raises(PlaneError, match="two checkpoints are equal"):
@@ -196,7 +198,7 @@ def test_checkpoints_that_span_no_line_or_plane_are_refused_in_a_sentence() -> N
         plane_through(one, two, halfway, parameters=list(one))
 
 
-def test_checkpoints_of_different_networks_are_refused_naming_the_parameter() -> None:
+def test_checkpoints_of_different_networks_are_refused_with_the_parameter() -> None:
     small, large = perceptron(hidden=7).state_dict(), perceptron(hidden=8).state_dict()
     with pytest.raises(ShapeMismatchError, match=r"'0\.weight' has shape \(7, 5\) in one .* \(8, 5\) in another"):
         line_between(small, large)
@@ -207,7 +209,7 @@ def test_checkpoints_of_different_networks_are_refused_naming_the_parameter() ->
         line_between(small, broken)
 
 
-def test_directions_that_move_statistics_of_the_callers_own_are_followed() -> None:
+def test_the_callers_directions_may_move_running_statistics() -> None:
     model, (images, labels) = convolutional(), pictures()
     shift = {"1.running_mean": gaussian(4, seed=2)}
     center = {**dict(model.named_parameters()), "1.running_mean": model[1].running_mean}
@@ -219,7 +221,7 @@ def test_directions_that_move_statistics_of_the_callers_own_are_followed() -> No
     assert result.losses[2, 0] == pytest.approx(own_loss(moved), rel=1e-6)
 
 
-def test_a_callable_that_is_linear_makes_a_plane_that_is_linear() -> None:
+def test_a_linear_loss_gives_a_linear_slice() -> None:
     model = TwoNumbers()
     plane = from_directions(ALONG_X_AND_Y, dict(model.named_parameters()))
     result = api.slice(

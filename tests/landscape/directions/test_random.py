@@ -1,4 +1,4 @@
-"""Random directions: draws, filters of every kind of layer, normalisations, orthogonality, facts."""
+"""Random directions: draws, filters of every kind of layer, normalization, orthogonality, measures."""
 
 import subprocess
 import sys
@@ -64,7 +64,7 @@ def as_the_authors_do(weights: list[Tensor], kind: str, ignore: str) -> list[lis
 
 @pytest.mark.parametrize(("ignore", "biases"), [("biasbn", "fixed"), ("", "parameter")])
 @pytest.mark.parametrize("kind", NORMALIZATIONS[:-1])
-def test_the_authors_draw_order_and_normalisations_give_the_directions_of_their_code(
+def test_the_authors_draw_order_and_normalizations_give_the_directions_of_their_code(
     kind: str, ignore: str, biases: str
 ) -> None:
     weights = center()
@@ -77,7 +77,7 @@ def test_the_authors_draw_order_and_normalisations_give_the_directions_of_their_
             torch.testing.assert_close(tensor.float(), expected, rtol=3e-6, atol=1e-7)
 
 
-def test_every_filter_of_a_filter_normalised_direction_has_the_norm_of_the_networks_filter() -> None:
+def test_filter_normalization_gives_every_filter_the_norm_of_the_networks_filter() -> None:
     weights = center()
     for direction in random_directions(weights, seed=1):
         for name in ("conv", "depthwise", "linear"):
@@ -110,7 +110,7 @@ def test_a_fresh_process_draws_the_same_bits_in_any_order_of_names() -> None:
     assert output.split() == [float(here[name].sum()).hex() for name in ("conv", "linear")]
 
 
-def test_seed_axis_and_name_each_change_the_draw_and_none_touches_the_global_generator() -> None:
+def test_seed_axis_and_name_each_change_the_draw_and_the_global_generator_is_not_used() -> None:
     twins = {"one": torch.zeros(3, 4), "other": torch.zeros(3, 4)}
     before = torch.get_rng_state()
     draws = [draw(twins, seed=0, axis=0)["one"], draw(twins, seed=0, axis=0)["other"]]
@@ -170,7 +170,7 @@ def test_tied_weights_are_one_parameter_with_one_direction() -> None:
 
 
 @pytest.mark.parametrize("kind", NORMALIZATIONS)
-def test_each_normalisation_has_the_norms_of_its_definition(kind: str) -> None:
+def test_each_normalization_gives_the_norms_of_its_definition(kind: str) -> None:
     weights = {name: tensor for name, tensor in center().items() if name in ("conv", "linear")}
     raw = draw(weights, seed=2, axis=0)
     for name, tensor in normalize(raw, weights, kind=kind).items():
@@ -199,7 +199,7 @@ def test_random_biases_have_the_norm_of_the_biases_and_are_orthogonal_as_one_fil
 
 @pytest.mark.parametrize("biases", BIASES)
 @pytest.mark.parametrize("kind", NORMALIZATIONS)
-def test_orthogonal_overall_is_orthogonal_and_normalised_whatever_the_kind(kind: str, biases: str) -> None:
+def test_orthogonal_overall_holds_together_with_every_normalization(kind: str, biases: str) -> None:
     weights = dict(convolutional().named_parameters())
     delta, eta = random_directions(weights, seed=3, normalization=kind, biases=biases, orthogonality="overall")
     turning = [name for name in weights if biases != "parameter" or weights[name].ndim > 1]
@@ -211,7 +211,7 @@ def test_orthogonal_overall_is_orthogonal_and_normalised_whatever_the_kind(kind:
 
 
 @pytest.mark.parametrize("kind", NORMALIZATIONS)
-def test_orthogonal_in_every_filter_holds_for_every_normalisation(kind: str) -> None:
+def test_orthogonal_in_every_filter_holds_for_every_normalization(kind: str) -> None:
     weights = dict(convolutional().named_parameters())
     delta, eta = random_directions(weights, seed=3, normalization=kind)
     for name in weights:
@@ -219,7 +219,7 @@ def test_orthogonal_in_every_filter_holds_for_every_normalisation(kind: str) -> 
         assert bool((dots.abs() <= 1e-14 * rows(delta[name]).norm(dim=1) * rows(eta[name]).norm(dim=1)).all()), name
 
 
-def test_independent_draws_are_left_as_they_were_drawn() -> None:
+def test_independent_draws_are_not_made_orthogonal() -> None:
     weights = center()
     delta, eta = random_directions(weights, seed=3, orthogonality="none")
     for axis, direction in enumerate((delta, eta)):
@@ -228,12 +228,12 @@ def test_independent_draws_are_left_as_they_were_drawn() -> None:
     assert abs(cosine(delta, eta)) > 1e-6
 
 
-def test_one_direction_is_the_first_of_the_pair_of_the_same_seed() -> None:
+def test_a_single_direction_is_the_first_of_the_pair_of_the_same_seed() -> None:
     [alone], (first, _) = random_directions(center(), seed=8, count=1), random_directions(center(), seed=8)
     assert all(torch.equal(alone[name], first[name]) for name in alone)
 
 
-def test_facts_are_the_numbers_of_an_obvious_loop() -> None:
+def test_measured_angles_and_norms_are_those_of_a_plain_loop() -> None:
     weights = center()
     pair = random_directions(weights, seed=2, orthogonality="none", normalization="dfilter")
     facts = measure_directions(pair, weights)
@@ -258,7 +258,7 @@ def test_arguments_are_never_changed() -> None:
     assert all(torch.equal(before[name], weights[name]) for name in weights)
 
 
-def test_a_direction_of_another_network_is_refused_naming_the_parameter_and_both_shapes() -> None:
+def test_a_direction_of_another_network_is_refused_with_the_parameter_and_both_shapes() -> None:
     weights = {"linear.weight": torch.ones(4, 7)}
     with pytest.raises(ShapeMismatchError, match=r"'linear.weight' has shape \(4, 6\) .* has \(4, 7\)"):
         normalize({"linear.weight": torch.ones(4, 6)}, weights)
@@ -268,7 +268,7 @@ def test_a_direction_of_another_network_is_refused_naming_the_parameter_and_both
         completed({"other": torch.ones(2)}, weights)
 
 
-def test_weights_that_are_not_finite_are_refused_by_name() -> None:
+def test_weights_that_are_not_finite_are_refused_with_the_parameters_name() -> None:
     with pytest.raises(NotFiniteError, match="'conv' of the checkpoint holds NaN"):
         random_directions({"conv": torch.tensor([[1.0, float("nan")]])}, seed=0)
     with pytest.raises(NotFiniteError, match="'conv' of the direction holds NaN"):
@@ -276,6 +276,6 @@ def test_weights_that_are_not_finite_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("choice", ["normalization", "biases", "orthogonality", "drawn"])
-def test_an_unknown_choice_is_refused_with_a_list_of_the_known(choice: str) -> None:
+def test_an_unknown_choice_is_refused_with_the_known_ones(choice: str) -> None:
     with pytest.raises(UnknownNameError, match=r"'filters'\. Known: "):
         random_directions(center(), seed=0, **{choice: "filters"})

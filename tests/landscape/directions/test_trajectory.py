@@ -1,4 +1,4 @@
-"""Trajectories: principal components against scikit-learn, least squares, residuals, what cannot be a trajectory."""
+"""Trajectories: principal components against scikit-learn, least squares, residuals, refusals."""
 
 import copy
 
@@ -22,7 +22,7 @@ State = dict[str, Tensor]
 
 
 def trained(model: nn.Module, images: Tensor, labels: Tensor, epochs: int = 6) -> list[State]:
-    """Epochs of plain gradient descent, the initialisation first."""
+    """Epochs of plain gradient descent, the initialization first."""
     model = copy.deepcopy(model).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.5)
     states = [copy.deepcopy(model.state_dict())]
@@ -58,14 +58,14 @@ def test_components_and_variance_shares_are_those_of_scikit_learn(states: list[S
         np.testing.assert_allclose(flat(ours) * np.sign(flat(ours) @ theirs), theirs, atol=1e-8)
 
 
-def test_components_are_orthonormal_and_not_filter_normalised(states: list[State]) -> None:
+def test_components_are_orthonormal_and_not_filter_normalized(states: list[State]) -> None:
     first, second = principal(states, parameters=list(states[0])).components
     assert dot(first, first) == pytest.approx(1, rel=1e-10)
     assert dot(second, second) == pytest.approx(1, rel=1e-10)
     assert abs(dot(first, second)) < 1e-10
 
 
-def test_coordinates_are_those_of_numpys_least_squares_in_a_plane_of_skewed_and_long_directions(
+def test_coordinates_are_numpys_least_squares_also_for_directions_that_are_neither_orthogonal_nor_unit(
     states: list[State],
 ) -> None:
     delta, eta = random_directions(states[-1], seed=1, orthogonality="none", biases="parameter")
@@ -80,7 +80,7 @@ def test_coordinates_are_those_of_numpys_least_squares_in_a_plane_of_skewed_and_
     assert (path.coordinates[-1], path.distances[-1]) == ((0, 0), 0)
 
 
-def test_a_run_that_lies_in_a_plane_is_found_whole_with_nothing_missed() -> None:
+def test_a_run_that_lies_in_a_plane_is_projected_without_loss() -> None:
     last = perceptron().state_dict()
     delta, eta = random_directions(last, seed=2, normalization="dlayer")
     points = [(3.0, 0.5), (2.0, -1.0), (1.0, 0.7), (0.4, -0.2), (0.0, 0.0)]
@@ -93,7 +93,9 @@ def test_a_run_that_lies_in_a_plane_is_found_whole_with_nothing_missed() -> None
         assert x**2 + y**2 == pytest.approx(a**2 * dot(delta, delta) + b**2 * dot(eta, eta), abs=1e-9)
 
 
-def test_a_trajectory_holds_each_epochs_own_loss_and_what_the_plane_shows_in_its_place(states: list[State]) -> None:
+def test_a_trajectory_holds_each_epochs_own_loss_and_that_of_the_plane_at_its_projection(
+    states: list[State],
+) -> None:
     images, labels = vectors()
     result = api.trajectory(perceptron(), states, images, labels, precision="float64", grid=Grid.square(3, 2))
     assert result.path is not None
@@ -110,7 +112,7 @@ def test_a_trajectory_holds_each_epochs_own_loss_and_what_the_plane_shows_in_its
     assert result.to_json()["trajectory"] == result.path
 
 
-def test_the_plane_of_the_components_explains_a_run_and_a_random_plane_shows_next_to_nothing() -> None:
+def test_the_plane_of_the_components_holds_most_of_a_run_and_a_random_plane_almost_nothing() -> None:
     model, samples = convolutional(), pictures()
     states = trained(model, *samples, epochs=8)
     names = [name for name, _ in model.named_parameters()]
@@ -120,7 +122,7 @@ def test_the_plane_of_the_components_explains_a_run_and_a_random_plane_shows_nex
     assert best.distances[0] < 0.5 < 0.9 < blind.distances[0]
 
 
-def test_epochs_with_batchnorm_are_judged_with_their_own_statistics() -> None:
+def test_epochs_with_batchnorm_are_evaluated_with_their_own_statistics() -> None:
     model, (images, labels) = convolutional(), pictures()
     states = trained(model, images, labels)
     result = api.trajectory(model, states, images, labels, grid=Grid.square(3), precision="float64")
@@ -133,7 +135,7 @@ def test_epochs_with_batchnorm_are_judged_with_their_own_statistics() -> None:
     assert result.provenance["model_unchanged"] is True
 
 
-def test_the_default_grid_holds_the_whole_path_with_a_rim(states: list[State]) -> None:
+def test_the_default_grid_contains_the_path_with_a_margin(states: list[State]) -> None:
     result = api.trajectory(perceptron(), states, *vectors())
     assert result.path is not None
     for axis, coordinates in zip(
@@ -144,7 +146,7 @@ def test_the_default_grid_holds_the_whole_path_with_a_rim(states: list[State]) -
     assert result.losses.shape == (25, 25)
 
 
-def test_what_cannot_be_a_trajectory_is_refused_in_a_sentence(states: list[State]) -> None:
+def test_checkpoints_that_make_no_trajectory_are_refused_with_the_reason(states: list[State]) -> None:
     names = list(states[0])
     with pytest.raises(PlaneError, match=r"at least 4 checkpoints; got 3\. Any three lie in one plane"):
         principal(states[:3], parameters=names)

@@ -1,4 +1,4 @@
-"""The mathematics as a whole: closed forms, invariances, every architecture, and nothing changed afterwards."""
+"""The mathematics as a whole: closed forms, invariances, every architecture, and calls that change nothing."""
 
 import copy
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def test_the_surface_of_linear_regression_is_the_paraboloid_of_its_hessian_to_ei
     assert fitted[0] == pytest.approx(float(residuals.square().sum(1).mean()), rel=1e-10)
 
 
-def test_the_curvature_map_of_linear_regression_is_the_same_everywhere_and_that_of_its_inputs() -> None:
+def test_the_curvature_map_of_linear_regression_is_constant_and_follows_from_its_inputs() -> None:
     x, targets = gaussian(31, 5, seed=1), gaussian(31, 2, seed=2)
     result = api.curvature(
         Regression(), x, targets, grid=Grid(Axis(-1, 1, 3), Axis(-1, 1, 2)), precision="float64", loss=squared_error
@@ -80,7 +80,7 @@ def test_the_curvature_map_of_linear_regression_is_the_same_everywhere_and_that_
     np.testing.assert_allclose(result.array("lambda_min"), float(eigenvalues[0]), rtol=1e-3)
 
 
-# Rescaling that leaves the function as it is.
+# Rescaling that does not change the function.
 
 
 def relu_pair(seed: int = 1) -> nn.Module:
@@ -104,7 +104,7 @@ def rescaled_relu(model: nn.Module, factor: float = 8.0) -> nn.Module:
 
 
 def rescaled_batchnorm(model: nn.Module) -> nn.Module:
-    """Each filter before a BatchNorm times its own factor, the statistics following: no output changes."""
+    """Each filter before a BatchNorm times its own factor, the statistics likewise: no output changes."""
     other, factors = copy.deepcopy(model), torch.tensor([8.0, 0.25, 3.0, 20.0])
     with torch.no_grad():
         other[0].weight *= factors.view(-1, 1, 1, 1)
@@ -131,7 +131,7 @@ def surfaces(pair: tuple[nn.Module, nn.Module], normalization: str) -> list[np.n
 
 
 @pytest.mark.parametrize("case", RESCALED)
-def test_rescaling_layers_leaves_a_filter_normalised_surface_unchanged(case: str) -> None:
+def test_rescaling_layers_leaves_a_filter_normalized_surface_unchanged(case: str) -> None:
     one, other = surfaces(RESCALED[case], "filter")
     np.testing.assert_allclose(one, other, rtol=1e-4)
     assert one.max() > 1.2 * one.min()
@@ -139,7 +139,7 @@ def test_rescaling_layers_leaves_a_filter_normalised_surface_unchanged(case: str
 
 @pytest.mark.parametrize("normalization", ["none", "dfilter"])
 @pytest.mark.parametrize("case", RESCALED)
-def test_rescaling_layers_visibly_moves_a_surface_that_is_not_normalised(case: str, normalization: str) -> None:
+def test_rescaling_layers_visibly_changes_a_surface_that_is_not_normalized(case: str, normalization: str) -> None:
     one, other = surfaces(RESCALED[case], normalization)
     assert np.abs(one - other).max() > 0.1 * one.max()
     assert one[2, 1] != other[2, 1] or np.isclose(one[2, 1], other[2, 1])
@@ -175,14 +175,14 @@ def test_permuting_neurons_together_with_the_directions_leaves_the_surface_uncha
     np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-def test_filter_normalisation_commutes_with_permuting_filters() -> None:
+def test_filter_normalization_commutes_with_permuting_filters() -> None:
     weight, raw, order = gaussian(7, 5, seed=1), gaussian(7, 5, seed=2), torch.tensor([3, 1, 6, 0, 2, 5, 4])
     one = normalize({"w": raw}, {"w": weight})["w"][order]
     other = normalize({"w": raw[order]}, {"w": weight[order]})["w"]
     assert torch.equal(one, other)
 
 
-# Every architecture, and nothing changed.
+# Every architecture; calls that change nothing.
 
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "residual": lambda: stirred(build(CifarResNet(8, 2, "projection", 3, 2))),
@@ -200,7 +200,7 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_has_the_surface_of_the_obvious_float64_loop_and_a_green_self_check(name: str) -> None:
+def test_every_architecture_has_the_surface_of_a_plain_float64_loop_and_passes_the_self_check(name: str) -> None:
     model, (images, labels) = ARCHITECTURES[name](), pictures()
     result = api.surface(model, images, labels, grid=GRID, seed=6)
     delta, eta = random_directions(dict(model.named_parameters()), seed=6)
@@ -217,7 +217,7 @@ def test_every_architecture_has_the_surface_of_the_obvious_float64_loop_and_a_gr
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", ZOO)
-def test_every_network_of_the_zoo_has_a_green_self_check_under_every_batchnorm_policy(name: str, policy: str) -> None:
+def test_every_network_of_the_zoo_passes_the_self_check_under_every_batchnorm_policy(name: str, policy: str) -> None:
     given = objective(name, samples=21)
     result = api.slice(given.model, given.images, given.labels, grid=Grid(Axis(-0.5, 1, 4)), batch_norm=policy)
     assert [(check.name, check.text) for check in result.checks if not check.passed] == []
@@ -225,7 +225,7 @@ def test_every_network_of_the_zoo_has_a_green_self_check_under_every_batchnorm_p
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_hessian_products_of_every_network_of_the_zoo_are_differences_of_its_gradient(name: str) -> None:
+def test_hessian_products_of_every_network_of_the_zoo_match_differences_of_its_gradient(name: str) -> None:
     given = objective(name, "float64", samples=11)
     at = given.parameters()
     vector = gaussian(Hessian(given, at, over="all").size, seed=2).double()
@@ -256,7 +256,7 @@ JOBS: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_after_any_job_the_model_its_mode_its_gradients_and_the_random_state_are_what_they_were(job: str) -> None:
+def test_no_job_changes_the_model_its_mode_its_gradients_or_the_random_state(job: str) -> None:
     model, (images, labels) = convolutional(), pictures()
     F.cross_entropy(model(images), labels).backward()
     model[5].eval()  # a mixed mode, which must stay mixed
@@ -275,7 +275,7 @@ def test_after_any_job_the_model_its_mode_its_gradients_and_the_random_state_are
     assert torch.equal(labels, data[1])
 
 
-def test_hooks_that_are_part_of_the_function_are_followed_and_stay_on_the_model() -> None:
+def test_forward_hooks_are_applied_and_stay_on_the_model() -> None:
     model, (images, labels) = perceptron(), vectors()
     model[1].register_forward_hook(lambda layer, inputs, output: 2 * output)
     result = api.slice(model, images, labels, grid=Grid.line(3), precision="float64")

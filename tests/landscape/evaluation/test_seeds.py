@@ -1,4 +1,4 @@
-"""A repeated landscape is the mean of single ones, and its band holds them all."""
+"""A landscape over several seeds is the mean of single ones, and its band contains them all."""
 
 import numpy as np
 import pytest
@@ -34,12 +34,12 @@ def test_the_mean_and_band_are_those_of_the_single_surfaces() -> None:
     assert all(check.passed for check in together.checks)
 
 
-def test_one_seed_is_not_a_repetition() -> None:
+def test_a_single_seed_is_refused() -> None:
     with pytest.raises(DataError, match=r"at least two seeds, each once; got \[4\]"):
         RepeatedLandscape(*classifier(), seeds=[4])
 
 
-def test_a_repetition_takes_one_data_set() -> None:
+def test_a_second_data_set_is_refused_for_several_seeds() -> None:
     model, images, labels = classifier()
     with pytest.raises(DataError, match="one data set"):
         RepeatedLandscape(model, images, labels, seeds=[0, 1], also={"test": (images, labels)})

@@ -1,4 +1,4 @@
-"""Slices and surfaces against an obvious slow loop; data sets in one pass; BatchNorm policies; weight decay."""
+"""Slices and surfaces against a plain, slow loop; data sets in one pass; BatchNorm policies; weight decay."""
 
 import copy
 import math
@@ -49,7 +49,7 @@ def obvious_surface(
 
 
 @pytest.mark.parametrize("name", ["resnet20-w8-skip", "resnet20-w8-plain"])
-def test_a_shipped_checkpoints_surface_is_that_of_the_obvious_loop(name: str) -> None:
+def test_a_shipped_checkpoints_surface_is_that_of_a_plain_loop(name: str) -> None:
     model, samples = shipped(name), load("digits").subset(70)
     result = api.surface(model, samples.images, samples.labels, grid=GRID, seed=3)
     expected = obvious_surface(model, samples.images, samples.labels, GRID, seed=3)
@@ -58,7 +58,7 @@ def test_a_shipped_checkpoints_surface_is_that_of_the_obvious_loop(name: str) ->
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("float32", 1e-5), ("float64", 1e-12)])
-def test_the_surface_of_any_module_is_that_of_the_obvious_loop(precision: str, bound: float) -> None:
+def test_the_surface_of_any_module_is_that_of_a_plain_loop(precision: str, bound: float) -> None:
     model, (images, labels) = convolutional(), pictures()
     result = api.surface(model, images, labels, grid=GRID, seed=1, precision=precision)
     np.testing.assert_allclose(result.losses, obvious_surface(model, images, labels, GRID, seed=1), rtol=bound)
@@ -72,7 +72,7 @@ def test_a_slice_is_the_line_beta_zero_of_the_surface_of_the_same_seed() -> None
     np.testing.assert_allclose(line.losses[:, 0], plane.losses[:, 1], rtol=1e-13)
 
 
-def test_equal_requests_give_equal_bits_and_points_do_not_depend_on_the_grid_around_them() -> None:
+def test_equal_requests_give_equal_bits_and_points_do_not_depend_on_the_rest_of_the_grid() -> None:
     model, (images, labels) = convolutional(), pictures()
     landscape = Landscape(model, images, labels, seed=4)
     again = Landscape(model, images, labels, seed=4, choice=landscape.plan.choice)
@@ -81,7 +81,7 @@ def test_equal_requests_give_equal_bits_and_points_do_not_depend_on_the_grid_aro
     assert landscape.values(points)[1] == landscape.values(points[1:2])[0]
 
 
-def test_the_model_is_the_same_to_the_last_bit_with_its_mode_gradients_and_the_global_generator() -> None:
+def test_the_model_its_mode_and_gradients_and_the_global_generator_stay_the_same_bit_for_bit() -> None:
     model, (images, labels) = convolutional(), pictures()
     F.cross_entropy(model(images), labels).backward()
     before, random_state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
@@ -94,7 +94,7 @@ def test_the_model_is_the_same_to_the_last_bit_with_its_mode_gradients_and_the_g
     assert torch.equal(random_state, torch.get_rng_state())
 
 
-def test_train_and_test_data_come_out_of_one_pass_as_they_do_alone() -> None:
+def test_train_and_test_data_in_one_pass_give_the_values_of_separate_passes() -> None:
     model, train, test = perceptron(), vectors(29), vectors(11, seed=8)
     both = api.surface(model, *train, grid=GRID, seed=5, precision="float64", also={"test": test})
     alone = api.surface(model, *test, grid=GRID, seed=5, precision="float64")
@@ -104,7 +104,7 @@ def test_train_and_test_data_come_out_of_one_pass_as_they_do_alone() -> None:
     assert both.provenance["also"]["test"]["samples"] == 11
 
 
-def test_weight_decay_adds_half_its_share_of_the_squared_norm_of_all_parameters_at_each_point() -> None:
+def test_weight_decay_adds_half_its_value_times_the_squared_norm_of_all_parameters_at_each_point() -> None:
     model, samples = perceptron(), vectors()
     decayed = api.surface(model, *samples, grid=GRID, seed=5, precision="float64", weight_decay=0.01)
     bare = api.surface(model, *samples, grid=GRID, seed=5, precision="float64")
@@ -119,7 +119,7 @@ def test_weight_decay_adds_half_its_share_of_the_squared_norm_of_all_parameters_
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-def test_losses_by_name_reach_the_surface_and_its_caption(loss: str) -> None:
+def test_a_loss_chosen_by_name_is_computed_and_named_in_the_caption(loss: str) -> None:
     smoothing = {"label_smoothing": 0.1} if loss == "cross_entropy" else {}
     result = api.slice(perceptron(), *vectors(), grid=Grid.line(5), loss=loss, **smoothing)
     assert all(check.passed for check in result.checks)
@@ -127,7 +127,7 @@ def test_losses_by_name_reach_the_surface_and_its_caption(loss: str) -> None:
     assert ("label smoothing 0.1" in result.caption) == (loss == "cross_entropy")
 
 
-def test_the_standard_error_is_what_repeated_samples_of_the_same_size_show() -> None:
+def test_the_standard_error_is_the_spread_over_repeated_samples_of_the_same_size() -> None:
     model, (images, _) = perceptron(), vectors(4000)
     labels = torch.randint(3, (4000,), generator=torch.Generator().manual_seed(1))
     landscape = Landscape(model, images, labels, dimensions=1, precision="float64")
@@ -159,7 +159,7 @@ def test_batch_statistics_are_those_of_train_mode_batchnorm_on_the_same_batches(
     assert all(check.passed for check in result.checks)
 
 
-def test_recalibrated_statistics_are_the_means_and_variances_that_the_calibration_samples_have() -> None:
+def test_recalibrated_statistics_are_the_means_and_variances_of_the_calibration_samples() -> None:
     model, (images, _) = convolutional().double().eval(), pictures()
     images = images.double()
     weight = model[0].weight.detach() * 1.5
@@ -169,7 +169,7 @@ def test_recalibrated_statistics_are_the_means_and_variances_that_the_calibratio
     torch.testing.assert_close(found["1.running_var"], before.var(1), rtol=1e-12, atol=0)
 
 
-def test_a_recalibrated_surface_is_a_loop_of_resetting_the_statistics_and_evaluating() -> None:
+def test_a_recalibrated_surface_is_that_of_a_loop_that_resets_the_statistics_at_every_point() -> None:
     model, (images, labels) = convolutional(), pictures()
     result = api.surface(
         model, images, labels, grid=GRID, seed=1, precision="float64", batch_norm="recalibrated", calibration=10
@@ -200,7 +200,7 @@ def test_a_result_can_hold_two_batchnorm_policies_for_comparison() -> None:
         assert not np.allclose(both.losses, alone.losses, rtol=1e-3)
 
 
-def test_a_network_without_batchnorm_has_one_surface_whatever_the_policy_and_the_caption_says_so() -> None:
+def test_a_network_without_batchnorm_has_the_same_surface_under_every_policy_and_the_caption_says_so() -> None:
     results = [
         api.slice(perceptron(), *vectors(), grid=Grid.line(5), batch_norm=policy, precision="float64")
         for policy in ("frozen", "recalibrated", "batch")
@@ -210,7 +210,7 @@ def test_a_network_without_batchnorm_has_one_surface_whatever_the_policy_and_the
         assert "no BatchNorm" in result.caption
 
 
-def test_bfloat16_carries_an_audit_against_float32_in_its_self_check() -> None:
+def test_the_self_check_of_bfloat16_contains_an_audit_against_float32() -> None:
     model, samples = convolutional(), pictures()
     fast = api.surface(model, *samples, grid=GRID, precision="bfloat16")
     exact = api.surface(model, *samples, grid=GRID)
@@ -231,9 +231,7 @@ OTHER_LOSSES = {
 
 @pytest.mark.parametrize("loss", OTHER_LOSSES)
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_the_surface_of_another_loss_is_that_of_the_obvious_loop_whatever_computes_it(
-    loss: str, precision: str
-) -> None:
+def test_the_surface_of_another_loss_is_that_of_a_plain_loop_with_every_engine(loss: str, precision: str) -> None:
     model, (images, labels) = convolutional(), pictures()
     smoothing = 0.3 if loss == "cross_entropy" else 0.0
     options = {"seed": 1, "precision": precision, "loss": loss, "label_smoothing": smoothing}
@@ -259,7 +257,7 @@ def test_zero_filters_are_counted_and_named_in_the_self_check() -> None:
     assert line.text.endswith("2 filters are zero and stay, the first in '3.weight'")
 
 
-def test_a_network_that_no_random_direction_moves_is_refused_with_advice() -> None:
+def test_a_network_that_random_directions_cannot_move_is_refused_with_advice() -> None:
     still = nn.Sequential(nn.BatchNorm1d(5))
     with pytest.raises(PlaneError, match="Use biases='random'"):
         api.slice(still, *vectors(), grid=Grid.line(3))
@@ -267,14 +265,14 @@ def test_a_network_that_no_random_direction_moves_is_refused_with_advice() -> No
     assert np.isfinite(result.losses).all()
 
 
-def test_progress_is_told_until_every_point_is_in() -> None:
+def test_progress_is_reported_until_every_point_is_computed() -> None:
     told: list[tuple[int, int]] = []
     api.surface(perceptron(), *vectors(), grid=GRID, progress=lambda *numbers: told.append(numbers))
     assert told[-1] == (12, 12)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
-def test_interrupting_keeps_what_is_computed_and_says_so() -> None:
+def test_an_interrupted_surface_keeps_its_computed_points_and_says_so() -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
@@ -283,7 +281,7 @@ def test_interrupting_keeps_what_is_computed_and_says_so() -> None:
     assert result.provenance["interrupted"] is True
 
 
-def test_samples_labels_and_choices_that_do_not_fit_are_refused_in_a_sentence() -> None:
+def test_samples_labels_and_choices_that_do_not_match_are_refused_with_the_reason() -> None:
     images, labels = vectors()
     with pytest.raises(DataError, match=r"cannot take samples of shape \(4,\)"):
         api.slice(perceptron(), images[:, :4], labels)
@@ -305,7 +303,7 @@ def test_samples_labels_and_choices_that_do_not_fit_are_refused_in_a_sentence() 
         api.slice(perceptron(), images[:1], labels[:1], batch_norm="recalibrated")
 
 
-def test_directions_of_the_callers_own_that_span_nothing_are_refused() -> None:
+def test_the_callers_directions_are_refused_if_they_span_no_line_or_plane() -> None:
     center = dict(perceptron().named_parameters())
     with pytest.raises(PlaneError, match="second direction is zero everywhere"):
         from_directions([{"0.bias": torch.ones(7)}, {"0.bias": torch.zeros(7)}], center)

@@ -1,4 +1,4 @@
-"""Every format of a result, read back by a program that is not ours; what holes and clipped losses become in each."""
+"""Every format of a result, read back by independent programs; holes and clipped losses in each."""
 
 import io
 import json
@@ -62,7 +62,7 @@ def holes(ten_x_plus_y: Result) -> Result:
     return replace(ten_x_plus_y, losses=losses)
 
 
-def test_every_format_that_can_be_read_gives_the_result_back(holes: Result, line: Result, tmp_path: Path) -> None:
+def test_every_readable_format_reads_back_an_equal_result(holes: Result, line: Result, tmp_path: Path) -> None:
     for result in (holes, line, partly(holes)):
         for ending in ("json", "npz", "h5"):
             result.save(tmp_path / f"r.{ending}")
@@ -81,7 +81,7 @@ def partly(result: Result) -> Result:
     return replace(result, computed=computed, standard_errors=np.where(computed, 0.5, math.nan), **blank)
 
 
-def test_a_csv_file_gives_back_the_computed_points_of_every_array(holes: Result, tmp_path: Path) -> None:
+def test_a_csv_file_reads_back_the_computed_points_of_every_array(holes: Result, tmp_path: Path) -> None:
     extra = {"lambda_min": np.arange(15.0).reshape(5, 3)}
     part = replace(partly(holes), extra=extra)
     part.save(tmp_path / "r.csv")
@@ -96,7 +96,7 @@ def test_a_csv_file_gives_back_the_computed_points_of_every_array(holes: Result,
     assert len(table) == 12
 
 
-def test_what_the_service_answers_is_the_local_type(ten_x_plus_y: Result) -> None:
+def test_the_json_of_the_service_is_read_as_an_equal_local_result(ten_x_plus_y: Result) -> None:
     answer = {"id": "abc", "state": "done", "name": "a job", **json.loads(ten_x_plus_y.to_bytes("json"))}
     again = Result.from_json(answer)
     assert again.to_json() == ten_x_plus_y.to_json()
@@ -114,7 +114,7 @@ def test_what_the_service_answers_is_the_local_type(ten_x_plus_y: Result) -> Non
         {"extra": 3},
     ],
 )
-def test_json_that_is_of_no_result_is_refused(ten_x_plus_y: Result, change: dict[str, Any], tmp_path: Path) -> None:
+def test_json_of_something_else_is_refused(ten_x_plus_y: Result, change: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="not the JSON of a result"):
         Result.from_json({**ten_x_plus_y.to_json(), **change})
     (tmp_path / "r.json").write_text(json.dumps({**ten_x_plus_y.to_json(), **change}))
@@ -122,7 +122,7 @@ def test_json_that_is_of_no_result_is_refused(ten_x_plus_y: Result, change: dict
         Result.load(tmp_path / "r.json")
 
 
-def test_a_file_of_another_kind_under_the_ending_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_whose_content_does_not_match_its_ending_is_refused_with_its_name(tmp_path: Path) -> None:
     for ending, says in (("json", "as JSON"), ("csv", "no result|table"), ("h5", "as HDF5"), ("npz", "as an .npz")):
         (tmp_path / f"r.{ending}").write_bytes(b"a,b\n1,2\n")
         with pytest.raises(FormatError, match=rf"r\.{ending}.*({says})"):
@@ -134,7 +134,7 @@ def test_a_file_of_another_kind_under_the_ending_is_refused_by_name(tmp_path: Pa
         Result.load(tmp_path / "none.npz")
 
 
-def test_h5py_finds_the_papers_arrays_and_ours_beside_them(ten_x_plus_y: Result) -> None:
+def test_an_hdf5_file_has_the_papers_arrays_and_our_own(ten_x_plus_y: Result) -> None:
     with h5py.File(io.BytesIO(ten_x_plus_y.to_bytes("h5"))) as file:
         np.testing.assert_array_equal(file["train_loss"][:], ten_x_plus_y.losses.T)
         np.testing.assert_array_equal(file["landscape/losses"][:], ten_x_plus_y.losses)
@@ -167,7 +167,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
             make()
 
 
-def test_every_format_writes_a_surface_and_those_that_can_a_slice(ten_x_plus_y: Result, line: Result) -> None:
+def test_every_format_writes_a_surface_and_all_but_solids_a_slice(ten_x_plus_y: Result, line: Result) -> None:
     for ending in FORMATS:
         assert len(ten_x_plus_y.to_bytes(ending)) > 100, ending
         if ending in ("stl", "obj"):
@@ -177,7 +177,7 @@ def test_every_format_writes_a_surface_and_those_that_can_a_slice(ten_x_plus_y: 
             assert len(line.to_bytes(ending)) > 100, ending
 
 
-def test_height_and_array_are_refused_where_nothing_is_drawn(ten_x_plus_y: Result) -> None:
+def test_height_and_array_are_refused_for_files_of_numbers(ten_x_plus_y: Result) -> None:
     assert ten_x_plus_y.to_bytes("vtp", height="linear") != ten_x_plus_y.to_bytes("vtp")
     with pytest.raises(FormatError, match=r"A \.csv file holds numbers"):
         ten_x_plus_y.to_bytes("csv", height="log")
@@ -195,7 +195,7 @@ def vtp(content: bytes, folder: Path) -> tuple[Any, Any, Any]:
     return np.array(read.points), lists, read.point_data
 
 
-def test_a_vtp_file_has_every_point_where_it_belongs_and_its_losses_unclipped(
+def test_a_vtp_file_has_every_point_at_its_coordinates_with_unclipped_losses(
     ten_x_plus_y: Result, tmp_path: Path
 ) -> None:
     points, cells, arrays = vtp(ten_x_plus_y.to_bytes("vtp"), tmp_path)
@@ -210,7 +210,7 @@ def test_a_vtp_file_has_every_point_where_it_belongs_and_its_losses_unclipped(
         assert float((corners[:, 0] * ahead[:, 1] - corners[:, 1] * ahead[:, 0]).sum()) / 2 == pytest.approx(1.0)
 
 
-def test_a_vtp_file_leaves_out_holes_and_the_cells_at_them(holes: Result, line: Result, tmp_path: Path) -> None:
+def test_a_vtp_file_leaves_out_holes_and_their_cells(holes: Result, line: Result, tmp_path: Path) -> None:
     points, cells, _ = vtp(holes.to_bytes("vtp"), tmp_path)
     assert len(points) == 13
     assert len(cells) == 3  # of 8: four touch the middle, one more the corner
@@ -238,7 +238,7 @@ def test_vtk_itself_reads_the_vtp_file(holes: Result, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["stl", "obj"])
-def test_a_solid_is_watertight_in_millimetres_and_the_right_way_out(
+def test_a_solid_is_watertight_in_millimeters_and_its_faces_point_outwards(
     ten_x_plus_y: Result, ending: str, tmp_path: Path
 ) -> None:
     ten_x_plus_y.save(tmp_path / f"r.{ending}", height="linear")
@@ -269,7 +269,7 @@ def test_a_hole_is_a_pit_in_a_solid_that_stays_watertight(holes: Result, ending:
     assert sorted(top[np.isclose(top[:, 2], PIT)][:, :2].round(3).tolist()) == [[0, 0], [WIDTH / 4, WIDTH / 2]]
 
 
-def test_losses_above_the_clip_are_cut_off_in_pictures_and_kept_in_numbers(
+def test_losses_above_the_clip_are_clipped_in_pictures_and_kept_in_files_of_numbers(
     ten_x_plus_y: Result, tmp_path: Path
 ) -> None:
     points, _, arrays = vtp(ten_x_plus_y.to_bytes("vtp"), tmp_path)
@@ -277,7 +277,7 @@ def test_losses_above_the_clip_are_cut_off_in_pictures_and_kept_in_numbers(
     assert arrays["losses"].max() == 25
 
 
-def test_an_interrupted_result_is_drawn_on_its_finest_whole_grid(ten_x_plus_y: Result) -> None:
+def test_an_interrupted_result_is_drawn_on_its_finest_complete_grid(ten_x_plus_y: Result) -> None:
     grid = Grid(Axis(-1, 1, 9), Axis(-1, 1, 9))
     result = Result.empty(grid)
     first, second = grid.levels()[:2]
@@ -318,7 +318,7 @@ def test_an_svg_file_is_xml_with_the_caption_and_the_holes_in_it(holes: Result) 
     assert holes.to_bytes("svg") == holes.to_bytes("svg")
 
 
-def test_a_picture_of_a_caption_with_markup_shows_it_as_text(ten_x_plus_y: Result) -> None:
+def test_markup_in_a_caption_is_escaped_in_a_picture(ten_x_plus_y: Result) -> None:
     odd = replace(ten_x_plus_y, caption="$x^2$ <b>net</b> & </script><script>alert(1)</script>")
     text = " ".join(ElementTree.fromstring(odd.to_bytes("svg")).itertext())
     assert "$x^2$ <b>net</b>" in text
@@ -326,7 +326,7 @@ def test_a_picture_of_a_caption_with_markup_shows_it_as_text(ten_x_plus_y: Resul
     assert "<script>alert(1)" not in page
 
 
-def test_an_html_page_holds_plotly_and_names_no_other_host(ten_x_plus_y: Result) -> None:
+def test_an_html_page_contains_plotly_and_refers_to_no_host(ten_x_plus_y: Result) -> None:
     page = ten_x_plus_y.to_bytes("html").decode()
     assert len(page) > 3_000_000
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=", page)

@@ -1,4 +1,4 @@
-"""The authors' HDF5 and direction files: both ways, on grids that are not square, with their own code's conventions."""
+"""The authors' surface and direction files: written and read, with their conventions, on grids that are not square."""
 
 import io
 from pathlib import Path
@@ -45,9 +45,7 @@ def written_by_the_authors_code(
         file["train_acc"] = np.where(values == -1, -1, 50.0)
 
 
-def test_a_surface_file_of_ours_is_plotted_by_the_authors_code_with_every_value_in_its_place(
-    surface: Result, tmp_path: Path
-) -> None:
+def test_the_authors_code_plots_our_surface_file_with_every_value_in_its_place(surface: Result, tmp_path: Path) -> None:
     surface.save(tmp_path / "s.h5")
     with h5py.File(tmp_path / "s.h5", "r") as file:  # as plot_2D.py does
         x, y = np.array(file["xcoordinates"][:]), np.array(file["ycoordinates"][:])
@@ -60,7 +58,7 @@ def test_a_surface_file_of_ours_is_plotted_by_the_authors_code_with_every_value_
                 assert z[row, column] == surface.losses[i, j]
         assert {name for name in file} == {  # noqa: C416
             *("dir_file", "xcoordinates", "ycoordinates", "train_loss", "train_acc", "test_loss", "test_acc"),
-            "landscape",  # a group of ours that their scripts do not look at
+            "landscape",  # our own group, which their scripts ignore
         }
         np.testing.assert_allclose(file["test_acc"][:].T, 100 * surface.array("test_accuracies"))
         assert all(file[name].dtype == np.float64 for name in set(file) - {"dir_file", "landscape"})
@@ -79,7 +77,7 @@ def test_a_surface_file_of_the_authors_code_is_read_with_every_value_in_its_plac
     assert np.isnan(result.losses[1, 2])
 
 
-def test_a_surface_survives_the_way_there_and_back(surface: Result, tmp_path: Path) -> None:
+def test_a_surface_file_reads_back_equal(surface: Result, tmp_path: Path) -> None:
     surface.save(tmp_path / "s.h5")
     again = Result.load(tmp_path / "s.h5")
     for name in ("losses", "accuracies", "test_losses", "test_accuracies"):
@@ -87,7 +85,7 @@ def test_a_surface_survives_the_way_there_and_back(surface: Result, tmp_path: Pa
     assert again.computed.all()
 
 
-def test_points_not_computed_are_minus_one_in_the_file_and_nan_here(tmp_path: Path) -> None:
+def test_points_not_computed_are_minus_one_in_the_file_and_nan_in_the_result(tmp_path: Path) -> None:
     result = Result.empty(Grid(Axis(-1, 1, 2), Axis(-1, 1, 3)))
     result.put([(0, 2), (1, 0)], [(7.0, 0.25, 0.1), (np.nan, 0.0, 0.1)])
     (tmp_path / "s.h5").write_bytes(result.to_bytes("h5"))
@@ -110,7 +108,7 @@ def test_a_slice_has_no_ycoordinates_and_one_axis(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".h5", ".safetensors"])
-def test_directions_survive_the_way_there_and_back(ending: str, tmp_path: Path) -> None:
+def test_direction_files_read_back_equal(ending: str, tmp_path: Path) -> None:
     model = convolutional()
     landscape = Landscape(model, *pictures(), seed=3)
     files.write(tmp_path / f"d{ending}", landscape.plane, model)
@@ -122,7 +120,7 @@ def test_directions_survive_the_way_there_and_back(ending: str, tmp_path: Path) 
     assert len(again.facts["sha256"]) == 64
 
 
-def test_direction_files_of_ours_are_what_the_authors_code_reads(tmp_path: Path) -> None:
+def test_the_authors_code_can_read_our_direction_files(tmp_path: Path) -> None:
     model = convolutional()
     landscape = Landscape(model, *pictures(), seed=3)
     files.write(tmp_path / "d.h5", landscape.plane, model)
@@ -134,7 +132,7 @@ def test_direction_files_of_ours_are_what_the_authors_code_reads(tmp_path: Path)
         assert all(array.shape == tuple(parameter.shape) and array.dtype == np.float32 for array in given)
 
 
-def test_a_surface_along_directions_from_a_file_is_the_surface_along_the_directions(tmp_path: Path) -> None:
+def test_directions_from_a_file_give_the_same_surface_as_in_memory(tmp_path: Path) -> None:
     model, samples = convolutional(), pictures()
     landscape = Landscape(model, *samples, seed=3)
     files.write(tmp_path / "d.safetensors", landscape.plane, model)
@@ -146,7 +144,7 @@ def test_a_surface_along_directions_from_a_file_is_the_surface_along_the_directi
 
 
 @pytest.mark.parametrize("ending", [".h5", ".safetensors"])
-def test_directions_that_move_statistics_keep_them_in_a_file(ending: str, tmp_path: Path) -> None:
+def test_directions_that_move_statistics_keep_doing_so_through_a_file(ending: str, tmp_path: Path) -> None:
     start, end = convolutional(1), convolutional(2)
     line = line_between(start.state_dict(), end.state_dict())
     files.write(tmp_path / f"d{ending}", line, start)
@@ -154,7 +152,7 @@ def test_directions_that_move_statistics_keep_them_in_a_file(ending: str, tmp_pa
     torch.testing.assert_close(again["1.running_var"], line.directions[0]["1.running_var"], rtol=1e-6, atol=1e-7)
 
 
-def test_principal_directions_carry_their_shares_of_variance_under_the_authors_names(tmp_path: Path) -> None:
+def test_a_file_of_principal_directions_has_their_shares_of_variance_under_the_authors_names(tmp_path: Path) -> None:
     states = [perceptron(seed).state_dict() for seed in range(5)]
     plane = principal_plane(principal(states, parameters=list(states[0])))
     files.write(tmp_path / "pca.h5", plane, perceptron())
@@ -165,7 +163,7 @@ def test_principal_directions_carry_their_shares_of_variance_under_the_authors_n
     assert files.read(tmp_path / "pca.h5", perceptron()).facts["explained_variance_ratio_"] == shares.tolist()
 
 
-def test_directions_of_another_network_are_refused_naming_file_and_parameter(tmp_path: Path) -> None:
+def test_directions_of_another_network_are_refused_with_file_and_parameter(tmp_path: Path) -> None:
     model, other, deeper = perceptron(), perceptron(hidden=8), nn.Sequential(*perceptron(), nn.Linear(3, 3))
     plane = Landscape(other, *vectors()).plane
     for ending in (".h5", ".safetensors"):
@@ -176,7 +174,7 @@ def test_directions_of_another_network_are_refused_naming_file_and_parameter(tmp
         files.read(tmp_path / "d.h5", deeper)
 
 
-def test_files_that_hold_no_directions_are_refused_by_name(tmp_path: Path) -> None:
+def test_files_without_directions_are_refused_with_their_name(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(FormatError, match=r"text\.h5 cannot be read as HDF5"):
         files.read(tmp_path / "text.h5", perceptron())
@@ -195,7 +193,7 @@ def test_files_that_hold_no_directions_are_refused_by_name(tmp_path: Path) -> No
         files.read(tmp_path / "d.txt", perceptron())
 
 
-def test_directions_that_are_not_finite_are_refused_by_name(tmp_path: Path) -> None:
+def test_directions_that_are_not_finite_are_refused_with_the_parameter(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "d.h5", "w") as file:
         for index, parameter in enumerate(perceptron().parameters()):
             file[f"xdirection/{index}"] = np.full(parameter.shape, np.nan)
@@ -203,7 +201,7 @@ def test_directions_that_are_not_finite_are_refused_by_name(tmp_path: Path) -> N
         files.read(tmp_path / "d.h5", perceptron())
 
 
-def test_a_surface_whose_sizes_do_not_fit_is_refused_by_name() -> None:
+def test_a_surface_file_whose_sizes_do_not_match_is_refused_with_both() -> None:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         file["xcoordinates"], file["ycoordinates"] = np.zeros(3), np.zeros(4)

@@ -1,4 +1,4 @@
-"""The obvious evaluator against a slower one, and the model it leaves alone."""
+"""The plain evaluator against a slower one; the model is not changed."""
 
 import math
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def test_the_value_is_that_of_a_loop_over_single_samples_in_float64(precision: s
     assert value.accuracy == accuracy
 
 
-def test_nothing_about_the_model_changes_not_even_its_gradients_mode_or_the_random_state() -> None:
+def test_evaluating_changes_neither_the_model_its_gradients_and_mode_nor_the_random_state() -> None:
     model, (images, labels) = convolutional(), pictures()
     F.cross_entropy(model(images), labels).backward()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -57,14 +57,14 @@ def test_nothing_about_the_model_changes_not_even_its_gradients_mode_or_the_rand
     assert torch.equal(random_state, torch.get_rng_state())
 
 
-def test_dropout_is_off_and_batchnorm_keeps_its_statistics_whatever_the_mode_of_the_model() -> None:
+def test_dropout_is_off_and_batchnorm_statistics_are_kept_in_any_mode_of_the_model() -> None:
     model, (images, labels) = convolutional(), pictures()
     training = Objective.of(model.train(), images, labels)
     evaluating = Objective.of(model.eval(), images, labels)
     assert training.evaluate({}) == evaluating.evaluate({}) == training.evaluate({})
 
 
-def test_parameters_and_statistics_given_by_name_are_used_and_the_others_stay() -> None:
+def test_parameters_and_statistics_passed_by_name_are_used_and_others_are_the_models() -> None:
     model, (images, labels) = convolutional(), pictures()
     objective = Objective.of(model, images, labels, precision="float64")
     moved = {"8.bias": gaussian(3, seed=3).double(), "1.running_mean": gaussian(4, seed=4).double()}
@@ -74,7 +74,7 @@ def test_parameters_and_statistics_given_by_name_are_used_and_the_others_stay() 
     assert value != objective.evaluate({})
 
 
-def test_mean_of_batch_means_is_not_what_is_computed() -> None:
+def test_the_loss_is_the_mean_of_samples_and_not_of_batch_means() -> None:
     images, labels = vectors(5)
     objective = Objective.of(perceptron(), images, labels, precision="float64", batch=4)
     losses = objective.sample_losses({})
@@ -101,7 +101,7 @@ def test_label_smoothing_mixes_the_loss_with_the_mean_over_all_classes() -> None
     assert value.loss == pytest.approx(float(expected), rel=1e-13)
 
 
-def test_any_callable_is_a_loss_and_outputs_that_are_no_scores_have_no_accuracy() -> None:
+def test_any_callable_can_be_the_loss_and_outputs_that_are_no_scores_have_no_accuracy() -> None:
     images, _ = vectors()
     targets = gaussian(29, 3, seed=9)
 
@@ -117,13 +117,13 @@ def test_any_callable_is_a_loss_and_outputs_that_are_no_scores_have_no_accuracy(
     assert objective.loss.name == "absolute"
 
 
-def test_a_loss_that_averages_itself_is_told_to_leave_the_mean_to_us() -> None:
+def test_a_loss_that_averages_over_the_batch_is_refused_with_advice() -> None:
     objective = Objective.of(perceptron(), *vectors(), loss=loss_of(F.cross_entropy))
     with pytest.raises(DataError, match=r"'cross_entropy' returns shape \(\) for 29 samples.*reduction='none'"):
         objective.evaluate({})
 
 
-def test_infinite_and_nan_losses_are_results_and_nan_scores_are_never_right() -> None:
+def test_infinite_and_nan_losses_are_results_and_nan_scores_are_never_correct() -> None:
     images, labels = vectors()
     objective = Objective.of(perceptron(), images, labels)
     nan = objective.evaluate({"2.bias": torch.full((3,), math.nan)})
@@ -140,7 +140,7 @@ def test_one_sample_has_a_loss_but_no_standard_error() -> None:
     assert math.isnan(value.standard_error)
 
 
-def test_asking_to_stop_stops_before_the_next_batch() -> None:
+def test_a_stop_request_ends_the_evaluation_before_the_next_batch() -> None:
     asked: list[int] = []
 
     def stop() -> bool:
@@ -152,7 +152,7 @@ def test_asking_to_stop_stops_before_the_next_batch() -> None:
     assert len(asked) == 3
 
 
-def test_what_cannot_be_evaluated_is_said_in_a_sentence() -> None:
+def test_a_model_and_samples_that_cannot_be_evaluated_are_refused_with_the_reason() -> None:
     images, labels = vectors()
     with pytest.raises(DataError, match="0 images and 0 labels"):
         Objective.of(perceptron(), images[:0], labels[:0])
@@ -174,7 +174,7 @@ def test_what_cannot_be_evaluated_is_said_in_a_sentence() -> None:
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("choice", [{"engine": "plain"}, None])
 @pytest.mark.parametrize(("network", "samples"), [(convolutional, pictures), (perceptron, vectors)])
-def test_samples_stay_as_they_were_given_and_count_as_if_they_had_been_converted_whole(
+def test_samples_keep_their_type_and_give_the_values_of_samples_converted_beforehand(
     given: torch.dtype,
     precision: str,
     choice: dict[str, str] | None,
@@ -182,7 +182,7 @@ def test_samples_stay_as_they_were_given_and_count_as_if_they_had_been_converted
     samples: Callable[[], tuple[Tensor, Tensor]],
 ) -> None:
     images, labels = samples()[0].to(given), samples()[1]
-    # batches of 8 begin at whole 16 bytes in every type: elsewhere a library of matrix products may round otherwise
+    # Batches of 8 begin at multiples of 16 bytes in every type: else a matrix product may round differently.
     objective = Objective.of(network(), images, labels, precision=precision, batch=8)
     assert objective.images.data_ptr() == images.data_ptr()
     whole = Objective.of(network(), images.to(objective.dtype), labels, precision=precision, batch=8)
@@ -193,6 +193,6 @@ def test_samples_stay_as_they_were_given_and_count_as_if_they_had_been_converted
     assert objective.evaluate({}) == whole.evaluate({})
 
 
-def test_batches_in_float64_hold_about_as_many_numbers_whatever_the_network() -> None:
+def test_batches_in_float64_hold_about_as_many_numbers_for_every_network() -> None:
     """ResNet-20 on CIFAR; width 8 on digits; a multi-layer perceptron; one value larger than the cache; no numbers."""
     assert [double_batch(one) for one in (16 * 32 * 32, 8 * 8 * 8, 128, 10**7, 0)] == [4, 128, 256, 4, 256]

@@ -1,4 +1,4 @@
-"""After every public call, also one that fails or is interrupted, everything is bit for bit what it was."""
+"""Public calls change nothing, not even if they fail or are interrupted: compared bit for bit before and after."""
 
 import random
 from collections.abc import Callable
@@ -19,7 +19,7 @@ GRID = ls.Grid(ls.Axis(-1, 1, 3), ls.Axis(0, 1, 2))
 
 
 class Restless(nn.Module):
-    """A network that draws from every random state there is in its forward pass, and keeps a tensor of it."""
+    """A network that draws from every random state in its forward pass, and keeps a tensor of it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Restless(nn.Module):
 
 
 def restless(seed: int = 1) -> nn.Module:
-    """In a mixed mode, with gradients and hooks."""
+    """A network in mixed mode, with gradients and hooks."""
     model = stirred(Restless(), seed).train()
     model.norm.eval()
     model.register_forward_hook(lambda module, given, outputs: None)
@@ -46,7 +46,7 @@ def restless(seed: int = 1) -> nn.Module:
 
 
 def everything(model: nn.Module, *data: Tensor) -> dict[str, Any]:
-    """What a call must leave as it was."""
+    """All that a call must not change."""
     attributes = {n: sorted(vars(part)) for n, part in model.named_modules()}
     hooks = {
         f"{name}.{kind}": list(getattr(part, kind).items())
@@ -87,7 +87,7 @@ OTHERS = [restless(seed) for seed in (7, 8, 9)]
 STATES = [{name: tensor.clone() for name, tensor in other.state_dict().items()} for other in OTHERS]
 RESULTS = [ls.surface(restless(), *pictures(), grid=GRID)]
 
-# Every name of `ls`, and what it is called with; each gets the model and its data.
+# Every function of `ls`, called with a model and its data.
 CALLS: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
     "surface": lambda m, x, y: ls.surface(m, x, y, grid=GRID),
     "slice": lambda m, x, y: ls.slice(m, x, y, grid=ls.Grid.line(3)),
@@ -121,19 +121,19 @@ MORE: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
 APART = {"pack", "Recorder", "inspect", "LandscapeError", "Client", "AsyncClient", "Axis", "__version__"}
 
 
-def test_every_public_name_is_called_here_or_takes_no_model() -> None:
+def test_every_public_function_is_called_here_or_takes_no_model() -> None:
     assert set(ls.__all__) - APART == set(CALLS) - {"Axis"}
 
 
 @pytest.mark.parametrize("call", [*CALLS, *MORE])
-def test_after_a_call_everything_is_what_it_was(call: str) -> None:
+def test_a_call_leaves_model_data_and_random_states_unchanged(call: str) -> None:
     model, (images, labels) = restless(), pictures()
     before = everything(model, images, labels)
     {**CALLS, **MORE}[call](model, images, labels)
     same(before, everything(model, images, labels))
 
 
-def test_recording_and_packing_leave_everything_as_it_was(tmp_path: Path) -> None:
+def test_recording_and_packing_leave_model_data_and_random_states_unchanged(tmp_path: Path) -> None:
     model, (images, labels) = restless(), pictures()
     before = everything(model, images, labels)
     ls.Recorder(tmp_path / "run")(model)
@@ -154,7 +154,7 @@ class Failing(Exception):
 @pytest.mark.parametrize(
     "call", ["surface", "slice", "interpolation", "through", "trajectory", "curvature", "spectrum"]
 )
-def test_after_a_call_that_fails_in_the_model_everything_is_what_it_was(call: str, error: type[BaseException]) -> None:
+def test_a_call_that_fails_in_the_model_leaves_everything_unchanged(call: str, error: type[BaseException]) -> None:
     model, (images, labels) = restless(), pictures()
     calls = []
 
@@ -174,7 +174,7 @@ def test_after_a_call_that_fails_in_the_model_everything_is_what_it_was(call: st
 @pytest.mark.parametrize(
     "call", ["surface", "slice", "interpolation", "through", "trajectory", "curvature", "repeated"]
 )
-def test_ctrl_c_returns_what_is_computed_and_leaves_everything_as_it_was(
+def test_ctrl_c_returns_what_is_computed_and_leaves_everything_unchanged(
     call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, (images, labels) = restless(), pictures()
@@ -211,7 +211,7 @@ def test_ctrl_c_returns_what_is_computed_and_leaves_everything_as_it_was(
     assert all(check.passed for check in result.checks)
 
 
-def test_the_computed_points_of_an_interrupted_surface_are_those_of_the_whole() -> None:
+def test_the_computed_points_of_an_interrupted_surface_equal_those_of_a_complete_one() -> None:
     model, (images, labels) = restless(), pictures()
 
     def progress(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Results side by side: one camera, one scale, a label for each; and how a result shows itself in a notebook."""
+"""Results side by side: one camera, one scale, a label for each; and how a result is displayed in a notebook."""
 
 import copy
 import io
@@ -63,13 +63,15 @@ def test_contours_share_levels_and_slices_one_vertical_range(three: list[ls.Resu
     assert [note.text for note in drawn.layout.annotations] == ["one", "two"]
 
 
-def test_a_label_is_text_and_says_where_a_self_check_failed(three: list[ls.Result]) -> None:
+def test_labels_are_escaped_and_mark_failed_self_checks(three: list[ls.Result]) -> None:
     broken = replace(three[0], provenance={**three[0].provenance, "model_unchanged": False})
     figure = ls.compare([broken, three[1]], labels=["<b>x</b>", "fine"])
     assert [note.text for note in figure.layout.annotations] == ["&lt;b&gt;x&lt;/b&gt; ✗ self-check", "fine"]
 
 
-def test_what_cannot_be_compared_is_a_sentence(three: list[ls.Result], lines: list[ls.Result]) -> None:
+def test_results_that_cannot_be_compared_are_refused_with_the_reason(
+    three: list[ls.Result], lines: list[ls.Result]
+) -> None:
     with pytest.raises(LandscapeError, match="nothing to compare"):
         ls.compare([])
     with pytest.raises(LandscapeError, match="no common scale"):
@@ -82,13 +84,15 @@ def test_what_cannot_be_compared_is_a_sentence(three: list[ls.Result], lines: li
         ls.compare(three, height="cubic")
 
 
-def test_a_comparison_is_a_page_with_the_captions_of_all(three: list[ls.Result]) -> None:
+def test_the_page_of_a_comparison_has_the_captions_of_all_results(three: list[ls.Result]) -> None:
     page = page_with_figure(ls.compare(three), three)
     assert page.count("✓ center loss") == 3
     assert "sendChartToCloud" in page.split("Plotly.newPlot('figure'")[1]  # among the buttons to remove
 
 
-def test_a_result_says_in_one_line_what_it_is(three: list[ls.Result], lines: list[ls.Result]) -> None:
+def test_the_repr_of_a_result_is_a_line_with_kind_points_losses_and_self_check(
+    three: list[ls.Result], lines: list[ls.Result]
+) -> None:
     low, high = three[0].losses.min(), three[0].losses.max()
     assert repr(three[0]) == (
         f"<Result surface: 5 × 3 points, all computed, losses {low:.4g} to {high:.4g}, self-check ✓ 7 of 7>"
@@ -118,7 +122,7 @@ def test_a_notebook_shows_picture_caption_and_checks_without_network_in_kilobyte
     assert "✓ center loss" in html
 
 
-def test_the_picture_in_a_notebook_has_alpha_to_the_right_and_beta_upwards() -> None:
+def test_the_picture_in_a_notebook_has_alpha_to_the_right_and_beta_up() -> None:
     from PIL import Image
 
     result = ls.Result.empty(GRID)
@@ -135,7 +139,7 @@ def test_the_picture_in_a_notebook_has_alpha_to_the_right_and_beta_upwards() -> 
     assert pixels.getpixel((0, 0))[3] == 0
 
 
-def test_a_markup_in_a_caption_stays_text_in_a_notebook(three: list[ls.Result]) -> None:
+def test_markup_in_a_caption_is_escaped_in_a_notebook(three: list[ls.Result]) -> None:
     odd = replace(three[0], caption="<img src=x onerror=alert(1)>")
     assert "<img src=x" not in odd._repr_mimebundle_()["text/html"]
 
@@ -153,7 +157,7 @@ def turns_all(page: Page | Frame) -> None:
 
 
 @pytest.mark.skipif(FOUND is None, reason="no chromium")
-def test_turning_one_surface_turns_all_in_a_page(three: list[ls.Result], tmp_path: Path) -> None:
+def test_rotating_one_surface_rotates_all_in_a_page(three: list[ls.Result], tmp_path: Path) -> None:
     (tmp_path / "c.html").write_text(page_with_figure(ls.compare(three), three))
     with chromium() as browser:
         page = browser.new_page()
@@ -162,8 +166,8 @@ def test_turning_one_surface_turns_all_in_a_page(three: list[ls.Result], tmp_pat
 
 
 @pytest.mark.skipif(FOUND is None, reason="no chromium")
-def test_turning_one_surface_turns_all_in_a_notebook(three: list[ls.Result], tmp_path: Path) -> None:
-    """What a real kernel answers, put into a document as notebooks put the HTML of an output: by innerHTML."""
+def test_rotating_one_surface_rotates_all_in_a_notebook(three: list[ls.Result], tmp_path: Path) -> None:
+    """The output of a real kernel, put into a document as notebooks do with HTML: by innerHTML."""
     paths = [str(tmp_path / f"{k}.npz") for k in range(3)]
     for path, result in zip(paths, three, strict=True):
         result.save(path)

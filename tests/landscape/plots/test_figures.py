@@ -1,4 +1,4 @@
-"""Figures put every value where it belongs and carry caption and self-check."""
+"""Figures show every value at its coordinates, with caption and self-check."""
 
 import math
 from dataclasses import replace
@@ -33,7 +33,7 @@ def test_plotly_draws_each_loss_at_its_alpha_and_beta(result: ls.Result) -> None
     assert plotly_z(result.losses).tolist() == [[row[j] for row in result.losses] for j in range(3)]
 
 
-def test_the_papers_height_is_the_logarithm_of_the_clipped_loss() -> None:
+def test_the_height_of_the_paper_is_the_logarithm_of_the_clipped_loss() -> None:
     losses = np.array([[0.0, 2.0], [50.0, np.inf], [np.nan, 10.0]])
     drawn = heights(losses)
     assert drawn[0].tolist() == pytest.approx([math.log(0.1), math.log(2.1)])
@@ -41,7 +41,7 @@ def test_the_papers_height_is_the_logarithm_of_the_clipped_loss() -> None:
     assert np.isnan([drawn[1, 1], drawn[2, 0]]).all()
 
 
-def test_caption_and_self_check_stand_on_the_figure_as_text(result: ls.Result) -> None:
+def test_caption_and_self_check_are_on_the_figure_and_escaped(result: ls.Result) -> None:
     named = replace(result, caption="<b>net</b> & more")
     texts = [note.text for note in named.figure().layout.annotations]
     assert texts[0] == "&lt;b&gt;net&lt;/b&gt; &amp; more"
@@ -50,7 +50,7 @@ def test_caption_and_self_check_stand_on_the_figure_as_text(result: ls.Result) -
     assert broken.contour().layout.annotations[1].text == "✗ self-check: model unchanged"
 
 
-def test_points_that_are_not_finite_have_a_legend_entry_of_their_own(result: ls.Result) -> None:
+def test_points_that_are_not_finite_have_their_own_legend_entry(result: ls.Result) -> None:
     losses = result.losses.copy()
     losses[2, 1] = np.inf
     holes = replace(result, losses=losses).figure().data[1]
@@ -69,7 +69,7 @@ def test_a_slice_is_a_line_with_its_standard_error(result: ls.Result) -> None:
     assert list(band.y)[:5] == (result.losses + result.standard_errors)[:, 0].tolist()
 
 
-def test_an_unknown_height_or_array_lists_the_known(result: ls.Result) -> None:
+def test_an_unknown_height_or_array_is_refused_with_the_known_ones(result: ls.Result) -> None:
     with pytest.raises(UnknownNameError, match="paper, linear, log"):
         result.figure(height="cubic")
     with pytest.raises(UnknownNameError, match="accuracies"):

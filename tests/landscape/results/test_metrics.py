@@ -1,4 +1,4 @@
-"""Numbers beside the picture, against closed forms: a paraboloid, an egg-box, a plane, a line."""
+"""Numbers of a landscape against closed forms: a paraboloid, an egg-box, a plane, a line."""
 
 import math
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_the_length_under_a_level_of_a_parabola_is_that_between_its_two_crossing
     assert found == pytest.approx(2 * math.sqrt(0.5), rel=1e-3)
 
 
-def test_a_level_at_which_everything_is_flat_counts_all_of_it_as_under() -> None:
+def test_a_flat_surface_at_the_level_counts_as_under_it() -> None:
     assert metrics.size_under(field(lambda x, y: 0 * x * y + 1), 1.0) == pytest.approx(12)
 
 
@@ -121,7 +121,7 @@ def test_sharpness_of_a_paraboloid_is_its_steepest_curvature_times_the_radius_sq
     assert metrics.sharpness(bump, 1.0) == pytest.approx(1 - math.exp(-4.5), rel=1e-2)
 
 
-def test_sharpness_is_unknown_where_the_ball_leaves_the_grid() -> None:
+def test_sharpness_is_nan_if_the_ball_is_not_within_the_grid() -> None:
     assert math.isnan(metrics.sharpness(field(paraboloid()), 1.6))
     with pytest.raises(GridError, match="must be above 0; got 0"):
         metrics.sharpness(field(paraboloid()), 0)
@@ -150,13 +150,13 @@ def test_the_minima_of_an_egg_box_are_counted_and_as_deep_as_its_saddles() -> No
     assert {(minimum.birth < -1.99) for minimum in found} == {True}
 
 
-def test_persistence_by_hand_on_a_line() -> None:
+def test_persistence_on_a_line_is_that_computed_by_hand() -> None:
     heights = np.array([[3.0], [1.0], [2.0], [0.0], [5.0], [4.0], [4.0], [6.0]])
     found = [(minimum.i, minimum.birth, minimum.death) for minimum in minima(heights)]
     assert found == [(3, 0, math.inf), (1, 1, 2), (5, 4, 5)]  # the flat patch at 5 and 6 is one
 
 
-def test_persistence_counts_at_every_level_the_components_that_scipy_labels() -> None:
+def test_persistence_counts_the_components_that_scipy_labels_at_every_level() -> None:
     noise = np.random.default_rng(3).normal(size=(23, 17))
     found = minima(noise)
     for level in np.linspace(-2, 2, 9):
@@ -164,7 +164,7 @@ def test_persistence_counts_at_every_level_the_components_that_scipy_labels() ->
         assert alive == label(noise <= level, structure=np.ones((3, 3)))[1]
 
 
-def test_a_diagonal_neighbour_is_a_neighbour() -> None:
+def test_diagonal_neighbors_count() -> None:
     assert len(minima(np.array([[0.0, 5.0], [5.0, 1.0]]))) == 1
 
 
@@ -180,7 +180,7 @@ def test_holes_separate_islands_and_nothing_is_averaged_over_them() -> None:
     assert metrics.negative_curvature(holed) == 0
 
 
-def test_every_number_has_its_definition_unit_and_an_error_that_covers_the_truth() -> None:
+def test_every_number_has_a_definition_a_unit_and_an_error_that_covers_the_exact_value() -> None:
     found = {
         number.name: number for number in metrics.numbers(result(field(paraboloid())), levels=(0.5, 1.0), radius=1)
     }
@@ -199,13 +199,13 @@ def test_every_number_has_its_definition_unit_and_an_error_that_covers_the_truth
     assert all(number.definition and number.unit for number in found.values())
 
 
-def test_the_error_knows_the_samples_too() -> None:
+def test_the_error_includes_that_of_the_samples() -> None:
     found = metrics.numbers(result(field(paraboloid()), errors=0.1), levels=(1.0,))[0]
     sampled = math.pi * 0.1 / math.sqrt(3)
     assert found.error == pytest.approx(sampled, rel=0.1)
 
 
-def test_a_grid_that_cannot_be_halved_has_no_errors() -> None:
+def test_numbers_of_a_grid_that_cannot_be_halved_have_no_error() -> None:
     assert all(number.error is None for number in metrics.numbers(result(field(paraboloid(), 80, 61))))
 
 
@@ -220,7 +220,7 @@ def test_numbers_of_real_slices_and_of_a_spectrum_are_named() -> None:
     assert [number.name for number in numbers_of(spectrum)] == ["λ_max", "λ_min", "trace"]
 
 
-def test_numbers_can_be_taken_of_the_test_data() -> None:
+def test_numbers_can_be_computed_from_the_test_losses() -> None:
     both = api.surface(perceptron(), *vectors(), grid=Grid.square(5), also={"test": vectors(9, seed=3)})
     train, test = (metrics.numbers(both, array=name)[4].value for name in ("losses", "test_losses"))
     assert train != test
