@@ -1,6 +1,6 @@
-"""A GPU machine elsewhere: a second host, made of a network namespace, with its own disk and a wire between the two.
+"""A worker on a second host: a network namespace with its own disk, joined to the lab by a virtual link.
 
-The lab runs PostgreSQL, Redis and the API; the other host `landscape worker --broker … --database … --store …`, and it
+The lab runs PostgreSQL, Redis and the API; the other host runs `landscape worker --broker … --database … --store …` and
 sees nothing of the lab's disk.
 """
 
@@ -23,15 +23,14 @@ import landscape as ls
 from tests.compose.container import postgresql, why_not
 from tests.compose.project import open_path
 from tests.support.paths import GALLERY
-from tests.support.service import wait_for
+from tests.support.service import LANDSCAPE, wait_for
 
 SKIP = GALLERY / "resnet20-w8-skip.safetensors"
-LANDSCAPE = [sys.executable, "-m", "landscape.cli"]
 
 
 @dataclass
 class Host:
-    """A network namespace with one end of a wire."""
+    """A network namespace with one end of a virtual link."""
 
     name: str
     address: str
@@ -39,7 +38,7 @@ class Host:
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def start(self, *command: str, hide: Path | None = None, **variables: str) -> "subprocess.Popen[bytes]":
-        """Run a command on this host; `hide` is a folder of this machine that the host does not have."""
+        """Start a command on this host; `hide` is a folder of this machine that the host must not see."""
         log = (self.data / f"log-{len(self.processes)}").open("wb")
         entered = ["nsenter", f"--net=/run/netns/{self.name}"]
         if hide:
@@ -58,7 +57,7 @@ class Host:
         return subprocess.run(entered, capture_output=True, text=True, env=environment, cwd=self.data, timeout=120)
 
     def latest(self) -> str:
-        """What the process started last has written."""
+        """The output of the process started last."""
         return (self.data / f"log-{len(self.processes) - 1}").read_text()
 
     def log(self) -> str:
@@ -76,7 +75,7 @@ class Host:
 
 @dataclass
 class Lab:
-    """Two hosts, and where things are on the first."""
+    """Two hosts, and the addresses of what runs on the first."""
 
     host: Host
     other: Host
@@ -86,7 +85,7 @@ class Lab:
     admin: str
 
     def token(self) -> Path:
-        """A token of scope `work` in a file of the other host's own, made once."""
+        """A file on the other host with a token of scope `work`, made once."""
         file = self.other.data / "token"
         if file.exists():
             return file
@@ -105,14 +104,14 @@ class Lab:
         )  # fmt: skip
 
     def query(self, text: str) -> str:
-        """The one value that a query answers."""
+        """The single value that a query returns."""
         connect = f"psycopg.connect({self.database.replace('+psycopg', '')!r}, autocommit=True)"
         done = self.host.run(sys.executable, "-c", f"import psycopg; print({connect}.execute({text!r}).fetchone()[0])")
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def ask(self, code: str) -> str:
-        """Run a program with a client of the service, on the lab's host: from here no route leads to it."""
+    def run_client(self, code: str) -> str:
+        """Run a program with a client of the service on the lab's host: there is no route to it from here."""
         program = f"import landscape as ls, sys\nwith ls.Client({self.url!r}, {self.admin!r}) as client:\n    {code}\n"
         done = self.host.run(sys.executable, "-c", program)
         assert done.returncode == 0, done.stderr + self.host.log() + self.other.log()
@@ -122,7 +121,7 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     if reason := why_not():
-        pytest.skip(f"hosts are made of network namespaces here, and {reason}")
+        pytest.skip(f"the hosts are network namespaces, and {reason}")
     names = [f"{end}-{token_hex(3)}" for end in ("lab", "box")]
     folders = [Path(tempfile.mkdtemp(prefix=f"{name}-")) for name in names]
     hosts = [
@@ -131,7 +130,7 @@ def lab() -> Iterator[Lab]:
     for folder in folders:
         open_path(folder)
     try:
-        _wire(*hosts)
+        _link(*hosts)
         yield _lab(*hosts)
     finally:
         for host in reversed(hosts):
@@ -140,7 +139,7 @@ def lab() -> Iterator[Lab]:
             shutil.rmtree(host.data, ignore_errors=True)
 
 
-def _wire(host: Host, other: Host) -> None:
+def _link(host: Host, other: Host) -> None:
     ends = [f"w{token_hex(3)}" for _ in range(2)]
     for one in (host, other):
         subprocess.run(["ip", "netns", "add", one.name], check=True)
@@ -154,7 +153,7 @@ def _wire(host: Host, other: Host) -> None:
 
 
 def _lab(host: Host, other: Host) -> Lab:
-    """PostgreSQL, Redis and the API on the first host, listening on the wire, each with its password."""
+    """PostgreSQL, Redis and the API on the first host, listening on the link, each with its password."""
     secret, at = token_hex(16), host.address
     cluster = host.data / "cluster"
     (host.data / "password").write_text(secret)
@@ -174,8 +173,8 @@ def _lab(host: Host, other: Host) -> Lab:
     assert redis is not None
     host.start(redis, "--bind", at, "--port", "6379", "--requirepass", secret, "--save", "", "--dir", str(host.data))
     broker, database = f"redis://:{secret}@{at}:6379/0", f"postgresql+psycopg://postgres:{secret}@{at}/postgres"
-    asked = f"psycopg.connect('{database.replace('+psycopg', '')}'); redis.Redis.from_url('{broker}').ping()"
-    wait_for(lambda: host.run(sys.executable, "-c", f"import psycopg, redis; {asked}").returncode == 0, "the servers")
+    probe = f"psycopg.connect('{database.replace('+psycopg', '')}'); redis.Redis.from_url('{broker}').ping()"
+    wait_for(lambda: host.run(sys.executable, "-c", f"import psycopg, redis; {probe}").returncode == 0, "the servers")
     (host.data / "admin").write_text(token_hex(32))
     settings = {"LANDSCAPE_DATABASE": database, "LANDSCAPE_BROKER": broker, "LANDSCAPE_ACCESS": "on"}
     settings |= {"LANDSCAPE_ADMIN_TOKEN_FILE": str(host.data / "admin"), "LANDSCAPE_DATA": str(host.data)}
@@ -187,14 +186,14 @@ def _lab(host: Host, other: Host) -> Lab:
 
 def _answers(lab: Lab) -> bool:
     with contextlib.suppress(AssertionError):
-        return lab.ask("print(client.health()['database'])") == "ok"
+        return lab.run_client("print(client.health()['database'])") == "ok"
     return False
 
 
-def test_a_worker_on_another_host_reads_uploads_and_computes_without_a_shared_disk(lab: Lab, tmp_path: Path) -> None:
+def test_a_worker_on_another_host_reads_and_computes_without_a_shared_disk(lab: Lab, tmp_path: Path) -> None:
     worker = lab.worker()
     result = tmp_path / "far.npz"
-    lab.ask(
+    lab.run_client(
         f"job = client.surface(client.upload({str(SKIP)!r}), grid=ls.Grid.square(5), subset=60, seed=4); "
         f"job.wait().save({str(result)!r}); print(job.id)"
     )
@@ -223,14 +222,16 @@ def test_the_other_host_cannot_see_the_disk_of_the_lab(lab: Lab) -> None:
     assert list(lab.host.data.iterdir())
 
 
-def test_a_worker_that_is_killed_on_the_other_host_costs_its_tile(lab: Lab) -> None:
+def test_a_job_completes_after_its_worker_on_the_other_host_is_killed(lab: Lab) -> None:
     worker = lab.worker()
     submit = f"print(client.surface(client.upload({str(SKIP)!r}), grid=ls.Grid.square(15), subset=800).id)"
-    job = lab.ask(submit)
-    wait_for(lambda: int(lab.ask(f"print(client.job({job!r}).info.progress.done)")) >= 25, "the first points", 120)
+    job = lab.run_client(submit)
+    wait_for(
+        lambda: int(lab.run_client(f"print(client.job({job!r}).info.progress.done)")) >= 25, "the first points", 120
+    )
     worker.kill()
     again = lab.worker()
-    assert lab.ask(f"print(client.job({job!r}).wait(timeout=200).computed.all())") == "True"
+    assert lab.run_client(f"print(client.job({job!r}).wait(timeout=200).computed.all())") == "True"
     again.terminate()
     again.wait(60)
 
@@ -252,7 +253,7 @@ def test_a_worker_of_another_version_is_refused_with_a_sentence(lab: Lab, table:
         assert worker.wait(60) == 1
     finally:
         lab.query(f"UPDATE {table} SET {column} = '{before}' {only} RETURNING 1")
-    told = lab.other.latest().strip()
-    assert words in told
-    assert "Traceback" not in told
-    assert "nstall the" in told
+    message = lab.other.latest().strip()
+    assert words in message
+    assert "Traceback" not in message
+    assert "nstall the" in message
