@@ -184,7 +184,7 @@ def _prepared(
 def _also(model: nn.Module, samples: Any, first: Inputs) -> Any:
     """Further samples as two tensors. A model that takes mappings holds its samples itself: there can be no others."""
     if first.model is not model:
-        raise PlaneError("Batches that are mappings take one data set. Ask for the others in calls of their own.")
+        raise PlaneError("Batches that are mappings take one data set. Use separate calls for the others.")
     inputs, labels = samples if isinstance(samples, tuple) else (samples, None)
     found = read_inputs(model, inputs, labels, first.loss)
     return found.images, found.labels

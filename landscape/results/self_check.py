@@ -110,12 +110,12 @@ def _norms(facts: Facts) -> Check:
     kind = facts["normalization"]
     if kind == "layer":
         return _ratio("layer", facts.get("layer_ratio_min"), facts.get("layer_ratio_max"), "")
-    low, high, still = facts["filter_ratio_min"], facts["filter_ratio_max"], _still(facts)
+    low, high, still = facts["filter_ratio_min"], facts["filter_ratio_max"], _zero_filters(facts)
     if kind == "filter":
         return _ratio("filter", low, high, still)
-    warning = "sharpness is comparable between networks with filter normalisation only"
+    warning = "sharpness is comparable between networks with filter normalization only"
     ratios = f"‖direction filter‖ / ‖weight filter‖ from {_short(low)} to {_short(high)}"
-    return Check("filter norms", True, f"{ratios}, normalisation {kind!r}: {warning}{still}")
+    return Check("filter norms", True, f"{ratios}, normalization {kind!r}: {warning}{still}")
 
 
 def _ratio(part: str, low: float | None, high: float | None, still: str) -> Check:
@@ -124,7 +124,7 @@ def _ratio(part: str, low: float | None, high: float | None, still: str) -> Chec
     return Check(f"{part} norms", close, text)
 
 
-def _still(facts: Facts) -> str:
+def _zero_filters(facts: Facts) -> str:
     count, names = facts.get("zero_filters") or 0, facts.get("zero_names") or []
     where = f", the first in {names[0]!r}" if names else ""
     return f"; {count} filters are zero and stay{where}" if count else ""
