@@ -122,7 +122,7 @@ def test_train_and_test_are_computed_in_one_pass(service: Service, epochs: list[
         ({"batch_norm": "recalibrated", "calibration": 64}, "BatchNorm recalibrated on 64 samples"),
         ({"batch_norm": "batch"}, "BatchNorm of batches"),
         ({"loss": "mse"}, "mse"),
-        ({"normalization": "layer"}, "layer-normalised"),
+        ({"normalization": "layer"}, "layer-normalized"),
         ({"weight_decay": 0.001}, "weight decay 0.001"),
     ],
 )
