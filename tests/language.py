@@ -45,7 +45,7 @@ RIDDLES = (  # what engineers would say instead
     r"shelf|shelves",  # disk cache
     r"crew",  # process pool
     r"hints?",  # wake-up messages
-    r"patien(?:t|ce|tly)",  # time-out, retries
+    r"patien(?:t|ce|tly)(?! seconds)",  # timeout, retries; two settings keep their names
     r"comes? to nothing",
     r"better times",
     r"takes? (?:it )?for its own",
