@@ -1,6 +1,6 @@
 /**
- * Colors of the pictures, computed in OKLCH so that equal steps of loss are equal steps of lightness. Pure.
- * Low loss is deep indigo, high loss pale sand: the basin stands out and the plateau recedes.
+ * Colors of the pictures, computed in OKLCH so that equal steps of loss are equal steps of lightness. Pure. Low loss is
+ * deep indigo, high loss pale sand: the basin stands out and the plateau recedes.
  */
 
 /** Chrome of a figure. The same values as in style.css. */

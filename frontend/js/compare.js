@@ -21,8 +21,8 @@ const NOTE = [
 ];
 
 /**
- * What differs between jobs with results ({ spec, provenance } each): { serious: [names], minor: [names] }.
- * With a serious difference the results are not comparable.
+ * What differs between jobs with results ({ spec, provenance } each): { serious: [names], minor: [names] }. With a
+ * serious difference the results are not comparable.
  */
 export function differences(items) {
   const finished = items.filter(({ provenance }) => provenance);

@@ -2,8 +2,7 @@
  * Drawing: Plotly plots, their cameras, exported files. An effect module.
  *
  * A plot is drawn when it is visible and has changed, one plot per frame and a few times a second at most. Plots that
- * are
- * scrolled away release their WebGL context; browsers allow sixteen and we use eight.
+ * are scrolled away release their WebGL context; browsers allow sixteen and we use eight.
  */
 
 import { fitCamera } from "./camera.js";
@@ -179,12 +178,9 @@ export function cameraGroup() {
 
 /**
  * Draw surfaces from their own points. Plotly subdivides the cells of a small grid up to 250 × 250, which shows every
- * cell as a
- * facet and costs 400 000 triangles: rotating one took 450 ms a frame with software rendering; 25 × 25 points as they
- * are take
- * under 50 ms and look smoother. There is no option for it, so this changes Plotly's internals; where those have
- * changed, nothing
- * happens. True where it was just applied.
+ * cell as a facet and costs 400 000 triangles: rotating one took 450 ms a frame with software rendering; 25 × 25 points
+ * as they are take under 50 ms and look smoother. There is no option for it, so this changes Plotly's internals; where
+ * those have changed, nothing happens. True where it was just applied.
  */
 function asMeasured(plot) {
   const surface = Object.values(plot._fullLayout?.scene?._scene?.traces ?? {}).find(({ refineData }) => refineData === true);
@@ -197,7 +193,7 @@ function asMeasured(plot) {
 
 const same = (a, b) => Boolean(b) && ["eye", "center", "up"].every((part) => ["x", "y", "z"].every((k) => Math.abs((a[part]?.[k] ?? 0) - (b[part]?.[k] ?? 0)) < 1e-9));
 
-/** Hand a file to the reader. */
+/** Download a file. */
 export function download(blob, name) {
   const url = URL.createObjectURL(blob);
   element("a", { href: url, download: name }).click();
@@ -210,8 +206,8 @@ export async function copy(text) {
 
 /**
  * Figures in rows and columns as one PNG with title, labels, color key and caption, ready for a paper.
- * `cells[row][column]` is
- * { make, label } or null, `caption` a list of lines, `key` as figures.js describes it or absent, `colors` a theme.
+ * `cells[row][column]` is { make, label } or null, `caption` a list of lines, `key` as figures.js describes it or
+ * absent, `colors` a theme.
  */
 export async function exportPng({ title, caption, rows, columns, cells, key = null, colors, camera, name }, [width, height] = [640, 460]) {
   const Plotly = await plotly;

@@ -27,8 +27,7 @@ export function setChildren(node, ...children) {
 
 /**
  * Keep the children of `parent` in step with `items`: a node is created once for each key and then only updated, so
- * that
- * focus, selection and plots survive. `create(item)` returns { node, update(item), stop?() }.
+ * that focus, selection and plots survive. `create(item)` returns { node, update(item), stop?() }.
  */
 export function keyedList(parent, keyOf, create) {
   let rows = new Map();

@@ -13,8 +13,7 @@ export function transposeForPlotly(matrix) {
 
 /**
  * The surface over the plane. Values above the clip are cut off by the box, with a line on the rim and a translucent
- * lid.
- * `compact` is for plots in rows and columns, whose labels are at the edge.
+ * lid. `compact` is for plots in rows and columns, whose labels are at the edge.
  */
 export function surfaceFigure(result, { scale, theme, camera, compact = false }) {
   const heights = transposeForPlotly(scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value)))));

@@ -1,7 +1,6 @@
 /**
  * Grids in the browser: the refinement levels of landscape/grid.py, and the part of an incomplete grid that can be
- * drawn.
- * Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0.
+ * drawn. Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0.
  */
 
 /** Axis levels up to this one (5 points) are computed as one: the first picture. As in landscape/grid.py. */
@@ -67,11 +66,9 @@ export function subGrid(result, level) {
 
 /**
  * What can be drawn now: the finest complete sub-grid, with the points of the next level that have arrived. Missing
- * points are
- * interpolated on the coarser surface (bilinear), where it was drawn before; a hole stays a hole. At most `most` points
- * an axis.
- * `level` is the complete one, `seen` the number of computed points (all: Infinity). Null where nothing can be drawn
- * yet.
+ * points are interpolated on the coarser surface (bilinear), where it was drawn before; a hole stays a hole. At most
+ * `most` points an axis. `level` is the complete one, `seen` the number of computed points (all: Infinity). Null where
+ * nothing can be drawn yet.
  */
 export function drawable(result, most = 201) {
   const complete = completeLevel(result);

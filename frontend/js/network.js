@@ -46,8 +46,7 @@ const renewed = new Map(); // by id of a job: whether it could be seen below /ap
 
 /**
  * A link that was opened before there was /api/v1 left a cookie for /api alone. Asked there for the job, the service
- * sets
- * it for both; then the request at `path`, which was refused, may be repeated. Once per job.
+ * sets it for both; then the request at `path`, which was refused, may be repeated. Once per job.
  */
 function renewLink(path, status) {
   const id = /^\/api\/v1\/jobs\/([a-z0-9]+)/.exec(path)?.[1];
@@ -100,11 +99,9 @@ const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000
 
 /**
  * Upload of one file by the tus protocol (vendor/tus.min.js): it survives lost connections, a restart of the service
- * and, for the
- * same file in the same browser, a closed page. `purpose` is "checkpoint" or "dataset".
+ * and, for the same file in the same browser, a closed page. `purpose` is "checkpoint" or "dataset".
  * `run({ onProgress(sent), onInterruption() })` resolves to the Checkpoint or the Dataset, or to null after `pause()`;
- * `run` again
- * resumes. `end()` removes it, here and on the service.
+ * `run` again resumes. `end()` removes it, here and on the service.
  */
 export function upload(file, purpose) {
   let current = null; // handlers of the current run
@@ -239,8 +236,8 @@ export const finished = (state) => state === "done" || state === "failed" || sta
 const TOGETHER = 32;
 
 /**
- * Follow jobs and their growing results: `onChange(id, { job, result, error })` on everything new, until `signal` aborts.
- * All of them share one event stream; a hidden tab closes it.
+ * Follow jobs and their growing results: `onChange(id, { job, result, error })` on everything new, until `signal`
+ * aborts. All of them share one event stream; a hidden tab closes it.
  */
 export function follow(ids, signal, onChange) {
   const groups = [];
@@ -320,9 +317,8 @@ let pause = FIRST_PAUSE;
 
 /**
  * Live events of jobs: handlers { state, progress, tile }. The browser reconnects by itself; where it gives up (a job
- * was deleted,
- * too many streams are open), `again` is called after a pause that grows until an event arrives. Returns a function
- * that stops.
+ * was deleted, too many streams are open), `again` is called after a pause that grows until an event arrives. Returns a
+ * function that stops.
  */
 function listen(ids, handlers, again) {
   const source = new EventSource(

@@ -202,8 +202,7 @@ export function cost(spec, dataset) {
 
 /**
  * Estimated duration in seconds, from finished jobs on the same architecture (`label`) and data: the time per point and
- * image
- * of the fastest, since the others waited in the queue or were small. Null where there is no such job.
+ * image of the fastest, since the others waited in the queue or were small. Null where there is no such job.
  */
 export function estimate(spec, jobs, dataset, label) {
   const center = (own) => own.checkpoint ?? own.epochs?.at(-1);

@@ -38,10 +38,9 @@ export function defaultHeight(results) {
 }
 
 /**
- * One scale for all `results`: the same heights, colors, ticks and lines for each of them.
- * `of` maps a result to the matrix that is drawn, `forward` one of its values to its height; `low` and `high` bound the
- * box;
- * `clip` is the loss at which the plot is clipped, or null.
+ * One scale for all `results`: the same heights, colors, ticks and lines for each of them. `of` maps a result to the
+ * matrix that is drawn, `forward` one of its values to its height; `low` and `high` bound the box; `clip` is the loss
+ * at which the plot is clipped, or null.
  */
 export function sharedScale(results, { value = "loss", height = "paper" } = {}) {
   const of = (result) => matrixOf(result, value);

@@ -1,7 +1,6 @@
 /**
  * Plots in rows and columns with the same camera, height and scale, as in Figures 5 and 6 of the paper: for the gallery
- * and the
- * comparison. On a phone it is a strip, one plot at a time.
+ * and the comparison. On a phone it is a strip, one plot at a time.
  */
 
 import { THEMES } from "../colors.js";
