@@ -192,7 +192,7 @@ def objective(name: str, precision: str = "float32", samples: int = 53) -> Objec
 
 
 def directions(given: Objective, *, everything: bool = False) -> tuple[Params, ...]:
-    """Filter-normalised directions; with `everything` they move biases and BatchNorm's scales and shifts as well."""
+    """Filter-normalized directions; with `everything` they change biases and BatchNorm's scales and shifts as well."""
     center = given.parameters()
     drawn = random_directions(center, seed=5)
     if not everything:
