@@ -118,4 +118,4 @@ def _explain(contest: "Contest") -> None:
     for remark in contest.remarks:
         typer.echo(remark)
     typer.echo("The error is that of the loss of 16 samples at one point, against the plain loop in float64.")
-    typer.echo("One thread is timed in CPU seconds: what it takes where no neighbour makes it wait.")
+    typer.echo("One thread is timed in CPU seconds, so that other processes on the core do not count.")

@@ -30,14 +30,12 @@ from .options import (
     RangeBeta,
     RunOptions,
 )
-from .output import print_json, require_folder, require_writable
+from .output import INTERRUPTED, print_json, require_folder, require_writable
 from .request import Request
 
 if TYPE_CHECKING:
     from ..evaluation.resume import PartialFile
     from ..result import Result
-
-INTERRUPTED = 130  # exit code
 
 
 def register(app: typer.Typer) -> None:
@@ -277,7 +275,7 @@ def _compute_here(request: Request, output: Path, how: RunOptions) -> None:
 def _report_interrupted(result: "Result", partial: "PartialFile", *, as_json: bool) -> None:
     done, total = int(result.computed.sum()), result.computed.size
     typer.echo(
-        f"Interrupted: {done} of {total} points are in {partial.path}. The same command goes on from them.", err=True
+        f"Interrupted: {done} of {total} points are in {partial.path}. The same command continues from there.", err=True
     )
     if as_json:
         print_json({**_summary(result), "interrupted": True, "partial": str(partial.path)})

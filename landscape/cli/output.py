@@ -1,4 +1,4 @@
-"""The output of a command: JSON on stdout, and checks that a result file can be written.
+"""The output of a command: JSON on stdout, exit codes, and checks that a result file can be written.
 
 Makes no folders.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LandscapeError, UnknownNameError
+
+INTERRUPTED = 130  # exit code after Ctrl-C, as in a POSIX shell
 
 
 def print_json(answer: Any) -> None:

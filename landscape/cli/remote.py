@@ -9,7 +9,7 @@ import typer
 from ..disk import digest_of
 from ..errors import LandscapeError, UnknownNameError
 from .options import AsJson, Output, TokenFile
-from .output import print_json, require_writable
+from .output import INTERRUPTED, print_json, require_writable
 
 if TYPE_CHECKING:
     from ..client import Checkpoint, Client, Dataset, Job
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .request import Request
 
 NO_SERVER = "Name the service with --server http://host:8000, or set LANDSCAPE_SERVER."
-INTERRUPTED = 130  # exit code
 
 Server = Annotated[str | None, typer.Option(envvar="LANDSCAPE_SERVER", metavar="URL", help="Address of the service.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job; see `landscape jobs`.")]

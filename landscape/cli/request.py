@@ -1,10 +1,10 @@
-"""What a command of the shell asks for, and how that becomes a landscape: here, in a worker process, or at a service.
+"""The request that a command makes of its options, and the landscape that is prepared from it.
 
-Imports grid; torch and the rest when a landscape is made of it. Plain data, so that it can be sent anywhere.
+A request is plain data, so that it can be sent to another process or to a service.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """One landscape: of which files, on which samples, over which grid."""
+    """One landscape: its kind, files, samples and grid."""
 
-    kind: str  # a key of preparing.KINDS
-    checkpoints: tuple[str, ...]  # files; the center first, for a trajectory in the order of training
+    kind: str  # a key of `setup.KINDS`
+    checkpoints: tuple[str, ...]  # files; the center first, or those of a trajectory in the order of training
     dataset: str  # a built-in name, or a file
     split: str = "train"
-    images: int | None = None  # a fixed random subset of so many samples
-    architecture: int | None = None  # which network, where several fit
+    images: int | None = None  # size of a fixed random subset
+    architecture: int | None = None  # which of several that fit
     grid: Grid | None = None
     directions: str | None = None  # a file
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the kind, named as in Python
+    options: Mapping[str, Any] = field(default_factory=dict)  # of this kind, named as in the library
 
 
 def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any] | None = None) -> "Prepared":
-    """The landscape that is asked for, on `device`.
+    """The requested landscape, ready to be evaluated on `device`.
 
     Args:
-        choice: how the engine computes, where another process has chosen: equal bits in both.
+        choice: the engine's choices as another process made them, so that both compute the same bits.
 
     Raises:
-        LandscapeError: a file cannot be read, or things do not fit together.
+        LandscapeError: a file cannot be read, or files do not fit together.
     """
     from ..evaluation import setup
 
@@ -53,8 +53,8 @@ def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any]
     others: list[Any] = [states] if request.kind == "trajectory" else [*states[1:]]
     options = {**request.options, **_loss(whole), "plane": _plane(request.directions, network), "choice": choice}
     kept = {name: value for name, value in options.items() if value is not None}
-    made = setup.KINDS[request.kind](network, *others, chosen, None, grid=request.grid, **kept)
-    return _described(made, facts)
+    landscape = setup.KINDS[request.kind](network, *others, chosen, None, grid=request.grid, **kept)
+    return replace(landscape, facts={**landscape.facts, **facts})
 
 
 def _loss(whole: "Dataset") -> dict[str, Any]:
@@ -63,14 +63,8 @@ def _loss(whole: "Dataset") -> dict[str, Any]:
     return {} if whole.targets == "classes" else {"loss": loss_for(whole.targets)}
 
 
-def _described(made: "Prepared", facts: dict[str, Any]) -> "Prepared":
-    from dataclasses import replace
-
-    return replace(made, facts={**made.facts, **facts})
-
-
 def model(checkpoint: str, chosen: int | None) -> "tuple[nn.Module, str]":
-    """The network in a file, and what it is called."""
+    """The network in a checkpoint file, and its label."""
     from ..checkpoints.inspect import inspect
 
     path = Path(checkpoint)
@@ -81,9 +75,10 @@ def model(checkpoint: str, chosen: int | None) -> "tuple[nn.Module, str]":
 
 
 def _networks(request: Request) -> "tuple[nn.Module, str, list[State]]":
-    """The network, its label, and the states of all checkpoints; of a run all but one are read for their tensors alone.
+    """The network, its label, and the states of all checkpoints.
 
-    A checkpoint takes seconds to be read at the boundary, and a run has a hundred of one network.
+    Reading a checkpoint in the sandbox takes seconds, and a run has a hundred of one network: of our own trajectories
+    all files but one are read for their tensors alone.
     """
     built, label = model(request.checkpoints[-1 if request.kind == "trajectory" else 0], request.architecture)
     return built, label, [_state(path, built, request.architecture) for path in request.checkpoints]
@@ -102,7 +97,7 @@ def _state(path: str, network: "nn.Module", chosen: int | None) -> "State":
 
 
 def samples(dataset: str, split: str) -> "Dataset":
-    """The data set called so, or in the file of this name; many samples are shared with this user's other processes."""
+    """A data set, by its name or from its file; large ones are shared with this user's other processes."""
     from ..data.builtin import BUILT_IN, load
     from ..data.files import load_file
     from ..disk_cache import own_cache

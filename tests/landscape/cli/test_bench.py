@@ -1,4 +1,4 @@
-"""`landscape bench` on real files, and that its figures mean what they say."""
+"""`landscape bench` on real files, and the meaning of its figures."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def run(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_bench_prints_a_line_for_every_precision_and_says_what_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_prints_a_line_for_every_precision_and_the_chosen_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", SKIP, "--images", "20", "--seconds", "0") == 0
     printed = capsys.readouterr().out
     for who in (PLAIN, *HERE):
@@ -43,7 +43,7 @@ def test_bench_prints_a_line_for_every_precision_and_says_what_was_chosen(capsys
     assert '"engine": ' in printed
 
 
-def test_bench_says_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_prints_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", SKIP, "--images", "20", "--seconds", "0", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert [row["who"] for row in said["rows"]] == [PLAIN, *HERE]
@@ -52,12 +52,12 @@ def test_bench_says_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None
     assert said["choice"]["engine"] in ("lanes", "fused")
 
 
-def test_bench_says_no_error_where_the_loss_is_beyond_the_numbers_of_a_precision(
+def test_bench_gives_no_error_where_the_loss_overflows_a_precision(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with safe_open(SKIP, framework="pt") as file:
         tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
-    tensors["linear.weight"] *= -1e38  # every answer wrong, by far
+    tensors["linear.weight"] *= -1e38  # every prediction wrong, by far
     save_file(tensors, tmp_path / "large.safetensors", metadata)
     assert run("bench", str(tmp_path / "large.safetensors"), "--images", "20", "--seconds", "0", "--json") == 0
     errors = {row["who"]: row["error"] for row in json.loads(capsys.readouterr().out)["rows"]}
@@ -78,7 +78,7 @@ def test_bench_takes_a_data_set_file_and_refuses_one_that_does_not_fit(
     assert capsys.readouterr().err.strip()
 
 
-def test_bench_refuses_what_is_no_checkpoint_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_refuses_a_file_that_is_not_a_checkpoint_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", str(GALLERY / "records.json")) == 1
     said = capsys.readouterr().err
     assert said.strip()
@@ -98,7 +98,7 @@ def test_the_work_of_a_network_is_what_torch_counts() -> None:
     assert flop(given) * len(given.images) == counter.get_total_flops()
 
 
-def test_errors_are_against_float64_and_ratios_against_the_first() -> None:
+def test_errors_are_relative_to_float64_and_speed_ratios_to_the_plain_loop() -> None:
     given = some(build(CifarResNet(20, 4, "projection")))
     contest = Contest.of(given, random_directions(given.parameters(), seed=0))
     constant = {PLAIN: 0.4, "float32": 0.1, "bfloat16": 0.05, "float64": 0.8}
@@ -124,7 +124,7 @@ class OnValues(nn.Module):
         return self.last(x if bool(x.sum() > 0) else -x)
 
 
-def test_a_network_that_cannot_be_recorded_is_measured_plainly_and_says_why() -> None:
+def test_a_network_that_cannot_be_traced_is_measured_with_the_plain_loop_and_the_reason_is_given() -> None:
     given = some(OnValues())
     along = random_directions(given.parameters(), seed=0)
     contest = Contest.of(given, along)
@@ -135,7 +135,7 @@ def test_a_network_that_cannot_be_recorded_is_measured_plainly_and_says_why() ->
     assert all(row.peak is None and row.seconds > 0 for row in rows)
 
 
-def test_float32_means_float32_on_a_gpu_and_the_callers_setting_comes_back() -> None:
+def test_float32_disables_tf32_on_a_gpu_and_restores_the_callers_setting() -> None:
     place = torch.backends.cudnn.conv
     before = place.fp32_precision
     try:

@@ -1,4 +1,4 @@
-"""`landscape surface` and its siblings on real files: what they write, and what they say when they cannot."""
+"""`landscape surface` and the other commands that compute, on real files: results and error messages."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def run(*arguments: str) -> int:
 
 @pytest.fixture
 def pixels(tmp_path: Path) -> str:
-    """A data set file: uint8 images with the channel last, and labels."""
+    """A data set file: channels-last uint8 images, and labels."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
     np.savez(tmp_path / "pixels.npz", images=images, labels=generator.integers(0, 10, 30))
@@ -40,7 +40,9 @@ def test_a_surface_of_a_data_set_file_is_written_as_npz(tmp_path: Path, pixels: 
         assert np.isfinite(result["losses"]).all()
 
 
-def test_a_result_names_network_and_data_and_checks_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_names_the_network_and_the_data_and_reports_its_self_checks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "slice.json"
     assert run("slice", SKIP, *FEW, "--grid", "5", "-o", str(output)) == 0
     result = json.loads(output.read_text())
@@ -68,7 +70,7 @@ def test_directions_from_a_file_give_the_surface_they_came_from(tmp_path: Path) 
     assert one == pytest.approx(other, rel=1e-4)
 
 
-def test_a_spectrum_is_written_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_spectrum_is_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "spectrum.json"
     few = ["--images", "20", "--steps", "8", "--probes", "2"]
     assert run("spectrum", SKIP, *few, "-o", str(output)) == 0
@@ -95,7 +97,7 @@ def test_a_spectrum_is_written_and_said(tmp_path: Path, capsys: pytest.CaptureFi
         (["trajectory", SKIP, SKIP, SKIP, *FEW, "-o", "x.npz"], "4"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(
+def test_an_invalid_request_fails_with_one_sentence(
     arguments: list[str],
     sentence: str,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""`landscape train` in the shell, and the checkpoints it made for the gallery."""
+"""`landscape train`, and the gallery's checkpoints that it made."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ def test_train_writes_a_checkpoint_a_trajectory_and_a_record(folder: Path) -> No
     assert found == ["checkpoint.safetensors", "record.json", *epochs]
 
 
-def test_the_command_in_the_record_makes_the_same_bytes_again(folder: Path) -> None:
+def test_the_command_in_the_record_reproduces_the_same_bytes(folder: Path) -> None:
     record = json.loads((folder / "one" / "record.json").read_text())
     assert record["sha256"] == hashlib.sha256((folder / "one" / "checkpoint.safetensors").read_bytes()).hexdigest()
     again = run(*record["command"].split()[1:], "-o", "two", cwd=folder)
@@ -63,7 +63,7 @@ def test_the_command_in_the_record_makes_the_same_bytes_again(folder: Path) -> N
         assert path.read_bytes() == (folder / "two" / path.relative_to(folder / "one")).read_bytes()
 
 
-def test_the_record_holds_no_path_of_the_machine(folder: Path) -> None:
+def test_the_record_holds_no_local_path(folder: Path) -> None:
     assert str(folder) not in (folder / "one" / "record.json").read_text()
 
 
@@ -78,7 +78,7 @@ def test_the_record_holds_no_path_of_the_machine(folder: Path) -> None:
         (["--threads", "0"], "'threads' must be at least 1"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_on_stderr(
+def test_an_invalid_setting_fails_with_one_sentence_on_stderr(
     tmp_path: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -98,7 +98,7 @@ def test_a_second_run_into_the_same_folder_is_refused(folder: Path) -> None:
     assert (folder / "one" / "record.json").read_bytes() == before
 
 
-def test_help_answers_without_importing_torch() -> None:
+def test_help_does_not_import_torch_or_numpy() -> None:
     code = "import sys; import landscape.cli.main; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import landscape as ls
 from landscape.client import AsyncClient, AsyncJob, Client, Job, JobEndedError, RefusedError, RejectedError
-from tests.support.cutting import Cutting
+from tests.support.cutting_proxy import CuttingProxy
 from tests.support.paths import GALLERY
 from tests.support.service import Service, make_token
 
@@ -194,13 +194,13 @@ def test_an_upload_resumes_after_broken_connections(guarded: Service, token: str
             return True
         return False
 
-    way = Cutting(guarded.port, rule)
-    with ls.Client(way.url, token) as client:
+    proxy = CuttingProxy(guarded.port, rule)
+    with ls.Client(proxy.url, token) as client:
         dataset = client.upload_dataset(file, name="broken", progress=False)
         assert dataset.state == "ready"
         client.delete_dataset(dataset.id or "")
-    way.close()
-    assert way.cuts == 3
+    proxy.close()
+    assert proxy.cuts == 3
 
 
 def test_a_submission_whose_response_is_lost_creates_one_job(guarded: Service, client: ls.Client, token: str) -> None:
@@ -210,11 +210,11 @@ def test_a_submission_whose_response_is_lost_creates_one_job(guarded: Service, c
     def rule(sent: bytes, got: int) -> bool:
         return sent.startswith(b"POST /api/v1/jobs ") and got > 0 and next(lost, False)
 
-    way = Cutting(guarded.port, rule)
-    with ls.Client(way.url, token) as through:
+    proxy = CuttingProxy(guarded.port, rule)
+    with ls.Client(proxy.url, token) as through:
         job = through.slice(checkpoint, grid=ls.Grid.line(3), subset=20)
-    way.close()
-    assert way.cuts == 2
+    proxy.close()
+    assert proxy.cuts == 2
     assert [one.id for one in client.jobs(checkpoint=checkpoint.id)] == [job.id]
 
 
@@ -226,11 +226,11 @@ def test_events_continue_after_a_broken_connection(guarded: Service, client: ls.
     def rule(sent: bytes, got: int) -> bool:
         return b"/events" in sent[:200] and got > 2_000 and next(cuts, False)
 
-    way = Cutting(guarded.port, rule)
-    with ls.Client(way.url, token) as through:
+    proxy = CuttingProxy(guarded.port, rule)
+    with ls.Client(proxy.url, token) as through:
         events = list(through.job(job.id).follow())
-    way.close()
-    assert way.cuts == 1
+    proxy.close()
+    assert proxy.cuts == 1
     tiles = [event.id for event in events if event.kind == "tile"]
     assert len(tiles) == len(set(tiles))
     assert sum(len(event.data["points"]) for event in events if event.kind == "tile") == 81

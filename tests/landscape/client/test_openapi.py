@@ -1,6 +1,7 @@
 """The client compared with the service's OpenAPI document: routes, requests, responses, options."""
 
 import dataclasses
+import inspect
 import json
 import re
 import typing
@@ -192,7 +193,7 @@ def test_the_fields_that_the_client_reads_are_required_in_responses(name: str, d
 )
 def test_the_options_of_a_job_are_those_of_the_service(kind: str, ours: Any, document: dict[str, Any]) -> None:
     schema = document["components"]["schemas"][f"{kind}Spec"]["properties"]
-    types = typing.get_type_hints(ours)
+    types = inspect.get_annotations(ours)
     assert set(types) == set(schema) - {"kind", "grid", "checkpoint", "end", "second", "third", "epochs"}
     for name, literal in types.items():
         values = allowed(schema[name], document)
@@ -211,6 +212,6 @@ def test_the_tests_use_every_option() -> None:
     """So that each is validated above."""
     used = {name for chosen in EVERY_OPTION.values() for name in chosen}
     known = {
-        name for ours in (options.SurfaceOptions, options.CurvatureOptions) for name in typing.get_type_hints(ours)
+        name for ours in (options.SurfaceOptions, options.CurvatureOptions) for name in inspect.get_annotations(ours)
     }
     assert used == known

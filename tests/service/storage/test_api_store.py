@@ -172,11 +172,11 @@ def test_an_unreachable_service_is_reported_in_a_sentence(tmp_path: Path, monkey
 def test_a_response_that_is_cut_off_is_requested_again(
     api: StoreServer, make: Callable[..., Store], tmp_path: Path
 ) -> None:
-    from tests.support.cutting import Cutting
+    from tests.support.cutting_proxy import CuttingProxy
 
     sha256 = keep(make(max_bytes=1 << 20), b"x" * 900_000)
     broken = iter([True, True, False])
-    way = Cutting(api.port, lambda sent, got: got > 300_000 and next(broken, False))
+    way = CuttingProxy(api.port, lambda sent, got: got > 300_000 and next(broken, False))
     store = ApiStore(way.url, tmp_path / "far", token=api.token, cache_bytes=1 << 30, max_bytes=1 << 20)
     assert store.path(sha256).stat().st_size == 900_000
     way.close()
