@@ -40,9 +40,9 @@ def page(browser: Browser, wire: Wire) -> Iterator[Page]:
 
 @pytest.fixture
 def asked(page: Page) -> list[str]:
-    """Paths that the page has requested, without /api."""
+    """Paths that the page has requested, without /api/v1."""
     paths: list[str] = []
-    page.on("request", lambda one: paths.append(one.url.split("/api", 1)[1]) if "/api/" in one.url else None)
+    page.on("request", lambda one: paths.append(one.url.split("/api/v1", 1)[1]) if "/api/v1/" in one.url else None)
     return paths
 
 
