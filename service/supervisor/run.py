@@ -52,9 +52,9 @@ def run_service(settings: Settings, *, workers: int | None = None, demo: bool = 
             settings = settings.model_copy(update={"broker": broker.url})
         logs = settings.data / "logs"
         logs.mkdir(exist_ok=True)
-        others = [Child("broker", broker.command(), dict(os.environ), logs / "broker.log")] if broker else []
-        others.append(Child("service", [*_LANDSCAPE, "serve"], _environment(settings), logs / "service.log"))
         try:
+            others = [Child("broker", broker.command(), dict(os.environ), logs / "broker.log")] if broker else []
+            others.append(Child("service", [*_LANDSCAPE, "serve"], _environment(settings), logs / "service.log"))
             _run(settings, others, _workers(settings, workers, logs), _Terminal(settings, demo, report), report, stop)
         finally:
             if broker:
