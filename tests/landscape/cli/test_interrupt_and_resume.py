@@ -116,7 +116,7 @@ def test_what_was_computed_before_is_not_computed_again(interrupted: Path, capsy
         (["--grid", "17"], "the grid: 33 points on [-1, 1] then, 17 points on [-1, 1] now"),
         (["--loss", "mse"], "the loss"),
         (["--images", "41"], "the samples"),
-        (["--normalization", "layer"], "the normalisation: filter then, layer now"),
+        (["--normalization", "layer"], "the normalization: filter then, layer now"),
     ],
 )
 def test_a_partial_file_is_not_resumed_with_other_settings(
