@@ -1,11 +1,11 @@
 """A network in a file without code: weights as safetensors, the network as JSON of allow-listed ATen operators.
 
-    graph_json.py   the engine's graph as JSON and back, every part checked
-    allowlist.py    the operators, and the arguments each of them must not get
-    dry_run.py      the graph tried on shapes alone, then on one blank sample: sizes, cost, outputs
-    module.py       an nn.Module that runs the graph
-    reader.py       reads a packed file in the sandbox
-    pack.py         `landscape.pack`
+graph_json.py   the engine's graph as JSON and back, every part checked
+allowlist.py    the operators, and the arguments each of them must not get
+dry_run.py      the graph tried on shapes alone, then on one blank sample: sizes, cost, outputs
+module.py       an nn.Module that runs the graph
+reader.py       reads a packed file in the sandbox
+pack.py         `landscape.pack`
 """
 
 FORMAT = "landscape packed network 1"  # value of the key "format" in the metadata

@@ -134,9 +134,7 @@ class Tile(Base):
     checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))  # to read
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))  # to read
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    owner: Mapped[str] = mapped_column(
-        ForeignKey("turns.owner"), default=""
-    )  # in the queue of this user
+    owner: Mapped[str] = mapped_column(ForeignKey("turns.owner"), default="")  # in the queue of this user
     level: Mapped[int]  # refinement level, −1 to read: lower goes first
     rank: Mapped[int] = mapped_column(default=0)  # index of its first point within the level; −1 to prepare
     count: Mapped[int] = mapped_column(default=0)  # points it holds

@@ -106,9 +106,7 @@ TORCH_TAKES = {
 
 
 @pytest.mark.parametrize("name", TORCH_TAKES)
-def test_torch_accepts_unsafe_files_even_with_weights_only(
-    name: str, careless: Server, tmp_path: Path
-) -> None:
+def test_torch_accepts_unsafe_files_even_with_weights_only(name: str, careless: Server, tmp_path: Path) -> None:
     content, expected = TORCH_TAKES[name]
     (tmp_path / "bad.pt").write_bytes(content)
     ended = careless(path=str(tmp_path / "bad.pt"), loader="torch, weights only")
