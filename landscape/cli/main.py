@@ -18,6 +18,7 @@ EPILOG = (
 )
 # Without rich markup, which would take [default] for a color.
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG)
+SERVICE_COMMANDS = ("up", "serve", "worker", "token", "backup", "restore", "clean")
 for module in (compute, inspect, export, bench, remote, train):
     module.register(app)
 
@@ -37,13 +38,20 @@ def landscape() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; on a `LandscapeError` print its message to stderr and exit with 1."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        for point in entry_points(group="landscape.commands"):
+        added = entry_points(group="landscape.commands")
+        if not added and words and words[0] in SERVICE_COMMANDS:
+            raise LandscapeError(
+                f"'landscape {words[0]}' belongs to the service, which is not installed. "
+                "Run: pip install loss-atlas-service"
+            )
+        for point in added:
             point.load()(app)
         app(args=arguments)
     except LandscapeError as error:
         print(error, file=sys.stderr)
-        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        if "--json" in words:
             print_json({"error": {"code": error.code, "message": str(error)}})
         sys.exit(1)
 

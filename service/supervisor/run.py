@@ -25,6 +25,7 @@ from ..errors import ServiceError
 from ..jobs import gallery
 from ..settings import Settings
 from ..storage.open import open_store
+from ..versions import announce
 from .private_broker import PrivateBroker
 from .processes import PYTHON, Child, Report, WorkerChild, keep_workers_running
 
@@ -85,6 +86,7 @@ def _run(
     try:
         database = Database(settings.database_url)
         if terminal:
+            announce(database)  # before the workers start: they refuse a service of an earlier version
             terminal.start(database)
         for child in [*others, *workers]:
             child.start()

@@ -70,3 +70,8 @@ def test_the_client_needs_numpy_and_httpx_only_and_the_extra_adds_the_command_li
     assert (tmp_path / "shell.npz").is_file()
     assert "surface" in run(landscape, "jobs").stdout
     assert "No module named 'torch'" in run(python, "-c", "import torch").stderr
+    up = run(landscape, "up")
+    assert up.returncode == 1
+    assert up.stderr == (
+        "'landscape up' belongs to the service, which is not installed. Run: pip install loss-atlas-service\n"
+    )
