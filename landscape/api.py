@@ -1,7 +1,7 @@
-"""The functions of `import landscape as ls`, one per kind of result: from a model and data to a finished `Result`.
+"""The functions of `import landscape as ls`, one per kind of result: each takes a model and data, returns a `Result`.
 
-None changes the caller's model or any global random state. Samples are two tensors or, as `images` alone, anything that
-`data.inputs.read_inputs` takes.
+None of them changes the caller's model or any global random state. Samples are two tensors or, as `images` alone,
+anything that `data.inputs.read_inputs` accepts.
 """
 
 import math
@@ -67,8 +67,8 @@ def surface(
         images, labels: two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in the order of
             the data set. Batches that are mappings go to `model(**batch)`, and a callable `loss(outputs, batch)`
             computes what is plotted. See `data.inputs.read_inputs`.
-        seed: draws the directions, unless `plane` has them.
-        progress: True for a bar in a terminal or notebook, False for none, or a function of (done, total).
+        seed: of the random directions; not used with `plane`.
+        progress: True for a bar in a terminal or notebook, False for none, or a function of (points done, total).
         options: described at `Landscape`.
 
     Raises:
@@ -107,12 +107,12 @@ def interpolation(
     progress: bool | Progress = True,
     **options: Unpack[Options],
 ) -> Result:
-    """L on the line from `model` (α = 0) to `end` (α = 1), default 41 points on [−0.5, 1.5]; statistics move too.
+    """L on the line from `model` (α = 0) to `end` (α = 1), default 41 points on [−0.5, 1.5], BatchNorm statistics too.
 
     The self-check compares the far end with `end` evaluated alone. For samples and options see `surface`.
 
     Raises:
-        ShapeMismatchError, PlaneError, NotFiniteError: `end` is of another network, equal, or not finite.
+        ShapeMismatchError, PlaneError, NotFiniteError: `end` is another network's, equal to `model`, or not finite.
         GridError: the grid has two axes.
     """
     return compute(setup.interpolation(model, end, images, labels, grid=grid, **options), progress=progress)
@@ -132,8 +132,8 @@ def through(
 ) -> Result:
     """L on the plane through three checkpoints, `model` at (0, 0); coordinates are distances in parameter space.
 
-    The default grid has 25 × 25 points and contains the three, with a margin of a fifth of their extent. The self-check
-    compares the other two corners with the checkpoints evaluated alone. See `directions.plane.plane_through`; for
+    The default grid has 25 × 25 points around all three, with a margin of a fifth of their extent. The self-check
+    compares the loss at the other two with the checkpoints evaluated alone. See `directions.plane.plane_through`; for
     samples, `surface`.
     """
     prepared = setup.through(model, second, third, images, labels, grid=grid, **options)
@@ -187,7 +187,7 @@ def curvature(
     progress: bool | Progress = True,
     **options: Unpack[Drawing],
 ) -> Result:
-    """λ_min, λ_max and |λ_min / λ_max| of the Hessian over a grid (default 11 × 11 on [−1, 1]²), besides the loss.
+    """λ_min, λ_max and |λ_min / λ_max| of the Hessian over a grid (default 11 × 11 on [−1, 1]²), and the loss.
 
     Every point costs up to `steps` products of the Hessian with a vector, each about six passes over the data.
     See `CurvatureLandscape`; for samples, `surface`.
@@ -212,7 +212,7 @@ def repeated(
     `seed_deviations`, `lowest_losses` and `highest_losses` of the result hold the spread. See `RepeatedLandscape`.
 
     Raises:
-        DataError: fewer than two seeds, or one twice.
+        DataError: fewer than two seeds, or a duplicate.
     """
     return compute(setup.repeated(model, images, labels, grid=grid, seeds=seeds, **options), progress=progress)
 
@@ -256,7 +256,7 @@ def paired(
 ) -> Paired:
     """The loss at `first` minus that at `second`, sample by sample: points (α,) of a slice or (α, β) of a surface.
 
-    Computed without the engine, therefore with any loss and BatchNorm policy.
+    Computed without the engine, so any loss and BatchNorm policy works.
     """
     prepare = setup.surface if len(first) == 2 else setup.slice
     landscape = prepare(model, images, labels, seed=seed, plane=plane, **options).landscape
@@ -278,7 +278,7 @@ def plane_along(
     precision: str = "float32",
     loss: "str | PerSample" = "cross_entropy",
 ) -> Plane:
-    """Directions given by the loss at the model itself, to pass to `surface` and `slice` as `plane`.
+    """Directions that depend on the loss at the model, to pass to `surface` and `slice` as `plane`.
 
     Args:
         source: "gradient" (the second direction is random) or "eigenvectors" (of largest |λ|, over all parameters).

@@ -1,4 +1,4 @@
-"""Files on disk: replaced in one step that a crash cannot leave half done, and their digests."""
+"""Atomic, durable writes of files, and their digests."""
 
 import hashlib
 import os
@@ -7,10 +7,10 @@ from typing import IO, Any
 
 
 def write_durably(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Replace the content of a file: after a crash of the process or the machine it is the old one or the new one.
+    """Replace the content of a file atomically: after a crash it is either the old one or the new one.
 
     Args:
-        mode: permissions of the file, less those that the umask takes away.
+        mode: permissions of the file, before the umask.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -24,7 +24,7 @@ def write_durably(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def move_durably(path: Path, target: Path) -> None:
-    """Move a file or folder, whose content is durable, to its name in a folder that is made where it is missing."""
+    """Move a file or folder, already synced, to `target`, whose folder is created if missing."""
     if not target.parent.is_dir():
         target.parent.mkdir(exist_ok=True)
         sync_folder(target.parent.parent)
@@ -33,13 +33,13 @@ def move_durably(path: Path, target: Path) -> None:
 
 
 def sync_file(file: IO[Any]) -> None:
-    """Make what was written to an open file durable."""
+    """Flush what was written to an open file to the disk (fsync)."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable; Windows does so by itself."""
+    """Flush the entries of a folder to the disk (fsync); not needed on Windows."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,7 @@
-"""A private, bounded folder of large files that all processes of a user share by mapping them; oldest evicted first.
+"""A private, bounded cache of large files that all processes of a user share by mapping them; evicts the oldest first.
 
-A cached file is never trusted (owner and digest are compared at every use), and the cache never fails: where nothing
-can be kept the answer is None, and the caller holds a copy of its own.
+A cached file is not trusted: owner and digest are checked at every use. The cache never fails: if nothing can be
+stored it returns None, and the caller keeps its own copy.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from .disk import digest_of
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 20 << 30
-SPARE = 1 << 30  # bytes that stay free on the disk, or a tenth of it: others need room too
+SPARE = 1 << 30  # bytes that stay free on the disk, or a tenth of it if that is more
 LOCK_TIMEOUT = 60.0  # seconds to wait for another process that writes here
 _LOCK, _PART = ".lock", ".part"
 
@@ -35,7 +35,7 @@ class DiskCache:
     max_bytes: int = MAX_BYTES
 
     def find(self, key: str) -> Path | None:
-        """The file of this key, whole. Open it soon, and be ready for its being gone."""
+        """The verified file of this key, or None. Another process may evict it before it is opened."""
         try:
             self._require_private()
             return self._whole(key)
@@ -43,7 +43,7 @@ class DiskCache:
             return None
 
     def get_or_write(self, key: str, size: int, write: Write) -> Path | None:
-        """The file of this key; where there is none, `write` makes it, of about `size` bytes, in one process only."""
+        """The file of this key; if there is none, `write` makes it (about `size` bytes), in one process only."""
         try:
             if size > self.max_bytes:
                 raise OSError(EFBIG, f"{size} bytes are more than the {self.max_bytes} that may be kept")
@@ -55,9 +55,9 @@ class DiskCache:
             return None
 
     def remove(self, beginning: str) -> None:
-        """Remove every file whose key begins so; who has mapped it keeps it."""
+        """Remove every file whose key starts with `beginning`; existing mappings stay valid."""
         for path in self.folder.glob(f"{beginning}*"):
-            with contextlib.suppress(OSError):  # another user's
+            with contextlib.suppress(OSError):  # the file belongs to another user
                 path.unlink()
 
     def _taken(self, key: str, size: int, write: Write) -> Path:
@@ -75,7 +75,7 @@ class DiskCache:
         return sorted(self.folder.glob(f"{key}.*"))
 
     def _whole(self, key: str) -> Path | None:
-        """What is there under this key, if it is what its name says; what is damaged, or another's, goes."""
+        """The file of this key, if its owner and digest are right; a damaged or foreign file is deleted."""
         for path in self._named(key):
             with contextlib.suppress(FileNotFoundError):
                 if _is_own(path) and digest_of(path) == path.name.partition(".")[2]:
@@ -85,7 +85,7 @@ class DiskCache:
         return None
 
     def _written(self, key: str, size: int, write: Write) -> Path:
-        part = self.folder / _PART  # left behind where a writer died
+        part = self.folder / _PART  # left behind if a writer died
         part.unlink(missing_ok=True)
         evict(self.folder, size, self.max_bytes)
         disk = shutil.disk_usage(self.folder)
@@ -99,14 +99,14 @@ class DiskCache:
             part.unlink(missing_ok=True)
 
     def _require_private(self) -> None:
-        """A folder that other users can read or write is not used."""
+        """Refuse a folder that other users can read or write."""
         facts = self.folder.lstat()
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
             raise PermissionError(f"{self.folder} is not a folder of this user alone")
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Whether no other process writes here just now."""
+        """Lock the folder against other processes; yields whether that succeeded."""
         import fcntl
 
         with os.fdopen(os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)) as lock:
@@ -119,8 +119,8 @@ class DiskCache:
 
 
 def own_cache() -> DiskCache | None:
-    """That of this user for the shell: `landscape/samples` in the folder for caches; None where there is none."""
-    if not hasattr(os, "geteuid"):  # Windows, where folders are private in another way
+    """This user's cache for the shell: `landscape/samples` in the cache folder; None if there is none."""
+    if not hasattr(os, "geteuid"):  # Windows, which has no permission bits
         return None
     try:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -130,7 +130,7 @@ def own_cache() -> DiskCache | None:
 
 
 def evict(folder: Path, size: int, max_bytes: int, *, spared_seconds: float = 0.0) -> None:
-    """Remove the files used longest ago, until `size` more bytes fit; hidden ones and those used just now stay."""
+    """Remove the least recently used files until `size` more bytes fit; hidden and just-used files stay."""
     kept = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):

@@ -1,6 +1,6 @@
 """Errors that a user can cause, each with a stable code; every message says what to do.
 
-How an error is shown is decided by the shell and the service.
+The shell and the service decide how an error is shown.
 """
 
 
@@ -62,7 +62,7 @@ class PlaneError(LandscapeError):
 
 
 class CurvatureError(LandscapeError):
-    """A curvature that cannot be computed: not finite, or no parameters to differentiate by."""
+    """A curvature that cannot be computed: not finite, or no parameters to differentiate with respect to."""
 
     code = "bad_curvature"
 
@@ -80,7 +80,7 @@ class FormatError(LandscapeError):
 
 
 class MissingLibraryError(LandscapeError):
-    """An optional library that is needed and not installed."""
+    """An optional library that is needed but not installed."""
 
     code = "missing_library"
 

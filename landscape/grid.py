@@ -1,4 +1,4 @@
-"""Where a landscape is evaluated: coordinates, axis order, refinement levels, tiles.
+"""Grids: coordinates, axis order, refinement levels, tiles.
 
 A point is a pair of indices (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0 and beta = 0.
 """
@@ -98,7 +98,7 @@ class Grid:
     def levels(self, coarsest: int = 2) -> list[list[Point]]:
         """All points, each once, coarse to fine; the points up to any level form a grid that includes the ends.
 
-        Axis levels up to `coarsest` (5 points per axis) are one level: the first picture. Within a level, row by row.
+        Axis levels up to `coarsest` (5 points per axis) are one level, the first picture. Within a level: row by row.
         """
         first = self.alpha.levels
         second = self.beta.levels if self.beta else (0,)

@@ -1,4 +1,4 @@
-"""The result of a computation, local or fetched from a service: one type, with figures and files."""
+"""`Result`: the result of a computation, local or fetched from a service, with figures and files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -60,7 +60,7 @@ class Result(Arrays):
     def load(cls, path: "str | Path") -> Self:
         """Read a result from a file: .npz, .json or .h5 that `save` wrote, an .h5 of the authors' code, or a .csv.
 
-        A .csv holds only the numbers of computed points, and a file of the authors' only losses and accuracies.
+        A .csv holds only the numbers of computed points, and a file of the authors' code only losses and accuracies.
 
         Raises:
             UnknownNameError: the ending is not that of a format that can be read.

@@ -1,7 +1,7 @@
-"""Directions as files, to be shared instead of seeds: the authors' HDF5 (paper_files.py) and safetensors.
+"""Direction files, to share instead of seeds: the authors' HDF5 (paper_files.py) and safetensors.
 
-A safetensors file holds "delta.<name>" and, for a plane, "eta.<name>", float64 or float32; parameters that it lacks do
-not move. Its metadata hold "format": "landscape directions".
+A safetensors file holds "delta.<name>" and, for a plane, "eta.<name>", float64 or float32; parameters that are
+missing do not move. Its metadata hold "format": "landscape directions".
 """
 
 import json
@@ -28,8 +28,8 @@ PREFIXES = ("delta.", "eta.")
 def write(path: str | Path, plane: Plane, model: nn.Module) -> None:
     """Write the directions of `plane`; the ending of `path` chooses the format.
 
-    HDF5 holds float32 in parameter order (all tensors of the state where the statistics move); safetensors holds
-    every digit.
+    HDF5 holds float32 in parameter order (the whole state dict if the statistics move too); safetensors loses no
+    precision.
 
     Raises:
         UnknownNameError: the ending is not known.

@@ -1,4 +1,4 @@
-"""Angles and norms of directions, measured instead of assumed; the self-check reads them."""
+"""Measured angles and norms of directions, for the self-check."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from .random import Params, dot, filter_norms, has_filters, norm
 
 @dataclass(frozen=True)
 class DirectionMeasures:
-    """Measured over one direction or a pair; NaN where there is nothing to measure."""
+    """Measurements of one direction or a pair; NaN where there is nothing to measure."""
 
     cosine: float | None  # cos(delta, eta) over all parameters, unitless; None for a single direction
     filter_ratio_min: float  # smallest and largest ‖direction filter‖ / ‖center filter‖ over the directions
@@ -27,7 +27,7 @@ class DirectionMeasures:
 
 def measure_directions(directions: Sequence[Params], center: Mapping[str, Tensor]) -> DirectionMeasures:
     """Measure a pair of directions (or one) against its center, in float64."""
-    directions = [{name: direction[name] for name in center} for direction in directions]  # without the statistics
+    directions = [{name: direction[name] for name in center} for direction in directions]  # no running statistics
     filtered = [name for name, parameter in center.items() if has_filters(parameter)]
     ratios = [_ratios(direction, center, filtered) for direction in directions]
     low, high = _range([filters for filters, _ in ratios])

@@ -1,4 +1,4 @@
-"""How a direction is rescaled against its center: one function per kind, from filters to their factors.
+"""Rescaling a direction against its center: one function per kind of normalization, from filters to factors.
 
 `directions.random.normalize` calls them parameter by parameter. A new kind is a function here, its line in `KINDS`, and
 its name in service/jobs/spec.py, which a test compares with `KINDS`.

@@ -22,11 +22,11 @@ GROUPS = ("xdirection", "ydirection")
 def write_directions(
     path: str | Path, plane: Plane, center: Mapping[str, Tensor], *, buffers: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write one or two directions in parameter order, float32, as the authors' scripts take them with `--dir_file`.
+    """Write one or two directions in parameter order, float32, as the authors' scripts read them with `--dir_file`.
 
     Args:
         center: the parameters, in the order of `model.parameters()`.
-        buffers: the whole state dict in its order, where the statistics move too (the authors' type `states`).
+        buffers: the whole state dict in its order, if the statistics move too (the authors' type `states`).
     """
     names = list(buffers or center)
     with h5py.File(path, "w") as file:

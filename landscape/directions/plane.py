@@ -1,4 +1,4 @@
-"""Planes and lines: from directions of the caller's own, or through checkpoints; and the parameters at any point.
+"""Planes and lines, along given directions or through checkpoints; and the parameters at any point.
 
 A plane may move BatchNorm's running statistics too: its directions then include buffers.
 """
@@ -23,7 +23,7 @@ COLLINEAR = (
 
 @dataclass(frozen=True)
 class Plane:
-    """One or two directions from a center, and where they come from."""
+    """One or two directions from a center, and their source."""
 
     directions: tuple[Params, ...]  # float64 on the CPU; names of parameters and of floating buffers
     source: str  # "random", "between checkpoints", "through checkpoints", "pca", "gradient", "eigenvectors", "file", …
@@ -48,7 +48,7 @@ class Plane:
 
 
 def from_directions(directions: Sequence[State], center: State, *, source: str = "given", **facts: Any) -> Plane:
-    """The plane along directions of the caller's own; parameters that they lack do not move.
+    """The plane along given directions; parameters missing from them do not move.
 
     Raises:
         ShapeMismatchError: a name is unknown or a shape differs.

@@ -4,8 +4,8 @@ A direction has the names and shapes of its center. The center and the global ra
 
 A *filter* is one entry along the first axis of a parameter with two axes or more, in any layer: an output channel of a
 convolution (grouped and depthwise too), an output neuron of a linear layer, one entry of an embedding, and an *input*
-channel of a transposed convolution, whose outputs lie on the second axis. That is the authors' rule, and it needs names
-and shapes only. A tied parameter is one parameter.
+channel of a transposed convolution, whose outputs are on the second axis. That is the authors' rule; it needs names and
+shapes only. A tied parameter is one parameter.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from .normalization import KINDS
 
 Params = dict[str, Tensor]
 NORMALIZATIONS = tuple(KINDS)
-BIASES = ("fixed", "parameter", "random")  # of parameters without filters: biases, scales and shifts
+BIASES = ("fixed", "parameter", "random")  # for parameters without filters: biases, scales and shifts
 ORTHOGONALITIES = ("filter", "overall", "none")
 DRAWS = ("named", "authors")
 
-_ROUNDS = 200  # to make two directions orthogonal overall; each gains a factor of ten or more on real networks
+_ROUNDS = 200  # at most, to make two directions orthogonal overall; each gains a factor of 10 or more on real networks
 
 
 def has_filters(parameter: Tensor) -> bool:
@@ -47,7 +47,7 @@ def draw(center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = F
 
 
 def draw_as_authors(center: Mapping[str, Tensor], *, seed: int, count: int = 2) -> tuple[Params, ...]:
-    """Draw `count` Gaussian directions in the authors' order from one generator of torch: float32, on the CPU.
+    """Draw `count` Gaussian directions in the authors' order from one torch generator: float32, on the CPU.
 
     One randn per tensor in the order of `center`, biases included: all of the first direction, then all of the second.
     Equal to `torch.manual_seed(seed)` followed by their loop. Their own command seeds before it builds the model, whose
@@ -73,7 +73,7 @@ def _zero(parameter: Tensor) -> Tensor:
 def normalize(
     direction: Mapping[str, Tensor], center: Mapping[str, Tensor], *, kind: str = "filter", biases: str = "fixed"
 ) -> Params:
-    """Rescale `direction` against `center`; Frobenius norms, a factor is 0 where the norm it divides by is 0.
+    """Rescale `direction` against `center` by Frobenius norms; a factor is 0 where it would divide by 0.
 
     Args:
         kind: "filter": every filter gets the norm of the same filter of `center`; "layer": every parameter gets the
@@ -90,7 +90,7 @@ def normalize(
         UnknownNameError: `kind` or `biases` is not known.
 
     Source: Li et al. 2018, section 4, for "filter". The other kinds, "fixed" (`--xignore biasbn`) and "parameter"
-    (without it) are those of the authors' code, whose 1e-10 beside the norms we leave out.
+    (without it) follow the authors' code, without the 1e-10 that it adds to the norms.
     """
     _require_known("normalization", kind, NORMALIZATIONS)
     _require_known("treatment of biases", biases, BIASES)
@@ -155,13 +155,13 @@ def random_directions(
     Args:
         normalization, biases: see `normalize`.
         orthogonality: "filter": inside every filter, and therefore overall, exact to rounding together with the
-            normalization (rescaling a filter does not turn it; with "weight" the second direction is turned last);
-            "overall": as one vector, likewise; "none": independent draws, as the authors do. Biases that move along
-            themselves are the same in both directions, and are left out.
+            normalization (rescaling keeps a filter's angle; with "weight" the second direction is orthogonalized last);
+            "overall": as one vector, likewise; "none": independent draws, as the authors do. With `biases` "parameter"
+            both directions have the same biases, which are not orthogonalized.
         drawn: "named": a generator per (seed, axis, name); "authors": see `draw_as_authors`.
 
     Raises:
-        UnknownNameError: a choice is not among the known ones.
+        UnknownNameError: an option is not known.
         NotFiniteError: the center holds NaN or infinity.
     """
     _require_known("orthogonality", orthogonality, ORTHOGONALITIES)
@@ -197,7 +197,7 @@ def _draws(center: Mapping[str, Tensor], *, seed: int, count: int, biases: bool,
 def _orthogonal_overall(
     eta: Params, delta: Params, center: Mapping[str, Tensor], turning: set[str], *, kind: str, biases: str
 ) -> Params:
-    """Remove from `eta` its component along `delta` and normalize again, until both hold to rounding."""
+    """Alternate removing from `eta` its component along `delta` and normalizing, until both hold to rounding."""
     onto = {name: delta[name] for name in turning}
     squares = dot(onto, onto)
     for _ in range(_ROUNDS):
@@ -232,7 +232,7 @@ def combine(directions: Sequence[Mapping[str, Tensor]], coefficients: Sequence[f
 
 
 def completed(direction: Mapping[str, Tensor], center: Mapping[str, Tensor]) -> Params:
-    """`direction` with zeros for the names of `center` that it lacks.
+    """`direction` with zeros for the names of `center` that are missing.
 
     Raises:
         ShapeMismatchError: a name is unknown or a shape differs.

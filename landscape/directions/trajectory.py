@@ -1,4 +1,4 @@
-"""Trajectories (PCA): the plane that holds most of a training run, the run's coordinates in it, and what it misses."""
+"""Trajectories: the PCA plane of a training run, the run's coordinates in it, and the distances from it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ..errors import PlaneError
 from .plane import Plane, State, difference
 from .random import Params, combine, dot
 
-FEWEST = 4  # checkpoints
+FEWEST = 4  # checkpoints at least
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Path:
 
     coordinates: tuple[tuple[float, float], ...]  # (M, 2), least squares
     distances: tuple[float, ...]  # (M,) from the plane, share of the distance from the center; 0 at the center
-    losses: tuple[float, ...] = ()  # (M,) of every checkpoint itself, with its own statistics
+    losses: tuple[float, ...] = ()  # (M,) of each checkpoint, with its own statistics
     plane_losses: tuple[float, ...] = ()  # (M,) at its projection, with the statistics of the plot
 
     @property
     def residuals(self) -> tuple[float, ...]:
-        """(M,) plane loss − own loss: how far the picture is off at each epoch."""
+        """(M,) plane loss − own loss: the error of the picture at each epoch."""
         return tuple(plane - own for plane, own in zip(self.plane_losses, self.losses, strict=True))
 
     def to_json(self) -> dict[str, Any]:
@@ -58,11 +58,11 @@ def principal(states: Sequence[State], *, parameters: Collection[str], count: in
 
     Args:
         states: M checkpoints in the order of training, the last one the center; only tensors in `parameters` are used.
-        parameters: names that span the space.
+        parameters: names of the tensors that span the space.
 
     Raises:
         PlaneError: fewer than four checkpoints, or fewer than `count` directions in which they differ.
-        ShapeMismatchError, NotFiniteError: a checkpoint is of another network, or not finite.
+        ShapeMismatchError, NotFiniteError: a checkpoint is another network's, or not finite.
 
     Source: Li et al. 2018, section 7. Costs M² inner products; nothing of size parameters² is allocated.
     """
@@ -140,7 +140,7 @@ def principal_plane(found: Principal) -> Plane:
 def project(states: Sequence[State], plane: Plane, *, parameters: Collection[str]) -> Path:
     """Coordinates of every checkpoint in `plane` by least squares, with the last checkpoint at (0, 0).
 
-    The directions need be neither of norm 1 nor orthogonal (where the authors' cosine projection fails).
+    The directions need not be orthonormal (the authors' cosine projection fails without).
 
     Raises:
         PlaneError, ShapeMismatchError, NotFiniteError: see `principal`.
@@ -157,7 +157,7 @@ def project(states: Sequence[State], plane: Plane, *, parameters: Collection[str
 
 
 def _missed(move: Params, directions: Sequence[Mapping[str, Tensor]], point: Sequence[float]) -> float:
-    """‖what the plane leaves of `move`‖ / ‖move‖."""
+    """‖residual of `move` off the plane‖ / ‖move‖."""
     length = dot(move, move)
     whole = [{**{name: torch.zeros_like(move[name]) for name in move}, **direction} for direction in directions]
     rest = combine([move, *whole], [1.0, *(-coefficient for coefficient in point)])
