@@ -53,7 +53,7 @@ def require_same_version(database: Database) -> None:
 
 
 def _revision(url: str) -> str | None:
-    """The schema of a database; None where it has none yet, or does not answer."""
+    """The schema of a database; None if it has none yet, or does not answer."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""The administrator's first token, created or read from a file at start, and what is printed about access then."""
+"""Creates the administrator's first token at start, or reads it from a file; the messages about access control."""
 
 from sqlalchemy import and_, delete, or_, select
 
@@ -8,19 +8,19 @@ from ..errors import InvalidError
 from ..settings import Settings
 from .tokens import LONGEST_SECRET, create, create_token, digest_of, unexpired
 
-SHORTEST_SECRET = 32  # characters; of one that the operator chose
+SHORTEST_SECRET = 32  # characters, of a secret that the operator chose
 FROM_FILE = "from the file of the settings"
 _SCOPES = ("read", "submit", "admin")
 
 
 def startup_messages(database: Database, settings: Settings) -> list[str]:
-    """Make sure that an administrator can log in where access control is on.
+    """Make sure that an administrator can log in when access control is on.
 
     Returns:
-        Sentences for the operator; one holds the secret of the administrator's token where it was created now.
+        Messages for the operator; one contains the secret of the administrator's token if it was just created.
 
     Raises:
-        InvalidError: the file that the settings name holds no secret.
+        InvalidError: the file named in the settings contains no secret.
     """
     if not settings.protected:
         warning = "Access control is off: anyone who can reach this address can see and change everything."

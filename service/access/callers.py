@@ -15,7 +15,7 @@ class Caller:
     name: str
     scopes: frozenset[str]
     key: str | None = None  # id of the token, session or link that authenticated the caller
-    linked: frozenset[str] = frozenset()  # jobs whose link was opened
+    linked: frozenset[str] = frozenset()  # ids of jobs to which the caller opened a link
 
     @property
     def admin(self) -> bool:
@@ -25,7 +25,7 @@ class Caller:
         return bool(self.scopes & _GRANTED_BY[scope])
 
     def owns(self, owner: str | None) -> bool:
-        """Whether the caller may change what belongs to `owner`; what has no owner is changed by administrators."""
+        """Whether the caller may change resources of `owner`; None is no owner: only administrators may."""
         return self.admin or (self.may("submit") and owner == self.name)
 
 
@@ -33,5 +33,5 @@ LOCAL = Caller("local", frozenset(SCOPES))
 
 
 def with_link(caller: Caller, link: Caller | None) -> Caller:
-    """The caller, who may also see the job of an opened link."""
+    """The caller, with access to the job of an opened link as well."""
     return caller if link is None else replace(caller, linked=caller.linked | link.linked)

@@ -36,7 +36,7 @@ def create(
     secret: str | None = None,
     **columns: Any,
 ) -> tuple[Access, str]:
-    """A new secret of 256 bits, valid for `seconds` or until it is revoked.
+    """Create a secret of 256 bits, valid for `seconds` or until it is revoked.
 
     Returns:
         Its row, and the secret, which is not stored.
@@ -54,7 +54,7 @@ def create(
 def create_token(
     session: Session, *, user: str, scopes: Sequence[str], days: float | None = None, name: str = ""
 ) -> tuple[Access, str]:
-    """A token of a user, for programs and for logging in.
+    """Create a token for a user, for programs and for logging in.
 
     Raises:
         InvalidError: a name, a scope or the number of days is not allowed.
@@ -74,7 +74,7 @@ def create_token(
 
 
 def authenticate(session: Session, secret: str, kinds: Sequence[str]) -> Caller | None:
-    """The caller with this secret; None where it is unknown, revoked, expired or of another kind."""
+    """The caller with this secret; None if it is unknown, revoked, expired or of another kind."""
     if not secret or len(secret) > LONGEST_SECRET:
         return None
     digest = digest_of(secret)
@@ -87,7 +87,7 @@ def authenticate(session: Session, secret: str, kinds: Sequence[str]) -> Caller 
 
 
 def log_in(session: Session, token: str, hours: float) -> tuple[Access, str]:
-    """A session of the page for a valid token; it ends with the token, and after `hours` at the latest.
+    """Start a session of the page with a valid token; it ends with the token, and after `hours` at the latest.
 
     Raises:
         UnauthorizedError: the token is not valid.
@@ -146,5 +146,5 @@ def record_use(database: Database, keys: Iterable[str]) -> None:
 
 
 def unexpired() -> ColumnElement[bool]:
-    """The condition that a secret has not expired, by the clock of the database."""
+    """SQL condition: a secret has not expired, by the clock of the database."""
     return or_(Access.expires.is_(None), Access.expires > now())

@@ -19,7 +19,7 @@ Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery us
 
 @contextlib.contextmanager
 def with_clear_errors() -> Iterator[None]:
-    """End a command on an error of the service as on one of the library: with one sentence and exit code 1."""
+    """Report an error of the service like one of the library: one sentence and exit code 1."""
     try:
         yield
     except ServiceError as error:
@@ -41,6 +41,6 @@ def settings_from(**given: Any) -> Any:
 
 
 def report(text: str) -> None:
-    """Print a line at once."""
+    """Print a line and flush it."""
     with contextlib.suppress(OSError):  # the terminal may be gone; a signal stops the service, not this error
         print(text, flush=True)

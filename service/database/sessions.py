@@ -60,7 +60,7 @@ class Database:
         self.writing = sessionmaker(writes, expire_on_commit=False, info=info).begin
 
     def with_info(self, **info: Any) -> "Database":
-        """The same database, whose sessions carry `info`."""
+        """The same database; its sessions carry `info`."""
         other = copy.copy(self)
         other._make_sessions(**info)
         return other
@@ -109,7 +109,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A transaction that will write locks at once: upgrading a read lock later can fail in the middle."""
+    """Take the write lock at the start of a transaction that writes: upgrading a read lock later can fail."""
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
 

@@ -1,7 +1,7 @@
 """The tables of the database: checkpoints, jobs, tiles with their values, workers, access.
 
-The database is the source of truth: messages in the broker and what the page shows are derived from it. What may
-change when is in queue/, jobs/ and library/.
+The database is the source of truth: messages in the broker and what the page shows are derived from it. State
+transitions are in queue/, jobs/ and library/.
 """
 
 from typing import Any, ClassVar, TypeVar
@@ -51,7 +51,7 @@ class Base(DeclarativeBase):
 
 
 class Checkpoint(Base):
-    """An uploaded checkpoint and what it was read as."""
+    """An uploaded checkpoint and what was found in it."""
 
     __tablename__ = "checkpoints"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
@@ -63,14 +63,14 @@ class Checkpoint(Base):
     weights_sha256: Mapped[str | None]  # of the sanitized safetensors in the store
     candidates: Mapped[list[Any]] = mapped_column(default=list)  # architectures that fit
     architecture: Mapped[dict[str, Any] | None]  # the one chosen
-    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the file says about itself
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # metadata in the file
     owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; null: no owner, visible to all
     gallery: Mapped[str | None]  # name of a shipped checkpoint
     created: Mapped[float] = mapped_column(default=now(), index=True)
 
 
 class Dataset(Base):
-    """An uploaded data set and what it was read as."""
+    """An uploaded data set and what was found in it."""
 
     __tablename__ = "datasets"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
@@ -101,7 +101,7 @@ class Job(Base):
     error: Mapped[str | None]
     provenance: Mapped[dict[str, Any] | None]  # written when the job is prepared
     grid: Mapped[dict[str, Any] | None]  # alpha and beta; known once prepared where the request leaves it out
-    device: Mapped[str | None]  # kind that computes all of it: bits differ between kinds
+    device: Mapped[str | None]  # kind of device that computes all of it: bits differ between kinds
     points: Mapped[int]
     points_per_tile: Mapped[int] = mapped_column(default=1)
     points_done: Mapped[int] = mapped_column(default=0)
@@ -125,7 +125,7 @@ class Tile(Base):
     """A unit of work for one worker: read an upload, prepare a job, or compute some points of it.
 
     Points that no worker has leased yet are stored as *runs*, one row per contiguous part of a level: `count` points
-    from index `rank` on, `points` empty. A lease cuts a tile from the front of a run, as large as suits the worker.
+    from index `rank` on, `points` empty. A lease cuts a tile from the front of a run, sized for the worker.
     """
 
     __tablename__ = "tiles"
@@ -137,10 +137,10 @@ class Tile(Base):
     owner: Mapped[str] = mapped_column(ForeignKey("turns.owner"), default="")  # in the queue of this user
     level: Mapped[int]  # refinement level, −1 to read: lower goes first
     rank: Mapped[int] = mapped_column(default=0)  # index of its first point within the level; −1 to prepare
-    count: Mapped[int] = mapped_column(default=0)  # points it holds
+    count: Mapped[int] = mapped_column(default=0)  # number of points
     points: Mapped[list[Any]] = mapped_column(default=list)  # [[i, j], …]
     turn: Mapped[int] = mapped_column(default=0)  # place in the queue of its owner and level
-    device: Mapped[str | None]  # kind that may take it; any where null
+    device: Mapped[str | None]  # kind of device that may take it; null: any
     state: Mapped[str] = mapped_column(default="waiting")  # waiting → leased → done
     lease: Mapped[str | None]  # token of the worker that holds it
     worker: Mapped[str | None]  # id of the worker that took it last
@@ -148,7 +148,7 @@ class Tile(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, see queue/values.py
     sha256: Mapped[str | None]  # of points and values, verified whenever they are read
-    seconds: Mapped[float | None]  # that it took
+    seconds: Mapped[float | None]  # time it took
     sequence: Mapped[int | None]  # order in which the tiles of a job were finished: id of its event
     finished: Mapped[float | None]
     __table_args__ = (
@@ -174,12 +174,12 @@ class Worker(Base):
     device_memory: Mapped[int | None] = mapped_column(BigInteger)  # bytes in use on its GPU
 
 
-PRESENCE_SECONDS = 3.0  # between two updates of a worker's row that say it is alive
-ALIVE_SECONDS = 20.0  # since its last update: a busy machine or a locked database may cost a few of them
+PRESENCE_SECONDS = 3.0  # between two heartbeats of a worker, which update its row
+ALIVE_SECONDS = 20.0  # since its last heartbeat: a busy machine or a locked database may cost a few of them
 
 
 def is_alive() -> ColumnElement[bool]:
-    """The condition that a worker has lately updated its row, by the clock of the database."""
+    """SQL condition: a worker has recently updated its row, by the clock of the database."""
     return Worker.seen > now() - ALIVE_SECONDS
 
 

@@ -18,7 +18,7 @@ def require_compatible(spec: AnySpec, architecture: dict[str, Any], facts: Datas
         architecture: as the reader described it.
 
     Raises:
-        InvalidError: the network takes other samples or has other classes, a split is missing, a subset is too large.
+        InvalidError: kind, shape or classes of the samples differ, a split is missing, a subset is too large.
     """
     _require_kind(architecture, facts)
     _require_outputs(architecture, facts)
@@ -54,7 +54,7 @@ def _require_kind(architecture: dict[str, Any], facts: DatasetFacts) -> None:
 
 
 def _require_outputs(architecture: dict[str, Any], facts: DatasetFacts) -> None:
-    """As many outputs as classes; an uploaded set may lack samples of the last classes."""
+    """Require as many outputs as classes, or more for an uploaded set: it may lack samples of the last classes."""
     outputs = architecture["answers"] if "answers" in architecture else architecture["classes"]
     if facts.targets == "values" and outputs != facts.classes:
         raise InvalidError(

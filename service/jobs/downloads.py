@@ -13,7 +13,7 @@ def as_file(result: Result, ending: str, *, height: str, array: str) -> tuple[by
     """The bytes of a file and its media type.
 
     Raises:
-        InvalidError: this result cannot be written that way, or a library that is needed is not installed.
+        InvalidError: this result cannot be written in this format, or a library for it is not installed.
     """
     try:
         return result.to_bytes(ending, height=height, array=array), FORMATS[ending].media

@@ -34,7 +34,7 @@ def submit(
     """Create a waiting job from a request; `job_id` is its Idempotency-Key, if it was sent with one.
 
     Raises:
-        InvalidError: a field names something unknown, or things that are not compatible.
+        InvalidError: a field names something unknown or incompatible.
     """
     checkpoint, architecture = _require_checkpoints(session, spec)
     facts = dataset_facts(spec.dataset, session)
@@ -95,7 +95,7 @@ def _require_checkpoints(session: Session, spec: AnySpec) -> tuple[Checkpoint, d
 
 
 def _network(architecture: dict[str, Any]) -> dict[str, Any]:
-    """The network itself: an averaged copy and a plain checkpoint may be of the same one."""
+    """The network without the choice of a copy: averaged weights and plain ones may be of the same network."""
     return {key: value for key, value in architecture.items() if key not in ("label", "copy")}
 
 
@@ -133,7 +133,7 @@ def cancel(session: Session, job_id: str) -> Job:
 
 
 def retry(session: Session, job_id: str) -> Job:
-    """A new job like a failed, cancelled or damaged one, which keeps the intact tiles of the old one.
+    """Create a new job from a failed, cancelled or damaged one, and copy its intact tiles.
 
     Raises:
         ConflictError: the job is not finished, or is done and undamaged.

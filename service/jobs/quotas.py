@@ -1,6 +1,6 @@
 """Quotas of a user: unfinished jobs, points per job, stored bytes; each limit is a setting.
 
-What has no owner is not counted.
+Jobs and uploads without an owner are not counted.
 """
 
 import math

@@ -40,11 +40,11 @@ def columns_of(job: Job) -> tuple[str, ...]:
 
 
 def load(session: Session, job: Job) -> Result:
-    """What has been computed of a job so far, with its provenance.
+    """The points of a job that are computed so far, with its provenance.
 
     Raises:
         ConflictError: its grid is not known yet.
-        DamagedError: some of it has changed since it was computed.
+        DamagedError: some stored values have changed.
     """
     if job.grid is None:
         raise ConflictError(
@@ -76,7 +76,7 @@ def finished_tiles(session: Session, job_id: str, after: int = 0, *, most: int |
 
 
 def tile_event(tile: Tile, columns: Sequence[str]) -> dict[str, Any]:
-    """A finished tile as the page gets it: numbers that are not finite are null, and listed by name."""
+    """A finished tile as an event for the page: numbers that are not finite are null, and listed by name."""
     values = unpack(tile.values or b"", columns).tolist()
     numbers: dict[str, Any] = {name: [finite_or_none(row[k]) for row in values] for k, name in enumerate(columns)}
     extra = {name: numbers.pop(name) for name in columns if name not in VALUES}

@@ -1,4 +1,4 @@
-"""Official archives of CIFAR and MNIST in the data folder are added and then handled like any uploaded data set."""
+"""Adds official CIFAR and MNIST archives from the data folder; they are then handled like any uploaded data set."""
 
 import logging
 import tarfile
@@ -44,7 +44,7 @@ def _plain_or_gzipped(folder: Path, name: str) -> Path | None:
 
 
 def _add_file(database: Database, store: Store, name: str, path: Path) -> None:
-    """Add it once: a data set of this name that exists, or was rejected, is left alone."""
+    """Add an archive, unless a data set of this name exists, even a rejected one."""
     with database.reading() as session:
         if session.scalar(select(Dataset.id).where(Dataset.name == name).limit(1)) is not None:
             return

@@ -1,6 +1,6 @@
 """Uploaded checkpoints and data sets: add, choose an architecture, delete; each change is one transaction.
 
-The bytes themselves are the store's: callers remove those that nothing refers to any more.
+The bytes stay in the store: callers remove those that are no longer referenced.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def add_checkpoint(
     gallery: str | None = None,
     own_id: str | None = None,
 ) -> Checkpoint:
-    """Add a checkpoint whose bytes are in the store, and enqueue it to be read; `own_id` where it already has an id."""
+    """Add a checkpoint whose bytes are in the store, and enqueue it to be read; `own_id` if it already has an id."""
     checkpoint = Checkpoint(id=own_id or new_id(), name=name, sha256=sha256, size=size, owner=owner, gallery=gallery)
     session.add(checkpoint)
     session.flush()
@@ -35,7 +35,7 @@ def add_checkpoint(
 def add_dataset(
     session: Session, *, name: str, sha256: str, size: int, owner: str | None = None, own_id: str | None = None
 ) -> Dataset:
-    """Add a data set whose bytes are in the store, and enqueue it to be read; `own_id` where it already has an id."""
+    """Add a data set whose bytes are in the store, and enqueue it to be read; `own_id` if it already has an id."""
     dataset = Dataset(id=own_id or new_id(), name=name, sha256=sha256, size=size, owner=owner)
     session.add(dataset)
     session.flush()

@@ -50,9 +50,9 @@ class Backup:
 
 
 def backup(database: Database, store: Store, target: Path) -> Backup:
-    """Copy every row as of one moment, and the bytes they refer to, while the service runs.
+    """Copy a consistent snapshot of all rows, and the bytes they refer to, while the service runs.
 
-    Bytes that are damaged or missing are left out and named in what is returned, so that the rest is saved.
+    Bytes that are damaged or missing are left out and listed in the result, so that the rest is saved.
 
     Raises:
         ConflictError: `target` exists.
@@ -102,7 +102,7 @@ def restore(database: Database, store: Store, source: Path) -> Backup:
 
 
 def _snapshot(database: Database, folder: Path) -> tuple[dict[str, int], set[str]]:
-    """Write the rows of one moment into `folder`.
+    """Write a consistent snapshot of all rows into `folder`.
 
     Returns:
         The number of rows of each table, and the digests that they refer to.
@@ -224,7 +224,7 @@ def _rows_of(archive: bundle.Reader) -> OpenRows:
 
 
 def _upgraded(archive: bundle.Reader, manifest: dict[str, Any], folder: Path) -> OpenRows:
-    """The rows of an earlier version, upgraded: put into a database of that version and migrated."""
+    """The rows of a backup of an earlier version, migrated in a temporary database."""
     url, old = f"sqlite:///{folder / 'old.sqlite'}", MetaData()
     engine = create_engine(url)
     with engine.begin() as connection, Session(connection) as session:

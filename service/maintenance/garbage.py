@@ -62,7 +62,7 @@ def clean(database: Database, store: Store, settings: Settings, *, dry_run: bool
 
 
 def remove_unused(database: Database, store: Store, digests: Iterable[str], *, older_than: float = 0.0) -> list[str]:
-    """Remove those of these files that are unreferenced and older than so many seconds.
+    """Remove the files among these that are unreferenced and older than this many seconds.
 
     Returns:
         Their digests.
@@ -100,7 +100,7 @@ def _remove_expired(database: Database, store: Store, dry_run: bool) -> list[str
 
 
 def _remove_orphans(database: Database, store: Store) -> None:
-    """List the files first and the rows second: an upload started in between has a row, or no file yet."""
+    """Remove files of resumable uploads without a row; listed before the rows, so that a new upload is safe."""
     arrived = {path.name.split(".")[0] for path in store.resumable.iterdir()}
     with database.reading() as session:
         known = set(session.scalars(select(Upload.id)))
@@ -109,7 +109,7 @@ def _remove_orphans(database: Database, store: Store) -> None:
 
 
 def _old_jobs(days: float) -> Callable[[Session], list[str]]:
-    """A query for jobs that ended so many days ago; those of the gallery are kept."""
+    """A query for jobs that ended at least this many days ago; those of the gallery are kept."""
     expired: ColumnElement[bool] = Job.finished < now() - days * _DAY
     old = select(Job.id).where(Job.state.in_(TERMINAL), expired, Job.gallery.is_(None))
     return lambda session: list(session.scalars(old))
@@ -141,7 +141,7 @@ def _delete(
     delete: Callable[[Session, str], object],
     dry_run: bool,
 ) -> list[str]:
-    """Delete what is found, one transaction each; skip what has come into use or was deleted since."""
+    """Delete the rows found, one per transaction; skip those that were used again or deleted since."""
     with database.reading() as session:
         found = find(session)
     if dry_run:

@@ -1,6 +1,6 @@
-"""Ends of tiles and jobs: results are written, tiles and jobs finish or fail; each change is one transaction.
+"""Completes or fails tiles and jobs, and writes their results; each change is one transaction.
 
-A worker that lost its lease changes nothing: every function says whether its write counted.
+A worker that lost its lease changes nothing: every function returns whether its write took effect.
 """
 
 import logging
@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 def finish_reading(session: Session, held: Lease, verdict: dict[str, Any], *, seconds: float) -> bool:
-    """Write what an upload was read as: the columns of its row that `verdict` names.
+    """Write the outcome of reading an upload: the columns of its row that `verdict` names.
 
     Returns:
-        Whether it counted: a worker that lost its lease changes nothing.
+        Whether it took effect: a worker that lost its lease changes nothing.
     """
     if not _finish(session, held, seconds):
         return False

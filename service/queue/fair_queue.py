@@ -3,8 +3,8 @@
 Only the order is kept here; leases.py decides which user is served.
 
 A tile's place in the queue is `turn`, a number that grows by one with every tile taken, within one user and one level.
-New work goes to the end, so every waiting job gets a tile for every tile of another. Of a thousand jobs that wait to
-be prepared, the next one is prepared after each of those before it has been served: the first pictures come first.
+New work goes to the end, so waiting jobs get tiles in turn. The first points of a prepared job take the place of its
+`prepare` tile: of a thousand new jobs, the first one shows a picture before the last one is prepared.
 """
 
 from collections.abc import Collection, Iterator
@@ -39,7 +39,7 @@ def enqueue_preparing(session: Session, job: Job) -> None:
 
 
 def enqueue_points(session: Session, job: Job, *, computed: Collection[Point] = (), turn: int | None = None) -> None:
-    """Add every point of the job that is not computed, in runs; those of the first level at `turn`."""
+    """Add every point of the job that is not computed, in runs; those of the first level at `turn` if given."""
     for level, points in enumerate(levels(grid_of(job))):
         for first, count in _missing_runs(points, computed):
             place = turn if level == PREPARE_LEVEL else None
@@ -63,7 +63,7 @@ def _missing_runs(points: list[Point], computed: Collection[Point]) -> Iterator[
 
 
 def cut_tile(session: Session, run: Tile, job: Job, size: int) -> Tile:
-    """A tile of the first `size` points of a run; the whole run where it holds no more."""
+    """A tile of the first `size` points of a run, or of all its points if there are no more."""
     points = levels(grid_of(job))[run.level][run.rank : run.rank + min(size, run.count)]
     if run.count <= size:
         run.points = [list(point) for point in points]

@@ -43,7 +43,7 @@ def lease(
     Args:
         worker: id of the worker that takes it.
         device: its kind of device; jobs that were prepared on another kind are left to that kind.
-        sizes: as this worker measured; as the worker that prepared the job measured where absent.
+        sizes: as this worker measured; a job without one uses the size measured when it was prepared.
     """
     waiting = _next(session, device)
     if waiting is None:
@@ -78,7 +78,7 @@ def _next(session: Session, device: str) -> Tile | None:
 
 
 def heartbeat(session: Session, held: Lease, seconds: float) -> bool:
-    """Extend a lease. False: it was lost, or the job is no longer wanted, and the work should stop."""
+    """Extend a lease. False: it was lost, or the job was cancelled or deleted; stop the work."""
     return changed_rows(session, update(Tile).where(is_held(held)).values(leased_until=now() + seconds)) == 1
 
 
@@ -91,7 +91,7 @@ def count_waiting(session: Session, most: int = 100) -> int:
 
 
 def is_held(held: Lease) -> ColumnElement[bool]:
-    """The condition that a tile is still held under this lease."""
+    """SQL condition: a tile is still held under this lease."""
     return and_(Tile.id == held.tile, Tile.state == "leased", Tile.lease == held.token)
 
 
@@ -103,7 +103,7 @@ def subject_of(tile: Tile) -> str:
 
 
 def changed_rows(session: Session, statement: Any) -> int:
-    """How many rows a statement changed."""
+    """Execute a statement; the number of rows it changed."""
     result = session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount

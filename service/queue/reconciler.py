@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 2.0
 FORGET_SECONDS = 3600.0  # a worker not seen for this long is deleted
-MISSING_SECONDS = 120.0  # after this long without a worker of a kind of device, the jobs that need it say so
+MISSING_SECONDS = 120.0  # without a worker of a kind of device, until the logs of jobs that need it say so
 
 
 class Reconciler:
@@ -32,7 +32,7 @@ class Reconciler:
         self._missing_since: dict[str, float] = {}  # by kind of device without a worker
 
     def run_once(self) -> None:
-        """Wait for the next round, and do it.
+        """Wait for the next round and run it.
 
         Raises:
             SQLAlchemyError: the database does not answer.
@@ -40,14 +40,14 @@ class Reconciler:
         self.wakeups.wait(PERIOD_SECONDS)
         try:
             waiting = self._reclaim()
-        except SQLAlchemyError:  # heartbeats failed too: workers get the time of a lease to send one
+        except SQLAlchemyError:  # heartbeats failed too: workers get one lease time to send the next
             self._not_before = time.monotonic() + self.settings.lease_seconds
             raise
         self.wakeups.top_up(waiting)
         self.report_missing_devices()
 
     def report_missing_devices(self, after_seconds: float = MISSING_SECONDS) -> None:
-        """Say in a job's log when no worker of the kind of device that began it is left.
+        """Write to a job's log that no worker with the kind of device that started it is left.
 
         Only that kind computes the same bits.
         """

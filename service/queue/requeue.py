@@ -1,4 +1,4 @@
-"""Unfinished tiles return to the queue: after a graceful stop, an error, an expired lease or a dead worker."""
+"""Returns unfinished tiles to the queue: after a graceful stop, an error, an expired lease or a dead worker."""
 
 import logging
 
@@ -68,7 +68,7 @@ def _lost(session: Session, tiles: list[Tile], max_attempts: int, reason: str) -
 
 
 def _retry_or_fail(session: Session, tile: Tile, max_attempts: int, reason: str) -> None:
-    """A tile whose attempt failed waits again, or fails the job or upload it belongs to."""
+    """Requeue a tile after a failed attempt; after `max_attempts` fail its job or upload."""
     subject, read = subject_of(tile), tile.purpose in READS
     tile.lease, tile.leased_until = None, None
     tile.state = "done" if tile.attempts >= max_attempts else "waiting"

@@ -22,7 +22,7 @@ PAUSE_SECONDS = 5.0  # before a broker that did not answer is tried again: worke
 
 
 def celery_app(broker: str) -> Celery:
-    """Celery as we use it: JSON, no results, one task at a time, acknowledged when it is done."""
+    """The Celery application: JSON, no results, one task at a time, acknowledged when it is done."""
     app = Celery("landscape", broker=_celery_url(broker))
     app.conf.update(
         task_default_queue=QUEUE,
@@ -56,7 +56,7 @@ def _celery_url(broker: str) -> str:
 
 
 class WakeUps:
-    """The sending side, and the event that wakes the reconciler of this process."""
+    """Sends wake-up messages to workers, and wakes the reconciler of this process."""
 
     def __init__(self, broker: str):
         self.celery = celery_app(broker)
@@ -64,7 +64,7 @@ class WakeUps:
         self._not_before, self._wanted = 0.0, threading.Event()
 
     def notify(self) -> None:
-        """New work waits: wake the reconciler. Never waits for the broker."""
+        """Wake the reconciler, since new work waits. Never waits for the broker."""
         self._wanted.set()
 
     def wait(self, seconds: float) -> None:
@@ -73,7 +73,7 @@ class WakeUps:
         self._wanted.clear()
 
     def top_up(self, waiting: int) -> None:
-        """Keep about as many messages in the broker as tiles wait; a broker out of reach is no error."""
+        """Keep about as many messages in the broker as tiles wait; an unreachable broker is no error."""
         if time.monotonic() < self._not_before:
             return
         try:

@@ -1,7 +1,7 @@
 """A store behind the API of the service, for a worker without a shared disk and without a bucket.
 
-No byte is trusted: digests are verified on both sides. What was read or written stays in a bounded local cache. httpx
-is imported only when such a store is used.
+Digests are verified on both sides. Files that were read or written stay in a bounded local cache. httpx is imported
+only when such a store is used.
 """
 
 import time
@@ -24,7 +24,7 @@ _READ_AND_ADD = "A worker can only read and add files; the service itself lists 
 
 
 class ApiStore(Store):
-    """`GET` and `PUT /api/store/{sha256}` with a token of scope `work`; by the alias, which older services have too."""
+    """`GET` and `PUT /api/store/{sha256}` with a token of scope `work`; older services have only this alias."""
 
     def __init__(
         self, url: str, local: Path, *, token: str | None, cache_bytes: int, max_bytes: int, min_free_bytes: int = 0
@@ -67,7 +67,7 @@ class ApiStore(Store):
         return found
 
     def _download(self, sha256: str) -> "Path | httpx.Response":
-        """The file in the cache, or the response where it was an error."""
+        """The file in the cache, or the response if it was an error."""
         with self._http.stream("GET", _address(sha256)) as response, self.receive() as incoming:
             if response.status_code != 200:
                 response.read()
@@ -79,7 +79,7 @@ class ApiStore(Store):
             return self.cache.add(incoming.path, sha256)
 
     def _request(self, send: "Callable[[], Any]", *, attempts: int = _ATTEMPTS) -> Any:
-        """The response of `send`, retried while the service is unreachable or busy: every request may be repeated."""
+        """The response of `send`, retried while the service is unreachable or busy: every request is idempotent."""
         import httpx
 
         for attempt in range(attempts):
@@ -111,7 +111,7 @@ def _address(sha256: str) -> str:
 
 
 def _refusal(response: "httpx.Response") -> ServiceError:
-    """The error that a store on this disk would raise, from the service's response."""
+    """The error that a local store would raise, made from the service's response."""
     if response.status_code == 404:
         return NotFoundError(GONE)
     if response.status_code in (401, 403):

@@ -18,7 +18,7 @@ _IN_USE_SECONDS = 120.0  # a path that was returned is opened within this time
 class Cache:
     """A folder of files named by their digest, at most `max_bytes` of them; the least recently used go first.
 
-    What was used in the last two minutes stays in any case, so that a path that was returned can be opened.
+    Files used in the last two minutes are never evicted, so that a path that was returned can be opened.
     """
 
     def __init__(self, folder: Path, max_bytes: int):
@@ -26,7 +26,7 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, sha256: str) -> Path | None:
-        """The verified copy of these bytes; None where there is none, or where it was damaged and is removed."""
+        """The verified copy of these bytes; None if there is none, or if it was damaged and is removed."""
         path = self.folder / require_digest(sha256)
         with contextlib.suppress(FileNotFoundError):
             os.utime(path)

@@ -14,7 +14,7 @@ DISK_FULL = "Too little disk space is left for this file. Ask the operator to fr
 
 
 def require_digest(sha256: str) -> str:
-    """The digest itself.
+    """Return the digest if it is one.
 
     Raises:
         NotFoundError: it is not a SHA-256 in hex, so nothing can be stored under it.
@@ -37,7 +37,7 @@ def blocks_of(path: Path) -> Iterator[bytes]:
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Lock an open file for this process; False where another process holds it. Closing the file, or dying, unlocks."""
+    """Lock an open file for this process; False if another process holds it. Closing the file or exiting unlocks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -47,7 +47,7 @@ def try_lock(file: IO[bytes]) -> bool:
 
 @contextlib.contextmanager
 def disk_full_as_error() -> Iterator[None]:
-    """Turn a disk that fills up while bytes arrive into `NoSpaceError`; the caller removes what it was writing."""
+    """Raise `NoSpaceError` if the disk fills up while bytes arrive; the caller removes its partial file."""
     try:
         yield
     except OSError as error:

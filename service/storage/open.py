@@ -12,8 +12,8 @@ def open_store(settings: Settings, *, min_free_bytes: int | None = None) -> Stor
     """The store of this service.
 
     Args:
-        min_free_bytes: to keep free on the disk; the setting of this name where absent. Workers keep none free: an
-            upload that was accepted is also read.
+        min_free_bytes: to keep free on the disk; by default the setting of this name. Workers keep none free, so that
+           an accepted upload can always be read.
     """
     limits = {
         "max_bytes": settings.max_upload_bytes,

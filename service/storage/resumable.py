@@ -40,7 +40,7 @@ def find(session: Session, upload_id: str) -> Upload:
 
 
 def extend(session: Session, upload_id: str, hours: float) -> float:
-    """Extend the expiry of an upload that continues.
+    """Extend the expiry of an upload.
 
     Returns:
         When it expires, in seconds since 1970.
@@ -59,7 +59,7 @@ def remove(session: Session, upload_id: str) -> bool:
     """Remove the row; the caller removes the bytes afterwards (`remove_bytes`).
 
     Returns:
-        Whether there was one: of several requests that remove it, one gets True.
+        Whether it existed: of several concurrent requests, one gets True.
     """
     return session.execute(delete(Upload).where(Upload.id == upload_id).returning(Upload.id)).first() is not None
 

@@ -24,7 +24,7 @@ _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
 class S3Store(Store):
-    """One object `prefix/<sha256>` for each file; what was read or written stays in a bounded local cache."""
+    """One object `prefix/<sha256>` for each file; files that were read or written stay in a bounded local cache."""
 
     def __init__(
         self,

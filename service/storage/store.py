@@ -40,12 +40,12 @@ class StoredFile:
 class Store(ABC):
     """Bytes arrive in a local folder of unfinished files, are counted and hashed, and are committed when complete.
 
-    A back end says where committed bytes lie; every back end passes tests/service/storage/test_store.py.
+    A back end decides where committed bytes are kept; every back end passes tests/service/storage/test_store.py.
     """
 
     def __init__(self, local: Path, *, max_bytes: int, min_free_bytes: int = 0):
         self.unfinished, self.resumable = local / "unfinished", local / "resumable"
-        self.prepared = local / "prepared"  # what workers of this machine have made of stored data sets
+        self.prepared = local / "prepared"  # stored data sets as workers of this machine prepared them
         self.max_bytes, self.min_free_bytes = max_bytes, min_free_bytes
         for folder in (self.unfinished, self.resumable):
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class Store(ABC):
 
     @abstractmethod
     def find(self, sha256: str) -> StoredFile | None:
-        """Size and age of what is stored under this digest, without reading it; None where nothing is."""
+        """Size and age of what is stored under this digest, without reading it; None if nothing is stored."""
 
     def require(self, sha256: str) -> None:
         """Check that these bytes are still stored.
@@ -71,13 +71,13 @@ class Store(ABC):
         (service/maintenance/garbage.py) may have removed them just before.
 
         Raises:
-            UnavailableError: they are gone; storing them again helps.
+            UnavailableError: they are gone, and must be stored again.
         """
         if self.find(sha256) is None:
             raise UnavailableError("The same file was deleted while this one arrived. Send it again.")
 
     def remove(self, sha256: str) -> None:
-        """Remove the bytes of this digest and what was made of them here; no error if they are not there."""
+        """Remove the bytes of this digest and files prepared from them here; no error if there are none."""
         self._remove(require_digest(sha256))
         DiskCache(self.prepared).remove(sha256)
 
@@ -87,11 +87,11 @@ class Store(ABC):
 
     @abstractmethod
     def stored(self) -> Iterator[StoredFile]:
-        """Every committed file, in no order; nothing unfinished."""
+        """Every committed file, in no particular order."""
 
     @abstractmethod
     def usable(self) -> bool:
-        """Whether something could be stored now."""
+        """Whether the store accepts files now."""
 
     @abstractmethod
     def _commit(self, path: Path, sha256: str) -> None:
@@ -99,7 +99,7 @@ class Store(ABC):
 
     @contextlib.contextmanager
     def receive(self) -> Iterator["IncomingFile"]:
-        """Take bytes piece by piece; without `IncomingFile.commit()` none of them stay."""
+        """Receive bytes piece by piece; without `IncomingFile.commit()` they are discarded."""
         path = self.unfinished / uuid4().hex
         self.require_space(0)
         with disk_full_as_error(), path.open("xb") as file:
@@ -111,7 +111,7 @@ class Store(ABC):
 
     @contextlib.contextmanager
     def temporary_folder(self) -> Iterator[Path]:
-        """A private folder for files on their way into the store; removed when its owner leaves it or dies."""
+        """A private folder for files on their way into the store; removed at the end, or by `sweep` after a crash."""
         folder = self.unfinished / uuid4().hex
         folder.mkdir()
         try:
@@ -145,7 +145,7 @@ class Store(ABC):
         return sha256
 
     def require_space(self, announced: int) -> None:
-        """Refuse `announced` more bytes where they are over the limit or do not fit the disk.
+        """Refuse `announced` more bytes if they are over the limit or do not fit on the disk.
 
         Raises:
             TooLargeError, NoSpaceError

@@ -1,7 +1,7 @@
 """Runs a command that must not outlive the supervisor: `python guardian.py COMMAND …`.
 
-Standard input is a pipe that the supervisor holds open: when it closes, because the supervisor asks for it or has
-ended in any way, the command is told to stop, and killed where it does not. Uses the standard library alone, so that
+Standard input is a pipe that the supervisor holds open: when it closes, because the supervisor closes it
+or ends in any way, the command is told to stop, and killed if it does not. Uses the standard library alone, so that
 it starts in milliseconds. Never restarts anything.
 """
 
@@ -17,7 +17,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Run the command; its exit code is ours."""
+    """Run the command and return its exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which closes the pipe
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_die_with_guardian)
     signal.signal(signal.SIGTERM, lambda *_: command.terminate())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def resident(pid: int | None = None) -> int | None:
-    """Bytes of memory that a process of this machine holds, this one by default; None where that is unknown.
+    """Resident memory of a process of this machine in bytes, this one by default; None if it is unknown.
 
     Mapped files (samples, libraries) are not counted: processes share them, and the system can reclaim them.
     """

@@ -11,7 +11,7 @@ from ..errors import ServiceError
 class PrivateBroker:
     """The socket of a server, and the command that starts it.
 
-    The socket lies in the folder for temporary files: its path must stay near 100 characters at most.
+    The socket is in the folder for temporary files: its path may have only about 100 characters.
     """
 
     def __init__(self) -> None:

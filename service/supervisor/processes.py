@@ -1,6 +1,6 @@
 """Child processes kept running: restarted with a back-off when they end, killed when they hang or exceed a limit.
 
-A process that ends again and again as soon as it is started cannot run here: it is given up, with what its log says.
+A process that repeatedly ends right after its start is given up; the error shows the end of its log.
 run.py decides which processes there are.
 """
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
 
-PYTHON = (sys.executable, "-P")  # the working directory is not searched for modules: anything may lie there
+PYTHON = (sys.executable, "-P")  # the working directory, which may contain anything, is not searched for modules
 
 SLOWEST_RESTART = 30.0
 LONG_LIFE = 10.0  # a process that ran for this long is restarted at once
@@ -47,10 +47,10 @@ class Child:
     name: str
     command: list[str]
     environment: dict[str, str]
-    log: Path | None  # our own output where absent
+    log: Path | None  # absent: our own output
     process: "subprocess.Popen[bytes] | None" = None
-    failures: int = 0  # short lives in a row: each doubles the pause before the next start
-    false_starts: int = 0  # short lives in a row that did nothing
+    failures: int = 0  # short runs in a row: each doubles the back-off before the next start
+    false_starts: int = 0  # short runs in a row that did nothing
     started: float = 0.0
     not_before: float = 0.0
 
@@ -72,11 +72,11 @@ class Child:
         return self.process is not None and self.process.poll() is not None
 
     def keep_running(self, report: Report, *, counts: bool = True) -> None:
-        """Restart it when it has ended: at once after a long life, after a growing pause after a short one.
+        """Restart it when it has ended: at once after a long run, with a growing back-off after short ones.
 
         Args:
-            counts: whether a short life is a false start: not where it did something, or could not for want of
-                the database.
+            counts: whether a short run is a false start: not if it did some work, or if the database did not
+               answer.
 
         Raises:
             ServiceError: too many false starts in a row.
@@ -94,7 +94,7 @@ class Child:
             self.start()
 
     def count_end(self, lived: float, *, counts: bool) -> None:
-        """Note a life of so many seconds, and when the next one begins."""
+        """Record a run of so many seconds, and schedule the next start."""
         short = lived <= LONG_LIFE
         self.failures = self.failures + 1 if short else 0
         self.false_starts = self.false_starts + 1 if short and counts else 0
@@ -116,7 +116,7 @@ class Child:
             self.process.stdin.close()
 
     def stop(self, seconds: float) -> None:
-        """Ask it to stop, and kill its guardian where it has not ended after so many seconds."""
+        """Ask it to stop, and kill its guardian if it has not ended after so many seconds."""
         if self.process is None:
             return
         self.ask_to_stop()
@@ -131,7 +131,7 @@ class Child:
 class WorkerChild(Child):
     """A worker, known by its row in the database; each start is a new worker with a new id.
 
-    Silence and the time of a tile are measured by our own monotonic clock: those of hosts and database may jump.
+    The ages of its last heartbeat and of its tile are measured by our monotonic clock: other clocks may jump.
     """
 
     id: str = ""
@@ -147,7 +147,7 @@ class WorkerChild(Child):
         self.heard, self.worked, self._seen, self._busy = self.started, False, None, (None, 0.0)
 
     def note(self, row: Worker | None) -> None:
-        """Note what its row says now."""
+        """Record the changes in its row."""
         clock = time.monotonic()
         if row is not None and row.seen != self._seen:
             self.heard, self._seen = clock, row.seen
@@ -155,7 +155,7 @@ class WorkerChild(Child):
             self._busy, self.worked = (row.busy_since, clock), True
 
     def fault(self, row: Worker | None, settings: Settings) -> str | None:
-        """Why it must be killed, in words for the owner of the job; None where nothing is wrong."""
+        """Why it must be killed, in words for the owner of the job; None if nothing is wrong."""
         clock, limit = time.monotonic(), settings.worker_memory_bytes
         allowed = START_SECONDS if self._seen is None else settings.worker_silence_seconds
         if clock - self.heard > allowed:
@@ -168,7 +168,7 @@ class WorkerChild(Child):
         return None
 
     def kill(self, row: Worker | None) -> None:
-        """Kill it at once, also where it is stopped; its guardian ends with it."""
+        """Kill it at once, even if it is suspended; its guardian ends with it."""
         assert self.process is not None
         if row is None:
             self.process.kill()
@@ -187,14 +187,14 @@ def keep_workers_running(
         Whether the database answered.
 
     Raises:
-        ServiceError: a worker had too many false starts in a row. One that has held a tile did not start in vain:
-            a job that kills its workers ends by itself after `max_attempts`.
+        ServiceError: a worker had too many false starts in a row. One that has held a tile had no false start: a
+           job that kills its workers fails after `max_attempts`.
     """
     try:
         with database.reading() as session:
             found = session.scalars(select(Worker).where(Worker.id.in_([worker.id for worker in workers])))
             rows = {row.id: row for row in found}
-    except SQLAlchemyError as error:  # no worker can write its row now, so silence is no fault
+    except SQLAlchemyError as error:  # no worker can write its row now, so a missing heartbeat is no fault
         logger.warning("the database does not answer", extra={"error": str(error)[:200]})
         for worker in workers:
             worker.heard = time.monotonic()
@@ -216,17 +216,17 @@ def keep_workers_running(
 
 
 def _abandon(database: Database, worker: str, settings: Settings, why: str) -> int | None:
-    """Offer the tiles of a dead worker to others; their number, None where the database does not answer."""
+    """Offer the tiles of a dead worker to others; their number, None if the database does not answer."""
     try:
         with database.writing() as session:
             return requeue.after_worker_death(session, worker, settings.max_attempts, why)
-    except SQLAlchemyError as error:  # its lease ends by itself
+    except SQLAlchemyError as error:  # its leases will expire
         logger.warning("a dead worker's tile waits for its lease to end", extra={"error": str(error)[:200]})
         return None
 
 
 def last_lines(log: Path | None) -> list[str]:
-    """The end of a log; nothing where there is none."""
+    """The last lines of a log; empty if there is none."""
     if log is None:
         return []
     with log.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Runs the whole service on one machine: starts broker, API and workers, restarts what ends, stops all together.
+"""Runs the whole service on one machine: starts broker, API and workers, restarts those that end, stops them all.
 
 Every process runs under a guardian (guardian.py), so none outlives this one, however it ends.
 """
@@ -38,7 +38,7 @@ def run_service(settings: Settings, *, workers: int | None = None, demo: bool = 
     """Run the whole service until Ctrl-C, SIGTERM or the end of the terminal.
 
     Args:
-        workers: number of worker processes; one per GPU, else one per CPU core, where absent.
+        workers: number of worker processes; by default one per GPU, else one per CPU core.
         report: gets one line per event for the person at the terminal.
 
     Raises:
@@ -68,7 +68,7 @@ def run_workers(settings: Settings, *, workers: int | None = None, report: Repor
 
 
 def _stop_event() -> threading.Event:
-    """Set by the first signal to stop; an exception instead could be swallowed by the code that it interrupts."""
+    """An event that the first stop signal sets; an exception could be swallowed by the code that it interrupts."""
     stop = threading.Event()
     for number in _SIGNALS:
         signal.signal(number, lambda *_: stop.set())
@@ -92,7 +92,7 @@ def _run(
             child.start()
         while not stop.is_set():
             answered = keep_workers_running(workers, database, settings, report)
-            for child in others:  # without the database none can start: its end says nothing about the process
+            for child in others:  # without the database none can start, so an exit is no false start
                 child.keep_running(report, counts=answered)
             if terminal:
                 terminal.update(database)
@@ -123,7 +123,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _gpus() -> list[str]:
-    """Ids of the GPUs that torch can use; found out in a separate process, and only where there may be any."""
+    """Ids of the GPUs that torch can use; a separate process asks torch, and only if there may be any."""
     if not list(Path("/dev").glob("nvidia[0-9]*")):
         return []
     code = "import torch; print(torch.cuda.device_count())"

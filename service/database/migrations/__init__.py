@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...errors import ConflictError
 from ..tables import REVISION, Base
 
-FIRST = "0001"  # made by the releases before there were revisions
+FIRST = "0001"  # schema of the releases that had no revisions yet
 
 
 def upgrade(engine: Engine) -> None:
@@ -25,7 +25,7 @@ def upgrade(engine: Engine) -> None:
     """
     with engine.execution_options(writes=True).connect() as connection:
         connection.detach()  # its settings must not return to the pool
-        if engine.dialect.name == "sqlite":  # tables with references to them are rebuilt and renamed
+        if engine.dialect.name == "sqlite":  # tables that others reference are rebuilt and renamed
             connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
         with connection.begin():  # one process at a time, as all writers
             _upgrade(connection)
@@ -51,7 +51,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _require_complete(connection: Connection) -> None:
-    """Refuse a database that only looks like ours with a clear error, before a query fails."""
+    """Refuse a database with missing columns, with a clear error instead of a failing query."""
     inspector = inspect(connection)
     for table in Base.metadata.sorted_tables:
         present = {column["name"] for column in inspector.get_columns(table.name)}
