@@ -1,11 +1,11 @@
-"""Which statistics BatchNorm uses at a point away from the checkpoint: three policies, each stated in the caption.
+"""BatchNorm policies: which statistics BatchNorm uses away from the checkpoint; the caption states the policy.
 
 The statistics of the caller's model are never changed.
 
 * "frozen": the checkpoint's running statistics everywhere (the paper's choice). Perturbed networks look steeper than
   with their own statistics.
 * "recalibrated": at every point the statistics of a fixed calibration subset at that point.
-* "batch": those of each evaluation batch; the value then depends on the batch size, which is in the provenance.
+* "batch": the statistics of each evaluation batch; values depend on the batch size, which is in the provenance.
 """
 
 import copy
@@ -42,12 +42,12 @@ def _layers(model: nn.Module) -> dict[str, _BatchNorm]:
 
 
 def depends_on_batch(model: nn.Module) -> bool:
-    """Whether any BatchNorm takes its statistics from the batch, so that other batches give other values."""
+    """Whether any BatchNorm uses batch statistics, so that values depend on the batches."""
     return any(isinstance(layer, _BatchNorm) and layer.running_mean is None for layer in model.modules())
 
 
 def with_batch_statistics(objective: Objective) -> Objective:
-    """The same objective with a copy of its model without running statistics: every batch uses its own."""
+    """The same objective with a copy of its model without running statistics: every batch uses its own statistics."""
     model = copy.deepcopy(objective.model)
     for layer in _layers(model).values():
         layer.running_mean = layer.running_var = layer.num_batches_tracked = None
@@ -56,7 +56,7 @@ def with_batch_statistics(objective: Objective) -> Objective:
 
 
 def calibration_subset(images: Tensor, count: int = CALIBRATION) -> Tensor:
-    """At most `count` samples, evenly spaced over the data set: always the same ones, usually of every class."""
+    """At most `count` samples, evenly spaced over the data set: always the same ones, usually from every class."""
     if len(images) <= count:
         return images
     return images[torch.linspace(0, len(images) - 1, count, dtype=torch.float64).round().long()]
@@ -69,8 +69,8 @@ class Calibration:
         """
         Args:
             model: in evaluation mode; a copy is made.
-            images: (n, …), in the type of the model. They go through in one batch, so that the statistics of each layer
-                are exact over all n.
+            images: (n, …), in the type of the model. They are one batch, so that the statistics of each layer are exact
+                over all n.
         """
         if len(images) < 2:
             raise DataError(f"BatchNorm cannot be recalibrated on {len(images)} sample; give it at least 2.")

@@ -1,4 +1,4 @@
-"""SHA-256 of models: whether two are equal, bit for bit. For data see data.dataset.data_digest."""
+"""SHA-256 of models, to tell whether two are equal bit for bit. For data see data.dataset.data_digest."""
 
 import hashlib
 

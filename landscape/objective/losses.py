@@ -1,6 +1,6 @@
 """Losses per sample: by name, or any callable; one number per sample, in float64.
 
-They take no parameters: the weight decay term belongs to the point, not to a sample.
+They exclude weight decay, which depends on the point and not on a sample.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Loss:
     """A loss per sample, as a function of what the model returns and the labels of a batch."""
 
     name: str
-    unit: str  # "nats", or "" where the loss has none or it is not known
+    unit: str  # "nats", or "" if there is none or it is unknown
     per_sample: PerSample  # (outputs, labels) -> (N,), any floating type
     scores: bool = True  # the outputs must be class scores (N, classes) and the labels indices (N,)
 
@@ -30,7 +30,7 @@ class Loss:
         """(N,) float64: the loss of every sample of a batch.
 
         Raises:
-            DataError: the callable returns something else than one number per sample.
+            DataError: the callable does not return one number per sample.
         """
         losses = self.per_sample(outputs, labels)
         if not isinstance(losses, Tensor) or losses.shape != (len(labels),):
@@ -64,7 +64,7 @@ CROSS_ENTROPY = Loss("cross_entropy", "nats", cross_entropy)
 
 
 def loss_of(loss: "str | PerSample | Loss", *, label_smoothing: float = 0.0) -> Loss:
-    """A loss by its name, or made of a callable.
+    """A loss by its name, or from a callable.
 
     Args:
         loss: "cross_entropy", "mse", or (outputs, labels) -> (N,), one loss per sample.
@@ -97,7 +97,7 @@ def _smoothed(share: float) -> Loss:
 
 
 def correct(outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
-    """(N,) whether the largest score is the label's; None if the outputs are no class scores. NaN is never correct."""
+    """(N,) whether the largest score is the label's; None if the outputs are not class scores. NaN is never correct."""
     scores = isinstance(outputs, Tensor) and outputs.ndim == 2 and labels.ndim == 1
     if not scores or labels.dtype.is_floating_point or labels.dtype is torch.bool:
         return None

@@ -18,7 +18,7 @@ from .random_state import keeps_random_state
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 BATCH = 256
-DOUBLES = 65_536  # numbers of a batch in float64 on a CPU: for a 3 × 3 kernel torch unfolds it to nine times its size
+DOUBLES = 65_536  # numbers in a float64 batch on a CPU: torch unfolds it to nine times its size for a 3 × 3 kernel
 
 Stop = Callable[[], bool]
 
@@ -27,12 +27,12 @@ class Value(NamedTuple):
     """The value at one point of a landscape; infinities and NaN are results and are kept."""
 
     loss: float  # mean over the samples, in the unit of the loss: nats for the cross-entropy
-    accuracy: float  # share of samples whose largest output is the label, 0 to 1; NaN where there are no class scores
+    accuracy: float  # share of samples whose largest output is the label, 0 to 1; NaN without class scores
     standard_error: float  # of the mean loss over the samples, same unit; NaN for one sample
 
 
 def double_batch(numbers: int) -> int:
-    """Batch size in float64 on a CPU, for samples with so many `numbers` in the largest value within the network.
+    """Batch size in float64 on a CPU, where the largest activation has `numbers` numbers per sample.
 
     Measured: with CIFAR's shape at 16 channels a sample takes 0.28 to 0.33 times as long in batches of 4 as of 256.
     """
@@ -61,7 +61,7 @@ def copy_of(model: nn.Module) -> nn.Module:
 class Objective:
     """Mean loss of `model` on `images` and `labels` as a function of its parameters.
 
-    `model` is in evaluation mode (see `frozen_copy`); `images` keep their type and are converted to that of the model
+    `model` is in evaluation mode (see `frozen_copy`); `images` keep their type and are converted to the model's
     batch by batch, since a data set may be large.
     """
 
@@ -102,7 +102,7 @@ class Objective:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the samples as the model takes them."""
+        """Type in which the model takes the samples."""
         return next(self.model.parameters()).dtype if self.images.is_floating_point() else self.images.dtype
 
     def samples(self, start: int, stop: int | None) -> Tensor:
@@ -110,7 +110,7 @@ class Objective:
         return self.images[start:stop].to(self.dtype)
 
     def parameters(self) -> dict[str, Tensor]:
-        """All that a direction may move, by name: parameters and floating-point buffers of the model."""
+        """Everything a direction may move, by name: parameters and floating-point buffers of the model."""
         return {name: tensor.detach() for name, tensor in movable(self.model).items()}
 
     @keeps_random_state
@@ -140,14 +140,14 @@ def _floating(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class Stopped(Exception):
-    """`stop` answered true in the middle of an evaluation."""
+    """`stop` returned true during an evaluation."""
 
 
 def evaluate(forward: Callable[[Tensor], Any], objective: Objective, *, stop: Stop | None = None) -> Value:
     """The value of `forward(images)` over all samples of `objective`, summed in float64, sample by sample.
 
     Raises:
-        Stopped: `stop`, asked before every batch, answered true.
+        Stopped: `stop`, called before every batch, returned true.
     """
     losses, hits = losses_and_hits(forward, objective, stop=stop)
     count = len(losses)
@@ -161,8 +161,8 @@ def losses_and_hits(
 ) -> tuple[Tensor, Tensor | None]:
     """The loss of every sample, (N,) float64, and whether it is classified correctly, (N,) (see `losses.correct`).
 
-    Both are allocated before the first batch: results kept per batch would fragment the heap, which would grow with the
-    data (by 150 MB at 12 000 images of CIFAR's shape).
+    Both are allocated before the first batch: results per batch would fragment the heap, which then grows with the data
+    (by 150 MB at 12 000 images of CIFAR's shape).
     """
     count, device = len(objective.images), objective.images.device
     losses = torch.empty(count, dtype=torch.float64, device=device)

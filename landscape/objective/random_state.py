@@ -1,4 +1,4 @@
-"""Keeps the global random states of torch, NumPy and Python, whichever numbers a model or a data loader draws."""
+"""Preserves the global random states of torch, NumPy and Python while a model or a data loader draws numbers."""
 
 import functools
 import random

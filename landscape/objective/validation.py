@@ -11,7 +11,7 @@ from .objective import Objective
 
 
 def require_compatible(objective: Objective) -> None:
-    """Evaluate two samples, so that a mismatch is a clear error and no traceback in the middle of a grid.
+    """Evaluate two samples, so that a mismatch is a clear error before the grid, not a traceback within it.
 
     Raises:
         DataError: the network cannot take the samples, or the loss cannot take its outputs or the labels.
