@@ -1,4 +1,4 @@
-"""Lanczos: eigenvalues of a symmetric matrix that is known by its products only: extremes, trace, density.
+"""Lanczos for a symmetric matrix known only by its products: extreme eigenvalues, trace, density.
 
 Independent of networks: an operator is a function from (n,) to (n,), linear and symmetric.
 """
@@ -21,11 +21,11 @@ _BREAKDOWN = 1e-12
 
 @dataclass(frozen=True)
 class Tridiagonal:
-    """What k steps of Lanczos give of a matrix A: Q T Qᵀ, T symmetric and tridiagonal."""
+    """The result of k steps of Lanczos on a matrix A: Q A Qᵀ = T, symmetric and tridiagonal."""
 
     basis: Tensor  # Q, (k, n), orthonormal rows
     diagonal: Tensor  # (k,)
-    below: Tensor  # (k,); the last is the norm of the residual, 0 where the space is exhausted
+    below: Tensor  # (k,); the last is the norm of the residual, 0 if the space is exhausted
 
     def matrix(self) -> Tensor:
         """T, (k, k)."""
@@ -35,7 +35,7 @@ class Tridiagonal:
 
 @dataclass(frozen=True)
 class Eigenpair:
-    """An eigenvalue as found, its unit vector and an error bound: |λ − value| ≤ residual for an eigenvalue λ."""
+    """An approximate eigenvalue, its unit vector and an error bound: |λ − value| ≤ residual for an eigenvalue λ."""
 
     value: float
     vector: Tensor  # (n,)
@@ -141,7 +141,7 @@ def largest(operator: Operator, size: int, *, count: int, seed: int = 0, steps: 
     """The `count` eigenpairs of largest magnitude, largest first.
 
     Raises:
-        CurvatureError: the matrix has fewer.
+        CurvatureError: the matrix has fewer eigenpairs.
     """
     pairs = eigenpairs_of(lanczos(operator, gaussian(size, seed), steps))
     if len(pairs) < count:
@@ -150,7 +150,7 @@ def largest(operator: Operator, size: int, *, count: int, seed: int = 0, steps: 
 
 
 def trace(operator: Operator, size: int, *, probes: int = 30, seed: int = 0) -> Estimate:
-    """The trace, as the mean of vᵀ A v over vectors v of random signs.
+    """The trace, estimated as the mean of vᵀ A v over vectors v of random signs.
 
     Source: Hutchinson 1990; unbiased, with variance 2 (‖A‖² − Σ A_ii²) per probe.
     """

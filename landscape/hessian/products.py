@@ -29,8 +29,8 @@ class Hessian:
     ):
         """
         Args:
-            at: parameters and statistics of the point, by name; those left out are the model's.
-            over: "filters": parameters with two axes or more, as the authors do; "all": every parameter.
+            at: parameters and statistics of the point, by name; missing ones keep the model's values.
+            over: "filters": parameters with two axes or more, as in the authors' code; "all": every parameter.
 
         Raises:
             UnknownNameError: `over` is not known.
@@ -50,12 +50,12 @@ class Hessian:
         """H v, (n,) float64 on the CPU, averaged over the samples; within a batch in the precision of the objective.
 
         Raises:
-            Stopped: `stop`, asked before every batch, answered true.
+            Stopped: `stop`, called before every batch, returned true.
             CurvatureError: an operator of the network has no second derivative.
         """
         along = list(self.split(vector).values())
         total = torch.zeros(len(vector), dtype=torch.float64)
-        with sdpa_kernel(SDPBackend.MATH):  # the faster kernels have no second derivative
+        with sdpa_kernel(SDPBackend.MATH):  # the faster attention kernels have no second derivative
             for images, labels in self._batches():
                 total += self._batch_product(along, images, labels)
         return total / len(self.objective.images)
@@ -81,8 +81,8 @@ class Hessian:
     def product_error(self, *, seed: int = 0, steps: Sequence[float] = (1e-6, 1e-7)) -> float:
         """‖H v − D‖ / ‖D‖ for a random unit v, D a central difference of gradients: an independent check of `product`.
 
-        The gradients are taken at ± step · v, and the smallest error of all steps is returned: if a ReLU switches in
-        between, its jump adds to the difference. Meant for float64.
+        The gradients are taken at ± step · v, and the smallest error of all steps is returned: a ReLU that switches
+        in between adds its jump to the difference. Meant for float64.
         """
         vector = lanczos.gaussian(self.size, seed)
         vector = vector / vector.norm()
@@ -150,7 +150,7 @@ def _moved(at: Params, along: Params, length: float) -> Params:
 
 
 def names_over(objective: Objective, over: str) -> list[str]:
-    """Names of the parameters to differentiate by: "filters" (two axes or more) or "all"."""
+    """Names of the parameters to differentiate with respect to: "filters" (two axes or more) or "all"."""
     if over not in OVER:
         raise UnknownNameError("choice of parameters", over, OVER)
     named = dict(objective.model.named_parameters())
@@ -163,8 +163,8 @@ def names_over(objective: Objective, over: str) -> list[str]:
 def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0) -> Plane:
     """The line along the gradient of the mean loss at the checkpoint, scaled to norm 1.
 
-    With two `dimensions` the second is a random direction of norm 1, orthogonal to the gradient as one vector (our
-    choice).
+    With two `dimensions` the second is a random direction of norm 1, orthogonal to the gradient over all parameters
+    together (our choice).
 
     Raises:
         CurvatureError: the gradient is zero or not finite.
@@ -204,7 +204,7 @@ def _signed(vector: Tensor) -> Tensor:
 
 
 def _as_direction(vector: Tensor, hessian: Hessian, objective: Objective) -> Params:
-    """A vector (n,) as a direction over every parameter, zero for parameters that are left out; float64 on the CPU."""
+    """A vector (n,) as a direction over every parameter, zero for parameters outside `over`; float64 on the CPU."""
     parts = dict(zip(hessian.names, torch.split(vector, hessian.sizes), strict=True))
     return {
         name: parts[name].view(parameter.shape) if name in parts else torch.zeros(parameter.shape, dtype=torch.float64)

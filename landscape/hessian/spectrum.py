@@ -1,4 +1,4 @@
-"""The spectrum of the Hessian at one point, and the numbers of it that are reported."""
+"""The spectrum of the Hessian at one point, and the metrics reported from it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,11 @@ class Spectrum:
 
     lambda_min: float  # nats per squared unit of the parameters
     lambda_max: float
-    residual_min: float  # bounds on the errors of the two
+    residual_min: float  # bounds on the errors of both eigenvalues
     residual_max: float
     trace: Estimate
     density: Density
-    parameters: int  # how many numbers the loss is differentiated by
+    parameters: int  # count of parameters the loss is differentiated with respect to
 
     @property
     def ratio(self) -> float:
@@ -35,7 +35,7 @@ class Spectrum:
 
 
 def numbers_of(found: Spectrum) -> list[Number]:
-    """λ_max, λ_min and the trace at the checkpoint, for the table of numbers; an error is never below rounding."""
+    """λ_max, λ_min and the trace at the checkpoint, for the table of metrics; an error is never below rounding."""
     unit = "loss per squared unit of the parameters"
 
     def extreme(name: str, value: float, residual: float, words: str) -> Number:
