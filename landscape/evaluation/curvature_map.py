@@ -1,4 +1,4 @@
-"""Curvature over a plane: a landscape whose rows hold the extreme Hessian eigenvalues besides the loss."""
+"""Curvature over a plane: a landscape whose rows also hold the extreme Hessian eigenvalues."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from ..results.arrays import finite_or_none
 from .landscape import Landscape
 
 CURVATURES = ("lambda_min", "lambda_max", "curvature_ratio", "lambda_min_error", "lambda_max_error")
-CHECKED = 256  # samples
-TOLERANCE = 1e-3  # of an eigenvalue, as a share of the larger magnitude: a map is read by its colors
+CHECKED = 256  # samples on which the Hessian-vector product is checked
+TOLERANCE = 1e-3  # of an eigenvalue, relative to the larger magnitude: enough for the colors of a map
 
 
 class CurvatureLandscape(Landscape):
@@ -43,7 +43,7 @@ class CurvatureLandscape(Landscape):
         return [(*row, *self._curvature(point, stop)) for row, point in zip(rows, coordinates, strict=True)]
 
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
-        """The provenance of `Landscape`, and how the eigenvalues are found."""
+        """The provenance of `Landscape`, and how the eigenvalues are computed."""
         size = sum(self.center[name].numel() for name in names_over(self.objective, self.over))
         curvature = {
             "over": self.over,
@@ -56,7 +56,7 @@ class CurvatureLandscape(Landscape):
         return {**super().provenance(grid, stop), "curvature": curvature}
 
     def _product_error(self) -> float:
-        """Error of a Hessian-vector product at the checkpoint, against gradients, in float64 on the first samples."""
+        """Error of a Hessian-vector product at the checkpoint against gradients, in float64 on the first samples."""
         samples = (self.objective.images[:CHECKED], self.objective.labels[:CHECKED])
         double = Objective.of(self.model, *samples, precision="float64", loss=self.loss)
         return Hessian(double, {}, over=self.over).product_error()

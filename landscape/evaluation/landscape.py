@@ -1,4 +1,4 @@
-"""One network, one or more data sets, one or two directions: ready to be evaluated at any point, in any process."""
+"""`Landscape`: a network, its data sets and one or two directions, to be evaluated at any point in any process."""
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
@@ -35,13 +35,13 @@ from ..results.arrays import VALUES, finite_or_none
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
-WIDER = 8  # estimate of how many times larger the largest value within a network is than its input: 5 for a ResNet-20
+WIDER = 8  # estimated size of the largest activation relative to the input: 5 for a ResNet-20
 
 
 class Landscape:
     """L(θ* + αδ + βη) of one model on one data set, ready to be evaluated at any (α, β).
 
-    By default directions are random, filter-normalized and orthogonal inside every filter; `plane` and the choices of
+    By default directions are random, filter-normalized and orthogonal inside every filter; `plane` and the options of
     `random_directions` change that. The model is copied, not changed.
     """
 
@@ -71,19 +71,19 @@ class Landscape:
     ):
         """
         Args:
-            model: any module that maps `images` to class scores (N, classes), or to what `loss` takes.
+            model: any module that maps `images` to class scores (N, classes), or to what `loss` accepts.
             images: (N, …), already normalized.
-            labels: (N,), integers in [0, classes), or what `loss` takes.
-            dimensions: 1 for a slice, 2 for a surface; only of random directions.
+            labels: (N,), integers in [0, classes), or what `loss` accepts.
+            dimensions: 1 for a slice, 2 for a surface; for random directions only.
             plane: given directions; `dimensions` to `drawn` are then not used.
             loss: "cross_entropy", "mse", or a callable (outputs, labels) -> (N,), one loss per sample.
-            precision: "float32", "float64", or "bfloat16": 16-bit arithmetic where the engine has it, with an audit
-                against float32 in the provenance.
-            weight_decay: adds ½ · weight_decay · ‖θ‖² over all parameters, as SGD's weight decay minimizes.
-            batch_norm: see objective/batch_norm.py; `compare_batch_norm` are further policies, in additional columns.
-            calibration: samples to recalibrate BatchNorm on, or how many of `images`, evenly spaced.
+            precision: "float32", "float64", or "bfloat16": 16-bit arithmetic where the engine supports it, with an
+                audit against float32 in the provenance.
+            weight_decay: adds ½ · weight_decay · ‖θ‖² over all parameters, the term that SGD's weight decay minimizes.
+            batch_norm: see objective/batch_norm.py; `compare_batch_norm` adds columns for further policies.
+            calibration: samples to recalibrate BatchNorm on, or their number, evenly spaced in `images`.
             also: more data sets by name, such as {"test": (images, labels)}, evaluated in the same pass.
-            choice: how the engine computes: `plan.choice` of an earlier landscape gives equal bits in any process.
+            choice: how the engine computes; `plan.choice` of an earlier landscape gives the same bits in any process.
 
         Raises:
             DataError, NotFiniteError, PlaneError, UnknownNameError: see `Objective.of` and `random_directions`.
@@ -140,7 +140,7 @@ class Landscape:
         """Values on the first data set at `coordinates`, each (α,) or (α, β).
 
         Raises:
-            Stopped: `stop`, asked before every batch, answered true.
+            Stopped: `stop`, called before every batch, returned true.
         """
         return self._values(self.plan, coordinates, stop)
 
@@ -156,7 +156,7 @@ class Landscape:
 
     @keeps_random_state
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
-        """How the numbers are computed, and what the self-check compares (JSON; NaN and infinity as null)."""
+        """How the numbers are computed, and the input of the self-check (JSON; NaN and infinity as null)."""
         [value] = self.values([(0.0,) * len(self.directions)], stop)
         facts = asdict(measure_directions(self.directions, self.center))
         return {
@@ -194,7 +194,7 @@ class Landscape:
 
     @keeps_random_state
     def loss_of_model(self, model: nn.Module, stop: Stop | None = None) -> float:
-        """Loss of any `model` on the first data set, computed as `independent_center`."""
+        """Loss of any `model` on the first data set, computed like `independent_center`."""
         single = self.objective
         double = Objective.of(
             model, single.images, single.labels, precision="float64", loss=self.loss, batch=single.batch
@@ -212,7 +212,7 @@ class Landscape:
         return float(losses.mean()) + penalty
 
     def _quick_batch(self, double: Objective) -> int:
-        """The batch size of the objective if another could change the value or on a GPU; else one that fits a cache."""
+        """The batch of the objective if on a GPU, run plainly, or part of the value; else one that fits the cache."""
         if self.plan.name == "plain" or depends_on_batch(double.model) or double.images.device.type != "cpu":
             return double.batch
         return min(double.batch, double_batch(WIDER * double.images[0].numel()))
@@ -271,7 +271,7 @@ class Landscape:
         return torch.tensor([[dot(one, other) for other in moves] for one in moves], dtype=torch.float64)
 
     def _audit(self, grid: Grid) -> dict[str, Any]:
-        """How far 16-bit values differ from float32 ones, at 25 points spread over the grid."""
+        """The error of 16-bit values against float32, at 25 points spread over the grid."""
         coordinates = [(alpha, beta)[: len(self.directions)] for alpha in grid.alphas for beta in grid.betas]
         exact = self._plan(self.objective, self.batch_norm, None, exact=True)
         found = audit(self.plan, exact, spread(coordinates))

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any
 
-Progress = Callable[[int, int], None]  # (points done, points in all)
+Progress = Callable[[int, int], None]  # (points done, points in total)
 
 
 @contextmanager
 def reporting(progress: "bool | Progress", title: str) -> Iterator[Progress]:
-    """The function to report progress to: the caller's own, that of a bar, or one that does nothing.
+    """The function that reports progress: the caller's own, a progress bar's, or one that does nothing.
 
     Args:
         progress: True for a bar in a terminal or a notebook, False for none, or a function.
@@ -37,7 +37,7 @@ def _in_notebook() -> bool:
 
 
 def _notebook_bar(title: str) -> Progress:
-    """One element that is updated in place; it needs no widgets and stays in the saved notebook."""
+    """An HTML element that is updated in place; it needs no widgets and stays in the saved notebook."""
     from IPython.display import HTML, display
 
     handle = display(HTML(_bar(title, 0, 1)), display_id=True)  # type: ignore[no-untyped-call]

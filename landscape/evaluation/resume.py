@@ -15,8 +15,8 @@ from ..errors import LandscapeError
 from ..result import Result
 
 ENDING = ".partial"
-SECONDS = 5.0  # between two writes
-# What the numbers depend on: the name in the provenance, and in messages.
+SECONDS = 5.0  # between two writes, at least
+# The settings that the numbers depend on: their names in the provenance, and in messages.
 SETTINGS = {
     "weights_sha256": "the checkpoint",
     "data_sha256": "the samples",
@@ -37,7 +37,7 @@ SETTINGS = {
 
 
 class PartialFile:
-    """The file of unfinished results that belongs to an output file."""
+    """The file of partial results next to an output file."""
 
     def __init__(self, output: Path):
         self.path, self.written = output.with_name(output.name + ENDING), time.monotonic()
@@ -65,7 +65,7 @@ class PartialFile:
             self.write(result)
 
     def flush(self) -> None:
-        """Write what came since the last write; called even when an error ends the command."""
+        """Write what has not been written yet; called even when an error ends the command."""
         if self.latest is not None:
             self.write(self.latest)
 
@@ -80,7 +80,7 @@ class PartialFile:
 
 
 def require_same(started: Result, now: Result) -> None:
-    """Refuse to resume a landscape of other settings.
+    """Refuse to resume a landscape that has other settings.
 
     Raises:
         LandscapeError: a setting differs; the message names it, with both values.
@@ -117,7 +117,7 @@ def _grid(result: Result) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The value after a round trip through JSON, so that a tuple equals the list it became."""
+    """The value after a round trip through JSON, so that a tuple equals the list that JSON makes of it."""
     return json.loads(json.dumps(value))
 
 

@@ -1,6 +1,6 @@
 """Evaluates a landscape over its grid, coarse to fine, until every point is computed or Ctrl-C is pressed.
 
-evaluation/setup.py makes what is evaluated here; other processes may evaluate the tiles (cli/pool.py).
+evaluation/setup.py prepares landscapes; other processes may evaluate the tiles (cli/pool.py).
 """
 
 import math
@@ -33,14 +33,14 @@ Watch = Callable[[Result], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A landscape, the grid to evaluate it on, and what else its result holds."""
+    """A landscape, the grid to evaluate it on, and the other contents of its result."""
 
     landscape: Landscape
     grid: Grid
     kind: str = ""  # by default "surface" or "slice", by the number of axes of the grid
-    checkpoints: Mapping[str, State] = field(default_factory=dict)  # at landmarks of the plane, by name
-    path: Path | None = None  # of a trajectory, and
-    epochs: Sequence[State] = ()  # its checkpoints, in the order of training
+    checkpoints: Mapping[str, State] = field(default_factory=dict)  # those at landmarks of the plane, by name
+    path: Path | None = None  # of a trajectory
+    epochs: Sequence[State] = ()  # the checkpoints of the trajectory, in the order of training
     facts: Mapping[str, Any] = field(default_factory=dict)  # names of data and network
 
 
@@ -58,12 +58,12 @@ def compute(
     started: Result | None = None,
     watch: Watch | None = None,
 ) -> Result:
-    """Every point of the grid, coarse to fine; Ctrl-C keeps what is computed, and the provenance says "interrupted".
+    """Compute every point, coarse to fine; Ctrl-C keeps what is computed, and the provenance says "interrupted".
 
     Args:
         progress: see `progress.reporting`.
         evaluate: evaluates the tiles: in this process, or in others.
-        started: an earlier, partial result of the same landscape, whose points are kept; that of another is refused.
+        started: a partial result of the same landscape, whose points are kept; one of another landscape is refused.
         watch: called with the growing result after every tile.
     """
     landscape, grid, begun = prepared.landscape, prepared.grid, time.perf_counter()
@@ -88,7 +88,7 @@ def compute(
 
 
 def remaining_tiles(landscape: Landscape, grid: Grid, computed: NDArray[np.bool_]) -> list[list[Point]]:
-    """The points not yet computed in tiles of as many as the engine computes together, coarse to fine."""
+    """The points not yet computed, coarse to fine, in tiles of the size that the engine computes together."""
     left = [[point for point in level if not computed[point]] for level in grid.levels()]
     return [tile for level in left for tile in tiles(level, landscape.plan.group)]
 
@@ -103,10 +103,10 @@ def _resumed(result: Result, started: Result | None) -> Result:
 
 
 def path_with_losses(prepared: Prepared, stop: Stop | None = None) -> dict[str, Any] | None:
-    """The trajectory as JSON, with the loss of every epoch itself, and that of the plane at its projection.
+    """The trajectory as JSON, with the loss of every epoch, and the loss of the plane at its projection.
 
     Raises:
-        Stopped: `stop`, asked before every batch, answered true.
+        Stopped: `stop`, called before every batch, returned true.
     """
     path, landscape = prepared.path, prepared.landscape
     if path is None:
@@ -123,12 +123,12 @@ def coordinates(grid: Grid, points: Sequence[Point]) -> list[tuple[float, float]
 
 
 def samples_digest(objective: Objective) -> str:
-    """SHA-256 (hex) of the samples, the same for every form in which they can be passed."""
+    """SHA-256 (hex) of the samples, independent of the form in which they were passed."""
     return data_digest(*sample_tensors(objective.model, objective.images, objective.labels))
 
 
 def provenance(prepared: Prepared) -> dict[str, Any]:
-    """How the numbers are computed, and what the self-check compares, before the first point."""
+    """How the numbers are computed, and the input of the self-check, before the first point."""
     landscape, objective = prepared.landscape, prepared.landscape.objective
     return {
         **landscape.provenance(prepared.grid),
@@ -147,10 +147,10 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
 
 
 def landmark_losses(prepared: Prepared, stop: Stop | None = None) -> list[dict[str, Any]]:
-    """For every checkpoint at a landmark: the plot's loss there, and that of the checkpoint evaluated alone.
+    """For every checkpoint at a landmark: the plot's loss there, and the loss of the checkpoint evaluated alone.
 
     Raises:
-        Stopped: `stop`, asked before every batch, answered true.
+        Stopped: `stop`, called before every batch, returned true.
     """
     landscape, checkpoints, found = prepared.landscape, prepared.checkpoints, []
     for name, at in landscape.plane.landmarks:
@@ -163,7 +163,7 @@ def landmark_losses(prepared: Prepared, stop: Stop | None = None) -> list[dict[s
 
 
 def with_state(model: nn.Module, state: State) -> nn.Module:
-    """A copy of `model` with the tensors of `state`; what is no parameter may be missing, such as batch counters.
+    """A copy of `model` with the tensors of `state`; buffers, such as batch counters, may be missing.
 
     Raises:
         ShapeMismatchError: a parameter is missing or has another shape.

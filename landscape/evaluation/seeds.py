@@ -1,6 +1,6 @@
 """One landscape for several seeds of its directions: the mean over the seeds, and the spread.
 
-A single plane shows one choice of directions; what holds for several seeds is a property of the network.
+A single plane depends on its random directions; what several seeds agree on is a property of the network.
 """
 
 import math
@@ -23,11 +23,11 @@ class RepeatedLandscape(Landscape):
     def __init__(self, *arguments: Any, seeds: Sequence[int], **options: Any):
         """
         Args:
-            seeds: of the directions, two or more, each once.
+            seeds: of the directions, two or more, without duplicates.
             arguments, options: those of `Landscape`.
 
         Raises:
-            DataError: fewer than two seeds, a seed twice, or more than one data set or BatchNorm policy.
+            DataError: fewer than two seeds, a duplicate seed, or more than one data set or BatchNorm policy.
         """
         if len(seeds) < 2 or len(set(seeds)) < len(seeds):
             raise DataError(f"Repeating needs at least two seeds, each once; got {list(seeds)}.")
@@ -45,7 +45,7 @@ class RepeatedLandscape(Landscape):
         return (*super().columns, *SPREAD)
 
     def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
-        """One row per point; if the loss is not finite for one seed, the mean is not: nothing is averaged away."""
+        """One row per point; if the loss is not finite for one seed, neither is the mean."""
         seeds = [super().rows(coordinates, stop), *(other.rows(coordinates, stop) for other in self.others)]
         return [_mean_and_spread(point) for point in zip(*seeds, strict=True)]
 

@@ -1,6 +1,6 @@
-"""From a model and data to a landscape that is ready to be evaluated, one function per kind of result.
+"""Prepares a landscape from a model and data, one function per kind of result.
 
-The library, the shell and the workers of the service all use it; evaluation/run.py evaluates what comes out.
+The library, the shell and the workers of the service use it; evaluation/run.py evaluates the landscape.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from .seeds import RepeatedLandscape
 Checkpoint = State | nn.Module
 Trajectory = Sequence[Checkpoint | str | FilePath] | str | FilePath
 
-SOURCES = ("gradient", "eigenvectors")  # of directions given by the loss itself
+SOURCES = ("gradient", "eigenvectors")  # of directions that depend on the loss
 DEFAULT_COUNT = 25  # points per axis around checkpoints
 MARGIN = 0.2  # of the extent of the checkpoints, on every side
 
@@ -58,7 +58,7 @@ def interpolation(
     """See `api.interpolation`.
 
     Args:
-        start: the state of `model` under the names of `end`, where `model.state_dict()` has others: a packed network
+        start: the state of `model` under the names used by `end`, if `model.state_dict()` has others: a packed network
             names the constants of its file differently.
     """
     grid = grid or Grid(Axis(-0.5, 1.5, 41))
@@ -182,7 +182,7 @@ def _prepared(
 
 
 def _also(model: nn.Module, samples: Any, first: Inputs) -> Any:
-    """Further samples as two tensors. A model that takes mappings holds its samples itself: there can be no others."""
+    """Further samples as two tensors. Not possible for a model that takes mappings, which holds its own samples."""
     if first.model is not model:
         raise PlaneError("Batches that are mappings take one data set. Use separate calls for the others.")
     inputs, labels = samples if isinstance(samples, tuple) else (samples, None)
@@ -191,7 +191,7 @@ def _also(model: nn.Module, samples: Any, first: Inputs) -> Any:
 
 
 def grid_around(points: Sequence[Sequence[float]], *, count: int = DEFAULT_COUNT) -> Grid:
-    """A grid of `count` × `count` points that holds `points` (α, β), with `MARGIN` of their extent on every side."""
+    """A grid of `count` × `count` points around `points` (α, β), with `MARGIN` of their extent on every side."""
     axes = []
     for coordinates in zip(*points, strict=True):
         low, high = min(coordinates), max(coordinates)
@@ -201,12 +201,12 @@ def grid_around(points: Sequence[Sequence[float]], *, count: int = DEFAULT_COUNT
 
 
 def state_of(checkpoint: Checkpoint) -> State:
-    """The state dict of a module; a state dict as it is."""
+    """The state dict of a module; a state dict is returned unchanged."""
     return checkpoint.state_dict() if isinstance(checkpoint, nn.Module) else checkpoint
 
 
 def _states_of(states: Trajectory) -> list[State]:
-    """The state dicts of modules, state dicts, files, or a folder with files in order."""
+    """The state dicts of modules, state dicts, files, or a folder of files in order."""
     if isinstance(states, str | FilePath):
         return states_in(states)
     found: list[State] = []
