@@ -1,1 +1,1 @@
-"""The content of a result: arrays, self-check, caption, metrics."""
+"""The contents of a result: arrays, self-check, caption, metrics."""

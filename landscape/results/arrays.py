@@ -1,4 +1,4 @@
-"""The data of a result: coordinates, values and provenance as plain NumPy arrays, and what follows from them."""
+"""The data of a result: coordinates and values as NumPy arrays, provenance, and what is derived from them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from .self_check import Check, self_check
 
 Array = NDArray[np.float64]
 VALUES = ("losses", "accuracies", "standard_errors")
-PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # column of a table -> array
+PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # table column -> array
 _SINGULAR = {array: column for column, array in PLURAL.items()}
 
 
@@ -29,12 +29,12 @@ class Arrays:
     kind: str  # "slice", "surface", "interpolation", "plane", "trajectory", "curvature"
     alphas: Array  # (n,) unitless multiples of delta
     betas: Array  # (m,) unitless multiples of eta; [0] for a slice
-    losses: Array  # (n, m) mean per sample, nats for the cross-entropy; NaN where not computed, and where the loss is
+    losses: Array  # (n, m) mean per sample, nats for the cross-entropy; NaN where not computed or the loss is NaN
     accuracies: Array  # (n, m) share of samples, NaN where not computed
     standard_errors: Array  # (n, m) of the losses over the samples, in their unit
     computed: NDArray[np.bool_]  # (n, m)
-    provenance: dict[str, Any] = field(default_factory=dict)  # how it was made; empty until the center is known
-    caption: str = ""  # every choice, in one line
+    provenance: dict[str, Any] = field(default_factory=dict)  # how it was computed; empty until the center is known
+    caption: str = ""  # every setting, in one line
     extra: dict[str, Array] = field(default_factory=dict)  # more arrays (n, m) by name: "test_losses", "lambda_min", …
     path: dict[str, Any] | None = None  # the trajectory in this plane, as JSON: see directions.trajectory.Path.to_json
 
@@ -47,7 +47,7 @@ class Arrays:
         kind: str | None = None,
         columns: Sequence[str] = VALUES,
     ) -> Self:
-        """A result on `grid` with nothing computed yet; `columns` are `VALUES` and the names of extra arrays."""
+        """An empty result on `grid`; `columns` are `VALUES` and the names of extra arrays."""
         nothing: dict[str, Any] = {name: np.full(grid.shape, np.nan) for name in columns}
         assert tuple(columns[: len(VALUES)]) == VALUES
         return cls(
@@ -70,7 +70,7 @@ class Arrays:
         """The array called `name`, (n, m).
 
         Raises:
-            UnknownNameError: there is none; the message lists those there are.
+            UnknownNameError: there is none; the message lists the names.
         """
         if name not in self.columns:
             raise UnknownNameError("array", name, self.columns)
@@ -86,7 +86,7 @@ class Arrays:
         self.computed[rows, columns] = True
 
     def closed(self, **facts: Any) -> Self:
-        """This result, finished: read-only, with counts of NaN and infinite losses, and `facts`, in the provenance."""
+        """This result, read-only, with the counts of NaN and infinite losses and `facts` in its provenance."""
         odd = [point["value"] for point in self.non_finite]
         counts = {"nan_count": odd.count("nan"), "infinite_count": len(odd) - odd.count("nan")}
         return replace(self, provenance={**self.provenance, **counts, **facts}).frozen()
@@ -97,7 +97,7 @@ class Arrays:
         return replace(self, **read_only, extra={name: _read_only(array) for name, array in self.extra.items()})
 
     def described(self, **facts: Any) -> Self:
-        """This result with names in its provenance and caption: dataset, split, samples_in_split, architecture."""
+        """This result with `facts` in its provenance and caption: dataset, split, samples_in_split, architecture."""
         provenance = {**self.provenance, **facts}
         axes = [Axis(float(one[0]), float(one[-1]), len(one)) for one in (self.alphas, self.betas) if len(one) > 1]
         return replace(self, provenance=provenance, caption=caption(Grid(*axes), provenance))
@@ -114,7 +114,7 @@ class Arrays:
         return self_check(self.provenance, self.losses, self.computed) if self.provenance else []
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: null where a value is not computed or not finite (the latter listed in `non_finite`)."""
+        """Plain JSON: null where a value is not computed or not finite (`non_finite` lists the latter)."""
         checks = [vars(check) for check in self.checks]
         return {
             "kind": self.kind,
@@ -131,9 +131,9 @@ class Arrays:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """The result in JSON from `to_json` or the service; other keys are ignored.
+        """The result from the JSON of `to_json` or the service; other keys are ignored.
 
-        A loss that is null was computed if `non_finite` lists its point, and only then; elsewhere null is NaN.
+        A null loss was computed if and only if `non_finite` lists its point; elsewhere null is NaN.
 
         Raises:
             FormatError: it is not the JSON of a result.
@@ -191,7 +191,7 @@ def nested(array: Array) -> list[list[float | None]]:
 
 
 def finite_or_none(number: float) -> float | None:
-    """JSON has neither NaN nor infinity: null stands for both."""
+    """The number, or None for NaN and infinity, which JSON lacks."""
     return number if math.isfinite(number) else None
 
 

@@ -1,6 +1,6 @@
-"""The caption: every choice behind a picture, in one line, for the page and for every export.
+"""The caption: every setting behind a picture, in one line, for the page and for every export.
 
-It is made of the provenance; keys that older results lack mean the defaults.
+It is made from the provenance; keys missing in older results have their defaults.
 """
 
 from collections.abc import Mapping

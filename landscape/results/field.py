@@ -1,4 +1,4 @@
-"""Losses on a grid as results/metrics.py takes them: finite or a hole, thinned, interpolated between grid points."""
+"""Losses on a grid for results/metrics.py: finite or a hole, thinned, interpolated between grid points."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Field:
         return float(self.alphas[1] - self.alphas[0]), 1.0 if self.line else float(self.betas[1] - self.betas[0])
 
     def shifted(self, by: Array) -> "Field":
-        """The field with `by`, (n, m), added to the losses."""
+        """The field with `by`, (n, m), added to its losses."""
         return Field(self.alphas, self.betas, self.losses + by)
 
     def thinned(self) -> "Field | None":
@@ -51,7 +51,7 @@ def interpolated(field: Field, alpha: float, beta: float) -> float:
 
 
 def _neighbors(axis: Array, at: float) -> tuple[list[int], list[float]]:
-    """Indices of the neighbors of `at`, and their weights; none outside the axis, but for rounding at the ends."""
+    """Indices of the neighbors of `at`, and their weights; none outside the axis, up to rounding at the ends."""
     position = (at - axis[0]) / (axis[1] - axis[0])
     if not -1e-9 <= position <= len(axis) - 1 + 1e-9:
         return [], []

@@ -1,10 +1,10 @@
-"""Numbers of a finished landscape (roughness, curvature, minima), each with its definition, its unit and an error.
+"""Metrics of a finished landscape (roughness, curvature, minima), each with its definition, its unit and an error.
 
-Losses that are not finite are holes: no number averages over them, and places that need one of them are left out.
+Losses that are not finite are holes: no metric averages over them; cells and stencils that contain one are left out.
 
-The error of a number is √(a² + b²): a is how much it changes when every second row and column is left out (None if the
-grid cannot be halved); b is half of how much it changes when all losses move up and down by their standard errors over
-the samples, together, since every point uses the same samples.
+The error of a metric is √(a² + b²): a is its change when every second row and column is left out (None if the grid
+cannot be halved); b is half of its change between all losses raised and all lowered by their standard errors over the
+samples, together, since every point uses the same samples.
 """
 
 import math
@@ -21,18 +21,18 @@ from .minima import minima
 
 LEVELS = (0.1,)
 RADIUS = 0.5
-ROUNDING = 1e-6  # of a loss in float32, relative: second differences below it are no curvature
+ROUNDING = 1e-6  # of a loss in float32, relative: second differences below it are not curvature
 _ANGLES = 720
 
 
 @dataclass(frozen=True)
 class Number:
-    """One number of a landscape."""
+    """One metric of a landscape."""
 
     name: str
     value: float  # NaN if the grid is too small or has too many holes
     unit: str
-    error: float | None  # see the module's docstring; None if it cannot be estimated
+    error: float | None  # see the module docstring; None if it cannot be estimated
     definition: str
 
     def to_json(self) -> dict[str, Any]:
@@ -46,12 +46,12 @@ Measure = Callable[[Field], float]
 def numbers(
     result: Arrays, *, levels: Sequence[float] = LEVELS, radius: float = RADIUS, array: str = "losses"
 ) -> list[Number]:
-    """All numbers of a slice or surface.
+    """All metrics of a slice or surface.
 
     Args:
         levels: losses whose contours enclose the areas.
         radius: ρ of the sharpness, in units of the directions.
-        array: which losses, for example "test_losses".
+        array: the losses to use, for example "test_losses".
 
     Raises:
         UnknownNameError: the result has no such array.

@@ -16,7 +16,7 @@ class Minimum:
     i: int
     j: int
     birth: float
-    death: float  # infinite for the lowest, and for one that holes separate from any lower one
+    death: float  # infinite for the lowest, and for one separated by holes from any lower one
 
     @property
     def persistence(self) -> float:
@@ -27,7 +27,7 @@ class Minimum:
 def minima(losses: NDArray[np.float64]) -> list[Minimum]:
     """Local minima of (n, m) with eight neighbors, the deepest first; points that are not finite are left out.
 
-    A flat patch is one minimum. An island between holes has its lowest point as a minimum of infinite depth.
+    A flat patch is one minimum. The lowest point of a region enclosed by holes is a minimum of infinite depth.
 
     Source: Edelsbrunner, Letscher & Zomorodian 2002; points join in the order of their loss, the older one survives.
     """

@@ -1,6 +1,6 @@
 """The self-check: is this plot correct? One line per check, passed or failed, with its numbers.
 
-It reads the provenance of a result or of the database; keys that older results lack mean the defaults.
+It reads the provenance of a result or of the database; keys missing in older results have their defaults.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Check:
 
 
 def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool_]) -> list[Check]:
-    """Check what must be true of a correct result.
+    """Check the properties of a correct result.
 
     Args:
         facts: its provenance, not empty.
@@ -44,14 +44,14 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
 
 
 def tolerance(facts: Facts) -> float:
-    """How far two correct evaluations may differ, relative: rounding of the precision."""
+    """Relative difference allowed between two correct evaluations: rounding in the precision."""
     return _ROUNDING[facts["precision"]]
 
 
 def _agree(one: float | None, other: float | None, facts: Facts) -> tuple[bool, str]:
     if one is None or other is None:
         return False, "not finite"
-    difference = abs(one - other) / max(abs(other), 1e-3)  # below 0.001 the difference counts, not its share
+    difference = abs(one - other) / max(abs(other), 1e-3)  # below 0.001 absolute, not relative
     return difference <= tolerance(facts), f"relative difference {difference:.1e}"
 
 
@@ -69,7 +69,7 @@ def _center(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool
 
 
 def _far_end(facts: Facts) -> list[Check]:
-    """At other checkpoints in the plane the plot must show the loss of each."""
+    """At other checkpoints in the plane the plot must show their losses."""
     ends = facts.get("landmark_losses") or []
     lines = []
     for end in ends:
