@@ -13,16 +13,16 @@ from service.database.tables import Worker, is_alive
 
 from .deps import Service
 
-TIMEOUT = 0.7  # seconds; the answer as a whole comes within one
+TIMEOUT = 0.7  # seconds; the whole response takes less than one
 
 
 class Checks:
-    """One check at a time of each part: a part that hangs costs one thread, however many requests wait."""
+    """Runs one check of each part at a time: a part that hangs blocks one thread, however many requests wait."""
 
     def __init__(self, service: Service):
         self._service = service
         self._running: dict[str, Future[str]] = {}
-        self._checks: dict[str, tuple[Callable[[], str], str]] = {  # and the answer when it times out
+        self._checks: dict[str, tuple[Callable[[], str], str]] = {  # with the state to report when it times out
             "database": (self._database, "unreachable"),
             "writing": (self._writing, "locked"),
             "store": (self._store, "unwritable"),

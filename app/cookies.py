@@ -19,20 +19,20 @@ def delete_session(response: Response) -> None:
 
 
 def set_link(request: Request, response: Response, secret: str, job_id: str) -> None:
-    """The browser sends it with requests for this job alone, under both prefixes."""
+    """Set a link's cookie, sent with requests for this job alone, under both prefixes."""
     for prefix in (API, ALIAS):
         _set(request, response, LINK_COOKIE, secret, path=f"{prefix}/jobs/{job_id}", seconds=LINK_SECONDS)
 
 
 def renew_link(request: Request, response: Response, caller: Caller, job_id: str) -> None:
-    """A link that was opened before there was /api/v1 left a cookie for the alias alone: set it for both."""
+    """Links opened before /api/v1 existed have a cookie for the alias alone: set it for both prefixes."""
     secret = request.cookies.get(LINK_COOKIE)
     if secret and job_id in caller.linked and prefix_of(request) == ALIAS:
         set_link(request, response, secret, job_id)
 
 
 def _set(request: Request, response: Response, name: str, secret: str, *, path: str, seconds: float) -> None:
-    """Strict: the page itself is open, so that a request after a link from elsewhere still comes from our own page."""
+    """SameSite=Strict is enough: the page itself needs no cookie, and its requests come from our own origin."""
     response.set_cookie(
         name,
         secret,

@@ -1,7 +1,7 @@
 """Dependencies of the endpoints: authentication, the scope that a caller needs, paging.
 
-An endpoint says in its signature who may call it (`Reader`, `Submitter`, `Admin`, `Guest`, `Remote`, `Anyone`) and
-gets the service with the database limited to what that caller may see. One that says nothing fails at start.
+The signature of an endpoint declares who may call it (`Reader`, `Submitter`, `Admin`, `Guest`, `Remote`, `Anyone`);
+its database is limited to what the caller may see. An endpoint that declares nothing is an error at start.
 """
 
 from collections.abc import Sequence
@@ -42,14 +42,14 @@ session_scheme = APIKeyCookie(
 
 @dataclass(frozen=True)
 class Service:
-    """What lives as long as the process; in an endpoint, with the database limited to what the caller may see."""
+    """The state of this process; in an endpoint, with the database limited to what the caller may see."""
 
     settings: Settings
     database: Database
     store: Store
     wakeups: WakeUps
     caller: Caller = LOCAL
-    used: set[str] = field(default_factory=set)  # ids of tokens, sessions and links used lately
+    used: set[str] = field(default_factory=set)  # ids of tokens, sessions and links used recently
 
     @property
     def owner(self) -> str:
@@ -94,7 +94,7 @@ def _seen_by(database: Database, caller: Caller) -> Database:
 def _caller(
     request: Request, service: Service, bearer: HTTPAuthorizationCredentials | None, cookie: str | None
 ) -> Caller:
-    """By the token where one is sent, else by the page's session and the link that was opened."""
+    """Authenticated by the token if one is sent, else by the page's session and the link that was opened."""
     credentials: list[tuple[str, tuple[str, ...]]]
     if "authorization" in request.headers:
         credentials = [(bearer.credentials if bearer else "", ("token", "link"))]
@@ -136,14 +136,14 @@ def _is_own(origin: str, host: str) -> bool:
 
 
 def scope_of(route: APIRoute) -> str | None:
-    """The scope that a caller of this route needs; "" where it is open to all, None where the route does not say."""
+    """The scope that a caller of this route needs; "" if it is open to all, None if the route declares nothing."""
     calls = [dependency.call for dependency in route.dependant.dependencies]
     scopes = [call.scope for call in calls if isinstance(call, Needs)] + [""] * calls.count(open_to_all)
     return scopes[0] if scopes else None
 
 
 def require_scopes(routes: Sequence[object]) -> None:
-    """Every endpoint says who may call it: one that does not would be open."""
+    """Raise if an endpoint does not declare who may call it: it would be open to all."""
     for route in routes:
         assert not isinstance(route, APIRoute) or scope_of(route) is not None, (
             f"{route} declares no scope: take Reader, Submitter, Admin, Guest, Remote or Anyone"
@@ -160,7 +160,7 @@ Remote = Annotated[Service, Depends(Needs("work"))]  # a worker without a shared
 
 @dataclass(frozen=True)
 class Page:
-    """Which part of a list is asked for."""
+    """The requested part of a list."""
 
     limit: Annotated[int, Query(ge=1, le=200)] = 50
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0

@@ -1,7 +1,7 @@
 """Events of jobs for all followers of this process: one task polls the database for all of them together.
 
-A follower fetches what is new when its client has taken the previous event, so that a slow client costs a position
-and no queue.
+A follower fetches new events when its client has taken the previous one, so that a slow client costs a position
+instead of a queue.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ KEEP_ALIVE_SECONDS = 15.0  # a comment this often, so that a dead connection is 
 KEPT_TILES = 64  # of a job, encoded once for all its followers; one that is further behind reads the database
 GONE = "gone"
 
-Tile = tuple[int, str | None]  # sequence number in its job, and data of its event; None where the tile is damaged
+Tile = tuple[int, str | None]  # sequence number in its job, and data of its event; None if the tile is damaged
 
 
 @dataclass(eq=False)

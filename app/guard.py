@@ -1,4 +1,4 @@
-"""Security headers on every answer, allowed hosts, and JSON for bodies that are too large.
+"""Security headers on every response, allowed hosts, and a JSON error for bodies that are too large.
 
 Plain ASGI, so that streams pass through untouched.
 """
@@ -48,8 +48,8 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def allowed_hosts(settings: Settings) -> tuple[str, ...]:
     """Host names that the service answers to; "*" is any.
 
-    With access control any name will do: a page under another name has no cookie of ours. Without it, a page whose
-    name resolves to this machine (DNS rebinding) could read everything.
+     With access control any name is allowed: a page under another name has no cookie of ours. Without it, a page
+    whose name resolves to this machine (DNS rebinding) could read everything.
     """
     if settings.allowed_hosts:
         named = (name.strip().lower() for name in settings.allowed_hosts.split(","))
@@ -114,7 +114,7 @@ def add_headers(message: MutableMapping[str, object], secure: bool) -> None:
 
 
 def _name(host: str) -> str:
-    """Without the port and the brackets of an IPv6 address; empty where it is not a host."""
+    """The host without its port and the brackets of an IPv6 address; empty if it is not a host."""
     found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([^][:]+))(?::[0-9]*)?", host.lower())
     return (found[1] or found[2]) if found else ""
 

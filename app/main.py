@@ -71,7 +71,7 @@ STATUS = {
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service with these settings (from the environment where absent)."""
+    """The application with these settings, by default from the environment."""
     settings = settings or Settings()
     settings.data.mkdir(parents=True, exist_ok=True)
     app = FastAPI(
@@ -131,7 +131,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _reconcile(service: Service) -> None:
-    """Requeue work whose worker died and repeat lost wake-up messages: a broker that lost everything costs seconds."""
+    """Requeue work of dead workers and resend lost wake-up messages: a broker that lost everything costs seconds."""
     reconciler = Reconciler(service.database, service.wakeups, service.settings)
     while True:
         try:

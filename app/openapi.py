@@ -1,4 +1,4 @@
-"""What the OpenAPI document says besides the types of the routes: errors, bodies that are bytes, events."""
+"""Parts of the OpenAPI document that FastAPI does not derive from the routes: errors, binary bodies, events."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def takes_bytes(media_type: str = "application/octet-stream") -> dict[str, Any]:
 
 
 def sends_events() -> Responses:
-    """For `responses=` of a route that answers with events: the name of one says which JSON its data holds."""
+    """For `responses=` of a route that answers with events: the name of an event determines the JSON of its data."""
     named = [_event_schema(name, model.__name__) for name, model in EVENTS.items()]
     return {200: {"content": {"text/event-stream": {"itemSchema": {"oneOf": named}}}}}
 
@@ -58,7 +58,7 @@ def _event_schema(name: str, model: str) -> dict[str, Any]:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The document, made once; with the models of events, which FastAPI cannot find in the types of the routes."""
+    """The document, built once; with the models of events, which FastAPI cannot find in the types of the routes."""
     if app.openapi_schema is None:
         schemas = FastAPI.openapi(app)["components"]["schemas"]
         for model in EVENTS.values():

@@ -1,4 +1,4 @@
-"""Where the REST API lives: under /api/v1, with /api as an alias that answers the same."""
+"""The prefix of the REST API: /api/v1, with /api as an alias that behaves the same."""
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,7 +9,7 @@ _CALLED_BY = "landscape.prefix"
 
 
 class Alias:
-    """ASGI middleware: a path under /api goes on as the same path under /api/v1, so that there is one set of routes."""
+    """ASGI middleware: rewrites a path under /api to the same path under /api/v1, so there is one set of routes."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -25,5 +25,5 @@ def _is_canonical(path: str) -> bool:
 
 
 def prefix_of(request: Request) -> str:
-    """The prefix that the client called: addresses in the answer begin with it too."""
+    """The prefix that the client called: URLs in the response begin with it too."""
     return str(request.scope.get(_CALLED_BY, API))

@@ -1,4 +1,4 @@
-"""Response models of the API; the schema of a job is service/jobs/spec.py. Rows come in, models go out."""
+"""Response models of the API; the schema of a job is service/jobs/spec.py. Made from rows of the database."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal

@@ -79,7 +79,7 @@ class StallTimeoutProtocol(H11Protocol, asyncio.BufferedProtocol):
     def _check_sender(self) -> None:
         self._sender_timer = None
         if cast(Any, self.flow).read_paused:
-            self._wait_for_request()  # it is we who pause
+            self._wait_for_request()  # we paused reading, not the client
         elif self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
             self._cut_off("sends nothing")
 

@@ -1,4 +1,4 @@
-"""Tells errors after which this process cannot use its GPU any more from all others."""
+"""Recognizes errors after which this process can no longer use its GPU."""
 
 import torch
 
@@ -8,7 +8,7 @@ _LOST = ("device-side assert", "CUDA error", "unspecified launch failure", "unco
 
 
 def is_gpu_lost(error: BaseException) -> bool:
-    """Whether every later use of the GPU by this process would fail, so that only a new process can go on."""
+    """Whether every later use of the GPU by this process would fail, so that the process must be restarted."""
     if is_out_of_memory(error):
         return False
     lost = isinstance(error, RuntimeError) and any(word in str(error) for word in _LOST)

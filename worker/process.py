@@ -43,8 +43,8 @@ from .tiles import Outcome, TileRunner
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 5.0  # without a wake-up message, the database is polled after this long
-GRACE_SECONDS = 15.0  # a tile may take this long once the process is told to stop; then another worker takes it over
-TRANSIENT = (UnavailableError, BusyError, NoSpaceError, OperationalError)  # not caused by the tile: it is tried again
+GRACE_SECONDS = 15.0  # a tile may take this long once the process is told to stop; then it is released
+TRANSIENT = (UnavailableError, BusyError, NoSpaceError, OperationalError)  # not caused by the tile, which is retried
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 RETRY_SECONDS = 2.0
 GPU_LOST = 70  # exit code
@@ -98,7 +98,7 @@ class Worker:
             outcome = self._outcome_after(error, held)
         try:
             self._write(outcome)
-        except UnavailableError:  # the bytes stored for it were deleted since, or the store does not answer
+        except UnavailableError:  # its stored bytes have since been deleted, or the store does not answer
             self._write(partial(requeue.release, held=held))
         logger.info("tile", extra={**about, "elapsed_s": round(time.perf_counter() - started, 3)})
         if gpu_lost:
@@ -143,7 +143,7 @@ class Worker:
 
     @contextmanager
     def _heartbeat(self, held: Lease) -> Iterator[Stop]:
-        """Extend the lease from a thread; the function given says whether to stop: the lease is lost, or time is up."""
+        """Extend the lease from a thread; the yielded function returns whether to stop: lease lost, or time is up."""
         done, lost = threading.Event(), threading.Event()
 
         def extend() -> None:

@@ -13,7 +13,7 @@ from service.storage.store import Store
 
 
 class RejectedError(ServiceError):
-    """A file that is not usable, and why, in a sentence."""
+    """The file is not usable; the message says why in a sentence."""
 
     code = "rejected"
 
@@ -54,7 +54,7 @@ def read_dataset(sha256: str, store: Store, settings: Settings) -> tuple[dict[st
 
 
 def _read(task: str, sha256: str, store: Store, settings: Settings) -> tuple[dict[str, Any], str]:
-    """The answer of the sandbox about an upload, and the digest of the sanitized file."""
+    """The result of the sandbox for an upload, and the digest of the sanitized file."""
     limits = Limits(settings.reader_memory_bytes, settings.reader_seconds)
     with store.temporary_folder() as folder:
         clean = folder / "clean.safetensors"

@@ -1,6 +1,6 @@
 """The subject of a job: the checkpoints and samples that it names, loaded, and the landscape to evaluate.
 
-Which landscape a kind of job means is decided in landscape.evaluation.setup, for the library and the shell alike.
+Each kind of job is set up by landscape.evaluation.setup, as in the library and the shell.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ class Subject:
             architecture: of all checkpoints of the job, with its label.
             weights: digests of their weights in the store, the center first.
             samples: from a split of the data set to its samples.
-            facts: what the file of the center says about itself.
+            facts: metadata in the file of the center.
             choice: how the engine computes, as chosen by the worker that prepared the job.
         """
         self.spec, self.architecture, self.facts = spec, architecture, facts
@@ -59,7 +59,7 @@ class Subject:
         self.landscape, self.grid = self.prepared.landscape, self.prepared.grid
 
     def provenance(self, stop: Stop) -> dict[str, Any]:
-        """How the numbers are made; for kinds with several checkpoints also the loss of each in the plane."""
+        """How the numbers are computed; for kinds with several checkpoints also the loss of each in the plane."""
         spec, landscape = self.spec, self.landscape
         own = landscape.provenance(self.grid, stop)
         warning = mismatch(self.facts, own["center"]["accuracy"], spec.split)
@@ -81,7 +81,7 @@ class Subject:
         }
 
     def _options(self, samples: Callable[[str], Dataset]) -> dict[str, Any]:
-        """What every kind takes."""
+        """Options of every kind."""
         spec, also = self.spec, {}
         if spec.also:
             other = samples(spec.also)
@@ -125,5 +125,5 @@ class Subject:
 
 
 def _weights(architecture: Mapping[str, Any], state: State) -> State:
-    """Parameters and buffers of the copy that is meant, without the constants of a packed network."""
+    """Parameters and buffers of the chosen copy of the weights, without the constants of a packed network."""
     return {name: tensor for name, tensor in own_copy(architecture, state).items() if not name.startswith(CONSTANT)}

@@ -1,6 +1,6 @@
 """The work of a tile: read an upload, prepare a job, or compute points.
 
-Nothing here writes to the database: a tile's result is a function that does, in a transaction of the caller.
+Nothing here writes to the database: a tile's outcome is a function that the caller runs in its transaction.
 """
 
 import math
@@ -40,7 +40,7 @@ _KEPT_SUBJECTS = 4
 
 
 class TileRunner:
-    """Processes tiles one at a time; what was loaded for a job is kept for the job's next tile."""
+    """Processes tiles one at a time; the data loaded for a job is kept for the job's next tile."""
 
     def __init__(self, settings: Settings, database: Database, store: Store, device: torch.device):
         self.settings, self.database, self.store, self.device = settings, database, store, device
@@ -93,7 +93,7 @@ class TileRunner:
     def _finish_reading(
         self, session: Session, held: Lease, verdict: dict[str, Any], sha256: str, *, seconds: float
     ) -> None:
-        """Write a verdict that refers to stored bytes, unless garbage collection took them before it did."""
+        """Write a verdict that refers to stored bytes, unless garbage collection has removed them."""
         completion.finish_reading(session, held, verdict, seconds=seconds)
         self.store.require(sha256)
 
@@ -164,7 +164,7 @@ class TileRunner:
 
 
 def kind_of(device: torch.device) -> str:
-    """What decides the bits of a result: the name of the GPU, or the instruction set of the CPU."""
+    """The kind of device, which determines a result's bits: the name of the GPU, or the instruction set of the CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     names = [native.best_instruction_set(), "amx" if native.has_amx() else None]

@@ -1,6 +1,6 @@
 """Access: the page's session, access tokens, and links to single results.
 
-A secret is answered once, when it is made.
+A secret is returned once, when it is created.
 """
 
 from typing import Annotated, Literal

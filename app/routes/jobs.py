@@ -26,7 +26,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], responses=errors(401, 403, 422
 
 
 def attachment(name: str) -> str:
-    """The Content-Disposition header that makes a browser save the answer under this name; any name is made safe.
+    """The Content-Disposition header that makes a browser save the response under this name; any name is made safe.
 
     Source: RFC 6266, section 4.3; the plain name is for clients that do not know `filename*`.
     """

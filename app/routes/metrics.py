@@ -85,7 +85,7 @@ class CountRequests:
 
 
 def _route(scope: Scope) -> str:
-    """The path of the route; of the REST API below /api, whichever prefix was called, so that no dashboard changes."""
+    """The path of the route; below /api for the REST API, whichever prefix was called: dashboards keep working."""
     path = str(getattr(scope.get("route"), "path", ""))
     if not path:
         return "/static" if scope["path"].startswith("/static/") else "other"

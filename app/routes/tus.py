@@ -215,7 +215,7 @@ def _remove(service: Service, upload_id: str) -> None:
 
 
 def _size(path: Path) -> int:
-    """Bytes received; none where a crash removed the file before the row."""
+    """Bytes received; 0 if a crash removed the file before the row."""
     return path.stat().st_size if path.exists() else 0
 
 

@@ -100,7 +100,7 @@ class Job(Base):
     state: Mapped[JobState] = mapped_column(default="queued")
     error: Mapped[str | None]
     provenance: Mapped[dict[str, Any] | None]  # written when the job is prepared
-    grid: Mapped[dict[str, Any] | None]  # alpha and beta; known once prepared where the request leaves it out
+    grid: Mapped[dict[str, Any] | None]  # alpha and beta; null until prepared if the request has none
     device: Mapped[str | None]  # kind of device that computes all of it: bits differ between kinds
     points: Mapped[int]
     points_per_tile: Mapped[int] = mapped_column(default=1)
@@ -229,7 +229,7 @@ class Access(Base):
 
 
 class Upload(Base):
-    """An unfinished resumable upload (tus); its bytes lie in a file of the store's local folder, named by its id."""
+    """An unfinished resumable upload (tus); its bytes are in a file of the store's local folder, named by its id."""
 
     __tablename__ = "uploads"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)

@@ -101,7 +101,7 @@ def _spec(checkpoint_id: str) -> SurfaceSpec:
 
 
 def comparisons(session: Session) -> list[dict[str, Any]]:
-    """The comparisons with the ids of their checkpoints and jobs; empty where none were added."""
+    """The comparisons with the ids of their checkpoints and jobs; empty if none were added."""
     known = records()
     found = []
     for comparison in COMPARISONS:

@@ -26,7 +26,7 @@ def damaged(session: Session, job_id: str) -> list[Tile]:
 
 
 def damage_message(job: Job, tiles: Sequence[Tile]) -> str | None:
-    """A sentence that describes the damage; None where there is none."""
+    """A sentence that describes the damage; None if there is none."""
     if not tiles:
         return None
     parts = "1 part" if len(tiles) == 1 else f"{len(tiles)} parts"

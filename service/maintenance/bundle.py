@@ -36,7 +36,7 @@ class Reader(ABC):
 
     @abstractmethod
     def open(self, name: str) -> IO[bytes]:
-        """Open the file of this name; FileNotFoundError where there is none."""
+        """Open the file of this name; FileNotFoundError if there is none."""
 
 
 @contextlib.contextmanager
@@ -44,7 +44,7 @@ def create(target: Path) -> Iterator[Writer]:
     """Create a bundle; it gets its name when it is complete, and an error leaves nothing behind.
 
     Args:
-        target: a tar file where the name ends with .tar, else a folder.
+        target: a tar file if the name ends with .tar, else a folder.
 
     Raises:
         ConflictError: `target` exists.
