@@ -48,7 +48,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def allowed_hosts(settings: Settings) -> tuple[str, ...]:
     """Host names that the service answers to; "*" is any.
 
-     With access control any name is allowed: a page under another name has no cookie of ours. Without it, a page
+    With access control any name is allowed: a page under another name has no cookie of ours. Without it, a page
     whose name resolves to this machine (DNS rebinding) could read everything.
     """
     if settings.allowed_hosts:

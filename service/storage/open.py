@@ -13,7 +13,7 @@ def open_store(settings: Settings, *, min_free_bytes: int | None = None) -> Stor
 
     Args:
         min_free_bytes: to keep free on the disk; by default the setting of this name. Workers keep none free, so that
-           an accepted upload can always be read.
+            an accepted upload can always be read.
     """
     limits = {
         "max_bytes": settings.max_upload_bytes,

@@ -76,7 +76,7 @@ class Child:
 
         Args:
             counts: whether a short run is a false start: not if it did some work, or if the database did not
-               answer.
+                answer.
 
         Raises:
             ServiceError: too many false starts in a row.
@@ -188,7 +188,7 @@ def keep_workers_running(
 
     Raises:
         ServiceError: a worker had too many false starts in a row. One that has held a tile had no false start: a
-           job that kills its workers fails after `max_attempts`.
+            job that kills its workers fails after `max_attempts`.
     """
     try:
         with database.reading() as session:
