@@ -1,4 +1,4 @@
-"""Several results in one figure, like the paper's grids: one camera, one scale, a label for each."""
+"""Several results in one figure, like the paper's grids of plots: one camera, one scale, a label for each."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 VIEWS = ("surface", "contour")
 CAMERA = {"eye": {"x": 1.6, "y": -1.8, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.12}}
-CELL = 330  # pixels, of one picture
+CELL = 330  # pixels, the side of one picture
 
 Rows = Sequence[Sequence[Arrays]]
 
@@ -32,16 +32,16 @@ def compare(
 ) -> "Figure":
     """Results side by side, a Plotly figure: every picture has the same camera, ranges, colors and contour levels.
 
-    Rotating one surface rotates all: in a notebook (where it is the last value of a cell) and in a saved page.
+    Rotating one surface rotates all, in a notebook (as the last value of a cell) and in a saved page.
 
     Args:
-        results: one list, laid out in `columns` (three at most by default); a list of rows; or a mapping from labels.
+        results: a list, laid out in `columns` (three at most by default); a list of rows; or a mapping from labels.
         labels: shown above each picture, in the order of `results`; by default the name of its network.
         view: "surface" or "contour"; slices are lines in both.
         height, array: see `Result.figure`.
 
     Raises:
-        LandscapeError: nothing to compare, slices with surfaces, or a number of labels other than that of results.
+        LandscapeError: nothing to compare, slices mixed with surfaces, or the numbers of labels and results differ.
         UnknownNameError: view, height or array is not known.
     """
     if view not in VIEWS:
@@ -127,7 +127,7 @@ def _one_scale(figure: "Figure", parts: Sequence[Arrays], view: str, height: str
     else:
         axes = {name: {"title": symbol, "range": spans[name[0]]} for name, symbol in (("xaxis", "α"), ("yaxis", "β"))}
         figure.data[0].update(colorbar={"title": {"text": height_title(array, height), "side": "right"}})
-        vertical = {"title": "", "range": [low, high]}  # the color bar has the title; a scene would cut it off
+        vertical = {"title": "", "range": [low, high]}  # the title is on the color bar; a scene would clip it
         figure.update_scenes(**axes, zaxis=vertical, camera=CAMERA, aspectmode="cube")
 
 
@@ -140,7 +140,7 @@ def _linked(figure: "Figure", results: Sequence[Arrays]) -> "Figure":
 
 
 def _extremes(arrays: Sequence[Any]) -> list[float]:
-    """Smallest and largest finite number of all; 0 and 1 if there is none."""
+    """Smallest and largest finite number in all arrays; 0 and 1 if there is none."""
     finite = np.concatenate([array[np.isfinite(array)] for array in arrays])
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     return [low, high if high > low else low + 1]

@@ -35,7 +35,7 @@ def figure(result: Arrays, *, height: str = "paper", array: str = "losses") -> "
         UnknownNameError: the height or the array is not known.
     """
     part = drawable(result)
-    height_of(part, height, array)  # refuses unknown names first
+    height_of(part, height, array)  # raises on unknown names first
     if len(result.betas) == 1:
         scale = "log" if height == "log" and holds_losses(array) else "linear"
         axes = {"xaxis": {"title": "α"}, "yaxis": {"title": array, "type": scale}}

@@ -1,4 +1,4 @@
-"""Heights of losses in a plot (the paper's scale, linear, logarithmic), and the part of a result that can be drawn."""
+"""Heights of losses in a plot (the paper's scale, linear, logarithmic), and the drawable part of a result."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ HEIGHTS = ("paper", "linear", "log")
 
 
 def plotly_z(losses: Array) -> Array:
-    """(n, m) indexed [alpha, beta] -> (m, n) as Plotly takes it: one row per beta."""
+    """(n, m) indexed [alpha, beta] -> (m, n) for Plotly: one row per beta."""
     return np.asarray(losses.T)
 
 
@@ -37,12 +37,12 @@ def heights(losses: Array, height: str = "paper", clip: float = CLIP) -> Array:
 
 
 def holds_losses(array: str) -> bool:
-    """Whether an array, by its name, holds losses: those are drawn with the paper's heights and contours."""
+    """Whether the array of this name holds losses, which are drawn with the paper's heights and contours."""
     return array.endswith("losses")
 
 
 def height_of(result: Arrays, height: str, array: str) -> Array:
-    """(n, m) height of one array of a result: `heights` of losses, other numbers unchanged.
+    """(n, m) heights of one array of a result: `heights` for losses, other arrays unchanged.
 
     Raises:
         UnknownNameError: the height or the array is not known.
@@ -52,10 +52,10 @@ def height_of(result: Arrays, height: str, array: str) -> Array:
 
 
 def drawable(result: Arrays) -> Arrays:
-    """The finest complete grid within a partly computed result: a surface cannot be drawn between scattered points.
+    """The finest complete grid within a partly computed result: a surface cannot be drawn through scattered points.
 
-    Points are computed coarse to fine, so those of all finished levels form a grid. A result that is complete, or whose
-    coarsest level is not, is returned unchanged.
+    Points are computed coarse to fine, so those of the finished levels form a grid. A result that is complete, or that
+    lacks even the coarsest level, is returned unchanged.
     """
     if result.computed.all():
         return result

@@ -1,4 +1,4 @@
-"""A figure as one self-contained HTML page: plotly.js is inside, and the page makes no request.
+"""A figure as one self-contained HTML page: plotly.js is embedded, and the page makes no request.
 
 Texts are escaped.
 """
@@ -14,7 +14,7 @@ from .figures import MODEBAR
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# No upload to a cloud service, which the toolbar of plotly.js 4 offers, and no server to upload to.
+# The toolbar of plotly.js 4 offers an upload to a cloud service: no button for it, and no server address.
 CONFIG = {
     "displaylogo": False,
     "plotlyServerURL": "",
@@ -39,7 +39,7 @@ LINKED = (
 
 
 def page_with_figure(figure: "Figure", results: Sequence[Arrays]) -> str:
-    """A page with `figure`, and caption, self-check and provenance of the results it shows."""
+    """A page with `figure`, and the caption, self-check and provenance of the results it shows."""
     figure.update_layout(height=620 if figure.layout.height is None else figure.layout.height)
     drawn = _drawn(figure)
     title = escape(results[0].caption if len(results) == 1 else f"{len(results)} loss landscapes")
@@ -49,7 +49,7 @@ def page_with_figure(figure: "Figure", results: Sequence[Arrays]) -> str:
 
 
 def _drawn(figure: "Figure") -> str:
-    """plotly.js and the call of it. (`figure.to_html` would replace the empty server address by a cloud service's.)"""
+    """plotly.js and the call that draws. (`figure.to_html` would replace the empty server address by the cloud's.)"""
     from plotly.offline import get_plotlyjs
 
     content = json.loads(figure.to_json())

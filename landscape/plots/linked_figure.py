@@ -1,7 +1,7 @@
-"""A comparison in a notebook: the page that would be saved, in a frame, so that rotating one surface rotates all.
+"""A comparison in a notebook: its HTML page in an iframe, so that rotating one surface rotates all.
 
-A frame with its page inside works in JupyterLab and classic Jupyter (both tried), and in VS Code and other places that
-show folium's maps: no widget, no network, 5 MB each.
+An iframe with an inline page works in JupyterLab and classic Jupyter (both tested), and wherever folium's maps do, such
+as VS Code: no widget, no network, 5 MB each.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""A result as a line of text, and in a notebook: a small picture, caption, self-check; no script, no network.
+"""A result in a notebook: a line of text, a small picture, caption and self-check; no script, no network.
 
-The picture is encoded here: it takes kilobytes, and no library.
+The PNG is encoded here: it takes kilobytes, and needs no library.
 """
 
 import base64
@@ -14,7 +14,7 @@ import numpy as np
 from ..results.arrays import Array, Arrays
 from .heights import drawable, heights
 
-MOST = 128  # points along an axis of the picture
+MOST = 128  # points along an axis of the picture, at most
 SIDE, LEFT, TOP = 300, 46, 8  # pixels: side of the picture, and margins to its left and above
 VIRIDIS = "440154 482878 3e4a89 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"
 _HOLE = 255  # index of the transparent color
