@@ -1,7 +1,7 @@
-"""Results as files: one module per format, and `FORMATS`, the list of them. For files of directions see directions/.
+"""Result files: one module per format, and `FORMATS`, the list of them. For direction files see directions/.
 
 The module of a format, with the library it needs, is imported when a file is written or read. A new format is one
-module with `write(result, ending, picture)` (and `read(content, name)`), and one line of `FORMATS`.
+module with `write(result, ending, picture)` (and `read(content, name)`), and one entry in `FORMATS`.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Format:
     module: str  # of this package
     reads: bool = False  # whether a result can be read from such a file
     drawn: bool = False  # whether it is a picture, to which `PictureOptions` apply
-    extra: str = ""  # of pyproject.toml, if it needs an optional library
+    extra: str = ""  # the extra in pyproject.toml, if it needs an optional library
 
 
 FORMATS = {
@@ -48,7 +48,7 @@ def write(result: Arrays, ending: str, picture: PictureOptions | None = None) ->
 
     Raises:
         UnknownNameError: the format, the height or the array is not known.
-        FormatError: the format cannot hold this result, or is no picture although `picture` is given.
+        FormatError: the format cannot hold this result, or is not a picture although `picture` is given.
         MissingLibraryError: the library that writes it is not installed.
     """
     chosen = _known(ending)
@@ -63,7 +63,7 @@ def read(content: bytes, name: str) -> Arrays:
     """The result in a file called `name`, whose ending names the format.
 
     Raises:
-        UnknownNameError: the format is not known, or cannot be read, since its files hold too little.
+        UnknownNameError: the format is not known, or is write-only, since its files hold too little.
         FormatError: the file holds no result.
         MissingLibraryError: the library that reads it is not installed.
     """

@@ -52,7 +52,7 @@ def _contours(axes: Any, result: Arrays, picture: PictureOptions) -> None:
 
 
 def contour_levels(finite: Array, array: str) -> Array:
-    """The paper's levels in the range of the values; if there are none, or for other arrays, seven in that range."""
+    """The paper's levels within the range of the values; if none is, or for other arrays, seven in that range."""
     if not len(finite) or np.ptp(finite) == 0:
         return np.array([])
     paper = np.arange(CONTOURS["start"], CONTOURS["end"] + 1e-9, CONTOURS["size"])

@@ -1,4 +1,4 @@
-"""Results as CSV: a line per computed point."""
+"""Results as CSV: a row per computed point."""
 
 import csv
 import io
@@ -14,17 +14,17 @@ _FIRST = ("alpha", "beta")
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """A line per computed point: alpha, beta, then the arrays; numbers as Python's repr, which reads back equal."""
+    """A row per computed point: alpha, beta, then the arrays; numbers as Python's repr, which reads back equal."""
     rows = zip(*(column.tolist() for column in result.table().values()), strict=True)
     lines = [",".join(result.table()), *(",".join(repr(float(number)) for number in row) for row in rows)]
     return ("\n".join(lines) + "\n").encode()
 
 
 def read(content: bytes, name: str) -> Arrays:
-    """The result in a table that `write` wrote; points missing in it are not computed, and it has no provenance.
+    """The result in a table that `write` wrote; missing points count as not computed, and there is no provenance.
 
     Raises:
-        FormatError: it is no such table.
+        FormatError: it is not such a table.
     """
     try:
         head, *lines = csv.reader(io.StringIO(content.decode()))
@@ -37,7 +37,7 @@ def read(content: bytes, name: str) -> Arrays:
 
 
 def _placed(columns: dict[str, Any]) -> Arrays:
-    """The arrays of columns that hold one number per point."""
+    """The grid arrays made of columns that hold one number per point."""
     alphas, rows = np.unique(columns.pop("alpha"), return_inverse=True)
     betas, places = np.unique(columns.pop("beta"), return_inverse=True)
     shape = (len(alphas), len(betas))

@@ -1,4 +1,4 @@
-"""Results as JSON: `Result.to_json`, the dictionary that the service answers too.
+"""Results as JSON: the dictionary of `Result.to_json`, which the service returns too.
 
 Null stands for values that are not computed or not finite; `non_finite` tells the two apart.
 """

@@ -1,4 +1,4 @@
-"""Results as one self-contained HTML file: plotly.js is inside, and the page makes no request."""
+"""Results as one self-contained HTML file: plotly.js is embedded, and the page makes no request."""
 
 from ..plots.figures import figure
 from ..plots.html_page import page_with_figure
@@ -7,5 +7,5 @@ from .picture import PictureOptions
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """The figure as `picture` says, with caption, self-check and provenance below."""
+    """The figure described by `picture`, with caption, self-check and provenance below."""
     return page_with_figure(figure(result, height=picture.height, array=picture.array), [result]).encode()

@@ -1,4 +1,4 @@
-"""Surface files in the HDF5 layout of Li et al.'s code, read and written; directions are in directions/paper_files.py.
+"""Surface files in the HDF5 layout of Li et al.'s code; for their direction files see directions/paper_files.py.
 
 Three properties of that layout are handled here and nowhere else: the transposition (`Z[row = y][column = x]`), −1 for
 a point that is not computed, and accuracy in percent.
@@ -20,7 +20,7 @@ from ..results.arrays import VALUES, Array, Arrays
 from .picture import PictureOptions
 
 MISSING = -1.0
-OURS = "landscape"  # a group
+OURS = "landscape"  # the HDF5 group with our own data
 _NAMES = {  # ours -> theirs, and their unit per ours
     "losses": ("train_loss", 1.0),
     "accuracies": ("train_acc", 100.0),
@@ -40,15 +40,15 @@ def to_paper(array: Array, computed: NDArray[np.bool_], *, unit: float = 1.0) ->
 def from_paper(array: Array, shape: tuple[int, int], *, unit: float = 1.0) -> Array:
     """Theirs -> ours (n_alpha, n_beta); −1 becomes NaN.
 
-    On grids that are not square their code declares the array as (n_x, n_y) but fills it in the order of (n_y, n_x):
-    only the order of the numbers is used here.
+    For non-square grids their code declares the array as (n_x, n_y) but fills it in the order of (n_y, n_x): only the
+    order of the numbers is used here.
     """
     ours = np.array(array, dtype=np.float64).reshape(shape[1], shape[0]).T
     return np.where(ours == MISSING, np.nan, ours / unit)
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """The content of a surface file with every array of `result` that the layout has a name for.
+    """The content of a surface file with every array of `result` that has a name in the layout.
 
     A group of our own, which their scripts ignore, holds the complete result, so that nothing is lost.
     """
@@ -84,7 +84,7 @@ def read(content: bytes, name: str) -> Arrays:
 
 
 def _from_layout(file: Any, alphas: Array, betas: Array, name: str) -> Arrays:
-    """What the authors' layout holds: coordinates, losses, accuracies and eigenvalues."""
+    """The data in the authors' layout: coordinates, losses, accuracies and eigenvalues."""
     shape = (len(alphas), len(betas))
     losses = dataset(file, "train_loss", name)
     arrays = {

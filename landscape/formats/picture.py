@@ -1,11 +1,11 @@
-"""Options of pictures of a result."""
+"""Options for pictures of a result."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What a picture shows. Files of numbers hold everything and take no such options."""
+    """What a picture shows. Numeric files hold everything and take no such options."""
 
     height: str = "paper"  # one of plots.heights.HEIGHTS
     array: str = "losses"  # one of the result's columns

@@ -1,6 +1,6 @@
 """Surfaces as solids for 3-D printing, STL and OBJ, in millimeters, closed on all sides ("watertight").
 
-Points that are not finite or not computed become a pit in the base plate: the solid stays closed, and the hole shows.
+Points that are not finite or not computed become a pit in the base plate: the solid stays closed, and the hole visible.
 """
 
 import numpy as np

@@ -17,7 +17,7 @@ from .picture import PictureOptions
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """Points (α, β, z) with z as `picture` says, cells between four finite neighbors, and every array."""
+    """Points (α, β, z) with z as `picture` selects, cells between four finite neighbors, and every array."""
     part = drawable(result)
     z = height_of(part, picture.height, picture.array)
     kept = np.isfinite(z)
@@ -56,7 +56,7 @@ def _segments(numbered: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _array(parent: ElementTree.Element, numbers: NDArray[Any], name: str, **more: str) -> None:
-    """Numbers in base64, preceded by their count of bytes: not every version of VTK reads NaN as text."""
+    """Numbers in base64, preceded by their byte count: not every version of VTK reads NaN as text."""
     floating = numbers.dtype.kind == "f"
     content = np.ascontiguousarray(numbers, dtype="<f8" if floating else "<i8").tobytes()
     words = {"type": "Float64" if floating else "Int64", "Name": name, "format": "binary", **more}
