@@ -1,7 +1,7 @@
 """Read a checkpoint file: names and tensors, and which networks they fit.
 
-Meant to run in the sandbox process (sandbox.py): nothing in the file is executed, and no size that it declares is
-believed.
+Meant to run in the sandbox process (sandbox.py): nothing in the file is executed, and every size that it declares is
+checked.
 """
 
 import json
@@ -27,7 +27,7 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that a file fits, with one of the copies of the weights in it."""
+    """A network that fits the file, with one of the copies of the weights in it."""
 
     architecture: Architecture
     copy: str  # "" for the weights as trained, state_dict.AVERAGE for their running average
@@ -39,13 +39,13 @@ class Candidate:
         return self.architecture.label + which
 
     def to_json(self) -> dict[str, Any]:
-        """The architecture as JSON, with what users and jobs need of it."""
+        """The architecture as JSON, with the derived fields that users and jobs need."""
         return {**self.architecture.described(), "label": self.label, "copy": self.copy}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The content of a file; the numbers are still in it."""
+    """The description of a file; its numbers are read on demand."""
 
     copies: dict[str, dict[str, StoredTensor]]  # parameters and buffers by bare name; batch counters left out
     candidates: list[Candidate]  # every known network that fits, never empty
@@ -54,7 +54,7 @@ class Reading:
 
     @property
     def packed(self) -> bool:
-        """Whether the file carries its network with it; its tensors need not all be weights then."""
+        """Whether the file holds its own network graph; then not all of its tensors need be weights."""
         return bool(self.metadata)
 
     def table(self) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ class Reading:
         return [{"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape)} for name, tensor in state.items()]
 
     def save(self, path: Path) -> None:
-        """Write every copy as safetensors of float32, one array in memory at a time; the averaged one is prefixed."""
+        """Write every copy as float32 safetensors, one array in memory at a time; the averaged one is prefixed."""
         named = {copy + name: (name, tensor) for copy, state in self.copies.items() for name, tensor in state.items()}
         shapes = {full: (_written(tensor), tensor.shape) for full, (_, tensor) in named.items()}
         checked = clean_part if self.packed else finite_array
@@ -71,15 +71,15 @@ class Reading:
 
 
 def _written(tensor: StoredTensor) -> str:
-    """The type in a sanitized file."""
+    """The type of the tensor in a sanitized file."""
     return "F32" if tensor.floating else "BOOL" if tensor.dtype == "BOOL" else "I64"
 
 
 def describe(source: Source) -> Reading:
-    """What an open file holds, its numbers not looked at yet.
+    """Describe an open file without reading its numbers.
 
     Raises:
-        CheckpointError: it cannot be read, or holds something else; the message is one sentence or two.
+        CheckpointError: it cannot be read, or is not a checkpoint; the message is one or two sentences.
         UnknownNetworkError: no known network fits.
     """
     try:
@@ -113,7 +113,7 @@ def _content(source: Source) -> tuple[dict[Any, Any], dict[str, str]]:
     head = source.read(0, min(source.size, 8))
     if head[:4] == b"PK\x03\x04":
         return _dictionary(torchfile.read_zip(source)), {}
-    # Safetensors begin with the length of their header, which may end in the byte of a pickle, too.
+    # Safetensors begin with the length of their header, whose first byte may equal a pickle's.
     if head[:1] == b"\x80" and int.from_bytes(head, "little") > source.size:
         return _dictionary(torchfile.read_legacy(source)), {}
     if safetensors.is_safetensors(source):
@@ -133,7 +133,7 @@ def _dictionary(content: Any) -> dict[Any, Any]:
 
 
 def _dense(state: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Without batch counters; every other entry is a floating tensor."""
+    """`state` without batch counters; every other entry must be a floating tensor."""
     kept = {name: tensor for name, tensor in state.items() if not name.endswith(_COUNTER)}
     for name, tensor in kept.items():
         if not tensor.floating:
@@ -145,7 +145,7 @@ def _dense(state: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
 
 
 def _require_little_repetition(copies: Mapping[str, Mapping[str, StoredTensor]]) -> None:
-    """Tensors may share their numbers (tied weights), but not so often that the file unfolds to many times its size."""
+    """Tensors may share storage (tied weights), but not so often that the file expands to many times its size."""
     spread = sum(tensor.elements for _, tensor in _every(copies))
     stored = sum({tensor.start: tensor.count for _, tensor in _every(copies)}.values())
     if spread > 4 * stored:
@@ -179,7 +179,7 @@ def finite_array(name: str, tensor: StoredTensor) -> NDArray[np.float32]:
 
 
 def _named_by_file(candidates: list[Candidate], description: str) -> list[Candidate]:
-    """The candidates of the network that the file itself names, where it names one of them; otherwise all."""
+    """The candidates of the network that the file names, if it names one of them; otherwise all."""
     try:
         named = json.loads(description)
     except (ValueError, RecursionError):
@@ -188,5 +188,5 @@ def _named_by_file(candidates: list[Candidate], description: str) -> list[Candid
 
 
 def sentence(error: LandscapeError) -> str:
-    """The message of an error as a verdict: one line, at most 500 characters."""
+    """The message of an error as a reason for rejection: one line, at most 500 characters."""
     return printable(" ".join(str(error).split()), MAX_SENTENCE)

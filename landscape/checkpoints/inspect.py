@@ -1,4 +1,4 @@
-"""Inspect a checkpoint on this machine, read in the sandbox as the service reads an upload."""
+"""Inspect a local checkpoint, read in the sandbox as the service reads an upload."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a file was read as."""
+    """The contents of a checkpoint file."""
 
     candidates: list[dict[str, Any]]  # networks that fit, as JSON, each with its label
-    facts: dict[str, str]  # what the file says of itself
+    facts: dict[str, str]  # recorded in the file
     tensors: list[dict[str, Any]]  # name, dtype and shape of every tensor, in the order of the file
     state: "dict[str, Tensor]"  # the sanitized tensors
-    graph: str | None  # of a packed network
+    graph: str | None  # the graph of a packed network
 
     def model(self, chosen: int | None = None) -> "nn.Module":
-        """The network, in evaluation mode; `chosen` says which where several fit.
+        """The network, in evaluation mode; `chosen` is its number if several fit.
 
         Raises:
-            CheckpointError: several fit and none is chosen, or there is none of this number.
+            CheckpointError: several fit and none is chosen, or the number is out of range.
         """
         from .load import load
 
         return load(self.candidate(chosen), self.state, self.graph)
 
     def candidate(self, chosen: int | None = None) -> dict[str, Any]:
-        """The network that is meant; raises as `model`."""
+        """The chosen network as JSON; raises as `model`."""
         if chosen is None and len(self.candidates) > 1:
             names = "; ".join(f"{n}: {candidate['label']}" for n, candidate in enumerate(self.candidates))
             raise CheckpointError(f"Several networks fit this checkpoint. Choose one with --architecture: {names}.")
@@ -46,7 +46,7 @@ def inspect(path: Path) -> Inspected:
     """Read the checkpoint at `path` in a process of its own.
 
     Raises:
-        CheckpointError: it is not usable, and why.
+        CheckpointError: it is not usable; the message says why.
     """
     from .load import clean_file
 

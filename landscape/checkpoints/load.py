@@ -1,4 +1,4 @@
-"""The module of a sanitized checkpoint: its tensors, and the network they belong to."""
+"""Loads the tensors of a sanitized checkpoint into the module of their network."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +19,8 @@ def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str
     """The module that `Architecture.described` described, with the weights of a sanitized file, in evaluation mode.
 
     Args:
-        description: as the reader answers it; `copy` says which of the copies in `state` is meant.
-        graph: of a packed network, as `clean_file` finds it.
+        description: as the reader returns it; its `copy` selects one of the copies in `state`.
+        graph: of a packed network, as `clean_file` returns it.
 
     Raises:
         UnknownNetworkError: the description fits no module, or `state` lacks a parameter.
@@ -36,14 +36,14 @@ def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str
 
 
 def clean_file(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    """The tensors of a sanitized file, and the graph where it carries one."""
+    """The tensors of a sanitized file, and its graph if it has one."""
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         return {name: file.get_tensor(name) for name in file.keys()}, metadata.get("graph")  # noqa: SIM118
 
 
 def own_copy(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `state` that belong to the copy that `description` means, by bare name."""
+    """The tensors of `state` in the copy that `description` selects, by bare name."""
     if description.get("family") == "packed":
         return dict(state)
     copy = description.get("copy", "")

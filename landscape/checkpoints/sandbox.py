@@ -1,8 +1,8 @@
 """The sandbox for untrusted files: each file is parsed in a process of its own, which answers in JSON.
 
-Run as a module it is that process: a fresh interpreter with an empty environment, limits on memory, CPU, files and
-time, and the file as its only, read-only input. It loads torch only for packed networks, whose operators it tries on
-shapes alone (packing/).
+This module is also the program of that process: a fresh interpreter with an empty environment, limits on memory, CPU,
+files and time, and the file as its only, read-only input. It loads torch only for packed networks, whose operators it
+tries on shapes alone (packing/).
 """
 
 import contextlib
@@ -28,28 +28,28 @@ MAX_ANSWER = 64 << 20  # bytes
 
 
 class KilledError(LandscapeError):
-    """The reading process was killed from outside, or by a machine out of memory: no verdict on the file."""
+    """The reading process was killed from outside, or for lack of memory: nothing is known about the file."""
 
     code = "reader_killed"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the reading process may use."""
+    """Resource limits of the reading process."""
 
-    memory: int = 6 << 30  # bytes of address space, and of what it writes
+    memory: int = 6 << 30  # bytes of address space, and of written files
     seconds: float = 30.0  # of wall time, and of CPU time
 
 
 def read_in_sandbox(task: str, source: Path, output: Path, limits: Limits | None = None) -> dict[str, Any]:
-    """Have `source` read by a process of its own.
+    """Read `source` in a separate process.
 
     Args:
         task: "checkpoint" or "dataset".
         output: where the process writes the sanitized contents; the folder exists, the file does not.
 
     Returns:
-        {"rejected": sentence}, or the answer of the task.
+        {"rejected": sentence}, or the result of the task.
 
     Raises:
         KilledError: the process was killed from outside; no limit of ours does that.
@@ -79,19 +79,19 @@ def read_in_sandbox(task: str, source: Path, output: Path, limits: Limits | None
 
 
 def limit(memory: int, seconds: int) -> None:
-    """Put this process under limits it cannot raise again."""
+    """Set limits on this process that it cannot raise again."""
     for kind, most in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, memory),
         (resource.RLIMIT_CORE, 0),
     ):
-        with contextlib.suppress(ValueError, OSError):  # macOS has no RLIMIT_AS worth the name
+        with contextlib.suppress(ValueError, OSError):  # macOS does not enforce RLIMIT_AS
             resource.setrlimit(kind, (most, most))
 
 
 def run_task(task: str, descriptor: int, output: Path) -> dict[str, Any]:
-    """What the process answers about the open file, with every error a person can cause as a sentence."""
+    """The result of the task on the open file; an error that a user can cause becomes a sentence."""
     try:
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return TASKS[task](file, output)

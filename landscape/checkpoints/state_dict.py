@@ -1,4 +1,4 @@
-"""The state dict inside a saved file: wrappers, averaged copies, prefixes, and the facts stored beside it.
+"""Finds the state dict in a saved file: wrappers, averaged copies, prefixes, and the facts stored beside it.
 
 Only exact dictionaries with text keys are searched, at most two levels deep.
 """
@@ -12,7 +12,7 @@ from ..parsers.tensors import StoredTensor
 
 State = dict[str, StoredTensor]
 
-AVERAGE = "@average/"  # the copy of the weights that is their running average; also its prefix in sanitized files
+AVERAGE = "@average/"  # the running average of the weights; also its prefix in sanitized files
 MAX_TENSORS = 10_000
 
 # Keys under which people store the state, and its running average.
@@ -29,9 +29,9 @@ AVERAGES = (
     "swa_state_dict",
     "averaged_model",
 )
-PREFIXES = ("module.", "_orig_mod.", "model.")  # what DataParallel, torch.compile and Lightning put before names
-_AVERAGE_PREFIXES = ("ema_model.", "model_ema.", "ema.", "averaged_model.", "swa_model.")  # inside of one state dict
-_COUNTS = ("n_averaged", "num_updates", "decay")  # what averaging notes beside the weights
+PREFIXES = ("module.", "_orig_mod.", "model.")  # added by DataParallel, torch.compile and Lightning
+_AVERAGE_PREFIXES = ("ema_model.", "model_ema.", "ema.", "averaged_model.", "swa_model.")  # within one state dict
+_COUNTS = ("n_averaged", "num_updates", "decay")  # counters that averaging stores beside the weights
 
 _FACTS = (
     "architecture",
@@ -54,7 +54,7 @@ _FACTS = (
 
 
 def copies_in(content: Mapping[Any, Any]) -> dict[str, State]:
-    """The weights as trained under "", their running average under `AVERAGE`; those that are there, names bare.
+    """The weights as trained under "" and their running average under `AVERAGE`, as far as present, by bare name.
 
     Raises:
         CheckpointError: an entry is not a tensor, or stripping prefixes makes two names one.
@@ -71,7 +71,7 @@ def copies_in(content: Mapping[Any, Any]) -> dict[str, State]:
 
 
 def _first(content: Mapping[Any, Any], keys: tuple[str, ...]) -> dict[Any, Any] | None:
-    """The first dictionary that holds something under one of `keys`."""
+    """The first non-empty dictionary under one of `keys`."""
     return next((content[key] for key in keys if type(content.get(key)) is dict and content[key]), None)
 
 
@@ -92,7 +92,7 @@ def _state(content: Mapping[Any, Any]) -> State:
 
 
 def _apart(state: State) -> dict[str, State]:
-    """One state dict that holds the averaged copy under a prefix of its own, taken apart."""
+    """A state dict split into the weights and the averaged copy that it holds under a prefix."""
     for prefix in _AVERAGE_PREFIXES:
         averaged = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
         trained = {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
@@ -102,10 +102,10 @@ def _apart(state: State) -> dict[str, State]:
 
 
 def bare_names(state: State) -> State:
-    """Names without the prefixes that wrappers put before all of them, and without a first part that all share.
+    """Names without the prefixes that wrappers add, and without a first part that all names share.
 
     Raises:
-        CheckpointError: some names carry a prefix, and without it two would be one.
+        CheckpointError: some names have a prefix, and removing it makes two names equal.
     """
     names = list(state)
     while prefix := _shared_prefix(names):
@@ -135,7 +135,7 @@ def _twice(names: list[str], prefix: str) -> str | None:
 
 
 def facts_in(content: Mapping[Any, Any], metadata: Mapping[str, str]) -> dict[str, str]:
-    """What a file says of itself, for people and for `recorded_accuracy`: texts and single numbers under known keys."""
+    """What the file records, for users and `recorded_accuracy`: texts and single numbers under known keys."""
     around = {key: value for key, value in content.items() if key in _FACTS} | dict(metadata)
     return dict(_facts(around))
 
@@ -150,9 +150,9 @@ def _facts(around: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def recorded_accuracy(facts: Mapping[str, str]) -> tuple[str, float] | None:
-    """The accuracy a file records of its own network and its key, 0 to 1; None where it records none.
+    """The key and the accuracy, 0 to 1, that a file records for its network; None if it records none.
 
-    Numbers over 1 are taken as percent (our choice: an accuracy of exactly 1 is read as all of them).
+    Numbers over 1 are taken as percent (our choice: exactly 1 means 100 %).
     """
     for key in _FACTS:
         if not ("acc" in key or "prec1" in key or key == "test_error") or key not in facts:
@@ -168,9 +168,9 @@ def recorded_accuracy(facts: Mapping[str, str]) -> tuple[str, float] | None:
 
 
 def mismatch(facts: Mapping[str, str], accuracy: float | None, split: str) -> str | None:
-    """A sentence where a network scores far below what its own file records; None where it does not.
+    """A warning if a network's accuracy is far below the one recorded in its file; else None.
 
-    Fifteen points are far (our choice): training and test accuracy differ by less in networks worth looking at.
+    "Far" is 15 percentage points (our choice): training and test accuracy usually differ by less.
     """
     recorded = recorded_accuracy(facts)
     if recorded is None or accuracy is None or recorded[1] - accuracy < 0.15:
