@@ -1,6 +1,6 @@
-"""Parsers for untrusted files: they execute nothing and believe no declared size. No torch.
+"""Parsers for untrusted files: they execute nothing and check every declared size. No torch.
 
-A parser answers descriptions first (names, types, shapes); the numbers are read on demand, one array at a time.
+A parser first returns descriptions (names, types, shapes); the numbers are read on demand, one array at a time.
 
     source.py         a file read by position
     archive.py        zip files, every entry checked against the directory and its checksum

@@ -1,7 +1,7 @@
 """Zip archives whose directory, local headers, sizes and checksums agree; anything ambiguous is refused.
 
-Two programs must never see two different archives in one file: there is one directory, at the very end, its entries
-have unique names and offsets, and nothing of the file lies outside of them but padding.
+Two programs must never see different archives in one file: there is one directory, at the very end, its entries have
+unique names and offsets, and the file contains nothing else but padding.
 """
 
 import struct
@@ -21,7 +21,7 @@ _BIG = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Entry:
-    """One member: where its bytes lie and what they must be."""
+    """One member: its position, sizes and checksum."""
 
     name: str
     method: int
@@ -36,14 +36,14 @@ class Archive:
     """The members of a zip file by name.
 
     Raises:
-        FileError: the file is no zip archive, or one that could be read in two ways.
+        FileError: the file is not a zip archive, or is an ambiguous one.
     """
 
     def __init__(self, source: Source, *, compressed: bool, most: int):
         """
         Args:
             compressed: whether deflated members are allowed; otherwise stored ones only.
-            most: limit in bytes of all members together, unpacked.
+            most: limit in bytes on all members together, unpacked.
         """
         self.source = source
         start, size, count = _directory(source)
@@ -169,7 +169,7 @@ def _name(raw: bytes) -> str:
 
 
 def _large(extra: bytes, packed: int, size: int, header: int) -> tuple[int, int, int]:
-    """Numbers over 4 GiB stand in a field of their own (zip64): size, packed size, position, those that are needed."""
+    """Sizes and positions over 4 GiB, from the zip64 field: size, packed size, position, each only if needed."""
     numbers, at = b"", 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack("<2H", extra[at : at + 4])
@@ -185,7 +185,7 @@ def _large(extra: bytes, packed: int, size: int, header: int) -> tuple[int, int,
 
 
 def _content(source: Source, name: str, header: int, method: int) -> int:
-    """Position of the content, once the local header says the same as the directory."""
+    """Position of the content, after checking that the local header agrees with the directory."""
     signature, flags, local, named, extra = struct.unpack("<4s2xHH16xHH", source.read(header, 30))
     if signature != b"PK\x03\x04" or local != method or flags & _ENCRYPTED:
         raise FileError(_DAMAGED.format(f"the header of entry {printable(name)!r} does not fit"))
@@ -195,7 +195,7 @@ def _content(source: Source, name: str, header: int, method: int) -> int:
 
 
 def _require_apart(entries: list[Entry], directory: int) -> None:
-    """Entries follow each other from the first byte to the directory, with room for a descriptor between them."""
+    """Require entries to follow each other from byte 0 to the directory, at most a data descriptor apart."""
     position = 0
     for entry in sorted(entries, key=lambda entry: entry.header):
         if not position <= entry.header <= position + 24:

@@ -37,13 +37,13 @@ def read(file: BinaryIO) -> tuple[str, dict[str, Part]]:
     """("cifar10", "cifar100" or "mnist"; split -> images and labels) of an official archive.
 
     Raises:
-        FileError: it is damaged, or holds something else.
+        FileError: it is damaged, or not an official archive.
     """
     members = {}
     for path, content in _members(file):
         name = PurePosixPath(path).name.removesuffix(".gz")
         if name in _READERS:
-            members[name] = _attempted(_READERS[name], content)  # now: the content of one at a time is in memory
+            members[name] = _attempted(_READERS[name], content)  # parsed here, so that only one member is in memory
     for name, find in (("cifar10", _cifar10), ("cifar100", _cifar100), ("mnist", _mnist)):
         if parts := find(members):
             return name, parts
@@ -54,7 +54,7 @@ def read(file: BinaryIO) -> tuple[str, dict[str, Part]]:
 
 
 def _attempted(reader: Callable[[bytes], Any], content: bytes) -> Any:
-    """What is in a member; an error counts only where the member turns out to be needed."""
+    """The parsed member, or its error, which is raised only if the member is needed."""
     try:
         return reader(content)
     except FileError as error:
@@ -111,7 +111,7 @@ def _cifar100(members: dict[str, Any]) -> dict[str, Part]:
 
 
 def _cifar(members: dict[str, Any], files: dict[str, str]) -> dict[str, Part]:
-    """The batches of every split in their order; those of the Python version where both are there."""
+    """The batches of every split in order; those of the Python version if both versions are present."""
     there = {name: [one for one in (name, f"{name}.bin") if one in members] for name in files}
     if not any(there[name] for name, split in files.items() if split == "train"):
         return {}
@@ -159,7 +159,7 @@ def _pickled(content: bytes, key: str) -> Part:
 
 
 def _encoded(text: Any, encoding: Any) -> bytes:
-    """How protocol 2 of Python 3 writes bytes: as text of the same code points."""
+    """Bytes as Python 3 writes them in pickle protocol 2: as text with the same code points."""
     if type(text) is not str or encoding not in ("latin1", b"latin1"):
         raise ValueError
     return text.encode("latin-1")

@@ -1,6 +1,6 @@
-"""User-supplied data sets, from file to clean arrays: samples and targets of every split, checked.
+"""User-supplied data sets, read from a file into checked arrays: samples and targets of every split.
 
-Images stay uint8 where they were; landscape.data normalizes them.
+Images given as uint8 stay uint8; landscape.data normalizes them.
 """
 
 import json
@@ -23,7 +23,7 @@ MAX_BYTES = npy.MAX_BYTES
 MAX_CLASSES, MAX_SIDE = 100_000, 4096
 _INPUTS, _TARGETS = ("images", "inputs", "tokens", "x", "data"), ("labels", "targets", "y")
 SPLITS = {"train": ("{}", "train_{}", "{}_train"), "test": ("test_{}", "{}_test")}
-# (mean, std) per channel of pixels in [0, 1], as the literature has them; CIFAR-10's are those of the paper's authors.
+# (mean, std) per channel of pixels in [0, 1], from the literature; CIFAR-10's are those of the paper's authors.
 _KNOWN: dict[str, tuple[list[float], list[float], int]] = {
     "cifar10": ([125.3 / 255, 123.0 / 255, 113.9 / 255], [63.0 / 255, 62.1 / 255, 66.7 / 255], 10),
     "cifar100": ([129.3 / 255, 124.1 / 255, 112.4 / 255], [68.2 / 255, 65.4 / 255, 70.4 / 255], 100),
@@ -33,14 +33,14 @@ _KNOWN: dict[str, tuple[list[float], list[float], int]] = {
 
 @dataclass(frozen=True)
 class Described:
-    """What is known of a data set without loading it; all of it goes to the page."""
+    """The description of a data set, known without loading it; the page shows all of it."""
 
     kind: str  # "images" | "vectors" | "tokens"
     targets: str  # "classes" | "values" (regression) | "tokens" (the next token, or one given for each)
     splits: dict[str, int]  # samples in each
-    classes: int  # largest label + 1; the vocabulary where targets are tokens; numbers per sample where values
+    classes: int  # largest label + 1; for token targets the vocabulary; for values the numbers per sample
     shape: list[int]  # of one sample
-    mean: list[float] = field(default_factory=list)  # per channel, of pixels in [0, 1]; empty where taken as they are
+    mean: list[float] = field(default_factory=list)  # per channel, of pixels in [0, 1]; empty if not normalized
     std: list[float] = field(default_factory=list)
     normalization: str = "taken as already normalized"
     vocabulary: int = 0  # largest token + 1
@@ -54,7 +54,7 @@ class Samples:
     parts: Parts  # split -> (samples, targets)
 
     def save(self, path: Path) -> None:
-        """Write it as safetensors, with its description in the metadata."""
+        """Write the data set as safetensors, with its description in the metadata."""
         arrays = {f"{split}/{name}": np.ascontiguousarray(array) for split, part in self.parts.items()
                   for name, array in zip(("inputs", "targets"), part, strict=True)}  # fmt: skip
         shapes = {name: (safetensors.type_of(array), array.shape) for name, array in arrays.items()}
@@ -115,7 +115,7 @@ def assemble(arrays: Mapping[str, StoredArray]) -> Samples:
 
 
 def _pair(arrays: Mapping[str, StoredArray], split: str) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
-    """(name of the samples, samples, targets) of a split; None where it is not there."""
+    """(name of the samples, samples, targets) of a split; None if the file lacks the split."""
     names = {name: form.format(name) for form in SPLITS[split] for name in (*_INPUTS, *_TARGETS)
              if form.format(name) in arrays}  # fmt: skip
     inputs = next((name for name in _INPUTS if name in names), None)
@@ -166,7 +166,7 @@ def _describe(
 
 
 def _normalization(samples: NDArray[Any], own: Mapping[str, list[float]]) -> tuple[list[float], list[float], str]:
-    """(mean, std, in words) for uint8 images: those in the file, or those of the training pixels (our choice)."""
+    """(mean, std, description) for uint8 images: from the file, or from the training pixels (our choice)."""
     if samples.dtype != np.uint8:
         words = "tokens" if samples.dtype == np.int64 else "taken as already normalized"
         return [], [], words
@@ -189,7 +189,7 @@ def _normalization(samples: NDArray[Any], own: Mapping[str, list[float]]) -> tup
 
 
 def _blocks(samples: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """A few at a time: what is computed of them is larger than they are."""
+    """The samples in blocks, since what is computed from them is larger than they are."""
     return (samples[start : start + 1024] for start in range(0, len(samples), 1024))
 
 
@@ -203,7 +203,7 @@ def _native(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _inputs(name: str, samples: NDArray[Any]) -> tuple[str, NDArray[Any]]:
-    """(kind, samples as they are kept): images (N, C, H, W), vectors (N, F), tokens (N, T)."""
+    """(kind, samples as stored): images (N, C, H, W), vectors (N, F), tokens (N, T)."""
     if 0 in samples.shape or samples.ndim < 2:
         raise FileError(f"{name!r} has shape {samples.shape}; expected (N, C, H, W) or (N, H, W, C), none of them 0.")
     if samples.dtype.kind in "iu" and samples.ndim == 2 and (name == "tokens" or samples.dtype != np.uint8):

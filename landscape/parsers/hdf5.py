@@ -16,7 +16,7 @@ MAX_ARRAYS = 1000
 
 
 def is_hdf5(head: bytes) -> bool:
-    """Whether a file begins like one."""
+    """Whether a file has the signature of HDF5."""
     return head[:8] == b"\x89HDF\r\n\x1a\n"
 
 
@@ -24,7 +24,7 @@ def read(file: BinaryIO) -> dict[str, StoredArray]:
     """The arrays at the top of an open file by name.
 
     Raises:
-        FileError: it is damaged, refers to other files, or holds something else than arrays of numbers.
+        FileError: it is damaged, refers to other files, or holds anything but arrays of numbers.
     """
     import h5py
 

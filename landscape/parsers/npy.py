@@ -1,4 +1,4 @@
-"""Arrays of .npz files: shape and type first, the numbers on demand; a header is checked before memory is taken."""
+"""Arrays of .npz files: shape and type first, the numbers on demand; headers are checked before memory is allocated."""
 
 import io
 import math
@@ -18,7 +18,7 @@ _HEADER = 70_000
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file: what it says of itself, and its numbers when asked for."""
+    """An array in a file: its shape and type; `load` reads its numbers."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -29,7 +29,7 @@ def read(source: Source) -> dict[str, StoredArray]:
     """The arrays of a file by name, without the ending `.npy`.
 
     Raises:
-        FileError: it is damaged, holds something else than arrays of numbers, or is too large.
+        FileError: it is damaged, holds anything but arrays of numbers, or is too large.
     """
     archive = Archive(source, compressed=True, most=MAX_BYTES)
     return {
@@ -57,7 +57,7 @@ def _array(archive: Archive, name: str) -> StoredArray:
     start = head.tell()
 
     def load() -> NDArray[Any]:
-        content = np.empty(size, np.uint8)  # filled piece by piece: never twice in memory
+        content = np.empty(size, np.uint8)  # filled block by block: never two copies in memory
         at = 0
         for block in archive.blocks(name):
             content[at : at + len(block)] = np.frombuffer(block, np.uint8)

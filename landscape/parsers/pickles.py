@@ -1,8 +1,8 @@
-"""Pickles as data: a machine for the few opcodes that plain containers and tensors need, which executes nothing.
+"""Pickles as data: an interpreter of the few opcodes that plain containers and tensors need, which executes nothing.
 
-A global is a name; "calling" it runs the maker that we keep for that name, or refuses. So there is no gap between what
-is checked and what runs, and no parser of another library sees the file. Only exact dicts, lists, tuples, sets, texts
-and numbers come out, and what the makers answer.
+A global is a name; "calling" it runs our own maker for that name, or raises. So there is no gap between what is checked
+and what runs, and no other library parses the file. The result holds only exact dicts, lists, tuples, sets, texts,
+numbers, and what the makers return.
 
 Source: the opcodes as documented in Python's Lib/pickletools.py.
 """
@@ -21,7 +21,7 @@ _DAMAGED = "The file is damaged: its table of contents {}. Copy or save it again
 
 
 class CodeError(FileError):
-    """The pickle names something that is not data; the name may have run code elsewhere."""
+    """The pickle names something that is not data, and that could run code in an ordinary unpickler."""
 
     def __init__(self, name: str):
         super().__init__(
@@ -39,7 +39,7 @@ class Name:
 
 @dataclass(eq=False)
 class Opaque:
-    """An object that was seen and left aside."""
+    """An object that was recognized and ignored."""
 
     name: str
     state: Any = field(default=None, repr=False)
@@ -53,7 +53,7 @@ class Machine:
 
     Raises:
         CodeError: a name without a maker is called or given a state.
-        FileError: another opcode, a limit passed, or bytes that are no pickle.
+        FileError: an unsupported opcode, an exceeded limit, or bytes that are not a pickle.
     """
 
     def __init__(
@@ -66,19 +66,19 @@ class Machine:
     ):
         """
         Args:
-            makers: name -> function of the arguments of the call; it must be harmless for any arguments.
-            persistent: function of the id of something stored outside of the pickle.
+            makers: name -> function of the arguments of the call; must be harmless for any arguments.
+            persistent: function of the persistent id of an object stored outside the pickle.
             max_text: longest text or run of bytes.
             raw: whether Python 2's strings stay bytes; otherwise they become text.
         """
         self.makers, self.persistent, self.max_text, self.raw = makers, persistent, max_text, raw
 
     def load(self, data: bytes, start: int = 0) -> Any:
-        """What the pickle at `start` holds."""
+        """The object in the pickle at `start`."""
         self.data, self.end = data, start
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.depths: dict[int, tuple[int, Any]] = {}  # id -> (depth, the object, so that the id stays its own)
+        self.depths: dict[int, tuple[int, Any]] = {}  # id -> (depth, the object, kept so that its id is not reused)
         self.take_protocol()
         try:
             while (code := self.take(1)) != b".":
@@ -107,7 +107,7 @@ class Machine:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def run(self, form: str) -> bytes:
-        """Bytes with their length before them."""
+        """Bytes preceded by their length."""
         length = self.number(form)
         if not 0 <= length <= self.max_text:
             raise FileError(_DAMAGED.format(f"holds a text of {length} bytes; at most {self.max_text} are read"))

@@ -19,7 +19,7 @@ _WRITTEN = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "<i4": "I32", "|u1": "U8",
 
 
 def is_safetensors(source: Source) -> bool:
-    """Whether the file begins like one: the length of a header, then an open brace."""
+    """Whether the file starts with the length of a header, then an open brace."""
     return source.size > 9 and source.read(8, 1) == b"{" and int.from_bytes(source.read(0, 8), "little") > 1
 
 
@@ -104,10 +104,10 @@ def write(
     path: Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]], arrays: Iterable[NDArray[Any]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Write arrays as they come, so that only one is in memory.
+    """Write arrays one by one, so that only one is in memory.
 
     Args:
-        shapes: name -> (type, shape) of every array, in the order in which `arrays` answers them.
+        shapes: name -> (type, shape) of every array, in the order in which `arrays` yields them.
     """
     write_blocks(path, shapes, _as_described(shapes, arrays), metadata)
 
@@ -125,7 +125,7 @@ def write_blocks(
     path: Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]], blocks: Iterable[NDArray[Any]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Write the bytes of all arrays, one after the other, as blocks of any length: not even one is in memory."""
+    """Write the bytes of all arrays, one after the other, in blocks of any length: no whole array is in memory."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     at = 0
     for name, (dtype, shape) in shapes.items():
@@ -133,7 +133,7 @@ def write_blocks(
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header, ensure_ascii=False).encode()
-    text += b" " * (-(8 + len(text)) % 64)  # mapped, the first array begins where a line of the cache does
+    text += b" " * (-(8 + len(text)) % 64)  # so that a mapped first array starts at a cache line
     with path.open("xb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         written = sum(file.write(np.ascontiguousarray(block).data) for block in blocks)

@@ -9,7 +9,7 @@ BLOCK = 1 << 20
 
 
 class FileError(LandscapeError):
-    """A file that is damaged, lies about itself or holds what is not read; the message is a sentence or two."""
+    """A file that is damaged, inconsistent or not supported; the message is one or two sentences."""
 
     code = "bad_file"
 
@@ -25,7 +25,7 @@ class Source:
         """Exactly `count` bytes from `start`.
 
         Raises:
-            FileError: the file ends before.
+            FileError: the file ends earlier.
         """
         if start < 0 or count < 0 or start + count > self.size:
             raise FileError("The file is damaged: it ends before its contents do. Copy or save it again.")

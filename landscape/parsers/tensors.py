@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .source import FileError, Source
 
-# Types by the names of safetensors: how numpy reads them. BF16 is the upper half of a float32.
+# safetensors' names of types -> how numpy reads them. BF16 is the upper half of a float32.
 NUMPY_TYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -25,7 +25,7 @@ NUMPY_TYPES = {
     "U8": "<u1",
     "BOOL": "<u1",
 }
-# Types that exist and are not read, with bytes per number, so that a file may hold them beside the weights.
+# Types that are not read, with bytes per number; a file may hold them beside the weights.
 OTHER_TYPES = {"C64": 8, "C128": 16, "QINT8": 1, "QUINT8": 1, "QINT32": 4, "F8_E4M3": 1, "F8_E5M2": 1}
 FLOATING = ("F64", "F32", "F16", "BF16")
 MAX_AXES = 8
@@ -38,7 +38,7 @@ def item_size(dtype: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class StoredTensor:
-    """A strided view of `count` numbers that lie at `start` in a file. Made by `stored`, which checks it."""
+    """A strided view of `count` numbers at `start` in a file. Made by `stored`, which checks it."""
 
     source: Source
     start: int  # bytes
@@ -60,7 +60,7 @@ class StoredTensor:
         """The numbers, contiguous: float32 for floating types (float64 for F64), otherwise the type of the file.
 
         Raises:
-            FileError: the type is one that is not read, or the file became shorter.
+            FileError: the type is not supported, or the file became shorter.
         """
         if self.dtype in OTHER_TYPES:
             raise FileError(f"The file holds numbers of type {self.dtype}, which is not read. Save them as float32.")
@@ -76,10 +76,10 @@ class StoredTensor:
 def stored(
     source: Source, start: int, count: int, dtype: str, *, shape: Any, strides: Any = None, offset: Any = 0
 ) -> StoredTensor:
-    """A tensor whose numbers all lie inside its storage, each named once at most.
+    """A tensor whose numbers are all inside its storage, none used twice.
 
     Raises:
-        FileError: sizes or strides are not whole numbers from 0, or reach outside of the storage, or repeat numbers.
+        FileError: sizes or strides are not integers ≥ 0, reach outside the storage, or repeat numbers.
     """
     shape = _numbers(shape)
     strides = contiguous(shape) if strides is None else _numbers(strides)
@@ -107,7 +107,7 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _span(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
-    """Numbers from the first to the last that the tensor names, both included."""
+    """Count of numbers from the first to the last element of the tensor, both included."""
     if 0 in shape:
         return 0
     return 1 + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))

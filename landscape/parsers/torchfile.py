@@ -1,7 +1,7 @@
-"""What torch.save writes, zip and legacy, without torch: containers with a `StoredTensor` in place of every tensor.
+"""Reads files of torch.save, zip and legacy, without torch: a `StoredTensor` takes the place of every tensor.
 
-Neither torch.load nor pickle is called: the names a file may use are the keys of `_makers`, and what they make is a
-description.
+Neither torch.load nor pickle is called: the names a file may use are the keys of `_makers`, which make descriptions
+only.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ STORAGES = {
     "torch.cuda.ByteStorage": "U8",
     "torch.cuda.BoolStorage": "BOOL",
 }
-# Harmless things beside the weights, noted by name and left aside.
+# Harmless objects beside the weights, recognized by name and ignored.
 _LEFT_ASIDE = (
     "argparse.Namespace",
     "torch.device",
@@ -58,7 +58,7 @@ _NOT_DENSE = ("_rebuild_sparse_tensor", "_rebuild_sparse_csr_tensor", "_rebuild_
 
 @dataclass(frozen=True)
 class _Storage:
-    """Numbers that the pickle refers to; where they lie becomes known later in legacy files."""
+    """A storage that the pickle refers to; in legacy files its position is only known later."""
 
     key: str
     dtype: str
@@ -72,7 +72,7 @@ def read_zip(source: Source) -> Any:
     """The content of a file of torch.save (torch 1.6 and later).
 
     Raises:
-        FileError: it is damaged, a program, or holds more than data.
+        FileError: it is damaged, a program, or holds anything but data.
     """
     archive = Archive(source, compressed=False, most=MAX_TOTAL)
     prefix = _prefix(archive)
@@ -119,7 +119,7 @@ def read_legacy(source: Source) -> Any:
     """The content of a file of torch.save before torch 1.6: four pickles, then the storages one after another.
 
     Raises:
-        FileError: it is damaged, has no complete list of its storages, or holds more than data.
+        FileError: it is damaged, has no complete list of its storages, or holds anything but data.
     """
     data = source.read(0, min(source.size, MAX_TABLE + 65536))
     places: dict[str, int] = {}
@@ -159,13 +159,13 @@ def _positions(source: Source, at: int, storages: list[_Storage]) -> dict[str, i
 
 @dataclass(frozen=True, eq=False)
 class _Late:
-    """A tensor of a legacy file whose place is not known yet."""
+    """A tensor of a legacy file whose position is not known yet."""
 
     make: Callable[[], StoredTensor]
 
 
 def _settled(content: Any, depth: int = 0) -> Any:
-    """`content` with every late tensor in its dictionaries made; deeper than weights are ever nested they stay."""
+    """`content` with the `_Late` tensors in its dictionaries made, down to the depth at which weights are nested."""
     if type(content) is _Late:
         return content.make()
     if type(content) is dict and depth < 4:
