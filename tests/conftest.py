@@ -12,7 +12,7 @@ from tests.support.servers import database_url, postgresql_server, postgresql_ur
 from tests.support.service import Service, start_service
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared machine")  # the time an example takes depends on the load of the machine
+settings.load_profile("shared machine")  # no deadline: the time of an example depends on the load of the machine
 
 __all__ = ["database_url", "postgresql_server", "postgresql_url", "redis_url"]  # fixtures for every test
 

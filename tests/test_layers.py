@@ -1,6 +1,6 @@
-"""The layers of the code: who may import whom, and that nothing imports upwards or in a circle.
+"""The layers of the code: allowed imports between them, none upwards and none in a circle.
 
-`LAYERS` is read from the top down: a room imports rooms below it and itself, never one above it.
+`LAYERS` is read from the top down: a package imports itself and packages below it, never one above it.
 """
 
 import ast
@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-HOUSES = ("app", "worker", "service", "landscape")  # app and worker do not know each other
+HOUSES = ("app", "worker", "service", "landscape")  # app and worker do not import each other
 LAYERS = {
     "landscape": (
         "cli",
@@ -74,7 +74,7 @@ LAYERS = {
         "prefix",
     ),
 }
-LIBRARIES = {  # which houses may use them, anywhere
+LIBRARIES = {  # the top-level packages that may import them
     "torch": {"landscape", "worker"},
     "fastapi": {"app"},
     "starlette": {"app"},
@@ -120,7 +120,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    """The part of its house that a module lies in: `landscape.engine.lanes.plan` -> `engine`."""
+    """The part of its top-level package that a module belongs to: `landscape.engine.lanes.plan` -> `engine`."""
     return module.split(".")[1] if "." in module else ""
 
 

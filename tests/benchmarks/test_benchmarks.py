@@ -1,4 +1,4 @@
-"""The parts of `make bench` run on small cases and print the rows that they promise."""
+"""The parts of `make bench` run on small cases and print the expected rows."""
 
 import json
 import subprocess

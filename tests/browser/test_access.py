@@ -44,7 +44,7 @@ def ada(guarded: Service, job: str) -> str:
 
 
 def opened(browser: Browser, service: Service, width: int = 1200) -> Page:
-    """A page in a new browser context: no cookies, no storage."""
+    """Open a page in a new browser context: no cookies, no storage."""
     context = browser.new_context(viewport={"width": width, "height": 900}, base_url=f"http://127.0.0.1:{service.port}")
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
@@ -53,7 +53,7 @@ def opened(browser: Browser, service: Service, width: int = 1200) -> Page:
 
 @pytest.fixture
 def page(browser: Browser, guarded: Service) -> Iterator[Page]:
-    """Except for 401 and 404 the console must stay clean; nothing may violate the content security policy."""
+    """The console may report only 401 and 404; nothing may violate the content security policy."""
     page = opened(browser, guarded)
     trouble: list[str] = []
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
@@ -160,7 +160,7 @@ def test_a_link_shows_one_result_to_a_guest_until_it_is_revoked(
 def test_a_link_opened_before_the_v1_prefix_still_shows_its_result(
     browser: Browser, guarded: Service, ada: str, job: str
 ) -> None:
-    """The browser has the cookie of that time, for /api/jobs/ID alone."""
+    """Before /api/v1 the cookie was set for /api/jobs/ID alone."""
     link = guarded.api.post(f"/jobs/{job}/share", json={}).json()["link"]
     guest = opened(browser, guarded)
     guest.context.add_cookies(

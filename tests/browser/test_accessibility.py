@@ -22,7 +22,7 @@ DRAWN = "() => [...document.querySelectorAll('.plot')].some(plot => plot.dataset
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dict[str, str]]]:
-    """A service under access control with data for every view, and the ids of that."""
+    """A service under access control with data for every view, and the ids of the data."""
     running = start_service(tmp_path_factory.mktemp("accessible"), "--demo", access="on", workers=1)
     try:
         yield running, filled(running)
@@ -78,12 +78,12 @@ def page(guest: Page, lab: tuple[Service, dict[str, str]]) -> Page:
 
 
 def trouble(page: Page) -> list[str]:
-    """The findings of axe at each width; nothing may make a phone scroll horizontally."""
+    """The violations that axe finds at each width; no view may scroll horizontally on a phone."""
     page.evaluate(AXE)
     found: list[str] = []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(300)  # plots take their new size
+        page.wait_for_timeout(300)  # until the plots are resized
         found += [f"{width}: {one}" for one in page.evaluate(RUN)]
         wide = page.evaluate("() => document.documentElement.scrollWidth")
         found += [f"{width}: the page is {wide} wide"] if wide > width else []

@@ -66,7 +66,7 @@ def test_the_gallery_follows_all_its_jobs_in_one_stream_and_does_not_poll_them(p
     expect(cells(page, "running").first).to_be_visible()
     wait_for(lambda: cells(page, "done").count() > 2 or page.wait_for_timeout(200), "a second pair to be done", 240)
     streams = [path for path in asked if "events" in path]
-    assert len(set(streams)) == len(streams) <= 4, streams  # one for each pair that was submitted
+    assert len(set(streams)) == len(streams) <= 4, streams  # one for each pair of jobs
     assert all(path.startswith(("/events?jobs=", "/jobs/")) for path in streams)
     times = Counter(path for path in asked if re.fullmatch("/jobs/[0-9a-f]{32}(/result)?", path))
     assert max(times.values()) <= 3 * len(streams), times  # at first, when it starts, when it ends

@@ -1,4 +1,4 @@
-"""The page in a real Chromium against the real service: upload, compute, compare; the numbers are those of the API."""
+"""The page in a real Chromium against the real service: upload, compute, compare; numbers equal those of the API."""
 
 import json
 import re
@@ -22,7 +22,7 @@ TIMEOUT_MS = 90_000  # software WebGL on shared cores is slow
 
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
-    """A page whose console must stay clean and that must not make requests to other hosts."""
+    """A page that must neither write to the console nor make requests to other hosts."""
     page = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=f"http://127.0.0.1:{service.port}")
     page.set_default_timeout(TIMEOUT_MS)
     trouble: list[str] = []
@@ -50,7 +50,7 @@ def shown_number(page: Page, testid: str) -> float:
 
 
 def plotted(page: Page, selector: str, kind: str) -> Any:
-    """`z` of the first trace of this kind in the plot, as Plotly holds it."""
+    """`z` of the first trace of this kind in the plot, from Plotly's data."""
     page.wait_for_function(
         "([s, k]) => (document.querySelector(s)?.data || []).some(t => t.type === k)", arg=[selector, kind]
     )
@@ -163,7 +163,7 @@ def test_cameras_are_linked(page: Page, service: Service, shipped: dict[str, Any
 
 
 def test_every_value_is_plotted_at_its_coordinates(page: Page, service: Service, shipped: dict[str, Any]) -> None:
-    """f = 10 i + j on a 3 × 5 grid, written as a worker writes it, read through JSON, NPZ and the page."""
+    """f = 10 i + j on a 3 × 5 grid, stored as by a worker, read through JSON, NPZ and the page."""
     database = Database(f"sqlite:///{service.data / 'landscape.sqlite'}")
     job_id = computed_job(database, shipped["id"])
     database.engine.dispose()

@@ -64,7 +64,7 @@ SLOW = 3 << 20  # bytes per second
 
 
 def begin(page: Page, path: Path, wire: Wire | None = None) -> Locator:
-    """Choose a file in the page; over a slow `wire` where one is given."""
+    """Choose a file in the page; over a slow `wire` if one is given."""
     page.goto("/#/library")
     if wire:
         wire.speed = SLOW

@@ -1,4 +1,4 @@
-"""The project of docker-compose.yml, started once for the tests that leave it as it is."""
+"""The project of docker-compose.yml, started once for all tests that do not change it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

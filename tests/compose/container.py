@@ -1,9 +1,9 @@
-"""A container without an engine: a service of the compose file as ordinary processes of this machine.
+"""A container without a container engine: a service of the compose file as ordinary processes of this machine.
 
-The kernel does what the file says, as it does for an engine: a read-only root file system, volumes, tmpfs and secrets
-mounted where it says, its user, no capabilities, no new privileges, a private network with the names of the services,
-and published ports. The images' contents are those of this machine; what the entrypoint of the PostgreSQL image does
-at its first start is in `ENTRYPOINTS`. Limits on memory, CPUs and processes are not set.
+Namespaces and mounts follow the file: a read-only root file system, volumes, tmpfs and secrets, its user, no
+capabilities, no new privileges, a private network with the names of the services, and published ports. The programs
+are those of this machine; the first-start steps of the PostgreSQL image's entrypoint are in `ENTRYPOINTS`. Limits on
+memory, CPUs and processes are not set.
 """
 
 import os
@@ -131,7 +131,7 @@ class Container:
         return self.run(*command).returncode == 0
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """As `docker compose exec`."""
+        """Like `docker compose exec`."""
         assert self.process is not None
         inside = ["nsenter", "-t", str(self._main()), "--mount", "--uts", "--ipc", "--net", "--root"]
         return subprocess.run([*inside, *self._dropped(list(command))], capture_output=True, text=True, timeout=120)
@@ -140,7 +140,7 @@ class Container:
         return self.process is not None and self.process.poll() is None
 
     def stop(self) -> int:
-        """As `docker compose stop`: a signal, a grace period, then SIGKILL.
+        """Like `docker compose stop`: a signal, a grace period, then SIGKILL.
 
         Returns:
             The exit code.
@@ -156,7 +156,7 @@ class Container:
         return self.process.returncode
 
     def kill(self) -> None:
-        """As `docker compose kill`: every process of the container at once."""
+        """Like `docker compose kill`: every process of the container at once."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         for process in self.processes():
@@ -164,7 +164,7 @@ class Container:
         self.process.wait()
 
     def processes(self) -> list[int]:
-        """Ids of all processes in this container, found by their root."""
+        """Ids of all processes in this container, found by their root directory."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal():
@@ -206,7 +206,7 @@ class Container:
         return [*lines, f"hostname {hostname}"]
 
     def _options(self, options: str) -> str:
-        """Of a tmpfs, with the ids this machine has for the user that the image calls 999."""
+        """Mount options of a tmpfs, with this machine's ids for the image's user 999."""
         uid, gid = self.user.split(":")
         return options.replace("uid=999", f"uid={uid}").replace("gid=999", f"gid={gid}") or "mode=1777"
 

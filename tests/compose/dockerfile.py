@@ -1,4 +1,4 @@
-"""A parser for the Dockerfile, as far as the tests need one: stages and their instructions."""
+"""A minimal parser for the Dockerfile: stages and their instructions."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ class Stage:
 
     @property
     def user(self) -> str | None:
-        """The user at its end, inherited from the stage that it is built on."""
+        """The user at its end, inherited from its base stage."""
         own = self.all("USER")
         if own:
             return own[-1]
@@ -33,7 +33,7 @@ class Stage:
 
 
 def stages() -> dict[str, Stage]:
-    """By name."""
+    """The stages of the Dockerfile, by name."""
     text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
     found: dict[str, Stage] = {}
     current: Stage | None = None

@@ -58,7 +58,7 @@ class Project:
         assert container.running(), f"{name} ended: {container.log.read_text()[-3000:]}"
 
     def once(self, name: str, command: list[str], *volumes: str) -> str:
-        """As `docker compose run --rm`: a container of this service for one command, with further volumes."""
+        """Like `docker compose run --rm`: a container of this service for one command, with further volumes."""
         service = self.file["services"][name]
         mounts = [*service.get("volumes", []), *volumes]
         container = Container(self, f"{name}-run", {**service, "command": command, "volumes": mounts})
@@ -94,13 +94,13 @@ class Project:
 
 
 def make_secrets(folder: Path) -> None:
-    """Run the script that the documentation names."""
+    """Create the secrets with the script that the documentation names."""
     script = ["sh", str(ROOT / "deploy/make-secrets"), str(folder)]
     subprocess.run(script, check=True, capture_output=True)
 
 
 def make_programs(folder: Path) -> Path:
-    """The programs of the broker's image under their names there, from this machine's packages."""
+    """The programs of the broker's image, under the image's names, from this machine's packages."""
     from service.supervisor.private_broker import _server
 
     folder.mkdir(mode=0o755)
@@ -112,7 +112,7 @@ def make_programs(folder: Path) -> Path:
 
 
 def open_path(path: Path) -> None:
-    """Open the folders above to other users; pytest makes them private."""
+    """Let other users into the parent folders, which pytest makes private."""
     for parent in [path, *path.parents]:
         if parent != Path("/tmp") and parent.stat().st_uid == os.getuid() and re.match(r"/tmp/.", str(parent)):
             parent.chmod(0o755)

@@ -27,7 +27,7 @@ def variables(path: Path) -> dict[str, str]:
 
 
 def compose(*paths: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The project: later files over earlier ones."""
+    """The project; later files override earlier ones."""
     merged: dict[str, Any] = {}
     for path in paths or (BASE,):
         merged = _merged(merged, _interpolated(raw(path), environment or {}))

@@ -1,7 +1,7 @@
 """The install steps of the Dockerfile, run in a clean environment: contents and size of each image.
 
 Only steps that need the image's operating system are skipped: apt-get, users, file capabilities. They are listed here,
-so that a new one is noticed.
+so that a new one fails the test.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.compose.dockerfile import stages
 from tests.support.paths import ROOT
 
 SYSTEM = ("apt-get ", "groupadd ", "setcap ")
-BASE = 131  # MB of Debian's slim base with its Python, as published; it cannot be measured without an engine
+BASE = 131  # MB of Debian's slim base image with Python, as published; measuring it needs a container engine
 
 
 class Build:
@@ -139,7 +139,7 @@ def test_the_api_image_stays_under_300_megabytes(image: Path) -> None:
 
 
 def megabytes(folder: Path) -> float:
-    """Size of the files, as the size of an image is counted."""
+    """Total size of the files, as for an image."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
 
 

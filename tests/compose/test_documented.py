@@ -1,4 +1,4 @@
-"""The commands in docs/lab.md for a container engine, as far as they can be run without one."""
+"""The commands in docs/lab.md for a container engine, those that can be run without one."""
 
 import re
 import shlex

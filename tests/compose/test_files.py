@@ -1,4 +1,4 @@
-"""The compose files, the Dockerfile and .env.example: everything that can be tested without an engine."""
+"""The compose files, the Dockerfile and .env.example: everything that can be tested without a container engine."""
 
 import re
 import subprocess

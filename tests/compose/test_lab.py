@@ -1,7 +1,7 @@
-"""Every service of docker-compose.yml, started as the file says: commands, environment, mounts, health checks.
+"""Every service of docker-compose.yml, started as the file describes: commands, environment, mounts, health checks.
 
-No engine is needed: container.py makes containers from namespaces. What only an engine does is not tested here: the
-images themselves, limits on memory and CPUs, restart policies.
+No container engine is needed: container.py makes containers from namespaces. Not tested here: the images themselves,
+limits on memory and CPUs, restart policies.
 """
 
 import ssl

@@ -1,4 +1,4 @@
-"""Bad files, by class of what is wrong with them: name -> (content, words the verdict must hold)."""
+"""Bad files, by class of defect: name -> (content, words that the verdict must contain)."""
 
 import io
 import os
@@ -133,7 +133,7 @@ def link() -> bytes:
 
 
 def hostile_pickles() -> Files:
-    """Pickles that torch.load(weights_only=True) refuses, crashes on, or takes."""
+    """Pickles that torch.load(weights_only=True) refuses, crashes on, or loads."""
     deep = b"\x80\x02" + b")" + b"\x85" * 3_000_000 + b"."
     key = b"\x80\x02}" + b")" + b"\x85" * 3_000_000 + b"K\x01s."
     chain = b"\x80\x02" + b"c_codecs\nencode\n" * 30 + text("é" * 1000) + (text("utf8") + b"\x86R") * 30 + b"."
@@ -290,7 +290,7 @@ def bad_files() -> Iterator[tuple[str, bytes, str]]:
 
 
 def live_pickles(mark: str) -> dict[str, bytes]:
-    """Pickles that make the file `mark` where they are unpickled carelessly."""
+    """Pickles that create the file `mark` when they are unpickled."""
     write = f"open({mark!r}, 'w').close()"
     hidden = pickle.dumps({"epoch": 1, "callbacks": [{"state": Lazy(exec, write)}], "state_dict": {}}, protocol=2)
     return {

@@ -1,4 +1,4 @@
-"""A long-lived reader for thousands of files: it imports what reading needs once, and forks for every file.
+"""A long-lived reader for thousands of files: it imports the reader once, and forks for every file.
 
 Run as a script. A line of JSON in: {"task", "path", "seed"?}; a line out: {"answer" | "signal" | "code", "seconds"}.
 Every fork puts itself under the limits of the real sandbox and calls the function that the real process calls. With a
@@ -29,7 +29,7 @@ def mutated(content: bytes, seed: int) -> bytes:
     for _ in range(chance.choice((1, 1, 2, 4, 8))):
         if not changed:
             break
-        at = int(len(changed) * chance.random() ** chance.choice((1, 1, 4)))  # the beginning more often
+        at = int(len(changed) * chance.random() ** chance.choice((1, 1, 4)))  # near the beginning more often
         kind = chance.random()
         if kind < 0.7:
             changed[at : at + 1] = bytes(

@@ -1,4 +1,4 @@
-"""Good files: every way in which people keep the same weights. All hold the network of `GOOD`."""
+"""Good files: the weights of the network `GOOD` in every common form."""
 
 import argparse
 from collections import OrderedDict

@@ -87,7 +87,7 @@ def tensor(
 
 
 def table(**entries: bytes) -> bytes:
-    """A pickle of a dictionary whose values are pickled already."""
+    """A pickle of a dictionary, made from the pickles of its values."""
     return b"\x80\x02}(" + b"".join(text(name) + value for name, value in entries.items()) + b"u."
 
 
@@ -96,7 +96,7 @@ def one_tensor(value: bytes, numbers: int = 4) -> bytes:
 
 
 def calling(function: Any, *arguments: Any) -> bytes:
-    """A pickle that calls `function` where it is unpickled carelessly."""
+    """A pickle that calls `function` when it is unpickled."""
 
     class Call:
         def __reduce__(self) -> Any:

@@ -25,7 +25,7 @@ BAD = {name: (content, said) for name, content, said in bad_files()}
 
 
 def serving(script: str) -> Iterator[Server]:
-    """A script of this folder that answers requests line by line; each in a fork of its own."""
+    """Run a script of this folder that answers requests line by line, each in its own fork."""
     command = [sys.executable, str(Path(__file__).with_name(script))]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
@@ -45,13 +45,13 @@ def serving(script: str) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def careless() -> Iterator[Server]:
-    """What loads files without care, in capped forks."""
+    """Loaders without a sandbox, in forks with resource limits."""
     yield from serving("unsafe.py")
 
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Server]:
-    """Our reader, in the forks of one process."""
+    """Our reader, in forks of one process."""
     yield from serving("forks.py")
 
 

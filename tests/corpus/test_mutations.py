@@ -1,4 +1,4 @@
-"""Thousands of damaged files: each ends in a clean verdict, quickly, and none brings its process down."""
+"""Thousands of damaged files: each quickly gets a clean verdict, and none crashes its process."""
 
 import io
 import os
@@ -91,7 +91,7 @@ def test_every_mutation_of_a_good_file_ends_in_a_clean_verdict(tmp_path: Path) -
 
 
 def verdicts(paths: list[Path], seeds: range) -> list[dict[str, Any]]:
-    """How our reader ends on a mutation for each seed, the good files in turn."""
+    """The outcome of our reader on one mutation for each seed, the good files in turn."""
     servers = serving("forks.py")
     ask = next(servers)
     found = []

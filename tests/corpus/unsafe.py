@@ -1,7 +1,7 @@
-"""What careless loaders do with the bad files: proof that these are live. Never imported by anything of ours.
+"""Loads the bad files without a sandbox, to prove that they are dangerous. Never imported by other code.
 
-Run as a script in a capped process. A line of JSON in: {"path", "loader"}; a line out: what happened to the fork that
-loaded the file, {"code", "said"}.
+Run as a script in a process with resource limits. A line of JSON in: {"path", "loader"}; a line out: the exit code and
+output of the fork that loaded the file, {"code", "said"}.
 """
 
 import json
@@ -15,7 +15,7 @@ import torch
 
 
 def load(path: str, loader: str) -> str:
-    """Load a file as `loader` does, and say something about what came out."""
+    """Load a file as `loader` does, and describe the result."""
     content: Any = torch.load(path, weights_only=loader == "torch, weights only")
     tensors = [value for value in content.values() if isinstance(value, torch.Tensor)] if type(content) is dict else []
     return f"loaded {sum(tensor.numel() * tensor.element_size() for tensor in tensors)} bytes of tensors"

@@ -1,7 +1,7 @@
 """Code blocks of the documentation, and a shell and a Python that run them in order, as a reader would.
 
-A block with a second word after its language is not run, and the word says why: `slow` takes long, and its figures are
-quoted; `engine` needs a container engine; `elsewhere` belongs on another machine; `make` is a command for the checkout
+A block with a second word after its language is not run; the word gives the reason: `slow` takes long, and its figures
+are quoted; `engine` needs a container engine; `elsewhere` is for another machine; `make` is a command for the checkout
 that these tests run in; `output` is the output of a command.
 """
 

@@ -1,4 +1,4 @@
-"""The map is true: every file, folder, module and function that docs/architecture.md names exists."""
+"""Every file, folder, module and function that docs/architecture.md names exists."""
 
 import importlib
 import re
@@ -17,7 +17,7 @@ FILE = re.compile(r"[`*(]((?:[\w.-]+/)*[\w-]+\.(?:py|js|inc|cpp|sh))[`*]")
 
 
 def resolved(name: str) -> object:
-    """The module, class or function of this dotted name."""
+    """The module, class or function with this dotted name."""
     parts = name.split(".")
     for count in range(len(parts), 0, -1):
         try:

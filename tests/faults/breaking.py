@@ -1,4 +1,4 @@
-"""Faults: real processes killed, stopped and flooded, files locked and damaged, disks filled."""
+"""Fault injection: kills, stops and floods real processes, locks and damages files, fills disks."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ from tests.support.service import Service, wait_for
 
 
 def programs(server: Server) -> list[psutil.Process]:
-    """The processes of a server of the tests, below their guardian."""
+    """The processes of a test server, below their guardian."""
     assert server.process is not None
     return psutil.Process(server.process.pid).children()
 
@@ -54,7 +54,7 @@ def broker_url(service: Service) -> str:
 
 
 def send_wakeups(url: str, count: int) -> None:
-    """Send the message that says that work waits, `count` times at once."""
+    """Send `count` wake-up messages at once."""
     wakeups = WakeUps(url)
     with contextlib.suppress(RedisError, KombuError, OSError):
         for _ in range(count):
@@ -62,13 +62,13 @@ def send_wakeups(url: str, count: int) -> None:
 
 
 def flush(url: str) -> None:
-    """Make the broker forget everything."""
+    """Delete everything in the broker."""
     with contextlib.suppress(RedisError, OSError), Redis.from_url(url, socket_timeout=5) as client:
         client.flushall()
 
 
 def unread(url: str, path: str) -> socket.socket:
-    """A client that sends a request and reads nothing of the answer."""
+    """A client that sends a request and never reads the response."""
     host = urlsplit(url)
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -123,7 +123,7 @@ def flip_bit(database: Path, values: bytes) -> None:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """A file system of `size` bytes; the test is skipped where none can be mounted."""
+    """A file system of `size` bytes; the test is skipped if none can be mounted."""
     folder.mkdir(exist_ok=True)
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
     if made.returncode:

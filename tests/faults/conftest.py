@@ -56,7 +56,7 @@ def require_healthy(service: Service) -> None:
 
 @pytest.fixture
 def checkpoint(victim: Service) -> str:
-    """A checkpoint of the test's own."""
+    """A separate checkpoint for each test."""
     return str(victim.upload(NETWORK)["id"])
 
 
@@ -67,6 +67,6 @@ def log() -> ClientLog:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts services of the test's own, which need not recover."""
+    """Starts services for one test, which need not recover."""
     with services(tmp_path, workers=2) as start:
         yield start

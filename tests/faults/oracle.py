@@ -1,6 +1,6 @@
-"""The client's log: what the service acknowledged with 2xx, and what must be true of it after any fault.
+"""The client's log: all requests acknowledged with 2xx, and what must hold for them after any fault.
 
-The reference losses come from the library, in this process, where nothing is broken.
+The reference losses are computed by the library in this process, without faults.
 """
 
 import json
@@ -62,13 +62,13 @@ def reference_losses(spec: dict[str, Any]) -> Any:
 
 @dataclass
 class ClientLog:
-    """What the service has acknowledged to one client."""
+    """Everything that the service has acknowledged to one client."""
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)  # id → request
     cancelled: set[str] = field(default_factory=set)  # acknowledged cancellations
     uploads: set[str] = field(default_factory=set)
     ended: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # id → terminal state as first seen
-    refused: Counter[str] = field(default_factory=Counter)  # answers that acknowledged nothing
+    refused: Counter[str] = field(default_factory=Counter)  # responses that acknowledged nothing
 
     def submit(self, service: Service, checkpoint: str, spec: dict[str, Any]) -> str | None:
         """Submit a job; it goes into the log if it was acknowledged."""
@@ -91,7 +91,7 @@ class ClientLog:
             self.uploads.add(str(answer.json()["id"]))
 
     def poll(self, service: Service, job_id: str) -> dict[str, Any] | None:
-        """The job now. Once it has ended, it must not change any more."""
+        """The current job; once it has ended, it must never change."""
         answer = self._ask(lambda: service.api.get(f"/jobs/{job_id}"))
         if answer is None:
             return None
@@ -104,7 +104,7 @@ class ClientLog:
         return job
 
     def _ask(self, request: Callable[[], httpx.Response]) -> httpx.Response | None:
-        """The answer, or None if nothing was acknowledged."""
+        """The response, or None if nothing was acknowledged."""
         try:
             answer = request()
         except httpx.TransportError as error:
@@ -118,7 +118,7 @@ class ClientLog:
 
 
 def require_nothing_lost(service: Service, log: ClientLog, *, seconds: float = 240) -> int:
-    """Every promise about acknowledged work, checked by the API and in the database.
+    """Check by the API and in the database that no acknowledged work was lost.
 
     Returns:
         The number of tiles compared bit for bit with the reference.
@@ -145,7 +145,7 @@ def _unread(service: Service, log: ClientLog) -> list[str]:
 
 
 def require_consistent_tables(url: str, log: ClientLog) -> int:
-    """Every tile of a finished job is there once, with its checksum, in an order without gaps; no tile of one waits."""
+    """Every tile of an ended job is stored once, with its checksum, numbered without gaps; none of them waits."""
     database, compared = Database(url), 0
     with database.reading() as session:
         for job_id in log.jobs:

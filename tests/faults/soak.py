@@ -1,7 +1,7 @@
 """Random faults against a real service under load: `python -m tests.faults.soak [--seconds N] [--lab]`.
 
 Threads submit jobs, cancel and upload, and log what was acknowledged; meanwhile processes are killed or stopped. At the
-end everything acknowledged must have ended as oracle.py says. The seed is printed, and decides every choice.
+end everything acknowledged must satisfy oracle.py. The seed is printed, and determines every choice.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SETTINGS = {  # small tiles, short leases, enough attempts for an hour of kills
 
 @dataclass(frozen=True)
 class Lab:
-    """PostgreSQL and Redis, in place of SQLite and the private broker."""
+    """PostgreSQL and Redis instead of SQLite and the private broker."""
 
     database: servers.Server
     broker: servers.Server
@@ -56,7 +56,7 @@ class Soak:
         self._over = threading.Event()
 
     def run(self, *, rounds: int = 0, jobs: int = 0, seconds: float = 0.0) -> int:
-        """Break things for so many rounds, acknowledged jobs and seconds, then require that nothing was lost.
+        """Inject faults for so many rounds, acknowledged jobs and seconds, then require that nothing was lost.
 
         A slow machine may need more than `rounds` for `jobs`, since a killed API takes longer to start again.
         """
@@ -164,7 +164,7 @@ class Soak:
             yield Service(one.process, one.data, one.port, api, one.settings)
 
     def summary(self, tiles: int) -> str:
-        """What was broken and what was lost, as text."""
+        """A summary of the faults and of lost work, as text."""
         quick = sorted(self.seconds) or [0.0]
         faults = "\n".join(f"  {count:5}  {name}" for name, count in sorted(self.done.items()))
         states = Counter(end[0] for end in self.log.ended.values())
@@ -205,7 +205,7 @@ def start_soak(folder: Path, seed: int, *, lab: bool) -> Iterator[Soak]:
 
 
 def main() -> None:
-    """Run for the seconds given; fails when anything was lost."""
+    """Run for the given number of seconds; fails if anything was lost."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak")
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))

@@ -1,4 +1,4 @@
-"""Writers killed in the middle of a commit, a hundred times: every acknowledged tile is there, none is half written."""
+"""Writers killed in the middle of a commit, a hundred times: every acknowledged tile is stored, none partially."""
 
 import contextlib
 import multiprocessing
@@ -22,7 +22,7 @@ KILLS, AT_ONCE = 100, 5
 
 
 def write(url: str, pipe: Connection) -> None:
-    """A worker that does nothing but write; it reports each finished tile after the transaction has ended."""
+    """A worker that only writes; it reports each finished tile after the transaction has ended."""
     database = Database(url)
     while True:
         with database.writing() as session:
@@ -53,7 +53,7 @@ def test_a_writer_killed_a_hundred_times_loses_no_acknowledged_tile(database_url
         acknowledged |= _start_and_kill_writers(context, database_url, rng.uniform(0.05, 0.5))
         killed += AT_ONCE
         _require_consistent(database, job_id, acknowledged)
-        with database.writing() as session:  # what the killed writers held is offered again
+        with database.writing() as session:  # requeue the tiles of the killed writers
             session.execute(Tile.__table__.update().where(Tile.state == "leased").values(state="waiting", lease=None))
     print(f"{len(acknowledged)} acknowledged tiles, {killed} kills")
     database.engine.dispose()
@@ -67,7 +67,7 @@ def _start_and_kill_writers(context: multiprocessing.context.ForkServerContext, 
         writer.start()
         pipe.close()
     received: set[int] = set()
-    connection.wait([reader for reader, _ in pipes])  # one has finished a tile; the others are anywhere
+    connection.wait([reader for reader, _ in pipes])  # one has finished a tile; the others are at any point
     time.sleep(seconds)
     for writer in writers:
         os.kill(writer.pid or 0, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One fault at a time against a running job: what was acknowledged completes with the losses it has without faults."""
+"""One fault at a time during a running job: acknowledged work completes with the same losses as without faults."""
 
 import contextlib
 import random
@@ -35,7 +35,7 @@ SHORT = surface(7, 5, 8)
 
 
 def started(service: Service, log: ClientLog, checkpoint: str, spec: dict[str, Any] = LONG) -> str:
-    """Id of a job of which some is computed, and most is not."""
+    """Id of a job with some tiles computed and most still waiting."""
     job_id = log.submit(service, checkpoint, spec)
     assert job_id is not None
     wait_for(lambda: service.job(job_id)["progress"]["done"], "the first values")
@@ -100,7 +100,7 @@ def test_a_worker_that_resumes_after_its_lease_expired_changes_nothing(
     with breaking.stopped(holder):
         victim.wait(job_id)
         before = {tile.id: (tile.sequence, tile.sha256, tile.finished) for tile in tiles_of(victim, job_id)}
-    time.sleep(2)  # it resumes, and may write what it has
+    time.sleep(2)  # it resumes, and may try to write its values
     assert {tile.id: (tile.sequence, tile.sha256, tile.finished) for tile in tiles_of(victim, job_id)} == before
     require_nothing_lost(victim, log)
 
@@ -191,7 +191,7 @@ def test_a_tile_that_kills_its_workers_fails_its_own_job_alone_and_says_why(
 
 
 def _kill_every_worker_that_takes(service: Service, job_id: str, over: threading.Event) -> None:
-    """Looks from outside like a tile that crashes the process."""
+    """Simulates a tile that crashes its worker process."""
     database, seen = Database(service.database_url), set()
     held = select(Tile.id, Tile.attempts, WorkerRow.pid).join(WorkerRow, WorkerRow.id == Tile.worker)
     while not over.wait(0.002):
@@ -271,7 +271,7 @@ def test_weights_missing_from_the_store_fail_the_job_with_a_readable_reason(vict
     path.unlink()
     try:
         for worker in processes.workers(victim):
-            breaking.kill(worker)  # they would use what they have loaded
+            breaking.kill(worker)  # they would use the copies in their memory
         job = victim.wait(victim.submit(**SHORT, checkpoint=checkpoint), "failed", 120)
         assert job["error"].endswith(".")
         assert str(victim.data) not in job["error"]
@@ -332,5 +332,5 @@ def test_a_worker_asked_to_stop_finishes_its_tile_first(victim: Service, log: Cl
 
 @pytest.fixture
 def outage_seconds(request: pytest.FixtureRequest) -> float:
-    """How long the broker does not answer: a minute in `make soak`, less in other runs."""
+    """How long the broker is down: a minute in `make soak`, less in other runs."""
     return 60.0 if request.config.getoption("--long") else 10.0

@@ -45,7 +45,7 @@ def test_a_disk_that_fills_while_results_are_written_loses_no_work(
 
 
 class Clock:
-    """The wall clock of every process started while this one is set up."""
+    """Shifts the wall clock of every process that is started while this is active."""
 
     def __init__(self, file: Path):
         self.file = file

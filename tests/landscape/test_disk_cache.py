@@ -1,4 +1,4 @@
-"""Many samples in one copy for all processes: they map one file; damaged files and other users' files are replaced."""
+"""Processes share one memory-mapped copy of a data set; damaged files and other users' files are replaced."""
 
 import hashlib
 import json
@@ -41,12 +41,12 @@ def cache(tmp_path: Path) -> DiskCache:
 
 
 def files(cache: DiskCache) -> list[Path]:
-    """What is kept, without what is hidden."""
+    """The cached files, without hidden ones."""
     return sorted(path for path in cache.folder.iterdir() if not path.name.startswith("."))
 
 
 def same(one: Dataset, other: Dataset) -> bool:
-    """Equal in every bit, and in what is said of them."""
+    """Whether samples and metadata are identical."""
     facts = [(found.name, found.split, found.classes, found.mean, found.std, found.targets) for found in (one, other)]
     return one.digest == other.digest and facts[0] == facts[1]
 
@@ -67,7 +67,7 @@ sys.stdin.readline()
 
 
 def loading(count: int, *arguments: Path) -> "list[subprocess.Popen[str]]":
-    """Processes that have loaded the file, stay until told, and say what they have."""
+    """Processes that load the file, print its digest, and run until their input ends."""
     command = [sys.executable, "-c", "from pathlib import Path" + LOAD, *map(str, arguments)]
     return [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)]
 
@@ -78,7 +78,7 @@ def said(process: "subprocess.Popen[str]") -> str:
 
 
 def proportional(process: "subprocess.Popen[str]", file: Path) -> int:
-    """Bytes of a mapped file that a process holds; what n processes share counts an nth in each."""
+    """Proportional set size (PSS) of a mapped file in bytes: pages shared by n processes count 1/n."""
     lines = Path(f"/proc/{process.pid}/smaps").read_text().splitlines()
     [at] = [at for at, line in enumerate(lines) if line.endswith(str(file))]
     return 1024 * int(next(line for line in lines[at:] if line.startswith("Pss:")).split()[1])
@@ -337,7 +337,7 @@ def test_the_shells_cache_is_in_the_cache_folder_of_the_user(tmp_path: Path, mon
 
 
 def test_the_processes_of_a_command_map_one_file(file: Path, tmp_path: Path) -> None:
-    """Of the shell: the command reads, its workers find."""
+    """In the shell: the command reads the file, its workers use the cached copy."""
     code = """
 import json, os, sys
 from pathlib import Path

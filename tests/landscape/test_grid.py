@@ -19,7 +19,7 @@ def test_every_coordinate_is_its_fraction_of_the_range_up_to_rounding(count: int
     axis = Axis(low / 8, (low + width) / 8, count)
     for index, coordinate in enumerate(axis.coordinates):
         exact = Fraction(low, 8) + Fraction(width, 8) * Fraction(index, count - 1)
-        assert abs(Fraction(coordinate) - exact) <= Fraction(2.0**-52) * 14  # a few roundings at most, never a sum
+        assert abs(Fraction(coordinate) - exact) <= Fraction(2.0**-52) * 14  # a few roundings at most, no running sum
 
 
 @given(counts)

@@ -1,4 +1,4 @@
-"""The two distributions, built as wheels and source distributions: what each holds, installs and depends on.
+"""The two distributions, built as wheels and source distributions: their contents, installation and dependencies.
 
 They are built from a copy of the repository and without a compiler: the native module is optional.
 """
@@ -75,7 +75,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def held(wheel: Path) -> set[str]:
-    """Paths inside a wheel, without what describes the distribution."""
+    """Paths inside a wheel, without the metadata of the distribution."""
     with zipfile.ZipFile(wheel) as archive:
         return {name for name in archive.namelist() if ".dist-info/" not in name}
 

@@ -1,7 +1,7 @@
 """A worker on a second host: a network namespace with its own disk, joined to the lab by a virtual link.
 
 The lab runs PostgreSQL, Redis and the API; the other host runs `landscape worker --broker … --database … --store …` and
-sees nothing of the lab's disk.
+cannot see the lab's disk.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ class Host:
 
 @dataclass
 class Lab:
-    """Two hosts, and the addresses of what runs on the first."""
+    """Two hosts, and the addresses of the services on the first."""
 
     host: Host
     other: Host
@@ -85,7 +85,7 @@ class Lab:
     admin: str
 
     def token(self) -> Path:
-        """A file on the other host with a token of scope `work`, made once."""
+        """A file on the other host with a token of scope `work`, created once."""
         file = self.other.data / "token"
         if file.exists():
             return file
@@ -204,7 +204,7 @@ def test_a_worker_on_another_host_reads_and_computes_without_a_shared_disk(lab: 
     )
     copies = list((lab.other.data / "store/cache").iterdir())
     assert {path.name for path in copies} <= {path.name for path in lab.host.data.glob("store/*/*")}
-    assert len(copies) == 2  # the upload, and the weights it wrote itself and sent
+    assert len(copies) == 2  # the upload, and the sanitized weights that it sent
     from landscape.checkpoints.inspect import inspect
     from landscape.data import load
 

@@ -47,7 +47,7 @@ class Lab:
         return self.service.url
 
     def client(self, token: str | None = None, *, header: str | None = None) -> httpx.Client:
-        """A client with this token, or with this Authorization header as it is."""
+        """A client with this token, or with exactly this Authorization header."""
         header = f"Bearer {token}" if token else header
         headers = [] if header is None else [(b"Authorization", header.encode("latin-1"))]
         return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)

@@ -1,6 +1,6 @@
-"""The OpenAPI document fuzzed, with a token and without: never a 5xx, never a traceback, nothing it does not document.
+"""The OpenAPI document fuzzed, with a token and without: never a 5xx, a traceback or an undocumented response.
 
-`make fuzz` asks longer: LANDSCAPE_FUZZ=EXAMPLES, of each kind and operation; --seed repeats a run.
+`make fuzz` runs longer: LANDSCAPE_FUZZ=EXAMPLES, of each kind and operation; --seed repeats a run.
 """
 
 import contextlib
@@ -45,8 +45,8 @@ def piece(_: Any, value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A separate service, since these requests delete and create at random; on PostgreSQL where there is one, which is
-    stricter about text."""
+    """A separate service, since these requests delete and create at random; on PostgreSQL if it is installed,
+    since it is stricter about text."""
     on = {"max_unfinished_jobs": "20", "max_user_bytes": "50000000"}
     with contextlib.suppress(pytest.skip.Exception):
         on["database"] = new_database(request.getfixturevalue("postgresql_url"))

@@ -120,7 +120,7 @@ NAMING = {  # requests of bob in which the id X may be another user's
 
 @pytest.mark.parametrize("field", NAMING)
 def test_a_job_that_names_another_users_resource_is_answered_as_for_an_unknown_id(lab: Lab, field: str) -> None:
-    """Byte for byte, in every state of the other resource: an id reveals nothing about what it belongs to."""
+    """Byte for byte, in every state of the other resource: a response does not reveal whether an id exists."""
     request = json.dumps(NAMING[field](lab.bob.has["checkpoint_id"]))
     rejected = lab.ada.api.put("/api/checkpoints?name=picture.pt", content=b"no checkpoint").json()["id"]
     wait_for(lambda: lab.ada.api.get(f"/api/checkpoints/{rejected}").json()["state"] == "rejected", "it to be read")

@@ -1,4 +1,4 @@
-"""Every route of the OpenAPI document, under both prefixes, with no, bad and other users' tokens: nothing is given.
+"""Every route of the OpenAPI document, under both prefixes, with missing, bad and other users' tokens: all are refused.
 
 The requests are real: with the owner's token each of them works (the last test), so a refusal is due to the token.
 """
@@ -35,7 +35,7 @@ class Ask:
     scope: str
     status: int
     own: str | None = None  # the part of the request that belongs to one user
-    path: dict[str, str] = field(default_factory=dict)  # ids of the user for the path, where their names differ
+    path: dict[str, str] = field(default_factory=dict)  # the user's ids for path parameters with other names
     more: Callable[[User], dict[str, Any]] = lambda user: {}
 
 
@@ -112,7 +112,7 @@ BAD_TOKENS = {
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Its resources are used up by the last test."""
+    """A lab for all tests; the last one consumes its resources."""
     on = {"database": new_database(request.getfixturevalue("postgresql_url"))} if request.param == "postgresql" else {}
     with furnished(tmp_path_factory.mktemp("routes"), **on) as lab:
         yield lab
@@ -120,7 +120,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def document(lab: Lab) -> dict[str, Any]:
-    """It describes /api/v1 alone, under both prefixes."""
+    """The OpenAPI document; under either prefix it describes /api/v1 alone."""
     with lab.client() as anyone:
         read, same = (anyone.get(f"{prefix}/openapi.json").json() for prefix in PREFIXES)
     assert read == same
@@ -137,7 +137,7 @@ def counted(lab: Lab) -> Iterator[dict[str, int]]:
 
 
 def ask(lab: Lab, operation: Operation, client: httpx.Client, about: User, prefix: str) -> int:
-    """Status of the answer to this request about a user's resources, made under this prefix."""
+    """Status code of this request for a user's resources, made under this prefix."""
     method, path = operation
     own = ASKS[operation]
     places = {**about.has, **{name: about.has[other] for name, other in own.path.items()}, "sha256": DIGEST}
@@ -161,7 +161,7 @@ def test_the_document_declares_security_for_the_protected_routes(document: dict[
 
 
 def test_the_document_describes_every_error_with_its_meaning_and_our_body(document: dict[str, Any]) -> None:
-    """FastAPI describes its own 422 where a route does not declare one."""
+    """FastAPI describes its own 422 if a route does not declare one."""
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for path, item in document["paths"].items():
         for method, operation in item.items():
@@ -267,7 +267,7 @@ def test_a_data_set_of_another_user_is_not_found_by_its_name(lab: Lab) -> None:
 
 @pytest.mark.parametrize(("prefix", "name"), [("/api/v1", "bob"), ("/api", "ada")])
 def test_every_request_works_for_its_owner(lab: Lab, prefix: str, name: str) -> None:
-    """The control: a refusal above is due to the token. It runs last, since it uses up what the user has."""
+    """The control: refusals above are due to the token. It runs last, since it consumes the user's resources."""
     worker, user = lab.make_token("gpu-box", "work")["token"], getattr(lab, name)
     user.has["token_id"] = lab.make_token("eve", "read")["id"]
     with lab.client(worker) as remote:

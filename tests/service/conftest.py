@@ -12,7 +12,7 @@ from tests.support.service import Service, services
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts services for this test alone, each on its own folder."""
+    """Starts services for this test alone, each with its own data folder."""
     with services(tmp_path, workers=1) as start:
         yield start
 

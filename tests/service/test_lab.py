@@ -1,4 +1,4 @@
-"""The service as a lab runs it, on PostgreSQL and Redis; and fair queueing."""
+"""The service on PostgreSQL and Redis, as in a lab; and fair queueing."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -106,7 +106,7 @@ def test_requests_are_counted_by_route_and_never_by_an_unknown_path(server: ApiA
     for number in range(5):
         server.api.get(f"/jobs/{'0' * 31}{number}")
         server.api.get(f"/made/up/{number}")
-        server.api.get("/jobs" if number else f"{server.url}/api/v1/jobs")  # the alias counts as the same route
+        server.api.get("/jobs" if number else f"{server.url}/api/v1/jobs")  # the alias is counted as the same route
     found = samples(server.url)
     assert value(found, "landscape_http_requests_total", route="/api/jobs/{job_id}", status="404", method="GET") == 5
     assert value(found, "landscape_http_requests_total", route="/api/jobs", status="200") == 5

@@ -1,4 +1,4 @@
-"""The whole service on a bucket, its backup and restore with real jobs, and what it does with what is damaged."""
+"""The whole service on a bucket, backup and restore with real jobs, and damaged files."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def test_the_whole_service_works_on_a_bucket(
     checkpoint = remote.upload(FILE)
     keys = objects.keys("whole/")
     assert f"whole/{checkpoint['sha256']}" in keys
-    assert len(keys) == 2  # the upload and its sanitised weights
+    assert len(keys) == 2  # the upload and its sanitized weights
     assert surface(remote, checkpoint["id"])["losses"] == surface(service, shipped["id"])["losses"]
     created = tus.create(remote, FILE.stat().st_size, content=FILE.read_bytes())
     again = remote.wait_until_read(created.headers["landscape-id"])
@@ -79,7 +79,7 @@ def test_a_bucket_that_is_away_is_said_and_costs_nothing_that_was_acknowledged(
     assert refused.json()["error"]["code"] == "unavailable"
     assert not list((service.data / "store" / "unfinished").iterdir())
     assert service.api.get(f"/checkpoints/{checkpoint['id']}").json()["state"] == "ready"
-    surface(service, checkpoint["id"])  # from the copies on this disk
+    surface(service, checkpoint["id"])  # from the local cache
 
 
 # Backup and restore
@@ -104,7 +104,7 @@ def test_results_after_a_restore_are_the_results_before_bit_for_bit(
     done = landscape("restore", str(tmp_path / "b.tar"), "--data", str(tmp_path / "after"))
     assert done.returncode == 0, done.stderr
     after = own("after")
-    after.wait(running)  # what was in the middle is finished here
+    after.wait(running)  # the job that was running is finished here
     for job_id, result in jobs.items():
         assert without_times(after.result(job_id)) == without_times(result)
     assert after.api.get(f"/checkpoints/{checkpoint['id']}").json() == checkpoint
@@ -112,7 +112,7 @@ def test_results_after_a_restore_are_the_results_before_bit_for_bit(
 
 
 def without_times(result: dict[str, Any]) -> str:
-    """A result without how long it took; NaN-free JSON is compared as text, so that every bit counts."""
+    """A result without its timings; NaN-free JSON is compared as text, so that every bit counts."""
     kept = {**result, "provenance": {**result["provenance"]}}
     for name in ("seconds", "elapsed_s", "finished"):
         kept.pop(name, None)

@@ -1,6 +1,6 @@
-"""Upgrades lose nothing: the service resumes what an earlier version left when it was killed at work.
+"""Upgrades lose nothing: the service resumes the work of an earlier version that was killed while busy.
 
-tests/service/upgrade/make.py says how the installation was made and from which commit.
+tests/service/upgrade/make.py made the installation, and names the commit.
 """
 
 import json
@@ -33,7 +33,7 @@ class Installation:
 
     folder: Path
     about: dict[str, Any]
-    tolerance: float  # 0 where this machine is of the kind that computed the first values: equal bits
+    tolerance: float  # 0 (equal bits) on the kind of machine that computed the first values
 
     @property
     def database(self) -> Path:
@@ -54,7 +54,7 @@ def unpack(folder: Path) -> Installation:
 
 
 def _move_to(database: Path, device: str) -> None:
-    """Only a machine of the kind that started a job resumes it: pretend that this kind did, without an engine."""
+    """Only the kind of device that started a job resumes it: make this one that kind, without an engine."""
     with closing(sqlite3.connect(database)) as connection, connection:
         for table in ("jobs", "tiles"):
             connection.execute(f"UPDATE {table} SET device = ? WHERE device IS NOT NULL", (device,))
@@ -91,14 +91,14 @@ def broker(installation: Installation, computed_before: list[Any]) -> Iterator[s
 
 @pytest.fixture(scope="module")
 def upgraded(installation: Installation, broker: str) -> Iterator[Service]:
-    """Today's service on the earlier installation."""
+    """The current service on the earlier installation."""
     service = start(installation.folder, broker)
     yield service
     service.stop()
 
 
 def require_every_job_ended(service: Service, installation: Installation) -> None:
-    """With the values that the earlier version computes."""
+    """Check that every job ended with the values that the earlier version computes."""
     for name, job_id in installation.about["jobs"].items():
         job = service.wait(job_id, "cancelled" if name == "cancelled" else "done")
         assert job["damaged"] is None

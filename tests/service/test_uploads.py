@@ -26,7 +26,7 @@ def unfinished(service: Service) -> list[Path]:
 
 
 def slowly(service: Service, path: str, *, announced: int, pause: float, method: str = "PUT", head: str = "") -> bytes:
-    """Send a byte at a time until the service answers; the answer."""
+    """Send a byte at a time until the service responds; the response."""
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         lines = f"{method} /api{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {announced}\r\n{head}\r\n"
         connection.sendall(lines.encode())
@@ -149,7 +149,7 @@ exec "$@"
 
 @pytest.fixture
 def on_small_disk(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts a service whose data folder is a separate disk of 48 MB."""
+    """Starts a service with its data folder on a separate disk of 48 MB."""
     probe = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs -o size=1m tmpfs {tmp_path}"]
     if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True).returncode:
         pytest.skip("this machine lets no ordinary program make a disk of its own (unshare -rm)")
@@ -167,7 +167,7 @@ def on_small_disk(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 
 def seen_inside(service: Service, folder: str) -> list[str]:
-    """Names in a folder on the disk of the service."""
+    """Names in a folder, as seen by the service."""
     return [path.name for path in Path(f"/proc/{api_process(service).pid}/root{service.data}/{folder}").iterdir()]
 
 

@@ -1,1 +1,1 @@
-"""What tests share: the service, servers, a browser, small networks."""
+"""Shared by tests: the service, servers, a browser, small networks."""

@@ -1,4 +1,4 @@
-"""The API without workers: the test writes to its database what workers would."""
+"""The API without workers: the test writes to its database in place of workers."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class ApiAlone(Api):
     database: Database
 
     def job(self, alphas: int = 9, betas: int = 7, *, points_per_tile: int = 5) -> str:
-        """Id of a job as a worker leaves it when it is prepared."""
+        """Id of a new job, prepared as by a worker."""
         with self.database.writing() as session:
             job = prepared_job(alphas, betas, points_per_tile)
             session.add(job)
@@ -44,7 +44,7 @@ class ApiAlone(Api):
             return leases.count_waiting(session, 1)
 
     def compute(self, tiles: int = 1, *, seconds: float = 0.3) -> None:
-        """Finish tiles as a worker does, with α + 10 β of the indices as the loss."""
+        """Finish tiles as a worker does; the loss is α + 10 β of the indices."""
         for _ in range(tiles):
             held = self.lease()
             values = pack([[i + 10 * j] for i, j in held.points])
@@ -53,7 +53,7 @@ class ApiAlone(Api):
 
 
 def prepared_job(alphas: int, betas: int, points_per_tile: int) -> Job:
-    """A surface that is prepared, as a row that is not in any database yet."""
+    """The row of a prepared surface, not yet in a database."""
     grid = {"alpha": {"min": -1.0, "max": 1.0, "count": alphas}, "beta": {"min": -1.0, "max": 1.0, "count": betas}}
     return Job(
         id=new_id(),

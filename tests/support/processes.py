@@ -1,4 +1,4 @@
-"""Finds the processes of a running service from outside, as an operator would, by their command lines."""
+"""Finds the processes of a running service by their command lines, as an operator would."""
 
 import contextlib
 import threading
@@ -29,13 +29,13 @@ def children(pid: int) -> list[psutil.Process]:
 
 
 def api_process(service: Service) -> psutil.Process:
-    """The process that speaks HTTP."""
+    """The API process."""
     [found] = api_processes(service)
     return found
 
 
 def api_processes(service: Service) -> list[psutil.Process]:
-    """The process that speaks HTTP, or none while it is being started again."""
+    """The API process; none while it is being restarted."""
     return _with(service, "serve")
 
 
@@ -63,7 +63,7 @@ def _with(service: Service, *words: str) -> list[psutil.Process]:
 
 @contextlib.contextmanager
 def most_memory(process: psutil.Process) -> Iterator[list[int]]:
-    """Resident bytes at the beginning, and the most seen since, every few milliseconds."""
+    """Resident bytes at the start, and their peak since, sampled every few milliseconds."""
     before = process.memory_info().rss
     seen, over = [before, before], threading.Event()
 

@@ -1,6 +1,6 @@
 """Real PostgreSQL and Redis servers for tests: ordinary processes on a free port, with a password, stopped at the end.
 
-Tests that need one of them are skipped on machines without it, with the reason; `.ci/run` installs both.
+Tests that need one are skipped on machines without it; `.ci/run` installs both.
 """
 
 import contextlib
@@ -47,14 +47,14 @@ class Server:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """SIGTERM by its guardian, and SIGKILL when that does not end it."""
+        """SIGTERM by its guardian, then SIGKILL if it does not stop."""
         if self.process and self.process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
             self.process.wait(60)
 
     def kill(self) -> None:
-        """SIGKILL: it cannot write anything more."""
+        """SIGKILL, so that it writes nothing more."""
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in children:
@@ -135,7 +135,7 @@ def redis(*options: str, appended: Path | None = None) -> Iterator[Server]:
     """A Redis server with a password and an append-only file.
 
     Args:
-        options: those of redis-server, which go last.
+        options: further options of redis-server.
         appended: folder of append-only files that another server left; it starts with a copy of them.
     """
     program = shutil.which("redis-server") or shutil.which("valkey-server")

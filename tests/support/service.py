@@ -101,7 +101,7 @@ def start_service(
     token: str | None = None,
     **settings: str,
 ) -> Service:
-    """`landscape up` in a process of its own; returns when the API answers and every worker is ready.
+    """`landscape up` in a separate process; returns when the API answers and every worker is ready.
 
     Args:
         program: the command `landscape`, for example of another version or behind a wrapper.
@@ -162,7 +162,7 @@ class Api:
 
 @contextlib.contextmanager
 def serve(data: Path, **settings: str) -> Iterator[Api]:
-    """`landscape serve` in a process of its own, answering; without a broker unless the settings name one."""
+    """`landscape serve` in a separate process, once it answers; without a broker unless the settings name one."""
     data.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), data / "serve.log"
     settings = {"broker": f"redis://127.0.0.1:{free_port()}/0", **settings}
@@ -191,13 +191,13 @@ def serve(data: Path, **settings: str) -> Iterator[Api]:
 
 
 def client(port: int, token: str | None = None) -> httpx.Client:
-    """A client of the API on this machine, with this token where there is one."""
+    """A client of the API on this machine, with this token if given."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return httpx.Client(base_url=f"http://127.0.0.1:{port}/api", headers=headers, timeout=60, trust_env=False)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The variables of this process, and those that give a service these settings."""
+    """The environment of this process, with variables for these settings."""
     return {**os.environ, **{f"LANDSCAPE_{name.upper()}": value for name, value in settings.items()}}
 
 
@@ -227,7 +227,7 @@ def make_token(
 
 
 def wait_for(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """The first truthy answer of `look`; fails when it does not come in time."""
+    """Poll `look` until it returns a truthy value; fail after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if answer := look():
@@ -239,7 +239,7 @@ def wait_for(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:
 def free_port() -> int:
     """A port below the ephemeral range, from which a client could take it while a server is down.
 
-    Processes that share the tests among them (pytest-xdist) look in ranges of their own.
+    Parallel test processes (pytest-xdist) use separate ranges.
     """
     first = FIRST_PORT + PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     while True:

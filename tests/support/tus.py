@@ -1,4 +1,4 @@
-"""The tus protocol request by request: what a client sends, and what a broken one might."""
+"""Single requests of the tus protocol, valid and broken."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ def create(service: Service, size: int, *, content: bytes | None = None, **about
 
 
 def place(answer: httpx.Response) -> str:
-    """The path of an upload below /api, from the answer that created it."""
+    """The path of an upload below /api, from the response that created it."""
     assert answer.status_code == 201, answer.text
     return answer.headers["location"].removeprefix("/api")
 

@@ -10,7 +10,7 @@ _PIECE = 16 << 10
 
 
 class Wire:
-    """Forwards connections to a port of this machine. `speed` limits what goes there, in bytes per second."""
+    """Forwards connections to a port of this machine. `speed` limits the bytes sent to it per second."""
 
     def __init__(self, target: int):
         self.target, self.speed, self.whole = target, 0.0, True

@@ -1,4 +1,4 @@
-"""What stands around the weights: averaged copies, prefixes, facts, recorded accuracy."""
+"""Checkpoint contents besides the weights: averaged copies, prefixes, facts, recorded accuracy."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The shell around a computation: interruption and resumption, the process pool, JSON output, export, progress bars."""
+"""Commands that compute: interruption and resumption, the process pool, JSON output, export, progress bars."""
 
 import json
 import os
@@ -164,8 +164,8 @@ def test_a_worker_process_that_dies_is_one_sentence_and_what_was_computed_is_kep
     wide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(pool, "STARTUP_SECONDS", -1.0)
-    monkeypatch.setattr(pool, "_evaluate", os._exit)  # what a worker calls
-    monkeypatch.setattr(pool, "coordinates", lambda grid, points: 1)  # with this
+    monkeypatch.setattr(pool, "_evaluate", os._exit)  # the function that a worker calls
+    monkeypatch.setattr(pool, "coordinates", lambda grid, points: 1)  # its argument: the exit code
     output = tmp_path / "s.npz"
     few = ["--dataset", "synthetic", "--images", "9", "--grid", "4x3", "--workers", "2"]
     assert run("surface", wide, *few, "-o", str(output)) == 1

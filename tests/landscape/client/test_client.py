@@ -57,7 +57,7 @@ def test_upload_submit_follow_fetch_delete(client: ls.Client) -> None:
 
 
 def test_a_fetched_result_equals_that_of_the_library(client: ls.Client) -> None:
-    """The same type and, with the same seed and samples on the same kind of device, the same bits."""
+    """The same type and, with the same seed, samples and kind of device, the same bits."""
     from landscape.checkpoints.inspect import inspect as inspect_file
     from landscape.data import load
 

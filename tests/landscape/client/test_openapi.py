@@ -202,7 +202,7 @@ def test_the_options_of_a_job_are_those_of_the_service(kind: str, ours: Any, doc
 
 
 def allowed(schema: dict[str, Any], document: dict[str, Any]) -> set[str] | None:
-    """The values of a field, where it is an enumeration."""
+    """The values of a field, if it is an enumeration."""
     branches = schema.get("anyOf", [schema])
     values = {value for branch in branches for value in branch.get("enum", [])}
     return values or None

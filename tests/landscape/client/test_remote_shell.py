@@ -19,7 +19,7 @@ SKIP = GALLERY / "resnet20-w8-skip.safetensors"
 
 @pytest.fixture
 def shell(url: str, token: str, tmp_path: Path) -> Any:
-    """Runs `landscape` with the server and the token in the environment, where a user sets them once."""
+    """Runs `landscape` with the server and the token in environment variables."""
 
     def run(*words: object, **variables: str) -> "subprocess.CompletedProcess[str]":
         environment = {**os.environ, "LANDSCAPE_SERVER": url, "LANDSCAPE_TOKEN": token, **variables}

@@ -1,4 +1,4 @@
-"""Which requests are retried, without a network: the tests perform the effects of the flows themselves."""
+"""Which requests are retried, without a network: the tests play the server for each flow."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What callers bring as data: the plot is over the samples they mean, in an order that chance has no part in."""
+"""Data passed by callers: the landscape is over exactly these samples, in a deterministic order."""
 
 import random
 import subprocess
@@ -145,14 +145,14 @@ def test_further_data_sets_may_be_loaders_too() -> None:
 
 @dataclass
 class Output:
-    """As Hugging Face's models answer."""
+    """An output like that of Hugging Face's models."""
 
     logits: Tensor
     loss: Tensor | None = None
 
 
 class Reader(nn.Module):
-    """Tokens and a mask in, class scores out, by keyword; a classifier in the manner of Hugging Face's."""
+    """A classifier like Hugging Face's: tokens and a mask by keyword in, class scores out."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Lines and planes between checkpoints: exact ends and corners, statistics that move too, refusals."""
+"""Lines and planes between checkpoints: exact ends and corners, interpolated statistics, refusals."""
 
 import copy
 

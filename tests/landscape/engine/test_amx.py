@@ -40,7 +40,7 @@ def rounded(*shape: int, seed: int) -> Tensor:
 
 
 def network(shapes: Sequence[tuple[int, ...]], *, relu: bool = True, bias: bool = True, other: bool = False) -> Network:
-    """One convolution: value 0 to value 1, to which value 2 is added where `other`."""
+    """One convolution: value 0 to value 1, plus value 2 if `other`."""
     ((channels, filters, size, stride, height, width),) = shapes
     settings = {
         **{"stride": [stride] * 2, "padding": [size // 2] * 2, "dilation": [1, 1], "groups": 1, "transposed": False},
@@ -57,7 +57,7 @@ def network(shapes: Sequence[tuple[int, ...]], *, relu: bool = True, bias: bool 
 
 
 def computed(given: Network, values: dict[int, Tensor], stretch: range | None = None) -> dict[int, Tensor]:
-    """What one segment makes of `values`."""
+    """The result of one segment for `values`."""
     stretch = stretch or range(len(given.layers))
     shape = given.shapes[given.layers[stretch.start].result]
     found = amx_layout.read_pattern(given, given.layers[stretch.start])

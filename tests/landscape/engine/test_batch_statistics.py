@@ -36,7 +36,7 @@ def choice_of(instruction_set: str, batch: int = 20) -> Choice:
 
 
 def one_norm(channels: int, *, relu: bool, residual: bool) -> Network:
-    """A network of a single BatchNorm of value 0, to which value 1 is added."""
+    """A network of a single BatchNorm of value 0, plus value 1 if `residual`."""
     weight = Affine(torch.ones(channels, dtype=torch.float64), ())
     settings = {"epsilon": EPSILON, "buffers": ("mean", "variance")}
     other = 1 if residual else None
@@ -121,7 +121,7 @@ def test_statistics_gathered_in_the_convolution_are_those_of_its_result(offset: 
 
 
 def convolved(x: Tensor, kernel: Tensor, bias: Tensor, padding: int, stride: int, lanes: int) -> tuple[Tensor, Tensor]:
-    """The convolution of the kernels, and the mean and summed squares that they gather."""
+    """The convolution by the kernels, and the mean and summed squares that they compute."""
     pairs = {"stride": (stride, stride), "padding": (padding, padding), "dilation": (1, 1)}
     settings = {**pairs, "groups": 1, "transposed": False}
     layer = Layer("convolution", (0,), (1,), (Affine(kernel.double(), ()), None), settings)
@@ -134,7 +134,7 @@ def convolved(x: Tensor, kernel: Tensor, bias: Tensor, padding: int, stride: int
 
 
 def kernel_of(plan: FusedPlan) -> batch_statistics.BatchStatistics:
-    """The kernel of `plan` that takes BatchNorm."""
+    """The kernel of `plan` that computes BatchNorm."""
     [found] = [kernel for kernel in plan.kernels if isinstance(kernel, batch_statistics.BatchStatistics)]
     return found
 
@@ -170,7 +170,7 @@ def test_recalibrated_networks_agree_with_float64_to_1e_6(name: str, instruction
 
 
 class Shared(nn.Module):
-    """BatchNorm where its input, or its result, is needed elsewhere: of the images, of a view, of a sum, read twice."""
+    """BatchNorm with an input or result that is used elsewhere: of the images, of a view, of a sum, read twice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ def test_in_the_lanes_an_offset_of_a_channel_costs_no_digits(instruction_set: st
     along = random_directions(given.parameters(), seed=0)
     plan = engine.plan(given, along, lane_choice(instruction_set))
     assert plan.name == "lanes"
-    size = 1e4 * 2**-24  # what a float32 of that offset has lost before it comes to the BatchNorm
+    size = 1e4 * 2**-24  # rounding error of a float32 with that offset, before the BatchNorm
     found, expected = plan.scores((0.3, 0.2), images), PlainPlan(exact, along).scores((0.3, 0.2), images.double())
     torch.testing.assert_close(found, expected, rtol=0.0, atol=20 * size)
     assert float((found - expected).square().mean().sqrt()) < 2 * size

@@ -31,7 +31,7 @@ SHAPES = [
 
 
 def network(shape: Sequence[int], *, relu: bool = True, other: bool = False) -> Network:
-    """One convolution: value 0 to value 1, to which value 2 is added where `other`."""
+    """One convolution: value 0 to value 1, plus value 2 if `other`."""
     channels, filters, size, stride, padding, height, width = shape
     settings = {
         **{"stride": [stride] * 2, "padding": [padding] * 2, "dilation": [1, 1], "groups": 1, "transposed": False},
@@ -51,7 +51,7 @@ def numbers(given: Network, images: int) -> dict[int, Tensor]:
 def computed(
     given: Network, values: dict[int, Tensor], instruction_set: str = SETS[0] if SETS else ""
 ) -> dict[int, Tensor]:
-    """What one chain makes of `values`."""
+    """The result of one chain for `values`."""
     chain = conv_chains.Chain(given, range(len(given.layers)), winograd.lanes_of(instruction_set))
     weights = [[None if one is None else one.center.float() for one in layer.weights] for layer in given.layers]
     return chain.run(values, chain.prepare(weights))

@@ -68,7 +68,7 @@ def test_bfloat16_on_the_captured_plan_gives_the_numbers_of_the_fused_plan() -> 
 
 
 def test_a_point_depends_on_nothing_but_the_buffer_of_coefficients() -> None:
-    """What a replayed graph needs: nothing of the point may have been fixed when it was captured."""
+    """Required for replaying a graph: capturing it must not fix anything that depends on the point."""
     given = objective(NAME)
     plan = captured(given, prepare(given, directions(given)))
     expected = plan.values(POINTS)
@@ -113,7 +113,7 @@ def test_on_a_gpu_points_are_captured_and_agree_with_float64_to_1e_6(name: str) 
     assert plan.replay.graph is not None
 
 
-# In a process of its own, whose address space is limited for real after everything is planned.
+# Runs in a separate process; its address space is limited after everything is planned.
 PRELUDE = """
 import json, resource, sys
 import torch
@@ -175,7 +175,7 @@ def test_a_batch_that_memory_refuses_is_halved_until_it_fits(name: str) -> None:
     printed = output_of_a_child(HALVES, name)
     assert 1 <= printed["batch"] < 1024
     assert printed["found"] == pytest.approx(printed["expected"], rel=1e-6)
-    assert printed["choice"].get("batch", 1024) == 1024  # what was asked for: every tile of a job has the same plan
+    assert printed["choice"].get("batch", 1024) == 1024  # as requested: every tile of a job has the same plan
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
@@ -191,7 +191,7 @@ def test_a_batch_with_statistics_of_its_own_is_never_halved() -> None:
     from landscape.errors import MemoryExhaustedError
 
     def refused(batch: int) -> Tensor:
-        return torch.empty(1 << 60)  # more than any machine has: the allocator says no
+        return torch.empty(1 << 60)  # more than any machine has: allocation fails
 
     with pytest.raises(MemoryExhaustedError, match="whole batches"):
         with_smaller_batches(refused, 256, divisible=False)
@@ -203,5 +203,5 @@ def test_a_batch_with_statistics_of_its_own_is_never_halved() -> None:
 
     assert with_smaller_batches(refused_above_three, 16) == (2, 2)
     assert tried == [16, 8, 4, 2]
-    with pytest.raises(ZeroDivisionError):  # what is not about memory passes through
+    with pytest.raises(ZeroDivisionError):  # other errors are not caught
         with_smaller_batches(lambda batch: 1 // 0, 16)

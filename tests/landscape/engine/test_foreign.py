@@ -1,6 +1,6 @@
-"""The native module on another processor: compiled for ARM and run under an emulator, where both are installed.
+"""The native module on another processor: compiled for ARM and run under an emulator, if both are installed.
 
-On Debian: `g++-aarch64-linux-gnu` and `qemu-user`. Without them the test is skipped and says so.
+On Debian: `g++-aarch64-linux-gnu` and `qemu-user`. Without them the test is skipped.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""What a plan guarantees besides its numbers: the same bits for the same choice, unchanged inputs, stopping, NaN."""
+"""Guarantees of a plan besides accuracy: the same bits for the same choice, unchanged inputs, stopping, NaN."""
 
 import math
 import subprocess
@@ -124,7 +124,7 @@ def test_infinities_and_nan_are_results_at_their_own_points_only(choice: Choice)
 
 @every_choice
 def test_a_small_loss_keeps_its_digits(choice: Choice) -> None:
-    """Correct by a wide margin, as after training: the loss is a small difference of large scores."""
+    """Confident predictions, as after training: the loss is a small difference of large scores."""
     given, exact = objective(NAME), objective(NAME, "float64")
     with torch.no_grad():
         labels = exact.model(exact.samples(0, None)).argmax(1)

@@ -1,4 +1,4 @@
-"""BatchNorm policies, losses and kinds of samples at full speed: the engine against the plain loop in float64."""
+"""BatchNorm policies, losses and kinds of samples in the fast engine, against the plain loop in float64."""
 
 import math
 from dataclasses import replace
@@ -221,7 +221,7 @@ def test_integer_samples_are_computed_in_the_precision_of_the_parameters(precisi
 
 
 def hinge(outputs: Tensor, labels: Tensor) -> Tensor:
-    """A custom loss: how far the label's score is from leading by one."""
+    """A custom loss: the hinge loss with a margin of one."""
     right = outputs.gather(1, labels[:, None])
     return (outputs - right + 1).relu().sum(1) - 1
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(not SETS, reason="the native module was not buil
 
 
 class Mixed(nn.Module):
-    """Layers that Winograd takes between layers that it does not: stride, groups, dilation, one side padded."""
+    """Layers that Winograd supports between layers that it does not: stride, groups, dilation, one side padded."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Networks of every kind the engine must agree on, small, with statistics and biases that are not the identity."""
+"""Small networks of every kind that the engine must compute, with statistics and biases that are not the identity."""
 
 from collections.abc import Callable
 
@@ -108,7 +108,7 @@ class Attention(nn.Module):
 
 
 class OnValues(nn.Module):
-    """Decides by the values it sees: no graph can hold it."""
+    """Data-dependent control flow, which cannot be traced to a graph."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "attention": Attention,
     "on values": OnValues,
 }
-LANED = set(ZOO) - {"transposed", "activations", "attention", "on values"}  # what the native kernels must take
+LANED = set(ZOO) - {"transposed", "activations", "attention", "on values"}  # computed by the native kernels
 
 
 def objective(name: str, precision: str = "float32", samples: int = 53) -> Objective:

@@ -63,7 +63,7 @@ def test_the_surface_of_linear_regression_is_the_paraboloid_of_its_hessian_to_ei
     x = x.double()
     expected = [regression_hessian(x, *pair) for pair in ((delta, delta), (eta, eta), (delta, eta))]
     np.testing.assert_allclose(fitted[3:], expected, rtol=1e-8, atol=1e-8)
-    assert float(leftover[0]) < 1e-20  # nothing is left: it is a paraboloid
+    assert float(leftover[0]) < 1e-20  # no residual: the surface is a paraboloid
     residuals = (model.double()(x) - targets.double()).detach()
     slopes = [2 * (residuals * (x @ d["linear.weight"].T + d["linear.bias"])).sum(1).mean() for d in (delta, eta)]
     np.testing.assert_allclose(fitted[1:3], [float(slope) for slope in slopes], rtol=1e-8)

@@ -86,7 +86,7 @@ def test_a_csv_file_reads_back_the_computed_points_of_every_array(holes: Result,
     part = replace(partly(holes), extra=extra)
     part.save(tmp_path / "r.csv")
     again = Result.load(tmp_path / "r.csv")
-    kept = [0, 2, 3, 4]  # the row that is not computed at all is not in the table
+    kept = [0, 2, 3, 4]  # a row without computed points is not in the table
     assert again.alphas.tolist() == part.alphas[kept].tolist()
     np.testing.assert_array_equal(again.losses, part.losses[kept])
     np.testing.assert_array_equal(again.array("lambda_min"), extra["lambda_min"][kept])

@@ -1,4 +1,4 @@
-"""The authors' surface and direction files: written and read, with their conventions, on grids that are not square."""
+"""The authors' surface and direction files: written and read with their conventions, on non-square grids."""
 
 import io
 from pathlib import Path

@@ -236,7 +236,7 @@ def test_points_and_networks_without_curvature_are_refused_with_the_reason() -> 
 
 def test_the_check_of_the_product_fails_for_a_network_whose_second_derivative_is_silently_cut() -> None:
     class OnceOnly(torch.autograd.Function):
-        """Autograd leaves out what it cannot differentiate twice, and says nothing."""
+        """Autograd silently drops terms that it cannot differentiate twice."""
 
         @staticmethod
         def forward(context, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]

@@ -165,7 +165,7 @@ def norm(x: Tensor, p: dict[str, Any], name: str) -> Tensor:
 
 
 def written_out_attention(p: dict[str, Any], x: Tensor) -> Tensor:
-    """Head by head."""
+    """Attention computed head by head."""
     qkv = F.linear(x, p["blocks.0.attn.qkv.weight"], p["blocks.0.attn.qkv.bias"])
     q, k, v = qkv.split(24, -1)
     heads = []

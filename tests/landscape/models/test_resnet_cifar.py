@@ -1,4 +1,4 @@
-"""The modules of the ResNets: names, shapes, what the shortcuts compute, initialization."""
+"""The modules of the ResNets: names, shapes, shortcuts, initialization."""
 
 import math
 
@@ -29,7 +29,7 @@ def stirred(architecture: CifarResNet) -> nn.Module:
 
 
 def written_out(state: dict[str, Tensor], x: Tensor, *, blocks: int, shortcuts: str) -> Tensor:
-    """The forward pass from the state dict alone, as the authors' code has it."""
+    """The forward pass from the state dict alone, as in the authors' code."""
 
     def conv(name: str, x: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
         return F.conv2d(x, state[f"{name}.weight"], stride=stride, padding=padding)

@@ -182,7 +182,7 @@ def test_samples_keep_their_type_and_give_the_values_of_samples_converted_before
     samples: Callable[[], tuple[Tensor, Tensor]],
 ) -> None:
     images, labels = samples()[0].to(given), samples()[1]
-    # Batches of 8 begin at multiples of 16 bytes in every type: else a matrix product may round differently.
+    # Batches of 8 start at multiples of 16 bytes in every type; otherwise a matrix product may round differently.
     objective = Objective.of(network(), images, labels, precision=precision, batch=8)
     assert objective.images.data_ptr() == images.data_ptr()
     whole = Objective.of(network(), images.to(objective.dtype), labels, precision=precision, batch=8)

@@ -19,7 +19,7 @@ GRID = ls.Grid(ls.Axis(-1, 1, 3), ls.Axis(0, 1, 2))
 
 
 class Restless(nn.Module):
-    """A network that draws from every random state in its forward pass, and keeps a tensor of it."""
+    """A network that draws from every random generator in its forward pass, and keeps a tensor of it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def restless(seed: int = 1) -> nn.Module:
 
 
 def everything(model: nn.Module, *data: Tensor) -> dict[str, Any]:
-    """All that a call must not change."""
+    """All state that a call must not change."""
     attributes = {n: sorted(vars(part)) for n, part in model.named_modules()}
     hooks = {
         f"{name}.{kind}": list(getattr(part, kind).items())

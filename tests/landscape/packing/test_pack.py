@@ -1,4 +1,4 @@
-"""A custom network in a file without code: packed, read back in the sandbox, the same numbers out."""
+"""A custom network in a file without code: packed, read back in the sandbox, with the same outputs."""
 
 import json
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class GPT(nn.Module):
 
 
 class UNet(nn.Module):
-    """Down, up by transposed convolution and by interpolation, joined with what was before."""
+    """Downsampling, upsampling by transposed convolution and by interpolation, skip connections."""
 
     def __init__(self) -> None:
         super().__init__()

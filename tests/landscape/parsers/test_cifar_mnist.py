@@ -117,12 +117,12 @@ def test_reading_needs_little_more_than_twice_what_is_read(tmp_path: Path) -> No
     floating = pixels[:1000].transpose(0, 3, 1, 2).astype(np.float32)
     np.savez_compressed(tmp_path / "float32.npz", images=floating, labels=np.arange(1000))
     assert _most(tmp_path / "cifar.tar.gz") < 2.2 * pixels.nbytes
-    assert _most(tmp_path / "uint8.npz") < 2.7 * pixels.nbytes  # their own order of axes beside the other
+    assert _most(tmp_path / "uint8.npz") < 2.7 * pixels.nbytes  # one copy in each order of axes
     assert _most(tmp_path / "float32.npz") < 1.6 * floating.nbytes
 
 
 def _most(path: Path) -> int:
-    """Bytes that Python and numpy had at most while a file was read."""
+    """Peak bytes allocated by Python and numpy while a file is read."""
     with path.open("rb") as file:
         tracemalloc.start()
         try:

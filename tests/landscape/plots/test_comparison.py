@@ -87,7 +87,7 @@ def test_results_that_cannot_be_compared_are_refused_with_the_reason(
 def test_the_page_of_a_comparison_has_the_captions_of_all_results(three: list[ls.Result]) -> None:
     page = page_with_figure(ls.compare(three), three)
     assert page.count("✓ center loss") == 3
-    assert "sendChartToCloud" in page.split("Plotly.newPlot('figure'")[1]  # among the buttons to remove
+    assert "sendChartToCloud" in page.split("Plotly.newPlot('figure'")[1]  # in the list of removed buttons
 
 
 def test_the_repr_of_a_result_is_a_line_with_kind_points_losses_and_self_check(
@@ -196,4 +196,4 @@ def test_a_comparison_in_a_notebook_is_still_a_figure(three: list[ls.Result]) ->
     assert len(copy.deepcopy(figure)._repr_mimebundle_()["text/html"]) > 1_000_000
     assert figure.to_plotly_json().keys() == go.Figure(figure).to_plotly_json().keys()
     for plain in (ls.compare(three[:1]), ls.compare(three, view="contour")):
-        assert type(plain) is go.Figure  # nothing to link, and a hundredth of the size
+        assert type(plain) is go.Figure  # no camera to link, and a hundredth of the size

@@ -68,7 +68,7 @@ def test_the_area_under_a_level_of_a_plane_is_exact() -> None:
 
 
 def _triangle(excess: float) -> float:
-    """Area of the corner where x + 2 y exceeds its maximum less `excess`."""
+    """Area of the corner where x + 2 y exceeds its maximum minus `excess`."""
     return excess * (excess / 2) / 2
 
 

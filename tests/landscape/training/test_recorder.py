@@ -1,4 +1,4 @@
-"""Trajectories recorded with one line, from a plain loop and as a callback, and read again by `ls.trajectory`."""
+"""Trajectories recorded from a plain loop and by a callback, and read by `ls.trajectory`."""
 
 import importlib.util
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_what_is_no_trajectory_is_refused_in_a_sentence(tmp_path: Path) -> None:
 
 
 class Trainer:
-    """Calls its callbacks as Lightning's trainer does: every hook by its name, on every callback."""
+    """Calls its callbacks like Lightning's trainer: every hook by its name, on every callback."""
 
     HOOKS = ("setup", "on_fit_start", "on_train_start", "on_train_epoch_start", "on_train_batch_end")
 

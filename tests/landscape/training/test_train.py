@@ -1,4 +1,4 @@
-"""Training: the update rule, the schedule, reproducibility, what is measured and what is saved."""
+"""Training: the update rule, the schedule, reproducibility, recorded metrics, saved files."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Visibility: a database seen by a caller hides the rows of other users from every form of query."""
+"""Visibility: the database of a caller hides rows of other users from every form of query."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Jobs change state as promised: submit, cancel, retry, delete."""
+"""State transitions of jobs: submit, cancel, retry, delete."""
 
 import pytest
 from sqlalchemy import select

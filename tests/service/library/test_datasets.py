@@ -1,4 +1,4 @@
-"""The facts stated about a data set before it is loaded are true."""
+"""The facts about a data set that are known before it is loaded are correct."""
 
 import pytest
 

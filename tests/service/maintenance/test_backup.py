@@ -1,4 +1,4 @@
-"""A backup is the whole library as of one moment, and a restore gives back the same, bit for bit."""
+"""A backup is a consistent snapshot of the whole library, and a restore reproduces it bit for bit."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ def keep(store: Store, content: bytes) -> str:
 
 
 def fill(database: Database, store: Store) -> None:
-    """A row of every table, with values that are easily lost: null, NaN, empty and unusual strings, large numbers."""
+    """Fill every table with values that are easily lost: null, NaN, empty and unusual strings, large numbers."""
     weights, samples = keep(store, b"weights" * 1000), keep(store, b"samples")
     with database.writing() as session:
         name = "odd ‒ \u2028 \U0001f600 \x7f"
@@ -83,7 +83,7 @@ def fill(database: Database, store: Store) -> None:
 
 
 def everything(database: Database) -> dict[str, list[Any]]:
-    """Every row that a backup holds."""
+    """Every row that a backup contains."""
     with database.reading() as session:
         return {
             table.name: [tuple(row) for row in session.execute(select(table).order_by(*table.primary_key.columns))]

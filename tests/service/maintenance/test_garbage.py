@@ -218,7 +218,7 @@ while True:
 def test_no_acknowledged_upload_loses_its_bytes_to_a_collector_that_waits_for_nothing(
     database: Database, database_url: str, store: FolderStore
 ) -> None:
-    """Three processes store files, some of them the same, and delete half; two others collect all the time."""
+    """Three processes store files, some of them the same, and delete half; two others collect continuously."""
 
     def start(code: str, *arguments: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-c", code, database_url, str(store.folder), *arguments]

@@ -69,7 +69,7 @@ def submit_square(session: Session, checkpoint: Checkpoint, count: int, owner: s
 
 
 def compute_next(session: Session, points_per_tile: int = 8) -> tuple[int, str, str] | None:
-    """One turn of a worker: level, purpose and subject of the tile it did."""
+    """Process one tile as a worker does; its level, purpose and subject."""
     held = leases.lease(session, 60)
     if held is None:
         return None

@@ -1,4 +1,4 @@
-"""Finished tiles: a job is done when all its points are; its log, its counters and what is stored."""
+"""Finished tiles: a job is done when all its points are; its log, counters and stored values."""
 
 from sqlalchemy.orm import Session
 

@@ -22,7 +22,7 @@ def test_jobs_of_one_user_take_turns_within_a_level(session: Session) -> None:
     assert len(fine) == 3 * 26  # 208 points each
     for k in range(len(fine) - 6):
         served = [fine[:k].count(one) for one in ids]
-        assert max(served) - min(served) <= 3  # the first in the queue stay ahead by no more
+        assert max(served) - min(served) <= 3  # those first in the queue are ahead by no more
 
 
 def test_users_take_turns_however_many_jobs_each_has(session: Session) -> None:

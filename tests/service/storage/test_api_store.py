@@ -1,4 +1,4 @@
-"""The store behind the API: the contract of every store, as a remote worker sees it, and its own behavior."""
+"""The store behind the API: the contract of every store, for a remote worker, and its own behavior."""
 
 import hashlib
 import os
@@ -65,7 +65,7 @@ class StoreServer:
 
 
 class RemovableApiStore(ApiStore):
-    """The store of a worker; what only the service can do, list and remove, is done on its disk."""
+    """The store of a worker; list and remove, which only the service can do, work on the service's disk."""
 
     on_disk: FolderStore
 

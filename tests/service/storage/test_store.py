@@ -1,4 +1,4 @@
-"""The contract of every store, tested for each: bytes under their digest, durable, verified, none left behind."""
+"""The contract of every store, tested for each: bytes under their digest, durable, verified, no leftovers."""
 
 import hashlib
 import os
@@ -67,7 +67,7 @@ def stored_digests(store: Store) -> list[str]:
 
 
 def change(store: Store, sha256: str, content: bytes) -> None:
-    """Damage stored bytes without the store, and their cached copies."""
+    """Damage stored bytes and their cached copies, bypassing the store."""
     if isinstance(store, S3Store):
         server = store._client
         server.put_object(Bucket=BUCKET, Key=store.prefix + sha256, Body=content)
@@ -349,7 +349,7 @@ def test_a_process_killed_during_an_upload_leaves_no_partial_object(
     process.kill()
     process.wait()
     expected = hashlib.sha256(large.read_bytes()).hexdigest()
-    for one in store.stored():  # none; or all of it, where the upload was quick
+    for one in store.stored():  # nothing, or the complete file if the upload was quick
         assert (one.sha256, one.size) == (expected, 100 << 20)
         assert store.path(one.sha256).stat().st_size == 100 << 20
     bucket().sweep()

@@ -28,7 +28,7 @@ from tests.service.queue.steps import lease_next, prepared_job
 from tests.support.service import wait_for
 from worker.gpu import is_gpu_lost
 
-# A stand-in for a worker: it writes its row, and the test says what else it does.
+# A fake worker: it writes its row; each test appends what else it does.
 PRESENT = """
 import os, socket, sys, time
 from service.database.sessions import Database

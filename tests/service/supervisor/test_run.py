@@ -1,4 +1,4 @@
-"""`landscape up` as its console script: in a folder of any content, and with processes that cannot run here."""
+"""`landscape up` as a console script: in a folder with hostile modules, and with processes that cannot run."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ BROKEN = "raise SystemExit('a module of the working directory was imported')"
 
 @pytest.fixture
 def in_hostile_folder(tmp_path: Path) -> Iterator[Service]:
-    """Started where modules and packages lie that have the names of ours, and end a process that imports them."""
+    """Started in a folder whose modules have the names of ours and end any process that imports them."""
     folder = tmp_path / "hostile"
     for name in ("app", "landscape"):
         (folder / name).mkdir(parents=True)
@@ -51,7 +51,7 @@ def up(data: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=250, env=environment)
 
 
-# Where the word is among the arguments of a Python process, it ends as soon as it starts.
+# Ends a Python process at its start if the word is among its arguments.
 DIES = """
 import os, sys
 if {word!r} in sys.orig_argv and {command!r} in sys.orig_argv:

@@ -1,10 +1,10 @@
-"""Makes installation.tar.xz: what an installation of an earlier version leaves behind when it is killed at work.
+"""Makes installation.tar.xz: the files of an installation of an earlier version that was killed while busy.
 
     python -m tests.service.upgrade.make /path/to/earlier/.venv/bin/landscape COMMIT
 
 The one in the repository was made from commit c0b702e, the last before the modules moved into named packages. It holds
 the data folder (SQLite with its write-ahead log, store), the append-only file of the broker with Celery's messages, the
-secrets, and about.json: the ids, and what the earlier version computed when it was started again on a copy.
+secrets, and about.json: the ids, and the values that the earlier version computed when restarted on a copy.
 
 Needs Linux, root (a host name of its own, so that this machine's is not in the file) and redis-server.
 """
@@ -75,7 +75,7 @@ def settings_of(folder: Path, broker: str) -> dict[str, str]:
 
 
 def interrupted(program: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Put the service to work and kill it; the ids of what it leaves in `folder`."""
+    """Give the service work and kill it; the ids of the unfinished work in `folder`."""
     (folder / "secrets").mkdir(parents=True)
     (folder / "secrets" / "admin_token").write_text("an administrator's token, for tests alone")
     (folder / "secrets" / "broker_password").write_text(PASSWORD)
@@ -151,7 +151,7 @@ def _dataset(service: Service) -> str:
 
 
 def _stop_in_the_middle(service: Service, job_id: str) -> psutil.Process:
-    """Stop the supervisor, so that it starts nothing again, and the worker while it holds a tile of the job."""
+    """Stop the supervisor, so that it restarts nothing, and the worker while it holds a tile of the job."""
     wait_for(lambda: service.job(job_id)["progress"]["done"] > 100, "some of the job")
     supervisor = psutil.Process(service.process.pid)
     commands = {one: one.cmdline() for one in supervisor.children(recursive=True)}
@@ -185,7 +185,7 @@ def _holds_a_tile(database: Path, job_id: str) -> bool:
 
 
 def _kill(pid: int) -> None:
-    """Kill every process, the supervisor last, so that none can finish or give back its work."""
+    """Kill every process, the supervisor last, so that none can finish or release its work."""
     if not psutil.pid_exists(pid):
         return
     supervisor = psutil.Process(pid)
@@ -196,7 +196,7 @@ def _kill(pid: int) -> None:
 
 
 def finished(program: Sequence[str], folder: Path, jobs: dict[str, str]) -> dict[str, Any]:
-    """What the earlier version computes when it is started again on this copy."""
+    """The values that the earlier version computes when restarted on this copy."""
     with redis(*AS_COMMANDS, appended=folder / "appendonlydir") as broker:
         service = start(folder, broker.url, program)
         try:
