@@ -37,7 +37,7 @@ def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
 
 
 def _module(architecture: Architecture) -> "nn.Module":
-    """As its constructor leaves it."""
+    """The module as its constructor returns it."""
     if not architecture.built_by:
         raise UnknownNetworkError(f"No module is known for {architecture!r}.")
     file, _, name = architecture.built_by.partition(":")
@@ -56,6 +56,6 @@ def _initialize(module: "nn.Module", generator: "torch.Generator") -> None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm):
             layer.reset_parameters()  # also resets the statistics; draws nothing
-        else:  # tokens and positions of a ViT: 0.02 as its source has it
+        else:  # tokens and positions of a ViT: standard deviation 0.02, as in its source
             for parameter in layer.parameters(recurse=False):
                 nn.init.normal_(parameter, std=0.02, generator=generator)

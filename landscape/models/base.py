@@ -1,4 +1,4 @@
-"""The base of every network family: label, parameter shapes, JSON; and the checks that families share. No torch."""
+"""The base class of network families: label, parameter shapes, JSON; and checks that families share. No torch."""
 
 import math
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ DERIVED = ("label", "parameters", "takes", "answers", "copy")
 
 @dataclass(frozen=True)
 class Architecture(ABC):
-    """A network described by numbers: enough to know every parameter's name and shape and to build it."""
+    """The description of a network: enough to know every parameter's name and shape and to build it."""
 
     family: ClassVar[str]
     built_by: ClassVar[str] = ""  # "file:function" in this folder that turns a description into a module; needs torch
@@ -30,7 +30,7 @@ class Architecture(ABC):
     @property
     @abstractmethod
     def label(self) -> str:
-        """What a person calls it, for example "ResNet-56, width 8, with shortcuts"."""
+        """Its name for people, for example "ResNet-56, width 8, with shortcuts"."""
 
     @property
     @abstractmethod
@@ -53,11 +53,11 @@ class Architecture(ABC):
     @classmethod
     @abstractmethod
     def candidates(cls, shapes: Shapes) -> list[Self]:
-        """Members of the family that come closest to `shapes`, read off them; they need not fit. Never empty."""
+        """Members of the family closest to `shapes`; they need not fit."""
 
     @property
     def takes(self) -> str:
-        """What a sample is: "images" (channels, height, width), "vectors" (any shape of so many numbers), "tokens"."""
+        """The kind of sample: "images" (channels, height, width), "vectors" (any shape, flattened) or "tokens"."""
         return "images"
 
     @property
@@ -70,7 +70,7 @@ class Architecture(ABC):
         return {"family": self.family, **{key: as_lists(value) for key, value in asdict(self).items()}}
 
     def described(self) -> dict[str, Any]:
-        """`to_json`, and beside it what people and jobs want to know of the network; see `DERIVED`."""
+        """`to_json`, with the derived fields that people and jobs need; see `DERIVED`."""
         return {
             **self.to_json(),
             "label": self.label,
@@ -86,7 +86,7 @@ def as_lists(value: Any) -> Any:
 
 
 def as_tuples(value: Any) -> Any:
-    """Lists as tuples, as the fields of an architecture are."""
+    """Lists as tuples, as in the fields of an architecture."""
     return tuple(as_tuples(item) for item in value) if isinstance(value, list | tuple) else value
 
 
@@ -104,7 +104,7 @@ def clip(text: str, length: int = 40) -> str:
 
 
 def leading(shape: Shape | None, default: Shape) -> Shape:
-    """The first entries of `shape`, as many as `default` has; `default` where the shape is absent or not usable."""
+    """The first entries of `shape`, as many as `default` has; `default` if the shape is absent or not usable."""
     if shape is None or len(shape) < len(default) or min(shape[: len(default)]) < 1:
         return default
     return tuple(shape[: len(default)])

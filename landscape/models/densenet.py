@@ -1,4 +1,4 @@
-"""DenseNets of the CIFAR collections (the paper's DenseNet-121) and of torchvision: the description."""
+"""DenseNets of the CIFAR collections (the paper's DenseNet-121) and of torchvision: their description."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _NAMES: dict[tuple[int, ...], int] = {
 
 @dataclass(frozen=True)
 class DenseNet(Planned):
-    """Stages of layers, each of which adds `growth` channels; between stages channels and sides are halved.
+    """Stages of layers, each of which adds `growth` channels; transitions halve channels and image sides.
 
     `naming`: "cifar" has a 3×3 stem and names like `dense1.0.bn1`; "torchvision" a 7×7 stem of stride 2 with a
     max-pooling and names like `features.denseblock1.denselayer1.norm1`.
@@ -109,7 +109,7 @@ class DenseNet(Planned):
 
     @classmethod
     def candidates(cls, shapes: Shapes) -> list[Self]:
-        """The DenseNet whose stages, growth and classes are those of `shapes`; none without a first dense layer."""
+        """The DenseNet with the stages, growth and classes of `shapes`; none without a first dense layer."""
         for naming, stem, first, pattern, last in (
             ("cifar", "conv1", "dense1.0", r"dense(\d)\.(\d{1,3})\.", "linear"),
             ("torchvision", "features.conv0", "features.denseblock1.denselayer1",

@@ -8,7 +8,7 @@ from .densenet import DenseNet
 
 
 class DenseLayer(nn.Module):
-    """BatchNorm, ReLU, 1×1 convolution, twice with 3×3; the result is joined to the input, before it or after."""
+    """BatchNorm, ReLU, 1×1 convolution, then the same with 3×3; the result is put before or after the input."""
 
     def __init__(self, inputs: int, growth: int, *, norm: str, before: bool):
         super().__init__()
@@ -41,7 +41,7 @@ class Transition(nn.Module):
 
 
 class CifarDenseNetModule(nn.Module):
-    """Images (N, channels, H, W) -> logits (N, classes); new channels stand before the old ones."""
+    """Images (N, channels, H, W) -> logits (N, classes); new channels come before the old ones."""
 
     def __init__(self, a: DenseNet):
         super().__init__()

@@ -1,6 +1,6 @@
-"""MLPs and LeNets: layers in sequence whose names may be anything, recognized by their shapes; the descriptions.
+"""MLPs and LeNets: sequential layers with arbitrary names, recognized by their shapes; the descriptions.
 
-What shapes do not tell (activation, pooling, image size) makes several candidates, so that the user is asked.
+Shapes do not determine activation, pooling or image size: each possibility is a candidate, and the user chooses.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _WORDS = {"relu": "ReLU", "tanh": "tanh", "gelu": "GELU", "sigmoid": "sigmoid"}
 class MLP(Planned):
     """Linear layers with one activation between them; samples of any shape are flattened.
 
-    `sizes` are the numbers into the first layer, between the layers, and out of the last: one more than `layers`.
+    `sizes` are the layer widths, from the input to the output: one more than `layers`.
     """
 
     family: ClassVar[str] = "mlp"
@@ -67,7 +67,7 @@ class MLP(Planned):
         chain = _chain(shapes)
         if not chain or len(chain) > MAX_LAYERS or any(len(shape) != 2 for _, shape, _ in chain):
             return []
-        if len(chain) == 1 and not chain[0][2]:  # a single matrix is no network yet
+        if len(chain) == 1 and not chain[0][2]:  # a single matrix is not a network
             return []
         layers = tuple((name, bias) for name, _, bias in chain)
         sizes = (chain[0][1][1], *(shape[0] for _, shape, _ in chain))
@@ -77,12 +77,12 @@ class MLP(Planned):
 
 @dataclass(frozen=True)
 class LeNet(Planned):
-    """Two convolutions, each with an activation and a 2×2 pooling, then linear layers with the activation between.
+    """Two convolutions, each with an activation and a 2×2 pooling, then linear layers with the activation between them.
 
-    `side` is the height and width of the images; `padding` that of each convolution. `filters` are (channels, first,
-    second), `kernels` the sides of the two, `sizes` those of the linear layers, the classes last.
+    `side` is the height and width of the images; `padding` and `kernels` are those of the two convolutions, `filters`
+    their (input, first, second) channels, `sizes` the widths of the linear layers, the classes last.
 
-    Source: LeCun et al. 1998, section II, in the form in which it is taught today.
+    Source: LeCun et al. 1998, section II, in its common modern form.
     """
 
     family: ClassVar[str] = "lenet"
@@ -128,7 +128,7 @@ class LeNet(Planned):
 
     @property
     def flat(self) -> int:
-        """Numbers out of the second pooling."""
+        """Count of numbers after the second pooling."""
         side = _left(self.side, self.kernels, self.padding)
         return self.filters[2] * side * side
 
@@ -166,7 +166,7 @@ class LeNet(Planned):
 
 
 def _left(side: int, kernels: tuple[int, int], padding: tuple[int, int]) -> int:
-    """The side of the image after both convolutions and poolings."""
+    """The image side after both convolutions and poolings."""
     for kernel, edge in zip(kernels, padding, strict=True):
         side = (side + 2 * edge - kernel + 1) // 2
     return side
@@ -175,7 +175,7 @@ def _left(side: int, kernels: tuple[int, int], padding: tuple[int, int]) -> int:
 def _chain(shapes: Shapes, convolutions: int = 0) -> list[tuple[str, Shape, bool]]:
     """(name, shape of the weight, whether there is a bias) of layers that follow each other; empty for anything else.
 
-    In the order of the file, or in the one order in which outputs meet inputs.
+    In the order of the file, or in the only order in which output sizes match input sizes.
     """
     weights = {name.removesuffix(".weight"): tuple(shape) for name, shape in shapes.items() if name.endswith(".weight")}
     others = {
@@ -194,7 +194,7 @@ def _follows(chain: list[tuple[str, Shape, bool]]) -> bool:
 
 
 def _sorted_chain(chain: list[tuple[str, Shape, bool]]) -> list[tuple[str, Shape, bool]]:
-    """The convolutions by their channels and the linear layers by their sizes, where each fits one place only."""
+    """The convolutions ordered by their channels, the linear layers by their sizes, if that order is unique."""
     parts = []
     for axes in (4, 2):
         left = {layer[1][1]: layer for layer in chain if len(layer[1]) == axes}

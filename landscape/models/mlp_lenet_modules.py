@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def put(module: nn.Module, name: str, layer: nn.Module) -> None:
-    """Add `layer` under a name with dots, making the modules on the way.
+    """Add `layer` under a dotted name, creating the modules in between.
 
     Raises:
         UnknownNetworkError: torch cannot have a layer of this name, such as "forward".

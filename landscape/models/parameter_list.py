@@ -48,6 +48,6 @@ class Planned(Architecture):
 
 
 def side_of(count: int) -> int | None:
-    """The side of a square of `count` numbers; None where there is none."""
+    """The side of a square of `count` numbers; None if `count` is not a square."""
     side = math.isqrt(max(0, count))
     return side if side * side == count else None

@@ -1,7 +1,7 @@
-"""Architectures installed on the hosts as Python packages: entry points `landscape.architectures`.
+"""Architectures from Python packages installed on the hosts, found by the entry point `landscape.architectures`.
 
 An entry point names a function without arguments that returns an `nn.Module`; the module may have `input_shape` (of one
-sample) and `classes`. Nothing in an upload decides what is imported: the operators of the hosts install these packages.
+sample) and `classes`. An upload cannot decide what is imported: the administrators of the hosts install these packages.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ GROUP = "landscape.architectures"
 
 @dataclass(frozen=True)
 class Installed(Architecture):
-    """A network that an installed package makes, by the name of its entry point."""
+    """A network from an installed package, by the name of its entry point."""
 
     family: ClassVar[str] = "installed"
 

@@ -1,7 +1,7 @@
-"""All families: an architecture from its JSON, and recognizing one from the names and shapes of a checkpoint.
+"""Builds an architecture from its JSON, and recognizes one from the names and shapes of a checkpoint.
 
-No torch; `landscape.models.build` makes modules. A new family is one subclass of `Architecture` that names what builds
-it, and one entry in `FAMILIES`.
+No torch; `landscape.models.build` makes modules. A new family is one subclass of `Architecture`, with its `built_by`,
+and one entry in `FAMILIES`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 FAMILIES: tuple[type[Architecture], ...] = (CifarResNet, DeepResNet, VGG, DenseNet, ViT, LeNet, MLP)
-_NAMED: tuple[type[Architecture], ...] = (*FAMILIES, Installed)  # all that a description may name
+_NAMED: tuple[type[Architecture], ...] = (*FAMILIES, Installed)  # all families in descriptions
 
 
 def from_json(description: Mapping[str, Any]) -> Architecture:
@@ -77,7 +77,7 @@ def recognize(shapes: Shapes) -> list[Architecture]:
 
 
 def _members(family: type[Architecture], shapes: Shapes) -> Sequence[Architecture]:
-    """The members of a family that `shapes` suggest; none where what they suggest is not possible."""
+    """The members of a family that `shapes` suggest; none if the suggestion is invalid."""
     try:
         return family.candidates(shapes)
     except UnknownNetworkError:

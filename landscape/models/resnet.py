@@ -1,4 +1,4 @@
-"""ResNets with four stages, as in torchvision (ResNet-18 to -152) and in their CIFAR variants: the description."""
+"""ResNets with four stages, as in torchvision (ResNet-18 to -152) and in CIFAR variants: their description."""
 
 import re
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class DeepResNet(Planned):
 
     @property
     def expansion(self) -> int:
-        """Channels out of a block per channel inside of it."""
+        """Output channels of a block per inner channel."""
         return 4 if self.bottleneck else 1
 
     def plan(self) -> Plan:
@@ -98,7 +98,7 @@ class DeepResNet(Planned):
 
     @classmethod
     def candidates(cls, shapes: Shapes) -> list[Self]:
-        """The ResNet whose stem, stages and classes are those of `shapes`; none without a fourth stage."""
+        """The ResNet with the stem, stages and classes of `shapes`; none without a fourth stage."""
         if not any(name.startswith("layer4.") for name in shapes):
             return []
         naming: Naming = "shortcut" if "linear.weight" in shapes else "downsample"

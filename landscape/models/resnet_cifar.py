@@ -1,4 +1,4 @@
-"""The residual networks of the CIFAR experiments and their plain twins: the descriptions."""
+"""The residual networks of the CIFAR experiments and their plain counterparts: their description."""
 
 import re
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ Shortcuts = Literal["projection", "none", "padding"]
 
 @dataclass(frozen=True)
 class CifarResNet(Architecture):
-    """A residual network with 6n+2 layers for small images, or its plain twin.
+    """A residual network with 6n+2 layers for small images, or its counterpart without shortcuts.
 
-    Three stages of n blocks with `width`, 2·`width`, 4·`width` channels (the stem has `width`, also where the network
-    is wide: the authors' WRN-56-k is `width = 16 k`), BatchNorm after every convolution, global average pooling, one
-    linear layer. `shortcuts`: "projection" puts a 1×1 convolution where the shape changes (He's option B), "padding"
+    Three stages of n blocks with `width`, 2·`width`, 4·`width` channels (the stem always has `width`: the authors'
+    WRN-56-k is `width = 16 k`), BatchNorm after every convolution, global average pooling, one linear layer.
+    `shortcuts`: "projection" puts a 1×1 convolution where the shape changes (He's option B), "padding"
     subsamples and pads channels with zeros there (option A), "none" drops addition and projection and keeps BatchNorm.
 
     Raises:
@@ -85,9 +85,9 @@ class CifarResNet(Architecture):
 
     @classmethod
     def candidates(cls, shapes: Shapes) -> list[Self]:
-        """The ResNet whose stem, classes and number of blocks are those of `shapes`, each kind of shortcut that may be.
+        """The ResNet with the stem, classes and number of blocks of `shapes`, once per possible kind of shortcut.
 
-        Without shortcut parameters both "none" and "padding" may be: a checkpoint does not tell them apart.
+        Without shortcut parameters both "none" and "padding" are possible: a checkpoint does not distinguish them.
         """
         first, channels = leading(shapes.get("conv1.weight"), (16, 3))
         classes, last = leading(shapes.get("linear.weight"), (10, 4 * first))

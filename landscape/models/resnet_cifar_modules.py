@@ -1,6 +1,6 @@
-"""The residual networks of the CIFAR experiments and their plain twins as modules.
+"""The residual networks of the CIFAR experiments and their plain counterparts as modules.
 
-Draws no random number: `landscape.models.build` does.
+Draws no random numbers: `landscape.models.build` initializes.
 """
 
 import torch.nn.functional as F
@@ -33,9 +33,9 @@ class Block(nn.Module):
 
 
 class Padding(nn.Module):
-    """He's option A: every second pixel, zeros for the new channels, half before and half after (no parameters).
+    """He's option A: every second pixel, zeros for the new channels, half before and half after; no parameters.
 
-    Half before and half after follows the public CIFAR checkpoints with option A; He et al. do not say.
+    "Half before and half after" follows the public CIFAR checkpoints with option A; He et al. do not specify it.
     """
 
     def __init__(self, added: int, *, stride: int):

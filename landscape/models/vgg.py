@@ -1,4 +1,4 @@
-"""VGG networks: torchvision's, their CIFAR variants and the paper's VGG-9; the description."""
+"""VGG networks: torchvision's, their CIFAR variants and the paper's VGG-9; their description."""
 
 import re
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class VGG(Planned):
-    """3×3 convolutions with bias, ReLU, and 2×2 max-poolings as `layout` says; BatchNorm after each or after none.
+    """3×3 convolutions with bias, ReLU, and 2×2 max-poolings as in `layout`; BatchNorm after all convolutions or none.
 
     `head`: "three" linear layers with dropout over 7×7 pooled positions (torchvision: `classifier.0`, `.3`, `.6`);
     "one" linear layer over the globally averaged channels (the CIFAR variants: `classifier`); "normalized": a linear
     layer with BatchNorm, then one for the classes (the paper's VGG-9: `fc.0`, `fc.1`, `classifier`). `side` is the
-    height and width that the head takes from the poolings; `hidden` the width of its inner layers.
+    height and width of the head's input; `hidden` the width of its inner layers.
 
     Source: Simonyan and Zisserman 2015, table 1; Li et al. 2018 for VGG-9, whose count is reference.md's.
     """
@@ -64,7 +64,7 @@ class VGG(Planned):
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """Any size where the head pools; otherwise the one size that leaves `side` after the poolings."""
+        """Any size if the head pools; otherwise the one size that gives `side` after the poolings."""
         side = self.side << self.layout.count("M") if self.head == "normalized" else None
         return self.channels, side, side
 
@@ -105,7 +105,7 @@ class VGG(Planned):
 
     @classmethod
     def candidates(cls, shapes: Shapes) -> list[Self]:
-        """The VGG whose convolutions, poolings (from the gaps in the numbering) and head are those of `shapes`."""
+        """The VGG with the convolutions, poolings (gaps in the numbering) and head of `shapes`."""
         numbered = {int(m[1]): s for n, s in shapes.items() if (m := re.fullmatch(r"features\.(\d{1,3})\.weight", n))}
         convolutions = {index: shape for index, shape in sorted(numbered.items()) if len(shape) == 4}
         if not convolutions or 0 not in convolutions:

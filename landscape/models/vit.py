@@ -1,4 +1,4 @@
-"""Small vision transformers with timm's names: the description."""
+"""Small vision transformers with timm's names: their description."""
 
 import re
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ _HEAD_SIZES = (64, 32, 16, 8)
 class ViT(Planned):
     """Patches, `depth` blocks of attention and a two-layer GELU network, each after a LayerNorm, and a linear head.
 
-    With `class_token` the head reads that token, otherwise the mean of all. Shapes do not tell the number of heads:
-    the candidates have heads of 64, 32, 16 or 8 numbers, timm's 64 first.
+    With `class_token` the head reads that token, otherwise the mean of all. Shapes do not determine the number of
+    heads: the candidates have heads of size 64, 32, 16 or 8, timm's 64 first.
 
     Source: Dosovitskiy et al. 2021, section 3.1; names and LayerNorm's epsilon of 1e-6 as in timm.
     """
@@ -58,7 +58,7 @@ class ViT(Planned):
 
     @property
     def tokens(self) -> int:
-        """Patches, and the class token."""
+        """Number of tokens: patches, and the class token if there is one."""
         return (self.side // self.patch) ** 2 + int(self.class_token)
 
     def plan(self) -> Plan:
