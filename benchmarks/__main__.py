@@ -1,7 +1,7 @@
 """Prints the benchmarks of this machine: `python -m benchmarks [--short] [--no-peers] [--only NAME] [PART …]`.
 
-Everything that is compared is measured in turns, so that load on the machine affects all alike; figures are medians.
-Only ratios within one run are meaningful, seconds are not.
+Compared programs are measured in turn, so that load on the machine affects all of them equally; figures are medians.
+Only ratios within one run are meaningful, not seconds.
 """
 
 import argparse

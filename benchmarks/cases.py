@@ -22,7 +22,7 @@ class Case:
     network: Callable[[], nn.Module]
     data: str  # "cifar" (32×32×3, Gaussian) or "digits" (8×8)
     samples: int
-    short_samples: int  # in the short mode; 0 leaves the case out
+    short_samples: int  # in short mode; 0 skips the case
 
 
 def case_of(name: str) -> Case:
@@ -31,7 +31,7 @@ def case_of(name: str) -> Case:
 
 
 def model_of(case: Case) -> nn.Module:
-    """The network in evaluation mode, its BatchNorm statistics those of one batch, so that values stay moderate."""
+    """The network in evaluation mode, with BatchNorm statistics of one batch, so that values stay moderate."""
     random_state = torch.get_rng_state()
     torch.manual_seed(0)
     model = case.network()
@@ -61,7 +61,7 @@ def mlp() -> nn.Module:
 
 
 def vgg9() -> nn.Module:
-    """Six convolutions with BatchNorm, three linear layers; near the VGG-9 of the paper in size."""
+    """Six convolutions with BatchNorm, three linear layers; about the size of the paper's VGG-9."""
     layers: list[nn.Module] = []
     plan = [(3, 64), (64, 64), None, (64, 128), (128, 128), None, (128, 256), (256, 256), None]
     for pair in plan:
@@ -74,7 +74,7 @@ def vgg9() -> nn.Module:
 
 
 class DenseLayer(nn.Module):
-    """BatchNorm, ReLU, 1×1, BatchNorm, ReLU, 3×3; the result joins its input."""
+    """BatchNorm, ReLU, 1×1, BatchNorm, ReLU, 3×3; the result is concatenated with its input."""
 
     def __init__(self, inputs: int, growth: int):
         super().__init__()

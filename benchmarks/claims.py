@@ -1,4 +1,4 @@
-"""Measures what docs/comparison.md says about the peers by calling them: `python -m benchmarks.claims`.
+"""Verifies the claims of docs/comparison.md about the peers by calling them: `python -m benchmarks.claims`.
 
 Runs in the peers' environment (peers.py). Each function below calls one peer on the same trained network and a few
 digits and returns facts as text; a fact that no longer holds shows up as a different figure, not as an error.
@@ -68,7 +68,7 @@ def _cosine(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
 
 
 def _filter_ratios(direction: Sequence[Tensor], weights: Sequence[Tensor]) -> str:
-    """‖d_f‖ / ‖w_f‖ over the filters of parameters with two axes or more, relative to their mean; all 1 is right."""
+    """‖d_f‖ / ‖w_f‖ over the filters of parameters with two axes or more, relative to their mean; correct is 1 for all."""
     pairs = [(d, w) for d, w in zip(direction, weights, strict=True) if w.ndim > 1]
     ratios = torch.cat([d.flatten(1).norm(dim=1) / w.flatten(1).norm(dim=1) for d, w in pairs])
     ratios = ratios / ratios.mean()
@@ -86,7 +86,7 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def ours() -> Facts:
-    """The same questions, answered by this package."""
+    """The same facts, measured for this package."""
     import landscape as ls
 
     images, labels = _samples()

@@ -1,4 +1,4 @@
-"""The peers: each evaluates a few points of a landscape around the same network and reports the time per point.
+"""The peers: each evaluates a few points of a landscape around the same network, and its time per point is measured.
 
 A peer is imported only in its own environment (peers.py runs this module there), and called as in its documentation,
 without plotting and printing.
@@ -21,7 +21,7 @@ PEERS = {"losscape": "1.5.10", "loss-landscapes": "3.0.6", "landscaper": "1.3.1"
 
 
 def peer(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
-    """The peer called `name`, ready to be measured again and again."""
+    """The peer called `name`, ready for repeated measurements."""
     makers = {"losscape": losscape, "loss-landscapes": loss_landscapes, "landscaper": landscaper}
     return makers[name](model, images, labels)
 
@@ -76,7 +76,7 @@ def landscaper(model: nn.Module, images: Tensor, labels: Tensor) -> Measure:
 
 
 def _side(images: Tensor) -> int:
-    """Points along both axes: one is enough if a point takes seconds."""
+    """Points along each axis: one is enough if a point takes seconds."""
     return 1 if images.shape[-1] == 32 else 3
 
 

@@ -1,9 +1,8 @@
 """The headline job: 51 × 51 points × 50 000 images of CIFAR's shape × a seeded ResNet-56, against its lower bounds.
 
 `python -m benchmarks.headline [--precision bfloat16]`. On a GPU the whole surface is computed and timed; on a CPU a few
-points over some of the images are, and the time of the rest is extrapolated, which the output says. The lower bounds
-are those of this machine: a matrix product for the arithmetic, a copy for the memory traffic, both measured in the
-same run.
+points over some of the images are, and the output says that the total is extrapolated. The lower bounds are measured
+in the same run: a matrix product for the arithmetic, a copy for the memory traffic.
 """
 
 import argparse
@@ -83,7 +82,7 @@ def _print_lower_bounds(objective: Objective, precision: str, device: torch.devi
 
 
 def numbers_moved(network: Network) -> int:
-    """Numbers that the layers read and write per image, without weights: these are shared by a batch."""
+    """Numbers that the layers read and write per image, without weights, which a batch shares."""
     every = [index for layer in network.layers for index in (*layer.reads(), layer.result)]
     return sum(math.prod(shape) for index in every if (shape := network.shapes[index]) is not None)
 

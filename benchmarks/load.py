@@ -1,7 +1,7 @@
 """The service under load on this machine: `python -m benchmarks.load`. Prints figures, asserts nothing.
 
-Ten thousand queued jobs and the pages of their list; five hundred event streams of one process; clients that read
-nothing. All processes are real; the figures are those that a client sees.
+Ten thousand queued jobs and the pages of their list; five hundred event streams of one process; clients that never
+read. All processes are real; the figures are measured by a client.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _pages(total: int) -> Iterator[tuple[str, dict[str, str | int]]]:
 
 
 def _fill(url: str, spec: dict[str, object], count: int) -> None:
-    """Submit `count` jobs, in fewer transactions than as many requests take."""
+    """Submit `count` jobs, in fewer transactions than separate requests would."""
     database, request = Database(url), job_spec.validate_python(spec)
     for _ in range(0, count, BATCH):
         with database.writing() as session:

@@ -1,7 +1,7 @@
-"""Memory at 1 000 and at 50 000 images of CIFAR's shape: of the data, added by evaluation, and shared by processes.
+"""Memory for 1 000 and 50 000 images of CIFAR's shape: of the data, added by evaluation, and shared by processes.
 
-Run as a module with a number of images, this file evaluates one point and prints the largest resident size of its
-process; run with a file, it loads that as the shell does, evaluates one point and stays until its input ends.
+Run as a module with a number of images, this file evaluates one point and prints the peak resident size of its
+process; run with a file, it loads it as the shell does, evaluates one point and runs until its input ends.
 Images are float32, 12 288 bytes each: 614 MB for 50 000.
 """
 
@@ -43,7 +43,7 @@ def _report_one(short: bool) -> None:
 
 
 def _report_several() -> None:
-    """Processes that use one data set at the same time, with one shared copy and with a copy each."""
+    """Processes that use one data set at the same time, with one shared copy and with one copy each."""
     print(f"\n| processes, {SAMPLES[-1]} images | total, MB | CPU s to load, first and later | a point |")
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def together(file: Path, processes: int, way: str, caches: Path) -> tuple[float,
         "text": True,
     }
     started, found = [], []
-    for _ in range(processes):  # in turn: in the shell, too, the command loads before its workers do
+    for _ in range(processes):  # in turn: as in the shell, where the command loads before its workers
         started.append(subprocess.Popen(command, **around))
         found.append(json.loads(started[-1].stdout.readline()))  # type: ignore[union-attr]
     total = sum(_proportional(one.pid) for one in started)
@@ -79,7 +79,7 @@ def together(file: Path, processes: int, way: str, caches: Path) -> tuple[float,
 
 
 def _proportional(pid: int) -> float:
-    """Megabytes of a process, with 1/n of the pages that n processes share."""
+    """Proportional set size (PSS) of a process in megabytes: pages shared by n processes count 1/n."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) * 1024 / 1e6
 
@@ -93,7 +93,7 @@ def _write(file: Path, samples: int) -> None:
 
 
 def stay(file: str, way: str) -> None:
-    """Load, evaluate one point, print the CPU time of both, and stay until the input ends."""
+    """Load, evaluate one point, print the CPU time of both, and wait until the input ends."""
     import torch
 
     from landscape import engine
@@ -119,7 +119,7 @@ def stay(file: str, way: str) -> None:
 
 
 def measure(name: str, samples: int) -> dict[str, object]:
-    """Megabytes: before there are data, of the data, and at most after one point."""
+    """Megabytes: before loading data, of the data, and at the peak after one point."""
     import torch
 
     from landscape import engine

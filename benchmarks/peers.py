@@ -1,7 +1,7 @@
-"""The peers in a separate environment and process: they are never a dependency of ours.
+"""The peers in a separate environment and process, so that we never depend on them.
 
 `environment` installs them under build/ with our constraints and without their dependencies, which include CUDA
-builds; torch and numpy are ours, by a path file. Run as a module, this file is the process that measures on request.
+builds; torch and numpy are ours, by a path file. Run as a module, this file is the process that measures.
 """
 
 import importlib.util

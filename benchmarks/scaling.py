@@ -1,8 +1,8 @@
 """From one worker to one per core: processes of one thread against one process of as many threads.
 
 Both are measured on an idle and on a busy machine. Run as a module with a number of threads, this file is one such
-process: it evaluates points of a given case for a given number of seconds, and prints points per second. A neighbor is
-a process that multiplies matrices.
+process: it evaluates points of a given case for a given number of seconds, and prints points per second. A neighbor is a
+process that multiplies matrices, as load.
 """
 
 import json
@@ -19,7 +19,7 @@ TURNS = {True: 3, False: 7}
 
 
 class Process:
-    """A child process: it gets what to compute, and then for how long."""
+    """A child process that is told what to compute, and then for how long."""
 
     def __init__(self, threads: int):
         command = [sys.executable, "-m", "benchmarks.scaling", str(threads)]
@@ -35,7 +35,7 @@ class Process:
         self._send(seconds)
 
     def rate(self) -> float:
-        """Points per second of what `start` started."""
+        """Points per second of the computation that `start` began."""
         assert self.process.stdout is not None
         return float(json.loads(self.process.stdout.readline()))
 

@@ -1,6 +1,6 @@
-"""Overhead of the service: the same surface through it and in one process; and the time to the first surface of a demo.
+"""Overhead of the service: the same surface by it and by one process; and the time to the first surface of a demo.
 
-Starts `landscape up` with one worker in a new folder and uses it over HTTP, like any client. The other side is
+Starts `landscape up` with one worker in a new folder and uses it over HTTP, like any client. It is compared with
 this file run as a module, which computes the surface with `ls.surface` in a process of one thread.
 """
 
@@ -31,7 +31,7 @@ def report(*, short: bool) -> None:
     side = POINTS[short]
     with service("--workers", "1") as client, Alone() as alone:
         checkpoint = _uploaded(client)
-        for warm_up in (_through(client, checkpoint), alone):  # both load what they keep
+        for warm_up in (_through(client, checkpoint), alone):  # both load their files and caches
             warm_up(3)
         pairs = [(alone(side), _through(client, checkpoint)(side)) for _ in range(TURNS[short])]
     print(f"| {NETWORK.stem} on digits, {side} × {side} points | seconds | of CPU time |\n|---|---|---|")

@@ -1,6 +1,6 @@
 """The table: CPU seconds per grid point of the engine in each precision, the plain loop and the peers, one thread each.
 
-Contestants are measured in turns; the peers run in a separate environment (peers.py).
+Contestants are measured in turn; the peers run in a separate environment (peers.py).
 """
 
 from dataclasses import replace

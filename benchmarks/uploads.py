@@ -1,7 +1,7 @@
 """Uploads under load on this machine, as part of `python -m benchmarks.load` or alone: `python -m benchmarks.uploads`.
 
-Many small ones at once, and a single large one by PUT and by tus; the memory of the API meanwhile. Prints figures,
-asserts nothing.
+Many small ones at once, and one large one by PUT and by tus; the memory of the API meanwhile. Prints figures, asserts
+nothing.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def measure(count: int = 200, large: int = 2000) -> None:
 
 
 def many(service: Service, count: int) -> None:
-    """`count` uploads of 5 MiB at the same time; each acknowledged one must be the bytes that were sent."""
+    """`count` uploads of 5 MiB at the same time; each acknowledged one must contain the bytes that were sent."""
     body = os.urandom(5 * MIB)
 
     def send(n: int) -> tuple[int, bool, float]:
