@@ -1,7 +1,7 @@
 """The operators a packed network may use: functional, deterministic, and safe for any arguments once checked here.
 
-Left out on purpose: what reads memory that was never written (empty, new_empty), what looks at memory by strides
-(as_strided), what draws random numbers, what writes into its arguments, what returns plain numbers.
+Left out on purpose: operators that read uninitialized memory (empty, new_empty), access memory by strides
+(as_strided), draw random numbers, write into their arguments, or return plain numbers.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def require_allowed(operator: object) -> str:
     """The operator, if a packed network may use it.
 
     Raises:
-        FileError: it may not; the sentence names it.
+        FileError: it may not; the message names it.
     """
     if type(operator) is not str or operator not in ALLOWED:
         raise FileError(
@@ -56,10 +56,10 @@ def require_allowed(operator: object) -> str:
 
 
 def require_safe(operator: str, arguments: Sequence[Any]) -> None:
-    """Arguments that the operator's own checks may let pass although it would read outside of its tensors.
+    """Refuse arguments that the operator's own checks may accept although it would read outside its tensors.
 
     Raises:
-        FileError: sizes that do not belong together, or statistics that would be changed.
+        FileError: sizes do not match, or statistics would be changed.
     """
     if operator == "aten.native_batch_norm.default":
         x, *rest = arguments

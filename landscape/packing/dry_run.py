@@ -1,6 +1,6 @@
-"""Try a packed graph before it is used: on shapes alone, then on one blank sample.
+"""Dry run of a packed graph before it is used: on shapes alone, then on one blank sample.
 
-Runs in the sandbox process, where hostile arguments of an operator can do no harm.
+Runs in the sandbox process, where malicious arguments of an operator can do no harm.
 """
 
 import math
@@ -17,28 +17,28 @@ from ..parsers.source import FileError, printable
 from .allowlist import require_safe
 from .graph_json import PackedGraph
 
-MAX_NUMBERS = 2**27  # of one result, a sample: 512 MiB in float32
+MAX_NUMBERS = 2**27  # of one result, per sample: 512 MiB in float32
 MAX_TOTAL = 2**31  # of all results together
-MAX_WORK = 10**11  # multiply-adds a sample
-TRIED = 2 * 10**10  # multiply-adds up to which a blank sample is really computed
+MAX_WORK = 10**11  # multiply-adds per sample
+TRIED = 2 * 10**10  # multiply-adds up to which a blank sample is computed
 BATCHES = (2, 3)
 _PASSING = ("alias", "clone", "view", "slice", "_to_copy")  # operators whose result holds the same tokens
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a trial shows of a network."""
+    """The result of a dry run."""
 
-    output: tuple[int, ...]  # shape of the answer for one sample
-    work: int  # multiply-adds a sample
-    vocabulary: int | None  # smallest table that is looked up with the input: tokens must be below
+    output: tuple[int, ...]  # shape of the output for one sample
+    work: int  # multiply-adds per sample
+    vocabulary: int | None  # rows of the smallest table indexed by the input: tokens must be below
 
 
 def dry_run(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> Found:
-    """Shapes, cost and answer of the graph with tensors of these shapes (constants by their prefixed names).
+    """Output shape and cost of the graph with tensors of these shapes (constants by their prefixed names).
 
     Raises:
-        FileError: an operator refuses its arguments, sizes do not follow the batch, or the network costs too much.
+        FileError: an operator refuses its arguments, sizes do not scale with the batch, or the cost is too high.
     """
     values = {name: tensor.to("meta") for name, tensor in tensors.items()}
     shapes, works = zip(*(_shape(packed, values, batch) for batch in BATCHES), strict=True)
@@ -93,7 +93,7 @@ def _step(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.de
 
 
 def _work(name: str, arguments: list[Any], result: Tensor) -> int:
-    """Multiply-adds of an operator: those of the matrix product it is, else one per number."""
+    """Multiply-adds of an operator: those of its matrix product, else one per number of the result."""
     if name == "aten.convolution.default":
         return result.numel() * int(math.prod(arguments[1].shape[1:]))
     if name in ("aten.mm.default", "aten.bmm.default"):
@@ -104,7 +104,7 @@ def _work(name: str, arguments: list[Any], result: Tensor) -> int:
 
 
 def _compute(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> None:
-    """One blank sample for real: lookups out of range and the like show themselves here."""
+    """Compute one blank sample: detects lookups out of range and the like."""
     from .module import PackedModule
 
     x = torch.zeros((1, *packed.sample), dtype=getattr(torch, packed.dtype))

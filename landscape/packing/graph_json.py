@@ -1,7 +1,7 @@
-"""The engine's graph as JSON, and back with every part checked.
+"""Converts the engine's graph to JSON and back, with every part checked.
 
-A reference is {"t": index}, a size that follows the batch {"n": [per sample, fixed]}, a dtype or layout {"s": name}, a
-number that JSON lacks {"f": "-inf"}; everything else stands for itself.
+A reference is {"t": index}, a size that depends on the batch {"n": [per sample, fixed]}, a dtype or layout {"s": name},
+a number that JSON lacks {"f": "-inf"}; everything else is itself.
 """
 
 import json
@@ -23,9 +23,9 @@ INPUT_TYPES = ("float32", "int64")
 
 @dataclass(frozen=True)
 class PackedGraph:
-    """A graph, and the samples it takes."""
+    """A graph, and the shape and type of its samples."""
 
-    graph: Graph  # its constants are named only; their tensors are in the file
+    graph: Graph  # constants by index only; their tensors are in the file
     constants: tuple[int, ...]
     sample: tuple[int, ...]  # shape of one sample
     dtype: str  # of the samples, one of INPUT_TYPES
@@ -66,7 +66,7 @@ def from_text(text: str) -> PackedGraph:
     """The graph of a text written by `to_text`.
 
     Raises:
-        FileError: another operator than the allowed, a tensor read before it is made or made twice, anything unknown.
+        FileError: an operator that is not allowed, a tensor used before it is made or made twice, anything unknown.
     """
     if len(text) > MAX_TEXT:
         raise FileError(f"The network's description has {len(text)} characters; at most {MAX_TEXT} are read.")

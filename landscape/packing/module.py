@@ -24,10 +24,10 @@ class PackedModule(nn.Module):
     def __init__(self, packed: PackedGraph, tensors: Mapping[str, Tensor]):
         """
         Args:
-            tensors: of every parameter and buffer by name, and of every constant as "@constant/<index>".
+            tensors: every parameter and buffer by name, and every constant as "@constant/<index>".
 
         Raises:
-            UnknownNetworkError: a name that torch cannot have, or a tensor that is missing.
+            UnknownNetworkError: a name that torch does not allow, or a missing tensor.
         """
         super().__init__()
         constants = {f"{_CONSTANTS}{index}": index for index in packed.constants}
@@ -48,7 +48,7 @@ class PackedModule(nn.Module):
 
 
 def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
-    """Register a parameter or buffer under a name with dots, making the modules on the way."""
+    """Register a parameter or buffer under a dotted name, creating the modules in between."""
     *path, last = name.split(".")
     for part in path:
         if part not in module._modules:
@@ -61,7 +61,7 @@ def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
 
 
 def as_saved(tensor: Tensor) -> Tensor:
-    """A tensor as a packed file holds it: floating numbers as float32, on the CPU, contiguous."""
+    """A tensor as stored in a packed file: floating numbers as float32, on the CPU, contiguous."""
     tensor = tensor.detach().cpu()
     return (
         (tensor.float() if tensor.is_floating_point() else tensor)

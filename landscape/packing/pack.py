@@ -1,4 +1,4 @@
-"""`landscape.pack`: a custom network as one file without code, to be uploaded like any checkpoint."""
+"""`landscape.pack`: writes a custom network as one file without code, to be uploaded like any checkpoint."""
 
 from pathlib import Path
 
@@ -20,17 +20,17 @@ _TYPES = {torch.float32: "float32", torch.float64: "float32", torch.int64: "int6
 def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.safetensors") -> Path:
     """Write `model` as one safetensors file: its weights, and the network as a graph of ATen operators in JSON.
 
-    The graph is the engine's own (record.py), of the model in evaluation mode; nothing in the file can run code. The
-    file is checked as the service will check it, so that what cannot be taken is said here.
+    The engine records the graph (engine/graph/record.py) of the model in evaluation mode; nothing in the file can run
+    code. The file is checked as the service will check it, so that problems are reported here.
 
     Args:
-        example_input: a batch (N, …) of samples as the model takes them: floating, or int64 tokens.
+        example_input: a batch (N, …) of samples for the model: floating, or int64 tokens.
 
     Returns:
         The path written.
 
     Raises:
-        CheckpointError: the model cannot be written as a graph, or uses an operator that is not allowed; named.
+        CheckpointError: the model cannot be written as a graph, or uses an operator that is not allowed.
     """
     if not isinstance(example_input, Tensor) or example_input.ndim < 2 or example_input.dtype not in _TYPES:
         raise CheckpointError("example_input must be a batch of samples: a tensor (N, …) of float32 or int64.")
@@ -53,7 +53,7 @@ def _graph(model: nn.Module, sample: tuple[int, ...], dtype: str) -> tuple[str, 
     fast = torch.backends.mha.get_fastpath_enabled()
     model = frozen_copy(model, torch.float32)
     try:
-        torch.backends.mha.set_fastpath_enabled(False)  # one fused operator would hide the ones it is made of
+        torch.backends.mha.set_fastpath_enabled(False)  # it is one fused operator, which is not allowed
         graph = record(model, sample, getattr(torch, dtype))
     except Unrecordable as error:
         raise CheckpointError(f"The model cannot be written as a graph: {printable(str(error), 300)}.") from None

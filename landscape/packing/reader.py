@@ -1,6 +1,6 @@
-"""Read a packed file in the sandbox: graph and tensors checked, tried, and written again clean.
+"""Reads a packed file in the sandbox: checks graph and tensors, runs them once, and rewrites the file clean.
 
-The one untrusted file that needs torch: its operators are tried on shapes.
+The only kind of untrusted file that needs torch, since its operators are run on shapes.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ MAX_ELEMENTS = 2**31
 
 @dataclass(frozen=True)
 class Packed(Architecture):
-    """A custom network, as a packed file describes it; the graph itself is in the sanitized file."""
+    """The description of a custom network from a packed file; the graph itself is in the sanitized file."""
 
     family = "packed"
 
@@ -53,7 +53,7 @@ class Packed(Architecture):
         return self.output[-1] if self.tokens else self.output[0]
 
     def parameter_shapes(self) -> dict[str, Shape]:
-        raise NotImplementedError  # the file has them
+        raise NotImplementedError  # they are in the file
 
     def buffer_shapes(self) -> dict[str, Shape]:
         raise NotImplementedError
@@ -73,10 +73,10 @@ def is_packed(metadata: Mapping[str, str]) -> bool:
 
 
 def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, str]) -> Packed:
-    """What a packed file describes, once its graph has been checked and tried.
+    """The architecture in a packed file, after checking and running its graph.
 
     Raises:
-        FileError: the graph or a tensor is not what it must be.
+        FileError: the graph or a tensor is invalid.
     """
     import torch
 
@@ -101,12 +101,12 @@ def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, st
 
 
 def clean_part(name: str, tensor: StoredTensor) -> NDArray[Any]:
-    """The numbers of a tensor whose weights have been checked already."""
+    """The numbers of a tensor in a file whose weights have already been checked."""
     return clean(name, tensor, weight=False)
 
 
 def clean(name: str, tensor: StoredTensor, *, weight: bool) -> NDArray[Any]:
-    """The numbers of a tensor: float32, or int64 and bool where they are no weights. Masks may hold infinities.
+    """The numbers of a tensor: float32, or int64 and bool if they are not weights. Masks may hold infinities.
 
     Raises:
         FileError: NaN, an infinite weight, a weight that is not floating, a negative variance.
