@@ -3,8 +3,8 @@
 dataset.py     Dataset
 builtin.py     digits, synthetic
 files.py       local files, and uploads
-inputs.py      what callers pass as samples: tensors, DataLoaders, batches
-memory_map.py  many samples: one copy for all processes of a machine
+inputs.py      samples from callers: tensors, DataLoaders, batches
+memory_map.py  large data sets: one copy for all processes of a machine
 """
 
 from .builtin import BUILT_IN, SPLITS, load

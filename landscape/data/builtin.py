@@ -1,4 +1,4 @@
-"""Data sets that need no file: scikit-learn's digits, and a synthetic one of CIFAR's shape for measuring speed."""
+"""Built-in data sets: scikit-learn's digits, and a synthetic one of CIFAR's shape for measuring speed."""
 
 import gzip
 from collections.abc import Callable
@@ -29,10 +29,10 @@ def load(name: str, split: str = "train", *, cache: DiskCache | None = None) -> 
     """A built-in data set: "digits", scikit-learn's 8×8 images, or "synthetic", synthetic images of CIFAR's shape.
 
     Args:
-        cache: where many samples are kept for other processes.
+        cache: stores large data sets for other processes.
 
     Raises:
-        UnknownNameError: the name or the split is unknown; the message lists the known.
+        UnknownNameError: the name or the split is unknown; the message lists the known ones.
         DataError: the package that ships the data is not installed.
     """
     if name not in BUILT_IN:
@@ -43,7 +43,7 @@ def load(name: str, split: str = "train", *, cache: DiskCache | None = None) -> 
 
 
 def _digits(split: str, _: DiskCache | None) -> Dataset:
-    """1797 images of handwritten digits; the 297 test samples are the last in the order of a hash of the index."""
+    """1797 images of handwritten digits; the 297 test samples are the last when sorted by a hash of the index."""
     pixels, labels = _read_digits()
     order = shuffled(len(labels), "digits")
     chosen = sorted(order[:-_DIGITS_TEST] if split == "train" else order[-_DIGITS_TEST:])
@@ -53,13 +53,13 @@ def _digits(split: str, _: DiskCache | None) -> Dataset:
 
 
 def _synthetic(split: str, cache: DiskCache | None) -> Dataset:
-    """10 000 training and 2 000 test images (3, 32, 32) in 10 classes: a fixed pattern of each class under noise."""
+    """10 000 training and 2 000 test images (3, 32, 32) in 10 classes: a fixed pattern per class, plus noise."""
     key = "synthetic"
     return dataset(key, split, cached(cache, key, split, lambda: _synthesize(split)), cache, key)
 
 
 def _synthesize(split: str) -> Part:
-    """The bytes are those of numpy's RandomState, which is frozen for good: the same on every machine and version."""
+    """Drawn from numpy's RandomState, whose stream is frozen: the same bytes on every machine and version."""
     count, seed = _SYNTHETIC[split]
     patterns = np.random.RandomState(20_180_100).randint(0, 256, (10, 3, 8, 8)).repeat(4, 2).repeat(4, 3)
     random = np.random.RandomState(seed)

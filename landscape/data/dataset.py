@@ -23,11 +23,11 @@ class Dataset:
     images: Tensor  # (N, C, H, W) or (N, F), float32, normalized: (pixel in [0, 1] − mean) / std; tokens (N, T), int64
     labels: Tensor  # (N,), int64, in [0, classes); (N, T) for tokens, float32 for values
     classes: int
-    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; () where images came normalized
+    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; () if images were given normalized
     std: tuple[float, ...]
     targets: str = "classes"  # "values" for regression, "tokens" for language models; see parsers.dataset
-    cache: DiskCache | None = None  # where other processes find the same samples
-    key: str = ""  # what names them there
+    cache: DiskCache | None = None  # shares the samples with other processes
+    key: str = ""  # key of the samples in the cache
 
     def __len__(self) -> int:
         """Number of samples N."""
@@ -35,17 +35,17 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over shapes, types and bytes of `images` and `labels`: equal exactly where the samples are."""
+        """SHA-256 (hex) over shapes, types and bytes of `images` and `labels`: equal if and only if the samples are."""
         return data_digest(self.images, self.labels)
 
     def subset(self, count: int, seed: int = 0) -> "Dataset":
-        """`count` samples chosen by `seed`, in their old order; the same on every machine and version.
+        """`count` samples chosen by `seed`, in their original order; the same on every machine and version.
 
         For one seed the subsets are nested: 100 samples are among the 500. (Our choice: samples with the smallest
-        SHA-256 of seed and index, so that no library's generator decides.)
+        SHA-256 of seed and index, independent of any library's generator.)
 
         Raises:
-            DataError: `count` is below 1 or more than there are.
+            DataError: `count` is below 1 or above the number of samples.
         """
         if not 1 <= count <= len(self):
             raise DataError(

@@ -1,4 +1,4 @@
-"""Data sets from files: local ones, read in this process, and uploads, sanitized by the sandbox before."""
+"""Data sets from files: local ones, read in this process, and uploads, already sanitized by the sandbox."""
 
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,13 +21,13 @@ def load_file(path: str | Path, split: str = "train", *, cache: DiskCache | None
 
     Arrays are `images` and `labels` (or `inputs`, `tokens`, and `targets`), and `test_images`, … for a test split.
     Images are uint8, NHWC or NCHW (the axis with 1 or 3 entries holds the channels), scaled to [0, 1] and normalized by
-    the arrays `mean` and `std` of the file, else by their own per channel (our choice); or floating, taken as already
+    the file's arrays `mean` and `std`, else by their own per channel (our choice); or floating, taken as already
     normalized. `labels` are integers from 0; `classes` is the largest label + 1. `tokens` are integers (N, T); without
-    labels each token is to predict the next. `targets` may be floating: numbers to predict.
+    labels the target of each token is the next. `targets` may be floating, for regression.
     Nothing in the file is executed: no pickle is run, and declared sizes are checked before any memory is taken.
 
     Args:
-        cache: where many samples are kept for other processes, which then map them instead of reading the file.
+        cache: stores large data sets for other processes, which then map them instead of reading the file.
 
     Raises:
         DataError: the file cannot be read, is too large, or samples and labels are not as described.
@@ -48,19 +48,19 @@ def load_clean(path: Path, name: str, split: str, *, cache: DiskCache | None = N
     """The data set in a file that the sandbox has written.
 
     Args:
-        cache, key: where its normalized images are kept for other processes, and the key that identifies the file.
+        cache, key: a cache for its normalized images, shared with other processes, and the key of the file in it.
 
     Raises:
-        UnknownNameError: it has no such split; the message lists those it has.
+        UnknownNameError: it has no such split; the message lists its splits.
     """
     part = mapped(path, split)
-    if part.inputs.dtype == torch.uint8:  # other samples are mapped as they are
+    if part.inputs.dtype == torch.uint8:  # other samples are mapped unchanged
         part = cached(cache, key, split, lambda: mapped(path, split))
     return dataset(name, split, part, cache, key)
 
 
 def dataset(name: str, split: str, part: Part, cache: DiskCache | None, key: str) -> Dataset:
-    """A data set as described, its images normalized."""
+    """The `Dataset` of a split, its images normalized."""
     described, inputs, targets = part
     images = normalized(inputs, described) if inputs.dtype == torch.uint8 else inputs
     mean, std = tuple(described.mean), tuple(described.std)

@@ -1,6 +1,6 @@
-"""The data a caller passes: tensors, arrays, a Dataset, a DataLoader, batches that are dictionaries; read once.
+"""Reads the data that a caller passes: tensors, arrays, a Dataset, a DataLoader, or batches of dictionaries.
 
-No random state is changed here (see objective/random_state.py), and chance never decides which samples a plot is over.
+No random state is changed (see objective/random_state.py), and the choice of samples is never random.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,13 +22,13 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Inputs:
-    """A model, its samples and its loss, as the mathematics takes them."""
+    """A model, its samples and its loss, in the form that objectives take."""
 
     model: nn.Module
     images: Tensor
     labels: Tensor
     loss: "str | PerSample | Loss"
-    facts: dict[str, Any] = field(default_factory=dict)  # what the data are called, for the provenance
+    facts: dict[str, Any] = field(default_factory=dict)  # names of the data, for the provenance
 
 
 def read_inputs(model: nn.Module, images: Any, labels: Any, loss: "str | PerSample | Loss") -> Inputs:
@@ -37,10 +37,10 @@ def read_inputs(model: nn.Module, images: Any, labels: Any, loss: "str | PerSamp
     Args:
         images: a tensor or array; a mapping from names to tensors, for `model(**batch)`; with `labels` left out a
             DataLoader, a torch Dataset, one of ours, or any iterable of batches: (inputs, labels) or mappings.
-        loss: of mappings without labels of their own it is given the whole batch, `loss(outputs, batch)`.
+        loss: for mappings without separate labels it is called with the whole batch, `loss(outputs, batch)`.
 
     A loader that shuffles is read in the order of its data set, every sample once, without dropping the last batch;
-    any other iterable as it comes, once.
+    any other iterable is read once, in its own order.
 
     Raises:
         DataError: something is missing, or batches do not fit together.
@@ -68,7 +68,7 @@ def _inputs_and_targets(images: Any, labels: Any) -> tuple[Any, Any, dict[str, A
 
 
 def _ordered(source: Any) -> tuple[Iterable[Any], dict[str, Any]]:
-    """Batches in an order that chance has no part in, and what the provenance says of it."""
+    """Batches in a deterministic order, and the description of it for the provenance."""
     if isinstance(source, TorchDataset) and not isinstance(source, IterableDataset):
         source = DataLoader(source, batch_size=256)
     if (
@@ -92,10 +92,10 @@ def _ordered(source: Any) -> tuple[Iterable[Any], dict[str, Any]]:
 
 
 def _indices(loader: "DataLoader[Any]") -> tuple[list[int], str]:
-    """Which samples, in which order.
+    """The indices of the loader's samples in order, and a description of the order.
 
     Raises:
-        DataError: the sampler draws them by chance, in a way that has no order of its own.
+        DataError: the sampler is random and has no deterministic equivalent.
     """
     sampler, count = loader.sampler, len(loader.dataset)  # type: ignore[arg-type]
     if isinstance(sampler, RandomSampler) and not sampler.replacement and sampler.num_samples == count:
@@ -130,7 +130,7 @@ def _joined(batches: Iterable[Any]) -> tuple[Any, Any]:
 
 
 _INDEXED = "_landscape_indexed_batch"
-_INPUTS, _LABELS = "\0inputs", "\0labels"  # of batches that are pairs; no keyword can be called so
+_INPUTS, _LABELS = "\0inputs", "\0labels"  # of batches that are pairs; not possible as keywords
 
 
 def _entries(batch: Any) -> dict[str, Tensor]:
@@ -177,7 +177,7 @@ def _tensor(value: Any, name: object) -> Tensor:
 
 
 class IndexedBatch:
-    """Named tensors that a model takes by index: the samples then are 0 … N − 1, in any order and any batches."""
+    """Named tensors, indexed by sample: the "samples" of the model are the indices 0 … N − 1, in any batches."""
 
     def __init__(self, entries: Batch):
         self.entries = entries
@@ -199,10 +199,10 @@ def _placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 class BatchLoss(Loss):
-    """A loss of outputs and whole batches: labels are indices, and only the caller knows which entry holds which."""
+    """A loss of outputs and whole batches: the labels are indices, since only the caller knows the entries."""
 
     def correct(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
-        """By the entry "labels" and the output `logits`, as Hugging Face calls them; None without."""
+        """Uses Hugging Face's names, the entry "labels" and the output `logits`; None if they are missing."""
         batch: IndexedBatch = self.per_sample.batch  # type: ignore[attr-defined]
         scores, wanted = getattr(outputs, "logits", outputs), batch.entries.get("labels")
         return None if wanted is None else correct(scores, wanted.to(losses.device)[labels], losses)
@@ -231,7 +231,7 @@ def _loss_of_batches(loss: Callable[..., Tensor], batch: IndexedBatch) -> Loss:
 
 
 def taking_indices(model: nn.Module, batch: IndexedBatch) -> nn.Module:
-    """A module with the very parameters, names and hooks of `model` that takes indices of samples for samples."""
+    """A module that shares the parameters, names and hooks of `model`, and takes indices instead of samples."""
     kind = type(model)
 
     def call(self: Any, index: Tensor) -> Any:
@@ -251,6 +251,6 @@ def taking_indices(model: nn.Module, batch: IndexedBatch) -> nn.Module:
 
 
 def sample_tensors(model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor]:
-    """The tensors that the samples really are: for a model that is fed, its entries too."""
+    """The tensors behind the samples: also the batch entries, for a model that takes indices."""
     batch = getattr(model, _INDEXED, None)
     return [*(batch.entries.values() if batch else ()), images, labels]

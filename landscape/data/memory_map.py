@@ -1,11 +1,10 @@
-"""Samples too many for a copy in every process: normalized once into a file that all processes of a machine map.
+"""Large data sets, without a copy per process: normalized once into a file that all processes of a machine map.
 
-Mapped memory is shared, and the system takes it back when memory is short; a process that writes to it gets a page of
-its own.
+Mapped memory is shared, and the system reclaims it when memory is short; a process that writes to it gets its own page.
 
-Measured on 50 000 images of CIFAR's shape: 614 MB for all processes together instead of each; 0.5 s of CPU to find them
-again (their digests) instead of 1.3 s to read and normalize them; evaluating is as fast (docs/performance.md). Keeping
-uint8 and converting batch by batch is a quarter of the bytes, and 0.4 s more of every pass over them.
+Measured on 50 000 images of CIFAR's shape: 614 MB in total instead of per process; 0.5 s of CPU to verify the cached
+file (its digest) instead of 1.3 s to read and normalize; evaluation is as fast (docs/performance.md). Keeping uint8 and
+converting batch by batch takes a quarter of the bytes, and 0.4 s more for every pass.
 """
 
 import contextlib
@@ -25,20 +24,20 @@ from ..errors import UnknownNameError
 from ..parsers import safetensors
 from ..parsers.dataset import Described
 
-LARGE = 16 << 20  # bytes of samples; below it, making them is faster than finding them
-_FORM = 1  # another number where the same source would become other samples
+LARGE = 16 << 20  # bytes of samples; smaller data sets are made faster than found
+_FORM = 1  # to be changed whenever the same source gives different samples
 
 
 class Part(NamedTuple):
     """One split."""
 
     described: Described
-    inputs: Tensor  # (N, …): uint8 to be normalized, or as they are computed on
+    inputs: Tensor  # (N, …): uint8 to be normalized, or ready for the model
     targets: Tensor
 
 
 def cached(cache: DiskCache | None, key: str, split: str, make: Callable[[], Part]) -> Part:
-    """What `make` gives, normalized and mapped from `cache` where it is large; from memory where nothing can be kept.
+    """The result of `make`, normalized and mapped from `cache` if it is large; in memory if it cannot be cached.
 
     Args:
         key: identifies the source, such as its digest.
@@ -57,10 +56,10 @@ def cached(cache: DiskCache | None, key: str, split: str, make: Callable[[], Par
 
 
 def mapped(path: Path, split: str) -> Part:
-    """A split of a clean file, as `parsers.dataset` or this module writes them; its bytes are read when they are used.
+    """A split of a clean file written by `parsers.dataset` or this module; its bytes are read on first use.
 
     Raises:
-        UnknownNameError: it has no such split; the message lists those it has.
+        UnknownNameError: it has no such split; the message lists its splits.
     """
     from safetensors import safe_open
 
@@ -71,7 +70,7 @@ def mapped(path: Path, split: str) -> Part:
 
 
 def require_split(split: str, described: Described) -> None:
-    """Raise UnknownNameError where there is no such split."""
+    """Raise UnknownNameError if there is no such split."""
     if split not in described.splits:
         raise UnknownNameError("split", split, tuple(described.splits))
 
@@ -92,7 +91,7 @@ def _mapped(path: Path | None, split: str) -> Part | None:
 
 
 def _normalized(pixels: Tensor, described: Described) -> Iterator[Tensor]:
-    """Block by block; every pixel is looked up."""
+    """The normalized images block by block, by a lookup table."""
     values = np.arange(256) / 255
     tables = [
         torch.from_numpy(((values - mean) / std).astype(np.float32))
