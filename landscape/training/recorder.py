@@ -1,6 +1,6 @@
 """Save a trajectory from any training loop with one line, and find its files again.
 
-Never changes the model; knows the hooks of Lightning by their names, without importing it.
+Never changes the model; has Lightning's hooks by name, without importing it.
 """
 
 import re
@@ -17,7 +17,7 @@ ENDING = ".safetensors"
 
 
 class Recorder:
-    """Writes the state of a model to a folder every time it is called; `files` then go to `ls.trajectory`.
+    """Writes the state of a model to a folder every time it is called; pass `files` to `ls.trajectory`.
 
         record = ls.Recorder("run")
         record(model)                       # the initialization
@@ -25,20 +25,20 @@ class Recorder:
             ...
             record(model)
 
-    With Lightning it is a callback: `Trainer(callbacks=[ls.Recorder("run")])` records the start and every epoch, on the
-    first process alone.
+    With Lightning it is a callback: `Trainer(callbacks=[ls.Recorder("run")])` records the start and every epoch, on
+    rank 0 only.
     """
 
     def __init__(self, folder: str | Path, *, every: int = 1, part: str = "", resume: bool = False):
         """
         Args:
-            folder: where the files go; made when the first is written.
-            every: of so many calls one is written, beginning with the first; of a Lightning run, of so many epochs.
+            folder: where the files go; created with the first file.
+            every: write one of `every` calls, starting with the first; with Lightning, one of `every` epochs.
             part: name of a submodule to record, such as the network inside a LightningModule; "" for all of it.
-            resume: go on after the files that are there.
+            resume: continue after the existing files.
 
         Raises:
-            LandscapeError: `every` is below 1, or the folder holds a trajectory already and `resume` is not set.
+            LandscapeError: `every` is below 1, or the folder already holds a trajectory and `resume` is not set.
         """
         if every < 1:
             raise LandscapeError(f"'every' must be 1 or more; got {every}.")
@@ -51,7 +51,7 @@ class Recorder:
             )
 
     def __call__(self, model: nn.Module) -> None:
-        """Write the state of `model` as it is now.
+        """Write the current state of `model`.
 
         Raises:
             LandscapeError: the file cannot be written.
@@ -61,23 +61,23 @@ class Recorder:
             self._write(model)
 
     def on_train_start(self, trainer: Any, module: nn.Module) -> None:
-        """Lightning: the initialization (or where a run is taken up again)."""
+        """Lightning: record the initialization (or the point where a run resumes)."""
         if getattr(trainer, "is_global_zero", True):
             self(module)
 
     def on_train_epoch_end(self, trainer: Any, module: nn.Module) -> None:
-        """Lightning: an epoch is over."""
+        """Lightning: record the end of an epoch."""
         if getattr(trainer, "is_global_zero", True):
             self(module)
 
     def __getattr__(self, name: str) -> Any:
-        """Lightning asks its callbacks for every hook it knows: the others do nothing."""
+        """Lightning calls every hook of its callbacks: the other hooks do nothing."""
         if name in ("state_key", "_legacy_state_key"):
             return f"landscape.Recorder of {self.folder}"
         if name == "_generate_state_key":
             return lambda **options: self.state_key
         if name == "state_dict":
-            return lambda: {}  # Lightning looks at its code
+            return lambda: {}  # Lightning inspects its code
         if name.startswith("on_") or name in ("setup", "teardown", "load_state_dict"):
             return _nothing
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -85,7 +85,7 @@ class Recorder:
     def _write(self, model: nn.Module) -> None:
         save = _library().save
         chosen = _unwrapped(model).get_submodule(self.part)
-        # A copy of each: tensors that share memory are refused by the format, and training goes on meanwhile.
+        # Copies: safetensors refuses tensors that share memory, and training continues meanwhile.
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in chosen.state_dict().items()}
         path = self.folder / f"epoch-{len(self.files):03d}.safetensors"
         try:
@@ -97,11 +97,11 @@ class Recorder:
 
 
 def _nothing(*arguments: Any, **options: Any) -> None:
-    """What a callback does at a moment it does not care for."""
+    """A hook that does nothing."""
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
-    """The network itself: without the wrappers of several devices and of torch.compile, which change its names."""
+    """The network without the wrappers of data parallelism and torch.compile, which change its names."""
     while isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(model, "_orig_mod"):
         inner: Any = getattr(model, "_orig_mod", None)
         model = inner or model.get_submodule("module")
@@ -112,7 +112,7 @@ def states_in(path: str | Path) -> list[Mapping[str, Tensor]]:
     """The state dict in a .safetensors file, or those of all such files of a folder in the order of their names.
 
     Raises:
-        CheckpointError: there is nothing of the kind, or it cannot be read.
+        CheckpointError: there is no such file, or it cannot be read.
     """
     path = Path(path)
     if path.is_dir():
@@ -121,7 +121,7 @@ def states_in(path: str | Path) -> list[Mapping[str, Tensor]]:
 
 
 def run_in(folder: str | Path) -> list[str]:
-    """The files of a run in order: those in `folder`, or in the part of it that `landscape train` keeps them in.
+    """The files of a run in order: those in `folder`, or in the subfolder that `landscape train` writes.
 
     Raises:
         CheckpointError: there is none.
@@ -133,7 +133,7 @@ def run_in(folder: str | Path) -> list[str]:
 
 
 def files_in(folder: str | Path) -> list[str]:
-    """The .safetensors files in the order of their names, numbers in them by size: epoch-9 is before epoch-10."""
+    """The .safetensors files ordered by name, numbers by value: epoch-9 is before epoch-10."""
     found = Path(folder).glob(f"*{ENDING}")
     ordered = sorted(found, key=lambda path: re.sub(r"\d+", lambda number: number[0].zfill(20), path.stem))
     return [str(path) for path in ordered]
@@ -149,7 +149,7 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     library = _library()
     try:
         found: Mapping[str, Tensor] = library.load_file(path)
-    except Exception as error:  # the library raises its own kinds for damaged files
+    except Exception as error:  # the library raises its own exceptions for damaged files
         raise CheckpointError(f"{path.name} cannot be read: {str(error)[:120]}.") from error
     return found
 

@@ -1,6 +1,6 @@
-"""Train the comparison networks, one epoch at a time, reproducibly from a seed.
+"""Trains the comparison networks, one epoch at a time, reproducibly from a seed.
 
-The global random state is left alone; nothing is augmented.
+The global random state is not used; there is no augmentation.
 """
 
 import hashlib
@@ -31,16 +31,16 @@ class Settings:
     """How to train: SGD with Nesterov momentum, one cycle of the learning rate.
 
     Raises:
-        LandscapeError: a value that is not possible.
+        LandscapeError: a value is not possible.
     """
 
     epochs: int = 40
-    learning_rate: float = 0.1  # the highest of the cycle
+    learning_rate: float = 0.1  # the peak of the cycle
     batch: int = 128
-    weight_decay: float = 5e-4  # of every parameter, as the authors do
+    weight_decay: float = 5e-4  # on every parameter, as in the authors' code
     momentum: float = 0.9
     warmup: float = 0.3  # share of all batches in which the learning rate rises
-    seed: int = 0  # of the initial weights and of the order of samples
+    seed: int = 0  # for the initial weights and the order of samples
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Where the training stands after an epoch; number 0 is the initialization."""
+    """The state of the training after an epoch; number 0 is the initialization."""
 
     number: int
     train_loss: float  # nats per sample, over the whole training set in evaluation mode
@@ -99,7 +99,7 @@ def train(
 def learning_rate(progress: float, settings: Settings) -> float:
     """The learning rate after a share `progress` in [0, 1] of all batches.
 
-    A cosine up from 1/25 of the highest during the warm-up, then one down to 0; the momentum stays (our choice).
+    A cosine up from 1/25 of the peak during the warm-up, then one down to 0; the momentum is constant (our choice).
 
     Source: Smith & Topin 2018 ("one cycle"), with cosines as in torch's OneCycleLR.
     """
@@ -131,7 +131,7 @@ def evaluate(module: nn.Module, dataset: Dataset) -> tuple[float, float]:
 def save_checkpoint(path: str | Path, state: Mapping[str, Tensor], metadata: Mapping[str, object]) -> str:
     """Write a `.safetensors` file with `state` and return its SHA-256 (hex). Equal arguments give equal bytes.
 
-    Metadata are strings in the file: a string as it is, anything else as JSON.
+    Metadata are strings in the file: a string unchanged, anything else as JSON.
 
     Raises:
         LandscapeError: the file cannot be written.
@@ -150,7 +150,7 @@ class TrainingRun:
     """The folder of one training run: its trajectory, its last checkpoint and its record.
 
     Raises:
-        LandscapeError: the folder holds something already, or cannot be written.
+        LandscapeError: the folder is not empty, or cannot be written.
     """
 
     def __init__(self, folder: Path, *, command: str, architecture: Architecture, dataset: Dataset, settings: Settings):
@@ -191,7 +191,7 @@ class TrainingRun:
         return record
 
     def _metadata(self, epoch: Epoch) -> dict[str, object]:
-        """What a checkpoint says about itself; nothing that differs between two equal runs."""
+        """The metadata of a checkpoint; nothing that differs between two equal runs."""
         return {
             "format": "pt",
             "architecture": self.architecture.to_json(),
