@@ -1,4 +1,4 @@
-"""The shipped checkpoints: how each was trained (README.md), and each as a network."""
+"""The shipped checkpoints: their training records (README.md), and their networks."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,12 @@ FOLDER = Path(__file__).parent
 
 
 def records() -> dict[str, dict[str, Any]]:
-    """How each shipped checkpoint was trained, and its figures, by name."""
+    """Name -> how the shipped checkpoint was trained, and its accuracy and loss."""
     return {record["name"]: record for record in json.loads((FOLDER / "records.json").read_text())}
 
 
 def shipped(name: str) -> "nn.Module":
-    """The shipped network called `name`, in evaluation mode, such as "resnet56-w8-skip"; README.md here has all.
+    """The shipped network called `name`, in evaluation mode, such as "resnet56-w8-skip"; README.md lists all.
 
     Raises:
         UnknownNameError: there is none; the message lists them.
