@@ -50,7 +50,7 @@ class Checks:
             return "unreachable"
 
     def _writing(self) -> str:
-        """A transaction that takes the write lock and changes nothing: another may hold it for too long."""
+        """An empty transaction that takes the write lock, which another may hold for too long."""
         try:
             with self._service.database.writing() as session:
                 session.execute(update(Worker).where(Worker.id == "").values(device=""))

@@ -104,7 +104,7 @@ class Feeds:
         """`state` first and on every change, `tile` with values, `progress`; ends when every job has ended.
 
         Args:
-            seen: sequence number of the last tile the client has, per job; an event's id holds all of them.
+            seen: sequence number of the last tile the client has, per job; an event's id contains all of them.
         """
         with self._following(jobs, owner) as (feeds, wake):
             positions = [_Position(feed, number) for feed, number in zip(feeds, seen, strict=True)]

@@ -198,7 +198,7 @@ def _service_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def _invalid_request(_: Request, error: Exception) -> JSONResponse:
-    """Say which field, what is wrong and what it got; never echo the whole input (it may not even be JSON)."""
+    """Name the field, the error and the value; never echo the whole input (it may not even be JSON)."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", *get_args(Kind)))

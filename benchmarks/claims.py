@@ -68,7 +68,7 @@ def _cosine(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
 
 
 def _filter_ratios(direction: Sequence[Tensor], weights: Sequence[Tensor]) -> str:
-    """‖d_f‖ / ‖w_f‖ over the filters of parameters with two axes or more, relative to their mean; correct is 1 for all."""
+    """‖d_f‖ / ‖w_f‖ over the filters of parameters with two axes or more, relative to their mean; all should be 1."""
     pairs = [(d, w) for d, w in zip(direction, weights, strict=True) if w.ndim > 1]
     ratios = torch.cat([d.flatten(1).norm(dim=1) / w.flatten(1).norm(dim=1) for d, w in pairs])
     ratios = ratios / ratios.mean()

@@ -132,7 +132,7 @@ def measure(name: str, samples: int) -> dict[str, object]:
     generator = torch.Generator().manual_seed(0)
     few = Objective.of(build(network), torch.randn(64, 3, 32, 32, generator=generator), torch.zeros(64).long())
     along = random_directions(few.parameters(), seed=0)
-    engine.plan(few, along).values([(0.1, 0.1)])  # warm-up: libraries allocate what they keep
+    engine.plan(few, along).values([(0.1, 0.1)])  # warm-up: libraries allocate their permanent buffers
     before = _most()
     images = torch.empty(samples, 3, 32, 32).normal_(generator=generator)
     objective = Objective.of(build(network), images, torch.randint(0, 10, (samples,), generator=generator))

@@ -36,7 +36,7 @@ def environment() -> Path:
 
 
 class Peer:
-    """A peer in its process, one case at a time; wait for `ready` before timing anything, since loading takes time."""
+    """A peer in its process, one case at a time; wait for `ready` before timing, since loading takes time."""
 
     def __init__(self, name: str, threads: int):
         command = [str(environment()), "-m", "benchmarks.peers", name, str(threads)]

@@ -1,8 +1,8 @@
 """From one worker to one per core: processes of one thread against one process of as many threads.
 
 Both are measured on an idle and on a busy machine. Run as a module with a number of threads, this file is one such
-process: it evaluates points of a given case for a given number of seconds, and prints points per second. A neighbor is a
-process that multiplies matrices, as load.
+process: it evaluates points of a given case for a given number of seconds, and prints points per second. A neighbor
+is a process that multiplies matrices, as load.
 """
 
 import json

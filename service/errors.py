@@ -1,6 +1,6 @@
 """Errors of the service that a client or the operator can cause, each with a stable code.
 
-app/main.py alone maps codes to HTTP. A message never holds a path of the server, a traceback or a secret.
+app/main.py alone maps codes to HTTP. A message never contains a path of the server, a traceback or a secret.
 """
 
 

@@ -164,7 +164,7 @@ class Worker:
             thread.join()
 
     def report_presence(self) -> None:
-        """Update this worker's row every few seconds until shutdown: it is alive, and holds so much memory."""
+        """Update this worker's row every few seconds until shutdown: that it is alive, and its memory use."""
         fixed = {"id": self.id, "device": self.tiles.kind, "host": socket.gethostname(), "pid": os.getpid()}
         while not self.shutting_down:
             try:

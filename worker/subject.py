@@ -27,7 +27,7 @@ _OPTIONS = {"loss", "label_smoothing", "weight_decay", "batch_norm", "compare_ba
 
 
 class Subject:
-    """A job with everything it names loaded: checkpoints, samples, and the landscape they make."""
+    """A job with its checkpoints and samples loaded, and the landscape to evaluate."""
 
     def __init__(
         self,

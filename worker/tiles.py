@@ -64,7 +64,7 @@ class TileRunner:
         return partial(write, held=held, **details, seconds=time.perf_counter() - started)
 
     def free_memory(self) -> None:
-        """Drop what is kept for jobs."""
+        """Free the data kept for jobs."""
         self._subjects.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -1,6 +1,6 @@
 """The content-addressed store over HTTP, for workers on other hosts; needs a token of scope `work`.
 
-Never stores bytes under a digest that is not theirs, and removes nothing.
+Never stores bytes under a wrong digest, and never removes any.
 """
 
 from typing import Annotated

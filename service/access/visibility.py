@@ -37,7 +37,7 @@ def require_own(session: Session, table: type[Row], row_id: str) -> Row:
 def _limit_to_visible(state: ORMExecuteState) -> None:
     """Limit every SELECT of a session that carries a caller to the rows which that caller may see.
 
-    It holds for any query, so that no endpoint can forget it. The few queries about the rows of all owners (is a file
+    It applies to every query, so no endpoint can forget it. The few queries about the rows of all owners (is a file
     still in use?) opt out with `execution_options(all_owners=True)`.
     """
     caller = state.session.info.get("caller")

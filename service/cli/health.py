@@ -20,7 +20,7 @@ def healthy(
     port: Port = None,
     workers: Annotated[int, typer.Option(min=1, help="Expected number of worker processes on this machine.")] = 1,
 ) -> None:
-    """Health check: exit with 0 if the part of the service on this machine works, else say what does not."""
+    """Health check: exit with 0 if the part of the service on this machine works, else report what does not."""
     from ..maintenance.health import require_api, require_worker
 
     settings = settings_from(port=port)

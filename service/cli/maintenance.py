@@ -18,7 +18,7 @@ Target = Annotated[Path, typer.Argument(help="A file whose name ends with .tar, 
 
 
 def backup(target: Target, data: Data = None) -> None:
-    """Back up everything that a service stores, as of this moment; it may run meanwhile.
+    """Back up everything that a service stores, also while it runs.
 
     landscape backup library.tar
 

@@ -42,4 +42,4 @@ def worker(
 
             run_workers(settings, workers=workers, report=report)
             return
-    os.execv(PROCESS[0], PROCESS)  # replaces this process: the service imports nothing of the worker
+    os.execv(PROCESS[0], PROCESS)  # replaces this process: the service does not import the worker

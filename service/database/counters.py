@@ -1,4 +1,4 @@
-"""Counters for /metrics, increased in the transaction of what they count, so that nothing is missed.
+"""Counters for /metrics, increased in the transaction of the event that they count, so that none is missed.
 
 They are rows of the database and never kept in memory: several workers and API processes add to the same row.
 """

@@ -1,6 +1,6 @@
 """The log of a job, for the user who submitted it; a line is written in the transaction it describes.
 
-Never holds a path, a traceback or the name of a host.
+Never contains a path, a traceback or a host name.
 """
 
 from sqlalchemy.orm import Session

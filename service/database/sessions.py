@@ -32,7 +32,7 @@ class Database:
     """Sessions on one database: `reading` sees a snapshot, `writing` is one transaction that locks from its start.
 
     Use `with database.writing() as session:`; the end commits, an error rolls back. Writers are serialized on either
-    kind of database: what one reads cannot change before it commits. So no writer may do anything slow.
+    kind of database: what one reads cannot change before it commits. So a writer must be fast.
     """
 
     def __init__(self, url: str):

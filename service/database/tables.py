@@ -1,6 +1,6 @@
 """The tables of the database: checkpoints, jobs, tiles with their values, workers, access.
 
-The database is the source of truth: messages in the broker and what the page shows are derived from it. State
+The database is the source of truth: messages in the broker and the contents of the page are derived from it. State
 transitions are in queue/, jobs/ and library/.
 """
 
@@ -169,7 +169,7 @@ class Worker(Base):
     pid: Mapped[int] = mapped_column(default=0)
     started: Mapped[float] = mapped_column(default=now())
     seen: Mapped[float] = mapped_column(default=now())
-    busy_since: Mapped[float | None]  # when it took the tile it holds
+    busy_since: Mapped[float | None]  # when it took its current tile
     memory: Mapped[int | None] = mapped_column(BigInteger)  # resident bytes
     device_memory: Mapped[int | None] = mapped_column(BigInteger)  # bytes in use on its GPU
 

@@ -1,6 +1,6 @@
 """The life of a job as its user controls it: submit, cancel, retry, delete; each change is one transaction.
 
-Nothing here talks to the broker: queue/wakeups.py tells workers that work waits.
+Nothing here uses the broker: queue/wakeups.py sends the wake-up messages to workers.
 """
 
 import math
@@ -120,7 +120,7 @@ def _require_usable(checkpoint: Checkpoint | None, label: str | None) -> dict[st
 
 
 def cancel(session: Session, job_id: str) -> Job:
-    """Cancel an unfinished job; what has been computed stays.
+    """Cancel an unfinished job; computed tiles are kept.
 
     Raises:
         ConflictError: it is already finished.

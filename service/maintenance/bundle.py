@@ -41,7 +41,7 @@ class Reader(ABC):
 
 @contextlib.contextmanager
 def create(target: Path) -> Iterator[Writer]:
-    """Create a bundle; it gets its name when it is complete, and an error leaves nothing behind.
+    """Create a bundle; it is renamed to `target` when it is complete, and removed on an error.
 
     Args:
         target: a tar file if the name ends with .tar, else a folder.

@@ -44,7 +44,7 @@ def clean(database: Database, store: Store, settings: Settings, *, dry_run: bool
     """Remove what is no longer needed: jobs before the uploads that they used, and files last.
 
     Args:
-        dry_run: remove nothing, and find only what would be removed first.
+        dry_run: remove nothing; list what would be removed now, not what that would make unused.
     """
     removed = Removed(uploads=_remove_expired(database, store, dry_run))
     if settings.keep_results_days is not None:

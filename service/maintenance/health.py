@@ -11,7 +11,7 @@ _PARTS = ("database", "store", "broker")
 
 
 def require_api(settings: Settings) -> None:
-    """Check that the API answers and reports database, store and broker as "ok"; workers have a check of their own.
+    """Check that the API answers and reports database, store and broker as "ok"; workers have a separate check.
 
     Raises:
         UnavailableError: one is not; the message says which.

@@ -1,6 +1,6 @@
 """Leases: a worker takes the next tile, holds it for a while and extends the lease by heartbeats.
 
-Each change is one transaction. Nothing here talks to the broker: wakeups.py tells workers that work waits.
+Each change is one transaction. Nothing here uses the broker: wakeups.py sends the wake-up messages to workers.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Wake-up messages: the broker tells workers that work waits.
+"""Wake-up messages to workers through the broker: new work waits.
 
 A message names no tile: a worker that gets one leases the next tile from the database, so the order of work is decided
-there, when the tile is leased. Losing messages loses no work: the reconciler sends them again for what is unfinished.
+there, when the tile is leased. Losing messages loses no work: the reconciler sends them again for unfinished work.
 """
 
 import logging

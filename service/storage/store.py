@@ -95,7 +95,7 @@ class Store(ABC):
 
     @abstractmethod
     def _commit(self, path: Path, sha256: str) -> None:
-        """Store a complete local file atomically and durably, replacing what is there; `path` is free afterwards."""
+        """Store a complete local file atomically and durably, replacing any copy; `path` may be reused afterwards."""
 
     @contextlib.contextmanager
     def receive(self) -> Iterator["IncomingFile"]:
@@ -160,7 +160,7 @@ class Store(ABC):
         return shutil.disk_usage(self.unfinished).free
 
     def sweep(self) -> None:
-        """Remove unfinished files whose writers have died: a living writer holds a lock."""
+        """Remove unfinished files of dead processes: a live one holds a lock."""
         for path in self.unfinished.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _ENTRY_SECONDS and _is_abandoned(path):
@@ -210,5 +210,5 @@ def _is_abandoned(path: Path) -> bool:
     try:
         with lock.open("r+b") as file:
             return try_lock(file)
-    except FileNotFoundError:  # a folder whose owner died before locking it
+    except FileNotFoundError:  # a folder of a process that died before locking it
         return True

@@ -35,7 +35,7 @@ PYTHON = (sys.executable, "-P")  # the working directory, which may contain anyt
 
 SLOWEST_RESTART = 30.0
 LONG_LIFE = 10.0  # a process that ran for this long is restarted at once
-MOST_FALSE_STARTS = 5  # in a row, then it is given up; with the back-off they take 14 s and what the starts take
+MOST_FALSE_STARTS = 5  # in a row, then it is given up: after 14 s of back-off plus the time of the starts
 START_SECONDS = 300.0  # a worker on a busy machine may take this long to load torch and write its row
 LOG_LINES = 20
 
@@ -155,7 +155,7 @@ class WorkerChild(Child):
             self._busy, self.worked = (row.busy_since, clock), True
 
     def fault(self, row: Worker | None, settings: Settings) -> str | None:
-        """Why it must be killed, in words for the owner of the job; None if nothing is wrong."""
+        """Why it must be killed, as a sentence for the owner of the job; None if it need not be."""
         clock, limit = time.monotonic(), settings.worker_memory_bytes
         allowed = START_SECONDS if self._seen is None else settings.worker_silence_seconds
         if clock - self.heard > allowed:

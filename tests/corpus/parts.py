@@ -18,7 +18,7 @@ FLOATS = "torch\nFloatStorage"
 
 
 def saved(content: Any, **options: Any) -> bytes:
-    """What torch.save writes."""
+    """The bytes that torch.save writes."""
     file = io.BytesIO()
     torch.save(content, file, **options)
     return file.getvalue()
@@ -37,7 +37,7 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
 
 
 def torch_zip(table: bytes, *storages: bytes, **members: bytes) -> bytes:
-    """A file of torch.save around a pickle of our own."""
+    """A file in torch.save's zip layout with a custom pickle."""
     data = {f"archive/data/{index}": content for index, content in enumerate(storages)}
     return zipped(
         {"archive/data.pkl": table, "archive/byteorder": b"little", "archive/version": b"3\n", **data, **members}

@@ -39,7 +39,7 @@ CALLERS = [
 
 @schemathesis.serializer("application/offset+octet-stream")
 def piece(_: Any, value: Any) -> Any:
-    """The body of a PATCH is sent as it is."""
+    """Send the body of a PATCH unchanged."""
     return value if isinstance(value, bytes) else str(value).encode(errors="replace")
 
 

@@ -305,7 +305,7 @@ def test_a_service_killed_after_the_last_byte_completes_the_upload_on_head(own: 
     where = tus.place(tus.create(service, len(CONTENT), content=CONTENT[:1000]))
     path = service.data / "store" / "resumable" / where.rsplit("/", 1)[1]
     api_process(service).kill()
-    path.write_bytes(CONTENT)  # as it is when the process dies after the last byte
+    path.write_bytes(CONTENT)  # as if the process died after the last byte
     start = wait_for(lambda: offset_or_none(service, where), "the service to answer again")
     assert start == len(CONTENT)
     assert service.wait_until_read(where.rsplit("/", 1)[1])["sha256"] == hashlib.sha256(CONTENT).hexdigest()

@@ -6,7 +6,7 @@ The one in the repository was made from commit c0b702e, the last before the modu
 the data folder (SQLite with its write-ahead log, store), the append-only file of the broker with Celery's messages, the
 secrets, and about.json: the ids, and the values that the earlier version computed when restarted on a copy.
 
-Needs Linux, root (a host name of its own, so that this machine's is not in the file) and redis-server.
+Needs Linux, root (to set a host name, so that this machine's is not in the file) and redis-server.
 """
 
 import argparse
