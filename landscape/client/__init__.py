@@ -3,10 +3,12 @@
 Every call is a generator of effects (send this request, wait, read the next line); a client performs the effects.
 
 flow.py           the effects, and retries with back-off around them
-calls.py          most calls; uploads.py (resumable uploads), events.py (the events of a job)
+calls.py          most calls
+uploads.py        resumable uploads
+events.py         the events of a job
 options.py        keyword arguments as the body of `POST /jobs`
 models.py         the service's answers, as frozen dataclasses
-http.py           requests and responses as httpx takes and gives them
+http.py           conversion to and from httpx's requests and responses
 local_state.py    tokens by server and unfinished uploads, in the user's own folders
 sync.py           the blocking client
 aio.py            the awaitable client, generated from sync.py by generate_aio.py

@@ -35,7 +35,7 @@ class AsyncClient:
         url: the address of the service, for example "http://127.0.0.1:8000".
         token: an access token, see `landscape token`. Without one: LANDSCAPE_TOKEN, or what `landscape login` saved.
         timeout: seconds without a byte after which a connection counts as broken.
-        retries: how often a request is sent again where the service is busy or unreachable, with growing pauses.
+        retries: how often a request is resent if the service is busy or unreachable, with increasing back-off.
     """
 
     def __init__(self, url: str, token: str | None = None, *, timeout: float = 60.0, retries: int = 6):
@@ -155,7 +155,7 @@ class AsyncClient:
         return await self.submit(job_body("trajectory", grid, options, epochs=epochs))
 
     async def submit(self, request: dict[str, Any]) -> "AsyncJob":
-        """Submit a job by the JSON body of `POST /jobs`. It is one job, also where the request had to be sent again."""
+        """Submit a job by the JSON body of `POST /jobs`. Retries of the request do not create a second job."""
         return AsyncJob(self, await self._run(calls.submit(request)))
 
     async def job(self, job_id: str) -> "AsyncJob":
@@ -170,7 +170,7 @@ class AsyncClient:
         checkpoint: str | None = None,
         limit: int | None = None,
     ) -> list["AsyncJob"]:
-        """The jobs, newest first, filtered by what is given."""
+        """The jobs, newest first, filtered by the given arguments."""
         found = calls.list_all("/jobs", JobInfo.of, limit, state=state, kind=kind, checkpoint=checkpoint)
         return [AsyncJob(self, info) for info in await self._run(found)]
 
@@ -179,7 +179,7 @@ class AsyncClient:
         return await self._run(calls.get("/health"))
 
     async def version(self) -> dict[str, Any]:
-        """The version of the service and of what it runs on."""
+        """The versions of the service and its platform."""
         return await self._run(calls.get("/version"))
 
     async def _run(self, flow: Flow[T]) -> T:
@@ -261,7 +261,7 @@ class AsyncJob:
         return self.info.id
 
     async def refresh(self) -> "AsyncJob":
-        """This job, with its present state."""
+        """Update `info` to the current state; returns this job."""
         return await self._update(calls.job(self.id))
 
     async def wait(self, *, timeout: float | None = None, progress: bool | Progress = True) -> "Result":
@@ -276,7 +276,7 @@ class AsyncJob:
         return await self.fetch()
 
     def follow(self, *, after: int = 0) -> AsyncIterator[Event]:
-        """Its events until it ends; reconnects where needed. `after` is the id of the last tile received."""
+        """Its events until it ends; reconnects as needed. `after` is the id of the last tile received."""
         return self.client._events(follow(self.id, after, self.client.retries))
 
     async def cancel(self) -> "AsyncJob":

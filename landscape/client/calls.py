@@ -1,4 +1,4 @@
-"""Calls of one request, or of the same request until something is finished. Every function is a flow."""
+"""Calls that send one request, or poll with one until something is finished. Every function is a flow."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ def dataset(name: str) -> Flow[Dataset]:
 
 
 def wait_until_read(path: str) -> Flow[Mapping[str, Any]]:
-    """An upload, once the service has read it.
+    """Wait until the service has read an upload, and return it.
 
     Raises:
         RejectedError: it cannot be used.
@@ -72,7 +72,7 @@ def wait_until_read(path: str) -> Flow[Mapping[str, Any]]:
 
 
 def submit(body: Mapping[str, Any]) -> Flow[JobInfo]:
-    """Submit one job, however often the request is sent: it carries a key that becomes the job's id."""
+    """Submit a job, idempotently: the request carries a key that becomes the job's id."""
     key = {"Idempotency-Key": uuid4().hex}
     reply: Reply = yield Request("POST", "/jobs", headers=key, body=body, idempotent=True)
     return (yield from job(reply.json()["id"]))
@@ -98,7 +98,7 @@ def numbers(job_id: str, level: float, radius: float) -> Flow[list[Number]]:
 
 
 def share(job_id: str, days: float | None, url: str) -> Flow[str]:
-    """The URL of a new link; the secret at its end is sent only this once."""
+    """The URL of a new link; the service sends the secret at its end only once."""
     body = {} if days is None else {"days": days}
     reply: Reply = yield Request("POST", f"/jobs/{job_id}/share", body=body)
     return url + str(reply.json()["link"])
@@ -116,11 +116,11 @@ def fetch(job_id: str) -> "Flow[Result]":
 
 
 def wait_until_done(job_id: str, report: Progress, timeout: float | None) -> Flow[JobInfo]:
-    """The job, once it is done.
+    """Wait until a job is done, and return it.
 
     Raises:
         JobEndedError: it failed or was cancelled.
-        TimeoutError: it takes longer than `timeout` seconds; it keeps running.
+        TimeoutError: it takes longer than `timeout` seconds; the job keeps running.
     """
     interval, deadline = 0.1, None if timeout is None else time.monotonic() + timeout
     while (info := (yield from job(job_id))).state not in TERMINAL:

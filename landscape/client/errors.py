@@ -1,4 +1,4 @@
-"""Errors of a client; the message is the service's own if it sent one."""
+"""Errors of the client; the message is the service's own if it sent one."""
 
 from ..errors import LandscapeError
 

@@ -1,6 +1,6 @@
-"""The events of a job, by server-sent events; reconnects where the connection broke.
+"""The events of a job, received as server-sent events; reconnects after a broken connection.
 
-No tile is delivered twice, since tiles are numbered; a state may be.
+Tiles are numbered, so none is delivered twice; a state may be.
 """
 
 import json
@@ -33,7 +33,7 @@ class EventParser:
 
 
 def follow(job_id: str, after: int, retries: int) -> Flow[None]:
-    """Yield the events of a job that come after tile `after`, to the job's end; reconnects where needed."""
+    """Yield the events of a job that come after tile `after`, to the job's end; reconnects as needed."""
     failures = 0
     while failures <= retries:
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}

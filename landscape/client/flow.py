@@ -17,7 +17,7 @@ from .models import Event
 T = TypeVar("T")
 
 MAX_BACKOFF = 30.0  # seconds between two attempts, unless the service asks for more
-BUSY = (429, 503)  # the service did nothing: any request may be sent again
+BUSY = (429, 503)  # the service did nothing: any request may be resent
 GATEWAY = (502, 504)  # a proxy got no answer: the request may have been carried out
 
 
@@ -31,8 +31,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None  # as JSON
     content: bytes = b""
-    idempotent: bool | None = None  # whether it may be sent twice; None: as its method says
-    stream: bool = False  # answer with the headers; the lines are read by `NextLine`
+    idempotent: bool | None = None  # whether it may be sent twice; None: by its method
+    stream: bool = False  # reply after the headers; `NextLine` reads the lines
 
     @property
     def is_idempotent(self) -> bool:
@@ -98,7 +98,7 @@ class RunningFlow(Generic[T]):
 
 
 def with_retries(flow: Flow[T], retries: int) -> Flow[T]:
-    """`flow` with its requests sent again where that does no harm; error responses are raised inside it."""
+    """`flow` with its requests retried where that is safe; error responses are raised inside it."""
     resume: Callable[[], Effect] = partial(next, flow)
     while True:
         try:
@@ -115,7 +115,7 @@ def with_retries(flow: Flow[T], retries: int) -> Flow[T]:
 
 
 def _send(request: Request, retries: int) -> Flow[Reply]:
-    """The reply to `request`, sent again up to `retries` times where the service is busy or unreachable.
+    """The reply to `request`, resent up to `retries` times if the service is busy or unreachable.
 
     Raises:
         RefusedError, UnreachableError

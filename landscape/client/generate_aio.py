@@ -1,4 +1,4 @@
-"""Generates aio.py, the awaitable client, from sync.py.
+"""Generates aio.py, the asynchronous client, from sync.py.
 
     python landscape/client/generate_aio.py            writes aio.py
     python landscape/client/generate_aio.py --check    prints a diff and exits with 1 if aio.py is out of date

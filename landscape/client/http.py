@@ -1,4 +1,4 @@
-"""What both clients share of HTTP: addresses, headers, requests as httpx takes them, and httpx's errors as ours."""
+"""HTTP details that both clients share: addresses, headers, httpx's arguments, and httpx's errors as ours."""
 
 from importlib.metadata import version
 from typing import Any
@@ -36,7 +36,7 @@ def client_arguments(url: str, token: str | None, timeout: float) -> dict[str, A
 
 
 def request_arguments(request: Request) -> dict[str, Any]:
-    """Arguments of httpx's `build_request`; paths that the service gave begin with the prefix already."""
+    """Arguments of httpx's `build_request`; paths from the service already have the prefix."""
     path = request.path if request.path.startswith("/api/") else f"{API}{request.path}"
     given = {"params": request.query or None, "json": request.body, "content": request.content or None}
     given = {name: value for name, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What the client stores in the user's own folders: tokens by server, and the addresses of unfinished uploads.
+"""Files of the client in the user's own folders: tokens by server, and the addresses of unfinished uploads.
 
 Only this user can read the files.
 """
@@ -35,7 +35,7 @@ def read_token(file: Path) -> str:
 
 
 def save_token(url: str, token: str) -> Path:
-    """Save this user's token for a server; returns the file it is in."""
+    """Save this user's token for a server; returns the file."""
     path = _tokens_file()
     _write(path, {**_read(path), url.rstrip("/"): token})
     return path
@@ -75,7 +75,7 @@ def _folder(variable: str, default: str) -> Path:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The entries of a file; none where it is missing or damaged."""
+    """The entries of a file; none if it is missing or damaged."""
     with contextlib.suppress(OSError, ValueError):
         entries: Any = json.loads(path.read_text())
         if isinstance(entries, dict):

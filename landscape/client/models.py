@@ -29,7 +29,7 @@ class Checkpoint(_Model):
     state: Literal["received", "reading", "ready", "rejected"]
     reason: str | None  # why it was rejected
     architecture: dict[str, Any] | None
-    candidates: list[dict[str, Any]]  # architectures that fit; where there are several, `Client.choose` one
+    candidates: list[dict[str, Any]]  # architectures that fit; if several, `Client.choose` selects one
     parameters: int | None
     facts: dict[str, str]
     created: str

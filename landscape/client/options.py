@@ -1,4 +1,4 @@
-"""Keyword arguments of `Client.surface` and the other kinds of job, as the body of `POST /jobs`.
+"""Keyword arguments of `Client.surface` and the other kinds of job, converted to the body of `POST /jobs`.
 
 Names and limits are the service's (service/jobs/spec.py); a test compares the two.
 """
@@ -9,15 +9,15 @@ from typing import Any, Literal, TypedDict
 from ..grid import Axis, Grid
 from .models import Checkpoint
 
-CheckpointLike = str | Checkpoint  # its id, or what an upload returned
+CheckpointLike = str | Checkpoint  # its id, or the result of an upload
 BatchNorm = Literal["frozen", "recalibrated", "batch"]
 Split = Literal["train", "test"]
 
 
 class JobOptions(TypedDict, total=False):
-    """Options of every kind of job; one that is left out has the service's default."""
+    """Options of every kind of job; a missing one has the service's default."""
 
-    architecture: str  # label of the architecture to use, where several fit
+    architecture: str  # label of the architecture to use, if several fit
     dataset: str  # name, or id of an uploaded one
     split: Split
     also: Split  # a second split, in separate columns

@@ -1,4 +1,4 @@
-"""`ls.Client` and its `Job`: every call blocks until the service has answered.
+"""`ls.Client` and its `Job`, the blocking client: every call returns when the service has responded.
 
 aio.py is generated from this file: run `make client` after a change.
 """
@@ -35,7 +35,7 @@ class Client:
         url: the address of the service, for example "http://127.0.0.1:8000".
         token: an access token, see `landscape token`. Without one: LANDSCAPE_TOKEN, or what `landscape login` saved.
         timeout: seconds without a byte after which a connection counts as broken.
-        retries: how often a request is sent again where the service is busy or unreachable, with growing pauses.
+        retries: how often a request is resent if the service is busy or unreachable, with increasing back-off.
     """
 
     def __init__(self, url: str, token: str | None = None, *, timeout: float = 60.0, retries: int = 6):
@@ -155,7 +155,7 @@ class Client:
         return self.submit(job_body("trajectory", grid, options, epochs=epochs))
 
     def submit(self, request: dict[str, Any]) -> "Job":
-        """Submit a job by the JSON body of `POST /jobs`. It is one job, also where the request had to be sent again."""
+        """Submit a job by the JSON body of `POST /jobs`. Retries of the request do not create a second job."""
         return Job(self, self._run(calls.submit(request)))
 
     def job(self, job_id: str) -> "Job":
@@ -170,7 +170,7 @@ class Client:
         checkpoint: str | None = None,
         limit: int | None = None,
     ) -> list["Job"]:
-        """The jobs, newest first, filtered by what is given."""
+        """The jobs, newest first, filtered by the given arguments."""
         found = calls.list_all("/jobs", JobInfo.of, limit, state=state, kind=kind, checkpoint=checkpoint)
         return [Job(self, info) for info in self._run(found)]
 
@@ -179,7 +179,7 @@ class Client:
         return self._run(calls.get("/health"))
 
     def version(self) -> dict[str, Any]:
-        """The version of the service and of what it runs on."""
+        """The versions of the service and its platform."""
         return self._run(calls.get("/version"))
 
     def _run(self, flow: Flow[T]) -> T:
@@ -261,7 +261,7 @@ class Job:
         return self.info.id
 
     def refresh(self) -> "Job":
-        """This job, with its present state."""
+        """Update `info` to the current state; returns this job."""
         return self._update(calls.job(self.id))
 
     def wait(self, *, timeout: float | None = None, progress: bool | Progress = True) -> "Result":
@@ -276,7 +276,7 @@ class Job:
         return self.fetch()
 
     def follow(self, *, after: int = 0) -> Iterator[Event]:
-        """Its events until it ends; reconnects where needed. `after` is the id of the last tile received."""
+        """Its events until it ends; reconnects as needed. `after` is the id of the last tile received."""
         return self.client._events(follow(self.id, after, self.client.retries))
 
     def cancel(self) -> "Job":

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Purpose = Literal["checkpoint", "dataset"]
 CHUNK = 8 << 20  # bytes
 MB = 1_000_000
-MAX_STALLS = 10  # failed chunks in a row of which nothing has arrived
+MAX_STALLS = 10  # consecutive failed chunks of which nothing arrived
 _TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -51,7 +51,7 @@ def _uploaded(path: str, wait: bool) -> Flow[Any]:
 
 
 def upload(file: Path, name: str, purpose: Purpose, report: Progress, url: str) -> Flow[str]:
-    """Send a file, from where an earlier attempt with the same file and the same service ended.
+    """Upload a file, resuming an earlier attempt with the same file and service.
 
     Returns:
         The id of the checkpoint or data set that was created.
@@ -81,11 +81,11 @@ def _create(size: int, name: str, purpose: Purpose) -> Flow[str]:
     metadata = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in about.items())
     headers = {**_TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
     reply: Reply = yield Request("POST", "/uploads", headers=headers, idempotent=True)  # an unused upload expires
-    return urlsplit(reply.headers["location"]).path  # never on another server
+    return urlsplit(reply.headers["location"]).path  # only the path: never another server
 
 
 def _head(address: str) -> Flow[Reply | None]:
-    """The state of an upload, with the offset reached; None where the service does not know it (any more)."""
+    """The state of an upload, with the offset reached; None if the service does not know it (any more)."""
     try:
         reply: Reply = yield Request("HEAD", address, headers=_TUS)
     except RefusedError as refused:
@@ -96,7 +96,7 @@ def _head(address: str) -> Flow[Reply | None]:
 
 
 def _send_chunks(file: Path, address: str, size: int, reply: Reply, report: Progress) -> Flow[Reply]:
-    """Send what is missing; returns the last reply, which holds the id of what was created."""
+    """Send the missing chunks; returns the last reply, with the id of the checkpoint or data set."""
     stalls = 0
     while (offset := int(reply.headers["upload-offset"])) < size:
         report(offset // MB, -(-size // MB))
