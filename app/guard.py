@@ -90,7 +90,7 @@ class Guard:
 
 
 def _errors_as_json(send: Send) -> Send:
-    """The framework answers 413 in plain text; every error of ours is JSON."""
+    """The framework answers 413 in plain text; our errors are all JSON."""
     replaced = False
 
     async def send_json(message: Message) -> None:

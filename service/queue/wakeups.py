@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 QUEUE = "landscape"
 TASK = "landscape.work"
 MOST_MESSAGES = 64  # a worker that finishes a tile tops up too, so a few are enough for any number of tiles
-PAUSE_SECONDS = 5.0  # before a broker that did not answer is tried again: workers poll for work meanwhile
+PAUSE_SECONDS = 5.0  # before an unreachable broker is tried again: workers poll for work meanwhile
 
 
 def celery_app(broker: str) -> Celery:

@@ -138,7 +138,7 @@ class WorkerChild(Child):
     heard: float = 0.0  # when its row changed last
     worked: bool = False  # whether it has held a tile
     _seen: float | None = None
-    _busy: tuple[float | None, float] = field(default=(None, 0.0))  # when it took its tile by its clock, by ours
+    _busy: tuple[float | None, float] = field(default=(None, 0.0))  # start of its tile, by its row and by our clock
 
     def start(self) -> None:
         self.id = f"{socket.gethostname()}-{uuid4().hex[:12]}"

@@ -317,7 +317,7 @@ class Lazy:
 
 
 def live_files(mark: str) -> Iterator[tuple[str, bytes]]:
-    """Every live pickle in the layout of a zip and of a legacy file."""
+    """Every such pickle in the layout of a zip and of a legacy file."""
     empty = legacy({})
     head = empty[: empty.rindex(b"\x80\x02}")]
     for name, pickled in live_pickles(mark).items():

@@ -128,7 +128,7 @@ class Soak:
             breaking.cut_connections(self.service.settings["database"])
 
     def _run_client(self, rng: random.Random) -> None:
-        """A client: submits jobs, cancels some, uploads now and then."""
+        """A client: submits jobs, cancels some, uploads occasionally."""
         with self._own_client() as service:
             content = NETWORK.read_bytes()
             while not self._over.is_set():

@@ -150,7 +150,7 @@ def test_a_restore_over_something_is_refused_in_a_sentence(
     assert "not empty" in landscape("restore", str(tmp_path / "b"), "--data", str(service.data)).stderr
 
 
-# Damage and cleaning
+# Damaged files and garbage collection
 
 
 def home(service: Service, sha256: str) -> Path:
