@@ -1,6 +1,6 @@
-"""`landscape surface`, `slice`, `interpolation`, `trajectory`, `curvature`, `spectrum`: files in, a result file out.
+"""`landscape surface`, `slice`, `interpolation`, `trajectory`, `curvature`, `spectrum`: from files to a result file.
 
-With `--server` a service computes the same request (remote.py).
+With `--server`, a service computes the same request (remote.py).
 """
 
 import json
@@ -293,7 +293,7 @@ def finish(result: "Result", output: Path, *, as_json: bool) -> None:
 
 
 def _summary(result: "Result") -> dict[str, Any]:
-    """What `--json` prints; the file has everything."""
+    """The summary that `--json` prints; the file has everything."""
     described = result.to_json()
     keys = ("seconds", "weights_sha256", "data_sha256", "seed", "precision", "nan_count", "infinite_count", "center")
     return {

@@ -1,4 +1,4 @@
-"""`landscape export` and `landscape compare`: result files in, other files out."""
+"""`landscape export` and `landscape compare`: convert result files, or show several on one page."""
 
 from pathlib import Path
 from typing import Annotated

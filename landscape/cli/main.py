@@ -1,6 +1,6 @@
-"""The `landscape` command, put together from the modules beside it and from entry points.
+"""The `landscape` command, assembled from the modules of this package and from entry points.
 
-A command imports what it needs when it runs, so that `--help` answers at once.
+A command imports its libraries when it runs, so that `--help` is fast.
 """
 
 import sys
@@ -16,7 +16,7 @@ EPILOG = (
     "Exit codes: 0 done; 1 cannot be done, and stderr says why in one sentence (with --json, stdout has an object with "
     '"error" too); 2 wrong usage; 130 interrupted, what has been computed is kept.'
 )
-# Without rich markup, which would take [default] for a color.
+# Without rich markup, which would parse [default] as a color.
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG)
 SERVICE_COMMANDS = ("up", "serve", "worker", "token", "backup", "restore", "clean")
 for module in (compute, inspect, export, bench, remote, train):

@@ -157,7 +157,7 @@ class RunOptions:
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """`function` with the fields of its dataclass parameters as parameters of their own, for Typer to read."""
+    """`function` with each dataclass parameter replaced by one parameter per field, for Typer to read."""
     signature = inspect.signature(function)
     groups: dict[str, Any] = {
         name: one.annotation for name, one in signature.parameters.items() if is_dataclass(one.annotation)

@@ -1,6 +1,6 @@
 """The output of a command: JSON on stdout, exit codes, and checks that a result file can be written.
 
-Makes no folders.
+Never creates folders.
 """
 
 import json

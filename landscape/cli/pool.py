@@ -1,4 +1,4 @@
-"""A process pool that evaluates one landscape on all cores or all GPUs, with one thread per process.
+"""A process pool that evaluates a landscape on all cores or all GPUs, with one thread per process.
 
 One process with many threads is 16 to 20 % slower on a quiet machine and three times slower on a busy one
 (docs/performance.md); and a result must not depend on the number of workers, so every value is computed with one
@@ -20,7 +20,7 @@ from ..evaluation.run import Rows, coordinates, in_this_process
 from ..grid import Grid, Point
 from .request import Request, prepared
 
-STARTUP_SECONDS = 6.0  # until the first worker answers, measured: Python, torch, reading and planning
+STARTUP_SECONDS = 6.0  # until the first worker responds, measured: Python, torch, reading and planning
 Landscape = Any
 
 
@@ -40,14 +40,14 @@ def available_devices() -> list[str]:
 class ProcessPool:
     """Evaluates the tiles of a request on several devices.
 
-    Begins in this process; starts workers only where that saves time, since most grids are small.
+    Starts in this process, and adds workers only if that saves time, since most grids are small.
     """
 
     def __init__(self, request: Request, devices: list[str]):
         self.request, self.devices = request, devices
 
     def __call__(self, landscape: Landscape, grid: Grid, work: list[list[Point]]) -> Iterator[tuple[list[Point], Rows]]:
-        """Yield the values of every tile: the first few from here, the others from workers if that is faster."""
+        """Yield the values of every tile: the first few computed here, the others by workers if that is faster."""
         import torch
 
         lanes = landscape.plan.choice.get("engine") == "lanes"
@@ -71,7 +71,7 @@ class ProcessPool:
         arguments = (queue, self.request, landscape.plan.choice, landscape.digest)
         pool = ProcessPoolExecutor(len(self.devices), context, initializer=_initialize_worker, initargs=arguments)
         try:
-            with _sigint_blocked():  # workers inherit this for good: Ctrl-C is for this process alone
+            with _sigint_blocked():  # workers inherit the mask and keep it: Ctrl-C is for this process alone
                 pending = {pool.submit(_evaluate, coordinates(grid, points)): points for points in work}
             for future in as_completed(pending):
                 yield pending[future], _result(future)
@@ -93,7 +93,7 @@ def _result(future: Any) -> Rows:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Delay Ctrl-C to the end of this block."""
+    """Delay Ctrl-C until the end of this block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -105,7 +105,7 @@ _worker: dict[str, Any] = {}  # the landscape of this worker process
 
 
 def _initialize_worker(queue: Any, request: Request, choice: Mapping[str, Any], digest: str) -> None:
-    """Prepare the same landscape in this process, on a device of its own."""
+    """Prepare the same landscape in this worker process, on its own device."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""`landscape login`, `upload`, `jobs`, `fetch`, `cancel`, `delete`, and what `--server` does: a service computes."""
+"""`landscape login`, `upload`, `jobs`, `fetch`, `cancel`, `delete`, and `--server`: computation by a service."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The request that a command makes of its options, and the landscape that is prepared from it.
+"""The request that a command builds from its options, and the landscape prepared from it.
 
 A request is plain data, so that it can be sent to another process or to a service.
 """
@@ -28,17 +28,17 @@ class Request:
     dataset: str  # a built-in name, or a file
     split: str = "train"
     images: int | None = None  # size of a fixed random subset
-    architecture: int | None = None  # which of several that fit
+    architecture: int | None = None  # number of the architecture, if several fit
     grid: Grid | None = None
     directions: str | None = None  # a file
-    options: Mapping[str, Any] = field(default_factory=dict)  # of this kind, named as in the library
+    options: Mapping[str, Any] = field(default_factory=dict)  # options of this kind, named as in the library
 
 
 def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any] | None = None) -> "Prepared":
     """The requested landscape, ready to be evaluated on `device`.
 
     Args:
-        choice: the engine's choices as another process made them, so that both compute the same bits.
+        choice: the engine's choice in another process, so that both compute the same bits.
 
     Raises:
         LandscapeError: a file cannot be read, or files do not fit together.
@@ -77,8 +77,8 @@ def model(checkpoint: str, chosen: int | None) -> "tuple[nn.Module, str]":
 def _networks(request: Request) -> "tuple[nn.Module, str, list[State]]":
     """The network, its label, and the states of all checkpoints.
 
-    Reading a checkpoint in the sandbox takes seconds, and a run has a hundred of one network: of our own trajectories
-    all files but one are read for their tensors alone.
+    Reading a checkpoint in the sandbox takes seconds, and a run has a hundred of one network: from our own trajectories
+    all files but one are read directly, for their tensors alone.
     """
     built, label = model(request.checkpoints[-1 if request.kind == "trajectory" else 0], request.architecture)
     return built, label, [_state(path, built, request.architecture) for path in request.checkpoints]
