@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-HOUSES = ("app", "worker", "service", "landscape")  # app and worker do not import each other
+PACKAGES = ("app", "worker", "service", "landscape")  # app and worker do not import each other
 LAYERS = {
     "landscape": (
         "cli",
@@ -85,8 +85,8 @@ LIBRARIES = {  # the top-level packages that may import them
 }
 
 
-def files(house: str) -> list[Path]:
-    return sorted((ROOT / house).rglob("*.py"))
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def module_of(path: Path) -> str:
@@ -96,7 +96,7 @@ def module_of(path: Path) -> str:
 
 @cache
 def every_module() -> frozenset[str]:
-    return frozenset(module_of(path) for house in HOUSES for path in files(house))
+    return frozenset(module_of(path) for package in PACKAGES for path in files(package))
 
 
 @cache
@@ -119,39 +119,39 @@ def _imports(path: Path) -> Iterator[str]:
                 yield module
 
 
-def room(module: str) -> str:
+def part_of(module: str) -> str:
     """The part of its top-level package that a module belongs to: `landscape.engine.lanes.plan` -> `engine`."""
     return module.split(".")[1] if "." in module else ""
 
 
-ALL = [path for house in HOUSES for path in files(house)]
+ALL = [path for package in PACKAGES for path in files(package)]
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_house_imports_one_above_or_beside_it(path: Path) -> None:
-    house = path.relative_to(ROOT).parts[0]
+def test_no_package_imports_one_above_or_beside_it(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
     allowed = {"app": {"app", "service", "landscape"}, "worker": {"worker", "service", "landscape"}}
     allowed |= {"service": {"service", "landscape"}, "landscape": {"landscape"}}
     used = {name.split(".")[0] for name in imports(path)}
-    assert used & set(HOUSES) <= allowed[house]
-    assert not {library for library in used & LIBRARIES.keys() if house not in LIBRARIES[library]}
+    assert used & set(PACKAGES) <= allowed[package]
+    assert not {library for library in used & LIBRARIES.keys() if package not in LIBRARIES[library]}
 
 
-@pytest.mark.parametrize("house", LAYERS)
-def test_every_room_has_its_place_and_imports_nothing_above_it(house: str) -> None:
-    order = LAYERS[house]
+@pytest.mark.parametrize("package", LAYERS)
+def test_every_part_has_its_layer_and_imports_nothing_above_it(package: str) -> None:
+    order = LAYERS[package]
     wrong = []
-    for path in files(house):
-        own = room(module_of(path))
+    for path in files(package):
+        own = part_of(module_of(path))
         for name in imports(path):
-            other = room(name)
-            within = name.split(".")[0] == house and name in every_module()
+            other = part_of(name)
+            within = name.split(".")[0] == package and name in every_module()
             if within and own and other and order.index(own) > order.index(other):
                 wrong.append(f"{module_of(path)} -> {name}")
     assert not wrong
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
+def test_no_imports_form_a_circle() -> None:
     graph = {module_of(path): imports(path) & every_module() - {module_of(path)} for path in ALL}
     try:
         TopologicalSorter(graph).prepare()
