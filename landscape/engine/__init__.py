@@ -1,18 +1,17 @@
-"""The values of `objective`, faster: planned once per (network, directions, data), computed per point.
+"""The engine computes the values of `objective` faster: planned once per (network, directions, data), run per point.
 
-One file per idea, each with its measured gain and a switch to turn it off. Never changes a value beyond rounding; a
-network that it cannot make faster runs plainly.
+One file per optimization, each with its measured gain and a way to turn it off. Never changes a value beyond rounding;
+a network that it cannot speed up runs plainly.
 
     graph/     any nn.Module as a graph of ATen operators (record.py; interpret.py is the reference interpreter), and as
                layers whose weights are affine in the coefficients, BatchNorm folded (layers.py, fold.py)
-    fused/     one pass over the network per point, each layer by the best kernel for it; cuda_graph.py for GPUs
+    fused/     one pass over the network per point, with the best kernel for each layer; cuda_graph.py for GPUs
     lanes/     many points per pass, one in each SIMD lane; perceptron.py for multilayer perceptrons
     native/    the C++ kernels
-    plain.py   the model as it is: the reference that the others are checked against, and the fallback
+    plain.py   the unmodified model: the reference for the other back ends, and the fallback
 
-A plan is made by a `choice`, a small JSON object: which back end, which batch. Without one a fixed rule decides
-(choose.py), so the same request gives the same bits in any process; what it chose is stored with a job and passed to
-every other worker.
+A `choice`, a small JSON object, describes a plan: back end, batch size. By default a fixed rule makes it (choose.py),
+so the same request gives the same bits in any process; it is stored with the job and passed to every other worker.
 """
 
 import logging
@@ -37,7 +36,7 @@ __all__ = ["Choice", "Plan", "agree", "exact_float32", "plan"]
 
 logger = logging.getLogger(__name__)
 
-CHECKED = 4  # images
+CHECKED = 4  # images on which a plan is checked against the plain one
 
 
 def plan(
@@ -48,16 +47,16 @@ def plan(
     precision: str | None = None,
     calibration: Calibration | None = None,
 ) -> Plan:
-    """The plan of `choice`, by default the one the fixed rule picks; plainly where the network cannot be recorded.
+    """The plan of `choice`, by default of the fixed rule; the plain plan if the network cannot be recorded.
 
     Args:
-        choice: what `plan.choice` was, to get the same bits.
-        precision: "bfloat16" for 16-bit arithmetic on a float32 objective (show its error: audit.py); by default that
-            of the objective.
-        calibration: finds the statistics of BatchNorm at every point from its samples.
+        choice: the `choice` of an earlier plan, to get the same bits.
+        precision: "bfloat16" for 16-bit arithmetic on a float32 objective (audit.py measures its error); by default
+            the precision of the objective.
+        calibration: computes the statistics of BatchNorm at every point from its samples.
 
     Raises:
-        UnknownNameError: an engine that is not known, or bfloat16 for a network with operators that lack it.
+        UnknownNameError: the engine is not known, or the network has operators without bfloat16.
     """
     plain = PlainPlan(objective, directions, calibration)
     if (choice is not None and choice.get("engine") == "plain") or _ends_in_one(objective):
@@ -72,20 +71,20 @@ def plan(
         raise
     except Unrecordable as reason:
         logger.info("The network runs plainly, since it cannot be recorded: %s", reason)
-    except Exception:  # an unusual network is not refused: the plain loop computes its landscape
+    except Exception:  # an unusual network is not rejected: the plain loop computes its landscape
         logger.warning("The network runs plainly, since the engine failed on it.", exc_info=True)
     return plain
 
 
 def _ends_in_one(objective: Objective) -> bool:
-    """Whether the last batch is one sample that needs statistics of its own: torch's error says where that matters."""
+    """Whether the last batch is a single sample with its own statistics, for which torch may raise an error."""
     return len(objective.images) % objective.batch == 1 and depends_on_batch(objective.model)
 
 
 def agree(plain: Plan, faster: Plan, images: Tensor) -> bool:
     """Whether both plans give the same scores on a few images, half a direction away from the center.
 
-    A network recorded wrongly is wrong at once and everywhere; rounding is a thousand times below the tolerance.
+    A wrongly recorded network is wrong everywhere; rounding is a thousand times below the tolerance.
     """
     point = (0.5,) * faster.directions
     expected, got = plain.scores(point, images), faster.scores(point, images)

@@ -1,4 +1,4 @@
-"""The error of a fast plan against an exact one, at points spread over a grid; it is part of the result.
+"""Measures the error of a fast plan against an exact one, at points spread over a grid; it is part of the result.
 
 Done for every landscape in bfloat16: at least 25 of its points are computed again in float32.
 """
@@ -23,7 +23,7 @@ class Evaluates(Protocol):
 
 @dataclass(frozen=True)
 class Audit:
-    """|fast − exact| / |exact| of the loss over the audited points, unitless; points that are not finite left out."""
+    """|fast − exact| / |exact| of the loss over the audited points, unitless; non-finite points are left out."""
 
     points: int
     median: float
@@ -31,7 +31,7 @@ class Audit:
 
 
 def spread(points: Sequence[Sequence[float]], count: int = AUDITED) -> list[Sequence[float]]:
-    """`count` of `points` (all, if there are fewer), evenly through the list, the first and the last included."""
+    """`count` of `points` (or all, if fewer), evenly spaced in the list, the first and the last included."""
     if len(points) <= count:
         return list(points)
     return [points[round(k * (len(points) - 1) / (count - 1))] for k in range(count)]

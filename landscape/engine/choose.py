@@ -1,4 +1,4 @@
-"""Which back end computes a plan, and how: a small JSON object, chosen by a fixed rule."""
+"""Chooses the back end of a plan and its settings, a small JSON object, by a fixed rule."""
 
 import math
 from collections.abc import Mapping
@@ -35,11 +35,11 @@ FEW = {
     "winograd": 64,
     "float32": 128,
     "bfloat16": 256,
-}  # faster kernels need their numbers closer in the cache; 16-bit numbers are half as large
+}  # images; faster kernels need smaller batches to stay in the cache; 16-bit numbers are half as large
 GPU_BATCHES = tuple(2**power for power in range(14))
 GPU_BATCH_NUMBERS = 67_108_864  # 256 MiB in float32: 4096 images of CIFAR's shape with 16 channels; not measured
-BATCH_BLOCK = 24  # where the images of a batch share their statistics: 256 of them fill up 264
-MOST_LINES = 1 << 21  # of the values of such a batch: 128 MiB
+BATCH_BLOCK = 24  # images, for batch statistics: a batch of 256 is padded to 264
+MOST_LINES = 1 << 21  # lines for the values of such a batch: 128 MiB
 LANE_BLOCK = 96  # at most; wide layers take fewer (lanes/allocation.py)
 
 
@@ -49,7 +49,7 @@ def default_choice(
     """The choice of the fixed rule: the same for the same network, data and directions on the same kind of machine.
 
     Args:
-        calibrated: the statistics of BatchNorm are found at every point: in the first pass they are those of a batch.
+        calibrated: BatchNorm is recalibrated at every point, so the first pass uses batch statistics.
     """
     if objective.images.device.type == "cuda":
         batch = objective.batch if depends_on_batch(objective.model) else gpu_batch(network)
@@ -79,14 +79,14 @@ def default_choice(
 
 
 def _batch(objective: Objective, network: Network, *, few: int) -> int:
-    """What suits the cache; where BatchNorm takes its statistics from each batch, the batch is part of the value."""
+    """A batch that suits the cache, or the objective's own if BatchNorm makes the values depend on it."""
     if depends_on_batch(objective.model):
         return objective.batch
     return double_batch(_largest(network)) if objective.dtype == torch.float64 else fused_batch(network, few=few)
 
 
 def fused_batch(network: Network, *, few: int) -> int:
-    """The largest of `BATCHES` whose largest value stays near the cache; more than `few` images must be small."""
+    """The largest of `BATCHES` whose largest activation fits the cache; above `few` images the limit is stricter."""
     numbers = _largest(network)
     fitting = (
         batch for batch in BATCHES if batch * numbers <= (BATCH_NUMBERS if batch <= few else SMALL_BATCH_NUMBERS)
@@ -95,18 +95,18 @@ def fused_batch(network: Network, *, few: int) -> int:
 
 
 def gpu_batch(network: Network) -> int:
-    """The largest batch whose largest value stays within `GPU_BATCH_NUMBERS`: enough to fill a device."""
+    """The largest batch whose largest activation stays within `GPU_BATCH_NUMBERS`: enough to fill a device."""
     numbers = _largest(network)
     return max((batch for batch in GPU_BATCHES if batch * numbers <= GPU_BATCH_NUMBERS), default=1)
 
 
 def _largest(network: Network) -> int:
-    """Numbers of one sample in the largest value."""
+    """Count of numbers per sample in the largest activation."""
     return max(math.prod(shape) for shape in network.shapes.values() if shape is not None)
 
 
 def _native(objective: Objective) -> bool:
-    """Whether the native kernels take these numbers: float32 on the CPU."""
+    """Whether the native kernels support the objective: float32 on the CPU."""
     return objective.images.device.type == "cpu" and objective.dtype == torch.float32
 
 
@@ -119,13 +119,13 @@ def _is_perceptron(objective: Objective, network: Network, lanes: int) -> bool:
 
 
 def _lanes_win(objective: Objective, network: Network, lanes: int) -> bool:
-    """Whether the lanes are estimated faster and have every layer; a program is compiled only where it would be run."""
+    """Whether the lanes are estimated faster and support every layer; compiles a program only if they are faster."""
     estimated = lanes_time(network, lanes) <= fused_time(network, lanes)
     return estimated and objective.labels.ndim == 1 and lanes_take(objective, network)
 
 
 def lanes_take(objective: Objective, network: Network) -> bool:
-    """Whether the lanes have every layer, and a batch that shares its statistics fits into memory."""
+    """Whether the lanes support every layer, and a batch with shared statistics fits into memory."""
     try:
         batch = min(objective.batch, len(objective.images))
         program = compile_network(network, filters=4, block=BATCH_BLOCK, batch=batch)
@@ -159,14 +159,14 @@ def build(objective: Objective, network: Network, directions: int, choice: Mappi
 def statistics_plan(
     objective: Objective, network: Network, directions: int, choice: Mapping[str, Any]
 ) -> StatisticsPlan:
-    """The plan that finds the statistics of BatchNorm for one of `choice`, with the same instruction set.
+    """The plan that computes BatchNorm statistics for the plan of `choice`, with the same instruction set.
 
     Args:
-        objective: all samples are one batch.
-        network: its BatchNorm takes its statistics from the batch.
+        objective: has all samples in one batch.
+        network: its BatchNorm uses batch statistics.
     """
     named = (choice.get(name) for name in ("normed", "winograd", "instruction_set"))
-    vectors = next((str(name) for name in named if name), None)  # as other processes do
+    vectors = next((str(name) for name in named if name), None)  # so that all processes agree
     native_statistics = batch_statistics.has_batch_statistics(network)
     if choice["engine"] == "lanes" and native_statistics and lanes_take(objective, network):
         return LanesPlan(objective, network, directions, instruction_set=str(vectors), block=BATCH_BLOCK)
@@ -180,16 +180,16 @@ def statistics_plan(
 def kernels_of(
     objective: Objective, network: Network, *, batch: int, precision: str, choice: Mapping[str, Any] | None = None
 ) -> list[Kernel]:
-    """The kernels of a fused plan, in the order in which it asks them.
+    """The kernels of a fused plan, in order of preference.
 
     oneDNN and the native kernels compute with float32 parameters on a CPU: Winograd and chains in float32, AMX in
-    bfloat16. What they leave, torch computes.
+    bfloat16. Torch computes the other layers.
 
     Args:
-        choice: names the native kernels, none by default.
+        choice: may name native kernels; none by default.
 
     Raises:
-        UnknownNameError: this machine lacks what `choice` names.
+        UnknownNameError: this machine lacks a kernel that `choice` names.
     """
     named, half = choice or {}, precision == "bfloat16"
     dtype = next(objective.model.parameters()).dtype  # samples may be integers

@@ -1,4 +1,4 @@
-"""The estimated time of a back end per image, from shapes alone: what the fixed rule compares.
+"""Estimated time of a back end per image, from shapes alone; the fixed rule compares the estimates.
 
 The rates are round numbers from one machine (docs/performance.md, attempts 4 and 10), and only their ratio matters:
 nothing is timed here, so that the same request is computed the same way in any process.
@@ -9,10 +9,10 @@ import math
 from .fused import winograd
 from .graph.layers import Layer, Network
 
-LANES_RATE = 110.0  # GFLOP/s on one core at AVX-512, on the taps inside the picture
-CACHED_LINES = 24_576  # weights of one layer beyond 1.5 MiB of lanes fall out of the second-level cache
-BEYOND_CACHE = 0.5  # share of the rate that remains
-SMALL_MATRIX = 250_000  # weights; a product with fewer is over before torch is up to speed
+LANES_RATE = 110.0  # GFLOP/s on one core with AVX-512, counting only taps inside the image
+CACHED_LINES = 24_576  # weights of one layer; above 1.5 MiB of lanes they exceed the second-level cache
+BEYOND_CACHE = 0.5  # share of the rate that remains beyond it
+SMALL_MATRIX = 250_000  # weights; for smaller products torch's overhead dominates
 SMALL_MATRIX_RATE = 55.0
 WINDOW = ("stride", "padding", "dilation")
 WINOGRAD_RATES = {16: (190.0, 240.0, 300.0), 8: (130.0, 165.0, 205.0)}  # by lanes: below 32 channels, below 64, above
@@ -29,7 +29,7 @@ def lanes_time(network: Network, lanes: int) -> float:
 
 
 def lanes_work(network: Network, layer: Layer) -> float:
-    """Multiplications and additions of one image at one point, taps outside the picture left out."""
+    """Multiplications and additions for one image at one point, without taps outside the image."""
     weight, given, out = layer.weights[0], layer.settings, network.shapes[layer.result]
     shape = network.shapes[layer.inputs[0]]
     if weight is None or shape is None or out is None:
@@ -76,7 +76,7 @@ def _fused(network: Network, layer: Layer, lanes: int) -> float:
 
 
 def _fused_rate(channels: int, pixels: int) -> float:
-    """GFLOP/s of one core: narrow layers leave vectors empty, small pictures leave the rest of a kernel idle."""
+    """GFLOP/s of one core: narrow layers leave vectors partly empty, small images leave kernels partly idle."""
     if channels <= 8:
         return 25.0
     if channels <= 16:

@@ -1,6 +1,6 @@
-"""Why a network is computed by the engine that it is, in one sentence, for `landscape bench`.
+"""Explains in one sentence why an engine was chosen for a network, for `landscape bench`.
 
-States what the fixed rule of choose.py compared; decides nothing.
+Restates the comparison of the fixed rule in choose.py; decides nothing.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Out of memory: retry with half the batch; where that cannot help, an error that says what to do.
+"""Out of memory: retries with half the batch; if that cannot help, raises an error that says what to do.
 
-The batch is the only thing whose size the engine may choose. The plan keeps the batch that worked; its `choice` stays
-what was asked for, so that a job is not planned again for every tile.
+Only the batch size may be changed freely. The plan keeps the batch that worked, but its `choice` keeps the original
+one, so that a job is not planned again for every tile.
 """
 
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-REFUSED = (  # of messages: torch's allocators, NumPy's, C++'s, oneDNN's
+REFUSED = (  # parts of messages of torch's allocators, NumPy, C++ and oneDNN
     "can't allocate memory",
     "not enough memory",
     "out of memory",
@@ -31,10 +31,10 @@ def with_smaller_batches(compute: Callable[[int], T], batch: int, *, divisible: 
     """The result of `compute` for the first of batch, batch/2, batch/4, … that fits into memory; and that batch.
 
     Args:
-        divisible: False where the values depend on the batch (BatchNorm with the statistics of each batch).
+        divisible: False if the values depend on the batch (BatchNorm with the statistics of each batch).
 
     Raises:
-        MemoryExhaustedError: it was not enough for a single sample.
+        MemoryExhaustedError: memory does not suffice for a single sample, or the batch cannot be divided.
     """
     while True:
         try:
@@ -44,7 +44,7 @@ def with_smaller_batches(compute: Callable[[int], T], batch: int, *, divisible: 
                 raise
             if batch == 1 or not divisible:
                 raise MemoryExhaustedError(_advice(batch, divisible)) from error
-        # Here the error is gone, and with it every tensor that its traceback held.
+        # The error is freed here, and with it every tensor that its traceback held.
         batch //= 2
         logger.warning("Out of memory with batches of %d samples; continuing with batches of %d.", 2 * batch, batch)
         if torch.cuda.is_available():
@@ -52,7 +52,7 @@ def with_smaller_batches(compute: Callable[[int], T], batch: int, *, divisible: 
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was refused: by torch on a GPU, by its allocator on a CPU, by oneDNN or by Python."""
+    """Whether an allocation failed: in torch on a GPU, its allocator on a CPU, oneDNN or Python."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in REFUSED)

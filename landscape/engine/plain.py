@@ -1,4 +1,4 @@
-"""The plan that works for every model: add the step to the parameters, run the model. The reference for the others."""
+"""The plain plan, the reference for the others: moves the parameters and runs the model. Works for every model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ class PlainPlan:
     group = 1
 
     def __init__(self, objective: Objective, directions: Sequence[Params], calibration: Calibration | None = None):
-        """With `calibration`, every point has the statistics of BatchNorm that its samples have there."""
+        """With `calibration`, the statistics of BatchNorm are computed from its samples at every point."""
         self.objective, self.calibration, self.choice = objective, calibration, {"engine": "plain"}
         self.batch, self.divisible = objective.batch, not depends_on_batch(objective.model)
         self.center = objective.parameters()
@@ -36,7 +36,7 @@ class PlainPlan:
         """The value at center + Σ point[k] · directions[k], for every point.
 
         Raises:
-            Stopped: `stop`, asked before every batch, answered true.
+            Stopped: `stop`, called before every batch, returned true.
         """
         return [self._value(point, stop) for point in points]
 

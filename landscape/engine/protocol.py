@@ -1,4 +1,4 @@
-"""What a plan is, for its callers and for recalibrate.py, which makes one plan of two."""
+"""The interfaces of plans, for their callers and for recalibrate.py, which combines two plans."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -17,17 +17,17 @@ Choice = dict[str, Any]
 class Plan(Protocol):
     """A landscape ready to be evaluated: points in, values out."""
 
-    name: str  # what runs, for the provenance
+    name: str  # the implementation, for the provenance
     objective: Objective
-    choice: Choice  # what `plan` must be given to make the same plan again
-    group: int  # points that are computed together: ask for a multiple of it at a time
+    choice: Choice  # the argument of `plan` that makes the same plan again
+    group: int  # points computed together: pass a multiple of it at a time
     directions: int
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
 
         Raises:
-            Stopped: `stop`, asked before every batch, answered true.
+            Stopped: `stop`, called before every batch, returned true.
         """
         ...
 
@@ -48,7 +48,7 @@ class StatisticsPlan(Plan, Protocol):
     """A plan for a network whose BatchNorm takes its statistics from the batch, and keeps them."""
 
     def statistics(self, points: Sequence[Point]) -> Sequence[Mapping[str, Tensor]]:
-        """Name -> mean or unbiased variance over all samples, as one batch, of every BatchNorm; for every point.
+        """For every point: name -> mean or unbiased variance of every BatchNorm, with all samples as one batch.
 
         Args:
             points: at most `group`.
@@ -56,5 +56,5 @@ class StatisticsPlan(Plan, Protocol):
         ...
 
     def release(self) -> None:
-        """Give back memory that only a pass over the samples needs."""
+        """Free memory that is only needed during a pass over the samples."""
         ...

@@ -1,8 +1,8 @@
-"""BatchNorm recalibrated at every point, on the engine: a pass over the calibration samples, then a folded pass.
+"""BatchNorm recalibrated at every point, by the engine: a pass over the calibration samples, then a folded pass.
 
-The first pass takes all calibration samples as one batch, in lanes where the second one does, else fused, and keeps the
-mean and the (unbiased) variance that every BatchNorm sees; the second is any back end with the BatchNorm folded at the
-point (graph/fold_at_point.py). `objective.batch_norm.Calibration` is the reference for the numbers.
+The first pass has all calibration samples as one batch, in lanes if the second pass is, else fused, and keeps the mean
+and the (unbiased) variance at every BatchNorm; the second runs on any back end with BatchNorm folded at the point
+(graph/fold_at_point.py). `objective.batch_norm.Calibration` is the reference implementation.
 
 Measured: docs/performance.md, attempts 9 and 14. Off: `choice={"engine": "plain"}`.
 """
@@ -22,7 +22,7 @@ from .protocol import RecordedPlan, StatisticsPlan
 
 
 class RecalibratedPlan:
-    """A plan whose BatchNorm statistics are found at every point from calibration samples."""
+    """A plan with BatchNorm statistics computed at every point from calibration samples."""
 
     def __init__(self, inner: RecordedPlan, calibration: Calibration, directions: Sequence[Params]):
         self.inner, self.name, self.choice, self.group = inner, inner.name, inner.choice, inner.group
@@ -39,7 +39,7 @@ class RecalibratedPlan:
         """The value at center + Σ point[k] · directions[k], for every point.
 
         Raises:
-            Stopped: `stop`, asked before every pass and batch, answered true.
+            Stopped: `stop`, called before every pass and batch, returned true.
         """
         self.stop = stop
         try:
@@ -64,7 +64,7 @@ class RecalibratedPlan:
         return self.inner.scores(point, images)
 
     def statistics(self, point: Point) -> Mapping[str, Tensor]:
-        """Name -> running mean or variance of every BatchNorm at `point`; of a layer run twice, the last run's."""
+        """Name -> running mean or variance of every BatchNorm at `point`; if a layer runs twice, of its last run."""
         if self.first_pass.group > 1 and (known := self.known.get(tuple(map(float, point)))) is not None:
             return known
         [found] = self._pass([point])

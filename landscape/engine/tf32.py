@@ -1,7 +1,7 @@
 """Exact float32 on GPUs: TensorFloat-32 is off while a plan computes, and the caller's setting is restored afterwards.
 
 On a GPU torch lets convolutions round their inputs to 10 bits of mantissa by default; float32 here means float32.
-Without a GPU the settings exist too, and do nothing.
+Without a GPU the settings have no effect.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import torch
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """No TensorFloat-32 in convolutions and matrix products, also where the caller allows it; safe to nest."""
+    """Disable TensorFloat-32 in convolutions and matrix products, even if the caller allows it; may be nested."""
     settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
     before = [setting.fp32_precision for setting in settings]
     for setting in settings:

@@ -1,8 +1,8 @@
-"""Benchmark of the engine: seconds per grid point, by precision; what `landscape bench` prints.
+"""Benchmark of the engine for `landscape bench`: seconds per grid point, by precision.
 
-Machines are shared and clock rates change: the contestants are measured in turns and figures are medians; the share of
-the peak is against matrix products in the same turns. One thread on a CPU is measured in CPU seconds, which do not grow
-while other processes run. Nothing here decides how a job is computed.
+Machines are shared and clock rates change: the plans are measured in alternating turns and figures are medians; the
+share of the peak is relative to matrix products in the same turns. One thread on a CPU is measured in CPU seconds,
+which do not grow while other processes run. Nothing here decides how a job is computed.
 """
 
 import logging
@@ -25,8 +25,8 @@ from .graph.record import Unrecordable
 
 OURS = ("float32", "bfloat16", "float64")
 PLAIN = "plain loop"
-CHECKED = 16  # samples on which the error is found, at one point
-LONG = 4.0  # seconds of a turn; what runs longer needs no turn to warm up
+CHECKED = 16  # samples on which the error is computed, at one point
+LONG = 4.0  # seconds of a turn; longer ones need no warm-up
 POINT = (0.2, -0.1)
 
 Measure = Callable[[], float]  # seconds per point
@@ -39,19 +39,19 @@ class Row:
 
     who: str
     seconds: float  # per point, median over the turns
-    ratio: float  # seconds of the first contestant ÷ these: how many times faster than it this one is
-    peak: float | None  # share of the matrix products' rate, None where the work is not known
+    ratio: float  # speedup over the first row: its seconds ÷ these
+    peak: float | None  # share of the matrix products' rate, None if the work is unknown
     error: float | None  # |loss − loss in float64| / |loss|, at one point
 
 
 @dataclass
 class Contest:
-    """The plans of one network on one data set, ready to be measured."""
+    """The plans of one network on one data set, to be measured."""
 
     objective: Objective
     directions: Sequence[Params]
     plans: dict[str, engine.Plan]
-    refused: dict[str, str]  # precision -> why there is none
+    refused: dict[str, str]  # precision -> why it has no plan
     remarks: list[str]  # what the engine logged while it planned
 
     @classmethod
@@ -77,15 +77,15 @@ class Contest:
         return engine.plan(self.objective, self.directions, precision=name if name == "bfloat16" else None)
 
     def measures(self) -> dict[str, Measure]:
-        """What to call for the seconds per point of each."""
+        """Name -> function that measures the seconds per point."""
         return {name: measure_of(plan) for name, plan in self.plans.items()}
 
     def rows(self, times: Times, peaks: Times) -> list[Row]:
-        """The table, errors included; contestants without a plan have none."""
+        """The table, with errors (None for entries without a plan)."""
         work, errors, [first, *_] = self.work(), self.errors(), times.values()
         rows = []
         for who, found in times.items():
-            ratio = median(one / other for one, other in zip(first, found, strict=False))  # of the turns both had
+            ratio = median(one / other for one, other in zip(first, found, strict=False))  # over the turns of both
             peak = median(peaks["bfloat16" if "bfloat16" in who else "float64" if "float64" in who else "float32"])
             share = None if work is None else work / median(found) / peak
             rows.append(Row(who, median(found), ratio, share, errors.get(who)))
@@ -101,7 +101,7 @@ class Contest:
     def errors(self) -> dict[str, float | None]:
         """Relative error of the loss of a few samples at one point, against the plain loop in float64.
 
-        None where one of them is no number, or the exact loss is 0.
+        None if either is not finite, or the exact loss is 0.
         """
         images, labels, point = *self._few(), POINT[: len(self.directions)]
         exact = engine.plan(in_double(self.objective, CHECKED), self.directions, {"engine": "plain"})
@@ -125,19 +125,19 @@ def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:
 
 
 def in_double(objective: Objective, samples: int | None = None) -> Objective:
-    """The same in float64, on all samples or the first few."""
+    """The objective in float64, on all samples or the first few."""
     images, labels = objective.images[:samples], objective.labels[:samples]
     return Objective.of(objective.model, images, labels, precision="float64", loss=objective.loss)
 
 
 def clock(device: torch.device | None = None) -> Callable[[], float]:
-    """Seconds of this process on the processor where it has one thread, else of the wall clock."""
+    """A clock: CPU seconds of this process if it has one thread, else wall-clock seconds."""
     alone = torch.get_num_threads() == 1 and (device is None or device.type == "cpu")
     return time.process_time if alone else time.perf_counter
 
 
 def measure_of(plan: engine.Plan) -> Measure:
-    """A plan over as many points as it takes at once."""
+    """Measures a plan over one group of points."""
     now = clock(plan.objective.images.device)
     points = [tuple(coordinate * (1 + 0.1 * k) for coordinate in POINT[: plan.directions]) for k in range(plan.group)]
 
@@ -160,8 +160,8 @@ def interleaved(
     """Seconds per point by name, and the rates of matrix products (FLOP/s) by type, measured in turns.
 
     Args:
-        seconds: after `turns` turns continue until so much time is spent; a contestant with that much is left out.
-        report: gets how many measurements are done, and of how many at least.
+        seconds: after `turns` turns, continue for this long in total; a plan that has run this long itself is skipped.
+        report: called with the count of measurements done, and the minimum total.
     """
     times: Times = {name: [] for name in measures}
     types = [name for name in OURS if name == "float32" or name in measures]
@@ -175,7 +175,7 @@ def interleaved(
             report(min(turn, turns - 1) * len(measures) + position + 1, turns * len(measures))
         for name, rates in peaks.items():
             rates.append(peak(getattr(torch, name), device))
-        if not warm and time.perf_counter() - began < LONG:  # a short first turn warms up and does not count
+        if not warm and time.perf_counter() - began < LONG:  # a short first turn is a warm-up and does not count
             times, peaks = {name: [] for name in times}, {name: [] for name in peaks}
         else:
             turn += 1
@@ -186,7 +186,7 @@ def interleaved(
 def peak(dtype: torch.dtype, device: torch.device | None = None) -> float:
     """FLOP/s of a product of two square matrices, the second transposed, as in a linear layer.
 
-    The other way round takes as long, but where bfloat16 is emulated: there it takes ten times as long.
+    Without the transposition it takes as long, except for emulated bfloat16, where it takes ten times as long.
     """
     cuda = device is not None and device.type == "cuda"
     size = 8192 if cuda else 512 if dtype == torch.float64 else 1024
@@ -208,7 +208,7 @@ def _wait(cuda: bool) -> None:
 
 
 def flop(objective: Objective) -> float:
-    """Multiplications and additions per sample in convolutions and linear layers, padding counted as the peers do."""
+    """Multiplications and additions per sample in convolutions and linear layers, padding included, as is common."""
     network = prepare(objective, ())
     total = 0.0
     for layer in network.layers:

@@ -1,1 +1,1 @@
-"""A pass per grid point, with layers fused."""
+"""Back ends with one pass over the network per grid point, with fused layers."""

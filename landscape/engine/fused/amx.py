@@ -1,6 +1,6 @@
-"""Consecutive convolutions in bfloat16 by AMX's tiles: a few images pass through many layers within the cache.
+"""Consecutive convolutions in bfloat16 on AMX tiles: a few images pass through many layers within the cache.
 
-Images channels-last; bias, residual and ReLU are part of a convolution; NaN is kept; sums are in float32 and values
+Images are channels-last; bias, residual and ReLU are part of a convolution; NaN is kept; sums are in float32 and values
 between layers in bfloat16, as in oneDNN.
 
 Measured on one thread against oneDNN's fused convolutions: a point of ResNet-56 2.2 to 2.6×; 16 channels of 32×32 3.5×
@@ -21,8 +21,8 @@ from .amx_layout import DEPTH, LINE, ROWS, Layout, ReadPattern, group_size, pack
 from .buffers import assign_buffers, results_of
 from .kernels import Kernel, Values, Weights
 
-BIG_WEIGHTS = 1 << 17  # bytes of a layer's weights from which several groups of images share each read of them ...
-WORKSPACE = 1 << 20  # ... as many as fit into so many bytes, which leave space for the weights in the cache
+BIG_WEIGHTS = 1 << 17  # bytes of a layer's weights above which several groups of images share each read of them ...
+WORKSPACE = 1 << 20  # ... as many groups as fit into this many bytes, which leaves cache space for the weights
 
 
 class Amx(Kernel):
@@ -33,7 +33,7 @@ class Amx(Kernel):
     def __init__(self, network: Network, *, usable: bool):
         """
         Args:
-            usable: False on a device or for parameters that it does not compute with: it takes nothing.
+            usable: False for an unsupported device or type of parameters: then it takes no layer.
 
         Raises:
             UnknownNameError: this machine, this build or this process lacks AMX.
@@ -42,7 +42,7 @@ class Amx(Kernel):
         self.segments = {segment.stretch.start: segment for segment in segments(network)} if usable else {}
 
     def takes(self, at: int) -> int:
-        """All layers of the segment that begins at `at`."""
+        """The number of layers in the segment that starts at `at`, else 0."""
         return len(self.segments[at].layers) if at in self.segments else 0
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
@@ -66,7 +66,7 @@ class Segment:
         self._write_program()
 
     def _assign_buffers(self) -> None:
-        """Give every value a buffer, reused only for a value of the same layout, so that its ring stays zero."""
+        """Give every value a buffer, reused only for values of the same layout, so that its border stays zero."""
         needed = [_needed(layer, found) for layer, found in zip(self.layers, self.patterns, strict=True)]
         made = {layer.result for layer in self.layers}
         self.sources = list(dict.fromkeys(key for keys in needed for key in keys if key[0] not in made))
@@ -84,7 +84,7 @@ class Segment:
         return Layout(kind, shape[0], shape[1], shape[2], self.group)
 
     def _groups(self, size: int) -> int:
-        """Groups of images that share each read of a layer's weights, where those are big."""
+        """The number of groups of images that share each read of the weights: more than 1 if a layer's are big."""
         heavy = max(2 * layer.weights[0].center.numel() for layer in self.layers if layer.weights[0] is not None)
         return max(1, min(8, WORKSPACE // size)) if heavy > BIG_WEIGHTS else 1
 
@@ -122,10 +122,10 @@ class Segment:
         return [torch.cat(weights), torch.cat(biases)]
 
     def run(self, values: Values, prepared: Weights) -> Values:
-        """What the layers make of `values` that others read, channels-last; weights as `prepare` gives them.
+        """The results that layers outside the segment read, channels-last; `prepared` comes from `prepare`.
 
         Raises:
-            MemoryError: memory was refused.
+            MemoryError: an allocation failed.
         """
         weights, bias = prepared
         assert weights is not None
@@ -162,16 +162,16 @@ class Segment:
 
 
 def _needed(layer: Layer, found: ReadPattern) -> list[tuple[int, str]]:
-    """Values and the kind of layout that each is needed in: the input, the result, the residual."""
+    """Input, result and residual of a layer, each with the kind of layout that it needs."""
     made = "pairs" if found.pixels == 2 else "plain"
     others = [] if layer.residual is None else [(layer.residual, made)]
     return [(layer.inputs[0], found.kind), (layer.result, made), *others]
 
 
 def segments(network: Network) -> list[Segment]:
-    """The longest stretches of layers with one group size and with one layout for every value."""
+    """The longest sequences of layers with one group size and one layout for every value."""
     found: list[tuple[range, int]] = []
-    kinds: dict[int, str] = {}  # of what the last stretch has made
+    kinds: dict[int, str] = {}  # value -> kind of layout, for the results of the last sequence
     for at, layer in enumerate(network.layers):
         how, out = read_pattern(network, layer), network.shapes.get(layer.results[0] or 0)
         if how is None or out is None:

@@ -1,6 +1,6 @@
-"""Memory layouts of amx.py: how images lie in its workspace and how a convolution reads them, in lines of 32 bfloat16.
+"""Memory layouts for amx.py: how images are stored in its workspace and read by convolutions, in lines of 32 bfloat16.
 
-Says which convolutions AMX's tiles compute (`read_pattern`) and packs their weights (`pack_weights`); computes nothing.
+Determines which convolutions AMX supports (`read_pattern`) and packs their weights (`pack_weights`); computes nothing.
 
 A tile multiplies 16 positions × 32 channels with 32 channels × 16 filters, and the kernel computes 32 positions × 32
 filters at a time. Where a value has 16 channels, two neighboring pixels are one position of 32 numbers, and the 16
@@ -18,16 +18,16 @@ from ..graph.layers import Layer, Network
 ROWS = 16  # positions of a tile
 DEPTH = 32  # numbers multiplied at once, and filters of a block
 LINE = 64  # bytes of DEPTH numbers
-FEW = 3  # channels whose 3×3 window fits into a line
+FEW = 3  # channels, at most, whose 3×3 window fits into a line
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a value lies in the workspace, `group` images side by side in every position; distances in bytes.
+    """How a value is stored in the workspace, `group` images side by side in every position; distances in bytes.
 
-    Kinds: "plain", a pixel is a position; "pairs", for 16 channels, the pixels 2r − 1 and 2r are one; "halves", for a
-    stride of two, the odd pixels of a row and then its even ones; these have a ring of zeros. In "windows" and
-    "halved windows" a position is what the 3×3 window around a pixel holds.
+    Kinds: "plain", a position is a pixel; "pairs", for 16 channels, it is the pixels 2r − 1 and 2r; "halves", for a
+    stride of two, has the odd pixels of a row, then the even ones; these have a border of zeros. In "windows" and
+    "halved windows" a position is the content of the 3×3 window around a pixel.
     """
 
     kind: str
@@ -38,12 +38,12 @@ class Layout:
 
     @property
     def unit(self) -> int:
-        """A position of one image; also from one image of the group to the next."""
+        """Size of a position of one image; also the distance from one image of the group to the next."""
         return LINE if self.kind in ("pairs", "windows", "halved windows") else 2 * self.channels
 
     @property
     def pitch(self) -> int:
-        """From a position to the next."""
+        """Distance from a position to the next."""
         return self.group * self.unit
 
     @property
@@ -57,13 +57,13 @@ class Layout:
 
     @property
     def start(self) -> int:
-        """The position with pixel (0, 0)."""
+        """Offset of the position with pixel (0, 0)."""
         half = self.width // 2
         return self.row + self.pitch * {"plain": 1, "halves": half + 1, "halved windows": half}.get(self.kind, 0)
 
     @property
     def first(self) -> int:
-        """Pixel (0, 0): the second of its pair."""
+        """Offset of pixel (0, 0), which is the second of its pair."""
         return self.start + (LINE // 2 if self.kind == "pairs" else 0)
 
     @property
@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def odd(self) -> int:
-        """From an even pixel to the odd one after it, where `halved`."""
+        """Distance from an even pixel to the odd one after it, if `halved`."""
         return self.pitch - LINE // 2 if self.kind == "pairs" else -self.pitch * (self.width // 2)
 
     def at(self, rows: int, positions: int) -> int:
@@ -83,10 +83,10 @@ class Layout:
 class ReadPattern:
     """How a layer reads its input.
 
-    kind: of the layout of the input.
-    offsets: rows, positions and bytes from the first position of the input to the line that each product takes.
-    expand: from weights (filters, height, width, channels) to what multiplies these lines, (filters, offsets, DEPTH).
-    pixels: of a row of the result that are one position.
+    kind: layout of the input.
+    offsets: rows, positions and bytes from the first position of the input to the line that each product reads.
+    expand: maps weights (filters, height, width, channels) to the factors of these lines, (filters, offsets, DEPTH).
+    pixels: number of pixels of the result per position.
     """
 
     kind: str
@@ -96,7 +96,7 @@ class ReadPattern:
 
 
 def read_pattern(network: Network, layer: Layer) -> ReadPattern | None:
-    """How the kernel reads the input of `layer`; None where it does not compute such a layer."""
+    """How the kernel reads the input of `layer`; None if it does not support the layer."""
     weight = layer.weights[0] if layer.kind == "convolution" else None
     given, out = (network.shapes[index] for index in (layer.inputs[0], layer.result)) if weight else (None, None)
     if weight is None or given is None or out is None or len(given) != 3 or not _regular(layer, weight.center):
@@ -156,7 +156,7 @@ def _by_lines(weight: Tensor) -> Tensor:
 
 
 def _both_of_pairs(weight: Tensor) -> Tensor:
-    """The pixels 2r − 1 to 2r + 2 give the pixel 2r by the first three and 2r + 1 by the last three."""
+    """Of the pixels 2r − 1 to 2r + 2, the first three give pixel 2r and the last three pixel 2r + 1."""
     wide = weight.new_zeros(2, ROWS, 3, 4, ROWS)
     wide[0, :, :, :3] = wide[1, :, :, 1:] = weight
     return wide.view(2 * ROWS, 6, DEPTH)
@@ -181,19 +181,19 @@ def _window(weight: Tensor) -> Tensor:
 
 
 def _two_windows(weight: Tensor) -> Tensor:
-    """The even pixel of a pair by its own window, the odd one by the other."""
+    """The first window gives the even pixel of a pair, the second the odd one."""
     wide = weight.new_zeros(2, ROWS, 2, DEPTH)
     wide[0, :, :1] = wide[1, :, 1:] = _window(weight)
     return wide.view(2 * ROWS, 2, DEPTH)
 
 
 def group_size(found: ReadPattern, width: int) -> int:
-    """The fewest images side by side whose positions in a row of the result, `width` pixels, fill whole tiles."""
+    """The smallest number of images whose positions in a row of the result, `width` pixels, fill whole tiles."""
     return ROWS // math.gcd(ROWS, width // found.pixels)
 
 
 def pack_weights(weight: Tensor, found: ReadPattern) -> Tensor:
-    """Weights (filters, channels, height, width) in the order the kernel takes them: tile after tile, in bfloat16."""
+    """Weights (filters, channels, height, width) in the order of the kernel: tile after tile, in bfloat16."""
     wide = found.expand(weight.permute(0, 2, 3, 1).bfloat16())
     filters, offsets, _ = wide.shape
     tiles = wide.view(filters // DEPTH, 2, ROWS, offsets, DEPTH // 2, 2)

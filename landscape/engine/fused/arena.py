@@ -1,9 +1,9 @@
-"""Memory for large results, reused as soon as no tensor refers to it: fresh pages cost a page fault each.
+"""Memory for large results, reused once no tensor refers to it, since every fresh page costs a page fault.
 
-Used by batch_statistics.py, whose batches are not cut to the size of the cache. Never kept beyond one call for values:
+Used by batch_statistics.py, whose batches are larger than the cache. Never kept beyond one call of `values`: see
 `clear`.
 
-Measured: 16 MiB freed and asked for again cost ResNet-20 60 000 page faults per point, 13 % of its time with the
+Measured: freeing and reallocating 16 MiB cost ResNet-20 60 000 page faults per point, 13 % of its time with the
 statistics of batches of 256 (docs/performance.md, attempt 14b). Off: `SMALL = sys.maxsize`.
 """
 
@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SMALL = 1 << 18  # numbers; below 1 MiB the allocator keeps what is freed
-LINE = 16  # numbers, of 64 bytes: where a vector may begin
-IDLE = 2  # references: the list's and that of `getrefcount`
+SMALL = 1 << 18  # numbers; below 1 MiB the allocator keeps freed memory
+LINE = 16  # numbers, 64 bytes: the alignment of vectors
+IDLE = 2  # references to an unused block: the list's and `getrefcount`'s
 
 
 class Arena:
-    """Blocks of memory; a block is idle when all tensors made of it, views included, are gone."""
+    """Blocks of memory; a block is idle once all tensors and views on it are gone."""
 
     def __init__(self) -> None:
         self.blocks: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []
@@ -43,5 +43,5 @@ class Arena:
         return block[skip : skip + count]
 
     def clear(self) -> None:
-        """Give back every block that no tensor uses."""
+        """Free every block that no tensor uses."""
         self.blocks = []

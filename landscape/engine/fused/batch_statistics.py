@@ -1,14 +1,14 @@
-"""BatchNorm with the statistics of its batch: gathered while a result is in the cache, applied where it is read next.
+"""BatchNorm with batch statistics: gathered while a result is in the cache, applied when it is read next.
 
-Computes "normalize" layers, and the convolutions of winograd.py and conv_chains.py before and behind them; torch
-computes what the native kernels do not: float64, other devices, channels that fill no whole vectors.
+Computes "normalize" layers, and the convolutions of winograd.py and conv_chains.py before and after them; torch takes
+what the native kernels do not support: float64, other devices, channels that do not fill whole vectors.
 
 Mean and biased variance, as in torch's training mode, in blocks around the mean of the blocks before
-(native/statistics.inc), so an offset common to a channel costs no digits. Such a BatchNorm cannot be folded, but a
-convolution can normalize its input a few images at a time, so a result is written only where other layers read it too.
+(native/statistics.inc), so an offset common to a channel costs no precision. Such a BatchNorm cannot be folded, but a
+convolution can normalize its input a few images at a time, so a result is written only if other layers read it too.
 
 Measured on one thread, batches of 256: a point of ResNet-20 836 → 400 ms, 1.15 times one with frozen statistics, where
-it was twice (docs/performance.md, attempt 14). Off: a choice without "normed".
+it was 2 times (docs/performance.md, attempt 14). Off: a choice without "normed".
 """
 
 import ctypes
@@ -38,20 +38,20 @@ class Pending:
     overwritable: bool  # `raw` is not read again: the result may be written over it
 
     def arguments(self, kept: Tensor | None) -> native.BatchNorm:
-        """For the native functions; `kept` takes the result."""
+        """Arguments for the native functions, which write the result to `kept`."""
         at, line = self.coefficients.data_ptr(), self.coefficients.stride(0) * self.coefficients.element_size()
         other = None if self.other is None else self.other.data_ptr()
         written = None if kept is None else kept.data_ptr()
         return native.BatchNorm(self.raw.data_ptr(), at, at + line, at + 2 * line, other, written, self.relu)
 
     def destination(self, arena: Arena) -> Tensor:
-        """Where the result may be written."""
+        """A tensor for the result."""
         if self.overwritable:
             return self.raw
         return arena.empty(self.raw.shape) if self.raw.ndim == 4 else torch.empty_like(self.raw)
 
     def computed(self, width: int, arena: Arena) -> Tensor:
-        """The result."""
+        """Compute the result."""
         result, channels = self.destination(arena), self.coefficients.shape[1]
         given = ctypes.byref(self.arguments(result))
         rows = self.raw.numel() // channels
@@ -66,14 +66,14 @@ class BatchStatistics(Kernel):
         """
         Args:
             instruction_set: of the native kernels, None for torch's.
-            lanes: numbers in a vector of the native convolutions, 0 where the plan has none of them.
-            usable: False on a device or for parameters that the native kernels do not compute with: torch does.
+            lanes: numbers in a vector of the native convolutions, 0 if the plan has none of them.
+            usable: False for a device or type of parameters that the native kernels do not support: torch computes.
         """
         self.settings = {} if instruction_set is None else {"normed": instruction_set}
         self.width = winograd.lanes_of(instruction_set) if instruction_set is not None and usable else 0
         self.network, self.lanes, self.uses = network, lanes, network.uses()
         norms = [layer for layer in network.layers if layer.kind == "normalize"]
-        first: dict[int, Layer] = {}  # by value: the layer that reads it first
+        first: dict[int, Layer] = {}  # value -> the layer that reads it first
         for layer in network.layers:
             for index in layer.reads():
                 first.setdefault(index, layer)
@@ -86,16 +86,16 @@ class BatchStatistics(Kernel):
         self.gathered = {norm.inputs[0] for norm in norms} & convolved
         self.results = {norm.result for norm in norms} | self.gathered
         self.results |= {first[index].result for index in self.deferred}
-        self.sums: dict[int, Tensor] = {}  # of a convolution's result: mean and summed squares, (2, channels), float64
+        self.sums: dict[int, Tensor] = {}  # result of a convolution -> mean and summed squares, (2, channels), float64
         self.arena = Arena()
-        self.found: dict[int, tuple[Tensor, Tensor]] = {}  # by result: mean and unbiased variance, where they are kept
+        self.found: dict[int, tuple[Tensor, Tensor]] = {}  # result -> mean and unbiased variance, if they are kept
 
     def takes(self, at: int) -> int:
-        """One layer."""
+        """1 for a supported layer, else 0."""
         return int(self.network.layers[at].results[0] in self.results)
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """The weight of a convolution as the native module reads it; scale and shift as they are."""
+        """The weight of a convolution as the native module reads it; scale and shift unchanged."""
         layer, [given] = self.network.layers[at], weights
         weight, bias = given
         if layer.kind != "convolution" or weight is None:
@@ -103,19 +103,19 @@ class BatchStatistics(Kernel):
         return [conv_chains.native_weight(layer, weight, self.lanes), bias]
 
     def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
-        """Add the result of layer `at` to `values`: a `Pending` one where the next layer computes it."""
+        """Add the result of layer `at` to `values`: a `Pending` one if the next layer computes it."""
         layer = self.network.layers[at]
         by_kind = self._convolved if layer.kind == "convolution" else self._normalized
         values[layer.result] = by_kind(layer, values, weights)
 
     def statistics(self, at: int, weights: Weights) -> Mapping[str, Tensor]:
-        """Name -> mean and unbiased variance that layer `at` has kept of its last batch."""
+        """Name -> mean and unbiased variance of the last batch of layer `at`."""
         layer = self.network.layers[at]
         names = layer.settings["buffers"] if layer.kind == "normalize" else ()
         return dict(zip(names, self.found[layer.result], strict=True)) if names else {}
 
     def release(self) -> None:
-        """Give back the memory of results."""
+        """Free the memory of results."""
         self.arena.clear()
 
     def _normalized(self, layer: Layer, values: Values, given: Weights) -> Tensor | Pending:
@@ -194,8 +194,8 @@ def convolve(
     """Write relu(x ∗ weight + bias + residual) to `result`; weights as the native module reads them.
 
     Args:
-        norm: how the input is normalized on the way, if it is.
-        sums: takes mean and summed squares of the result, (2, filters), float64.
+        norm: how the input is normalized first, if it is.
+        sums: receives mean and summed squares of the result, (2, filters), float64.
     """
     images, channels, height, width = x.shape
     given = native.Winograd(
@@ -209,7 +209,7 @@ def convolve(
 
 
 def has_batch_statistics(network: Network) -> bool:
-    """Whether some BatchNorm of `network` takes its statistics from the batch."""
+    """Whether some BatchNorm of `network` uses batch statistics."""
     return any(layer.kind == "normalize" for layer in network.layers)
 
 

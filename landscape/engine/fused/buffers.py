@@ -1,6 +1,6 @@
-"""Buffers for layers that are computed in one call: which of their values other layers read, and who shares memory.
+"""Buffer allocation for layers computed in one call: which values outlive the call, and which share memory.
 
-Used by conv_chains.py and amx.py. Knows nothing of how a value is laid out; allocates nothing.
+Used by conv_chains.py and amx.py. Independent of the layout of values; allocates no memory.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -13,7 +13,7 @@ Layout = TypeVar("Layout", bound=Hashable)
 
 
 def results_of(network: Network, stretch: range) -> list[int]:
-    """What layers outside of the stretch read of what it makes."""
+    """The results of the layers in `stretch` that other layers read."""
     inside = network.layers[stretch.start : stretch.stop]
     others = network.layers[: stretch.start] + network.layers[stretch.stop :]
     read = {network.output, *(index for layer in others for index in layer.reads())}
@@ -23,11 +23,11 @@ def results_of(network: Network, stretch: range) -> list[int]:
 def assign_buffers(
     wanted: Sequence[Mapping[Key, Layout]], last: Mapping[Key, int]
 ) -> tuple[dict[Key, int], list[Layout]]:
-    """A numbered buffer for every value, reused for a value of the same layout once the first is not read again.
+    """A numbered buffer for every value, reused for another of the same layout once it is not read again.
 
     Args:
         wanted: values and their layouts, in the order of the layers that read or make them.
-        last: the position in `wanted` after which a value is not needed; without one it keeps its buffer.
+        last: the position in `wanted` after which a value is not needed; a value without one keeps its buffer.
 
     Returns:
         The buffer of every value, and the layout of every buffer.

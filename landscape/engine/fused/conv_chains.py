@@ -1,7 +1,7 @@
 """Consecutive convolutions in one call: a few images pass through all of them while their values stay in the cache.
 
-In float32, images channels-last. By Winograd where winograd.py takes a layer, directly (native/direct.inc) where a
-layer has few channels or a stride of two, for which oneDNN has no good kernel. NaN kept.
+In float32, images channels-last. Layers that winograd.py supports use Winograd; layers with few channels or a stride of
+two, for which oneDNN has no good kernel, are computed directly (native/direct.inc). NaN is kept.
 
 Measured on one thread against one layer after another with 64 images: a point of ResNet-20 1.25×, of ResNet-56 1.16 to
 1.22× (docs/performance.md, attempt 15).
@@ -20,19 +20,19 @@ from . import winograd
 from .buffers import assign_buffers, results_of
 from .kernels import Kernel, Values, Weights
 
-WORKSPACE = 1 << 20  # bytes of values in flight; as much is left to the weights
+WORKSPACE = 1 << 20  # bytes of values in flight; the weights get as much
 FEW = 4  # channels
-WEIGHTS = 1 << 19  # bytes of a layer's weights: bigger ones pay off only with more images at a time than fit
+WEIGHTS = 1 << 19  # bytes of a layer's weights, at most: bigger ones would need more images at a time than fit
 
 
 class ConvChains(Kernel):
-    """Every stretch of at least two layers that `takes` names."""
+    """Computes every sequence of at least two layers that `takes` accepts."""
 
     def __init__(self, network: Network, lanes: int):
         self.chains = {chain.stretch.start: chain for chain in chains(network, lanes)}
 
     def takes(self, at: int) -> int:
-        """All layers of the chain that begins at `at`."""
+        """The number of layers in the chain that starts at `at`, else 0."""
         return len(self.chains[at].layers) if at in self.chains else 0
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
@@ -66,7 +66,7 @@ class Chain:
         return shape[0] * shape[1] * shape[2]
 
     def prepare(self, given: Sequence[Weights]) -> Weights:
-        """Weights and biases of the layers as the native module reads them, one after another: once per point."""
+        """Weights and biases of the layers as the native module reads them, concatenated: once per point."""
         prepared: Weights = []
         for layer, (weight, bias) in zip(self.layers, given, strict=True):
             assert weight is not None
@@ -74,10 +74,10 @@ class Chain:
         return prepared
 
     def run(self, values: Values, prepared: Weights) -> Values:
-        """What the layers make of `values` that others read, channels-last; weights as `prepare` gives them.
+        """The results that layers outside the chain read, channels-last; `prepared` comes from `prepare`.
 
         Raises:
-            MemoryError: memory was refused.
+            MemoryError: an allocation failed.
         """
         given = {index: values[index].contiguous(memory_format=torch.channels_last) for index in self.sources}
         images = len(next(iter(given.values())))
@@ -120,7 +120,7 @@ class Chain:
 
 
 def native_weight(layer: Layer, weight: Tensor, lanes: int) -> Tensor:
-    """The weight of a layer that `takes` names, as the native module reads it."""
+    """The weight of a layer that `takes` accepts, as the native module reads it."""
     return winograd.prepare(weight, lanes) if winograd.takes(layer) else direct_weights(weight, lanes)
 
 
@@ -134,7 +134,7 @@ def direct_weights(weight: Tensor, lanes: int) -> Tensor:
 
 
 def takes(layer: Layer) -> bool:
-    """Whether the native module computes this layer, and its weights leave space in the cache."""
+    """Whether the native module supports this layer, and its weights leave space in the cache."""
     weight = layer.weights[0] if layer.kind == "convolution" else None
     if weight is None or weight.center.ndim != 4:
         return False
@@ -152,14 +152,14 @@ def _is_direct(layer: Layer, weight: Tensor) -> bool:
 
 
 def window(layer: Layer) -> tuple[int, int]:
-    """Size and stride for the native module, where a size of 0 stands for Winograd."""
+    """Kernel size and stride for the native module; a size of 0 means Winograd."""
     weight = layer.weights[0]
     assert weight is not None
     return (0, 0) if winograd.takes(layer) else (int(weight.center.shape[-1]), int(layer.settings["stride"][0]))
 
 
 def chains(network: Network, lanes: int) -> list[Chain]:
-    """The longest stretches of at least two layers that `takes` names."""
+    """The longest sequences of at least two layers that `takes` accepts."""
     stretches: list[range] = []
     for at, layer in enumerate(network.layers):
         if takes(layer):

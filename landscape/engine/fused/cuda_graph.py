@@ -1,8 +1,8 @@
-"""A whole point as one CUDA graph: the plan for GPUs. Everything that changes from point to point changes in place.
+"""The plan for GPUs: a whole point as one CUDA graph. Everything that changes between points is updated in place.
 
-The samples lie on the device in the layout and precision of the computation; coefficients, weights, losses and results
+The samples are on the device in the layout and precision of the computation; coefficients, weights, losses and results
 are buffers at fixed addresses, so that the launches of a point can be captured once and replayed; nothing is read back
-before the end of a tile. Without a GPU the same work runs on the same buffers without being captured, as in the tests.
+before the end of a tile. Without a GPU the same work runs on the same buffers without capture, as in the tests.
 
 Not measured: no GPU was available. A custom loss is not captured, since it may read values.
 Off: `choice={"engine": "fused", "batch": …}`.
@@ -21,7 +21,7 @@ from ..tf32 import exact_float32
 from .kernels import Kernel
 from .plan import FusedPlan
 
-WARM_UPS = 2  # runs before a capture: libraries choose their kernels and take their workspaces
+WARM_UPS = 2  # runs before a capture, in which libraries choose kernels and allocate workspaces
 
 
 class CudaGraphPlan(FusedPlan):
@@ -49,8 +49,8 @@ class CudaGraphPlan(FusedPlan):
         """The value at center + Σ point[k] · directions[k], for every point; one synchronization for all of them.
 
         Raises:
-            Stopped: `stop`, asked before every point, answered true.
-            MemoryExhaustedError: there is no memory for a single sample.
+            Stopped: `stop`, called before every point, returned true.
+            MemoryExhaustedError: memory does not suffice for a single sample.
         """
         with exact_float32(), torch.inference_mode():
             rows, self.batch = with_smaller_batches(
@@ -60,7 +60,7 @@ class CudaGraphPlan(FusedPlan):
 
     def _rows(self, points: Sequence[Sequence[float]], batch: int, stop: Stop | None) -> list[list[float]]:
         if self.replay is None or batch != self.batch:
-            self.replay = None  # its memory is free before more is asked for
+            self.replay = None  # frees its memory before more is allocated
             self.replay = Replay(
                 lambda: self._point(batch), self.coefficients.device, capture=self.objective.loss.scores
             )
@@ -93,7 +93,7 @@ def _row(losses: Tensor, hits: list[Tensor]) -> Tensor:
 
 
 class Replay:
-    """Work on buffers that stay in place: captured as a CUDA graph where there is a GPU, else run again every time."""
+    """Work on buffers at fixed addresses: captured as a CUDA graph on a GPU, otherwise rerun every time."""
 
     def __init__(self, work: Callable[[], Tensor], device: torch.device, *, capture: bool = True):
         self.work = work

@@ -1,4 +1,4 @@
-"""The kernels of a fused plan: each computes some layers of a network, by the operators of one library.
+"""The kernels of a fused plan: each computes some layers of a network with the operators of one library.
 
 A plan asks its kernels in order, and the first that takes a layer computes it; torch's operators, which take every
 layer, come last (torch_layers.py). Which kernels a plan has, and in which order, is decided in choose.py.
@@ -12,20 +12,20 @@ from torch import Tensor
 
 from ..graph.layers import Layer, Network
 
-Values = dict[int, Any]  # tensors by index; between the kernels of batch_statistics.py also results not computed yet
-Weights = list[Tensor | None]  # of a layer at a point, or what a kernel has made of them
+Values = dict[int, Any]  # index -> tensor; in batch_statistics.py also results that are not computed yet
+Weights = list[Tensor | None]  # of a layer at a point, or as a kernel has prepared them
 
-SETTINGS = ("winograd", "amx", "normed")  # what a plan's choice says of its kernels, in this order
+SETTINGS = ("winograd", "amx", "normed")  # keys of a plan's choice about kernels, in this order
 
 
 class Kernel(Protocol):
-    """Computes some layers of the network that it was made for; layers are named by their position in it."""
+    """Computes some layers of one network; `at` is the position of a layer in the network."""
 
-    settings: Mapping[str, Any] = {}  # what a plan's choice must say to get this kernel again
-    fuses_relu: bool = False  # its ReLU makes 0 of NaN unless `keep_nan`: the plan looks for overflow at every point
+    settings: Mapping[str, Any] = {}  # entries of a plan's choice that select this kernel again
+    fuses_relu: bool = False  # its ReLU turns NaN into 0 unless `keep_nan`: the plan checks for overflow at every point
 
     def takes(self, at: int) -> int:
-        """How many layers from `at` on it computes in one call; 0: it does not compute layer `at`."""
+        """The number of layers from `at` on that it computes in one call; 0 if it does not support layer `at`."""
         ...
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
@@ -36,7 +36,7 @@ class Kernel(Protocol):
         """Add the results of these layers to `values`.
 
         Raises:
-            MemoryError: memory was refused.
+            MemoryError: an allocation failed.
         """
         ...
 
@@ -45,7 +45,7 @@ class Kernel(Protocol):
         return {}
 
     def release(self) -> None:
-        """Give back memory that is kept from batch to batch."""
+        """Free memory that is kept from batch to batch."""
         return
 
 
@@ -59,7 +59,7 @@ class Step:
 
 
 def steps_of(network: Network, kernels: Sequence[Kernel]) -> list[Step]:
-    """The layers of `network`, each with the first of `kernels` that takes it."""
+    """The steps of `network`: each layer goes to the first of `kernels` that takes it."""
     found: list[tuple[Kernel, range]] = []
     at = 0
     while at < len(network.layers):
@@ -71,7 +71,7 @@ def steps_of(network: Network, kernels: Sequence[Kernel]) -> list[Step]:
 
 
 def _dead(network: Network, stretches: Sequence[range]) -> list[list[int]]:
-    """For every stretch, the values not read after it; the input is kept: generic layers ask it for the batch size."""
+    """For every stretch, the values not read after it; the input is kept: generic layers need its batch size."""
     last = {index: n for n, layers in enumerate(stretches) for at in layers for index in _touched(network.layers[at])}
     last.pop(network.output, None)
     last.pop(network.input, None)

@@ -1,6 +1,6 @@
-"""oneDNN's convolution with bias, addition and ReLU in one call, where this torch has it and it is correct.
+"""oneDNN's convolution with bias, addition and ReLU in one call, if this torch has it and it is correct.
 
-These operators are private to torch: they are tried on a small case first, and `available` is False where they are
+These operators are private to torch: they are tested on a small case first, and `available` is False if they are
 missing or wrong; then the public operators compute every convolution (torch_layers.py).
 """
 
@@ -26,14 +26,14 @@ class OneDnn(Kernel):
     def __init__(self, network: Network, samples: int, *, half: bool, alone: bool):
         """
         Args:
-            samples: of a batch.
+            samples: number of samples in a batch.
             half: in bfloat16, else in float32.
-            alone: no native kernel computes convolutions, so that fused ReLUs are worth the check for overflow.
+            alone: no native kernel computes convolutions, so that fused ReLUs are worth a check for overflow.
         """
         self.network, self.samples, self.half, self.fuses_relu = network, samples, half, alone
 
     def takes(self, at: int) -> int:
-        """One layer."""
+        """1 for a supported convolution, else 0."""
         layer = self.network.layers[at]
         weight = layer.weights[0] if layer.kind == "convolution" else None
         return int(weight is not None and weight.center.ndim == 4 and not layer.settings["transposed"])
@@ -51,7 +51,7 @@ class OneDnn(Kernel):
         """Add the result of layer `at` to `values`."""
         layer, (weight, bias) = self.network.layers[at], weights
         assert weight is not None
-        # torch has no 16-bit addition and ReLU behind a grouped convolution
+        # torch has no 16-bit addition and ReLU after a grouped convolution
         apart = keep_nan or (self.half and layer.settings["groups"] > 1)
         relu = layer.relu and not apart
         x = values[layer.inputs[0]]
@@ -64,9 +64,9 @@ class OneDnn(Kernel):
 
 @cache
 def available(dtype: torch.dtype = torch.float32) -> bool:
-    """Whether the private operators are there for `dtype` and agree with the public ones on this machine.
+    """Whether the private operators exist for `dtype` and agree with the public ones on this machine.
 
-    For bfloat16 they ask for AVX-512 or AVX-NE-CONVERT; elsewhere the public operators emulate it, slowly.
+    For bfloat16 they require AVX-512 or AVX-NE-CONVERT; elsewhere the public operators emulate it, slowly.
     """
     try:
         return _agrees(dtype)
@@ -103,7 +103,7 @@ def prepare(weight: Tensor, input_shape: Any, settings: Settings) -> Tensor:
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, settings: Settings, *, relu: bool) -> Tensor:
-    """relu(x ∗ weight + bias), the ReLU where asked for."""
+    """relu(x ∗ weight + bias), with the ReLU if `relu`."""
     numbers = (settings["padding"], settings["stride"], settings["dilation"], settings["groups"])
     attribute = "relu" if relu else "none"
     result: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *numbers, attribute, [], "")
@@ -113,7 +113,7 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, settings: Settin
 def convolution_add(
     x: Tensor, other: Tensor, weight: Tensor, bias: Tensor | None, settings: Settings, *, relu: bool
 ) -> Tensor:
-    """relu(x ∗ weight + bias + other), the ReLU where asked for."""
+    """relu(x ∗ weight + bias + other), with the ReLU if `relu`."""
     numbers = (settings["padding"], settings["stride"], settings["dilation"], settings["groups"])
     result: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
         x, other, weight, bias, *numbers, "add", 1.0, "relu" if relu else None, [], ""

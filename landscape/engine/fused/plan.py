@@ -1,6 +1,6 @@
-"""The network as a list of fused layers: the plan for wide networks, any device, any operator.
+"""The plan for wide networks, any device, any operator: the network as a list of fused layers.
 
-BatchNorm is folded, the weights of a point are one flat axpy, activations lie channels-last, and each layer is computed
+BatchNorm is folded, the weights of a point are one flat axpy, activations are channels-last, and each layer is computed
 by the first of the plan's kernels that takes it (kernels.py).
 
 Measured on images of 32×32, one thread, against the plain loop: 1.5 to 2.1× in float32 for ResNets and VGG-9 without
@@ -27,9 +27,9 @@ from ..tf32 import exact_float32
 from . import onednn
 from .kernels import SETTINGS, Kernel, Values, Weights, steps_of
 
-PRECISIONS = ("float32", "bfloat16")  # "float32" means as exact as the objective: float64 stays float64
+PRECISIONS = ("float32", "bfloat16")  # "float32" means the precision of the objective: float64 stays float64
 
-WATCHED = 4  # images
+WATCHED = 4  # images that are checked for overflow
 FAR_FROM_OVERFLOW = 1e30
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class FusedPlan:
     ):
         """
         Args:
-            kernels: made for `network` and `precision`, in the order in which they are asked; some take every layer.
+            kernels: made for `network` and `precision`, in order of preference; together they take every layer.
         """
         if precision not in PRECISIONS:
             raise UnknownNameError("precision of the fused engine", precision, PRECISIONS)
@@ -78,7 +78,7 @@ class FusedPlan:
         """The value at center + Σ point[k] · directions[k], for every point.
 
         Raises:
-            Stopped: `stop`, asked before every batch, answered true.
+            Stopped: `stop`, called before every batch, returned true.
         """
         try:
             return [self._value(point, stop) for point in points]
@@ -86,7 +86,7 @@ class FusedPlan:
             self.release()
 
     def release(self) -> None:
-        """Give back memory that is kept from batch to batch."""
+        """Free memory that is kept from batch to batch."""
         for kernel in self.kernels:
             kernel.release()
 
@@ -105,10 +105,10 @@ class FusedPlan:
             return evaluate(lambda images: self.outputs(images, weights, keep_nan=keep_nan), objective, stop=stop)
 
     def _stays_finite(self, weights: list[Weights]) -> bool:
-        """Whether no activation comes near overflow at these weights, by a few images: others are not 1e8 times larger.
+        """Whether a few images stay far from overflow at these weights; other images are not 1e8 times larger.
 
-        oneDNN's fused ReLU makes 0 of NaN, so far from the center an overflow would come out as a finite loss. Where
-        one may happen the ReLU is separate, as it always is beside native kernels, which leave oneDNN few layers.
+        oneDNN's fused ReLU turns NaN into 0, so an overflow far from the center would give a finite loss. Where one is
+        possible the ReLU is separate, as it always is beside native kernels, which leave oneDNN few layers.
         Measured: 1 to 2 % of a point of 1000 images.
         """
         peaks: list[Tensor] = []
@@ -127,7 +127,7 @@ class FusedPlan:
     def statistics(self, points: Sequence[Point]) -> list[dict[str, Tensor]]:
         """Name -> mean or unbiased variance over all samples, as one batch, of every BatchNorm that keeps them.
 
-        A layer that runs twice keeps those of its last run.
+        For a layer that runs twice, those of its last run.
         """
         return [self._statistics(point) for point in points]
 
@@ -141,7 +141,7 @@ class FusedPlan:
         return found
 
     def to_compute_format(self, images: Tensor) -> Tensor:
-        """`images` in the precision and layout of the computation; batch by batch, since a data set may be large."""
+        """`images` in the precision and layout of the computation; called per batch, since a data set may be large."""
         images = images.bfloat16() if self.half else images
         return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
@@ -161,8 +161,8 @@ class FusedPlan:
         """The outputs of the network.
 
         Args:
-            keep_nan: no ReLU may make 0 of NaN.
-            peaks: takes the largest size in the result of every convolution.
+            keep_nan: no ReLU may turn NaN into 0.
+            peaks: receives the largest magnitude in the result of every convolution.
         """
         values: Values = {self.network.input: self.to_compute_format(images), **self.fixed}
         for step, given in zip(self.steps, weights, strict=True):
@@ -177,10 +177,10 @@ class FusedPlan:
 
 
 def require_half(network: Network) -> None:
-    """Refuse bfloat16 for a network with layers that have no 16-bit form here.
+    """Refuse bfloat16 for a network with layers that have no 16-bit implementation here.
 
     Raises:
-        UnknownNameError: the name of the precision, since it does not exist for this network.
+        UnknownNameError: the network does not have this precision.
     """
     if any(layer.kind == "normalize" for layer in network.layers) or any(
         layer.kind == "generic" and layer.settings["node"].operator not in REARRANGING for layer in network.layers

@@ -1,4 +1,4 @@
-"""Every kind of layer by torch's public operators: the last kernel of a plan, on any device and in any precision."""
+"""The last kernel of a plan: every kind of layer by torch's public operators, on any device, in any precision."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,16 +18,16 @@ class TorchLayers(Kernel):
     def __init__(self, network: Network, *, half: bool = False):
         """
         Args:
-            half: weights in bfloat16, but for linear layers, whose results are the scores.
+            half: weights in bfloat16, except for linear layers, whose results are the scores.
         """
         self.network, self.half = network, half
 
     def takes(self, at: int) -> int:
-        """Every layer."""
+        """1: it supports every layer."""
         return 1
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """The weights, rounded where they are to be."""
+        """The weights, rounded to bfloat16 if `half`."""
         [given] = weights
         return in_half(given) if self.half and self.network.layers[at].kind != "linear" else given
 
@@ -44,13 +44,13 @@ class TorchLayers(Kernel):
         values[layer.result] = result.relu() if layer.relu else result
 
     def statistics(self, at: int, weights: Weights) -> Mapping[str, Any]:
-        """What a BatchNorm in training has written over its running statistics."""
+        """The running statistics that a BatchNorm in training mode has overwritten."""
         settings = self.network.layers[at].settings
         return {name: weights[settings["slots"].index(index)] for name, index in settings.get("buffers", {}).items()}
 
 
 def in_half(weights: Weights) -> Weights:
-    """The weights in bfloat16: a point is added up in float32 and rounded once."""
+    """The weights in bfloat16: a point is summed in float32 and rounded once."""
     return [None if weight is None else weight.bfloat16() for weight in weights]
 
 
@@ -76,7 +76,7 @@ def _linear(layer: Layer, inputs: list[Tensor], weights: Weights) -> Tensor:
 
 
 def _mean(layer: Layer, inputs: list[Tensor], weights: Weights) -> Tensor:
-    """In float32 at least: the scores are made of these few numbers."""
+    """In float32 at least, since the scores depend on these few numbers."""
     dtype = torch.float32 if inputs[0].dtype == torch.bfloat16 else inputs[0].dtype
     return inputs[0].mean((2, 3), dtype=dtype).reshape(len(inputs[0]), *layer.settings["shape"])
 

@@ -1,7 +1,7 @@
 """3×3 convolutions of stride one by Winograd's F(2×2, 3×3): 16 multiplications instead of 36.
 
 In float32 on a CPU, images channels-last; bias, residual and ReLU are part of a convolution; NaN is kept. The error is
-below that of a direct convolution, since the sums are shorter.
+smaller than that of a direct convolution, since the sums are shorter.
 
 Measured on one thread against oneDNN's fused convolution, 8 to 32 images: 1.6–1.8× at 16 channels of 32×32, 32 of
 16×16, 64 of 8×8 and above; 2–3× on pictures below 8×8; a point of ResNet-56 1.7× (docs/performance.md, attempt 10).
@@ -20,18 +20,18 @@ from ..graph.layers import Layer, Network
 from .kernels import Kernel, Values, Weights
 
 WIDE_SETS = ("avx512", "avx2")  # instruction sets
-CHANNELS = 16  # both sides must be multiples: whole vectors
+CHANNELS = 16  # inputs and filters must be multiples, to fill whole vectors
 
 
 class Winograd(Kernel):
-    """The layers that `takes` names, one at a time."""
+    """Computes the layers that `takes` accepts, one at a time."""
 
     def __init__(self, network: Network, instruction_set: str):
         self.layers, self.lanes = network.layers, lanes_of(instruction_set)
         self.settings = {"winograd": instruction_set}
 
     def takes(self, at: int) -> int:
-        """One layer."""
+        """1 for a supported layer, else 0."""
         return int(takes(self.layers[at]))
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
@@ -63,12 +63,12 @@ def lanes_of(instruction_set: str) -> int:
 
 
 def pays_off(network: Network, instruction_set: str) -> bool:
-    """Whether some layer is taken, and the vectors are wide: with narrow ones oneDNN is faster."""
+    """Whether it supports some layer, and the vectors are wide: with narrow ones oneDNN is faster."""
     return instruction_set in WIDE_SETS and any(map(takes, network.layers))
 
 
 def takes(layer: Layer) -> bool:
-    """Whether this is a convolution that the kernel computes."""
+    """Whether this is a convolution that the kernel supports."""
     weight = layer.weights[0] if layer.kind == "convolution" else None
     if weight is None or weight.center.shape[2:] != (3, 3) or layer.settings["transposed"]:
         return False
@@ -88,7 +88,7 @@ def prepare(weight: Tensor, lanes: int) -> Tensor:
 def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, padding: int, lanes: int, *, relu: bool
 ) -> Tensor:
-    """relu(x ∗ weight + bias + residual), as far as present; `weight` as `prepare` gives it."""
+    """relu(x ∗ weight + bias + residual), with the optional parts if present; `weight` comes from `prepare`."""
     images, channels, height, width = x.shape
     filters, grown = weight.numel() // (16 * channels), 2 * padding - 2
     x = x.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Parameters, and what is folded into them, as affine functions of the coefficients of the directions.
+"""Parameters, and their folded forms, as affine functions of the coefficients of the directions.
 
 Sums, linear maps and products with a constant stay affine, so folding is done once per plan in float64 and never per
 point.
@@ -23,7 +23,7 @@ class Affine:
         return all(step is None for step in self.steps)
 
     def map(self, linear: Callable[[Tensor], Tensor]) -> "Affine":
-        """`linear` must be linear: it is applied to the center and to every step."""
+        """Apply `linear`, which must be a linear map, to the center and to every step."""
         return Affine(linear(self.center), tuple(None if step is None else linear(step) for step in self.steps))
 
     def times(self, other: "Affine") -> "Affine":

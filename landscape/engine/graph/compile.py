@@ -1,4 +1,4 @@
-"""From an objective and directions to a folded, fused network: what every back end starts from."""
+"""Compiles an objective and directions to a folded, fused network, the input of every back end."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,9 @@ def prepare(
     """The layers of the model of `objective`, affine along `directions`.
 
     Args:
-        folding: fold BatchNorm; off for comparison.
-        fusing: attach additions and ReLUs to the layers before them; off for comparison.
-        recalibrated: the statistics of BatchNorm are found at every point, by `FoldedWeights.statistics`.
+        folding: fold BatchNorm; False for comparison.
+        fusing: attach additions and ReLUs to the layers before them; False for comparison.
+        recalibrated: `FoldedWeights.statistics` computes the statistics of BatchNorm at every point.
 
     Raises:
         Unrecordable: the model cannot be turned into a graph.

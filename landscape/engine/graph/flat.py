@@ -1,7 +1,7 @@
 """All weights of a network in one vector, so that a point is one flat axpy: w = center + Σ coefficients[k] · steps[k].
 
 Weights are affine after folding; the two or three big vectors are rounded to the precision of the plan once.
-Convolution weights lie channels-last, as the back ends read them.
+Convolution weights are channels-last, as the back ends read them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,14 +34,14 @@ class FlatWeights:
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
     def use_statistics(self, statistics: Statistics) -> None:
-        """Nothing: these weights do not depend on the statistics of BatchNorm at a point."""
+        """Does nothing: these weights do not depend on the statistics of BatchNorm at a point."""
 
     def at(self, point: Point) -> list[Tensor]:
         """The weights at `point`, one coefficient per direction."""
         return self.views(self.vector(point), self.weights)
 
     def vector(self, point: Point) -> Tensor:
-        """The weights at `point`, one after another; coefficients in a tensor are not read back from its device."""
+        """The weights at `point`, concatenated; coefficients in a tensor stay on its device."""
         moved = self.center.clone()
         for coefficient, step in zip(point, self.steps, strict=True):
             if isinstance(coefficient, Tensor):
@@ -52,7 +52,7 @@ class FlatWeights:
 
     @staticmethod
     def views(vector: Tensor, weights: Sequence[Affine]) -> list[Tensor]:
-        """The parts of a vector as the tensors of `weights`."""
+        """The parts of a vector as views with the shapes of `weights`."""
         parts = torch.split(vector, [weight.center.numel() for weight in weights])
         return [unflatten(part, weight.center) for part, weight in zip(parts, weights, strict=True)]
 

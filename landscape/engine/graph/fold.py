@@ -1,9 +1,9 @@
-"""Fewer layers for the same function: BatchNorm folded into the convolution before it, add and ReLU fused behind it.
+"""Fewer layers for the same function: folds BatchNorm into the convolution before it, fuses add and ReLU after it.
 
 With frozen statistics BatchNorm is an affine map per channel, so folding it into weights that are affine in the
 coefficients is linear as well and is done once per plan, in float64. Where the product is no longer affine (a direction
-changes the statistics, or the scale together with the convolution), or where the statistics are found at every point,
-the convolution keeps a `norm` and fold_at_point.py folds it at every point.
+changes the statistics, or the scale together with the convolution), or the statistics are computed at every point, the
+convolution keeps a `norm`, which fold_at_point.py folds at every point.
 
 Measured together with the fused convolutions it makes possible: docs/performance.md, attempt 1.
 Off: `prepare(…, folding=False)`.
@@ -25,7 +25,7 @@ def fold(network: Network, *, recalibrated: bool = False) -> Network:
 
 
 def norms_to_affine_layers(network: Network, *, recalibrated: bool = False) -> Network:
-    """`network` with every BatchNorm that could not be folded as an "affine" layer: scale · x + shift."""
+    """`network` with every unfolded BatchNorm as an "affine" layer: scale · x + shift."""
     return replace(network, layers=tuple(_affine_layer(layer, recalibrated) for layer in network.layers))
 
 
@@ -38,8 +38,8 @@ Rule = Callable[[Layer, dict[int, Layer], Network], tuple[Layer, Layer] | None]
 
 
 def _rewrite(network: Network, rule: Rule) -> Network:
-    """Apply `rule(layer, producers)`: (the producer that it replaces, the replacement), or None to keep the layer."""
-    layers: dict[int, Layer] = {}  # by result: every layer so far
+    """Apply `rule(layer, producers)`, which returns (producer to replace, replacement), or None to keep the layer."""
+    layers: dict[int, Layer] = {}  # result -> layer, for every layer so far
     order: list[int] = []
     uses = network.uses()
     for position, layer in enumerate(network.layers):
@@ -123,7 +123,7 @@ def _shifted(bias: Affine | None, scale: Affine, shift: Affine) -> Affine:
 
 
 def _attach_addition(layer: Layer, read_once: dict[int, Layer], network: Network) -> tuple[Layer, Layer] | None:
-    """The later of the two convolutions takes the other summand as its residual: that one is computed by then."""
+    """The later of the two convolutions gets the other summand as its residual, which is already computed by then."""
     if layer.kind != "add" or layer.inputs[0] == layer.inputs[1]:
         return None
     made = [index for index in read_once if index in layer.inputs]

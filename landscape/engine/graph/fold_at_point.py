@@ -1,8 +1,8 @@
 """BatchNorm folded at every point, where it cannot be folded once: W·s and (b − μ)·s + β with s = γ / √(σ² + ε).
 
-Needed where a direction changes the statistics (interpolation, trajectory, planes through checkpoints) or the scale
-together with the convolution, and where the statistics are found at every point (recalibrate.py). All of it happens on
-flat vectors: one axpy, one gather, two products. What is NaN in the plain loop (a variance below −ε) is NaN here.
+Needed if a direction changes the statistics (interpolation, trajectory, planes through checkpoints) or the scale
+together with the convolution, or if the statistics are computed at every point (recalibrate.py). It works on flat
+vectors: one axpy, one gather, two products. A variance below −ε gives NaN, as in the plain loop.
 
 Measured: docs/performance.md, attempt 9. Off: `prepare(…, folding=False)`.
 """
@@ -33,14 +33,14 @@ class FoldedWeights(FlatWeights):
         epsilons = [norm.mean.center.new_full(norm.mean.center.shape, norm.epsilon) for norm in norms]
         self.epsilon = torch.cat(epsilons).to(device, dtype)
         self.scale_of, self.bias_at = (index.to(device) for index in _positions(layers))
-        self.statistics: Statistics | None = None  # instead of the affine ones
+        self.statistics: Statistics | None = None  # used instead of the affine ones
 
     def use_statistics(self, statistics: Statistics) -> None:
         """Take the statistics of every BatchNorm at a point from `statistics`."""
         self.statistics = statistics
 
     def vector(self, point: Point) -> Tensor:
-        """The folded weights at `point`, one after another."""
+        """The folded weights at `point`, concatenated."""
         weights, *parts = torch.split(super().vector(point), [self.count, *[self.channels] * 4])
         gamma, beta, mean, variance = parts
         if self.statistics is not None:
@@ -61,7 +61,7 @@ class FoldedWeights(FlatWeights):
 
 
 def flat_weights(network: Network, directions: int, *, dtype: torch.dtype, device: torch.device) -> FlatWeights:
-    """The weights of `network`, folded at the point where a layer asks for it."""
+    """The weights of `network`, folded at every point if a layer has a `norm`."""
     if any(layer.norm is not None for layer in network.layers):
         return FoldedWeights(network.layers, directions, dtype=dtype, device=device)
     return FlatWeights(weights_of(network.layers), directions, dtype=dtype, device=device)
@@ -70,12 +70,12 @@ def flat_weights(network: Network, directions: int, *, dtype: torch.dtype, devic
 def folded_lane_weights(
     network: Network, packed: Callable[[Network], Sequence[Affine]], directions: int
 ) -> "FoldedLaneWeights | None":
-    """The folded weights for lanes, None where no layer asks for them."""
+    """The folded weights for lanes, None if no layer has a `norm`."""
     return FoldedLaneWeights(network, packed, directions) if any(layer.norm for layer in network.layers) else None
 
 
 def _positions(layers: Sequence[Layer]) -> tuple[Tensor, Tensor]:
-    """For every weight the scale it takes, counted from 1 (0: none); and where the biases of the norms lie."""
+    """For every weight the index of its scale, counted from 1 (0: none); and the positions of the norms' biases."""
     scale_of, bias_at, start, channel = [], [], 0, 1
     for layer in layers:
         for position, weight in enumerate(weight for weight in layer.weights if weight is not None):
@@ -92,9 +92,9 @@ def _positions(layers: Sequence[Layer]) -> tuple[Tensor, Tensor]:
 
 
 def with_positions(network: Network) -> Network:
-    """`network` with the position of every weight in the vector of a `FoldedWeights`, from 1, as its value.
+    """`network` with every weight replaced by its position in the vector of a `FoldedWeights`, counted from 1.
 
-    A back end that packs these tells where each weight goes; its padding stays 0.
+    Packing this network shows where each weight goes; padding stays 0.
     """
     layers, start = [], 1
     for layer in network.layers:

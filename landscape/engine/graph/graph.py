@@ -31,7 +31,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A dtype, layout or memory format of torch by name ("float32"); "device" is the device the graph runs on."""
+    """A torch dtype, layout or memory format by name ("float32"); "device" is the device that the graph runs on."""
 
     name: str
 
@@ -41,7 +41,7 @@ Argument = Union[Ref, Size, Symbol, bool, int, float, str, None, tuple["Argument
 
 @dataclass(frozen=True)
 class Node:
-    """One operator: `results[k]` is its k-th tensor; None where it must not be used."""
+    """One operator: `results[k]` is its k-th tensor, None if it must not be used."""
 
     operator: str  # "aten.convolution.default"
     arguments: tuple[Argument, ...]
@@ -55,7 +55,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in an order in which they can run; every tensor has one index and is written once."""
+    """Nodes in execution order; every tensor has one index and is written once."""
 
     input: int
     parameters: dict[str, int]  # name -> index

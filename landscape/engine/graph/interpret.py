@@ -39,7 +39,7 @@ def operator(name: str) -> Any:
 
 
 def resolve(argument: Argument, values: Mapping[int, Tensor], samples: int, device: torch.device) -> Any:
-    """What an operator is called with: tensors for references, numbers for sizes, torch's objects for symbols."""
+    """The value of an argument: a tensor for a reference, a number for a size, torch's object for a symbol."""
     if isinstance(argument, Ref):
         return values[argument.index]
     if isinstance(argument, Size):

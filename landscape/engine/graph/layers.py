@@ -1,8 +1,8 @@
-"""The graph as layers, the form in which back ends read a network. Every weight of a layer is an `Affine`.
+"""Lowers a graph to layers, the form in which back ends read a network. Every weight of a layer is an `Affine`.
 
 The operators that matter for speed (convolution, BatchNorm, linear, add, ReLU, pooling) become layers of their own
-kind; any other operator is a "generic" layer that runs unchanged, so nothing is refused. Folding and fusing are in
-fold.py.
+kind; any other operator is a "generic" layer that runs unchanged, so every graph can be lowered. Folding and fusing are
+in fold.py.
 """
 
 import math
@@ -28,7 +28,7 @@ REARRANGING = frozenset(  # operators that only rearrange numbers and add zeros
 
 @dataclass(frozen=True)
 class Norm:
-    """BatchNorm with given statistics: γ (x − μ) / √(σ² + ε) + β, every part affine in the coefficients on its own."""
+    """BatchNorm with given statistics: γ (x − μ) / √(σ² + ε) + β, with γ, β, μ, σ² each affine in the coefficients."""
 
     gamma: Affine
     beta: Affine
@@ -40,7 +40,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class Layer:
-    """result = kind(inputs; weights, settings), then + residual, then ReLU, as far as present."""
+    """result = kind(inputs; weights, settings), then + residual and ReLU, if present."""
 
     # convolution, linear, affine, batch_norm, normalize, add, relu, max_pool, average_pool, mean, flatten, generic
     kind: str
@@ -64,7 +64,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in running order; `shapes` without the batch axis, None where the first axis is not the batch."""
+    """Layers in execution order; `shapes` without the batch axis, None if the first axis is not the batch."""
 
     input: int
     layers: tuple[Layer, ...]
@@ -73,7 +73,7 @@ class Network:
     fixed: dict[int, Tensor] = field(default_factory=dict)  # tensors that no direction changes: indices, masks
 
     def uses(self) -> dict[int, int]:
-        """How often every value is read; the output counts once."""
+        """How often every value is read; being the output counts as one read."""
         counts = {self.output: 1}
         for layer in self.layers:
             for index in layer.reads():
@@ -103,14 +103,14 @@ class _Lowering:
         self.shapes = {index: _sample_shape(shape) for index, shape in graph.shapes.items()}
 
     def layer(self, node: Node) -> Layer | None:
-        """The layer of a node; None for one that only rearranges weights, which becomes a weight itself."""
+        """The layer of a node; None for one that only rearranges weights, whose result becomes a weight."""
         if self._rearranged(node):
             return None
         read = READERS.get(node.operator)
         return (read(self, node) if read else None) or self._generic(node)
 
     def _rearranged(self, node: Node) -> bool:
-        """Transposing a weight, as every nn.Linear does, is done once per plan."""
+        """Apply a rearrangement of a weight, such as the transposition in nn.Linear, once per plan."""
         if node.operator != "aten.t.default" or (index := _index(node.arguments[0])) not in self.weights:
             return False
         assert node.results[0] is not None
@@ -140,7 +140,7 @@ class _Lowering:
     def only_first(self, node: Node) -> bool:
         return not any(index is not None and self.uses[index] for index in node.results[1:])
 
-    # One method per operator: None where the node is not of the form that the layer computes.
+    # One method per operator; None if the layer does not support the node's arguments.
 
     def convolution(self, node: Node) -> Layer | None:
         x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = node.arguments
@@ -158,7 +158,7 @@ class _Lowering:
         return Layer("convolution", (source,), node.results, (kernel, self.weight(bias)), settings)
 
     def batch_norm(self, node: Node) -> Layer | None:
-        """BatchNorm with running statistics: fold.py folds it into the layer before. In training mode it stays."""
+        """BatchNorm with running statistics, which fold.py folds into the layer before. In training mode it stays."""
         if node.arguments[5] and (layer := self._normalize(node)) is not None:
             return layer
         x, gamma, beta, mean, variance, training, _, epsilon = node.arguments
@@ -175,7 +175,7 @@ class _Lowering:
         return Layer("batch_norm", (source,), node.results[:1], norm=norm)
 
     def _normalize(self, node: Node) -> Layer | None:
-        """BatchNorm with the statistics of its batch, kept under the names of its buffers, where it has any."""
+        """BatchNorm with batch statistics, kept under the names of its buffers, if it has any."""
         x, gamma, beta, mean, variance, _, momentum, epsilon = node.arguments
         source, kept = self.value(x), mean is not None
         shape = None if source is None else self.shapes[source]
@@ -213,7 +213,7 @@ class _Lowering:
         return None if source is None else Layer("relu", (source,), node.results, relu=True)
 
     def mean(self, node: Node) -> Layer | None:
-        """The mean over all pixels, written as a mean or as adaptive pooling to one pixel."""
+        """The mean over all pixels, from a mean or from adaptive pooling to one pixel."""
         source = self.value(node.arguments[0])
         shape = None if source is None else self.shapes[source]
         pixels = node.operator == "aten._adaptive_avg_pool2d.default" or (
@@ -227,7 +227,7 @@ class _Lowering:
         return Layer("mean", (source,), node.results, (), {"shape": out})
 
     def flatten(self, node: Node) -> Layer | None:
-        """Any reshaping that keeps the batch: the samples stay as they are in memory order."""
+        """Any reshaping that keeps the batch: the order of the numbers of a sample does not change."""
         source, result = self.value(node.arguments[0]), node.results[0]
         shape = None if result is None else self.shapes[result]
         if source is None or shape is None:

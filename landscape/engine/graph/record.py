@@ -1,8 +1,8 @@
-"""From any `nn.Module` to a graph, by recording which ATen operators it calls.
+"""Records any `nn.Module` as a graph of the ATen operators that it calls.
 
 The module runs three times on a few blank samples, at three batch sizes; a number that is linear in the batch size
-becomes a `Size`. The expensive operators are not computed (stand_ins.py). It never changes the module, and refuses
-(`Unrecordable`) operators that depend on values, draw random numbers or write through views: such networks run plainly.
+becomes a `Size`. The expensive operators are not computed (stand_ins.py). It never changes the module. Operators that
+depend on values, draw random numbers or write through views are `Unrecordable`: such networks run plainly.
 
 Measured: 0.1–0.3 s for ResNet-56, where torch.export with decompositions takes 3.9 s.
 """
@@ -22,20 +22,20 @@ BATCHES = (3, 5, 8)
 
 
 class Unrecordable(Exception):
-    """The module cannot be turned into a graph; the sentence says why."""
+    """The module cannot be turned into a graph; the message says why."""
 
 
 def record(model: nn.Module, sample_shape: tuple[int, ...], dtype: torch.dtype) -> Graph:
     """The graph of `model` on samples of `sample_shape` (without the batch) and type `dtype`, in its current mode.
 
     Raises:
-        Unrecordable: its operators depend on values, on random numbers or, not linearly, on the batch size.
+        Unrecordable: its operators depend on values, on random numbers, or nonlinearly on the batch size.
     """
     try:
         return generalize([_trace(model, (batch, *sample_shape), dtype) for batch in BATCHES], BATCHES).pruned()
     except Unrecordable:
         raise
-    except Exception as error:  # any error of a user's module; the plain loop will raise it too, where it matters
+    except Exception as error:  # any error of a user's module; the plain loop will raise it too if it matters
         raise Unrecordable(f"{type(error).__name__}: {error}") from error
 
 
@@ -67,7 +67,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """False spares the import of torch._dynamo, 1.3 s, which nothing here needs."""
+        """False avoids the import of torch._dynamo (1.3 s), which is not needed here."""
         return False
 
     def graph(self, output: object) -> Graph:
@@ -99,7 +99,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return tuple(None if result is None else self._new(result) for result in every)
 
     def _functional(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """The operator itself, or the functional twin of one that writes into its first argument."""
+        """The operator, or the functional variant of one that writes into its first argument."""
         if not func._schema.is_mutable or func is torch.ops.aten.native_batch_norm.default:
             return func
         name = func._schema.name.removeprefix("aten::")
@@ -142,7 +142,7 @@ def generalize(graphs: list[Graph], batches: tuple[int, ...]) -> Graph:
     """One graph with a symbolic batch from the graphs of the same module at `batches`.
 
     Raises:
-        Unrecordable: the graphs differ in more than numbers that follow the batch size linearly.
+        Unrecordable: the graphs differ in more than numbers that are linear in the batch size.
     """
     first, merge = graphs[0], _Merge(batches)
     if len({tuple(node.operator for node in graph.nodes) for graph in graphs}) > 1:
@@ -176,7 +176,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 
 class _Merge:
-    """One argument from the same argument at several batch sizes."""
+    """Merges the values of one argument at several batch sizes."""
 
     def __init__(self, batches: tuple[int, ...]):
         self.batches = batches

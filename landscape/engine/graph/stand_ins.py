@@ -1,7 +1,7 @@
-"""What the expensive operators return while a network is recorded: blank tensors of the right shape.
+"""Stand-ins for the expensive operators while a network is recorded: they return blank tensors of the right shape.
 
-torch's meta device would do the same for every operator, but it works shapes out in Python and imports torch._dynamo:
-1.2 s the first time, against a few milliseconds.
+torch's meta device would do the same for every operator, but computes shapes in Python and imports torch._dynamo: 1.2 s
+the first time, against a few milliseconds.
 """
 
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Several grid points side by side in SIMD lanes."""
+"""Back ends that compute several grid points in parallel, one per SIMD lane."""

@@ -1,8 +1,8 @@
-"""Memory of a program for the lanes: where its values lie, and how many images pass a stretch of layers together.
+"""Memory allocation of a program for the lanes: the locations of values, and the images per stretch of layers.
 
-A line is the lanes of one number of one image. Wide layers run few images at a time, so that their values stay in the
-cache; narrow layers with big weights run many, so that the weights are read less often. A value that is read in another
-stretch than the one that makes it lies in the outer workspace, for all images of the outer block.
+A line holds the lanes of one number of one image. Wide layers run few images at a time, so that their values stay in
+the cache; narrow layers with big weights run many, so that the weights are read less often. A value read in another
+stretch than the one that computes it is in the outer workspace, which holds all images of the outer block.
 
 Measured: 5 % at width 8, 20 % at width 16 (docs/performance.md, attempt 3). Off: `block=6` makes one stretch.
 """
@@ -25,7 +25,7 @@ class Stretch:
 
 
 def stretches(network: Network, counts: dict[int, int], *, largest: int) -> list[Stretch]:
-    """Cut the layers into stretches of at most `largest` images; `counts` are the numbers in every value."""
+    """Cut the layers into stretches of at most `largest` images; `counts` are the sizes of values, per image."""
     wanted = [_block(lines, largest) for lines in _live_lines(network, counts)]
     cut: list[Stretch] = []
     for at, block in enumerate(wanted):
@@ -42,9 +42,9 @@ def _block(lines: int, largest: int) -> int:
 
 
 def _merge_short(cut: list[Stretch], fixed: set[int], *, least: int = 3) -> list[Stretch]:
-    """Join stretches of one or two layers, which cost more to enter than they gain, to the one before or after.
+    """Join stretches of one or two layers, which cost more than they gain, to the one before or after.
 
-    Not where one of `fixed` begins: a BatchNorm waits for the statistics of all images.
+    Never across the start of a layer in `fixed`: a BatchNorm waits for the statistics of all images.
     """
     kept: list[Stretch] = []
     for stretch in cut:
@@ -60,7 +60,7 @@ def _merge_short(cut: list[Stretch], fixed: set[int], *, least: int = 3) -> list
 
 
 def _live_lines(network: Network, counts: dict[int, int]) -> list[int]:
-    """Lines per image that are alive while each layer runs; a sum is written over the summand that ends there."""
+    """Lines per image that are live while each layer runs; a sum overwrites the summand that is last read there."""
     last = last_uses(network)
     alive, lines = {network.input: counts[network.input]}, []
     for at, layer in enumerate(network.layers):
@@ -79,7 +79,7 @@ def last_uses(network: Network) -> dict[int, int]:
 
 
 def crossing(network: Network, cut: list[Stretch]) -> set[int]:
-    """Values that are read in another stretch than the one that makes them, with the input and the output."""
+    """Values read in another stretch than the one that computes them, with the input and the output."""
     stretch_of = {at: number for number, stretch in enumerate(cut) for at in range(stretch.first, stretch.end)}
     producer = {layer.result: stretch_of[at] for at, layer in enumerate(network.layers)}
     read = {(index, stretch_of[at]) for at, layer in enumerate(network.layers) for index in layer.reads()}
@@ -88,17 +88,17 @@ def crossing(network: Network, cut: list[Stretch]) -> set[int]:
 
 @dataclass(frozen=True)
 class Location:
-    """The first line of a value, in the outer workspace or in the one of its stretch."""
+    """The first line of a value, in the outer workspace or in its stretch's."""
 
     line: int
     outer: bool
 
 
 class Workspace:
-    """The lines of one workspace: which are in use, and how many there must be."""
+    """The lines of one workspace: the free ones, and the total size needed."""
 
     def __init__(self) -> None:
-        self.gaps: list[tuple[int, int]] = []  # (start, count), by start
+        self.gaps: list[tuple[int, int]] = []  # free lines (start, count), sorted by start
         self.size = 0
 
     def allocate(self, count: int) -> int:
@@ -111,7 +111,7 @@ class Workspace:
         return self.size - count
 
     def free(self, start: int, count: int) -> None:
-        """Free lines, and join them with free ones beside them."""
+        """Free lines, and merge them with adjacent free ones."""
         merged: list[tuple[int, int]] = []
         for position, length in sorted([*self.gaps, (start, count)]):
             if merged and sum(merged[-1]) == position:
@@ -122,7 +122,7 @@ class Workspace:
 
 
 class Allocator:
-    """The location of every value that is alive."""
+    """The location of every live value."""
 
     def __init__(self, network: Network, counts: dict[int, int], outer: set[int]):
         self.counts, self.outer = counts, outer
@@ -131,7 +131,7 @@ class Allocator:
         self.at: dict[int, Location] = {}
 
     def allocate(self, index: int) -> Location:
-        """A location for a value that is computed next."""
+        """A location for the value that is computed next."""
         outer = index in self.outer
         self.at[index] = Location(self.workspaces[outer].allocate(self.counts[index]), outer)
         return self.at[index]

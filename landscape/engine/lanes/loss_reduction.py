@@ -1,6 +1,6 @@
-"""From scores to values for several points at once, in float64.
+"""Reduces scores to losses and accuracies for several points at once, in float64.
 
-The cross-entropy of all points is one call; another loss is called per point.
+The cross-entropy of all points is computed in one call; other losses are called per point.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from ...objective.losses import CROSS_ENTROPY, Loss
 from ...objective.objective import Value
 
-MULTIPLE = 16  # samples: torch then computes whole vectors only, and a lane does not depend on where it lies
+MULTIPLE = 16  # samples: then torch computes whole vectors only, and a value does not depend on its lane
 
 Part = tuple[Tensor, Tensor | None]  # losses (N, points), whether classified correctly (N, points)
 
@@ -32,9 +32,9 @@ def sample_losses(outputs: Tensor, labels: Tensor, loss: Loss) -> Part:
 def _cross_entropy(outputs: Tensor, labels: Tensor) -> Part:
     """(largest − own score) + log1p(Σ exp(score − largest) over the other classes + (own share − 1)).
 
-    Where the own score is the largest, the last summand is zero and a small loss keeps its digits; elsewhere the sum is
-    at least one. As exact as float64 would be on these float32 scores, in a tenth of the time, which counts for tiny
-    networks. An infinite largest score makes NaN, as in the plain loop.
+    If the own score is the largest, the last summand is zero and a small loss keeps its precision; otherwise the sum is
+    at least one. As exact as float64 would be on these float32 scores, in a tenth of the time, which matters for tiny
+    networks. An infinite largest score gives NaN, as in the plain loop.
     """
     count = len(labels)
     outputs, labels = pad(outputs, (0, 0, 0, -count % MULTIPLE)), pad(labels, (0, -count % MULTIPLE))
@@ -48,7 +48,7 @@ def _cross_entropy(outputs: Tensor, labels: Tensor) -> Part:
 
 
 def _correct(outputs: Tensor, wanted: Tensor, largest: Tensor, others: Tensor) -> Tensor:
-    """Whether the own score is the largest; of equal ones the first counts, and only where the others add up to one."""
+    """Whether the own score is the largest; of equal scores the first counts, if the shares of the others sum to 1."""
     doubtful = largest & (others >= 1.0)
     if bool(doubtful.any()):
         largest[doubtful] = outputs[:, doubtful].argmax(0) == wanted[doubtful]

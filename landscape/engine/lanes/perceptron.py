@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: twelve samples pass through all layers while their numbers are in the first-level cache.
+"""The plan for multilayer perceptrons: twelve samples pass through all layers while in the first-level cache.
 
 One point at a time with its filters in the SIMD lanes, weights packed once per plan, bias and ReLU part of a layer; the
 losses of sixteen points are one call. The first layer is affine in the coefficients, so it is computed at the center
@@ -26,18 +26,18 @@ from ..graph.fold_at_point import folded_lane_weights
 from ..graph.layers import Layer, Network
 from .loss_reduction import reduce_losses, sample_losses
 
-MULTIPLE = 16  # channels and filters are filled up to a multiple, so that the width of the vectors changes no bit
-CHUNK = 3072  # samples between two calls of `stop`
+MULTIPLE = 16  # channels and filters are padded to a multiple, so that the vector width does not change the bits
+CHUNK = 3072  # samples between calls of `stop`
 CACHED_NUMBERS = 8_388_608  # numbers of the first layer that are kept from call to call: 32 MiB
 
 
 class NotAPerceptron(Exception):
-    """The network is not linear layers, one after another, with ReLUs between them."""
+    """The network is not a sequence of linear layers with ReLUs between them."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What the native module runs: layers as (channels, filters, relu, weight, bias), and the weights one by one."""
+    """Input of the native module: layers as (channels, filters, relu, weight, bias), and the list of weights."""
 
     layers: Tensor  # (n, 5) int64
     weights: tuple[Affine, ...]
@@ -77,7 +77,7 @@ def _matrix(layer: Layer) -> Affine:
 
 
 def _padded(layer: Layer, lanes: int) -> tuple[Affine, Affine]:
-    """Weight as (block of filters, channel, filter in the block) and bias, both filled up with zeros, as vectors."""
+    """Weight as (block of filters, channel, filter in the block) and bias, both padded with zeros and flattened."""
     weight, bias = _matrix(layer), layer.weights[1]
     if weight.center.ndim != 2:
         raise NotAPerceptron("a weight that is not a matrix")
@@ -97,7 +97,7 @@ def _rounded_up(size: int) -> int:
 
 
 class PerceptronPlan:
-    """Linear layers with ReLUs in float32 on the CPU; ask for `group` points at a time."""
+    """Linear layers with ReLUs in float32 on the CPU; best called with `group` points at a time."""
 
     name = "perceptron"
     group = 16
@@ -123,7 +123,7 @@ class PerceptronPlan:
         """The value at center + Σ point[k] · directions[k], for every point.
 
         Raises:
-            Stopped: `stop`, asked before every batch, answered true.
+            Stopped: `stop`, called before every batch, returned true.
         """
         groups = [points[start : start + self.group] for start in range(0, len(points), self.group)]
         with torch.inference_mode():
@@ -149,7 +149,7 @@ class PerceptronPlan:
             labels = given.labels[start : start + CHUNK]
             outputs = self._outputs(points, weights, self._chunk(start), len(labels))
             parts.append(sample_losses(outputs, labels, given.loss))
-        return reduce_losses(parts)[: len(points)]  # all 16: torch computes fewer with other instructions
+        return reduce_losses(parts)[: len(points)]  # all 16: for fewer, torch uses other instructions
 
     def _weights(self, points: Sequence[Sequence[float]]) -> Tensor:
         """The packed weights at each of `points`."""
@@ -157,12 +157,12 @@ class PerceptronPlan:
             return self.folded.at(points).t().contiguous()
         coefficients = torch.zeros(
             self.group, self.directions
-        )  # always 16: a product of fewer may be rounded otherwise
+        )  # always 16: a product of fewer may be rounded differently
         coefficients[: len(points)] = _coefficients(points)
         return torch.addmm(self.flat.center, coefficients, self.steps, out=self.buffer)
 
     def _chunk(self, start: int) -> Tensor:
-        """What the native module reads of the samples from `start` on, cached where it is small."""
+        """The input of the native module for the samples from `start` on, cached if it is small."""
         found = self.cache.get(start)
         if found is None:
             found = self._numbers(self.objective.samples(start, start + CHUNK))
@@ -171,7 +171,7 @@ class PerceptronPlan:
         return found
 
     def _numbers(self, images: Tensor) -> Tensor:
-        """The samples, or what the first layer makes of them along (center, directions), in groups of rows."""
+        """The samples, or the results of the first layer along (center, directions), in groups of rows."""
         rows = images.flatten(1)
         if self.first is None:
             return self._in_blocks(rows)
@@ -180,12 +180,12 @@ class PerceptronPlan:
         return torch.stack([self._in_blocks(part) for part in made.unbind(1)])
 
     def _in_blocks(self, rows: Tensor) -> Tensor:
-        """(group of rows, block of channels, row, channel in the block), filled up with zeros."""
+        """(group of rows, block of channels, row, channel in the block), padded with zeros."""
         filled = pad(rows, (0, -rows.shape[1] % MULTIPLE, 0, -len(rows) % self.rows))
         return filled.view(-1, self.rows, filled.shape[1] // self.lanes, self.lanes).transpose(1, 2).contiguous()
 
     def _outputs(self, points: Sequence[Sequence[float]], weights: Tensor, numbers: Tensor, samples: int) -> Tensor:
-        """Scores (classes, samples, group); those beyond `points` are zero. Threads share the points."""
+        """Scores (classes, samples, group); those beyond `points` are zero. The points are divided among threads."""
         outputs = torch.zeros(self.packed.scores, samples, self.group)
         share = -(-len(points) // min(torch.get_num_threads(), len(points)))
 

@@ -1,11 +1,11 @@
-"""Grid points in the SIMD lanes: the plan for narrow networks and small images.
+"""The plan for narrow networks and small images: one grid point per SIMD lane.
 
-A convolution of eight channels leaves most of a vector register empty; sixteen points of the landscape side by side
-fill it, for any width of the network, with the same image in every lane.
+A convolution of eight channels leaves most of a vector register empty; sixteen points of the landscape fill it, for any
+width of the network, with the same image in every lane.
 
 Measured on 8×8 images, one thread, against the plain loop: 4.3× for ResNet-56 of width 8, 7× for ResNet-8, 2.8× for
-an MLP (docs/performance.md, attempt 2). Where BatchNorm takes its statistics from the batch, all images of a batch pass
-one convolution before any passes the next: 4.2× and 5.5×, where it was 1.1× and 1.2× (attempt 14c).
+an MLP (docs/performance.md, attempt 2). With batch statistics for BatchNorm, all images of a batch pass one convolution
+before any passes the next: 4.2× and 5.5×, where it was 1.1× and 1.2× (attempt 14c).
 Off: `choice={"engine": "fused", "batch": 128}`.
 """
 
@@ -32,7 +32,7 @@ from .program import compile_network
 Workspaces = tuple[Tensor, Tensor, Tensor]  # inner and outer workspace, statistics
 
 ALIGNMENT = 64  # bytes: one vector of AVX-512
-CHUNK_WORK = 2e9  # floating-point operations between two calls of `stop`: about 20 ms
+CHUNK_WORK = 2e9  # floating-point operations between calls of `stop`: about 20 ms
 
 
 class LanesPlan:
@@ -58,16 +58,16 @@ class LanesPlan:
         self.directions = directions
         self.center, self.steps = _vectors(self.program.weights, directions)
         self.weights = _aligned(self.program.weight_lines * self.group)
-        self.workspaces: list[Workspaces] = []  # of every thread
+        self.workspaces: list[Workspaces] = []  # one per thread
         work = max(1.0, total_work(network)) * self.group * self.program.block
-        self.whole_batches = bool(self.program.states)  # the images of a batch share their statistics
+        self.whole_batches = bool(self.program.states)  # BatchNorm uses batch statistics
         self.chunk = objective.batch if self.whole_batches else self.program.block * max(1, int(CHUNK_WORK / work))
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point; `group` points cost as much as one.
 
         Raises:
-            Stopped: `stop`, asked before every batch, answered true.
+            Stopped: `stop`, called before every batch, returned true.
         """
         groups = [points[start : start + self.group] for start in range(0, len(points), self.group)]
         return [value for group in groups for value in self._group(group, stop)]
@@ -98,11 +98,11 @@ class LanesPlan:
         return [{name: both[:, lane] for name, both in found.items()} for lane in range(len(points))]
 
     def release(self) -> None:
-        """Nothing: the workspaces are needed for the next points."""
+        """Does nothing: the workspaces are needed for the next points."""
         return
 
     def _last_statistics(self, layer: Layer) -> tuple[Tensor, Tensor]:
-        """Mean and unbiased variance (channels, lanes) that the last run has left."""
+        """Mean and unbiased variance (channels, lanes) of the last run."""
         start, channels = self.program.states[layer.result]
         states = self.workspaces[0][2].view(-1, self.group)[start + 3 * channels : start + 7 * channels]
         mean, squares = states.flatten().view(torch.float64).view(2, channels, self.group)
@@ -113,7 +113,7 @@ class LanesPlan:
         self._set_weights(points)
         loss = self.objective.loss
         parts = [sample_losses(outputs, labels, loss) for outputs, labels in self._chunks(stop)]
-        return reduce_losses(parts)[: len(points)]  # all lanes: torch computes fewer with other instructions
+        return reduce_losses(parts)[: len(points)]  # all lanes: for fewer, torch uses other instructions
 
     def _set_weights(self, points: Sequence[Point]) -> None:
         """Compute the weights of every lane; lanes without a point repeat the last one."""
@@ -143,7 +143,7 @@ class LanesPlan:
             yield from zip(outputs, torch.split(labels, outputs[0].shape[1]), strict=True)
 
     def _outputs(self, images: Tensor, threads: int) -> list[Tensor]:
-        """Scores of `images`, shared out to `threads`; every image is computed alone, so the bits stay the same."""
+        """Scores of `images`, divided among `threads`; every image is computed alone, so the bits stay the same."""
         self._grow_workspaces(threads)
         blocks = -(-len(images) // self.program.block)
         shares = torch.split(images, self.chunk if self.whole_batches else self.program.block * -(-blocks // threads))
@@ -204,7 +204,7 @@ def _vectors(weights: Sequence[Affine], directions: int) -> tuple[Tensor, Tensor
 
 
 def _aligned(count: int) -> Tensor:
-    """Uninitialized float32 numbers at an address that vectors may be loaded from."""
+    """Uninitialized float32 numbers at an address aligned for vectors."""
     padded = torch.empty(count + ALIGNMENT // 4)
     skip = -padded.data_ptr() % ALIGNMENT // 4
     return padded[skip : skip + count]

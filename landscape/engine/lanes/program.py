@@ -1,8 +1,8 @@
-"""A network as instructions for the native lanes: where every value lies, and how the weights are packed.
+"""Compiles a network to instructions for the native lanes, with locations of values and packed weights.
 
 Made for native/kernels.inc: a value is (row, column, channel), a line per number; the weights of a convolution are
-(group, tile of filters, row, column, channel, filter in the tile). Refuses (`NotInLanes`) layers that the kernels lack;
-another back end is chosen then.
+(group, tile of filters, row, column, channel, filter in the tile). Raises `NotInLanes` for unsupported layers; then
+another back end is chosen.
 """
 
 import math
@@ -26,7 +26,7 @@ FIELDS = (
     *("padding_y", "padding_x", "dilation_y", "dilation_x", "groups", "tile", "table"),
     *("input_outer", "other_outer", "output_outer", "epsilon", "state"),
 )
-STATE = 7  # lines per channel of a BatchNorm that takes its statistics from the batch, as statistics.inc lays them
+STATE = 7  # lines per channel of a BatchNorm with batch statistics, in the layout of statistics.inc
 
 
 class NotInLanes(Exception):
@@ -35,7 +35,7 @@ class NotInLanes(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What the native module runs."""
+    """A program for the native module."""
 
     instructions: Tensor  # (n, 29) int64
     weights: tuple[Affine, ...]  # packed, one vector each, in the order of the lines
@@ -43,16 +43,16 @@ class Program:
     tables: Tensor  # int64: 2 · line, + 1 in the outer workspace; -1 for zero
     lines: int  # of the inner workspace, all images of a stretch
     outer_lines: int  # of the outer workspace, all images of a block
-    block: int  # images; all of a batch where BatchNorm takes its statistics from it
+    block: int  # images; the whole batch if BatchNorm uses batch statistics
     input: int  # first line of the input, in the outer workspace
     output: int  # first line of the scores, in the outer workspace
     scores: int
     weight_lines: int
-    states: dict[int, tuple[int, int]]  # by result of such a BatchNorm: its first line of statistics, its channels
+    states: dict[int, tuple[int, int]]  # result of such a BatchNorm -> first line of its statistics, channels
 
     @property
     def state_lines(self) -> int:
-        """Of the statistics."""
+        """Number of lines of statistics."""
         return STATE * sum(channels for _, channels in self.states.values())
 
 
@@ -60,7 +60,7 @@ def compile_network(network: Network, *, filters: int, block: int, batch: int) -
     """The program of `network` for kernels that compute `filters` filters together, at most `block` images at a time.
 
     Args:
-        batch: images that share their statistics, where BatchNorm takes them from the batch.
+        batch: images that share their statistics, if BatchNorm uses batch statistics.
 
     Raises:
         NotInLanes: there is no kernel for a layer or a shape.
@@ -138,7 +138,7 @@ class _Compiler:
         return shape
 
     def picture(self, index: int) -> tuple[int, int, int]:
-        """(channels, height, width); a vector is a picture of one pixel."""
+        """(channels, height, width); a vector is an image of one pixel."""
         shape = self.shape(index)
         return (shape[0], 1, 1) if len(shape) == 1 else (shape[0], shape[1], shape[2])
 
@@ -146,7 +146,7 @@ class _Compiler:
         return math.prod(self.shape(index))
 
     def _emit(self, kind: str, layer: Layer, *, over: int | None = None, **fields: int) -> None:
-        """Write an instruction; the result takes the location of `over` where that value is not needed again."""
+        """Write an instruction; the result overwrites the value `over` if that is not needed again."""
         others = layer.inputs[1:2] if layer.residual is None else (layer.residual,)
         known = dict.fromkeys(FIELDS, 0) | {"other": -1, "kind": KINDS.index(kind), "relu": int(layer.relu)}
         known |= self._read("input", layer.inputs[0])
@@ -233,7 +233,7 @@ class _Compiler:
         self._emit(layer.kind, layer, **{f"{name}_{axis}": layer.settings[name][k] for name, k, axis in names})
 
     def _mean(self, layer: Layer) -> None:
-        """The mean over all pixels is pooling with a window as large as the picture."""
+        """The mean over all pixels is pooling with a window as large as the image."""
         _, height, width = self.picture(layer.inputs[0])
         out = {"out_channels": self.count(layer.result), "out_height": 1, "out_width": 1}
         self._emit("average_pool", layer, kernel_y=height, kernel_x=width, stride_y=1, stride_x=1, **out)
@@ -254,7 +254,7 @@ class _Compiler:
         self._gather(layer, rearranged)
 
     def _gather(self, layer: Layer, rearranged: Callable[[list[Tensor]], Tensor]) -> None:
-        """Let the operator rearrange the line numbers themselves, counted from 1: a 0 in the result is padding."""
+        """Apply the operator to the line numbers, counted from 1, to make a table: a 0 in the result is padding."""
         numbers = [self._lines(index) for index in layer.inputs]
         table = len(self.tables)
         result = rearranged([torch.stack([lines, lines]) for lines in numbers])[0]
@@ -264,7 +264,7 @@ class _Compiler:
         self._emit("gather", layer, table=table)
 
     def _lines(self, index: int) -> Tensor:
-        """(channels, height, width) or (channels,), as the operator sees it: 2 · line + 1, the outer ones + 1."""
+        """The lines of a value in its own shape: 2 · line + 1, and 1 more in the outer workspace."""
         (channels, height, width), location = self.picture(index), self.allocator.at[index]
         lines = torch.arange(channels * height * width, dtype=torch.float64) + location.line
         lines = 2 * lines + 1 + location.outer
@@ -286,7 +286,7 @@ def _two(numbers: Any) -> tuple[int, int]:
 def pack_filters(tensor: Tensor, groups: int, tile: int) -> Tensor:
     """(filters, inputs, height, width) as (group, tile of filters, height, width, inputs, filter in the tile).
 
-    A bias, (filters,), becomes (group, tile of filters, filter in the tile). The last tile is filled up with zeros.
+    A bias, (filters,), becomes (group, tile of filters, filter in the tile). The last tile is padded with zeros.
     """
     grouped = tensor.reshape(groups, -1, *tensor.shape[1:])
     missing = -grouped.shape[1] % tile

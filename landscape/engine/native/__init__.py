@@ -1,7 +1,7 @@
-"""The native module, loaded through ctypes, with its structures and functions; nothing is computed here.
+"""Loads the native module through ctypes, and declares its structures and functions; computes nothing itself.
 
-It is built with the package where there is a C++ compiler (setup.py), and optional: without it `library()` is None, and
-everything works, slower.
+It is optional, built with the package if there is a C++ compiler (setup.py): without it `library()` is None, and
+everything works, only slower.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import logging
 from functools import cache
 from pathlib import Path
 
-VERSION = 8  # of the structures shared with lanes.cpp
+VERSION = 8  # version of the structures shared with lanes.cpp
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class Amx(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The loaded native module; None, logged once, where it was not built or does not fit."""
+    """The loaded native module; None, logged once, if it was not built or does not match."""
     found = _load()
     if found is None:
         logger.warning("The native module is not built: narrow networks take several times as long. See setup.py.")
@@ -178,18 +178,18 @@ def best_instruction_set() -> str | None:
 
 
 def width(instruction_set: str) -> int:
-    """Lanes of the instruction set, 0 where this machine or this build lacks it."""
+    """Lanes of the instruction set, 0 if this machine or this build lacks it."""
     loaded = library()
     return 0 if loaded is None else int(loaded.lanes_width(instruction_set.encode()))
 
 
 @cache
 def has_amx() -> bool:
-    """Whether this process may multiply with AMX's tiles, by the native module."""
+    """Whether the native module can use AMX in this process."""
     loaded = library()
     return loaded is not None and bool(loaded.amx_available())
 
 
 def instruction_sets() -> list[str]:
-    """The instruction sets of this machine, or why there is none."""
+    """The supported instruction sets of this machine, or the reason why there is none."""
     return [name for name in INSTRUCTION_SETS if width(name)] or ["none: no native module"]
