@@ -29,7 +29,7 @@ Write = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class DiskCache:
-    """Files by key, each called `key.digest` after the SHA-256 of its own bytes; keys are made of a–z, 0–9 and "-"."""
+    """Files by key, named `key.digest` with the SHA-256 of their content; keys consist of a–z, 0–9 and "-"."""
 
     folder: Path
     max_bytes: int = MAX_BYTES

@@ -23,7 +23,7 @@ class ShapeMismatchError(LandscapeError):
 
 
 class UnknownNameError(LandscapeError):
-    """A name that is not known; the message lists those that are."""
+    """An unknown name; the message lists the known ones."""
 
     code = "unknown_name"
 

@@ -31,7 +31,7 @@ class Candidate:
 
     architecture: Architecture
     copy: str  # "" for the weights as trained, state_dict.AVERAGE for their running average
-    asked: bool = False  # whether the file holds both copies, so that the label must tell them apart
+    asked: bool = False  # whether the file holds both copies, so that the label must distinguish them
 
     @property
     def label(self) -> str:
@@ -50,7 +50,7 @@ class Reading:
     copies: dict[str, dict[str, StoredTensor]]  # parameters and buffers by bare name; batch counters left out
     candidates: list[Candidate]  # every known network that fits, never empty
     facts: dict[str, str]  # recorded in the file: epoch, accuracy, …
-    metadata: dict[str, str] = field(default_factory=dict)  # what the sanitized file must carry: a packed graph
+    metadata: dict[str, str] = field(default_factory=dict)  # metadata for the sanitized file: a packed graph
 
     @property
     def packed(self) -> bool:

@@ -30,7 +30,7 @@ def cores() -> int:
 
 
 def available_devices() -> list[str]:
-    """The GPUs, or "cpu" once per core where there are none."""
+    """The GPUs, or "cpu" once per core if there are none."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

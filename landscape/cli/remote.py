@@ -247,7 +247,7 @@ def _label(checkpoint: "Checkpoint", chosen: int | None) -> str | None:
 
 
 def _description(uploaded: "Checkpoint | Dataset") -> list[str]:
-    """Lines that say what was uploaded."""
+    """Lines that describe an upload."""
     from ..client import Checkpoint
 
     if not isinstance(uploaded, Checkpoint):

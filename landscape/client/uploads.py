@@ -40,7 +40,7 @@ def dataset(file: Path, name: str | None, report: Progress, url: str, wait: bool
 
 
 def pack_model(model: "nn.Module", example: "Tensor", file: Path) -> Flow[None]:
-    """Write the model with its architecture to a file; needs torch, which a caller with a model has."""
+    """Write the model with its architecture to a file; needs torch, which any caller with a model has installed."""
     from ..packing.pack import pack
 
     yield BlockingCall(partial(pack, model, example, file))

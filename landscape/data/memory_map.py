@@ -24,7 +24,7 @@ from ..errors import UnknownNameError
 from ..parsers import safetensors
 from ..parsers.dataset import Described
 
-LARGE = 16 << 20  # bytes of samples; smaller data sets are made faster than found
+LARGE = 16 << 20  # bytes of samples; smaller data sets are faster to rebuild than to look up
 _FORM = 1  # to be changed whenever the same source gives different samples
 
 

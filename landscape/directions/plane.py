@@ -27,7 +27,7 @@ class Plane:
 
     directions: tuple[Params, ...]  # float64 on the CPU; names of parameters and of floating buffers
     source: str  # "random", "between checkpoints", "through checkpoints", "pca", "gradient", "eigenvectors", "file", …
-    facts: dict[str, Any] = field(default_factory=dict)  # JSON: goes into the provenance
+    facts: dict[str, Any] = field(default_factory=dict)  # JSON, for the provenance
     landmarks: tuple[Landmark, ...] = ()  # points to mark on the plot
 
     def at(self, center: State, point: Sequence[float]) -> Params:

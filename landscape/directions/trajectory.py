@@ -140,7 +140,7 @@ def principal_plane(found: Principal) -> Plane:
 def project(states: Sequence[State], plane: Plane, *, parameters: Collection[str]) -> Path:
     """Coordinates of every checkpoint in `plane` by least squares, with the last checkpoint at (0, 0).
 
-    The directions need not be orthonormal (the authors' cosine projection fails without).
+    The directions need not be orthonormal (the authors' cosine projection requires it).
 
     Raises:
         PlaneError, ShapeMismatchError, NotFiniteError: see `principal`.

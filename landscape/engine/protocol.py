@@ -45,7 +45,7 @@ class RecordedPlan(Plan, Protocol):
 
 
 class StatisticsPlan(Plan, Protocol):
-    """A plan for a network whose BatchNorm takes its statistics from the batch, and keeps them."""
+    """A plan for a network whose BatchNorm uses batch statistics, which the plan keeps."""
 
     def statistics(self, points: Sequence[Point]) -> Sequence[Mapping[str, Tensor]]:
         """For every point: name -> mean or unbiased variance of every BatchNorm, with all samples as one batch.

@@ -1,4 +1,4 @@
-"""A progress bar: rich's in a terminal, an HTML one in a notebook, none where the output goes to a file.
+"""A progress bar: rich's in a terminal, an HTML one in a notebook, none if the output goes to a file.
 
 rich and IPython are optional: they are imported when a bar is shown.
 """

@@ -1,6 +1,6 @@
 """Results as JSON: the dictionary of `Result.to_json`, which the service returns too.
 
-Null stands for values that are not computed or not finite; `non_finite` tells the two apart.
+Null means not computed or not finite; `non_finite` distinguishes the two.
 """
 
 import json

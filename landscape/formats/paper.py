@@ -71,7 +71,7 @@ def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
 
 
 def read(content: bytes, name: str) -> Arrays:
-    """The result in a surface file called `name`; without our group it has no provenance, since the layout has none.
+    """The result in a surface file called `name`; without our group it has no provenance, which the layout lacks.
 
     Raises:
         FormatError: the file cannot be read, lacks coordinates or losses, or their sizes do not fit.

@@ -104,7 +104,7 @@ def clip(text: str, length: int = 40) -> str:
 
 
 def leading(shape: Shape | None, default: Shape) -> Shape:
-    """The first entries of `shape`, as many as `default` has; `default` if the shape is absent or not usable."""
+    """The first `len(default)` entries of `shape`; `default` if the shape is absent or not usable."""
     if shape is None or len(shape) < len(default) or min(shape[: len(default)]) < 1:
         return default
     return tuple(shape[: len(default)])

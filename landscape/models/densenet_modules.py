@@ -100,5 +100,5 @@ class DenseNetModule(nn.Module):
 
 
 def densenet(architecture: DenseNet) -> nn.Module:
-    """The module whose names are those of `architecture.naming`."""
+    """The module with the parameter names of `architecture.naming`."""
     return CifarDenseNetModule(architecture) if architecture.naming == "cifar" else DenseNetModule(architecture)

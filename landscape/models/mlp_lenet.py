@@ -63,7 +63,7 @@ class MLP(Planned):
 
     @classmethod
     def candidates(cls, shapes: Shapes) -> list[Self]:
-        """Chains of the linear layers of `shapes`, with every activation; none where there is anything else."""
+        """Chains of the linear layers of `shapes`, with every activation; none if `shapes` has anything else."""
         chain = _chain(shapes)
         if not chain or len(chain) > MAX_LAYERS or any(len(shape) != 2 for _, shape, _ in chain):
             return []

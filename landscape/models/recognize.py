@@ -64,7 +64,7 @@ def recognize(shapes: Shapes) -> list[Architecture]:
         One architecture or several (a ResNet without shortcut parameters fits "none" and "padding", in this order).
 
     Raises:
-        UnknownNetworkError: none fits; the sentence names the closest and what is missing, extra or misshapen.
+        UnknownNetworkError: none fits; the message names the closest, with missing, extra and misshapen parameters.
     """
     candidates = [candidate for family in FAMILIES for candidate in _members(family, shapes)]
     differences = [_difference(candidate, shapes) for candidate in candidates]

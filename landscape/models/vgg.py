@@ -29,7 +29,7 @@ class VGG(Planned):
     layer with BatchNorm, then one for the classes (the paper's VGG-9: `fc.0`, `fc.1`, `classifier`). `side` is the
     height and width of the head's input; `hidden` the width of its inner layers.
 
-    Source: Simonyan and Zisserman 2015, table 1; Li et al. 2018 for VGG-9, whose count is reference.md's.
+    Source: Simonyan and Zisserman 2015, table 1; Li et al. 2018 for VGG-9.
     """
 
     family: ClassVar[str] = "vgg"

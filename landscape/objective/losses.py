@@ -19,7 +19,7 @@ LOSSES = ("cross_entropy", "mse")
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss per sample, as a function of what the model returns and the labels of a batch."""
+    """A loss per sample, as a function of the model's outputs and the labels of a batch."""
 
     name: str
     unit: str  # "nats", or "" if there is none or it is unknown

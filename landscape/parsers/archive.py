@@ -108,7 +108,7 @@ def _unpacked(source: Source, entry: Entry) -> Iterator[bytes]:
 
 
 def _directory(source: Source) -> tuple[int, int, int]:
-    """(start, size, entries) of the central directory, which must end where the closing record begins."""
+    """(start, size, entries) of the central directory, which must end where the end record starts."""
     if source.size < _END:
         raise FileError(_DAMAGED.format("it is too short"))
     end = source.size - _END

@@ -189,7 +189,7 @@ def _normalization(samples: NDArray[Any], own: Mapping[str, list[float]]) -> tup
 
 
 def _blocks(samples: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """The samples in blocks, since what is computed from them is larger than they are."""
+    """The samples in blocks, since intermediate results are larger than the samples."""
     return (samples[start : start + 1024] for start in range(0, len(samples), 1024))
 
 

@@ -1,7 +1,7 @@
 """A comparison in a notebook: its HTML page in an iframe, so that rotating one surface rotates all.
 
-An iframe with an inline page works in JupyterLab and classic Jupyter (both tested), and wherever folium's maps do, such
-as VS Code: no widget, no network, 5 MB each.
+An iframe with an inline page works in JupyterLab and classic Jupyter (both tested), and, like folium's maps, in VS Code
+and elsewhere: no widget, no network, 5 MB each.
 """
 
 from collections.abc import Sequence

@@ -39,7 +39,7 @@ class Field:
 
 
 def interpolated(field: Field, alpha: float, beta: float) -> float:
-    """The loss at (α, β), bilinear between grid points; NaN outside the grid or beside a hole."""
+    """The loss at (α, β), bilinear between grid points; NaN outside the grid or next to a hole."""
     rows, row_weights = _neighbors(field.alphas, alpha)
     columns, column_weights = ([0], [1.0]) if field.line else _neighbors(field.betas, beta)
     pairs = [

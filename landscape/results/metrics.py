@@ -204,7 +204,7 @@ def gradient_deviation(field: Field) -> float:
 def sharpness(field: Field, radius: float) -> float:
     """max over the ball of L − L(center), bilinear between grid points; NaN if center or ball are not in the grid.
 
-    Source: after Keskar et al. 2017; here the ball lies in the plane and the rise is not divided by 1 + L.
+    Source: after Keskar et al. 2017; here the ball is in the plane and the rise is not divided by 1 + L.
 
     Raises:
         GridError: the radius is not above 0.

@@ -1,7 +1,7 @@
 """The kernels of a fused plan: each computes some layers of a network with the operators of one library.
 
-A plan asks its kernels in order, and the first that takes a layer computes it; torch's operators, which take every
-layer, come last (torch_layers.py). Which kernels a plan has, and in which order, is decided in choose.py.
+The first kernel of a plan that takes a layer computes it; torch's operators, which take every layer, come last
+(torch_layers.py). choose.py decides which kernels a plan has, and in which order.
 """
 
 from collections.abc import Mapping, Sequence
