@@ -143,7 +143,7 @@ BAD_SPECS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a text for a number": ({"grid": {"alpha": {**AXIS, "count": "5"}}}, "grid.alpha.count", "integer"),
     "an unknown data set": ({"dataset": "imagenet"}, "dataset", "Known: digits"),
     "an unknown split": ({"split": "validation"}, "split", "train"),
-    "an unknown normalisation": ({"normalization": "magic"}, "normalization", "filter"),
+    "an unknown normalization": ({"normalization": "magic"}, "normalization", "filter"),
     "an unknown precision": ({"precision": "float8"}, "precision", "float32"),
     "an unknown field": ({"colour": "red"}, "colour", "Extra"),
     "too large a subset": ({"subset": {"count": 1501}}, "subset.count", "1500"),

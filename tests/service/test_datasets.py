@@ -83,7 +83,7 @@ def test_a_network_far_worse_than_its_file_says_gets_a_warning(service: Service)
     )
     [warning] = service.result(job["id"])["provenance"]["warnings"]
     assert warning.startswith("This checkpoint says 94% (best_acc1), here it scores ")
-    assert warning.endswith("wrong normalisation or classes?")
+    assert warning.endswith("wrong normalization or classes?")
 
 
 class Tiny(nn.Module):

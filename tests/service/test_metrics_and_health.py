@@ -155,22 +155,22 @@ def test_health_reports_a_locked_database_while_reads_work(server: ApiAlone) -> 
 
 
 def test_health_reports_a_dead_and_a_hanging_database(tmp_path: Path, redis_url: str) -> None:
-    with servers.postgresql() as server:
-        url = servers.new_database(server.url)
+    with servers.postgresql() as database:
+        url = servers.new_database(database.url)
         with api_alone(tmp_path, redis_url, database=url) as server:
             assert health(server)["database"] == "ok"
-            frozen = [*breaking.programs(server), *breaking.programs(server)[0].children()]
+            frozen = [*breaking.programs(database), *breaking.programs(database)[0].children()]
             with breaking.stopped(*frozen):
                 assert health(server)["database"] == "unreachable"
                 assert health(server)["broker"] == "ok"
             wait_for(lambda: health(server)["database"] == "ok", "the database to be seen again")
-            server.kill()
+            database.kill()
             assert health(server)["database"] == "unreachable"
             answer = server.api.get("/jobs")
             assert answer.status_code == 503
             assert answer.json()["error"]["code"] == "database_unavailable"
             assert httpx.get(f"{server.url}/metrics", trust_env=False).text.count("landscape_database_up 0.0") == 1
-            server.start()
+            database.start()
             wait_for(lambda: health(server)["database"] == "ok", "the database to be seen again")
 
 

@@ -210,7 +210,7 @@ def test_an_abandoned_upload_expires(own: Callable[..., Service]) -> None:
     assert tus.head(service, where).status_code == 410
     answer = tus.patch(service, where, 60, b"x")
     assert answer.status_code == 410
-    assert "Begin again" in answer.json()["error"]["message"]
+    assert "Start again" in answer.json()["error"]["message"]
 
 
 # Failures

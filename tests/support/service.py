@@ -190,10 +190,15 @@ def serve(data: Path, **settings: str) -> Iterator[Api]:
         process.wait(60)
 
 
+# Idle connections are dropped before the server's keep-alive timeout of 5 s: no request is sent while it closes one.
+LIMITS = httpx.Limits(keepalive_expiry=2)
+
+
 def client(port: int, token: str | None = None) -> httpx.Client:
     """A client of the API on this machine, with this token if given."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}/api", headers=headers, timeout=60, trust_env=False)
+    address = f"http://127.0.0.1:{port}/api"
+    return httpx.Client(base_url=address, headers=headers, timeout=60, trust_env=False, limits=LIMITS)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
