@@ -32,6 +32,7 @@ def wire(demo: Service) -> Iterator[Wire]:
 @pytest.fixture
 def page(browser: Browser, wire: Wire) -> Iterator[Page]:
     context = browser.new_context(base_url=f"http://127.0.0.1:{wire.port}", viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     yield page
@@ -90,6 +91,7 @@ def test_a_job_deleted_meanwhile_is_shown_as_not_found_and_the_others_update(
 ) -> None:
     wire = Wire(service.port)
     context = browser.new_context(base_url=f"http://127.0.0.1:{wire.port}")
+    context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
     grid = {"alpha": {"count": 61}, "beta": {"count": 61}}
     spec = {"kind": "surface", "checkpoint": shipped["id"], "subset": {"count": 300}, "grid": grid}
