@@ -13,8 +13,14 @@ export const DIRECTION = { azimuth: -50, elevation: 35 };
  * Plotly camera that looks along `direction` at a box filling a picture of `width` × `height` pixels.
  * `room` are the pixels left free for tick labels: at each side, above, below.
  */
-export function fitCamera(width, height, { direction = DIRECTION, box = BOX, room = [30, 6, 26] } = {}) {
-  const margin = [room[0] / (width / 2), room[1] / (height / 2), room[2] / (height / 2)].map((share) => Math.min(share, 0.4));
+export function fitCamera(
+  width,
+  height,
+  { direction = DIRECTION, box = BOX, room = [30, 6, 26] } = {},
+) {
+  const margin = [room[0] / (width / 2), room[1] / (height / 2), room[2] / (height / 2)].map(
+    (share) => Math.min(share, 0.4),
+  );
   const toEye = unit(direction);
   let [near, far] = [0.2, 20];
   for (let k = 0; k < 40; k += 1) {
@@ -39,7 +45,10 @@ export function project(camera, width, height, box = BOX) {
     const relative = corner.map((c, k) => c - center[k]);
     const depth = distance - dot(relative, toEye);
     const half = depth * Math.tan(FOV / 2);
-    return [dot(relative, screenRight(toEye)) / ((half * width) / height), dot(relative, screenUp(toEye)) / half];
+    return [
+      dot(relative, screenRight(toEye)) / ((half * width) / height),
+      dot(relative, screenUp(toEye)) / half,
+    ];
   });
 }
 
@@ -49,7 +58,8 @@ function shiftAt(distance, toEye, box, aspect, [sides, top, bottom]) {
   let [low, high] = [-Infinity, Infinity];
   for (const corner of corners(box)) {
     const half = (distance - dot(corner, toEye)) * slope;
-    if (half <= 0 || Math.abs(dot(corner, screenRight(toEye))) > half * aspect * (1 - sides)) return null;
+    if (half <= 0 || Math.abs(dot(corner, screenRight(toEye))) > half * aspect * (1 - sides))
+      return null;
     const y = dot(corner, screenUp(toEye));
     low = Math.max(low, y - half * (1 - top));
     high = Math.min(high, y + half * (1 - bottom));
@@ -58,7 +68,11 @@ function shiftAt(distance, toEye, box, aspect, [sides, top, bottom]) {
 }
 
 const corners = ({ x, y, z }) =>
-  [0, 1, 2, 3, 4, 5, 6, 7].map((k) => [(k & 1 ? x : -x) / 2, (k & 2 ? y : -y) / 2, (k & 4 ? z : -z) / 2]);
+  [0, 1, 2, 3, 4, 5, 6, 7].map((k) => [
+    (k & 1 ? x : -x) / 2,
+    (k & 2 ? y : -y) / 2,
+    (k & 4 ? z : -z) / 2,
+  ]);
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const point = ([x, y, z]) => ({ x, y, z });
 
@@ -74,5 +88,9 @@ function screenRight([x, y]) {
 
 function screenUp(toEye) {
   const [rx, ry] = screenRight(toEye);
-  return [toEye[1] * 0 - toEye[2] * ry, toEye[2] * rx - toEye[0] * 0, toEye[0] * ry - toEye[1] * rx];
+  return [
+    toEye[1] * 0 - toEye[2] * ry,
+    toEye[2] * rx - toEye[0] * 0,
+    toEye[0] * ry - toEye[1] * rx,
+  ];
 }

@@ -6,14 +6,34 @@
 /** Chrome of a figure. The same values as in style.css. */
 export const THEMES = {
   light: {
-    name: "light", page: "#faf9f6", card: "#ffffff", ink: "#1c2024", soft: "#5d6770", line: "#e4e1da",
-    accent: "#2f5bd0", warn: "#8f5400", lid: "#8d887c", relief: "#e3e9ee",
-    ambient: 0.72, lightness: [0.32, 0.89], lines: [0.34, 0.66],
+    name: "light",
+    page: "#faf9f6",
+    card: "#ffffff",
+    ink: "#1c2024",
+    soft: "#5d6770",
+    line: "#e4e1da",
+    accent: "#2f5bd0",
+    warn: "#8f5400",
+    lid: "#8d887c",
+    relief: "#e3e9ee",
+    ambient: 0.72,
+    lightness: [0.32, 0.89],
+    lines: [0.34, 0.66],
   },
   dark: {
-    name: "dark", page: "#101317", card: "#171b21", ink: "#e8eaed", soft: "#9aa4af", line: "#2f3640",
-    accent: "#7aa2ff", warn: "#f0b45a", lid: "#8b95a1", relief: "#c3d0da",
-    ambient: 0.62, lightness: [0.4, 0.88], lines: [0.56, 0.93],
+    name: "dark",
+    page: "#101317",
+    card: "#171b21",
+    ink: "#e8eaed",
+    soft: "#9aa4af",
+    line: "#2f3640",
+    accent: "#7aa2ff",
+    warn: "#f0b45a",
+    lid: "#8b95a1",
+    relief: "#c3d0da",
+    ambient: 0.62,
+    lightness: [0.4, 0.88],
+    lines: [0.56, 0.93],
   },
 };
 
@@ -23,8 +43,20 @@ export const SERIES = {
   dark: ["#7aa2ff", "#ff9a70", "#5fcfa4", "#cf9bee", "#e2c04c", "#5cc9de", "#f58fb4", "#a9b6c2"],
 };
 
-const HUES = [[0, 285], [0.3, 250], [0.6, 190], [0.85, 110], [1, 90]];
-const CHROMA = [[0, 0.15], [0.35, 0.125], [0.6, 0.1], [0.85, 0.105], [1, 0.055]];
+const HUES = [
+  [0, 285],
+  [0.3, 250],
+  [0.6, 190],
+  [0.85, 110],
+  [1, 90],
+];
+const CHROMA = [
+  [0, 0.15],
+  [0.35, 0.125],
+  [0.6, 0.1],
+  [0.85, 0.105],
+  [1, 0.055],
+];
 
 /** [[0, "#…"], …, [1, "#…"]] from low to high; `range` are the lightnesses at the ends. */
 export function colorscale(range, steps = 16) {
@@ -52,7 +84,10 @@ function luminance(hex) {
 }
 
 function along(stops, t) {
-  const k = Math.max(1, stops.findIndex(([at]) => at >= t));
+  const k = Math.max(
+    1,
+    stops.findIndex(([at]) => at >= t),
+  );
   const [[t0, a], [t1, b]] = [stops[k - 1], stops[k]];
   return a + ((b - a) * (t - t0)) / (t1 - t0);
 }
@@ -73,4 +108,7 @@ function oklch(lightness, chroma, hue) {
 }
 
 const gamma = (c) => (c <= 0.0031308 ? 12.92 * c : 1.055 * c ** (1 / 2.4) - 0.055);
-const byte = (c) => Math.round(c * 255).toString(16).padStart(2, "0");
+const byte = (c) =>
+  Math.round(c * 255)
+    .toString(16)
+    .padStart(2, "0");

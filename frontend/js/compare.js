@@ -8,14 +8,38 @@ const MUST = [
   ["kind", ({ spec }) => spec.kind],
   ["data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
   ["data set", ({ spec }) => spec.dataset],
-  ["images used", ({ spec }) => `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`],
-  ["loss function", ({ spec }) => [spec.loss ?? "cross_entropy", spec.label_smoothing ?? 0, spec.weight_decay ?? 0].join()],
-  ["normalization", ({ spec }) => [spec.normalization, spec.orthogonality ?? "filter", spec.biases ?? "fixed"].join()],
+  [
+    "images used",
+    ({ spec }) =>
+      `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`,
+  ],
+  [
+    "loss function",
+    ({ spec }) =>
+      [spec.loss ?? "cross_entropy", spec.label_smoothing ?? 0, spec.weight_decay ?? 0].join(),
+  ],
+  [
+    "normalization",
+    ({ spec }) =>
+      [spec.normalization, spec.orthogonality ?? "filter", spec.biases ?? "fixed"].join(),
+  ],
   ["BatchNorm", ({ spec }) => spec.batch_norm ?? "frozen"],
-  ["range", ({ spec }) => Object.values(spec.grid ?? {}).map(range).join(" × ")],
+  [
+    "range",
+    ({ spec }) =>
+      Object.values(spec.grid ?? {})
+        .map(range)
+        .join(" × "),
+  ],
 ];
 const NOTE = [
-  ["number of points", ({ spec }) => Object.values(spec.grid ?? {}).map(({ count }) => count).join(" × ")],
+  [
+    "number of points",
+    ({ spec }) =>
+      Object.values(spec.grid ?? {})
+        .map(({ count }) => count)
+        .join(" × "),
+  ],
   ["seed", ({ spec }) => spec.seed],
   ["precision", ({ spec }) => spec.precision],
 ];
@@ -26,15 +50,23 @@ const NOTE = [
  */
 export function differences(items) {
   const finished = items.filter(({ provenance }) => provenance);
-  const differ = ([, of]) => new Set((finished.length === items.length ? items : items.map((item) => ({ ...item, provenance: null }))).map(of)).size > 1;
+  const differ = ([, of]) =>
+    new Set(
+      (finished.length === items.length
+        ? items
+        : items.map((item) => ({ ...item, provenance: null }))
+      ).map(of),
+    ).size > 1;
   const serious = MUST.filter(differ).map(([name]) => name);
   if (serious.includes("data set")) serious.splice(serious.indexOf("data"), 1);
-  else if (serious.includes("data") && serious.includes("images used")) serious.splice(serious.indexOf("data"), 1);
+  else if (serious.includes("data") && serious.includes("images used"))
+    serious.splice(serious.indexOf("data"), 1);
   return { serious, minor: NOTE.filter(differ).map(([name]) => name) };
 }
 
 /** "images and range": names in a sentence. */
-export const listed = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
+export const listed = (names) =>
+  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 
 /** The parts that all captions share, in the order of the first: one caption for the whole figure. */
 export function commonCaption(captions) {
@@ -45,7 +77,10 @@ export function commonCaption(captions) {
 /** The parts of a caption that the others do not share. */
 export function ownCaption(caption, captions) {
   const common = new Set(commonCaption(captions).split(" · "));
-  return caption.split(" · ").filter((part) => !common.has(part)).join(" · ");
+  return caption
+    .split(" · ")
+    .filter((part) => !common.has(part))
+    .join(" · ");
 }
 
 /** A label for each job: its name and, where names repeat, the choices that differ. */
@@ -53,7 +88,8 @@ export function distinctLabels(jobs) {
   const names = jobs.map(({ name }) => name);
   const words = jobs.map(({ spec }) => specWords(spec));
   return names.map((name, k) => {
-    const own = names.filter((other) => other === name).length > 1 ? ownCaption(words[k], words) : "";
+    const own =
+      names.filter((other) => other === name).length > 1 ? ownCaption(words[k], words) : "";
     return own ? `${name} · ${own}` : name;
   });
 }
@@ -61,10 +97,21 @@ export function distinctLabels(jobs) {
 /** Loss and accuracy at (0, 0): from the provenance, else from the grid. */
 export function centerOf(result) {
   const center = result.provenance?.center;
-  if (center) return { loss: center.loss, accuracy: center.accuracy, onGrid: center.on_grid, error: center.standard_error };
+  if (center)
+    return {
+      loss: center.loss,
+      accuracy: center.accuracy,
+      onGrid: center.on_grid,
+      error: center.standard_error,
+    };
   const [i, j] = [result.alphas.indexOf(0), result.betas.indexOf(0)];
   if (i < 0 || j < 0) return { loss: null, accuracy: null, onGrid: false, error: null };
-  return { loss: result.losses[i][j], accuracy: result.accuracies[i][j], onGrid: true, error: result.standard_errors[i][j] };
+  return {
+    loss: result.losses[i][j],
+    accuracy: result.accuracies[i][j],
+    onGrid: true,
+    error: result.standard_errors[i][j],
+  };
 }
 
 /** First columns of the table: label, unit, meaning, text and plain value of a result. The service adds more. */
@@ -120,7 +167,8 @@ export const COLUMNS = [
 ];
 
 /** Rows of the table: [{ key, text, value }] for each column. */
-export const numbersOf = (result) => COLUMNS.map(({ key, of, text }) => ({ key, value: of(result), text: text(of(result), result) }));
+export const numbersOf = (result) =>
+  COLUMNS.map(({ key, of, text }) => ({ key, value: of(result), text: text(of(result), result) }));
 
 function finite(result) {
   return result.losses.flat().some((value) => value !== null) ? extent([result.losses]) : null;
@@ -133,7 +181,13 @@ function inPercent(share) {
 /** The summary numbers of the service (each { name, value, unit, error, definition }) as columns, in their order. */
 export function furtherColumns(lists) {
   const known = new Map(lists.flat().map((one) => [one.name, one]));
-  return [...known.values()].map(({ name, unit, definition }) => ({ key: name.replaceAll(" ", "_"), name, label: name, unit, means: definition }));
+  return [...known.values()].map(({ name, unit, definition }) => ({
+    key: name.replaceAll(" ", "_"),
+    name,
+    label: name,
+    unit,
+    means: definition,
+  }));
 }
 
 /** 0.698 ± 0.088: a number with its error. */
@@ -148,5 +202,14 @@ export const columnsFor = (count) => (count <= 3 ? count : count === 4 ? 2 : cou
 /** The shipped comparison whose cells are exactly these jobs, or null. */
 export function asShipped(jobs, comparisons) {
   const wanted = [...jobs].sort().join();
-  return comparisons.find(({ cells }) => cells.flat().map(({ job }) => job).sort().join() === wanted) ?? null;
+  return (
+    comparisons.find(
+      ({ cells }) =>
+        cells
+          .flat()
+          .map(({ job }) => job)
+          .sort()
+          .join() === wanted,
+    ) ?? null
+  );
 }

@@ -14,14 +14,21 @@ export function datasetWords({ state, reason, kind, targets, classes }) {
   if (state !== "ready") return state === "reading" ? "reading…" : "uploaded, waiting to be read";
   if (kind === "tokens") return "language tokens";
   const what = { images: "images", vectors: "vectors" }[kind] ?? "samples";
-  return targets === "values" ? `${what} with ${plural(classes, "value")} each` : `${what} of ${classes} classes`;
+  return targets === "values"
+    ? `${what} with ${plural(classes, "value")} each`
+    : `${what} of ${classes} classes`;
 }
 
 /** 1 500 training and 297 test samples */
 export function splitWords(splits) {
-  const parts = Object.entries(splits).map(([name, count]) => `${whole(count)} ${name === "train" ? "training" : name}`);
+  const parts = Object.entries(splits).map(
+    ([name, count]) => `${whole(count)} ${name === "train" ? "training" : name}`,
+  );
   return parts.length ? `${parts.join(" and ")} samples` : "";
 }
 
 /** The shape of one sample and its normalization: 1 × 8 × 8 · (pixel / 16 − mean) / std */
-export const shapeWords = ({ shape, normalization, vocabulary }) => [shape.map(whole).join(" × "), vocabulary > 0 && `${whole(vocabulary)} tokens`, normalization].filter(Boolean).join(" · ");
+export const shapeWords = ({ shape, normalization, vocabulary }) =>
+  [shape.map(whole).join(" × "), vocabulary > 0 && `${whole(vocabulary)} tokens`, normalization]
+    .filter(Boolean)
+    .join(" · ");

@@ -12,8 +12,25 @@ import { element, setChildren } from "./element.js";
 export const MAX_SCENES = 8;
 
 const CONFIG = {
-  responsive: true, displaylogo: false, plotlyServerURL: "", displayModeBar: "hover", scrollZoom: false, doubleClick: "reset", showTips: false,
-  modeBarButtonsToRemove: ["sendChartToCloud", "sendDataToCloud", "editInChartStudio", "toImage", "lasso2d", "select2d", "tableRotation", "resetCameraLastSave3d", "hoverClosest3d", "autoScale2d"],
+  responsive: true,
+  displaylogo: false,
+  plotlyServerURL: "",
+  displayModeBar: "hover",
+  scrollZoom: false,
+  doubleClick: "reset",
+  showTips: false,
+  modeBarButtonsToRemove: [
+    "sendChartToCloud",
+    "sendDataToCloud",
+    "editInChartStudio",
+    "toImage",
+    "lasso2d",
+    "select2d",
+    "tableRotation",
+    "resetCameraLastSave3d",
+    "hoverClosest3d",
+    "autoScale2d",
+  ],
 };
 
 /** Resolves to Plotly once its script is there; rejects where it cannot be loaded. */
@@ -21,7 +38,9 @@ export const plotly = new Promise((resolve, reject) => {
   if (globalThis.Plotly) return resolve(globalThis.Plotly);
   const script = document.getElementById("plotly");
   script.addEventListener("load", () => resolve(globalThis.Plotly));
-  script.addEventListener("error", () => reject(new Error("Plotly could not be loaded from this service. Reload the page.")));
+  script.addEventListener("error", () =>
+    reject(new Error("Plotly could not be loaded from this service. Reload the page.")),
+  );
 });
 plotly.catch(() => {}); // every plot shows the error
 
@@ -38,11 +57,27 @@ let frame = 0;
 export function picture(host, { cameras = null, pause = 250, bar = true, label = "" } = {}) {
   const plot = element("div", { class: "plot", role: "figure", "aria-label": label });
   host.append(plot);
-  const self = { plot, cameras, pause, bar, make: null, key: null, drawn: null, size: "", at: 0, visible: false, scene: false, listening: null };
-  const look = new IntersectionObserver(([{ isIntersecting }]) => {
-    self.visible = isIntersecting;
-    schedule();
-  }, { rootMargin: "80px" });
+  const self = {
+    plot,
+    cameras,
+    pause,
+    bar,
+    make: null,
+    key: null,
+    drawn: null,
+    size: "",
+    at: 0,
+    visible: false,
+    scene: false,
+    listening: null,
+  };
+  const look = new IntersectionObserver(
+    ([{ isIntersecting }]) => {
+      self.visible = isIntersecting;
+      schedule();
+    },
+    { rootMargin: "80px" },
+  );
   look.observe(plot);
   const measure = new ResizeObserver(schedule);
   measure.observe(plot);
@@ -54,7 +89,8 @@ export function picture(host, { cameras = null, pause = 250, bar = true, label =
       Object.assign(self, { make, key });
       schedule();
     },
-    describe: (text) => plot.getAttribute("aria-label") !== text && plot.setAttribute("aria-label", text),
+    describe: (text) =>
+      plot.getAttribute("aria-label") !== text && plot.setAttribute("aria-label", text),
     stop() {
       look.disconnect();
       measure.disconnect();
@@ -73,7 +109,9 @@ function schedule() {
 async function drawNext() {
   const now = performance.now();
   const waiting = [...pictures].filter((own) => own.visible && own.make && stale(own));
-  const due = waiting.filter((own) => now - own.at >= own.pause || own.drawn === null).sort((a, b) => a.at - b.at);
+  const due = waiting
+    .filter((own) => now - own.at >= own.pause || own.drawn === null)
+    .sort((a, b) => a.at - b.at);
   if (due.length) await draw(due[0]);
   frame = 0;
   if (due.length > 1) schedule();
@@ -95,7 +133,15 @@ async function draw(own) {
     const paint = () => {
       const { data, layout } = make({ width, height });
       if (layout.scene) layout.scene.camera = cameras?.camera() ?? fitCamera(width, height);
-      return { data, layout: { ...layout, width, height, autosize: false }, config: { ...CONFIG, displayModeBar: own.bar && !handheld.matches ? "hover" : false, plotGlPixelRatio: pixelRatio() } };
+      return {
+        data,
+        layout: { ...layout, width, height, autosize: false },
+        config: {
+          ...CONFIG,
+          displayModeBar: own.bar && !handheld.matches ? "hover" : false,
+          plotGlPixelRatio: pixelRatio(),
+        },
+      };
     };
     const figure = paint();
     const scene = Boolean(figure.layout.scene);
@@ -109,7 +155,10 @@ async function draw(own) {
     plot.dataset.drawn = key;
     if (scene) cameras?.listen(own);
   } catch (error) {
-    setChildren(plot, element("p", { class: "empty" }, `This plot could not be drawn. ${error.message}`));
+    setChildren(
+      plot,
+      element("p", { class: "empty" }, `This plot could not be drawn. ${error.message}`),
+    );
   }
 }
 
@@ -124,7 +173,10 @@ function makeRoom(newcomer) {
 function release(own) {
   const canvases = [...own.plot.querySelectorAll(".gl-container canvas")];
   if (own.plot.classList.contains("js-plotly-plot")) globalThis.Plotly.purge(own.plot);
-  for (const canvas of canvases) (canvas.getContext("webgl2") ?? canvas.getContext("webgl"))?.getExtension("WEBGL_lose_context")?.loseContext();
+  for (const canvas of canvases)
+    (canvas.getContext("webgl2") ?? canvas.getContext("webgl"))
+      ?.getExtension("WEBGL_lose_context")
+      ?.loseContext();
   own.plot.replaceChildren();
   delete own.plot.dataset.drawn;
   Object.assign(own, { scene: false, drawn: null, listening: null });
@@ -136,7 +188,9 @@ function pixelRatio() {
   if (ratio !== null) return ratio;
   const gl = document.createElement("canvas").getContext("webgl");
   const info = gl?.getExtension("WEBGL_debug_renderer_info");
-  const renderer = gl ? String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER)) : "";
+  const renderer = gl
+    ? String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER))
+    : "";
   gl?.getExtension("WEBGL_lose_context")?.loseContext();
   ratio = /swiftshader|llvmpipe|software/i.test(renderer) ? Math.max(1.5, devicePixelRatio) : 2;
   return ratio;
@@ -148,7 +202,9 @@ export function cameraGroup() {
   let [camera, leader, frame] = [null, null, 0];
   const follow = () => {
     frame = 0;
-    const others = [...members].filter((own) => own !== leader && own.scene && own.plot.classList.contains("js-plotly-plot"));
+    const others = [...members].filter(
+      (own) => own !== leader && own.scene && own.plot.classList.contains("js-plotly-plot"),
+    );
     for (const { plot } of others) globalThis.Plotly.relayout(plot, { "scene.camera": camera });
   };
   const onMove = (own) => (event) => {
@@ -183,15 +239,24 @@ export function cameraGroup() {
  * those have changed, nothing happens. True where it was just applied.
  */
 function asMeasured(plot) {
-  const surface = Object.values(plot._fullLayout?.scene?._scene?.traces ?? {}).find(({ refineData }) => refineData === true);
+  const surface = Object.values(plot._fullLayout?.scene?._scene?.traces ?? {}).find(
+    ({ refineData }) => refineData === true,
+  );
   if (!surface) return false;
-  Object.defineProperty(Object.getPrototypeOf(surface), "refineData", { get: () => false, set() {} });
+  Object.defineProperty(Object.getPrototypeOf(surface), "refineData", {
+    get: () => false,
+    set() {},
+  });
   delete surface.refineData;
   surface.dataScaleX = surface.dataScaleY = 1;
   return true;
 }
 
-const same = (a, b) => Boolean(b) && ["eye", "center", "up"].every((part) => ["x", "y", "z"].every((k) => Math.abs((a[part]?.[k] ?? 0) - (b[part]?.[k] ?? 0)) < 1e-9));
+const same = (a, b) =>
+  Boolean(b) &&
+  ["eye", "center", "up"].every((part) =>
+    ["x", "y", "z"].every((k) => Math.abs((a[part]?.[k] ?? 0) - (b[part]?.[k] ?? 0)) < 1e-9),
+  );
 
 /** Download a file. */
 export function download(blob, name) {
@@ -209,18 +274,33 @@ export async function copy(text) {
  * `cells[row][column]` is { make, label } or null, `caption` a list of lines, `key` as figures.js describes it or
  * absent, `colors` a theme.
  */
-export async function exportPng({ title, caption, rows, columns, cells, key = null, colors, camera, name }, [width, height] = [640, 460]) {
+export async function exportPng(
+  { title, caption, rows, columns, cells, key = null, colors, camera, name },
+  [width, height] = [640, 460],
+) {
   const Plotly = await plotly;
   const labelled = columns.some(Boolean) || rows.some(Boolean);
   const lines = caption.filter(Boolean);
   const own = !labelled && cells.flat().length > 1 ? 32 : 0; // the name of each picture above it
-  const [edge, head, foot] = [labelled ? 40 : 16, labelled ? 92 : 56, 24 + 22 * lines.length + (key ? 44 : 0)];
-  const size = { width: edge + columns.length * width + 16, height: head + rows.length * (height + own) + foot };
+  const [edge, head, foot] = [
+    labelled ? 40 : 16,
+    labelled ? 92 : 56,
+    24 + 22 * lines.length + (key ? 44 : 0),
+  ];
+  const size = {
+    width: edge + columns.length * width + 16,
+    height: head + rows.length * (height + own) + foot,
+  };
   const canvas = element("canvas");
   Object.assign(canvas, { width: 2 * size.width, height: 2 * size.height });
   const paint = canvas.getContext("2d");
   const family = getComputedStyle(document.body).fontFamily;
-  const write = (text, x, y, { font = "13px", color = colors.soft, align = "left", most = size.width - 32 } = {}) => {
+  const write = (
+    text,
+    x,
+    y,
+    { font = "13px", color = colors.soft, align = "left", most = size.width - 32 } = {},
+  ) => {
     Object.assign(paint, { font: `${font} ${family}`, fillStyle: color, textAlign: align });
     paint.fillText(text, x, y, most);
   };
@@ -228,7 +308,9 @@ export async function exportPng({ title, caption, rows, columns, cells, key = nu
   paint.fillStyle = colors.card;
   paint.fillRect(0, 0, size.width, size.height);
   write(title, 16, 36, { font: "600 22px", color: colors.ink });
-  columns.forEach((label, k) => write(label, edge + (k + 0.5) * width, head - 14, { font: "600 16px", align: "center" }));
+  columns.forEach((label, k) =>
+    write(label, edge + (k + 0.5) * width, head - 14, { font: "600 16px", align: "center" }),
+  );
   for (const [r, row] of cells.entries()) {
     const top = head + r * (height + own) + own;
     paint.save();
@@ -238,8 +320,19 @@ export async function exportPng({ title, caption, rows, columns, cells, key = nu
     paint.restore();
     for (const [c, cell] of row.entries()) {
       if (!cell) continue;
-      if (own) write(cell.label, edge + (c + 0.5) * width, top - 8, { font: "600 15px", align: "center", most: width - 16 });
-      paint.drawImage(await loaded(await pngOf(Plotly, cell.make, [width, height], camera)), edge + c * width, top, width, height);
+      if (own)
+        write(cell.label, edge + (c + 0.5) * width, top - 8, {
+          font: "600 15px",
+          align: "center",
+          most: width - 16,
+        });
+      paint.drawImage(
+        await loaded(await pngOf(Plotly, cell.make, [width, height], camera)),
+        edge + c * width,
+        top,
+        width,
+        height,
+      );
     }
   }
   if (key) paintKey(paint, write, key, colors, [16, size.height - foot + 12]);
@@ -250,7 +343,14 @@ export async function exportPng({ title, caption, rows, columns, cells, key = nu
 async function pngOf(Plotly, make, [width, height], camera) {
   const { data, layout } = make({ width, height });
   if (layout.scene) layout.scene.camera = camera ?? fitCamera(width, height);
-  return Plotly.toImage({ data, layout: { ...layout, width, height, autosize: false }, config: { plotlyServerURL: "" } }, { format: "png", width, height, scale: 2 });
+  return Plotly.toImage(
+    {
+      data,
+      layout: { ...layout, width, height, autosize: false },
+      config: { plotlyServerURL: "" },
+    },
+    { format: "png", width, height, scale: 2 },
+  );
 }
 
 function paintKey(paint, write, { title, stops, ticks, above }, colors, [x, y]) {
@@ -260,7 +360,8 @@ function paintKey(paint, write, { title, stops, ticks, above }, colors, [x, y]) 
   write(title, x, y + 10, { most: 64 });
   paint.fillStyle = ramp;
   paint.fillRect(start, y, length, 10);
-  for (const { at, text } of ticks) write(text, start + at * length, y + 26, { font: "12px", align: "center" });
+  for (const { at, text } of ticks)
+    write(text, start + at * length, y + 26, { font: "12px", align: "center" });
   if (!above) return;
   Object.assign(paint, { fillStyle: colors.lid, globalAlpha: 0.3 });
   paint.fillRect(start + length + 24, y, 16, 10);

@@ -1,6 +1,14 @@
 /** The only way to create DOM nodes in this page. Text is always text: innerHTML is not used anywhere. */
 
-const PROPERTIES = new Set(["value", "checked", "selected", "disabled", "hidden", "readOnly", "multiple"]);
+const PROPERTIES = new Set([
+  "value",
+  "checked",
+  "selected",
+  "disabled",
+  "hidden",
+  "readOnly",
+  "multiple",
+]);
 
 /**
  * element("a", { href: "#/", class: "quiet", onclick: f }, "Gallery", icon): a node with attributes, listeners, children.
@@ -40,7 +48,10 @@ export function keyedList(parent, keyOf, create) {
       next.set(key, row);
     }
     for (const [key, row] of rows) if (!next.has(key)) [row.stop?.(), row.node.remove()];
-    [...next.values()].forEach(({ node }, k) => parent.children[k] !== node && parent.insertBefore(node, parent.children[k] ?? null));
+    [...next.values()].forEach(
+      ({ node }, k) =>
+        parent.children[k] !== node && parent.insertBefore(node, parent.children[k] ?? null),
+    );
     rows = next;
   };
 }
@@ -49,9 +60,11 @@ function fill(node, properties, children) {
   setChildren(node, ...children);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "style") for (const [key, own] of Object.entries(value)) node.style.setProperty(key, own);
+    else if (name === "style")
+      for (const [key, own] of Object.entries(value)) node.style.setProperty(key, own);
     else if (PROPERTIES.has(name)) node[name] = value;
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== undefined && value !== false)
+      node.setAttribute(name, value === true ? "" : value);
   }
   return node;
 }

@@ -16,30 +16,86 @@ export function transposeForPlotly(matrix) {
  * lid. `compact` is for plots in rows and columns, whose labels are at the edge.
  */
 export function surfaceFigure(result, { scale, theme, camera, compact = false }) {
-  const heights = transposeForPlotly(scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value)))));
+  const heights = transposeForPlotly(
+    scale
+      .of(result)
+      .map((row) => row.map((value) => (value === null ? null : scale.forward(value)))),
+  );
   const surface = {
-    type: "surface", name: "surface", x: result.alphas, y: result.betas, z: heights, customdata: transposeForPlotly(scale.of(result)),
-    colorscale: colors(scale, theme.lightness), cmin: scale.low, cmax: scale.high, showscale: false,
-    contours: { z: { show: true, ...scale.relief, color: theme.relief, width: 1, highlight: false }, x: { highlight: false }, y: { highlight: false } },
-    lighting: { ambient: theme.ambient, diffuse: 0.55, specular: 0.06, roughness: 0.8, fresnel: 0.05 }, lightposition: { x: -8e3, y: -1.2e4, z: 2e4 },
-    hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
+    type: "surface",
+    name: "surface",
+    x: result.alphas,
+    y: result.betas,
+    z: heights,
+    customdata: transposeForPlotly(scale.of(result)),
+    colorscale: colors(scale, theme.lightness),
+    cmin: scale.low,
+    cmax: scale.high,
+    showscale: false,
+    contours: {
+      z: { show: true, ...scale.relief, color: theme.relief, width: 1, highlight: false },
+      x: { highlight: false },
+      y: { highlight: false },
+    },
+    lighting: {
+      ambient: theme.ambient,
+      diffuse: 0.55,
+      specular: 0.06,
+      roughness: 0.8,
+      fresnel: 0.05,
+    },
+    lightposition: { x: -8e3, y: -1.2e4, z: 2e4 },
+    hovertemplate: hover(scale),
+    hoverlabel: hoverLabel(theme),
   };
   const data = [surface, ...lid(result, scale, theme), ...marksInSpace(result, scale, theme)];
-  return { data, layout: { ...base(theme), scene: scene(scale, theme, camera, compact), showlegend: !compact && result.non_finite.length > 0, legend: legend(theme) } };
+  return {
+    data,
+    layout: {
+      ...base(theme),
+      scene: scene(scale, theme, camera, compact),
+      showlegend: !compact && result.non_finite.length > 0,
+      legend: legend(theme),
+    },
+  };
 }
 
 /** The plane seen from above, cell by cell. While the job runs, missing cells take the nearest value, dimmed. */
 export function heatmapFigure(result, { scale, theme, compact = false }) {
   const mask = computed(result);
-  const heights = scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
+  const heights = scale
+    .of(result)
+    .map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
   const cells = {
-    type: "heatmap", name: scale.title, x: result.alphas, y: result.betas, colorscale: colors(scale, theme.lightness),
-    zmin: scale.low, zmax: scale.high, showscale: false,
+    type: "heatmap",
+    name: scale.title,
+    x: result.alphas,
+    y: result.betas,
+    colorscale: colors(scale, theme.lightness),
+    zmin: scale.low,
+    zmax: scale.high,
+    showscale: false,
   };
   const missing = mask.some((row) => row.includes(false));
-  const known = { ...cells, z: transposeForPlotly(heights), customdata: transposeForPlotly(scale.of(result)), hovertemplate: hover(scale), hoverlabel: hoverLabel(theme), hoverongaps: false };
-  const guess = { ...cells, name: "not computed yet", z: transposeForPlotly(nearestFilled(heights, mask)), opacity: 0.22, hoverinfo: "skip" };
-  return { data: [...(missing ? [guess] : []), known, ...marksInPlane(result, theme)], layout: plane(result, theme, compact) };
+  const known = {
+    ...cells,
+    z: transposeForPlotly(heights),
+    customdata: transposeForPlotly(scale.of(result)),
+    hovertemplate: hover(scale),
+    hoverlabel: hoverLabel(theme),
+    hoverongaps: false,
+  };
+  const guess = {
+    ...cells,
+    name: "not computed yet",
+    z: transposeForPlotly(nearestFilled(heights, mask)),
+    opacity: 0.22,
+    hoverinfo: "skip",
+  };
+  return {
+    data: [...(missing ? [guess] : []), known, ...marksInPlane(result, theme)],
+    layout: plane(result, theme, compact),
+  };
 }
 
 /** Lines of equal loss, at the levels of the scale: the paper's, or evenly spaced ones. */
@@ -47,10 +103,30 @@ export function contourFigure(result, { scale, theme, compact = false, labels = 
   const { start, end, size, on = scale.forward } = scale.contours;
   const z = scale.of(result).map((row) => row.map((value) => (value === null ? null : on(value))));
   const lines = {
-    type: "contour", name: scale.title, x: result.alphas, y: result.betas, z: transposeForPlotly(z), customdata: transposeForPlotly(scale.of(result)),
-    colorscale: colors(scale, theme.lines), zauto: false, zmin: start, zmax: end, autocontour: false, showscale: false, connectgaps: false,
-    contours: { coloring: "lines", start, end, size, showlabels: labels, labelfont: { size: 9, color: theme.soft } }, line: { width: labels ? 1.5 : 1.2, smoothing: 0 },
-    hovertemplate: hover(scale), hoverlabel: hoverLabel(theme),
+    type: "contour",
+    name: scale.title,
+    x: result.alphas,
+    y: result.betas,
+    z: transposeForPlotly(z),
+    customdata: transposeForPlotly(scale.of(result)),
+    colorscale: colors(scale, theme.lines),
+    zauto: false,
+    zmin: start,
+    zmax: end,
+    autocontour: false,
+    showscale: false,
+    connectgaps: false,
+    contours: {
+      coloring: "lines",
+      start,
+      end,
+      size,
+      showlabels: labels,
+      labelfont: { size: 9, color: theme.soft },
+    },
+    line: { width: labels ? 1.5 : 1.2, smoothing: 0 },
+    hovertemplate: hover(scale),
+    hoverlabel: hoverLabel(theme),
   };
   return { data: [lines, ...marksInPlane(result, theme)], layout: plane(result, theme, compact) };
 }
@@ -61,9 +137,18 @@ export function contourFigure(result, { scale, theme, compact = false, labels = 
  */
 export function keyOf(scale, view, theme) {
   const contour = view === "contour";
-  const [low, high, { values, text }] = contour ? [scale.contours.start, scale.contours.end, scale.contours.ticks] : [scale.low, scale.high, scale.ticks];
-  const ticks = values.map((value, k) => ({ at: (value - low) / (high - low), text: text[k] })).filter(({ at }) => at > -1e-9 && at < 1 + 1e-9);
-  return { title: scale.title, stops: colors(scale, contour ? theme.lines : theme.lightness), ticks, above: scale.clip !== null && view === "surface" ? `above ${scale.clip}` : null };
+  const [low, high, { values, text }] = contour
+    ? [scale.contours.start, scale.contours.end, scale.contours.ticks]
+    : [scale.low, scale.high, scale.ticks];
+  const ticks = values
+    .map((value, k) => ({ at: (value - low) / (high - low), text: text[k] }))
+    .filter(({ at }) => at > -1e-9 && at < 1 + 1e-9);
+  return {
+    title: scale.title,
+    stops: colors(scale, contour ? theme.lines : theme.lightness),
+    ticks,
+    above: scale.clip !== null && view === "surface" ? `above ${scale.clip}` : null,
+  };
 }
 
 export const FIGURES = { surface: surfaceFigure, contour: contourFigure, heatmap: heatmapFigure };
@@ -71,12 +156,26 @@ export const FIGURES = { surface: surfaceFigure, contour: contourFigure, heatmap
 /** Layout that every figure shares. */
 export function base(theme) {
   return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 0, r: 0, t: 0, b: 0 }, autosize: true,
-    font: { family: FONT, size: 11, color: theme.soft }, hoverlabel: { font: { family: FONT, size: 12 } }, showlegend: false, dragmode: "pan", modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.soft, activecolor: theme.ink },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    margin: { l: 0, r: 0, t: 0, b: 0 },
+    autosize: true,
+    font: { family: FONT, size: 11, color: theme.soft },
+    hoverlabel: { font: { family: FONT, size: 12 } },
+    showlegend: false,
+    dragmode: "pan",
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.soft, activecolor: theme.ink },
   };
 }
 
-export const legend = (theme) => ({ x: 0, y: 1, xanchor: "left", yanchor: "top", bgcolor: "rgba(0,0,0,0)", font: { color: theme.ink, size: 12 } });
+export const legend = (theme) => ({
+  x: 0,
+  y: 1,
+  xanchor: "left",
+  yanchor: "top",
+  bgcolor: "rgba(0,0,0,0)",
+  font: { color: theme.ink, size: 12 },
+});
 
 function colors(scale, lightness) {
   const forLoss = colorscale(lightness);
@@ -84,18 +183,23 @@ function colors(scale, lightness) {
 }
 
 function hover(scale) {
-  const value = scale.backwards ? "accuracy %{customdata:.2%}" : `${scale.value.replaceAll("_", " ")} %{customdata:.4g}`;
+  const value = scale.backwards
+    ? "accuracy %{customdata:.2%}"
+    : `${scale.value.replaceAll("_", " ")} %{customdata:.4g}`;
   return `α %{x:.4g}, β %{y:.4g}<br>${value}<extra></extra>`;
 }
 
 /** A neutral, translucent sheet at the clip, where the loss is above it: the plateau without its noise. */
 function lid(result, scale, theme) {
   if (scale.clip === null) return [];
-  const heights = scale.of(result).map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
+  const heights = scale
+    .of(result)
+    .map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
   const { points, triangles } = regionAbove(heights, scale.high);
   if (!points.length) return [];
   const along = (coordinates, k) =>
-    coordinates[Math.floor(k)] + (k % 1) * ((coordinates[Math.ceil(k)] ?? 0) - coordinates[Math.floor(k)]);
+    coordinates[Math.floor(k)] +
+    (k % 1) * ((coordinates[Math.ceil(k)] ?? 0) - coordinates[Math.floor(k)]);
   // not exactly on the cut, where rounding would speckle it
   const sheet = scale.high - 0.004 * (scale.high - scale.low);
   return [
@@ -149,14 +253,38 @@ function scene(scale, theme, camera, compact) {
 }
 
 function plane(result, theme, compact) {
-  const axis = { showgrid: false, zeroline: false, ticks: "outside", ticklen: 4, tickcolor: theme.line, linecolor: theme.line, showline: true, mirror: true, nticks: compact ? 3 : 6, tickfont: { size: compact ? 10 : 11 } };
+  const axis = {
+    showgrid: false,
+    zeroline: false,
+    ticks: "outside",
+    ticklen: 4,
+    tickcolor: theme.line,
+    linecolor: theme.line,
+    showline: true,
+    mirror: true,
+    nticks: compact ? 3 : 6,
+    tickfont: { size: compact ? 10 : 11 },
+  };
   const span = (coordinates) => [coordinates[0], coordinates.at(-1)];
   const [width, height] = [result.alphas, result.betas].map((c) => c.at(-1) - c[0]);
   const square = width / height < 2 && height / width < 2;
   return {
-    ...base(theme), margin: compact ? { l: 30, r: 10, t: 8, b: 24 } : { l: 48, r: 12, t: 12, b: 40 },
-    xaxis: { ...axis, range: span(result.alphas), constrain: "domain", title: { text: compact ? "" : "α", standoff: 6 } },
-    yaxis: { ...axis, range: span(result.betas), constrain: "domain", title: { text: compact ? "" : "β", standoff: 2 }, ...(square ? { scaleanchor: "x" } : {}) },
-    legend: { ...legend(theme), orientation: "h", y: 1.02, yanchor: "bottom" }, showlegend: !compact && result.non_finite.length > 0,
+    ...base(theme),
+    margin: compact ? { l: 30, r: 10, t: 8, b: 24 } : { l: 48, r: 12, t: 12, b: 40 },
+    xaxis: {
+      ...axis,
+      range: span(result.alphas),
+      constrain: "domain",
+      title: { text: compact ? "" : "α", standoff: 6 },
+    },
+    yaxis: {
+      ...axis,
+      range: span(result.betas),
+      constrain: "domain",
+      title: { text: compact ? "" : "β", standoff: 2 },
+      ...(square ? { scaleanchor: "x" } : {}),
+    },
+    legend: { ...legend(theme), orientation: "h", y: 1.02, yanchor: "bottom" },
+    showlegend: !compact && result.non_finite.length > 0,
   };
 }

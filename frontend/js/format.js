@@ -6,7 +6,8 @@ const THIN = "\u202f"; // between groups of digits, and before a unit
 export function number(value, figures = 4) {
   if (value === null || value === undefined) return "–";
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
-  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) return scientific(value, Math.min(figures, 3));
+  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6))
+    return scientific(value, Math.min(figures, 3));
   return minus(String(Number(value.toPrecision(figures))));
 }
 
@@ -15,7 +16,8 @@ function scientific(value, figures) {
   return `${minus(String(Number(mantissa)))}${THIN}×${THIN}10${superscript(String(Number(exponent)))}`;
 }
 
-const superscript = (digits) => digits.replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
+const superscript = (digits) =>
+  digits.replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
 const minus = (text) => text.replace("-", "−");
 
 /** 0.9867 as 98.67 %. */
@@ -28,7 +30,8 @@ export const whole = (count) => String(Math.round(count)).replace(/\B(?=(\d{3})+
 /** 3.9 million; exact below a million. */
 export function large(count) {
   if (count < 1e6) return whole(count);
-  const [size, name] = count < 1e9 ? [1e6, "million"] : count < 1e12 ? [1e9, "billion"] : [1e12, "trillion"];
+  const [size, name] =
+    count < 1e9 ? [1e6, "million"] : count < 1e12 ? [1e9, "billion"] : [1e12, "trillion"];
   return `${Number((count / size).toPrecision(3))} ${name}`;
 }
 
@@ -55,7 +58,11 @@ export function ago(then, now) {
   if (!then) return "–";
   const seconds = Math.max(0, (now - Date.parse(then)) / 1000);
   if (seconds < 45) return "just now";
-  const [size, unit] = [[86400, "day"], [3600, "hour"], [60, "minute"]].find(([size]) => seconds >= size) ?? [60, "minute"];
+  const [size, unit] = [
+    [86400, "day"],
+    [3600, "hour"],
+    [60, "minute"],
+  ].find(([size]) => seconds >= size) ?? [60, "minute"];
   return `${plural(Math.max(1, Math.round(seconds / size)), unit)} ago`;
 }
 
@@ -70,26 +77,62 @@ export function gridWords({ alpha, beta }) {
 }
 
 /** The request of a job in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0. */
-export function specWords({ kind, grid, split, also, subset, seed, repeats, directions, epochs, precision }) {
+export function specWords({
+  kind,
+  grid,
+  split,
+  also,
+  subset,
+  seed,
+  repeats,
+  directions,
+  epochs,
+  precision,
+}) {
   const images = `${subset ? whole(subset.count) : "all"} ${split === "train" ? "training" : "test"} images`;
   const second = also && `also ${also === "train" ? "training" : "test"} images`;
-  const seeds = seed !== undefined && (repeats > 1 ? `seeds ${seed}–${seed + repeats - 1}` : `seed ${seed}`);
-  const along = directions && directions !== "random" && `along ${directions === "gradient" ? "the gradient" : directions}`;
-  return [kind, epochs && `${whole(epochs.length)} checkpoints`, grid && gridWords(grid), images, second, along, seeds, precision && precision !== "float32" && precision].filter(Boolean).join(" · ");
+  const seeds =
+    seed !== undefined && (repeats > 1 ? `seeds ${seed}–${seed + repeats - 1}` : `seed ${seed}`);
+  const along =
+    directions &&
+    directions !== "random" &&
+    `along ${directions === "gradient" ? "the gradient" : directions}`;
+  return [
+    kind,
+    epochs && `${whole(epochs.length)} checkpoints`,
+    grid && gridWords(grid),
+    images,
+    second,
+    along,
+    seeds,
+    precision && precision !== "float32" && precision,
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 /** The caption of a result, or a line from its request while there is none. */
-export const captionOf = (job, result) => result?.caption || `${job.checkpoint.label} · ${specWords(job.spec)}`;
+export const captionOf = (job, result) =>
+  result?.caption || `${job.checkpoint.label} · ${specWords(job.spec)}`;
 
 /** "2 points NaN, 1 point infinite": what `non_finite` holds; empty where it holds nothing. */
 export function holes(nonFinite) {
   const nan = nonFinite.filter(({ value }) => value === "nan").length;
   const infinite = nonFinite.length - nan;
-  return [nan && `${plural(nan, "point")} NaN`, infinite && `${plural(infinite, "point")} infinite`].filter(Boolean).join(", ");
+  return [nan && `${plural(nan, "point")} NaN`, infinite && `${plural(infinite, "point")} infinite`]
+    .filter(Boolean)
+    .join(", ");
 }
 
 /** level 3 of 5 · 12.3 points per second · 40 s left */
-export function progressWords({ done, total, level, levels, points_per_second: speed, eta_seconds: eta }) {
+export function progressWords({
+  done,
+  total,
+  level,
+  levels,
+  points_per_second: speed,
+  eta_seconds: eta,
+}) {
   const parts = [`${whole(done)} of ${plural(total, "point")}`];
   if (levels > 1) parts.push(`level ${Math.min(level + 1, levels)} of ${levels}`);
   if (speed) parts.push(`${number(speed, 3)} points per second`);
@@ -99,10 +142,20 @@ export function progressWords({ done, total, level, levels, points_per_second: s
 
 /** User text for Plotly, which renders a subset of HTML. */
 export const escapeHtml = (text) =>
-  String(text).replace(/[&<>"']/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" })[c]);
+  String(text).replace(
+    /[&<>"']/g,
+    (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" })[c],
+  );
 
 /** With a capital first letter. */
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** An ISO time as a date and time in the local time zone, to the minute. */
-export const until = (moment) => new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+export const until = (moment) =>
+  new Date(moment).toLocaleString("en-GB", {
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+  });

@@ -13,8 +13,15 @@ export const isLine = (kind) => kind === "slice" || kind === "interpolation";
 
 /** `change(matrix, name)` for every n × m matrix of a result, those in `extra` too; the rest of the result stays. */
 export function mapMatrices(result, change) {
-  const extra = Object.entries(result.extra ?? {}).map(([name, matrix]) => [name, change(matrix, name)]);
-  return { ...result, ...Object.fromEntries(VALUES.map((name) => [name, change(result[name], name)])), extra: Object.fromEntries(extra) };
+  const extra = Object.entries(result.extra ?? {}).map(([name, matrix]) => [
+    name,
+    change(matrix, name),
+  ]);
+  return {
+    ...result,
+    ...Object.fromEntries(VALUES.map((name) => [name, change(result[name], name)])),
+    extra: Object.fromEntries(extra),
+  };
 }
 
 /** Refinement level of every index: the ends are level 0, then each level halves the intervals. */
@@ -55,9 +62,16 @@ export function completeLevel(result) {
 
 /** The part of a result on the rows and columns up to `level`; `rows` and `columns` say where they were. */
 export function subGrid(result, level) {
-  const [rows, columns] = levelsOf(result).map((levels) => levels.flatMap((own, k) => (own <= level ? [k] : [])));
+  const [rows, columns] = levelsOf(result).map((levels) =>
+    levels.flatMap((own, k) => (own <= level ? [k] : [])),
+  );
   const part = mapMatrices(result, (matrix) => rows.map((i) => columns.map((j) => matrix[i][j])));
-  Object.assign(part, { rows, columns, alphas: rows.map((i) => result.alphas[i]), betas: columns.map((j) => result.betas[j]) });
+  Object.assign(part, {
+    rows,
+    columns,
+    alphas: rows.map((i) => result.alphas[i]),
+    betas: columns.map((j) => result.betas[j]),
+  });
   part.non_finite = result.non_finite
     .map((point) => ({ ...point, i: rows.indexOf(point.i), j: columns.indexOf(point.j) }))
     .filter(({ i, j }) => i >= 0 && j >= 0);
@@ -76,7 +90,11 @@ export function drawable(result, most = 201) {
   const finest = finestLevel(result, most);
   if (complete >= finest) return { ...subGrid(result, finest), level: finest, seen: Infinity };
   const next = subGrid(result, complete + 1);
-  return { ...onCoarser(next, complete), level: complete, seen: computed(next).flat().filter(Boolean).length };
+  return {
+    ...onCoarser(next, complete),
+    level: complete,
+    seen: computed(next).flat().filter(Boolean).length,
+  };
 }
 
 /** The whole grid, every missing cell holding the value of the nearest computed one; null where nothing is known. */
@@ -84,11 +102,18 @@ export function nearestFilled(matrix, mask) {
   const filled = matrix.map((row) => row.slice());
   const seen = mask.map((row) => row.slice());
   let front = [];
-  matrix.forEach((row, i) => row.forEach((value, j) => value !== null && mask[i][j] && front.push([i, j])));
+  matrix.forEach((row, i) =>
+    row.forEach((value, j) => value !== null && mask[i][j] && front.push([i, j])),
+  );
   while (front.length) {
     const next = [];
     for (const [i, j] of front) {
-      for (const [p, q] of [[i - 1, j], [i + 1, j], [i, j - 1], [i, j + 1]]) {
+      for (const [p, q] of [
+        [i - 1, j],
+        [i + 1, j],
+        [i, j - 1],
+        [i, j + 1],
+      ]) {
         if (seen[p]?.[q] !== false) continue;
         seen[p][q] = true;
         filled[p][q] = filled[i][j];
@@ -114,7 +139,8 @@ function levelsOf(result) {
 function finestLevel(result, most) {
   const axes = levelsOf(result);
   const last = Math.max(COARSEST, ...axes.map((levels) => Math.max(...levels)));
-  const points = (level) => Math.max(...axes.map((levels) => levels.filter((own) => own <= level).length));
+  const points = (level) =>
+    Math.max(...axes.map((levels) => levels.filter((own) => own <= level).length));
   for (let level = last; level > COARSEST; level -= 1) if (points(level) <= most) return level;
   return COARSEST;
 }
@@ -128,17 +154,29 @@ function onCoarser(part, complete) {
   };
   const rows = coarse(part.rows, part.rows.at(-1) + 1);
   const columns = coarse(part.columns, part.columns.at(-1) + 1);
-  return mapMatrices(part, (matrix) => matrix.map((row, i) => row.map((value, j) => (mask[i][j] ? value : between(matrix, part, [i, j], [rows[i], columns[j]])))));
+  return mapMatrices(part, (matrix) =>
+    matrix.map((row, i) =>
+      row.map((value, j) =>
+        mask[i][j] ? value : between(matrix, part, [i, j], [rows[i], columns[j]]),
+      ),
+    ),
+  );
 }
 
 /** Bilinear value at (i, j) from its neighbors on coarse rows and columns; null beside a hole. */
 function between(matrix, { alphas, betas }, [i, j], [onRow, onColumn]) {
   const [top, bottom, s] = onRow ? [i, i, 0] : [i - 1, i + 1, share(alphas, i)];
   const [left, right, t] = onColumn ? [j, j, 0] : [j - 1, j + 1, share(betas, j)];
-  const corners = [matrix[top][left], matrix[top][right], matrix[bottom][left], matrix[bottom][right]];
+  const corners = [
+    matrix[top][left],
+    matrix[top][right],
+    matrix[bottom][left],
+    matrix[bottom][right],
+  ];
   if (corners.includes(null)) return null;
   const [a, b, c, d] = corners;
   return (1 - s) * ((1 - t) * a + t * b) + s * ((1 - t) * c + t * d);
 }
 
-const share = (coordinates, k) => (coordinates[k] - coordinates[k - 1]) / (coordinates[k + 1] - coordinates[k - 1]);
+const share = (coordinates, k) =>
+  (coordinates[k] - coordinates[k - 1]) / (coordinates[k + 1] - coordinates[k - 1]);

@@ -2,21 +2,52 @@
 
 /** Corner pairs an isoline crosses, by which corners lie above: bits a (i, j), b (i+1, j), c (i+1, j+1), d (i, j+1). */
 const CASES = [
-  [], [[3, 0]], [[0, 1]], [[3, 1]], [[1, 2]], [[3, 0], [1, 2]], [[0, 2]], [[3, 2]],
-  [[2, 3]], [[2, 0]], [[0, 1], [2, 3]], [[2, 1]], [[1, 3]], [[1, 0]], [[0, 3]], [],
+  [],
+  [[3, 0]],
+  [[0, 1]],
+  [[3, 1]],
+  [[1, 2]],
+  [
+    [3, 0],
+    [1, 2],
+  ],
+  [[0, 2]],
+  [[3, 2]],
+  [[2, 3]],
+  [[2, 0]],
+  [
+    [0, 1],
+    [2, 3],
+  ],
+  [[2, 1]],
+  [[1, 3]],
+  [[1, 0]],
+  [[0, 3]],
+  [],
 ];
-const EDGES = [[0, 1], [1, 2], [2, 3], [3, 0]];
+const EDGES = [
+  [0, 1],
+  [1, 2],
+  [2, 3],
+  [3, 0],
+];
 
 /** Segments [x0, y0, x1, y1] of `level` in grid coordinates x = i, y = j; cells beside a null have none. */
 export function isoline(matrix, level) {
   const segments = [];
   for (let i = 0; i + 1 < matrix.length; i += 1) {
     for (let j = 0; j + 1 < matrix[0].length; j += 1) {
-      const corners = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]];
+      const corners = [
+        [i, j],
+        [i + 1, j],
+        [i + 1, j + 1],
+        [i, j + 1],
+      ];
       const values = corners.map(([p, q]) => matrix[p][q]);
       if (values.includes(null)) continue;
       const above = values.reduce((bits, value, k) => bits | (value > level ? 1 << k : 0), 0);
-      for (const pair of CASES[above]) segments.push(pair.flatMap((edge) => crossing(corners, values, EDGES[edge], level)));
+      for (const pair of CASES[above])
+        segments.push(pair.flatMap((edge) => crossing(corners, values, EDGES[edge], level)));
     }
   }
   return segments;
@@ -31,7 +62,9 @@ function crossing(corners, values, [from, to], level) {
 export function isopath(matrix, level, size) {
   const [sx, sy] = [size / (matrix.length - 1), size / (matrix[0].length - 1)];
   const at = (x, y) => `${(x * sx).toFixed(1)} ${(size - y * sy).toFixed(1)}`;
-  return isoline(matrix, level).map(([x0, y0, x1, y1]) => `M${at(x0, y0)}L${at(x1, y1)}`).join("");
+  return isoline(matrix, level)
+    .map(([x0, y0, x1, y1]) => `M${at(x0, y0)}L${at(x1, y1)}`)
+    .join("");
 }
 
 /**
@@ -42,7 +75,12 @@ export function regionAbove(matrix, level) {
   const [points, triangles] = [[], []];
   for (let i = 0; i + 1 < matrix.length; i += 1) {
     for (let j = 0; j + 1 < matrix[0].length; j += 1) {
-      const corners = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]];
+      const corners = [
+        [i, j],
+        [i + 1, j],
+        [i + 1, j + 1],
+        [i, j + 1],
+      ];
       const values = corners.map(([p, q]) => matrix[p][q]);
       if (values.includes(null) || values.every((value) => value <= level)) continue;
       const first = points.length;
@@ -57,6 +95,8 @@ export function regionAbove(matrix, level) {
 function polygonAbove(corners, values, level) {
   return EDGES.flatMap(([from, to]) => {
     const own = values[from] > level ? [corners[from]] : [];
-    return values[from] > level === values[to] > level ? own : [...own, crossing(corners, values, [from, to], level)];
+    return values[from] > level === values[to] > level
+      ? own
+      : [...own, crossing(corners, values, [from, to], level)];
   });
 }

@@ -20,7 +20,11 @@ export function directionsWords(form) {
     eigenvectors: "The directions are eigenvectors of the Hessian.",
   }[directions];
   const scaled = normalization === "none" ? "not normalized" : `${normalization}-normalized`;
-  const apart = { filter: " and orthogonal in every filter", overall: " and orthogonal overall", none: "" }[orthogonality];
+  const apart = {
+    filter: " and orthogonal in every filter",
+    overall: " and orthogonal overall",
+    none: "",
+  }[orthogonality];
   const how = !KINDS[kind].drawn
     ? "The directions connect the checkpoints."
     : isDrawn(form)
@@ -43,6 +47,8 @@ export function nameOf(own, all) {
 /** Cost and, where it can be estimated, duration of a job. */
 export function costWords(spec, dataset, jobs, label) {
   const seconds = estimate(spec, jobs, dataset, label);
-  const time = seconds ? `; about ${duration(seconds)}, estimated from an earlier job on this network` : "";
+  const time = seconds
+    ? `; about ${duration(seconds)}, estimated from an earlier job on this network`
+    : "";
   return `${cost(spec, dataset)}${time}.`;
 }

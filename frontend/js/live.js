@@ -13,7 +13,13 @@ export function merge(result, tile) {
   });
   const key = ({ i, j }) => `${i},${j}`;
   const known = new Set(result.non_finite.map(key));
-  return { ...merged, non_finite: [...result.non_finite, ...tile.non_finite.filter((point) => !known.has(key(point)))] };
+  return {
+    ...merged,
+    non_finite: [
+      ...result.non_finite,
+      ...tile.non_finite.filter((point) => !known.has(key(point))),
+    ],
+  };
 }
 
 /** `fresh` from the API, plus the points that only `older` (updated by events) has; no point ever changes its value. */
@@ -21,7 +27,9 @@ export function combine(older, fresh) {
   if (!older) return fresh;
   const has = computed(fresh);
   const points = [];
-  computed(older).forEach((row, i) => row.forEach((known, j) => known && !has[i][j] && points.push([i, j])));
+  computed(older).forEach((row, i) =>
+    row.forEach((known, j) => known && !has[i][j] && points.push([i, j])),
+  );
   if (!points.length) return fresh;
   const tile = { points, non_finite: older.non_finite, extra: {} };
   mapMatrices(older, (matrix, name) => (tile[name] = points.map(([i, j]) => matrix[i][j])));

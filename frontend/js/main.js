@@ -56,7 +56,8 @@ function show() {
   const route = parse(location.hash);
   leave.abort();
   leave = new AbortController();
-  const view = account.get().outside && route.name !== "shared" ? login : VIEWS[route.name] ?? missing;
+  const view =
+    account.get().outside && route.name !== "shared" ? login : (VIEWS[route.name] ?? missing);
   const { title, node } = view({ route, signal: leave.signal });
   document.title = `${title} – Loss Landscape`;
   setChildren(page, node);
@@ -76,7 +77,8 @@ function show() {
 function go() {
   const { user, access } = account.get();
   const before = inside;
-  if (access && user === null) account.set((own) => ({ ...own, outside: !FOR_GUESTS.has(parse(location.hash).name) }));
+  if (access && user === null)
+    account.set((own) => ({ ...own, outside: !FOR_GUESTS.has(parse(location.hash).name) }));
   if (inside === before) show();
 }
 
@@ -143,12 +145,15 @@ function showConnection({ online, retryAt }) {
   );
 }
 
-const sayTheme = () => document.querySelector(".theme").setAttribute("aria-pressed", String(theme.get() === "dark"));
+const sayTheme = () =>
+  document.querySelector(".theme").setAttribute("aria-pressed", String(theme.get() === "dark"));
 
 addEventListener("hashchange", go);
 menu.addEventListener("click", () => fold(menu.getAttribute("aria-expanded") !== "true"));
 document.querySelector(".theme").addEventListener("click", toggleTheme);
-document.querySelector(".skip").addEventListener("click", (event) => [event.preventDefault(), page.focus()]);
+document
+  .querySelector(".skip")
+  .addEventListener("click", (event) => [event.preventDefault(), page.focus()]);
 connection.subscribe(showConnection);
 theme.subscribe(sayTheme);
 sayTheme();

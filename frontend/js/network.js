@@ -28,15 +28,23 @@ export const remove = (path) => call("DELETE", path);
 
 async function call(method, path, body, signal) {
   const options = { method, signal };
-  if (body !== undefined) Object.assign(options, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+  if (body !== undefined)
+    Object.assign(options, {
+      body: JSON.stringify(body),
+      headers: { "Content-Type": "application/json" },
+    });
   let response;
   try {
     response = await fetch(path, options);
-    if (method === "GET" && (await renewLink(path, response.status))) response = await fetch(path, options);
+    if (method === "GET" && (await renewLink(path, response.status)))
+      response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     lost();
-    throw new ApiError("The service does not answer. Nothing was changed; try again when it is back.", { code: "unreachable" });
+    throw new ApiError(
+      "The service does not answer. Nothing was changed; try again when it is back.",
+      { code: "unreachable" },
+    );
   }
   if (response.ok) return response.status === 204 ? null : response.json();
   throw errorOf(response.status, await response.json().catch(() => null));
@@ -51,15 +59,23 @@ const renewed = new Map(); // by id of a job: whether it could be seen below /ap
 function renewLink(path, status) {
   const id = /^\/api\/v1\/jobs\/([a-z0-9]+)/.exec(path)?.[1];
   if (!id || (status !== 401 && status !== 404)) return false;
-  if (!renewed.has(id)) renewed.set(id, fetch(`/api/jobs/${id}`).then((answer) => answer.ok));
+  if (!renewed.has(id))
+    renewed.set(
+      id,
+      fetch(`/api/jobs/${id}`).then((answer) => answer.ok),
+    );
   return renewed.get(id);
 }
 
 function errorOf(status, body) {
   const { code, message, field } = body?.error ?? {};
-  if (status === 401) account.set((own) => (own.outside ? own : { ...own, user: null, scopes: [], access: true, outside: true }));
+  if (status === 401)
+    account.set((own) =>
+      own.outside ? own : { ...own, user: null, scopes: [], access: true, outside: true },
+    );
   return new ApiError(
-    message ?? `The service answered with status ${status}. Try again; if it happens again, look at its log.`,
+    message ??
+      `The service answered with status ${status}. Try again; if it happens again, look at its log.`,
     { code, field, status },
   );
 }
@@ -68,7 +84,8 @@ function errorOf(status, body) {
 export async function whoAmI(guest) {
   const response = await fetch("/api/v1/session").catch(() => null);
   if (response?.ok) account.set({ ...(await response.json()), outside: false });
-  else if (response?.status === 401) account.set({ user: null, scopes: [], access: true, expires: null, outside: !guest });
+  else if (response?.status === 401)
+    account.set({ user: null, scopes: [], access: true, expires: null, outside: !guest });
 }
 
 /** Start a session; its cookie cannot be read by scripts. */
@@ -90,7 +107,11 @@ export async function openLink(secret) {
     headers: { "Content-Type": "application/json" },
   });
   const body = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(body?.error?.message ?? "The service does not answer. Try again.", { code: body?.error?.code, status: response.status });
+  if (!response.ok)
+    throw new ApiError(body?.error?.message ?? "The service does not answer. Try again.", {
+      code: body?.error?.code,
+      status: response.status,
+    });
   return body.job;
 }
 
@@ -112,7 +133,8 @@ export function upload(file, purpose) {
     removeFingerprintOnSuccess: true,
     // the key under which the browser remembers an upload keeps the endpoint from before /api/v1, so that older ones
     // resume
-    fingerprint: (one, options) => window.tus.defaultOptions.fingerprint(one, { ...options, endpoint: "/api/uploads" }),
+    fingerprint: (one, options) =>
+      window.tus.defaultOptions.fingerprint(one, { ...options, endpoint: "/api/uploads" }),
     onProgress: (sent) => current?.onProgress(sent),
     onShouldRetry(error) {
       const again = isTransient(error);
@@ -152,9 +174,12 @@ function isTransient(error) {
 function tusError(error) {
   const response = error.originalResponse;
   if (!response)
-    return new ApiError("The connection was lost. What was uploaded is kept for a day; try again.", {
-      code: "unreachable",
-    });
+    return new ApiError(
+      "The connection was lost. What was uploaded is kept for a day; try again.",
+      {
+        code: "unreachable",
+      },
+    );
   let body = null;
   try {
     body = JSON.parse(response.getBody());
@@ -177,7 +202,8 @@ export function repeat(task, seconds, signal) {
     running = true;
     await task().catch(unlessAborted);
     running = false;
-    if (!signal.aborted) timer = setTimeout(run, 1000 * (typeof seconds === "function" ? seconds() : seconds));
+    if (!signal.aborted)
+      timer = setTimeout(run, 1000 * (typeof seconds === "function" ? seconds() : seconds));
   };
   document.addEventListener("visibilitychange", run, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
@@ -241,7 +267,8 @@ const TOGETHER = 32;
  */
 export function follow(ids, signal, onChange) {
   const groups = [];
-  for (let k = 0; k < ids.length; k += TOGETHER) groups.push(followTogether(ids.slice(k, k + TOGETHER), signal, onChange));
+  for (let k = 0; k < ids.length; k += TOGETHER)
+    groups.push(followTogether(ids.slice(k, k + TOGETHER), signal, onChange));
   return { reload: (id) => Promise.all(groups.map((reload) => reload(id))) };
 }
 
@@ -256,8 +283,10 @@ function followTogether(ids, signal, onChange) {
     entries.set(id, { ...entries.get(id), ...fresh });
     onChange(id, entries.get(id));
   };
-  const changeJob = (id, fresh) => entries.get(id).job && change(id, { job: { ...entries.get(id).job, ...fresh } });
-  const open = () => ids.filter((id) => !entries.get(id).error && !finished(entries.get(id).job?.state));
+  const changeJob = (id, fresh) =>
+    entries.get(id).job && change(id, { job: { ...entries.get(id).job, ...fresh } });
+  const open = () =>
+    ids.filter((id) => !entries.get(id).error && !finished(entries.get(id).job?.state));
 
   /** Load the job and, where it has new points, its result. */
   async function load(id) {
@@ -265,11 +294,18 @@ function followTogether(ids, signal, onChange) {
     try {
       const before = entries.get(id);
       const job = await get(`/api/v1/jobs/${id}`, signal);
-      const same = before.result?.provenance && before.job.state === job.state && before.job.progress.done === job.progress.done;
+      const same =
+        before.result?.provenance &&
+        before.job.state === job.state &&
+        before.job.progress.done === job.progress.done;
       const fresh = same ? null : await get(`/api/v1/jobs/${id}/result`, signal).catch(unlessEarly);
       const { result } = entries.get(id); // events may have arrived meanwhile
       const whole = fresh ? combine(result, fresh) : result;
-      change(id, { job, result: whole && early.get(id).splice(0).reduce(merge, whole), error: null });
+      change(id, {
+        job,
+        result: whole && early.get(id).splice(0).reduce(merge, whole),
+        error: null,
+      });
     } catch (error) {
       if (error.name !== "AbortError") change(id, { error });
     } finally {
@@ -278,7 +314,8 @@ function followTogether(ids, signal, onChange) {
   }
 
   const handlers = {
-    progress: ({ job, state, ...progress }) => changeJob(job, { progress, ...(finished(state) ? {} : { state }) }),
+    progress: ({ job, state, ...progress }) =>
+      changeJob(job, { progress, ...(finished(state) ? {} : { state }) }),
     tile({ job, ...tile }) {
       const { result } = entries.get(job);
       early.get(job).push(tile);

@@ -1,7 +1,14 @@
 /** URLs of the page's views: #/compare?jobs=a,b&height=log. Pure. */
 
 const PATTERNS = [
-  ["gallery", /^\/?$/], ["library", /^\/library$/], ["jobs", /^\/jobs$/], ["job", /^\/jobs\/([a-z0-9]{16,64})$/], ["new", /^\/new$/], ["account", /^\/account$/], ["shared", /^\/shared\/([A-Za-z0-9_-]{20,200})$/], ["compare", /^\/compare$/],
+  ["gallery", /^\/?$/],
+  ["library", /^\/library$/],
+  ["jobs", /^\/jobs$/],
+  ["job", /^\/jobs\/([a-z0-9]{16,64})$/],
+  ["new", /^\/new$/],
+  ["account", /^\/account$/],
+  ["shared", /^\/shared\/([A-Za-z0-9_-]{20,200})$/],
+  ["compare", /^\/compare$/],
 ];
 
 /**
@@ -20,13 +27,18 @@ export function parse(hash) {
 
 /** The URL of `path` with the entries of `query` that are set; commas are not escaped. */
 export function address(path, query = {}) {
-  const entries = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const entries = Object.entries(query).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
   const search = new URLSearchParams(entries).toString().replaceAll("%2C", ",");
   return `#${path}${search ? `?${search}` : ""}`;
 }
 
 /** The jobs a comparison names, each once. */
-export const jobsOf = (query) => [...new Set((query.jobs ?? "").split(",").filter((id) => /^[a-z0-9]{16,64}$/.test(id)))];
+export const jobsOf = (query) => [
+  ...new Set((query.jobs ?? "").split(",").filter((id) => /^[a-z0-9]{16,64}$/.test(id))),
+];
 
 /** `query[name]` where it is one of `allowed`, else `fallback`. */
-export const choice = (query, name, allowed, fallback) => (allowed.includes(query[name]) ? query[name] : fallback);
+export const choice = (query, name, allowed, fallback) =>
+  allowed.includes(query[name]) ? query[name] : fallback;

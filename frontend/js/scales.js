@@ -4,7 +4,10 @@
 export const HEIGHTS = {
   linear: { label: "linear", says: "linear height" },
   log: { label: "log", says: "logarithmic height" },
-  paper: { label: "ln(min(z, 10) + 0.1)", says: "height ln(min(z, 10) + 0.1) as in Figure 1 of the paper" },
+  paper: {
+    label: "ln(min(z, 10) + 0.1)",
+    says: "height ln(min(z, 10) + 0.1) as in Figure 1 of the paper",
+  },
 };
 
 /** Losses above this are clipped, as in the paper; the logarithm needs a floor. Both in nats. */
@@ -17,7 +20,10 @@ const FORWARD = {
   paper: (loss) => Math.log(Math.max(loss, 0) + 0.1),
 };
 
-const BACK = { log: (height) => 10 ** height, paper: (height) => Number((Math.exp(height) - 0.1).toFixed(9)) };
+const BACK = {
+  log: (height) => 10 ** height,
+  paper: (height) => Number((Math.exp(height) - 0.1).toFixed(9)),
+};
 
 /** All finite values of some matrices: [smallest, largest]; [0, 1] where there are none. */
 export function extent(matrices) {
@@ -30,7 +36,12 @@ export function extent(matrices) {
 }
 
 /** The matrix of a result that `value` names: loss, accuracy, or one of its `extra` arrays. */
-export const matrixOf = (result, value) => (value === "loss" ? result.losses : value === "accuracy" ? result.accuracies : result.extra?.[value]) ?? result.losses;
+export const matrixOf = (result, value) =>
+  (value === "loss"
+    ? result.losses
+    : value === "accuracy"
+      ? result.accuracies
+      : result.extra?.[value]) ?? result.losses;
 
 /** The default scale: the paper's, unless a loss is negative (then there is no logarithm). */
 export function defaultHeight(results) {
@@ -51,18 +62,55 @@ export function sharedScale(results, { value = "loss", height = "paper" } = {}) 
   const own = plain ? "linear" : height;
   const forward = FORWARD[own];
   const [low, high] = apart(forward(bottom(own, least, clip ?? most)), forward(clip ?? most));
-  const scale = { value, of, height: own, title: value.replaceAll("_", " "), forward, low, high, clip, least, most };
+  const scale = {
+    value,
+    of,
+    height: own,
+    title: value.replaceAll("_", " "),
+    forward,
+    low,
+    high,
+    clip,
+    least,
+    most,
+  };
   const ticks = ticksOf(scale);
   const contours = contoursOf(scale);
-  const linear = contours.on === FORWARD.log ? ticks : labelled(niceSteps(contours.start, contours.end, 4), (loss) => loss);
-  return { ...scale, ticks, relief: evenLines(low, high), contours: { ...contours, ticks: linear } };
+  const linear =
+    contours.on === FORWARD.log
+      ? ticks
+      : labelled(niceSteps(contours.start, contours.end, 4), (loss) => loss);
+  return {
+    ...scale,
+    ticks,
+    relief: evenLines(low, high),
+    contours: { ...contours, ticks: linear },
+  };
 }
 
 function accuracyScale(value, of) {
   const values = [0, 25, 50, 75, 100];
   return {
-    value, of, height: "linear", title: `${value.replaceAll("_", " ")}, %`, forward: (accuracy) => 100 * accuracy, low: 0, high: 100, clip: null, least: 0, most: 1, backwards: true,
-    ticks: { values, text: values.map(String) }, relief: { start: 10, end: 90, size: 10 }, contours: { start: 10, end: 90, size: 10, says: "contours every 10 %", ticks: { values, text: values.map(String) } },
+    value,
+    of,
+    height: "linear",
+    title: `${value.replaceAll("_", " ")}, %`,
+    forward: (accuracy) => 100 * accuracy,
+    low: 0,
+    high: 100,
+    clip: null,
+    least: 0,
+    most: 1,
+    backwards: true,
+    ticks: { values, text: values.map(String) },
+    relief: { start: 10, end: 90, size: 10 },
+    contours: {
+      start: 10,
+      end: 90,
+      size: 10,
+      says: "contours every 10 %",
+      ticks: { values, text: values.map(String) },
+    },
   };
 }
 
@@ -77,17 +125,25 @@ const apart = (low, high) => (high - low > 1e-12 ? [low, high] : [low - 0.5, hig
 function ticksOf({ height, forward, low, high }) {
   if (height === "linear") return labelled(niceSteps(low, high, 4), (loss) => loss);
   const losses = height === "paper" ? [0, 0.1, 0.3, 1, 3, 10] : decades(low, high);
-  const inside = losses.filter((loss) => forward(loss) >= low - 1e-9 && forward(loss) <= high + 1e-9);
+  const inside = losses.filter(
+    (loss) => forward(loss) >= low - 1e-9 && forward(loss) <= high + 1e-9,
+  );
   if (inside.length > 1) return labelled(inside, forward);
   return { values: [low, high], text: labelled([low, high].map(BACK[height])).text };
 }
 
-const labelled = (losses, forward) => ({ values: losses.map(forward ?? Number), text: losses.map((loss) => String(Number(loss.toPrecision(3))).replace(/^-/, "−")) });
+const labelled = (losses, forward) => ({
+  values: losses.map(forward ?? Number),
+  text: losses.map((loss) => String(Number(loss.toPrecision(3))).replace(/^-/, "−")),
+});
 
 function decades(low, high) {
   const every = Math.max(1, Math.ceil((high - low) / 5));
   const first = Math.ceil(low - 1e-9);
-  return Array.from({ length: Math.max(0, Math.floor((high - first) / every + 1e-9) + 1) }, (_, k) => 10 ** (first + k * every));
+  return Array.from(
+    { length: Math.max(0, Math.floor((high - first) / every + 1e-9) + 1) },
+    (_, k) => 10 ** (first + k * every),
+  );
 }
 
 /** About `count` round numbers from `low` to `high`. */
@@ -96,7 +152,9 @@ export function niceSteps(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999);
   const first = Math.ceil(low / step - 1e-9);
-  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(12)));
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) =>
+    Number(((first + k) * step).toPrecision(12)),
+  );
 }
 
 /** Lines on the surface: evenly spaced in height, the last one at the clip. */
@@ -111,16 +169,30 @@ function evenLines(low, high, count = 14) {
  */
 function contoursOf({ height, low, high, least, most }) {
   if (height === "paper" && least < CLIP && most > 1.6) {
-    return { start: 0.1, end: 9.6, size: 0.5, on: FORWARD.linear, says: "contours at 0.1 … 10 in steps of 0.5 as in Figures 5 and 6 of the paper" };
+    return {
+      start: 0.1,
+      end: 9.6,
+      size: 0.5,
+      on: FORWARD.linear,
+      says: "contours at 0.1 … 10 in steps of 0.5 as in Figures 5 and 6 of the paper",
+    };
   }
   const size = (high - low) / 16;
   const on = height === "log" ? FORWARD.log : FORWARD.linear;
-  if (height === "paper") return { start: least, end: most, size: (most - least) / 16 || 1, on, says: "16 contours, evenly spaced" };
+  if (height === "paper")
+    return {
+      start: least,
+      end: most,
+      size: (most - least) / 16 || 1,
+      on,
+      says: "16 contours, evenly spaced",
+    };
   return {
     start: low + size / 2,
     end: high,
     size,
     on,
-    says: height === "log" ? "16 contours, evenly spaced on a log scale" : "16 contours, evenly spaced",
+    says:
+      height === "log" ? "16 contours, evenly spaced on a log scale" : "16 contours, evenly spaced",
   };
 }

@@ -14,9 +14,31 @@ export function slicesFigure(results, { theme, height = "linear", width = 960 })
   const ends = extent(results.map(({ result }) => [result.alphas]));
   const [least, most] = extent(results.map(({ result }) => result.losses));
   const many = results.length > 1;
-  const data = results.flatMap(({ result, label }, k) => sliceTraces(result, escapeHtml(fitting(label, width)), SERIES[theme.name][k % 8], { theme, many }));
-  if (many) data.push({ type: "scatter", mode: "lines", name: "accuracy, right", x: [null], y: [null], hoverinfo: "skip", line: { color: theme.soft, width: 1.3, dash: "dot" } });
-  return { data, layout: layout(theme, { height, many: many && results.length, ends, span: [Math.log10(Math.max(least, 1e-12)) - 0.4, Math.log10(Math.max(most, 1e-12)) + 0.15] }) };
+  const data = results.flatMap(({ result, label }, k) =>
+    sliceTraces(result, escapeHtml(fitting(label, width)), SERIES[theme.name][k % 8], {
+      theme,
+      many,
+    }),
+  );
+  if (many)
+    data.push({
+      type: "scatter",
+      mode: "lines",
+      name: "accuracy, right",
+      x: [null],
+      y: [null],
+      hoverinfo: "skip",
+      line: { color: theme.soft, width: 1.3, dash: "dot" },
+    });
+  return {
+    data,
+    layout: layout(theme, {
+      height,
+      many: many && results.length,
+      ends,
+      span: [Math.log10(Math.max(least, 1e-12)) - 0.4, Math.log10(Math.max(most, 1e-12)) + 0.15],
+    }),
+  };
 }
 
 /** A label shortened to the width of the legend. */
@@ -35,14 +57,39 @@ export function defaultSliceHeight(results) {
 export const column = (matrix) => matrix.map((row) => row[0]);
 
 function sliceTraces(result, label, color, { theme, many }) {
-  const [loss, accuracy, error] = [result.losses, result.accuracies, result.standard_errors].map(column);
+  const [loss, accuracy, error] = [result.losses, result.accuracies, result.standard_errors].map(
+    column,
+  );
   const hoverlabel = hoverLabel(theme);
   const prefix = many ? `${label}: ` : "";
-  const line = { type: "scatter", x: result.alphas, connectgaps: false, legendgroup: label, hoverlabel };
+  const line = {
+    type: "scatter",
+    x: result.alphas,
+    connectgaps: false,
+    legendgroup: label,
+    hoverlabel,
+  };
   return [
     ...bands(result.alphas, loss, error, color, label),
-    { ...line, mode: "lines+markers", name: many ? label : "loss", y: loss, line: { color, width: 2 }, marker: { size: 3.5, color }, hovertemplate: `${prefix}loss %{y:.4g} at α %{x:.4g}<extra></extra>` },
-    { ...line, mode: "lines", name: "accuracy", showlegend: !many, y: accuracy.map((a) => (a === null ? null : 100 * a)), yaxis: "y2", line: { color, width: 1.3, dash: "dot" }, hovertemplate: `${prefix}accuracy %{y:.2f} %<extra></extra>` },
+    {
+      ...line,
+      mode: "lines+markers",
+      name: many ? label : "loss",
+      y: loss,
+      line: { color, width: 2 },
+      marker: { size: 3.5, color },
+      hovertemplate: `${prefix}loss %{y:.4g} at α %{x:.4g}<extra></extra>`,
+    },
+    {
+      ...line,
+      mode: "lines",
+      name: "accuracy",
+      showlegend: !many,
+      y: accuracy.map((a) => (a === null ? null : 100 * a)),
+      yaxis: "y2",
+      line: { color, width: 1.3, dash: "dot" },
+      hovertemplate: `${prefix}accuracy %{y:.2f} %<extra></extra>`,
+    },
     ...holeTrace(result, theme, prefix),
   ];
 }
@@ -50,9 +97,23 @@ function sliceTraces(result, label, color, { theme, many }) {
 /** ± one standard error, one closed polygon for each run of computed points. */
 function bands(alphas, loss, error, color, label) {
   return runs(loss, error).map((run) => ({
-    type: "scatter", mode: "lines", fill: "toself", fillcolor: color, opacity: 0.16, line: { width: 0 }, hoverinfo: "skip", showlegend: false, name: "± one standard error", legendgroup: label,
+    type: "scatter",
+    mode: "lines",
+    fill: "toself",
+    fillcolor: color,
+    opacity: 0.16,
+    line: { width: 0 },
+    hoverinfo: "skip",
+    showlegend: false,
+    name: "± one standard error",
+    legendgroup: label,
     x: [...run.map((k) => alphas[k]), ...run.toReversed().map((k) => alphas[k])],
-    y: [...run.map((k) => loss[k] + error[k]), ...run.toReversed().map((k) => Math.max(loss[k] - error[k], loss[k] > 0 ? loss[k] * 1e-3 : -Infinity))],
+    y: [
+      ...run.map((k) => loss[k] + error[k]),
+      ...run
+        .toReversed()
+        .map((k) => Math.max(loss[k] - error[k], loss[k] > 0 ? loss[k] * 1e-3 : -Infinity)),
+    ],
   }));
 }
 
@@ -87,12 +148,50 @@ function holeTrace(result, theme, prefix) {
 }
 
 function layout(theme, { height, many, ends, span }) {
-  const axis = { gridcolor: theme.line, zerolinecolor: theme.line, linecolor: theme.line, ticks: "outside", ticklen: 4, tickcolor: theme.line, zeroline: false };
+  const axis = {
+    gridcolor: theme.line,
+    zerolinecolor: theme.line,
+    linecolor: theme.line,
+    ticks: "outside",
+    ticklen: 4,
+    tickcolor: theme.line,
+    zeroline: false,
+  };
   return {
-    ...base(theme), margin: { l: 58, r: 54, t: many ? 34 + 19 * many : 34, b: 44 }, hovermode: "closest",
+    ...base(theme),
+    margin: { l: 58, r: 54, t: many ? 34 + 19 * many : 34, b: 44 },
+    hovermode: "closest",
     xaxis: { ...axis, range: ends, title: { text: "α", standoff: 6 } },
-    yaxis: { ...axis, title: { text: "loss", standoff: 8 }, ...(height === "linear" ? { rangemode: "tozero" } : { type: "log", range: span, exponentformat: "power", dtick: Math.max(1, Math.ceil((span[1] - span[0]) / 7)) }) },
-    yaxis2: { ...axis, title: { text: "accuracy, %", standoff: 8 }, overlaying: "y", side: "right", range: [0, 102], tickmode: "linear", tick0: 0, dtick: 25, showgrid: false },
-    showlegend: true, legend: { ...legend(theme), orientation: many ? "v" : "h", y: 1.02, yanchor: "bottom", traceorder: "normal" },
+    yaxis: {
+      ...axis,
+      title: { text: "loss", standoff: 8 },
+      ...(height === "linear"
+        ? { rangemode: "tozero" }
+        : {
+            type: "log",
+            range: span,
+            exponentformat: "power",
+            dtick: Math.max(1, Math.ceil((span[1] - span[0]) / 7)),
+          }),
+    },
+    yaxis2: {
+      ...axis,
+      title: { text: "accuracy, %", standoff: 8 },
+      overlaying: "y",
+      side: "right",
+      range: [0, 102],
+      tickmode: "linear",
+      tick0: 0,
+      dtick: 25,
+      showgrid: false,
+    },
+    showlegend: true,
+    legend: {
+      ...legend(theme),
+      orientation: many ? "v" : "h",
+      y: 1.02,
+      yanchor: "bottom",
+      traceorder: "normal",
+    },
   };
 }

@@ -25,7 +25,13 @@ export function store(value) {
 export const connection = store({ online: true, retryAt: null });
 
 /** The logged-in user: { user, scopes, access, expires }; `outside` where a login is required. network.js writes it. */
-export const account = store({ user: null, scopes: [], access: false, expires: null, outside: false });
+export const account = store({
+  user: null,
+  scopes: [],
+  access: false,
+  expires: null,
+  outside: false,
+});
 
 /**
  * Uploads of this visit, newest first: { key, file, name, size, sent, speed, state, error, data, checkpoint, dataset }; `data` where it is a data set,
@@ -33,8 +39,12 @@ export const account = store({ user: null, scopes: [], access: false, expires: n
  */
 export const uploads = store([]);
 
-export const changeUpload = (key, change) => uploads.set((list) => list.map((upload) => (upload.key === key ? { ...upload, ...change } : upload)));
-export const removeUpload = (key) => uploads.set((list) => list.filter((upload) => upload.key !== key));
+export const changeUpload = (key, change) =>
+  uploads.set((list) =>
+    list.map((upload) => (upload.key === key ? { ...upload, ...change } : upload)),
+  );
+export const removeUpload = (key) =>
+  uploads.set((list) => list.filter((upload) => upload.key !== key));
 
 /** "light" or "dark": the user's choice, else the system's. theme.js applied it before the first paint. */
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");

@@ -10,7 +10,19 @@ let count = 0;
 
 /** Upload files, one after the other so that each is as fast as possible. */
 export async function send(files) {
-  const rows = [...files].map((file) => ({ key: `upload-${(count += 1)}`, file, name: file.name, size: file.size, sent: 0, speed: null, state: "waiting", error: null, data: isData(file.name), checkpoint: null, dataset: null }));
+  const rows = [...files].map((file) => ({
+    key: `upload-${(count += 1)}`,
+    file,
+    name: file.name,
+    size: file.size,
+    sent: 0,
+    speed: null,
+    state: "waiting",
+    error: null,
+    data: isData(file.name),
+    checkpoint: null,
+    dataset: null,
+  }));
   uploads.set((list) => [...rows.toReversed(), ...list]);
   for (const { key } of rows) await resume(key);
 }
@@ -33,7 +45,12 @@ export async function resume(key) {
   try {
     const arrived = await sending.get(key).run({ onProgress, onInterruption });
     if (arrived === null) return changeUpload(key, { state: "paused", speed: null });
-    changeUpload(key, { state: "sent", sent: row.size, [row.data ? "dataset" : "checkpoint"]: arrived, file: null });
+    changeUpload(key, {
+      state: "sent",
+      sent: row.size,
+      [row.data ? "dataset" : "checkpoint"]: arrived,
+      file: null,
+    });
     sending.delete(key);
   } catch (error) {
     changeUpload(key, { state: "failed", error: error.message });

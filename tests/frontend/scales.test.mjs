@@ -23,13 +23,24 @@ test("losses above 10 are clipped, except on a log scale and where all are large
 test("the height scales are the functions they are named after", () => {
   for (const loss of [0, 1e-3, 0.7, 3, 10]) {
     assert.equal(sharedScale([small], { height: "linear" }).forward(loss), loss);
-    assert.equal(sharedScale([small], { height: "paper" }).forward(loss), Math.log(Math.min(loss, 10) + 0.1));
+    assert.equal(
+      sharedScale([small], { height: "paper" }).forward(loss),
+      Math.log(Math.min(loss, 10) + 0.1),
+    );
     if (loss) assert.ok(near(10 ** sharedScale([small], { height: "log" }).forward(loss), loss));
   }
 });
 
 test("each tick is at the height of the loss it names, inside the box", () => {
-  for (const results of [[small], [steep], [small, steep], [resultOf((a) => 50 + a)], [resultOf(() => 0.25)], [resultOf(() => 0.000769)], [resultOf((a) => -3 + a)]]) {
+  for (const results of [
+    [small],
+    [steep],
+    [small, steep],
+    [resultOf((a) => 50 + a)],
+    [resultOf(() => 0.25)],
+    [resultOf(() => 0.000769)],
+    [resultOf((a) => -3 + a)],
+  ]) {
     for (const height of ["linear", "log", "paper"]) {
       if (defaultHeight(results) === "linear" && height !== "linear") continue;
       const { ticks, forward, low, high } = sharedScale(results, { height });
@@ -46,12 +57,20 @@ test("each tick is at the height of the loss it names, inside the box", () => {
 test("the last line on a surface is at the clip", () => {
   const { relief, high } = sharedScale([small, steep]);
   assert.equal(relief.end, high);
-  assert.ok(near(Math.round((relief.end - relief.start) / relief.size), (relief.end - relief.start) / relief.size, 1e-9));
+  assert.ok(
+    near(
+      Math.round((relief.end - relief.start) / relief.size),
+      (relief.end - relief.start) / relief.size,
+      1e-9,
+    ),
+  );
 });
 
 test("the paper's contours are replaced by evenly spaced ones where few of them would be crossed", () => {
   assert.equal(sharedScale([steep]).contours.start, 0.1);
-  const { start, end, size } = sharedScale([resultOf((a, b) => 0.01 + 0.02 * (a * a + b * b), { n: 5, m: 3 })]).contours;
+  const { start, end, size } = sharedScale([
+    resultOf((a, b) => 0.01 + 0.02 * (a * a + b * b), { n: 5, m: 3 }),
+  ]).contours;
   assert.ok(near((end - start) / size, 16, 1e-9));
 });
 
@@ -66,13 +85,21 @@ test("a constant surface has a box that is not flat", () => {
 });
 
 test("round steps cover the range and are 1, 2, 2.5 or 5 times a power of ten apart", () => {
-  for (const [low, high] of [[0, 10], [-3, 0.7], [0, 0.00042], [12, 9000]]) {
+  for (const [low, high] of [
+    [0, 10],
+    [-3, 0.7],
+    [0, 0.00042],
+    [12, 9000],
+  ]) {
     const steps = niceSteps(low, high, 4);
     assert.ok(steps.length >= 3 && steps.length <= 6, String(steps));
     assert.ok(steps[0] >= low - 1e-12 && steps.at(-1) <= high * (1 + 1e-12));
     const step = steps[1] - steps[0];
     const mantissa = step / 10 ** Math.floor(Math.log10(step * (1 + 1e-9)));
-    assert.ok([1, 2, 2.5, 5, 10].some((round) => near(mantissa, round, 1e-6)), String(mantissa));
+    assert.ok(
+      [1, 2, 2.5, 5, 10].some((round) => near(mantissa, round, 1e-6)),
+      String(mantissa),
+    );
   }
 });
 
@@ -82,6 +109,14 @@ test("results with a negative loss default to linear, others to the paper's heig
 });
 
 test("the extent ignores holes", () => {
-  assert.deepEqual(extent([[[null, 3], [1, null]]]), [1, 3]);
+  assert.deepEqual(
+    extent([
+      [
+        [null, 3],
+        [1, null],
+      ],
+    ]),
+    [1, 3],
+  );
   assert.deepEqual(extent([[[null]]]), [0, 1]);
 });

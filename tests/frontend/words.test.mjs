@@ -1,6 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ago, bytes, duration, escapeHtml, gridWords, holes, large, number, percent, progressWords, specWords, whole } from "../../frontend/js/format.js";
+import {
+  ago,
+  bytes,
+  duration,
+  escapeHtml,
+  gridWords,
+  holes,
+  large,
+  number,
+  percent,
+  progressWords,
+  specWords,
+  whole,
+} from "../../frontend/js/format.js";
 import { isoline, regionAbove } from "../../frontend/js/isolines.js";
 import { address, choice, jobsOf, parse } from "../../frontend/js/route.js";
 import { near } from "./sample.mjs";
@@ -13,7 +26,10 @@ test("a number has four significant digits, and an exponent if it is very small 
   assert.equal(plain(number(1.234e-7)), "1.23 × 10⁻⁷");
   assert.equal(plain(number(-2.5e9)), "−2.5 × 10⁹");
   assert.equal(number(-1), "−1");
-  assert.deepEqual([number(0), number(null), number(NaN), number(-Infinity)], ["0", "–", "NaN", "−∞"]);
+  assert.deepEqual(
+    [number(0), number(null), number(NaN), number(-Infinity)],
+    ["0", "–", "NaN", "−∞"],
+  );
 });
 
 test("counts, percentages, sizes and times are formatted for people", () => {
@@ -22,27 +38,78 @@ test("counts, percentages, sizes and times are formatted for people", () => {
   assert.equal(plain(percent(0.98765)), "98.77 %");
   assert.equal(plain(bytes(214_330)), "214 kB");
   assert.equal(plain(bytes(999)), "999 bytes");
-  assert.deepEqual([8, 125, 3600, 12_000].map((s) => plain(duration(s))), ["8 s", "2 min 5 s", "1 h 0 min", "3 h 20 min"]);
+  assert.deepEqual(
+    [8, 125, 3600, 12_000].map((s) => plain(duration(s))),
+    ["8 s", "2 min 5 s", "1 h 0 min", "3 h 20 min"],
+  );
   const now = Date.parse("2026-11-21T12:00:00Z");
-  assert.deepEqual(["2026-11-21T11:59:40Z", "2026-11-21T11:59:00Z", "2026-11-21T09:00:00Z", "2026-11-19T12:00:00Z"].map((then) => ago(then, now)), ["just now", "1 minute ago", "3 hours ago", "2 days ago"]);
+  assert.deepEqual(
+    [
+      "2026-11-21T11:59:40Z",
+      "2026-11-21T11:59:00Z",
+      "2026-11-21T09:00:00Z",
+      "2026-11-19T12:00:00Z",
+    ].map((then) => ago(then, now)),
+    ["just now", "1 minute ago", "3 hours ago", "2 days ago"],
+  );
 });
 
 test("a grid is described with one squared range or with two", () => {
   const alpha = { min: -1, max: 1, count: 51 };
   assert.equal(gridWords({ alpha, beta: alpha }), "51 × 51 points on [−1, 1]²");
-  assert.equal(gridWords({ alpha, beta: { min: -0.5, max: 2, count: 9 } }), "51 × 9 points on [−1, 1] × [−0.5, 2]");
+  assert.equal(
+    gridWords({ alpha, beta: { min: -0.5, max: 2, count: 9 } }),
+    "51 × 9 points on [−1, 1] × [−0.5, 2]",
+  );
   assert.equal(gridWords({ alpha }), "51 points on [−1, 1]");
-  assert.equal(plain(specWords({ kind: "slice", grid: { alpha }, split: "test", subset: { count: 1000 }, seed: 3, precision: "float32" })), "slice · 51 points on [−1, 1] · 1 000 test images · seed 3");
+  assert.equal(
+    plain(
+      specWords({
+        kind: "slice",
+        grid: { alpha },
+        split: "test",
+        subset: { count: 1000 },
+        seed: 3,
+        precision: "float32",
+      }),
+    ),
+    "slice · 51 points on [−1, 1] · 1 000 test images · seed 3",
+  );
 });
 
 test("progress shows level, speed and time left, and omits what is unknown", () => {
-  assert.equal(plain(progressWords({ done: 123, total: 2601, level: 1, levels: 5, points_per_second: 12.34, eta_seconds: 40 })), "123 of 2 601 points · level 2 of 5 · 12.3 points per second · 40 s left");
-  assert.equal(progressWords({ done: 0, total: 9, level: 0, levels: 1, points_per_second: null, eta_seconds: null }), "0 of 9 points");
+  assert.equal(
+    plain(
+      progressWords({
+        done: 123,
+        total: 2601,
+        level: 1,
+        levels: 5,
+        points_per_second: 12.34,
+        eta_seconds: 40,
+      }),
+    ),
+    "123 of 2 601 points · level 2 of 5 · 12.3 points per second · 40 s left",
+  );
+  assert.equal(
+    progressWords({
+      done: 0,
+      total: 9,
+      level: 0,
+      levels: 1,
+      points_per_second: null,
+      eta_seconds: null,
+    }),
+    "0 of 9 points",
+  );
 });
 
 test("holes are counted by kind", () => {
   assert.equal(holes([]), "");
-  assert.equal(holes([{ value: "nan" }, { value: "-inf" }, { value: "inf" }]), "1 point NaN, 2 points infinite");
+  assert.equal(
+    holes([{ value: "nan" }, { value: "-inf" }, { value: "inf" }]),
+    "1 point NaN, 2 points infinite",
+  );
 });
 
 test("text for Plotly is escaped", () => {
@@ -51,7 +118,12 @@ test("text for Plotly is escaped", () => {
 
 test("URLs are parsed back to what they were made from", () => {
   const id = "0123456789abcdef01";
-  assert.deepEqual(parse(address(`/jobs/${id}`, { view: "contour", height: null })), { name: "job", path: `/jobs/${id}`, id, query: { view: "contour" } });
+  assert.deepEqual(parse(address(`/jobs/${id}`, { view: "contour", height: null })), {
+    name: "job",
+    path: `/jobs/${id}`,
+    id,
+    query: { view: "contour" },
+  });
   assert.equal(address("/compare", { jobs: "a,b" }), "#/compare?jobs=a,b");
   assert.equal(parse("").name, "gallery");
   assert.equal(parse("#/jobs/../etc").name, "missing");
@@ -60,18 +132,22 @@ test("URLs are parsed back to what they were made from", () => {
 });
 
 test("an isoline of a plane is the exact straight line", () => {
-  const matrix = Array.from({ length: 4 }, (_, i) => Array.from({ length: 6 }, (_, j) => 2 * i + j));
+  const matrix = Array.from({ length: 4 }, (_, i) =>
+    Array.from({ length: 6 }, (_, j) => 2 * i + j),
+  );
   const segments = isoline(matrix, 3.7);
   assert.ok(segments.length >= 4);
-  for (const [x0, y0, x1, y1] of segments) assert.ok(near(2 * x0 + y0, 3.7) && near(2 * x1 + y1, 3.7));
+  for (const [x0, y0, x1, y1] of segments)
+    assert.ok(near(2 * x0 + y0, 3.7) && near(2 * x1 + y1, 3.7));
 });
 
 test("the region above a level of a plane has the exact area, and excludes holes", () => {
   const matrix = Array.from({ length: 4 }, (_, i) => Array(6).fill(i));
-  const area = ({ points, triangles }) => triangles.reduce((sum, [a, b, c]) => {
-    const [[ax, ay], [bx, by], [cx, cy]] = [points[a], points[b], points[c]];
-    return sum + Math.abs((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) / 2;
-  }, 0);
+  const area = ({ points, triangles }) =>
+    triangles.reduce((sum, [a, b, c]) => {
+      const [[ax, ay], [bx, by], [cx, cy]] = [points[a], points[b], points[c]];
+      return sum + Math.abs((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) / 2;
+    }, 0);
   assert.ok(near(area(regionAbove(matrix, 1.25)), (3 - 1.25) * 5));
   matrix[3][5] = null;
   assert.ok(near(area(regionAbove(matrix, 1.25)), (3 - 1.25) * 5 - 1));

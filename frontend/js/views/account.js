@@ -16,23 +16,52 @@ const MEANING = {
 export function account({ signal }) {
   const { user, scopes, access, expires } = store.get();
   const notice = noticeLine();
-  const leave = element("button", { type: "button", class: "button", "data-testid": "log-out", onclick: () => attempt(notice, logOut).catch(() => {}) }, "Log out");
+  const leave = element(
+    "button",
+    {
+      type: "button",
+      class: "button",
+      "data-testid": "log-out",
+      onclick: () => attempt(notice, logOut).catch(() => {}),
+    },
+    "Log out",
+  );
   const may = scopes.includes("admin")
     ? "You can view and change everything of all users."
     : `You can ${scopes.map((scope) => MEANING[scope]).join("; ")}.`;
   const words = access
     ? `${may}${expires ? ` This session ends ${until(expires)}.` : ""}`
     : "Access control is off: anyone who can reach this service can view and change everything.";
-  const head = element("header", { class: "view-head" }, element("div", { class: "titles" }, element("h1", { "data-testid": "account-user" }, user ?? ""), element("p", { class: "lead" }, words)), element("div", { class: "actions" }, access && leave));
+  const head = element(
+    "header",
+    { class: "view-head" },
+    element(
+      "div",
+      { class: "titles" },
+      element("h1", { "data-testid": "account-user" }, user ?? ""),
+      element("p", { class: "lead" }, words),
+    ),
+    element("div", { class: "actions" }, access && leave),
+  );
   const admin = access && scopes.includes("admin");
-  return { title: "Account", node: element("div", { class: "view account" }, head, notice.node, admin && tokens(notice, signal)) };
+  return {
+    title: "Account",
+    node: element(
+      "div",
+      { class: "view account" },
+      head,
+      notice.node,
+      admin && tokens(notice, signal),
+    ),
+  };
 }
 
 /** Every token: user, scopes, expiry; the secret of a new one is shown once. */
 function tokens(notice, signal) {
   const list = element("tbody", {});
   const made = element("div", { class: "made" });
-  const load = async () => setChildren(list, (await get("/api/v1/tokens", signal)).items.map(tokenRow));
+  const load = async () =>
+    setChildren(list, (await get("/api/v1/tokens", signal)).items.map(tokenRow));
   const tokenRow = ({ id, user, name, scopes, created, expires, used }) =>
     element(
       "tr",
@@ -81,7 +110,11 @@ function tokens(notice, signal) {
             "tr",
             {},
             columns.map((name) =>
-              element("th", { scope: "col" }, name || element("span", { class: "unseen" }, "revoke")),
+              element(
+                "th",
+                { scope: "col" },
+                name || element("span", { class: "unseen" }, "revoke"),
+              ),
             ),
           ),
         ),
@@ -92,7 +125,16 @@ function tokens(notice, signal) {
 }
 
 function tokenForm(notice, done) {
-  const user = element("input", { type: "text", required: true, maxlength: 64, autocomplete: "off", spellcheck: "false", "data-testid": "token-user", pattern: "[A-Za-z0-9][A-Za-z0-9._@+\\-]*", title: "Letters, digits and . _ @ + -" });
+  const user = element("input", {
+    type: "text",
+    required: true,
+    maxlength: 64,
+    autocomplete: "off",
+    spellcheck: "false",
+    "data-testid": "token-user",
+    pattern: "[A-Za-z0-9][A-Za-z0-9._@+\\-]*",
+    title: "Letters, digits and . _ @ + -",
+  });
   const days = element("input", {
     type: "number",
     min: 1,
@@ -100,12 +142,23 @@ function tokenForm(notice, done) {
     placeholder: "no expiry",
     "data-testid": "token-days",
   });
-  const boxes = Object.keys(MEANING).map((scope) => element("input", { type: "checkbox", value: scope, checked: scope === "read" || scope === "submit", "data-testid": `token-${scope}` }));
+  const boxes = Object.keys(MEANING).map((scope) =>
+    element("input", {
+      type: "checkbox",
+      value: scope,
+      checked: scope === "read" || scope === "submit",
+      "data-testid": `token-${scope}`,
+    }),
+  );
   const submit = (event) => {
     event.preventDefault();
     const scopes = boxes.filter(({ checked }) => checked).map(({ value }) => value);
     attempt(notice, () =>
-      post("/api/v1/tokens", { user: user.value, scopes, days: days.value ? Number(days.value) : null }),
+      post("/api/v1/tokens", {
+        user: user.value,
+        scopes,
+        days: days.value ? Number(days.value) : null,
+      }),
     ).then(
       ({ token, user: name }) => [(user.value = ""), done(token, name)],
       () => {},
@@ -122,6 +175,10 @@ function tokenForm(notice, done) {
       boxes.map((box) => element("label", { title: MEANING[box.value] }, box, " ", box.value)),
     ),
     element("label", {}, "Days ", days),
-    element("button", { type: "submit", class: "button primary", "data-testid": "make-token" }, "Create token"),
+    element(
+      "button",
+      { type: "submit", class: "button primary", "data-testid": "make-token" },
+      "Create token",
+    ),
   );
 }

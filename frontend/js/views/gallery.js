@@ -19,22 +19,35 @@ export function gallery({ route, signal }) {
   };
   const notice = noticeLine();
   const sections = new Set();
-  const controls = pictureControls(chosen, (part) => {
-    replaceQuery(route, part);
-    sections.forEach(({ redraw }) => redraw());
-  }, { reset: () => sections.forEach(({ reset }) => reset()) });
+  const controls = pictureControls(
+    chosen,
+    (part) => {
+      replaceQuery(route, part);
+      sections.forEach(({ redraw }) => redraw());
+    },
+    { reset: () => sections.forEach(({ reset }) => reset()) },
+  );
   const state = element("div", {}, element("p", { class: "empty" }, "Loading the comparisons…"));
   const wall = element("div", {});
-  const update = keyedList(wall, ({ name }) => name, (comparison) => {
-    const made = section(comparison, { chosen, signal, retry });
-    sections.add(made);
-    if (sections.size === 1) made.head.append(controls);
-    return made;
-  });
-  const below = element("section", { class: "below" }, element("h2", {}, "Your own network"), filePicker((files) => {
-    send(files);
-    location.hash = "#/library";
-  }));
+  const update = keyedList(
+    wall,
+    ({ name }) => name,
+    (comparison) => {
+      const made = section(comparison, { chosen, signal, retry });
+      sections.add(made);
+      if (sections.size === 1) made.head.append(controls);
+      return made;
+    },
+  );
+  const below = element(
+    "section",
+    { class: "below" },
+    element("h2", {}, "Your own network"),
+    filePicker((files) => {
+      send(files);
+      location.hash = "#/library";
+    }),
+  );
   let complete = false;
   let following = null;
   let inner = new AbortController();
@@ -54,7 +67,10 @@ export function gallery({ route, signal }) {
     if (following?.key === ids.join()) return;
     inner.abort();
     inner = new AbortController();
-    following = { key: ids.join(), ...follow(ids, inner.signal, (id, entry) => sections.forEach((own) => own.change(id, entry))) };
+    following = {
+      key: ids.join(),
+      ...follow(ids, inner.signal, (id, entry) => sections.forEach((own) => own.change(id, entry))),
+    };
   }
   const retry = (id) =>
     post(`/api/v1/jobs/${id}/retry`)
@@ -64,7 +80,15 @@ export function gallery({ route, signal }) {
       )
       .then(again);
   const again = repeat(load, () => (complete ? 30 : 3), signal);
-  const node = element("div", { class: "view gallery" }, element("h1", { class: "unseen" }, "Gallery"), notice.node, state, wall, below);
+  const node = element(
+    "div",
+    { class: "view gallery" },
+    element("h1", { class: "unseen" }, "Gallery"),
+    notice.node,
+    state,
+    wall,
+    below,
+  );
   return { title: "Gallery", node };
 }
 
@@ -84,8 +108,17 @@ function nothing() {
 function section({ name }, { chosen, signal, retry }) {
   const [title, lead] = [element("h2"), element("p", { class: "lead" })];
   const caption = element("p", { class: "caption", "data-testid": "caption" });
-  const detail = element("a", { class: "button", "data-testid": "gallery-compare" }, "Compare in detail");
-  const head = element("header", { class: "view-head" }, element("div", { class: "titles" }, title, lead, caption), detail);
+  const detail = element(
+    "a",
+    { class: "button", "data-testid": "gallery-compare" },
+    "Compare in detail",
+  );
+  const head = element(
+    "header",
+    { class: "view-head" },
+    element("div", { class: "titles" }, title, lead, caption),
+    detail,
+  );
   const place = element("div", {});
   let matrix = null;
   let jobs = [];
@@ -97,17 +130,42 @@ function section({ name }, { chosen, signal, retry }) {
   function fill({ rows, columns, cells }) {
     inner.abort();
     inner = new AbortController();
-    jobs = [...new Set(cells.flat().map(({ job }) => job).filter(Boolean))];
+    jobs = [
+      ...new Set(
+        cells
+          .flat()
+          .map(({ job }) => job)
+          .filter(Boolean),
+      ),
+    ];
     captions.clear();
     matrix = pictureMatrix({
-      rows, columns, chosen, signal: inner.signal, onRetry: retry, testid: "gallery-cell", pause: 700,
-      cells: cells.map((row, r) => row.map((cell, c) => ({ id: cell.job, label: `${columns[c]} ${rows[r]}`, facts: facts(cell.record) }))),
+      rows,
+      columns,
+      chosen,
+      signal: inner.signal,
+      onRetry: retry,
+      testid: "gallery-cell",
+      pause: 700,
+      cells: cells.map((row, r) =>
+        row.map((cell, c) => ({
+          id: cell.job,
+          label: `${columns[c]} ${rows[r]}`,
+          facts: facts(cell.record),
+        })),
+      ),
     });
     setChildren(place, matrix.node);
     detail.href = address("/compare", { jobs: jobs.join() });
   }
   return {
-    head, node: element("section", { class: "comparison", "data-testid": "comparison", "data-name": name }, head, place),
+    head,
+    node: element(
+      "section",
+      { class: "comparison", "data-testid": "comparison", "data-name": name },
+      head,
+      place,
+    ),
     redraw: () => matrix.redraw(),
     reset: () => matrix.reset(),
     change(id, entry) {
@@ -132,7 +190,10 @@ function facts(record) {
   return () => [
     element(
       "span",
-      { title: "Mean loss over the training images at the end of training", "data-value": String(record.train_loss) },
+      {
+        title: "Mean loss over the training images at the end of training",
+        "data-value": String(record.train_loss),
+      },
       `train loss ${number(record.train_loss, 2)}`,
     ),
     element(

@@ -5,7 +5,15 @@ import { ago, plural, progressWords, specWords, whole } from "../format.js";
 import { get, finished, post, remove, repeat } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
 import { replaceQuery } from "../state.js";
-import { attempt, badge, confirmButton, emptyState, noticeLine, progressBar, segmented } from "./parts.js";
+import {
+  attempt,
+  badge,
+  confirmButton,
+  emptyState,
+  noticeLine,
+  progressBar,
+  segmented,
+} from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 
 const PAGE = 25;
@@ -19,19 +27,33 @@ export function jobs({ route, signal }) {
   const list = element("ul", { class: "rows job-rows" });
   const rest = element("div", {});
   const bar = element("div", { class: "picked", hidden: true });
-  const update = keyedList(list, ({ id }) => id, (job) => jobRow(job, { notice, picked, onPick: showPicked, again: () => again(), signal }));
+  const update = keyedList(
+    list,
+    ({ id }) => id,
+    (job) => jobRow(job, { notice, picked, onPick: showPicked, again: () => again(), signal }),
+  );
 
   function showPicked() {
     bar.hidden = picked.size === 0;
     const ids = [...picked];
     replaceQuery(route, { compare: ids.join() });
-    const go = element("a", { class: "button primary", "data-testid": "compare-button", href: address("/compare", { jobs: ids.join() }) }, `Compare ${picked.size}`);
+    const go = element(
+      "a",
+      {
+        class: "button primary",
+        "data-testid": "compare-button",
+        href: address("/compare", { jobs: ids.join() }),
+      },
+      `Compare ${picked.size}`,
+    );
     setChildren(
       bar,
       element(
         "span",
         { "aria-live": "polite" },
-        picked.size === 1 ? "1 selected. Select another to compare it with." : `${picked.size} selected`,
+        picked.size === 1
+          ? "1 selected. Select another to compare it with."
+          : `${picked.size} selected`,
       ),
       picked.size > 1 && go,
       element(
@@ -44,14 +66,31 @@ export function jobs({ route, signal }) {
   let active = false;
   async function load() {
     const filter = state === "all" ? "" : `&state=${state}`;
-    const { items, total } = await get(`/api/v1/jobs?limit=${PAGE}&offset=${PAGE * (page - 1)}${filter}`, signal);
+    const { items, total } = await get(
+      `/api/v1/jobs?limit=${PAGE}&offset=${PAGE * (page - 1)}${filter}`,
+      signal,
+    );
     active = items.some((job) => !finished(job.state));
     update(items);
-    setChildren(rest, !items.length && nothing(state), pager(total, page, { state, compare: [...picked].join() }));
+    setChildren(
+      rest,
+      !items.length && nothing(state),
+      pager(total, page, { state, compare: [...picked].join() }),
+    );
   }
   const again = repeat(load, () => (active ? 1.5 : 6), signal);
   showPicked();
-  const filter = segmented({ name: "state", legend: "State", value: state, options: STATES.map((value) => ({ value, label: value })), onchange: (value) => (location.hash = address("/jobs", { state: value === "all" ? null : value, compare: [...picked].join() })) });
+  const filter = segmented({
+    name: "state",
+    legend: "State",
+    value: state,
+    options: STATES.map((value) => ({ value, label: value })),
+    onchange: (value) =>
+      (location.hash = address("/jobs", {
+        state: value === "all" ? null : value,
+        compare: [...picked].join(),
+      })),
+  });
   const node = element(
     "div",
     { class: "view jobs" },
@@ -90,8 +129,27 @@ function nothing(state) {
 
 function pager(total, page, { state, compare }) {
   if (total <= PAGE) return null;
-  const link = (label, to, on) => on && element("a", { class: "button", href: address("/jobs", { page: to, state: state === "all" ? null : state, compare }) }, label);
-  return element("nav", { class: "pager", "aria-label": "Pages" }, link("Newer", page - 1, page > 1), element("span", { class: "soft" }, `${whole(PAGE * (page - 1) + 1)}–${whole(Math.min(total, PAGE * page))} of ${whole(total)}`), link("Older", page + 1, PAGE * page < total));
+  const link = (label, to, on) =>
+    on &&
+    element(
+      "a",
+      {
+        class: "button",
+        href: address("/jobs", { page: to, state: state === "all" ? null : state, compare }),
+      },
+      label,
+    );
+  return element(
+    "nav",
+    { class: "pager", "aria-label": "Pages" },
+    link("Newer", page - 1, page > 1),
+    element(
+      "span",
+      { class: "soft" },
+      `${whole(PAGE * (page - 1) + 1)}–${whole(Math.min(total, PAGE * page))} of ${whole(total)}`,
+    ),
+    link("Older", page + 1, PAGE * page < total),
+  );
 }
 
 function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
@@ -99,7 +157,12 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
   const bar = progressBar(`Progress of ${name}`, "job-progress");
   const words = element("span", { class: "soft" });
   const when = element("span", { class: "soft when" });
-  const thumb = element("a", { class: "thumb", href: `#/jobs/${id}`, tabindex: -1, "aria-hidden": "true" });
+  const thumb = element("a", {
+    class: "thumb",
+    href: `#/jobs/${id}`,
+    tabindex: -1,
+    "aria-hidden": "true",
+  });
   const box = element("input", {
     type: "checkbox",
     "data-testid": "select-job",
@@ -107,8 +170,13 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
     checked: picked.has(id),
     onchange: () => [box.checked ? picked.add(id) : picked.delete(id), onPick()],
   });
-  const act = (path) => attempt(notice, () => post(`/api/v1/jobs/${id}/${path}`)).then(again, () => {});
-  const cancel = element("button", { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") }, "Cancel");
+  const act = (path) =>
+    attempt(notice, () => post(`/api/v1/jobs/${id}/${path}`)).then(again, () => {});
+  const cancel = element(
+    "button",
+    { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") },
+    "Cancel",
+  );
   const retry = element(
     "button",
     {
@@ -125,8 +193,21 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
       .then(() => [picked.delete(id), onPick()])
       .then(again),
   );
-  const node = element("li", { class: "row", "data-testid": "job-row", "data-id": id }, element("label", { class: "pick" }, box), thumb,
-    element("div", { class: "main" }, element("a", { class: "name", href: `#/jobs/${id}` }, name), element("div", { class: "line" }, state.node, words), bar.node), when, element("div", { class: "actions" }, cancel, retry, erase));
+  const node = element(
+    "li",
+    { class: "row", "data-testid": "job-row", "data-id": id },
+    element("label", { class: "pick" }, box),
+    thumb,
+    element(
+      "div",
+      { class: "main" },
+      element("a", { class: "name", href: `#/jobs/${id}` }, name),
+      element("div", { class: "line" }, state.node, words),
+      bar.node,
+    ),
+    when,
+    element("div", { class: "actions" }, cancel, retry, erase),
+  );
   return {
     node,
     update(job) {
@@ -135,10 +216,16 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
       box.checked = picked.has(id);
       box.disabled = job.progress.done === 0;
       state.update(job.state);
-      setText(words, ` · ${job.state === "failed" && job.error ? `${kind} · ${job.error}` : job.state === "running" ? `${kind} · ${progressWords(job.progress)}` : specWords(job.spec)}`);
+      setText(
+        words,
+        ` · ${job.state === "failed" && job.error ? `${kind} · ${job.error}` : job.state === "running" ? `${kind} · ${progressWords(job.progress)}` : specWords(job.spec)}`,
+      );
       setText(when, ago(job.created, Date.now()));
       when.title = job.created;
-      bar.update(job.progress.done / job.progress.total, `${whole(job.progress.done)} of ${plural(job.progress.total, "point")}`);
+      bar.update(
+        job.progress.done / job.progress.total,
+        `${whole(job.progress.done)} of ${plural(job.progress.total, "point")}`,
+      );
       bar.node.hidden = over;
       cancel.hidden = over || !job.yours;
       retry.hidden = !job.yours || (job.state !== "failed" && job.state !== "cancelled");

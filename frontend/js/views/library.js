@@ -7,7 +7,15 @@ import { get, post, remove, repeat } from "../network.js";
 import { address } from "../route.js";
 import { removeUpload, uploads } from "../state.js";
 import { dismiss, pause, resume, send } from "../uploads.js";
-import { attempt, badge, confirmButton, emptyState, filePicker, noticeLine, progressBar } from "./parts.js";
+import {
+  attempt,
+  badge,
+  confirmButton,
+  emptyState,
+  filePicker,
+  noticeLine,
+  progressBar,
+} from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 
 const PAGE = 50;
@@ -17,19 +25,41 @@ export function library({ route, signal }) {
   const notice = noticeLine();
   const list = element("ul", { class: "rows library-rows" });
   const rest = element("div", {});
-  const update = keyedList(list, ({ key }) => key, (item) => (item.checkpoint ? checkpointRow(item, { notice, again: () => again(), signal }) : uploadRow(item)));
+  const update = keyedList(
+    list,
+    ({ key }) => key,
+    (item) =>
+      item.checkpoint
+        ? checkpointRow(item, { notice, again: () => again(), signal })
+        : uploadRow(item),
+  );
   let known = { items: [], total: 0, loaded: false };
   let surfaces = new Map();
   const data = datasetList({ notice, signal });
 
   const show = () => {
     const sent = uploads.get().filter(({ data }) => !data);
-    const fresh = offset ? [] : sent.filter(({ checkpoint }) => checkpoint && !known.items.some(({ id }) => id === checkpoint.id)).map(({ checkpoint }) => checkpoint);
-    const rows = [...sent.filter(({ checkpoint }) => !checkpoint), ...[...fresh, ...known.items].map((checkpoint) => ({ key: checkpoint.id, checkpoint, surface: surfaces.get(checkpoint.id) }))];
+    const fresh = offset
+      ? []
+      : sent
+          .filter(
+            ({ checkpoint }) => checkpoint && !known.items.some(({ id }) => id === checkpoint.id),
+          )
+          .map(({ checkpoint }) => checkpoint);
+    const rows = [
+      ...sent.filter(({ checkpoint }) => !checkpoint),
+      ...[...fresh, ...known.items].map((checkpoint) => ({
+        key: checkpoint.id,
+        checkpoint,
+        surface: surfaces.get(checkpoint.id),
+      })),
+    ];
     update(rows);
     setChildren(
       rest,
-      known.loaded && !rows.length && emptyState("No checkpoints yet", "Drop one anywhere on this page."),
+      known.loaded &&
+        !rows.length &&
+        emptyState("No checkpoints yet", "Drop one anywhere on this page."),
       pager(known.total, offset),
     );
   };
@@ -40,10 +70,13 @@ export function library({ route, signal }) {
     ]);
     known = { ...page, loaded: true };
     surfaces = new Map(done.items.toReversed().map((job) => [job.checkpoint.id, job.id]));
-    for (const { key, checkpoint } of uploads.get()) if (checkpoint && known.items.some(({ id }) => id === checkpoint.id)) removeUpload(key);
+    for (const { key, checkpoint } of uploads.get())
+      if (checkpoint && known.items.some(({ id }) => id === checkpoint.id)) removeUpload(key);
     show();
   }
-  const reading = () => uploads.get().some(({ checkpoint }) => checkpoint) || known.items.some(({ state }) => state === "received" || state === "reading");
+  const reading = () =>
+    uploads.get().some(({ checkpoint }) => checkpoint) ||
+    known.items.some(({ state }) => state === "received" || state === "reading");
   const again = repeat(load, () => (reading() ? 0.7 : 8), signal);
   let sent = 0;
   uploads.subscribe((rows) => {
@@ -78,21 +111,34 @@ export function library({ route, signal }) {
 /** The data sets: uploads in progress, uploaded ones, built-in ones. */
 function datasetList({ notice, signal }) {
   const list = element("ul", { class: "rows library-rows" });
-  const update = keyedList(list, ({ key }) => key, (item) => (item.dataset ? datasetRow(item.dataset, { notice, again: () => again() }) : uploadRow(item)));
+  const update = keyedList(
+    list,
+    ({ key }) => key,
+    (item) =>
+      item.dataset ? datasetRow(item.dataset, { notice, again: () => again() }) : uploadRow(item),
+  );
   let known = [];
   const rowOf = (dataset) => ({ key: dataset.id ?? `built-in-${dataset.name}`, dataset });
   const show = () => {
     const sent = uploads.get().filter(({ data }) => data);
-    const fresh = sent.filter(({ dataset }) => dataset && !known.some(({ id }) => id === dataset.id)).map(({ dataset }) => dataset);
+    const fresh = sent
+      .filter(({ dataset }) => dataset && !known.some(({ id }) => id === dataset.id))
+      .map(({ dataset }) => dataset);
     const all = [...fresh, ...known];
-    update([...sent.filter(({ dataset }) => !dataset), ...[...all.filter(({ id }) => id), ...all.filter(({ id }) => !id)].map(rowOf)]);
+    update([
+      ...sent.filter(({ dataset }) => !dataset),
+      ...[...all.filter(({ id }) => id), ...all.filter(({ id }) => !id)].map(rowOf),
+    ]);
   };
   async function load() {
     known = (await get("/api/v1/datasets?limit=200", signal)).items;
-    for (const { key, dataset } of uploads.get()) if (dataset && known.some(({ id }) => id === dataset.id)) removeUpload(key);
+    for (const { key, dataset } of uploads.get())
+      if (dataset && known.some(({ id }) => id === dataset.id)) removeUpload(key);
     show();
   }
-  const reading = () => uploads.get().some(({ dataset }) => dataset) || known.some(({ state }) => state === "received" || state === "reading");
+  const reading = () =>
+    uploads.get().some(({ dataset }) => dataset) ||
+    known.some(({ state }) => state === "received" || state === "reading");
   const again = repeat(load, () => (reading() ? 0.7 : 8), signal);
   let arrived = 0;
   uploads.subscribe((rows) => {
@@ -102,14 +148,30 @@ function datasetList({ notice, signal }) {
     arrived = count;
   }, signal);
   show();
-  return element("section", { class: "datasets", "aria-label": "Data sets" }, element("h2", {}, "Data sets"), list);
+  return element(
+    "section",
+    { class: "datasets", "aria-label": "Data sets" },
+    element("h2", {}, "Data sets"),
+    list,
+  );
 }
 
 function pager(total, offset) {
   if (total <= PAGE) return null;
   const page = offset / PAGE + 1;
-  const link = (label, to, on) => on && element("a", { class: "button", href: address("/library", { page: to }) }, label);
-  return element("nav", { class: "pager", "aria-label": "Pages" }, link("Newer", page - 1, page > 1), element("span", { class: "soft" }, `${whole(offset + 1)}–${whole(Math.min(total, offset + PAGE))} of ${whole(total)}`), link("Older", page + 1, offset + PAGE < total));
+  const link = (label, to, on) =>
+    on && element("a", { class: "button", href: address("/library", { page: to }) }, label);
+  return element(
+    "nav",
+    { class: "pager", "aria-label": "Pages" },
+    link("Newer", page - 1, page > 1),
+    element(
+      "span",
+      { class: "soft" },
+      `${whole(offset + 1)}–${whole(Math.min(total, offset + PAGE))} of ${whole(total)}`,
+    ),
+    link("Older", page + 1, offset + PAGE < total),
+  );
 }
 
 const UPLOAD_WORDS = {
@@ -124,20 +186,57 @@ const UPLOAD_WORDS = {
 function uploadRow({ key, name }) {
   const state = badge("checkpoint-state");
   const bar = progressBar(`Upload of ${name}`, "upload-progress");
-  const words = element("span", { class: "soft", "aria-live": "polite", "data-testid": "upload-words" });
-  const button = (label, testid, onclick) => element("button", { type: "button", class: "button", "data-testid": testid, onclick }, label);
+  const words = element("span", {
+    class: "soft",
+    "aria-live": "polite",
+    "data-testid": "upload-words",
+  });
+  const button = (label, testid, onclick) =>
+    element("button", { type: "button", class: "button", "data-testid": testid, onclick }, label);
   const rest = button("Pause", "pause-upload", () => pause(key));
   const again = button("Resume", "resume-upload", () => resume(key));
-  const node = element("li", { class: "row", "data-testid": "upload-row", "data-name": name },
-    element("div", { class: "thumb" }), element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node, " ", words), bar.node),
-    element("div", { class: "actions" }, rest, again, element("button", { type: "button", class: "quiet", "data-testid": "dismiss-upload", onclick: () => dismiss(key) }, "Dismiss")));
+  const node = element(
+    "li",
+    { class: "row", "data-testid": "upload-row", "data-name": name },
+    element("div", { class: "thumb" }),
+    element(
+      "div",
+      { class: "main" },
+      element("b", { class: "name" }, name),
+      element("div", {}, state.node, " ", words),
+      bar.node,
+    ),
+    element(
+      "div",
+      { class: "actions" },
+      rest,
+      again,
+      element(
+        "button",
+        {
+          type: "button",
+          class: "quiet",
+          "data-testid": "dismiss-upload",
+          onclick: () => dismiss(key),
+        },
+        "Dismiss",
+      ),
+    ),
+  );
   return {
     node,
     update({ state: own, sent, size, speed, error }) {
       const failed = own === "failed";
       node.dataset.state = own;
       state.update(failed ? "rejected" : "reading", UPLOAD_WORDS[own]);
-      setText(words, failed ? error : [`${bytes(sent)} of ${bytes(size)}`, speed !== null && `${bytes(speed)}/s`].filter(Boolean).join(" · "));
+      setText(
+        words,
+        failed
+          ? error
+          : [`${bytes(sent)} of ${bytes(size)}`, speed !== null && `${bytes(speed)}/s`]
+              .filter(Boolean)
+              .join(" · "),
+      );
       bar.update(size ? sent / size : 0, `${bytes(sent)} of ${bytes(size)}`);
       bar.node.hidden = failed;
       rest.hidden = own !== "sending" && own !== "interrupted";
@@ -154,13 +253,31 @@ function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) 
   const network = element("div", { class: "network" });
   const measures = element("div", { class: "measures" });
   const when = element("span", { class: "soft when" });
-  const compute = element("a", { class: "button", href: address("/new", { checkpoint: id }), "data-testid": "compute" }, "Compute");
+  const compute = element(
+    "a",
+    { class: "button", href: address("/new", { checkpoint: id }), "data-testid": "compute" },
+    "Compute",
+  );
   const erase = confirmButton(`Delete ${name}`, "Delete", () =>
     attempt(notice, () => remove(`/api/v1/checkpoints/${id}`))
       .then(() => forget(id))
       .then(again),
   );
-  const node = element("li", { class: "row", "data-testid": "checkpoint-row", "data-id": id, "data-name": name }, thumb, element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node), network), measures, when, element("div", { class: "actions" }, compute, erase));
+  const node = element(
+    "li",
+    { class: "row", "data-testid": "checkpoint-row", "data-id": id, "data-name": name },
+    thumb,
+    element(
+      "div",
+      { class: "main" },
+      element("b", { class: "name" }, name),
+      element("div", {}, state.node),
+      network,
+    ),
+    measures,
+    when,
+    element("div", { class: "actions" }, compute, erase),
+  );
   let seen = "";
   return {
     node,
@@ -169,7 +286,10 @@ function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) 
       setText(when, ago(checkpoint.created, Date.now()));
       if (key === seen) return;
       seen = key;
-      const choosing = checkpoint.state === "ready" && !checkpoint.architecture && checkpoint.candidates.length > 1;
+      const choosing =
+        checkpoint.state === "ready" &&
+        !checkpoint.architecture &&
+        checkpoint.candidates.length > 1;
       node.dataset.state = checkpoint.state;
       state.update(choosing ? "choose" : checkpoint.state, stateWords(checkpoint, choosing));
       setChildren(network, choosing && candidates(checkpoint, notice, again));
@@ -199,7 +319,20 @@ function datasetRow({ id, name }, { notice, again }) {
         .then(() => forget(id))
         .then(again),
     );
-  const node = element("li", { class: "row", "data-testid": "dataset-row", "data-id": id ?? "", "data-name": name }, element("div", { class: "main" }, element("b", { class: "name" }, name), element("div", {}, state.node), title), measures, when, element("div", { class: "actions" }, erase));
+  const node = element(
+    "li",
+    { class: "row", "data-testid": "dataset-row", "data-id": id ?? "", "data-name": name },
+    element(
+      "div",
+      { class: "main" },
+      element("b", { class: "name" }, name),
+      element("div", {}, state.node),
+      title,
+    ),
+    measures,
+    when,
+    element("div", { class: "actions" }, erase),
+  );
   let seen = "";
   return {
     node,
@@ -215,34 +348,85 @@ function datasetRow({ id, name }, { notice, again }) {
       when.title = own.created ?? "";
       const splits = splitWords(own.splits);
       const size = own.size === null ? "" : bytes(own.size);
-      setChildren(measures, element("span", {}, [splits, size].filter(Boolean).join(" · ")), own.state === "ready" && element("span", { class: "soft" }, shapeWords(own)));
+      setChildren(
+        measures,
+        element("span", {}, [splits, size].filter(Boolean).join(" · ")),
+        own.state === "ready" && element("span", { class: "soft" }, shapeWords(own)),
+      );
     },
   };
 }
 
 function forget(id) {
-  uploads.set((rows) => rows.filter(({ checkpoint, dataset }) => (checkpoint ?? dataset)?.id !== id));
+  uploads.set((rows) =>
+    rows.filter(({ checkpoint, dataset }) => (checkpoint ?? dataset)?.id !== id),
+  );
 }
 
 function stateWords({ state, architecture, reason }, choosing) {
   if (choosing) return "fits several architectures: choose one";
   if (state === "ready") return architecture?.label ?? "ready";
-  return state === "rejected" ? reason : state === "reading" ? "reading…" : "uploaded, waiting to be read";
+  return state === "rejected"
+    ? reason
+    : state === "reading"
+      ? "reading…"
+      : "uploaded, waiting to be read";
 }
 
 function candidates(checkpoint, notice, again) {
   const choose = (index) =>
-    attempt(notice, () => post(`/api/v1/checkpoints/${checkpoint.id}/architecture`, { index })).then(again, () => {});
-  return element("div", { class: "actions" }, checkpoint.candidates.map(({ label }, index) => element("button", { type: "button", class: "button", "data-testid": "choose-architecture", "data-index": index, onclick: () => choose(index) }, label)));
+    attempt(notice, () =>
+      post(`/api/v1/checkpoints/${checkpoint.id}/architecture`, { index }),
+    ).then(again, () => {});
+  return element(
+    "div",
+    { class: "actions" },
+    checkpoint.candidates.map(({ label }, index) =>
+      element(
+        "button",
+        {
+          type: "button",
+          class: "button",
+          "data-testid": "choose-architecture",
+          "data-index": index,
+          onclick: () => choose(index),
+        },
+        label,
+      ),
+    ),
+  );
 }
 
 /** Number of parameters, size, and metadata found in the file. */
 function measuresOf({ parameters, size, facts }) {
   const errors = new Set(["train_error", "test_error"]);
-  const said = ["train_loss", "test_error", "best_acc", "acc", "epoch"].filter((name) => facts?.[name] !== undefined).slice(0, 2).map((name) => [name, facts[name]]);
-  const text = (name, value) => `${name.replaceAll("_", " ")} ${errors.has(name) && Number(value) <= 1 ? percent(Number(value), 1) : short(value)}`;
-  return [element("span", {}, parameters ? `${whole(parameters)} parameters · ${bytes(size)}` : bytes(size)), said.length > 0 && element("span", { class: "soft", title: Object.entries(facts).map(([name, value]) => `${name}: ${value}`).join("\n") }, said.map(([name, value]) => text(name, value)).join(" · "))];
+  const said = ["train_loss", "test_error", "best_acc", "acc", "epoch"]
+    .filter((name) => facts?.[name] !== undefined)
+    .slice(0, 2)
+    .map((name) => [name, facts[name]]);
+  const text = (name, value) =>
+    `${name.replaceAll("_", " ")} ${errors.has(name) && Number(value) <= 1 ? percent(Number(value), 1) : short(value)}`;
+  return [
+    element(
+      "span",
+      {},
+      parameters ? `${whole(parameters)} parameters · ${bytes(size)}` : bytes(size),
+    ),
+    said.length > 0 &&
+      element(
+        "span",
+        {
+          class: "soft",
+          title: Object.entries(facts)
+            .map(([name, value]) => `${name}: ${value}`)
+            .join("\n"),
+        },
+        said.map(([name, value]) => text(name, value)).join(" · "),
+      ),
+  ];
 }
 
-const short = (value) => (/^-?\d*\.\d{5,}/.test(value) ? String(Number(Number(value).toPrecision(3))) : String(value).slice(0, 24));
-
+const short = (value) =>
+  /^-?\d*\.\d{5,}/.test(value)
+    ? String(Number(Number(value).toPrecision(3)))
+    : String(value).slice(0, 24);

@@ -11,7 +11,12 @@ const POLL_SECONDS = 2; // seconds, while the job runs
 export function jobLog(id, signal) {
   const lines = element("ol", { class: "log-lines", "data-testid": "job-log-lines" });
   const last = element("span", { class: "soft" });
-  const node = element("details", { class: "card log", hidden: true, "data-testid": "job-log" }, element("summary", {}, element("span", {}, "Log"), last), lines);
+  const node = element(
+    "details",
+    { class: "card log", hidden: true, "data-testid": "job-log" },
+    element("summary", {}, element("span", {}, "Log"), last),
+    lines,
+  );
   const leaving = new AbortController();
   signal.addEventListener("abort", () => leaving.abort());
   let over = false;
@@ -24,7 +29,13 @@ export function jobLog(id, signal) {
         signal,
       );
       lines.append(...items.map(line));
-      if (items.length) setText(last, lines.children.length > 1 ? `${plural(total, "line")} · ${items.at(-1).text}` : items.at(-1).text);
+      if (items.length)
+        setText(
+          last,
+          lines.children.length > 1
+            ? `${plural(total, "line")} · ${items.at(-1).text}`
+            : items.at(-1).text,
+        );
       node.hidden = total === 0;
       if (!items.length || lines.children.length >= total) break;
     }
@@ -49,5 +60,14 @@ const NAMES = { info: "", warning: "Warning: ", error: "Error: " };
 
 function line({ at, level, text }) {
   const when = new Date(at);
-  return element("li", { class: level }, element("time", { datetime: at, title: when.toLocaleString() }, when.toLocaleTimeString([], { hour12: false })), element("span", {}, element("span", { class: "unseen" }, NAMES[level]), text));
+  return element(
+    "li",
+    { class: level },
+    element(
+      "time",
+      { datetime: at, title: when.toLocaleString() },
+      when.toLocaleTimeString([], { hour12: false }),
+    ),
+    element("span", {}, element("span", { class: "unseen" }, NAMES[level]), text),
+  );
 }

@@ -7,8 +7,21 @@ import { attempt, emptyView, noticeLine } from "./parts.js";
 /** Shown instead of the requested view until a valid token is entered. */
 export function login() {
   const notice = noticeLine();
-  const token = element("input", { type: "password", id: "token", name: "token", autocomplete: "current-password", spellcheck: "false", required: true, "data-testid": "login-token", "aria-describedby": "token-help" });
-  const button = element("button", { type: "submit", class: "button primary", "data-testid": "login" }, "Log in");
+  const token = element("input", {
+    type: "password",
+    id: "token",
+    name: "token",
+    autocomplete: "current-password",
+    spellcheck: "false",
+    required: true,
+    "data-testid": "login-token",
+    "aria-describedby": "token-help",
+  });
+  const button = element(
+    "button",
+    { type: "submit", class: "button primary", "data-testid": "login" },
+    "Log in",
+  );
   const submit = async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -31,12 +44,19 @@ export function login() {
     button,
   );
   requestAnimationFrame(() => token.focus());
-  return { title: "Log in", node: element("section", { class: "view login", "data-testid": "login-view" }, form) };
+  return {
+    title: "Log in",
+    node: element("section", { class: "view login", "data-testid": "login-view" }, form),
+  };
 }
 
 /** A link to one result: opened by the service for this browser, then its job is shown. */
 export function shared({ route, signal }) {
-  const node = element("div", { class: "view" }, element("p", { class: "empty" }, "Opening the shared result…"));
+  const node = element(
+    "div",
+    { class: "view" },
+    element("p", { class: "empty" }, "Opening the shared result…"),
+  );
   openLink(route.id).then(
     (job) => signal.aborted || location.replace(`#/jobs/${job}`),
     (error) =>

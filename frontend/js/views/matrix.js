@@ -21,9 +21,29 @@ import { colorKey, factsLine, iconOf, progressBar, selfCheck } from "./parts.js"
  * job does not exist yet. `chosen` is { view, height, value }, read at each `update`. Returns { node, change(id,
  * entry), redraw(), reset(), png(name, title, caption) }.
  */
-export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, onRetry, pause = 250 }) {
+export function pictureMatrix({
+  rows,
+  columns,
+  cells,
+  chosen,
+  testid,
+  signal,
+  onRetry,
+  pause = 250,
+}) {
   const cameras = cameraGroup();
-  const made = cells.map((row, r) => row.map((cell, c) => cell && makeCell(cell, [columns[c], rows[r]].filter(Boolean).join(", "), { cameras, pause, testid, onRetry })));
+  const made = cells.map((row, r) =>
+    row.map(
+      (cell, c) =>
+        cell &&
+        makeCell(cell, [columns[c], rows[r]].filter(Boolean).join(", "), {
+          cameras,
+          pause,
+          testid,
+          onRetry,
+        }),
+    ),
+  );
   const flat = made.flat().filter(Boolean);
   const key = element("div", { class: "key-row" });
   const says = element("p", { class: "says" });
@@ -52,12 +72,20 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
       row.map((cell) => cell?.node ?? element("span")),
     ]),
   );
-  const node = element("div", { class: "matrix-frame" }, grid, flat.length > 1 && swipeButtons(grid), element("div", { class: "under" }, key, says));
+  const node = element(
+    "div",
+    { class: "matrix-frame" },
+    grid,
+    flat.length > 1 && swipeButtons(grid),
+    element("div", { class: "under" }, key, says),
+  );
 
   let drawnScale = null;
 
   function redraw() {
-    const parts = new Map(flat.map(({ id, entry }) => [id, entry.result && drawable(entry.result)]));
+    const parts = new Map(
+      flat.map(({ id, entry }) => [id, entry.result && drawable(entry.result)]),
+    );
     const scale = sharedScale([...parts.values()].filter(Boolean), chosen);
     const colors = THEMES[theme.get()];
     for (const cell of flat) cell.draw(parts.get(cell.id), scale, colors, chosen.view);
@@ -68,8 +96,20 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
 
   function png(name, title, caption) {
     const colors = THEMES[theme.get()];
-    const pictures = made.map((row) => row.map((cell) => cell?.make && { make: cell.make, label: cell.label }));
-    return exportPng({ title, caption: [caption, says.textContent], rows, columns, cells: pictures, key: keyOf(drawnScale, chosen.view, colors), colors, camera: cameras.camera(), name });
+    const pictures = made.map((row) =>
+      row.map((cell) => cell?.make && { make: cell.make, label: cell.label }),
+    );
+    return exportPng({
+      title,
+      caption: [caption, says.textContent],
+      rows,
+      columns,
+      cells: pictures,
+      key: keyOf(drawnScale, chosen.view, colors),
+      colors,
+      camera: cameras.camera(),
+      name,
+    });
   }
 
   theme.subscribe(redraw, signal);
@@ -77,7 +117,10 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
   redraw();
   let due = 0;
   return {
-    node, redraw, png, reset: cameras.reset,
+    node,
+    redraw,
+    png,
+    reset: cameras.reset,
     change(id, entry) {
       flat.filter((cell) => cell.id === id).forEach((cell) => cell.change(entry));
       due ||= setTimeout(() => ([due] = [0, redraw()]), 120); // several tiles, one redraw
@@ -86,7 +129,8 @@ export function pictureMatrix({ rows, columns, cells, chosen, testid, signal, on
 }
 
 function sayHow(scale, { view, height, value }, count) {
-  const one = count > 1 ? (view === "surface" ? "Same camera, height and scale: " : "Same scale: ") : "";
+  const one =
+    count > 1 ? (view === "surface" ? "Same camera, height and scale: " : "Same scale: ") : "";
   const cut = scale.clip === null ? "" : `, clipped at ${scale.clip}`;
   if (value !== "loss")
     return `${one}${scale.title}${view === "contour" ? `, ${scale.contours.says}` : ""}${cut}.`;
@@ -116,7 +160,13 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
   );
   const node = element(
     "article",
-    { class: "cell", "data-testid": testid, "data-job": id, "data-state": "waiting", "aria-label": label },
+    {
+      class: "cell",
+      "data-testid": testid,
+      "data-job": id,
+      "data-state": "waiting",
+      "aria-label": label,
+    },
     element("header", {}, status, numbers, link),
     frame,
     waiting,
@@ -139,8 +189,14 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
       const line = statusLine(entry, onRetry);
       if (line.key !== status.dataset.key) setChildren(status, line.nodes());
       status.dataset.key = line.key;
-      if (entry.result && (before.result?.provenance !== entry.result.provenance || !numbers.firstChild))
-        setChildren(numbers, facts ? facts() : factsLine(centerOf(entry.result), "cell-loss-center"));
+      if (
+        entry.result &&
+        (before.result?.provenance !== entry.result.provenance || !numbers.firstChild)
+      )
+        setChildren(
+          numbers,
+          facts ? facts() : factsLine(centerOf(entry.result), "cell-loss-center"),
+        );
     },
     draw(part, scale, colors, view) {
       setText(waiting, part ? "" : waitingWords(cell.entry));
@@ -149,7 +205,11 @@ function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry
         setChildren(standIn, contours(part, thumbnailColors()));
       Object.assign(standIn, { level: part.level, colors });
       cell.make = () =>
-        FIGURES[view](view === "heatmap" ? cell.entry.result : part, { scale, theme: colors, compact: true });
+        FIGURES[view](view === "heatmap" ? cell.entry.result : part, {
+          scale,
+          theme: colors,
+          compact: true,
+        });
       plot.show(
         cell.make,
         [
@@ -195,15 +255,53 @@ function showProgress({ job }, bar, node) {
 /** The self-check when done, else the state. The line is replaced when its key changes. */
 function statusLine({ job, result, error }, onRetry) {
   if (error)
-    return { key: "error", nodes: () => element("span", { class: "state", "data-state": "failed" }, "✕ not found") };
+    return {
+      key: "error",
+      nodes: () => element("span", { class: "state", "data-state": "failed" }, "✕ not found"),
+    };
   if (!job) return { key: "none", nodes: () => [] };
   if (job.state === "done" && result) {
     const lost = holes(result.non_finite);
-    return { key: `done:${lost}:${result.self_check?.passed}`, nodes: () => [selfCheck(result.self_check), lost && element("span", { class: "holes", "data-testid": "non-finite" }, `◆ ${lost}`)] };
+    return {
+      key: `done:${lost}:${result.self_check?.passed}`,
+      nodes: () => [
+        selfCheck(result.self_check),
+        lost && element("span", { class: "holes", "data-testid": "non-finite" }, `◆ ${lost}`),
+      ],
+    };
   }
-  if (job.state === "failed" || job.state === "cancelled") return { key: job.state, nodes: () => [element("span", { class: "state", "data-state": job.state, title: job.error ?? "" }, job.state === "failed" ? "✕ failed" : "– cancelled"), onRetry && element("button", { type: "button", class: "link", "data-testid": "retry-job", onclick: () => onRetry(job.id) }, "Retry")] };
+  if (job.state === "failed" || job.state === "cancelled")
+    return {
+      key: job.state,
+      nodes: () => [
+        element(
+          "span",
+          { class: "state", "data-state": job.state, title: job.error ?? "" },
+          job.state === "failed" ? "✕ failed" : "– cancelled",
+        ),
+        onRetry &&
+          element(
+            "button",
+            {
+              type: "button",
+              class: "link",
+              "data-testid": "retry-job",
+              onclick: () => onRetry(job.id),
+            },
+            "Retry",
+          ),
+      ],
+    };
   const share = percent(Math.floor((100 * job.progress.done) / job.progress.total) / 100, 0);
-  return { key: `${job.state}:${share}`, nodes: () => element("span", { class: "state", "data-state": job.state }, job.state === "queued" ? "○ queued" : `◐ ${share}`) };
+  return {
+    key: `${job.state}:${share}`,
+    nodes: () =>
+      element(
+        "span",
+        { class: "state", "data-state": job.state },
+        job.state === "queued" ? "○ queued" : `◐ ${share}`,
+      ),
+  };
 }
 
 /** On a phone a swipe scrolls; rotating is switched on by a button. */

@@ -4,12 +4,26 @@ import { copy } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { costWords, dataName, directionsWords, keyOf, nameOf } from "../jobwords.js";
 import { get, post, unlessAborted } from "../network.js";
-import { DEFAULTS, KINDS, alike, allImages, asCurl, asPython, centerOnGrid, gridDefaults } from "../request.js";
+import {
+  DEFAULTS,
+  KINDS,
+  alike,
+  allImages,
+  asCurl,
+  asPython,
+  centerOnGrid,
+  gridDefaults,
+} from "../request.js";
 import { inputOf, isDrawn, jobSpec, otherSplit, problems, samples } from "../request.js";
 import { emptyState, noticeLine, segmented } from "./parts.js";
 
 export function newJob({ route, signal }) {
-  const node = element("div", { class: "view new-job" }, element("header", { class: "view-head" }, element("h1", {}, "New job")), element("p", { class: "empty" }, "Loading…"));
+  const node = element(
+    "div",
+    { class: "view new-job" },
+    element("header", { class: "view-head" }, element("h1", {}, "New job")),
+    element("p", { class: "empty" }, "Loading…"),
+  );
   load(node, route, signal).catch(unlessAborted);
   return { title: "New job", node };
 }
@@ -32,11 +46,26 @@ async function load(node, route, signal) {
     "A job needs a checkpoint: drop one anywhere on this page.",
     element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"),
   );
-  setChildren(node, node.firstChild, ready.length ? sentence({ ready, datasets: datasets.items.filter(({ state }) => state === "ready"), jobs: jobs.items, asked }) : empty);
+  setChildren(
+    node,
+    node.firstChild,
+    ready.length
+      ? sentence({
+          ready,
+          datasets: datasets.items.filter(({ state }) => state === "ready"),
+          jobs: jobs.items,
+          asked,
+        })
+      : empty,
+  );
 }
 
 function sentence({ ready, datasets, jobs, asked }) {
-  const form = { ...DEFAULTS, checkpoint: ready.find(({ id }) => id === asked)?.id ?? ready[0].id, dataset: datasets[0] ? keyOf(datasets[0]) : DEFAULTS.dataset };
+  const form = {
+    ...DEFAULTS,
+    checkpoint: ready.find(({ id }) => id === asked)?.id ?? ready[0].id,
+    dataset: datasets[0] ? keyOf(datasets[0]) : DEFAULTS.dataset,
+  };
   const inputs = {};
   const touched = new Set();
   const refused = {}; // errors of the service, until that input is changed
@@ -58,26 +87,117 @@ function sentence({ ready, datasets, jobs, asked }) {
     inputs[name] = control;
     return control;
   };
-  const select = (name, testid, label, options) => place(name, element("select", {}, options.map(([value, text]) => element("option", { value, selected: value === form[name] }, text))), testid, label);
-  const field = (name, testid, label, width) => place(name, element("input", { type: "text", inputmode: "numeric", autocomplete: "off", spellcheck: "false", value: form[name], style: { "--characters": String(width) } }), testid, label);
+  const select = (name, testid, label, options) =>
+    place(
+      name,
+      element(
+        "select",
+        {},
+        options.map(([value, text]) =>
+          element("option", { value, selected: value === form[name] }, text),
+        ),
+      ),
+      testid,
+      label,
+    );
+  const field = (name, testid, label, width) =>
+    place(
+      name,
+      element("input", {
+        type: "text",
+        inputmode: "numeric",
+        autocomplete: "off",
+        spellcheck: "false",
+        value: form[name],
+        style: { "--characters": String(width) },
+      }),
+      testid,
+      label,
+    );
 
   const part = (...children) => element("span", { class: "part" }, children);
 
-  const kind = select("kind", "job-kind", "What to compute", Object.entries(KINDS).map(([value, { label }]) => [value, label]));
-  const checkpoint = select("checkpoint", "job-checkpoint", "Checkpoint", ready.map((own) => [own.id, nameOf(own, ready)]));
-  const data = select("dataset", "job-dataset", "Data set", datasets.map((own) => [keyOf(own), dataName(own, datasets)]));
+  const kind = select(
+    "kind",
+    "job-kind",
+    "What to compute",
+    Object.entries(KINDS).map(([value, { label }]) => [value, label]),
+  );
+  const checkpoint = select(
+    "checkpoint",
+    "job-checkpoint",
+    "Checkpoint",
+    ready.map((own) => [own.id, nameOf(own, ready)]),
+  );
+  const data = select(
+    "dataset",
+    "job-dataset",
+    "Data set",
+    datasets.map((own) => [keyOf(own), dataName(own, datasets)]),
+  );
   const split = select("split", "job-split", "Split", []);
-  const images = select("images", "job-images", "Which images", [["all", "all"], ["some", "a fixed subset of"]]);
+  const images = select("images", "job-images", "Which images", [
+    ["all", "all"],
+    ["some", "a fixed subset of"],
+  ]);
   const subset = part(" ", field("subsetCount", "job-subset", "Number of images", 6));
   const beta = part(" × ", field("betaCount", "job-count-beta", "Points along β", 5));
   const square = element("span", { class: "power" });
-  const ownRange = part(" × [", field("betaMin", "job-min-beta", "Smallest β", 5), ", ", field("betaMax", "job-max-beta", "Largest β", 5), "]");
+  const ownRange = part(
+    " × [",
+    field("betaMin", "job-min-beta", "Smallest β", 5),
+    ", ",
+    field("betaMax", "job-max-beta", "Largest β", 5),
+    "]",
+  );
   const [preposition, noun, around] = [element("span"), element("span"), element("span")];
   const end = element("span", {}, " to ", select("end", "job-end", "Checkpoint at the end", []));
-  const three = element("span", {}, ", ", select("second", "job-second", "Second checkpoint", []), " and ", select("third", "job-third", "Third checkpoint", []));
-  const grid = element("span", {}, field("alphaCount", "job-count-alpha", "Points along α", 5), beta, " points on ", part("[", field("alphaMin", "job-min", "Smallest α", 5), ", ", field("alphaMax", "job-max", "Largest α", 5), "]", square), ownRange);
+  const three = element(
+    "span",
+    {},
+    ", ",
+    select("second", "job-second", "Second checkpoint", []),
+    " and ",
+    select("third", "job-third", "Third checkpoint", []),
+  );
+  const grid = element(
+    "span",
+    {},
+    field("alphaCount", "job-count-alpha", "Points along α", 5),
+    beta,
+    " points on ",
+    part(
+      "[",
+      field("alphaMin", "job-min", "Smallest α", 5),
+      ", ",
+      field("alphaMax", "job-max", "Largest α", 5),
+      "]",
+      square,
+    ),
+    ownRange,
+  );
   const seed = part(", seed ", field("seed", "job-seed", "Seed of the directions", 6));
-  const text = element("p", { class: "sentence" }, kind, preposition, checkpoint, end, three, " on ", images, subset, " ", split, noun, data, ", ", around, grid, seed, ".");
+  const text = element(
+    "p",
+    { class: "sentence" },
+    kind,
+    preposition,
+    checkpoint,
+    end,
+    three,
+    " on ",
+    images,
+    subset,
+    " ",
+    split,
+    noun,
+    data,
+    ", ",
+    around,
+    grid,
+    seed,
+    ".",
+  );
 
   const epochs = element("fieldset", {
     class: "epochs",
@@ -89,14 +209,37 @@ function sentence({ ready, datasets, jobs, asked }) {
   });
   inputs.epochs = epochs;
 
-  const choice = (label, name, testid, options) => element("label", {}, `${label} `, select(name, testid, label, options.map((option) => (Array.isArray(option) ? option : [option, option]))));
+  const choice = (label, name, testid, options) =>
+    element(
+      "label",
+      {},
+      `${label} `,
+      select(
+        name,
+        testid,
+        label,
+        options.map((option) => (Array.isArray(option) ? option : [option, option])),
+      ),
+    );
   const betaChoice = element(
     "label",
     { class: "check" },
-    place("ownBeta", element("input", { type: "checkbox" }), "job-own-beta", "Separate range for β"),
+    place(
+      "ownBeta",
+      element("input", { type: "checkbox" }),
+      "job-own-beta",
+      "Separate range for β",
+    ),
     "separate range for β",
   );
-  const repeatable = [choice("Directions", "directions", "job-directions", ["random", ["gradient", "along the gradient"], ["eigenvectors", "along the sharpest eigenvectors"]]), element("label", {}, "Repeats ", field("repeats", "job-repeats", "Repeats", 3))];
+  const repeatable = [
+    choice("Directions", "directions", "job-directions", [
+      "random",
+      ["gradient", "along the gradient"],
+      ["eigenvectors", "along the sharpest eigenvectors"],
+    ]),
+    element("label", {}, "Repeats ", field("repeats", "job-repeats", "Repeats", 3)),
+  ];
   const drawn = [
     choice("Normalization", "normalization", "job-normalization", [
       "filter",
@@ -139,7 +282,12 @@ function sentence({ ready, datasets, jobs, asked }) {
       ]),
       choice("Also", "also", "job-also", ["none", ["other", "the other split"]]),
       choice("Precision", "precision", "job-precision", ["float32", "float64", "bfloat16"]),
-      element("label", {}, "Seed of the subset ", field("subsetSeed", "job-subset-seed", "Seed of the subset", 6)),
+      element(
+        "label",
+        {},
+        "Seed of the subset ",
+        field("subsetSeed", "job-subset-seed", "Seed of the subset", 6),
+      ),
       element(
         "label",
         { class: "grow" },
@@ -168,14 +316,34 @@ function sentence({ ready, datasets, jobs, asked }) {
   );
   const troubles = element("ul", { class: "troubles" });
   const notice = noticeLine();
-  const start = element("button", { type: "submit", class: "button primary large", "data-testid": "start-job" }, "Start");
+  const start = element(
+    "button",
+    { type: "submit", class: "button primary large", "data-testid": "start-job" },
+    "Start",
+  );
   const [curl, python] = [codeBlock("request-curl"), codeBlock("request-python")];
-  const language = segmented({ name: "request", legend: "Language", value: "curl", options: [{ value: "curl", label: "curl" }, { value: "python", label: "Python" }], onchange: (value) => [[curl.node.hidden, python.node.hidden] = [value !== "curl", value !== "python"]] });
+  const language = segmented({
+    name: "request",
+    legend: "Language",
+    value: "curl",
+    options: [
+      { value: "curl", label: "curl" },
+      { value: "python", label: "Python" },
+    ],
+    onchange: (value) => [
+      ([curl.node.hidden, python.node.hidden] = [value !== "curl", value !== "python"]),
+    ],
+  });
   python.node.hidden = true;
   const request = element(
     "section",
     { class: "card request" },
-    element("header", {}, element("h2", { class: "small" }, "The same request as code"), language.node),
+    element(
+      "header",
+      {},
+      element("h2", { class: "small" }, "The same request as code"),
+      language.node,
+    ),
     curl.node,
     python.node,
   );
@@ -191,7 +359,8 @@ function sentence({ ready, datasets, jobs, asked }) {
    */
   function follow(name) {
     // the errors were about the previous request
-    if (["kind", "checkpoint", "dataset"].includes(name)) for (const own of Object.keys(refused)) delete refused[own];
+    if (["kind", "checkpoint", "dataset"].includes(name))
+      for (const own of Object.keys(refused)) delete refused[own];
     if (name === "kind")
       for (const [own, value] of Object.entries(gridDefaults(form.kind)))
         if (!touched.has(own)) inputs[own].value = form[own] = value;
@@ -205,7 +374,9 @@ function sentence({ ready, datasets, jobs, asked }) {
       ]) {
         fillOptions(
           own,
-          others.length ? others.map(({ id, name: file }) => [id, file]) : [["", "no other checkpoint"]],
+          others.length
+            ? others.map(({ id, name: file }) => [id, file])
+            : [["", "no other checkpoint"]],
           others[k]?.id ?? "",
         );
       }
@@ -216,7 +387,12 @@ function sentence({ ready, datasets, jobs, asked }) {
           element(
             "label",
             {},
-            element("input", { type: "checkbox", value: id, "data-testid": "job-epoch", onchange: chooseEpochs }),
+            element("input", {
+              type: "checkbox",
+              value: id,
+              "data-testid": "job-epoch",
+              onchange: chooseEpochs,
+            }),
             file,
           ),
         ),
@@ -239,7 +415,10 @@ function sentence({ ready, datasets, jobs, asked }) {
       const other = otherSplit(form.split);
       fillOptions(
         "also",
-        [["none", "none"], ...(known.includes(other) ? [["other", other === "train" ? "training" : "test"]] : [])],
+        [
+          ["none", "none"],
+          ...(known.includes(other) ? [["other", other === "train" ? "training" : "test"]] : []),
+        ],
         known.includes(other) ? form.also : "none",
       );
     }
@@ -248,7 +427,12 @@ function sentence({ ready, datasets, jobs, asked }) {
   function fillOptions(name, options, value) {
     form[name] = value;
     delete refused[name];
-    setChildren(inputs[name], options.map(([own, words]) => element("option", { value: own, selected: own === value }, words)));
+    setChildren(
+      inputs[name],
+      options.map(([own, words]) =>
+        element("option", { value: own, selected: own === value }, words),
+      ),
+    );
   }
 
   function chooseEpochs() {
@@ -284,18 +468,56 @@ function sentence({ ready, datasets, jobs, asked }) {
       }[form.kind] ?? " of ",
     );
     setText(noun, ` ${samples(dataset())} of `);
-    setText(around, asked.grid ? "" : `25 × 25 points around ${path ? "the trajectory" : "the three checkpoints"}`);
+    setText(
+      around,
+      asked.grid
+        ? ""
+        : `25 × 25 points around ${path ? "the trajectory" : "the three checkpoints"}`,
+    );
     for (const node of repeatable) node.hidden = !asked.repeatable;
     for (const node of drawn) node.hidden = !isDrawn(form);
     setText(how, directionsWords(form));
     subset.hidden = inputs.subsetSeed.parentElement.hidden = form.images === "all";
     setText(images.options[0], allImages(dataset(), form.split));
     const found = { ...problems(form, dataset(), ready), ...refused };
-    for (const [name, control] of Object.entries(inputs)) control.setAttribute("aria-invalid", String(Boolean(found[name]) && (all || touched.has(name))));
-    setChildren(troubles, Object.entries(found).filter(([name]) => all || touched.has(name) || refused[name]).map(([name, words]) => element("li", { id: `problem-${name}`, "data-testid": "job-problem", "data-field": name }, element("a", { href: `#field-${name}`, onclick: (event) => [event.preventDefault(), reveal(name)] }, inputs[name]?.getAttribute("aria-label") ?? name), `: ${words}`)));
+    for (const [name, control] of Object.entries(inputs))
+      control.setAttribute(
+        "aria-invalid",
+        String(Boolean(found[name]) && (all || touched.has(name))),
+      );
+    setChildren(
+      troubles,
+      Object.entries(found)
+        .filter(([name]) => all || touched.has(name) || refused[name])
+        .map(([name, words]) =>
+          element(
+            "li",
+            { id: `problem-${name}`, "data-testid": "job-problem", "data-field": name },
+            element(
+              "a",
+              {
+                href: `#field-${name}`,
+                onclick: (event) => [event.preventDefault(), reveal(name)],
+              },
+              inputs[name]?.getAttribute("aria-label") ?? name,
+            ),
+            `: ${words}`,
+          ),
+        ),
+    );
     const sound = Object.keys(found).length === 0;
     const spec = jobSpec(form);
-    setText(costLine, sound ? costWords(spec, dataset(), jobs, ready.find(({ id }) => id === form.checkpoint)?.architecture.label) : "");
+    setText(
+      costLine,
+      sound
+        ? costWords(
+            spec,
+            dataset(),
+            jobs,
+            ready.find(({ id }) => id === form.checkpoint)?.architecture.label,
+          )
+        : "",
+    );
     centerLine.hidden = !sound || centerOnGrid(spec);
     curl.show(sound ? asCurl(spec, location.origin) : "");
     python.show(sound ? asPython(spec, location.origin) : "");
@@ -305,7 +527,8 @@ function sentence({ ready, datasets, jobs, asked }) {
   async function submit(event) {
     event.preventDefault();
     notice.say(null);
-    if (!refresh(true)) return reveal(Object.keys({ ...problems(form, dataset(), ready), ...refused })[0]);
+    if (!refresh(true))
+      return reveal(Object.keys({ ...problems(form, dataset(), ready), ...refused })[0]);
     start.disabled = true;
     try {
       const { id } = await post("/api/v1/jobs", jobSpec(form));
@@ -329,7 +552,16 @@ function sentence({ ready, datasets, jobs, asked }) {
   follow("checkpoint");
   follow("dataset");
   refresh();
-  const own = element("form", { class: "card", novalidate: true, onsubmit: submit }, text, epochs, element("div", { role: "alert" }, troubles), advanced, notice.node, element("div", { class: "start" }, start, element("div", {}, costLine, centerLine)));
+  const own = element(
+    "form",
+    { class: "card", novalidate: true, onsubmit: submit },
+    text,
+    epochs,
+    element("div", { role: "alert" }, troubles),
+    advanced,
+    notice.node,
+    element("div", { class: "start" }, start, element("div", {}, costLine, centerLine)),
+  );
   return element("div", { class: "new-job-columns" }, own, request);
 }
 
@@ -337,13 +569,18 @@ function codeBlock(testid) {
   const code = element("code", { "data-testid": testid });
   const button = element("button", { type: "button", class: "quiet copy" }, "Copy");
   button.addEventListener("click", async () => {
-    const copied = await copy(code.textContent).then(() => true, () => false);
+    const copied = await copy(code.textContent).then(
+      () => true,
+      () => false,
+    );
     setText(button, copied ? "Copied" : "Select and copy manually");
     setTimeout(() => setText(button, "Copy"), 2000);
   });
-  return { node: element("div", { class: "code" }, element("pre", { tabindex: 0 }, code), button), show(text) {
+  return {
+    node: element("div", { class: "code" }, element("pre", { tabindex: 0 }, code), button),
+    show(text) {
       setText(code, text || "The request appears here once the form is complete.");
       button.hidden = !text;
-    } };
+    },
+  };
 }
-

@@ -5,7 +5,18 @@ import { number, percent } from "../format.js";
 import { isLine } from "../grid.js";
 import { HEIGHTS } from "../scales.js";
 
-const SYMBOLS = { queued: "○", running: "◐", done: "✓", failed: "✕", cancelled: "–", received: "○", reading: "◐", ready: "✓", rejected: "✕", choose: "?" };
+const SYMBOLS = {
+  queued: "○",
+  running: "◐",
+  done: "✓",
+  failed: "✕",
+  cancelled: "–",
+  received: "○",
+  reading: "◐",
+  ready: "✓",
+  rejected: "✕",
+  choose: "?",
+};
 
 /** A state in words with a symbol, so that it does not depend on color. */
 export function badge(testid) {
@@ -13,7 +24,11 @@ export function badge(testid) {
   return {
     node,
     update(state, words = state) {
-      setChildren(node, element("span", { class: "symbol", "aria-hidden": "true" }, SYMBOLS[state] ?? "·"), words);
+      setChildren(
+        node,
+        element("span", { class: "symbol", "aria-hidden": "true" }, SYMBOLS[state] ?? "·"),
+        words,
+      );
       node.dataset.state = state;
     },
   };
@@ -22,7 +37,18 @@ export function badge(testid) {
 /** A progress bar; `update(share, words)` with share from 0 to 1. */
 export function progressBar(label, testid) {
   const bar = element("div", { class: "filled" });
-  const node = element("div", { class: "progress", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100, "data-testid": testid }, bar);
+  const node = element(
+    "div",
+    {
+      class: "progress",
+      role: "progressbar",
+      "aria-label": label,
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+      "data-testid": testid,
+    },
+    bar,
+  );
   return {
     node,
     update(share, words = "") {
@@ -39,15 +65,44 @@ let groups = 0;
 /** A segmented control made of radio buttons. `options`: [{ value, label }]; test hooks are `name-value`. */
 export function segmented({ name, legend, options, value, onchange }) {
   const group = `${name}-${(groups += 1)}`;
-  const inputs = options.map((option) => element("input", { type: "radio", name: group, value: option.value, checked: option.value === value, "data-testid": `${name}-${option.value}`, onchange: () => onchange(option.value) }));
-  const node = element("fieldset", { class: "segmented" }, element("legend", { class: "unseen" }, legend), options.map(({ label }, k) => element("label", {}, inputs[k], element("span", {}, label))));
+  const inputs = options.map((option) =>
+    element("input", {
+      type: "radio",
+      name: group,
+      value: option.value,
+      checked: option.value === value,
+      "data-testid": `${name}-${option.value}`,
+      onchange: () => onchange(option.value),
+    }),
+  );
+  const node = element(
+    "fieldset",
+    { class: "segmented" },
+    element("legend", { class: "unseen" }, legend),
+    options.map(({ label }, k) => element("label", {}, inputs[k], element("span", {}, label))),
+  );
   return { node, disable: (disabled) => (node.disabled = disabled) };
 }
 
 /** The controls of a plot. `change({ view | height | value })` is called with what changed. */
-export function pictureControls(chosen, change, { views = ["surface", "contour", "heatmap"], heights = Object.keys(HEIGHTS), values = ["loss", "accuracy"], reset = null } = {}) {
+export function pictureControls(
+  chosen,
+  change,
+  {
+    views = ["surface", "contour", "heatmap"],
+    heights = Object.keys(HEIGHTS),
+    values = ["loss", "accuracy"],
+    reset = null,
+  } = {},
+) {
   const names = { surface: "3-D", contour: "Contour", heatmap: "Heatmap" };
-  const height = segmented({ name: "height", legend: "Height", value: chosen.height, options: heights.map((key) => ({ value: key, label: HEIGHTS[key].label })), onchange: (value) => change({ height: value }) });
+  const height = segmented({
+    name: "height",
+    legend: "Height",
+    value: chosen.height,
+    options: heights.map((key) => ({ value: key, label: HEIGHTS[key].label })),
+    onchange: (value) => change({ height: value }),
+  });
   const camera =
     reset &&
     element(
@@ -98,43 +153,127 @@ export function pictureControls(chosen, change, { views = ["surface", "contour",
 
 /** The color key, once for all plots. `key` as figures.js describes it. */
 export function colorKey({ title, stops, ticks, above }) {
-  const ramp = element("div", { class: "ramp", style: { background: `linear-gradient(to right, ${stops.map(([t, color]) => `${color} ${100 * t}%`).join(", ")})` } });
-  const marks = ticks.map(({ at, text }) => element("span", { style: { left: `${100 * at}%` } }, text));
-  return element("div", { class: "key", "aria-hidden": "true" }, element("span", { class: "name" }, title), element("div", { class: "scale" }, ramp, element("div", { class: "ticks" }, marks)), above && element("span", { class: "above" }, above));
+  const ramp = element("div", {
+    class: "ramp",
+    style: {
+      background: `linear-gradient(to right, ${stops.map(([t, color]) => `${color} ${100 * t}%`).join(", ")})`,
+    },
+  });
+  const marks = ticks.map(({ at, text }) =>
+    element("span", { style: { left: `${100 * at}%` } }, text),
+  );
+  return element(
+    "div",
+    { class: "key", "aria-hidden": "true" },
+    element("span", { class: "name" }, title),
+    element("div", { class: "scale" }, ramp, element("div", { class: "ticks" }, marks)),
+    above && element("span", { class: "above" }, above),
+  );
 }
 
 /** The self-check of a result in one line that unfolds to each check. Null while there is none. */
 export function selfCheck(check) {
   if (!check) return null;
   const failed = check.checks.filter(({ passed }) => !passed);
-  const words = check.passed ? "self-check" : `self-check failed: ${failed.map(({ name }) => name).join(", ")}`;
-  return element("details", { class: `self-check ${check.passed ? "passed" : "failed"}`, "data-testid": "self-check", "data-passed": String(check.passed) },
-    element("summary", {}, element("span", { "aria-hidden": "true" }, check.passed ? "✓ " : "✕ "), words, check.passed && element("span", { class: "unseen" }, " passed")),
-    element("ul", {}, check.checks.map(({ name, passed, text }) => element("li", { class: passed ? "passed" : "failed" }, element("span", { "aria-hidden": "true" }, passed ? "✓" : "✕"), element("span", {}, element("b", {}, name), element("span", { class: "unseen" }, passed ? " passed: " : " failed: "), element("span", { class: "text" }, text))))));
+  const words = check.passed
+    ? "self-check"
+    : `self-check failed: ${failed.map(({ name }) => name).join(", ")}`;
+  return element(
+    "details",
+    {
+      class: `self-check ${check.passed ? "passed" : "failed"}`,
+      "data-testid": "self-check",
+      "data-passed": String(check.passed),
+    },
+    element(
+      "summary",
+      {},
+      element("span", { "aria-hidden": "true" }, check.passed ? "✓ " : "✕ "),
+      words,
+      check.passed && element("span", { class: "unseen" }, " passed"),
+    ),
+    element(
+      "ul",
+      {},
+      check.checks.map(({ name, passed, text }) =>
+        element(
+          "li",
+          { class: passed ? "passed" : "failed" },
+          element("span", { "aria-hidden": "true" }, passed ? "✓" : "✕"),
+          element(
+            "span",
+            {},
+            element("b", {}, name),
+            element("span", { class: "unseen" }, passed ? " passed: " : " failed: "),
+            element("span", { class: "text" }, text),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** The values that a plot of these results can show: loss, accuracy, and each extra array that all of them have. */
 export function valuesOf(results) {
   const extras = results.map(({ extra }) => Object.keys(extra ?? {}));
-  const shared = (extras[0] ?? []).filter((name) => !/error/.test(name) && extras.every((names) => names.includes(name)));
+  const shared = (extras[0] ?? []).filter(
+    (name) => !/error/.test(name) && extras.every((names) => names.includes(name)),
+  );
   return ["loss", "accuracy", ...shared];
 }
 
 /** The warnings of a result, each a sentence; `whose` names the result where several are shown. */
-export const warningsOf = (provenance, whose = "") => (provenance?.warnings ?? []).map((text) => element("p", { class: "notice warning", "data-testid": "warning" }, whose && element("b", {}, `${whose}: `), text));
+export const warningsOf = (provenance, whose = "") =>
+  (provenance?.warnings ?? []).map((text) =>
+    element(
+      "p",
+      { class: "notice warning", "data-testid": "warning" },
+      whose && element("b", {}, `${whose}: `),
+      text,
+    ),
+  );
 
 /** Loss and accuracy at the center, in one line. */
 export function factsLine(center, testid) {
-  return [element("span", { "data-testid": testid, "data-value": String(center.loss) }, `loss ${number(center.loss, 3)}`), ` · acc ${percent(center.accuracy, 1)}`];
+  return [
+    element(
+      "span",
+      { "data-testid": testid, "data-value": String(center.loss) },
+      `loss ${number(center.loss, 3)}`,
+    ),
+    ` · acc ${percent(center.accuracy, 1)}`,
+  ];
 }
 
 /** A button that asks for confirmation before it acts. */
 export function confirmButton(label, question, act, { testid = "delete", icon = "trash" } = {}) {
   const node = element("span", { class: "confirm" });
-  const calm = () => setChildren(node, element("button", { type: "button", class: "icon small", title: label, "data-testid": testid, onclick: ask }, iconOf(icon), element("span", { class: "unseen" }, label)));
+  const calm = () =>
+    setChildren(
+      node,
+      element(
+        "button",
+        { type: "button", class: "icon small", title: label, "data-testid": testid, onclick: ask },
+        iconOf(icon),
+        element("span", { class: "unseen" }, label),
+      ),
+    );
   const ask = () => {
-    const yes = element("button", { type: "button", class: "danger", "data-testid": "confirm", onclick: () => act().catch(calm) }, question);
-    setChildren(node, yes, element("button", { type: "button", class: "quiet", onclick: calm }, "Cancel"));
+    const yes = element(
+      "button",
+      {
+        type: "button",
+        class: "danger",
+        "data-testid": "confirm",
+        onclick: () => act().catch(calm),
+      },
+      question,
+    );
+    setChildren(
+      node,
+      yes,
+      element("button", { type: "button", class: "quiet", onclick: calm }, "Cancel"),
+    );
     yes.focus();
   };
   calm();
@@ -142,9 +281,16 @@ export function confirmButton(label, question, act, { testid = "delete", icon = 
 }
 
 const ICONS = {
-  trash: "M4 7h16M9 7V4h6v3M6.5 7l1 13h9l1-13M10 11v5M14 11v5", down: "M12 4v11M7 11l5 5 5-5M5 20h14", stop: "M7 7h10v10H7z", again: "M19 12a7 7 0 1 1-2-5M17 3v4h-4", out: "M8 16 16 8M9 8h7v7", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7",
+  trash: "M4 7h16M9 7V4h6v3M6.5 7l1 13h9l1-13M10 11v5M14 11v5",
+  down: "M12 4v11M7 11l5 5 5-5M5 20h14",
+  stop: "M7 7h10v10H7z",
+  again: "M19 12a7 7 0 1 1-2-5M17 3v4h-4",
+  out: "M8 16 16 8M9 8h7v7",
+  left: "M15 5l-7 7 7 7",
+  right: "M9 5l7 7-7 7",
 };
-export const iconOf = (name) => svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+export const iconOf = (name) =>
+  svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
 /** An empty state: what to do next, with a button for it. */
 export const emptyState = (title, ...rest) => emptyPart("h2", title, ...rest);
@@ -153,7 +299,13 @@ export const emptyState = (title, ...rest) => emptyPart("h2", title, ...rest);
 export const emptyView = (title, ...rest) => emptyPart("h1", title, ...rest);
 
 function emptyPart(heading, title, text, ...actions) {
-  return element("section", { class: "empty-state" }, element(heading, {}, title), element("p", {}, text), element("div", { class: "actions" }, actions));
+  return element(
+    "section",
+    { class: "empty-state" },
+    element(heading, {}, title),
+    element("p", {}, text),
+    element("div", { class: "actions" }, actions),
+  );
 }
 
 /** A line for an error or a notice; empty text hides it. */
@@ -170,7 +322,13 @@ export function noticeLine(kind = "error") {
 
 /** The file input as a button; files can be dropped anywhere on the page as well. */
 export function filePicker(onfiles, label = "Choose a file") {
-  const input = element("input", { type: "file", multiple: true, class: "unseen", id: "drop-input", "data-testid": "drop-input" });
+  const input = element("input", {
+    type: "file",
+    multiple: true,
+    class: "unseen",
+    id: "drop-input",
+    "data-testid": "drop-input",
+  });
   input.addEventListener("change", () => {
     onfiles([...input.files]);
     input.value = "";
@@ -193,7 +351,14 @@ export function filePicker(onfiles, label = "Choose a file") {
 
 /** A secret that is shown once, with a button to copy it. */
 export function copyField(text, testid, label) {
-  const field = element("input", { type: "text", readOnly: true, value: text, "data-testid": testid, "aria-label": label, onfocus: () => field.select() });
+  const field = element("input", {
+    type: "text",
+    readOnly: true,
+    value: text,
+    "data-testid": testid,
+    "aria-label": label,
+    onfocus: () => field.select(),
+  });
   const copy = async () => {
     field.select();
     await navigator.clipboard?.writeText(text).catch(() => {}); // where that is not allowed, the text is selected
@@ -229,4 +394,5 @@ export const CAVEATS = {
     "non-convexity in the plane is real. One seed, one plane each: repeat before you conclude.",
 };
 
-export const caveat = (kind) => element("p", { class: "caveat" }, CAVEATS[kind] ?? CAVEATS[isLine(kind) ? "slice" : "surface"]);
+export const caveat = (kind) =>
+  element("p", { class: "caveat" }, CAVEATS[kind] ?? CAVEATS[isLine(kind) ? "slice" : "surface"]);
