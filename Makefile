@@ -32,6 +32,7 @@ lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/oxfmt --check frontend tests/frontend
+	$(BIN)/oxlint frontend tests/frontend
 	$(BIN)/python -m tests.language
 	$(BIN)/python landscape/client/generate_aio.py --check
 

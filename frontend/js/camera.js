@@ -86,11 +86,8 @@ function screenRight([x, y]) {
   return [-y / length, x / length, 0];
 }
 
+/** toEye × screenRight: the component of screenRight along z is 0. */
 function screenUp(toEye) {
   const [rx, ry] = screenRight(toEye);
-  return [
-    toEye[1] * 0 - toEye[2] * ry,
-    toEye[2] * rx - toEye[0] * 0,
-    toEye[0] * ry - toEye[1] * rx,
-  ];
+  return [-toEye[2] * ry, toEye[2] * rx, toEye[0] * ry - toEye[1] * rx];
 }

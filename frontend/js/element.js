@@ -47,7 +47,11 @@ export function keyedList(parent, keyOf, create) {
       row.update(item);
       next.set(key, row);
     }
-    for (const [key, row] of rows) if (!next.has(key)) [row.stop?.(), row.node.remove()];
+    for (const [key, row] of rows) {
+      if (next.has(key)) continue;
+      row.stop?.();
+      row.node.remove();
+    }
     [...next.values()].forEach(
       ({ node }, k) =>
         parent.children[k] !== node && parent.insertBefore(node, parent.children[k] ?? null),

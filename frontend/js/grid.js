@@ -26,7 +26,7 @@ export function mapMatrices(result, change) {
 
 /** Refinement level of every index: the ends are level 0, then each level halves the intervals. */
 export function axisLevels(count) {
-  const levels = new Array(count).fill(0);
+  const levels = Array.from({ length: count }, () => 0);
   let intervals = [[0, count - 1]];
   for (let level = 1; intervals.length; level += 1) {
     const halves = [];

@@ -11,7 +11,7 @@ export function store(value) {
       const fresh = typeof next === "function" ? next(value) : next;
       if (Object.is(fresh, value)) return;
       value = fresh;
-      for (const listener of [...listeners]) listener(value);
+      for (const listener of Array.from(listeners)) listener(value); // a copy: they may add others
     },
     /** Calls `listener` on every change until `signal` aborts. */
     subscribe(listener, signal) {

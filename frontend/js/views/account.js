@@ -124,7 +124,7 @@ function tokens(notice, signal) {
   );
 }
 
-function tokenForm(notice, done) {
+function tokenForm(notice, onMade) {
   const user = element("input", {
     type: "text",
     required: true,
@@ -160,7 +160,10 @@ function tokenForm(notice, done) {
         days: days.value ? Number(days.value) : null,
       }),
     ).then(
-      ({ token, user: name }) => [(user.value = ""), done(token, name)],
+      ({ token, user: name }) => {
+        user.value = "";
+        onMade(token, name);
+      },
       () => {},
     );
   };
