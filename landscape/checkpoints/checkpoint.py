@@ -35,6 +35,7 @@ class Candidate:
 
     @property
     def label(self) -> str:
+        """The label of the architecture, and which copy of the weights it is if the file holds both."""
         which = {"": " (as trained)", AVERAGE: " (averaged copy, EMA)"}[self.copy] if self.asked else ""
         return self.architecture.label + which
 
@@ -63,7 +64,12 @@ class Reading:
         return [{"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape)} for name, tensor in state.items()]
 
     def save(self, path: Path) -> None:
-        """Write every copy as float32 safetensors, one array in memory at a time; the averaged one is prefixed."""
+        """Write every copy as float32 safetensors, one array in memory at a time; the averaged one is prefixed.
+
+        Raises:
+            CheckpointError: a number that `finite_array` refuses.
+            FileError: a number of a packed network that is not finite or not possible.
+        """
         named = {copy + name: (name, tensor) for copy, state in self.copies.items() for name, tensor in state.items()}
         shapes = {full: (_written(tensor), tensor.shape) for full, (_, tensor) in named.items()}
         checked = clean_part if self.packed else finite_array
@@ -160,7 +166,7 @@ def _every(copies: Mapping[str, Mapping[str, StoredTensor]]) -> Iterator[tuple[s
 
 
 def finite_array(name: str, tensor: StoredTensor) -> NDArray[np.float32]:
-    """The numbers of a tensor as float32, each finite.
+    """The numbers of a tensor as float32, in the shape of the tensor, each finite.
 
     Raises:
         CheckpointError: NaN, infinity, a number too large for float32, or a negative variance.

@@ -6,20 +6,21 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
+from ..results.content import ComparedByContent
 from .sandbox import read_in_sandbox
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-@dataclass(frozen=True)
-class Inspected:
+@dataclass(frozen=True, eq=False)
+class Inspected(ComparedByContent):
     """The contents of a checkpoint file."""
 
     candidates: list[dict[str, Any]]  # networks that fit, as JSON, each with its label
     facts: dict[str, str]  # recorded in the file
     tensors: list[dict[str, Any]]  # name, dtype and shape of every tensor, in the order of the file
-    state: "dict[str, Tensor]"  # the sanitized tensors
+    state: "dict[str, Tensor]"  # the sanitized tensors by name, each in its shape in the file
     graph: str | None  # the graph of a packed network
 
     def model(self, chosen: int | None = None) -> "nn.Module":
@@ -27,13 +28,19 @@ class Inspected:
 
         Raises:
             CheckpointError: several fit and none is chosen, or the number is out of range.
+            UnknownNetworkError: no module is known for it, or the file lacks one of its parameters.
+            FileError: the graph of a packed network is damaged.
         """
         from .load import load
 
         return load(self.candidate(chosen), self.state, self.graph)
 
     def candidate(self, chosen: int | None = None) -> dict[str, Any]:
-        """The chosen network as JSON; raises as `model`."""
+        """The chosen network as JSON.
+
+        Raises:
+            CheckpointError: several fit and none is chosen, or the number is out of range.
+        """
         if chosen is None and len(self.candidates) > 1:
             names = "; ".join(f"{n}: {candidate['label']}" for n, candidate in enumerate(self.candidates))
             raise CheckpointError(f"Several networks fit this checkpoint. Choose one with --architecture: {names}.")
@@ -47,6 +54,8 @@ def inspect(path: Path) -> Inspected:
 
     Raises:
         CheckpointError: it is not usable; the message says why.
+        KilledError: the process that read it was killed from outside.
+        OSError: the file cannot be opened.
     """
     from .load import clean_file
 

@@ -24,6 +24,7 @@ def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str
 
     Raises:
         UnknownNetworkError: the description fits no module, or `state` lacks a parameter.
+        FileError: the graph of a packed network is damaged.
     """
     if description.get("family") == "packed":
         return PackedModule(from_text(graph or ""), state).eval()
@@ -36,14 +37,14 @@ def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str
 
 
 def clean_file(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    """The tensors of a sanitized file, and its graph if it has one."""
+    """Name -> tensor of a sanitized file, with the shapes of the checkpoint, and its graph if it has one."""
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         return {name: file.get_tensor(name) for name in file.keys()}, metadata.get("graph")  # noqa: SIM118
 
 
 def own_copy(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `state` in the copy that `description` selects, by bare name."""
+    """The tensors of `state` in the copy that `description` selects, by bare name, in the same shapes as there."""
     if description.get("family") == "packed":
         return dict(state)
     copy = description.get("copy", "")

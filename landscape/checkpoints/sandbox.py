@@ -53,6 +53,7 @@ def read_in_sandbox(task: str, source: Path, output: Path, limits: Limits | None
 
     Raises:
         KilledError: the process was killed from outside; no limit of ours does that.
+        OSError: `source` cannot be opened.
     """
     limits = limits or Limits()
     command = [sys.executable, "-I", "-m", "landscape.checkpoints.sandbox", task, str(output)]

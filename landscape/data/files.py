@@ -31,6 +31,7 @@ def load_file(path: str | Path, split: str = "train", *, cache: DiskCache | None
 
     Raises:
         DataError: the file cannot be read, is too large, or samples and labels are not as described.
+        UnknownNameError: it has no such split; the message lists its splits.
     """
     path = Path(path)
     try:

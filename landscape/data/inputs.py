@@ -25,8 +25,8 @@ class Inputs:
     """A model, its samples and its loss, in the form that objectives take."""
 
     model: nn.Module
-    images: Tensor
-    labels: Tensor
+    images: Tensor  # (N, …); the indices of the samples, (N,), if batches are mappings
+    labels: Tensor  # (N, …)
     loss: "str | PerSample | Loss"
     facts: dict[str, Any] = field(default_factory=dict)  # names of the data, for the provenance
 
@@ -184,7 +184,7 @@ class IndexedBatch:
         self._placed: dict[tuple[torch.device, torch.dtype], Batch] = {}
 
     def take(self, index: Tensor, dtype: torch.dtype) -> Batch:
-        """The entries of these samples on the device of `index`, floating ones in `dtype`."""
+        """The entries of these n samples, (n, …) each, on the device of `index`, floating ones in `dtype`."""
         key = (index.device, dtype)
         if key not in self._placed:
             self._placed[key] = {name: _placed(tensor, *key) for name, tensor in self.entries.items()}
@@ -202,7 +202,10 @@ class BatchLoss(Loss):
     """A loss of outputs and whole batches: the labels are indices, since only the caller knows the entries."""
 
     def correct(self, outputs: Any, labels: Tensor, losses: Tensor) -> Tensor | None:
-        """Uses Hugging Face's names, the entry "labels" and the output `logits`; None if they are missing."""
+        """(N,) whether the largest score is the label's; None if the batches do not say.
+
+        Uses Hugging Face's names: the entry "labels" and the output `logits`.
+        """
         batch: IndexedBatch = self.per_sample.batch  # type: ignore[attr-defined]
         scores, wanted = getattr(outputs, "logits", outputs), batch.entries.get("labels")
         return None if wanted is None else correct(scores, wanted.to(losses.device)[labels], losses)
@@ -231,7 +234,10 @@ def _loss_of_batches(loss: Callable[..., Tensor], batch: IndexedBatch) -> Loss:
 
 
 def taking_indices(model: nn.Module, batch: IndexedBatch) -> nn.Module:
-    """A module that shares the parameters, names and hooks of `model`, and takes indices instead of samples."""
+    """A module that shares the parameters, names and hooks of `model`, and takes indices instead of samples.
+
+    Calling it raises DataError if `model` does not take the entries of `batch`.
+    """
     kind = type(model)
 
     def call(self: Any, index: Tensor) -> Any:
@@ -251,6 +257,6 @@ def taking_indices(model: nn.Module, batch: IndexedBatch) -> nn.Module:
 
 
 def sample_tensors(model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor]:
-    """The tensors behind the samples: also the batch entries, for a model that takes indices."""
+    """The tensors behind the samples, (N, …) each: also the batch entries, for a model that takes indices."""
     batch = getattr(model, _INDEXED, None)
     return [*(batch.entries.values() if batch else ()), images, labels]

@@ -33,11 +33,13 @@ class Part(NamedTuple):
 
     described: Described
     inputs: Tensor  # (N, …): uint8 to be normalized, or ready for the model
-    targets: Tensor
+    targets: Tensor  # (N,) or (N, …), as `Dataset.labels`
 
 
 def cached(cache: DiskCache | None, key: str, split: str, make: Callable[[], Part]) -> Part:
     """The result of `make`, normalized and mapped from `cache` if it is large; in memory if it cannot be cached.
+
+    Errors of `make` pass through; those of the cache do not.
 
     Args:
         key: identifies the source, such as its digest.
@@ -70,7 +72,11 @@ def mapped(path: Path, split: str) -> Part:
 
 
 def require_split(split: str, described: Described) -> None:
-    """Raise UnknownNameError if there is no such split."""
+    """Refuse the name of a split that the data set does not have.
+
+    Raises:
+        UnknownNameError: it has no such split; the message lists its splits.
+    """
     if split not in described.splits:
         raise UnknownNameError("split", split, tuple(described.splits))
 

@@ -22,6 +22,9 @@ def shipped(name: str) -> "nn.Module":
 
     Raises:
         UnknownNameError: there is none; the message lists them.
+        CheckpointError: the shipped file is damaged.
+        KilledError: the process that read it was killed from outside.
+        OSError: the shipped file is missing.
     """
     from ..checkpoints.inspect import inspect
 

@@ -25,6 +25,8 @@ def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
 
     Raises:
         UnknownNetworkError: no module is known for this architecture.
+
+    Source: He et al. 2015, arXiv:1502.01852, section 2.2, for the initialization.
     """
     import torch
 

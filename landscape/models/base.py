@@ -91,15 +91,18 @@ def as_tuples(value: Any) -> Any:
 
 
 def names_in_words(names: Iterable[str], shown: int = 2) -> str:
+    """The first `shown` names, sorted unless they have an order, each clipped, and how many more there are."""
     ordered = [clip(str(name)) for name in (names if isinstance(names, Sequence) else sorted(names, key=str))]
     return ", ".join(ordered[:shown]) + rest_in_words(len(ordered) - shown)
 
 
 def rest_in_words(count: int) -> str:
+    """How a clipped list ends: " and 3 more" for a `count` of 3, nothing if `count` is not positive."""
     return f" and {count} more" if count > 0 else ""
 
 
 def clip(text: str, length: int = 40) -> str:
+    """`text`, cut to `length` characters with an ellipsis at the end if it is longer."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -111,6 +114,11 @@ def leading(shape: Shape | None, default: Shape) -> Shape:
 
 
 def check_count(name: str, value: object, most: int) -> None:
+    """Refuse a size of a network that is not a whole number from 1 to `most`.
+
+    Raises:
+        UnknownNetworkError: it is not.
+    """
     if type(value) is not int or not 1 <= value <= most:
         raise UnknownNetworkError(
             f"The {name} of a network is a whole number from 1 to {most}; got {clip(repr(value))}."

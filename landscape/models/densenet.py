@@ -24,6 +24,9 @@ class DenseNet(Planned):
     `naming`: "cifar" has a 3×3 stem and names like `dense1.0.bn1`; "torchvision" a 7×7 stem of stride 2 with a
     max-pooling and names like `features.denseblock1.denselayer1.norm1`.
 
+    Raises:
+        UnknownNetworkError: a field that is not possible.
+
     Source: Huang et al. 2017, table 1 (bottlenecks of 4·growth, compression 0.5).
     """
 
@@ -56,10 +59,12 @@ class DenseNet(Planned):
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
+        """(channels, None, None): any image size works, since the last pooling is global."""
         return self.channels, None, None
 
     @property
     def outputs(self) -> int:
+        """Number of classes."""
         return self.classes
 
     def widths(self) -> list[tuple[int, int]]:
@@ -71,6 +76,7 @@ class DenseNet(Planned):
         return found
 
     def plan(self) -> Plan:
+        """Every parameter and buffer, by the names of `naming`."""
         return self._cifar() if self.naming == "cifar" else self._torchvision()
 
     def _cifar(self) -> Plan:

@@ -23,6 +23,9 @@ class MLP(Planned):
     """Linear layers with one activation between them; samples of any shape are flattened.
 
     `sizes` are the layer widths, from the input to the output: one more than `layers`.
+
+    Raises:
+        UnknownNetworkError: a field that is not possible.
     """
 
     family: ClassVar[str] = "mlp"
@@ -45,17 +48,21 @@ class MLP(Planned):
 
     @property
     def takes(self) -> str:
+        """Samples of any shape, flattened: "vectors"."""
         return "vectors"
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
+        """(inputs,): how many numbers a flattened sample has."""
         return (self.sizes[0],)
 
     @property
     def outputs(self) -> int:
+        """Number of classes."""
         return self.sizes[-1]
 
     def plan(self) -> Plan:
+        """Every linear layer, by its name in the file."""
         plan = Plan()
         for (name, bias), inputs, outputs in zip(self.layers, self.sizes[:-1], self.sizes[1:], strict=True):
             plan.layer(name, (outputs, inputs), bias=bias)
@@ -81,6 +88,9 @@ class LeNet(Planned):
 
     `side` is the height and width of the images; `padding` and `kernels` are those of the two convolutions, `filters`
     their (input, first, second) channels, `sizes` the widths of the linear layers, the classes last.
+
+    Raises:
+        UnknownNetworkError: a field that is not possible.
 
     Source: LeCun et al. 1998, section II, in its common modern form.
     """
@@ -120,10 +130,12 @@ class LeNet(Planned):
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
+        """(channels, side, side): the first linear layer fits one image size only."""
         return self.filters[0], self.side, self.side
 
     @property
     def outputs(self) -> int:
+        """Number of classes."""
         return self.sizes[-1]
 
     @property
@@ -133,6 +145,7 @@ class LeNet(Planned):
         return self.filters[2] * side * side
 
     def plan(self) -> Plan:
+        """Both convolutions and every linear layer, by their names in the file."""
         plan, first = Plan(), self.layers[:2]
         for index, (name, bias) in enumerate(first):
             kernel = self.kernels[index]

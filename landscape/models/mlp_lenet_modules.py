@@ -36,7 +36,11 @@ def put(module: nn.Module, name: str, layer: nn.Module) -> None:
 
 
 class MLPModule(nn.Module):
-    """Samples (N, …) -> (N, outputs)."""
+    """Samples (N, …) -> (N, outputs).
+
+    Raises:
+        UnknownNetworkError: torch cannot have a layer of a name in `architecture`.
+    """
 
     def __init__(self, architecture: MLP):
         super().__init__()
@@ -55,7 +59,11 @@ class MLPModule(nn.Module):
 
 
 class LeNetModule(nn.Module):
-    """Images (N, channels, side, side) -> logits (N, classes)."""
+    """Images (N, channels, side, side) -> logits (N, classes).
+
+    Raises:
+        UnknownNetworkError: torch cannot have a layer of a name in `architecture`.
+    """
 
     def __init__(self, architecture: LeNet):
         super().__init__()

@@ -30,29 +30,47 @@ class Installed(Architecture):
 
     @property
     def label(self) -> str:
+        """The name of its entry point."""
         return self.name
 
     @property
     def takes(self) -> str:
+        """Samples with three axes are "images", all others "vectors"."""
         return "images" if len(self.sample) == 3 else "vectors"
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
+        """The `input_shape` of the module, of one sample; (None, None, None) if it has none."""
         return self.sample
 
     @property
     def outputs(self) -> int:
+        """The `classes` of the module; the length of its last parameter if it has none."""
         return self.classes
 
     def parameter_shapes(self) -> dict[str, Shape]:
+        """Name -> shape of every trainable parameter, in the order of the module's `parameters()`.
+
+        Raises:
+            UnknownNetworkError: its package is not installed on this host.
+        """
         return {name: tuple(tensor.shape) for name, tensor in module_called(self.name).named_parameters()}
 
     def buffer_shapes(self) -> dict[str, Shape]:
+        """Name -> shape of every buffer, in the module's order.
+
+        Raises:
+            UnknownNetworkError: its package is not installed on this host.
+        """
         return {name: tuple(tensor.shape) for name, tensor in module_called(self.name).named_buffers()}
 
     @classmethod
     def candidates(cls, shapes: Shapes) -> list["Installed"]:
-        """Every installed network with exactly these names and shapes."""
+        """Every installed network with exactly these names and shapes.
+
+        Raises:
+            UnknownNetworkError: a package was removed after it was listed.
+        """
         wanted = {name: tuple(shape) for name, shape in shapes.items() if not name.endswith(COUNTER)}
         return [_described(name) for name in names() if _shapes(module_called(name)) == wanted]
 

@@ -27,6 +27,9 @@ class DeepResNet(Planned):
     no pooling (the CIFAR variant). `naming`: "downsample" and `fc` as in torchvision, or "shortcut" and `linear` as
     in the public CIFAR collections.
 
+    Raises:
+        UnknownNetworkError: a field that is not possible.
+
     Source: He et al. 2016, table 1; the stride of a bottleneck is in its 3×3 convolution, as in torchvision.
     """
 
@@ -61,10 +64,12 @@ class DeepResNet(Planned):
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
+        """(channels, None, None): any image size works, since the last pooling is global."""
         return self.channels, None, None
 
     @property
     def outputs(self) -> int:
+        """Number of classes."""
         return self.classes
 
     @property
@@ -73,6 +78,7 @@ class DeepResNet(Planned):
         return 4 if self.bottleneck else 1
 
     def plan(self) -> Plan:
+        """Every parameter and buffer, by the names of `naming`, with a projection where a block changes the shape."""
         plan, inputs = Plan(), self.width
         plan.layer("conv1", (self.width, self.channels, self.stem, self.stem), bias=False)
         plan.norm("bn1", self.width)

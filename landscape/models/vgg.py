@@ -29,6 +29,9 @@ class VGG(Planned):
     layer with BatchNorm, then one for the classes (the paper's VGG-9: `fc.0`, `fc.1`, `classifier`). `side` is the
     height and width of the head's input; `hidden` the width of its inner layers.
 
+    Raises:
+        UnknownNetworkError: a field that is not possible.
+
     Source: Simonyan and Zisserman 2015, table 1; Li et al. 2018 for VGG-9.
     """
 
@@ -70,6 +73,7 @@ class VGG(Planned):
 
     @property
     def outputs(self) -> int:
+        """Number of classes."""
         return self.classes
 
     @property
@@ -78,6 +82,7 @@ class VGG(Planned):
         return [entry for entry in self.layout if isinstance(entry, int)][-1]
 
     def plan(self) -> Plan:
+        """Every parameter and buffer; convolutions are numbered as if ReLUs and poolings were layers too."""
         plan, inputs, index = Plan(), self.channels, 0
         for entry in self.layout:
             if isinstance(entry, int):

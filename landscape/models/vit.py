@@ -18,6 +18,9 @@ class ViT(Planned):
     With `class_token` the head reads that token, otherwise the mean of all. Shapes do not determine the number of
     heads: the candidates have heads of size 64, 32, 16 or 8, timm's 64 first.
 
+    Raises:
+        UnknownNetworkError: a field that is not possible.
+
     Source: Dosovitskiy et al. 2021, section 3.1; names and LayerNorm's epsilon of 1e-6 as in timm.
     """
 
@@ -50,10 +53,12 @@ class ViT(Planned):
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
+        """(channels, side, side): the learned positions fit one image size only."""
         return self.channels, self.side, self.side
 
     @property
     def outputs(self) -> int:
+        """Number of classes."""
         return self.classes
 
     @property
@@ -62,6 +67,7 @@ class ViT(Planned):
         return (self.side // self.patch) ** 2 + int(self.class_token)
 
     def plan(self) -> Plan:
+        """Every parameter, by timm's names; there are no buffers."""
         plan, dim = Plan(), self.dim
         if self.class_token:
             plan.parameters["cls_token"] = (1, 1, dim)
