@@ -4,12 +4,21 @@ A point is a pair of indices (i, j): alpha = alphas[i], beta = betas[j]; a slice
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from .errors import GridError
 
 Point = tuple[int, int]
+Range = tuple[float, float]
+
+SLACK = 1e-9  # of an interval: a bound this close to a coordinate is that coordinate
+# Two coordinates are the same if they differ by at most 16 ulp of the largest coordinate. Rounding explains 11: one
+# coordinate is off by up to 3.5 (two products, a sum, a quotient), the ends of a refined axis and then its coordinates
+# by as much again.
+ROUNDING = 16
+MAX_COUNT = 10**9  # of intervals of a refined axis, far above what can be computed
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,40 @@ class Axis:
     def coordinates(self) -> tuple[float, ...]:
         """The coordinates, each from its own index: no running sum, so no drift; symmetric ranges stay symmetric."""
         last = self.count - 1
-        inner = ((self.min * (last - i) + self.max * i) / last for i in range(1, last))
-        return (self.min, *inner, self.max)
+        return tuple(self._at(index, last) for index in range(self.count))
+
+    def _at(self, index: int, last: int) -> float:
+        """The coordinate `index` of `last` equal intervals after `min`, exact at both ends; also outside the range."""
+        if index in (0, last):
+            return self.max if index else self.min
+        return (self.min * (last - index) + self.max * index) / last
+
+    def refined(self, factor: int = 1, span: Range | None = None) -> "Axis":
+        """This axis with every interval cut into `factor`, over the range `span`, by default its own.
+
+        Every coordinate of this axis inside the range is on the new one, up to rounding. For that, the ends of the
+        range are moved outwards to the next coordinates of the cut axis, which goes on outside this one.
+
+        Raises:
+            GridError: the factor is below 1, or the range is empty, reversed or not finite.
+        """
+        if factor < 1:
+            raise GridError(f"Each interval is cut into a whole number of parts, 1 or more; got {factor}.")
+        if span is None:
+            return Axis(self.min, self.max, (self.count - 1) * factor + 1)
+        low, high = span
+        Axis(low, high)  # refuses a range that is empty, reversed or not finite
+        last = (self.count - 1) * factor
+        places = [(end - self.min) / (self.max - self.min) * last for end in span]
+        if max(map(abs, places)) > MAX_COUNT:
+            raise GridError(f"The range [{low}, {high}] is too wide for intervals of {self.spacing / factor:g}.")
+        first, final = math.floor(places[0] + SLACK), math.ceil(places[1] - SLACK)
+        return Axis(self._at(first, last), self._at(final, last), final - first + 1)
+
+    @property
+    def spacing(self) -> float:
+        """The distance between two neighboring coordinates."""
+        return (self.max - self.min) / (self.count - 1)
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -73,6 +114,38 @@ class Grid:
         """`count` points on [-radius, radius]."""
         return cls(Axis(-radius, radius, count))
 
+    @classmethod
+    def of(cls, alphas: Sequence[float], betas: Sequence[float]) -> "Grid":
+        """The grid with these coordinates, those of a result; (0,) as `betas` is a slice.
+
+        Raises:
+            GridError: they are not equally spaced.
+        """
+        axes = []
+        for name, found in (("alpha", alphas), ("beta", betas)):
+            if name == "beta" and len(found) == 1:
+                continue
+            axis = Axis(float(found[0]), float(found[-1]), len(found))
+            if len(_matches(found, axis.coordinates)[0]) < len(found):
+                raise GridError(f"The coordinates along {name} are not equally spaced, so no grid has them.")
+            axes.append(axis)
+        return cls(*axes)
+
+    def refined(self, factor: int = 1, *, alpha: Range | None = None, beta: Range | None = None) -> "Grid":
+        """More points, another range, or one region: every point of this grid inside the range is on the new one.
+
+        Args:
+            factor: of parts that every interval is cut into; 2 is about four times as many points of a surface.
+            alpha, beta: the range along each axis, wider (the same spacing goes on) or narrower (a zoom); by default
+                this grid's. Each end is moved outwards to the next coordinate. See `Axis.refined`.
+
+        Raises:
+            GridError: see `Axis.refined`; or `beta` is given for a slice.
+        """
+        if self.beta is None and beta is not None:
+            raise GridError(f"A slice has one axis; got a range of beta, {beta[0]:g} to {beta[1]:g}. Leave it out.")
+        return Grid(self.alpha.refined(factor, alpha), self.beta and self.beta.refined(factor, beta))
+
     @property
     def shape(self) -> tuple[int, int]:
         """(points along alpha, points along beta); (n, 1) for a slice."""
@@ -105,6 +178,43 @@ class Grid:
         level = {(i, j): max(a, b, coarsest) for i, a in enumerate(first) for j, b in enumerate(second)}
         ordered = sorted(level, key=lambda point: (level[point], point))
         return [list(points) for _, points in groupby(ordered, key=level.__getitem__)]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The points that are on two grids, an earlier and a later one."""
+
+    rows: dict[int, int]  # i on the earlier grid -> i on the later one
+    columns: dict[int, int]  # j on the earlier grid -> j on the later one
+    difference: float  # largest between coordinates of the same point; 0 if all have the same bits
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    def later(self, point: Point) -> Point | None:
+        """The indices on the later grid of a point of the earlier one; None if it is not on the later one."""
+        i, j = self.rows.get(point[0]), self.columns.get(point[1])
+        return None if i is None or j is None else (i, j)
+
+
+def overlap(earlier: Grid, later: Grid) -> Overlap:
+    """The points on both grids. Coordinates that differ by rounding alone are the same, see `ROUNDING`."""
+    rows, one = _matches(earlier.alphas, later.alphas)
+    columns, other = _matches(earlier.betas, later.betas)
+    return Overlap(rows, columns, max(one, other))
+
+
+def _matches(earlier: Sequence[float], later: Sequence[float]) -> tuple[dict[int, int], float]:
+    """Indices of the same coordinate on two increasing axes, and the largest difference of such a pair."""
+    tolerance = ROUNDING * math.ulp(max(map(abs, (earlier[0], earlier[-1], later[0], later[-1]))))
+    found, largest, j = {}, 0.0, 0
+    for i, coordinate in enumerate(earlier):
+        while j < len(later) and later[j] < coordinate - tolerance:
+            j += 1
+        if j < len(later) and abs(later[j] - coordinate) <= tolerance:
+            found[i], largest = j, max(largest, abs(later[j] - coordinate))
+            j += 1
+    return found, float(largest)
 
 
 def tiles(level: list[Point], points_per_tile: int) -> list[list[Point]]:
