@@ -1,7 +1,8 @@
 /** The form of a new job in words: labels, directions, cost. Pure. */
 
 import { ago, duration } from "./format.js";
-import { KINDS, cost, estimate, isDrawn } from "./request.js";
+import { KINDS, isDrawn } from "./request.js";
+import { cost, estimate } from "./cost.js";
 
 /** The name of a data set in a job: the id of an upload, since a later upload may have the same name. */
 export const keyOf = ({ id, name }) => id ?? name;

@@ -1,6 +1,5 @@
-/** Requests to the service: REST calls, uploads, live events. An effect module. */
+/** Requests to the service; tus.js uploads and events.js follows jobs with them. An effect module. */
 
-import { combine, merge } from "./live.js";
 import { account, connection } from "./state.js";
 
 /** An error of the service or the network: `message` is a sentence for the user, `field` the field it is about. */
@@ -24,6 +23,7 @@ export async function get(path, signal) {
 }
 
 export const post = (path, body) => call("POST", path, body);
+
 export const remove = (path) => call("DELETE", path);
 
 async function call(method, path, body, signal) {
@@ -67,7 +67,7 @@ function renewLink(path, status) {
   return renewed.get(id);
 }
 
-function errorOf(status, body) {
+export function errorOf(status, body) {
   const { code, message, field } = body?.error ?? {};
   if (status === 401)
     account.set((own) =>
@@ -115,80 +115,6 @@ export async function openLink(secret) {
   return body.job;
 }
 
-// starts again from 0 whenever bytes arrive
-const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000 * seconds);
-
-/**
- * Upload of one file by the tus protocol (vendor/tus.min.js): it survives lost connections, a restart of the service
- * and, for the same file in the same browser, a closed page. `purpose` is "checkpoint" or "dataset".
- * `run({ onProgress(sent), onInterruption() })` resolves to the Checkpoint or the Dataset, or to null after `pause()`;
- * `run` again resumes. `end()` removes it, here and on the service.
- */
-export function upload(file, purpose) {
-  let current = null; // handlers of the current run
-  const sending = new window.tus.Upload(file, {
-    endpoint: "/api/v1/uploads",
-    metadata: { filename: file.name, purpose },
-    retryDelays: PAUSES,
-    removeFingerprintOnSuccess: true,
-    // the key under which the browser remembers an upload keeps the endpoint from before /api/v1, so that older ones
-    // resume
-    fingerprint: (one, options) =>
-      window.tus.defaultOptions.fingerprint(one, { ...options, endpoint: "/api/uploads" }),
-    onProgress: (sent) => current?.onProgress(sent),
-    onShouldRetry(error) {
-      const again = isTransient(error);
-      if (again) current?.onInterruption();
-      return again;
-    },
-    onError: (error) => current?.reject(tusError(error)),
-    onSuccess: () => current?.resolve(sending.url.split("/").at(-1)),
-  });
-  let known = null; // uploads of this file that this browser has started before
-  async function run(handlers) {
-    known ??= await sending.findPreviousUploads();
-    if (known.length && !sending.url) sending.resumeFromPreviousUpload(known[0]);
-    const id = await new Promise((resolve, reject) => {
-      current = { ...handlers, resolve, reject };
-      sending.start();
-    });
-    return id && get(`/api/v1/${purpose}s/${id}`);
-  }
-  const pause = () => sending.abort().then(() => current?.resolve(null));
-  const end = () =>
-    sending
-      .abort(true)
-      .catch(() => null)
-      .then(() => current?.resolve(null)); // where the service is unreachable, the upload expires there
-  return { run, pause, end };
-}
-
-/**
- * Whether a retry can help: no answer, another request on the same upload, a rate limit, a service that is starting.
- */
-function isTransient(error) {
-  const status = error.originalResponse?.getStatus() ?? 0;
-  return [0, 408, 409, 423, 429, 460, 500, 502, 503, 504].includes(status);
-}
-
-function tusError(error) {
-  const response = error.originalResponse;
-  if (!response)
-    return new ApiError(
-      "The connection was lost. What was uploaded is kept for a day; try again.",
-      {
-        code: "unreachable",
-      },
-    );
-  let body = null;
-  try {
-    body = JSON.parse(response.getBody());
-  } catch {
-    // an answer of a proxy, not of the service
-  }
-  return errorOf(response.getStatus(), body);
-}
-
 /**
  * Run `task` now and `seconds` after each end, except while the tab is hidden, until `signal` aborts. Returns a
  * function that runs it at once.
@@ -216,16 +142,10 @@ export function unlessAborted(error) {
   if (error.name !== "AbortError" && error.status !== 401) throw error;
 }
 
-/** A plane or a trajectory has no result, not even an empty one, until a worker has computed its range. */
-function unlessEarly(error) {
-  if (error.code !== "conflict") throw error;
-  return null;
-}
-
 let probing = null;
 
 /** Poll the health of the service with exponential back-off until it answers, or another request succeeds. */
-function lost() {
+export function lost() {
   if (probing) return;
   let pause = 1;
   const probe = async () => {
@@ -242,7 +162,7 @@ function lost() {
   wait();
 }
 
-function found() {
+export function found() {
   clearTimeout(probing);
   probing = null;
   if (!connection.get().online) connection.set({ online: true, retryAt: null });
@@ -257,126 +177,3 @@ function untilOnline(signal) {
 }
 
 export const finished = (state) => state === "done" || state === "failed" || state === "cancelled";
-
-// jobs per stream, the limit of the service; browsers open six connections to a host, all tabs together
-const TOGETHER = 32;
-
-/**
- * Follow jobs and their growing results: `onChange(id, { job, result, error })` on everything new, until `signal`
- * aborts. All of them share one event stream; a hidden tab closes it.
- */
-export function follow(ids, signal, onChange) {
-  const groups = [];
-  for (let k = 0; k < ids.length; k += TOGETHER)
-    groups.push(followTogether(ids.slice(k, k + TOGETHER), signal, onChange));
-  return { reload: (id) => Promise.all(groups.map((reload) => reload(id))) };
-}
-
-function followTogether(ids, signal, onChange) {
-  const entries = new Map(ids.map((id) => [id, { job: null, result: null, error: null }]));
-  const early = new Map(ids.map((id) => [id, []])); // tiles that arrived before their result
-  const loading = new Set();
-  let followed = []; // the jobs of the stream
-  let stop = () => {};
-  const change = (id, fresh) => {
-    if (signal.aborted) return;
-    entries.set(id, { ...entries.get(id), ...fresh });
-    onChange(id, entries.get(id));
-  };
-  const changeJob = (id, fresh) =>
-    entries.get(id).job && change(id, { job: { ...entries.get(id).job, ...fresh } });
-  const open = () =>
-    ids.filter((id) => !entries.get(id).error && !finished(entries.get(id).job?.state));
-
-  /** Load the job and, where it has new points, its result. */
-  async function load(id) {
-    loading.add(id);
-    try {
-      const before = entries.get(id);
-      const job = await get(`/api/v1/jobs/${id}`, signal);
-      const same =
-        before.result?.provenance &&
-        before.job.state === job.state &&
-        before.job.progress.done === job.progress.done;
-      const fresh = same ? null : await get(`/api/v1/jobs/${id}/result`, signal).catch(unlessEarly);
-      const { result } = entries.get(id); // events may have arrived meanwhile
-      const whole = fresh ? combine(result, fresh) : result;
-      change(id, {
-        job,
-        result: whole && early.get(id).splice(0).reduce(merge, whole),
-        error: null,
-      });
-    } catch (error) {
-      if (error.name !== "AbortError") change(id, { error });
-    } finally {
-      loading.delete(id);
-    }
-  }
-
-  const handlers = {
-    progress: ({ job, state, ...progress }) =>
-      changeJob(job, { progress, ...(finished(state) ? {} : { state }) }),
-    tile({ job, ...tile }) {
-      const { result } = entries.get(job);
-      early.get(job).push(tile);
-      if (result) change(job, { result: early.get(job).splice(0).reduce(merge, result) });
-      if (!result?.provenance && !loading.has(job)) load(job);
-    },
-    state({ job, state }) {
-      if (finished(state)) load(job).then(connect);
-      else changeJob(job, { state });
-    },
-  };
-
-  /** Open a stream of the unfinished jobs; the present one stays open while it covers all of them. */
-  function connect() {
-    const wanted = signal.aborted || document.hidden ? [] : open();
-    if (wanted.length && wanted.every((id) => followed.includes(id))) return;
-    stop();
-    followed = wanted;
-    stop = wanted.length ? listen(wanted, handlers, again) : () => {};
-  }
-
-  function again() {
-    stop();
-    followed = [];
-    return document.hidden ? null : Promise.all(open().map(load)).then(connect);
-  }
-
-  document.addEventListener("visibilitychange", again, { signal });
-  signal.addEventListener("abort", connect);
-  again();
-  return (id) => (entries.has(id) ? load(id).then(connect) : null);
-}
-
-const FIRST_PAUSE = 1000; // milliseconds
-let pause = FIRST_PAUSE;
-
-/**
- * Live events of jobs: handlers { state, progress, tile }. The browser reconnects by itself; where it gives up (a job
- * was deleted, too many streams are open), `again` is called after a pause that grows until an event arrives. Returns a
- * function that stops.
- */
-function listen(ids, handlers, again) {
-  const source = new EventSource(
-    ids.length === 1 ? `/api/v1/jobs/${ids[0]}/events` : `/api/v1/events?jobs=${ids.join()}`,
-  );
-  let timer = 0;
-  for (const name of Object.keys(handlers)) {
-    source.addEventListener(name, (event) => {
-      pause = FIRST_PAUSE;
-      handlers[name](JSON.parse(event.data));
-    });
-  }
-  source.onopen = found;
-  source.onerror = () => {
-    fetch("/api/v1/health").catch(lost);
-    if (source.readyState !== EventSource.CLOSED) return;
-    timer = setTimeout(again, pause);
-    pause = Math.min(2 * pause, 30_000);
-  };
-  return () => {
-    clearTimeout(timer);
-    source.close();
-  };
-}

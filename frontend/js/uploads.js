@@ -1,7 +1,7 @@
 /** Uploads in progress, from chosen files to checkpoints and data sets. Connects network.js and state.js. */
 
 import { isData } from "./datasets.js";
-import { upload } from "./network.js";
+import { upload } from "./tus.js";
 import { seen, speed } from "./speed.js";
 import { changeUpload, removeUpload, uploads } from "./state.js";
 

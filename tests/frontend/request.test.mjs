@@ -3,16 +3,14 @@ import { test } from "node:test";
 import {
   DEFAULTS,
   alike,
-  asCurl,
-  asPython,
   centerOnGrid,
-  cost,
-  estimate,
   gridDefaults,
   jobSpec,
   inputOf,
-  problems,
 } from "../../frontend/js/request.js";
+import { asCurl, asPython } from "../../frontend/js/requestcode.js";
+import { cost, estimate } from "../../frontend/js/cost.js";
+import { problems } from "../../frontend/js/problems.js";
 
 const id = "0123456789abcdef";
 const dataset = { name: "digits", splits: { train: 1500, test: 297 } };

@@ -1,31 +1,28 @@
 /** Two or more results side by side: same scale, same camera, the numbers below. */
 
-import { THEMES } from "../colors.js";
 import {
-  COLUMNS,
   asShipped,
   columnsFor,
   commonCaption,
   differences,
   distinctLabels,
-  furtherColumns,
   listed,
-  numbersOf,
-  ownCaption,
-  withError,
 } from "../compare.js";
-import { MAX_SCENES, exportPng, picture } from "../drawing.js";
+import { MAX_SCENES } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
+import { follow } from "../events.js";
 import { captionOf, plural } from "../format.js";
 import { isLine } from "../grid.js";
-import { revision } from "../live.js";
-import { follow, get, post, unlessAborted } from "../network.js";
+import { get, post, unlessAborted } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
 import { HEIGHTS } from "../scales.js";
-import { defaultSliceHeight, slicesFigure } from "../slices.js";
-import { replaceQuery, theme } from "../state.js";
+import { defaultSliceHeight } from "../slices.js";
+import { replaceQuery } from "../state.js";
 import { pictureMatrix } from "./matrix.js";
-import { caveat, emptyState, emptyView, noticeLine, pictureControls, warningsOf } from "./parts.js";
+import { numbersTable } from "./numberstable.js";
+import { overlay } from "./overlay.js";
+import { emptyState, emptyView, noticeLine } from "./parts.js";
+import { caveat, pictureControls, warningsOf } from "./plotparts.js";
 
 export function compare({ route, signal }) {
   const ids = jobsOf(route.query);
@@ -294,165 +291,4 @@ function warn(node, known) {
       `! These results differ in ${listed(serious)}: their heights and shapes are not comparable.`,
     );
   else if (minor.length) setText(node, `These results differ in ${listed(minor)}.`);
-}
-
-/** Slices overlaid in one plot. */
-function overlay(jobs, chosen, signal) {
-  const host = element("div", { class: "picture wide", "data-testid": "slices" });
-  const labels = new Map(distinctLabels(jobs).map((label, k) => [jobs[k].id, label]));
-  const plot = picture(host, {
-    label: `Loss along one direction of ${[...labels.values()].join("; ")}`,
-  });
-  const entries = new Map();
-  const items = () =>
-    jobs
-      .filter(({ id }) => entries.get(id)?.result)
-      .map(({ id }) => ({ label: labels.get(id), result: entries.get(id).result }));
-  const make = ({ width }) =>
-    slicesFigure(items(), { theme: THEMES[theme.get()], height: chosen.height, width });
-  const redraw = () =>
-    items().length &&
-    plot.show(
-      make,
-      [chosen.height, theme.get(), ...items().map(({ result }) => revision(result))].join(),
-    );
-  theme.subscribe(redraw, signal);
-  signal.addEventListener("abort", plot.stop);
-  return {
-    redraw,
-    node: element("div", { class: "card" }, host),
-    change: (id, entry) => jobs.some((job) => job.id === id) && [entries.set(id, entry), redraw()],
-    png: (name, title, caption) =>
-      exportPng(
-        {
-          title,
-          caption: [caption],
-          rows: [""],
-          columns: [""],
-          cells: [[{ make }]],
-          colors: THEMES[theme.get()],
-          name,
-        },
-        [960, 560],
-      ),
-  };
-}
-
-/** The table of numbers: ours first, then the service's. It scrolls horizontally rather than wrap. */
-function numbersTable(jobs) {
-  const head = element("tr");
-  const body = element("tbody");
-  const node = element(
-    "div",
-    { class: "card table-card", tabindex: 0, role: "region", "aria-label": "Numbers" },
-    element("table", { class: "numbers" }, element("thead", {}, head), body),
-  );
-  const further = new Map();
-  let [known, shown] = [new Map(), ""];
-  function update(entries = known) {
-    known = entries;
-    const key = [
-      further.size,
-      ...jobs.map(({ id }) =>
-        entries.get(id)?.result
-          ? revision(entries.get(id).result)
-          : (entries.get(id)?.error?.message ?? ""),
-      ),
-    ].join();
-    if (key === shown) return;
-    shown = key;
-    const results = jobs.map(({ id }) => entries.get(id)?.result).filter(Boolean);
-    const captions = results.map(({ caption }) => caption);
-    const extra = furtherColumns([...further.values()]);
-    const columns = [
-      ...COLUMNS.filter((column) => column.key !== "non_finite" || results.some(column.of)),
-      ...extra,
-    ];
-    const own = new Map(
-      jobs.map((job) => [job.id, ownChoices(job, entries.get(job.id)?.result, captions)]),
-    );
-    const choices = [...own.values()].some(Boolean);
-    setChildren(
-      head,
-      element("th", { scope: "col" }, "network"),
-      columns.map(({ label, unit, means }) =>
-        element(
-          "th",
-          { scope: "col", title: means },
-          label,
-          unit && element("span", { class: "unit" }, unit),
-        ),
-      ),
-      choices && element("th", { scope: "col" }, "other settings"),
-    );
-    setChildren(
-      body,
-      jobs.map((job) =>
-        rowOf(
-          job,
-          entries.get(job.id),
-          columns,
-          further.get(job.id),
-          choices && (own.get(job.id) || "–"),
-        ),
-      ),
-    );
-  }
-  return {
-    node,
-    update,
-    async fetchNumbers(id, signal) {
-      if (further.has(id)) return;
-      further.set(id, []);
-      const { items } = await get(`/api/v1/jobs/${id}/numbers`, signal).catch(() => ({
-        items: [],
-      }));
-      further.set(id, items);
-      shown = "";
-      update();
-    },
-  };
-}
-
-const ownChoices = (job, result, captions) =>
-  result
-    ? ownCaption(result.caption, captions)
-        .split(" · ")
-        .filter((part) => part !== job.checkpoint.label)
-        .join(" · ")
-    : "";
-
-function rowOf(job, entry, columns, further, choices) {
-  const label = element(
-    "th",
-    { scope: "row" },
-    element("a", { href: `#/jobs/${job.id}` }, job.checkpoint.label),
-    job.name.startsWith(job.checkpoint.label) ? null : element("span", { class: "unit" }, job.name),
-  );
-  if (!entry?.result)
-    return element(
-      "tr",
-      { "data-job": job.id },
-      label,
-      element(
-        "td",
-        { colspan: columns.length + 1, class: "soft" },
-        entry?.error?.message ?? "loading…",
-      ),
-    );
-  const ours = new Map(numbersOf(entry.result).map((one) => [one.key, one]));
-  const cell = ({ key, name }) => {
-    const theirs = name && further?.find((one) => one.name === name);
-    const { text, value } =
-      ours.get(key) ??
-      (theirs ? { text: withError(theirs), value: theirs.value } : { text: "–", value: null });
-    return element("td", { "data-testid": `number-${key}`, "data-value": String(value) }, text);
-  };
-  return element(
-    "tr",
-    { "data-job": job.id },
-    label,
-    columns.map(cell),
-    choices && element("td", { class: "soft own" }, choices),
-  );
 }

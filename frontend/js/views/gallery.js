@@ -3,13 +3,15 @@
 import { commonCaption } from "../compare.js";
 import { element, keyedList, setChildren, setText } from "../element.js";
 import { captionOf, number, percent } from "../format.js";
-import { follow, get, post, repeat } from "../network.js";
+import { follow } from "../events.js";
+import { get, post, repeat } from "../network.js";
 import { address, choice } from "../route.js";
 import { HEIGHTS } from "../scales.js";
 import { replaceQuery } from "../state.js";
 import { send } from "../uploads.js";
 import { pictureMatrix } from "./matrix.js";
-import { emptyState, filePicker, noticeLine, pictureControls } from "./parts.js";
+import { emptyState, filePicker, noticeLine } from "./parts.js";
+import { pictureControls } from "./plotparts.js";
 
 export function gallery({ route, signal }) {
   const chosen = {

@@ -4,17 +4,11 @@ import { copy } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { costWords, dataName, directionsWords, keyOf, nameOf } from "../jobwords.js";
 import { get, post, unlessAborted } from "../network.js";
-import {
-  DEFAULTS,
-  KINDS,
-  alike,
-  allImages,
-  asCurl,
-  asPython,
-  centerOnGrid,
-  gridDefaults,
-} from "../request.js";
-import { inputOf, isDrawn, jobSpec, otherSplit, problems, samples } from "../request.js";
+import { DEFAULTS, KINDS, alike, centerOnGrid, gridDefaults } from "../request.js";
+import { allImages } from "../cost.js";
+import { asCurl, asPython } from "../requestcode.js";
+import { inputOf, isDrawn, jobSpec, otherSplit, samples } from "../request.js";
+import { problems } from "../problems.js";
 import { emptyState, noticeLine, segmented } from "./parts.js";
 
 export function newJob({ route, signal }) {

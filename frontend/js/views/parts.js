@@ -1,9 +1,6 @@
 /** Components that several views share. They make nodes from data and call back; none of them makes requests. */
 
 import { element, setChildren, setText, svg } from "../element.js";
-import { number, percent } from "../format.js";
-import { isLine } from "../grid.js";
-import { HEIGHTS } from "../scales.js";
 
 const SYMBOLS = {
   queued: "○",
@@ -84,167 +81,6 @@ export function segmented({ name, legend, options, value, onchange }) {
   return { node, disable: (disabled) => (node.disabled = disabled) };
 }
 
-/** The controls of a plot. `change({ view | height | value })` is called with what changed. */
-export function pictureControls(
-  chosen,
-  change,
-  {
-    views = ["surface", "contour", "heatmap"],
-    heights = Object.keys(HEIGHTS),
-    values = ["loss", "accuracy"],
-    reset = null,
-  } = {},
-) {
-  const names = { surface: "3-D", contour: "Contour", heatmap: "Heatmap" };
-  const height = segmented({
-    name: "height",
-    legend: "Height",
-    value: chosen.height,
-    options: heights.map((key) => ({ value: key, label: HEIGHTS[key].label })),
-    onchange: (value) => change({ height: value }),
-  });
-  const camera =
-    reset &&
-    element(
-      "button",
-      {
-        type: "button",
-        class: "quiet",
-        "data-testid": "reset-camera",
-        title: "Back to the default view",
-        onclick: reset,
-      },
-      "Reset camera",
-    );
-  const sync = ({ view, value }) => {
-    height.disable(!/loss/.test(value));
-    if (camera) camera.hidden = view !== "surface";
-  };
-  const tell = (part) => {
-    Object.assign(chosen, part);
-    sync(chosen);
-    change(part);
-  };
-  const node = element(
-    "div",
-    { class: "controls" },
-    views.length > 1 &&
-      segmented({
-        name: "view",
-        legend: "Plot type",
-        value: chosen.view,
-        options: views.map((key) => ({ value: key, label: names[key] })),
-        onchange: (view) => tell({ view }),
-      }).node,
-    height.node,
-    values.length > 1 &&
-      segmented({
-        name: "value",
-        legend: "Value",
-        value: chosen.value,
-        options: values.map((key) => ({ value: key, label: key.replaceAll("_", " ") })),
-        onchange: (value) => tell({ value }),
-      }).node,
-    camera,
-  );
-  sync(chosen);
-  return node;
-}
-
-/** The color key, once for all plots. `key` as figures.js describes it. */
-export function colorKey({ title, stops, ticks, above }) {
-  const ramp = element("div", {
-    class: "ramp",
-    style: {
-      background: `linear-gradient(to right, ${stops.map(([t, color]) => `${color} ${100 * t}%`).join(", ")})`,
-    },
-  });
-  const marks = ticks.map(({ at, text }) =>
-    element("span", { style: { left: `${100 * at}%` } }, text),
-  );
-  return element(
-    "div",
-    { class: "key", "aria-hidden": "true" },
-    element("span", { class: "name" }, title),
-    element("div", { class: "scale" }, ramp, element("div", { class: "ticks" }, marks)),
-    above && element("span", { class: "above" }, above),
-  );
-}
-
-/** The self-check of a result in one line that unfolds to each check. Null while there is none. */
-export function selfCheck(check) {
-  if (!check) return null;
-  const failed = check.checks.filter(({ passed }) => !passed);
-  const words = check.passed
-    ? "self-check"
-    : `self-check failed: ${failed.map(({ name }) => name).join(", ")}`;
-  return element(
-    "details",
-    {
-      class: `self-check ${check.passed ? "passed" : "failed"}`,
-      "data-testid": "self-check",
-      "data-passed": String(check.passed),
-    },
-    element(
-      "summary",
-      {},
-      element("span", { "aria-hidden": "true" }, check.passed ? "✓ " : "✕ "),
-      words,
-      check.passed && element("span", { class: "unseen" }, " passed"),
-    ),
-    element(
-      "ul",
-      {},
-      check.checks.map(({ name, passed, text }) =>
-        element(
-          "li",
-          { class: passed ? "passed" : "failed" },
-          element("span", { "aria-hidden": "true" }, passed ? "✓" : "✕"),
-          element(
-            "span",
-            {},
-            element("b", {}, name),
-            element("span", { class: "unseen" }, passed ? " passed: " : " failed: "),
-            element("span", { class: "text" }, text),
-          ),
-        ),
-      ),
-    ),
-  );
-}
-
-/** The values that a plot of these results can show: loss, accuracy, and each extra array that all of them have. */
-export function valuesOf(results) {
-  const extras = results.map(({ extra }) => Object.keys(extra ?? {}));
-  const shared = (extras[0] ?? []).filter(
-    (name) => !/error/.test(name) && extras.every((names) => names.includes(name)),
-  );
-  return ["loss", "accuracy", ...shared];
-}
-
-/** The warnings of a result, each a sentence; `whose` names the result where several are shown. */
-export const warningsOf = (provenance, whose = "") =>
-  (provenance?.warnings ?? []).map((text) =>
-    element(
-      "p",
-      { class: "notice warning", "data-testid": "warning" },
-      whose && element("b", {}, `${whose}: `),
-      text,
-    ),
-  );
-
-/** Loss and accuracy at the center, in one line. */
-export function factsLine(center, testid) {
-  return [
-    element(
-      "span",
-      { "data-testid": testid, "data-value": String(center.loss) },
-      `loss ${number(center.loss, 3)}`,
-    ),
-    ` · acc ${percent(center.accuracy, 1)}`,
-  ];
-}
-
 /** A button that asks for confirmation before it acts. */
 export function confirmButton(label, question, act, { testid = "delete", icon = "trash" } = {}) {
   const node = element("span", { class: "confirm" });
@@ -289,6 +125,7 @@ const ICONS = {
   left: "M15 5l-7 7 7 7",
   right: "M9 5l7 7-7 7",
 };
+
 export const iconOf = (name) =>
   svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
@@ -378,21 +215,3 @@ export async function attempt(notice, action) {
     throw error;
   }
 }
-
-/** Limits of what a plot shows. Source: Li et al. 2018, section 6. */
-export const CAVEATS = {
-  surface:
-    "A plane is a drastic projection of the parameter space. Non-convexity in the plot is real; a convex look proves " +
-    "nothing, only that positive curvature dominates. Frozen BatchNorm statistics make perturbed networks look steeper. " +
-    "Colors, levels and height shape the impression, so they are stated with the plot. " +
-    "One seed, one plane: repeat before you conclude.",
-  slice:
-    "A line hides non-convexity: a convex look along one direction proves nothing. Frozen BatchNorm statistics make " +
-    "perturbed networks look steeper. One seed, one direction: repeat before you conclude.",
-  compare:
-    "Compare sharpness only with filter normalization, on the same data and range. A convex look proves nothing; " +
-    "non-convexity in the plane is real. One seed, one plane each: repeat before you conclude.",
-};
-
-export const caveat = (kind) =>
-  element("p", { class: "caveat" }, CAVEATS[kind] ?? CAVEATS[isLine(kind) ? "slice" : "surface"]);

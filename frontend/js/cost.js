@@ -1,0 +1,53 @@
+/** What a job costs: points, images, and the time that earlier jobs took. Pure. */
+
+import { large, plural, whole } from "./format.js";
+import { samples } from "./request.js";
+
+const DEFAULT_POINTS = 625; // of a plane or a trajectory: 25 × 25, on a range that the service chooses
+
+/** Points of a job's grid, for every seed. */
+const pointsOf = ({ grid, repeats = 1 }) =>
+  (grid ? Object.values(grid).reduce((product, { count }) => product * count, 1) : DEFAULT_POINTS) *
+  repeats;
+
+/** Images per point; null where the data set is not known. */
+function imagesOf({ split, subset, also }, dataset) {
+  const first = subset?.count ?? dataset?.splits[split];
+  const second = also ? dataset?.splits[also] : 0;
+  return first === undefined || second === undefined ? null : first + second;
+}
+
+/** The cost of the job in words: 2 601 points × 1 500 images = 3.9 million images through the network. */
+export function cost(spec, dataset) {
+  const [points, images] = [pointsOf(spec), imagesOf(spec, dataset)];
+  if (images === null) return plural(points, "point");
+  const times = spec.kind === "curvature" ? ", hundreds of times" : "";
+  return `${plural(points, "point")} × ${plural(images, samples(dataset).slice(0, -1))} = ${large(points * images)} ${samples(dataset)} through the network${times}`;
+}
+
+/**
+ * Estimated duration in seconds, from finished jobs on the same architecture (`label`) and data: the time per point and
+ * image of the fastest, since the others waited in the queue or were small. Null where there is no such job.
+ */
+export function estimate(spec, jobs, dataset, label) {
+  const center = (own) => own.checkpoint ?? own.epochs?.at(-1);
+  const work = (own) => pointsOf(own) * (imagesOf(own, dataset) ?? NaN);
+  const curved = (own) => own.kind === "curvature";
+  const like = ({ spec: own, checkpoint }) =>
+    (center(own) === center(spec) || (label && checkpoint?.label === label)) &&
+    own.precision === spec.precision &&
+    own.dataset === spec.dataset &&
+    curved(own) === curved(spec);
+  const known = jobs.filter(
+    (job) => job.state === "done" && job.started && job.finished && like(job),
+  );
+  const pace = known
+    .map((job) => (Date.parse(job.finished) - Date.parse(job.started)) / 1000 / work(job.spec))
+    .filter((own) => own > 0);
+  const seconds = Math.min(...pace) * work(spec);
+  return Number.isFinite(seconds) && seconds > 0 ? seconds : null;
+}
+
+/** "all 1 500" */
+export const allImages = (dataset, split) =>
+  dataset?.splits[split] !== undefined ? `all ${whole(dataset.splits[split])}` : "all";

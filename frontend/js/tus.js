@@ -1,0 +1,77 @@
+/** Uploads of files, resumable. Part of the effect module network.js. */
+
+import { ApiError, errorOf, get } from "./network.js";
+
+// starts again from 0 whenever bytes arrive
+const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000 * seconds);
+
+/**
+ * Upload of one file by the tus protocol (vendor/tus.min.js): it survives lost connections, a restart of the service
+ * and, for the same file in the same browser, a closed page. `purpose` is "checkpoint" or "dataset".
+ * `run({ onProgress(sent), onInterruption() })` resolves to the Checkpoint or the Dataset, or to null after `pause()`;
+ * `run` again resumes. `end()` removes it, here and on the service.
+ */
+export function upload(file, purpose) {
+  let current = null; // handlers of the current run
+  const sending = new window.tus.Upload(file, {
+    endpoint: "/api/v1/uploads",
+    metadata: { filename: file.name, purpose },
+    retryDelays: PAUSES,
+    removeFingerprintOnSuccess: true,
+    // the key under which the browser remembers an upload keeps the endpoint from before /api/v1, so that older ones
+    // resume
+    fingerprint: (one, options) =>
+      window.tus.defaultOptions.fingerprint(one, { ...options, endpoint: "/api/uploads" }),
+    onProgress: (sent) => current?.onProgress(sent),
+    onShouldRetry(error) {
+      const again = isTransient(error);
+      if (again) current?.onInterruption();
+      return again;
+    },
+    onError: (error) => current?.reject(tusError(error)),
+    onSuccess: () => current?.resolve(sending.url.split("/").at(-1)),
+  });
+  let known = null; // uploads of this file that this browser has started before
+  async function run(handlers) {
+    known ??= await sending.findPreviousUploads();
+    if (known.length && !sending.url) sending.resumeFromPreviousUpload(known[0]);
+    const id = await new Promise((resolve, reject) => {
+      current = { ...handlers, resolve, reject };
+      sending.start();
+    });
+    return id && get(`/api/v1/${purpose}s/${id}`);
+  }
+  const pause = () => sending.abort().then(() => current?.resolve(null));
+  const end = () =>
+    sending
+      .abort(true)
+      .catch(() => null)
+      .then(() => current?.resolve(null)); // where the service is unreachable, the upload expires there
+  return { run, pause, end };
+}
+
+/**
+ * Whether a retry can help: no answer, another request on the same upload, a rate limit, a service that is starting.
+ */
+function isTransient(error) {
+  const status = error.originalResponse?.getStatus() ?? 0;
+  return [0, 408, 409, 423, 429, 460, 500, 502, 503, 504].includes(status);
+}
+
+function tusError(error) {
+  const response = error.originalResponse;
+  if (!response)
+    return new ApiError(
+      "The connection was lost. What was uploaded is kept for a day; try again.",
+      {
+        code: "unreachable",
+      },
+    );
+  let body = null;
+  try {
+    body = JSON.parse(response.getBody());
+  } catch {
+    // an answer of a proxy, not of the service
+  }
+  return errorOf(response.getStatus(), body);
+}

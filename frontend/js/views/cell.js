@@ -1,0 +1,185 @@
+/** One plot of several in rows and columns: its state, its numbers, the plot itself. */
+
+import { centerOf } from "../compare.js";
+import { picture } from "../drawing.js";
+import { element, setChildren, setText } from "../element.js";
+import { FIGURES } from "../figures.js";
+import { holes, percent, progressWords } from "../format.js";
+import { revision } from "../live.js";
+import { iconOf, progressBar } from "./parts.js";
+import { factsLine, selfCheck } from "./plotparts.js";
+import { contours, thumbnailColors } from "./thumbnail.js";
+
+export function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry }) {
+  const status = element("div", { class: "cell-status" });
+  const numbers = element("div", { class: "facts" });
+  const frame = element("div", { class: "picture", "data-testid": "plot" });
+  // until the plot is drawn, and while it is scrolled away
+  const standIn = element("div", { class: "stand-in", "aria-hidden": "true" });
+  frame.append(standIn);
+  const waiting = element("p", { class: "waiting" });
+  const bar = progressBar(`Progress of ${label}`, "cell-progress");
+  const link = element(
+    "a",
+    { class: "cell-link", href: id && `#/jobs/${id}`, title: label },
+    element("span", { class: "cell-label" }, place || label),
+    iconOf("out"),
+    element("span", { class: "unseen" }, `Open ${label}`),
+  );
+  const rotate = element(
+    "button",
+    { type: "button", class: "rotate", "aria-pressed": "false", onclick: () => turn(node, rotate) },
+    "Rotate",
+  );
+  const node = element(
+    "article",
+    {
+      class: "cell",
+      "data-testid": testid,
+      "data-job": id,
+      "data-state": "waiting",
+      "aria-label": label,
+    },
+    element("header", {}, status, numbers, link),
+    frame,
+    waiting,
+    rotate,
+    bar.node,
+  );
+  const plot = picture(frame, { cameras, pause, bar: false, label: `Loss surface of ${label}` });
+  const cell = {
+    id,
+    label,
+    node,
+    make: null,
+    entry: { job: null, result: null, error: null },
+    stop: plot.stop,
+    change(entry) {
+      const before = cell.entry;
+      cell.entry = entry;
+      node.dataset.state = entry.job?.state ?? "unknown";
+      showProgress(entry, bar, node);
+      const line = statusLine(entry, onRetry);
+      if (line.key !== status.dataset.key) setChildren(status, line.nodes());
+      status.dataset.key = line.key;
+      if (
+        entry.result &&
+        (before.result?.provenance !== entry.result.provenance || !numbers.firstChild)
+      )
+        setChildren(
+          numbers,
+          facts ? facts() : factsLine(centerOf(entry.result), "cell-loss-center"),
+        );
+    },
+    draw(part, scale, colors, view) {
+      setText(waiting, part ? "" : waitingWords(cell.entry));
+      if (!part) return;
+      if (part.level !== standIn.level || colors !== standIn.colors)
+        setChildren(standIn, contours(part, thumbnailColors()));
+      Object.assign(standIn, { level: part.level, colors });
+      cell.make = () =>
+        FIGURES[view](view === "heatmap" ? cell.entry.result : part, {
+          scale,
+          theme: colors,
+          compact: true,
+        });
+      plot.show(
+        cell.make,
+        [
+          view,
+          scale.value,
+          scale.height,
+          scale.low,
+          scale.high,
+          scale.clip,
+          colors.name,
+          view === "heatmap" ? revision(cell.entry.result) : revisionOf(part),
+        ].join(),
+      );
+      plot.describe(describe(label, cell.entry.result, scale));
+    },
+  };
+  return cell;
+}
+
+/** A key for redraws during refinement: the level, and the share of the next one that has arrived, in eighths. */
+function revisionOf(part) {
+  const points = part.losses.flat().length;
+  return `${part.state}:${part.level}:${points}:${Math.floor((8 * part.seen) / points)}`;
+}
+
+function describe(label, result, scale) {
+  const { loss } = centerOf(result);
+  return `${scale.value} surface of ${label}${loss === null ? "" : `; loss ${loss.toPrecision(3)} at the center`}. The numbers are in the table and in the downloads.`;
+}
+
+function waitingWords({ job, error }) {
+  if (error) return error.message;
+  if (!job || job.state === "queued") return "Waiting for a worker";
+  return job.state === "running" ? "Computing the first 25 points…" : "Nothing was computed.";
+}
+
+function showProgress({ job }, bar, node) {
+  const running = job && (job.state === "running" || job.state === "queued");
+  node.classList.toggle("running", Boolean(running));
+  if (job) bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
+}
+
+/** The self-check when done, else the state. The line is replaced when its key changes. */
+function statusLine({ job, result, error }, onRetry) {
+  if (error)
+    return {
+      key: "error",
+      nodes: () => element("span", { class: "state", "data-state": "failed" }, "✕ not found"),
+    };
+  if (!job) return { key: "none", nodes: () => [] };
+  if (job.state === "done" && result) {
+    const lost = holes(result.non_finite);
+    return {
+      key: `done:${lost}:${result.self_check?.passed}`,
+      nodes: () => [
+        selfCheck(result.self_check),
+        lost && element("span", { class: "holes", "data-testid": "non-finite" }, `◆ ${lost}`),
+      ],
+    };
+  }
+  if (job.state === "failed" || job.state === "cancelled")
+    return {
+      key: job.state,
+      nodes: () => [
+        element(
+          "span",
+          { class: "state", "data-state": job.state, title: job.error ?? "" },
+          job.state === "failed" ? "✕ failed" : "– cancelled",
+        ),
+        onRetry &&
+          element(
+            "button",
+            {
+              type: "button",
+              class: "link",
+              "data-testid": "retry-job",
+              onclick: () => onRetry(job.id),
+            },
+            "Retry",
+          ),
+      ],
+    };
+  const share = percent(Math.floor((100 * job.progress.done) / job.progress.total) / 100, 0);
+  return {
+    key: `${job.state}:${share}`,
+    nodes: () =>
+      element(
+        "span",
+        { class: "state", "data-state": job.state },
+        job.state === "queued" ? "○ queued" : `◐ ${share}`,
+      ),
+  };
+}
+
+/** On a phone a swipe scrolls; rotating is switched on by a button. */
+function turn(node, button) {
+  const on = node.classList.toggle("turning");
+  button.setAttribute("aria-pressed", String(on));
+  setText(button, on ? "Done rotating" : "Rotate");
+}

@@ -1,0 +1,137 @@
+/** A row of the library: a checkpoint. */
+
+import { element, setChildren, setText } from "../element.js";
+import { ago, bytes, percent, whole } from "../format.js";
+import { post, remove } from "../network.js";
+import { address } from "../route.js";
+import { attempt, badge, confirmButton } from "./parts.js";
+import { thumbnail } from "./thumbnail.js";
+import { forget } from "./uploadrow.js";
+
+/** A checkpoint: its architecture, or why it was rejected. */
+export function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) {
+  const state = badge("checkpoint-state");
+  const thumb = element("a", { class: "thumb" });
+  const network = element("div", { class: "network" });
+  const measures = element("div", { class: "measures" });
+  const when = element("span", { class: "soft when" });
+  const compute = element(
+    "a",
+    { class: "button", href: address("/new", { checkpoint: id }), "data-testid": "compute" },
+    "Compute",
+  );
+  const erase = confirmButton(`Delete ${name}`, "Delete", () =>
+    attempt(notice, () => remove(`/api/v1/checkpoints/${id}`))
+      .then(() => forget(id))
+      .then(again),
+  );
+  const node = element(
+    "li",
+    { class: "row", "data-testid": "checkpoint-row", "data-id": id, "data-name": name },
+    thumb,
+    element(
+      "div",
+      { class: "main" },
+      element("b", { class: "name" }, name),
+      element("div", {}, state.node),
+      network,
+    ),
+    measures,
+    when,
+    element("div", { class: "actions" }, compute, erase),
+  );
+  let seen = "";
+  return {
+    node,
+    update({ checkpoint, surface }) {
+      const key = JSON.stringify([checkpoint, surface]);
+      setText(when, ago(checkpoint.created, Date.now()));
+      if (key === seen) return;
+      seen = key;
+      const choosing =
+        checkpoint.state === "ready" &&
+        !checkpoint.architecture &&
+        checkpoint.candidates.length > 1;
+      node.dataset.state = checkpoint.state;
+      state.update(choosing ? "choose" : checkpoint.state, stateWords(checkpoint, choosing));
+      setChildren(network, choosing && candidates(checkpoint, notice, again));
+      setChildren(measures, measuresOf(checkpoint));
+      when.title = checkpoint.created;
+      compute.hidden = !checkpoint.architecture;
+      erase.hidden = !checkpoint.yours;
+      if (surface) {
+        thumb.href = `#/jobs/${surface}`;
+        thumb.setAttribute("aria-label", `Surface of ${name}`);
+        thumbnail(thumb, surface, signal);
+      }
+    },
+  };
+}
+
+function stateWords({ state, architecture, reason }, choosing) {
+  if (choosing) return "fits several architectures: choose one";
+  if (state === "ready") return architecture?.label ?? "ready";
+  return state === "rejected"
+    ? reason
+    : state === "reading"
+      ? "reading…"
+      : "uploaded, waiting to be read";
+}
+
+function candidates(checkpoint, notice, again) {
+  const choose = (index) =>
+    attempt(notice, () =>
+      post(`/api/v1/checkpoints/${checkpoint.id}/architecture`, { index }),
+    ).then(again, () => {});
+  return element(
+    "div",
+    { class: "actions" },
+    checkpoint.candidates.map(({ label }, index) =>
+      element(
+        "button",
+        {
+          type: "button",
+          class: "button",
+          "data-testid": "choose-architecture",
+          "data-index": index,
+          onclick: () => choose(index),
+        },
+        label,
+      ),
+    ),
+  );
+}
+
+/** Number of parameters, size, and metadata found in the file. */
+function measuresOf({ parameters, size, facts }) {
+  const errors = new Set(["train_error", "test_error"]);
+  const said = ["train_loss", "test_error", "best_acc", "acc", "epoch"]
+    .filter((name) => facts?.[name] !== undefined)
+    .slice(0, 2)
+    .map((name) => [name, facts[name]]);
+  const text = (name, value) =>
+    `${name.replaceAll("_", " ")} ${errors.has(name) && Number(value) <= 1 ? percent(Number(value), 1) : short(value)}`;
+  return [
+    element(
+      "span",
+      {},
+      parameters ? `${whole(parameters)} parameters · ${bytes(size)}` : bytes(size),
+    ),
+    said.length > 0 &&
+      element(
+        "span",
+        {
+          class: "soft",
+          title: Object.entries(facts)
+            .map(([name, value]) => `${name}: ${value}`)
+            .join("\n"),
+        },
+        said.map(([name, value]) => text(name, value)).join(" · "),
+      ),
+  ];
+}
+
+const short = (value) =>
+  /^-?\d*\.\d{5,}/.test(value)
+    ? String(Number(Number(value).toPrecision(3)))
+    : String(value).slice(0, 24);

@@ -1,0 +1,112 @@
+/** The numbers of a result, its self-check, its provenance. */
+
+import { centerOf, withError } from "../compare.js";
+import { element, setChildren } from "../element.js";
+import { duration, gridWords, holes, number, percent } from "../format.js";
+import { get } from "../network.js";
+import { extent } from "../scales.js";
+import { caveat, selfCheck } from "./plotparts.js";
+
+/** The numbers of a result, its self-check, its provenance. */
+export function factsOf(job, result, signal) {
+  const { loss, accuracy, onGrid } = centerOf(result);
+  const [least, most] = result.losses.flat().some((loss) => loss !== null)
+    ? extent([result.losses])
+    : [null, null];
+  const fact = (label, text, value, testid) =>
+    element(
+      "div",
+      {},
+      element("dt", {}, label),
+      element("dd", { "data-testid": testid, "data-value": String(value) }, text),
+    );
+  const lost = holes(result.non_finite);
+  const unit = result.provenance?.loss?.unit ?? "nats";
+  const further = element("dl", { class: "facts-list further" });
+  if (job.state === "done")
+    get(`/api/v1/jobs/${job.id}/numbers`, signal).then(
+      ({ items }) =>
+        setChildren(
+          further,
+          items.map((one) =>
+            element(
+              "div",
+              { title: one.definition },
+              element("dt", {}, one.name),
+              element(
+                "dd",
+                {
+                  "data-testid": `number-${one.name.replaceAll(" ", "_")}`,
+                  "data-value": String(one.value),
+                },
+                withError(one),
+                element("span", { class: "unit" }, one.unit),
+              ),
+            ),
+          ),
+        ),
+      () => {},
+    );
+  const where = result.provenance && !onGrid ? "at the center (not a grid point)" : "at the center";
+  return element(
+    "div",
+    { class: "result-facts" },
+    element(
+      "div",
+      { class: "card" },
+      element(
+        "dl",
+        { class: "facts-list" },
+        fact(`loss ${where}`, `${number(loss)} ${unit}`, loss, "result-loss-center"),
+        fact(`accuracy ${where}`, percent(accuracy), accuracy, "result-accuracy-center"),
+        fact("smallest loss", `${number(least)} ${unit}`, least, "result-least"),
+        fact("largest loss", `${number(most)} ${unit}`, most, "result-most"),
+        lost && fact("non-finite", lost, result.non_finite.length, "non-finite"),
+      ),
+      further,
+      selfCheck(result.self_check) ??
+        element("p", { class: "soft" }, "The self-check is made when the job is done."),
+      result.provenance && provenance(result.provenance, job),
+    ),
+    caveat(job.kind),
+  );
+}
+
+function provenance(facts, job) {
+  const rows = Object.entries(facts).flatMap(([name, value]) =>
+    value && typeof value === "object" && !Array.isArray(value)
+      ? Object.entries(value).map(([key, own]) => [`${name}.${key}`, own])
+      : [[name, value]],
+  );
+  const text = (name, value) =>
+    value === null
+      ? "–"
+      : name === "seconds"
+        ? duration(value)
+        : typeof value === "object"
+          ? JSON.stringify(value)
+          : String(value);
+  return element(
+    "details",
+    { class: "provenance", "data-testid": "provenance" },
+    element("summary", {}, "Provenance"),
+    element(
+      "table",
+      {},
+      element(
+        "tbody",
+        {},
+        [["job", job.id], job.spec.grid && ["grid", gridWords(job.spec.grid)], ...rows]
+          .filter(Boolean)
+          .map(([name, value]) =>
+            element(
+              "tr",
+              {},
+              element("th", { scope: "row" }, name.replaceAll("_", " ")),
+              element("td", {}, text(name, value)),
+            ),
+          ),
+      ),
+    ),
+  );
+}

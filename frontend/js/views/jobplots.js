@@ -1,0 +1,260 @@
+/** The plots of one job: tiles and surface while it runs, its result when it is done. */
+
+import { THEMES } from "../colors.js";
+import { cameraGroup, picture } from "../drawing.js";
+import { element, setChildren, setText } from "../element.js";
+import { FIGURES, keyOf } from "../figures.js";
+import { captionOf, holes, sentence, whole } from "../format.js";
+import { drawable, isLine } from "../grid.js";
+import { revision } from "../live.js";
+import { exportPng } from "../png.js";
+import { choice } from "../route.js";
+import { HEIGHTS, defaultHeight, sharedScale } from "../scales.js";
+import { defaultSliceHeight, slicesFigure } from "../slices.js";
+import { replaceQuery, theme } from "../state.js";
+import { attempt, iconOf } from "./parts.js";
+import { colorKey, pictureControls, valuesOf } from "./plotparts.js";
+
+/** While the job runs: the tiles on the left, the surface on the right as it is refined. */
+export function runningPictures({ job, signal }) {
+  const tiles = element("div", { class: "picture", "data-testid": "heatmap" });
+  const shape = element("div", { class: "picture", "data-testid": "surface" });
+  const waiting = element(
+    "p",
+    { class: "waiting" },
+    "The surface appears with the first 25 points.",
+  );
+  const left = picture(tiles, {
+    label: `Tiles of ${job.name}: computed points in full color, the rest dimmed`,
+    bar: false,
+  });
+  const right = picture(shape, {
+    label: `Surface of ${job.name}, refining`,
+    cameras: cameraGroup(),
+    pause: 500,
+  });
+  const key = element("div", { class: "key-row" });
+  let latest = null;
+  const update = (result = latest) => {
+    latest = result;
+    if (!result) return;
+    const part = drawable(result);
+    const scale = sharedScale([result], { height: defaultHeight([result]) });
+    const colors = THEMES[theme.get()];
+    const drawnAs = [scale.low, scale.high, scale.clip, colors.name, revision(result)].join();
+    left.show(() => FIGURES.heatmap(result, { scale, theme: colors }), drawnAs);
+    waiting.hidden = Boolean(part);
+    if (part) right.show(() => FIGURES.surface(part, { scale, theme: colors }), drawnAs);
+    setChildren(key, colorKey(keyOf(scale, "surface", colors)));
+  };
+  theme.subscribe(() => update(), signal);
+  signal.addEventListener("abort", () => [left.stop(), right.stop()]);
+  return {
+    update,
+    node: element(
+      "div",
+      { class: "pair" },
+      element("div", { class: "card" }, element("h2", { class: "small" }, "Tiles"), tiles),
+      element(
+        "div",
+        { class: "card" },
+        element("h2", { class: "small" }, "Surface so far"),
+        shape,
+        waiting,
+      ),
+      key,
+    ),
+  };
+}
+
+/** The finished surface, large, with its choices. */
+export function resultPicture({ job, result, route, signal, notice }) {
+  const chosen = choices(route, Object.keys(HEIGHTS), defaultHeight([result]), valuesOf([result]));
+  const host = element("div", { class: "picture large", "data-testid": "result" });
+  const cameras = cameraGroup();
+  const plot = picture(host, { cameras, label: `Loss surface of ${job.name}` });
+  const key = element("div", { class: "key-row" });
+  const says = element("p", { class: "says" });
+  let latest = result;
+  let make = null;
+  let shownKey = null;
+  const update = (fresh = latest) => {
+    latest = fresh;
+    const part = drawable(latest);
+    const scale = sharedScale([latest], chosen);
+    const colors = THEMES[theme.get()];
+    host.hidden = key.hidden = !part && chosen.view !== "heatmap";
+    if (host.hidden)
+      return setText(
+        says,
+        "Too few points were computed for a plot. Retry computes the missing ones.",
+      );
+    make = ({ width }) =>
+      FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, {
+        scale,
+        theme: colors,
+        labels: width > 600,
+      });
+    plot.show(
+      make,
+      [chosen.view, chosen.value, chosen.height, colors.name, revision(latest)].join(),
+    );
+    shownKey = keyOf(scale, chosen.view, colors);
+    setChildren(key, colorKey(shownKey));
+    setText(says, saysHow(scale, chosen, latest, part));
+  };
+  const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], {
+    reset: cameras.reset,
+    values: valuesOf([result]),
+  });
+  theme.subscribe(() => update(), signal);
+  signal.addEventListener("abort", plot.stop);
+  const png = () =>
+    exportPng(
+      {
+        title: job.name,
+        caption: [captionOf(job, latest), says.textContent],
+        key: shownKey,
+        rows: [""],
+        columns: [""],
+        cells: [[{ make }]],
+        colors: THEMES[theme.get()],
+        camera: cameras.camera(),
+        name: `${job.id}.png`,
+      },
+      [960, 680],
+    );
+  return {
+    update,
+    node: element(
+      "div",
+      {},
+      controls,
+      element("div", { class: "card" }, host, element("div", { class: "under" }, key, says)),
+      downloads(job, png, notice),
+    ),
+  };
+}
+
+function saysHow(scale, { view, height, value }, result, part) {
+  const how =
+    value !== "loss"
+      ? sentence(scale.title)
+      : view === "contour"
+        ? sentence(scale.contours.says)
+        : sentence(HEIGHTS[height].says) +
+          (scale.clip === null ? "" : `, clipped at ${scale.clip}`);
+  const thinned =
+    part && part.alphas.length < result.alphas.length && view !== "heatmap"
+      ? ` Drawn from ${whole(part.alphas.length)} × ${whole(part.betas.length)} of its points.`
+      : "";
+  const center =
+    result.provenance && !result.provenance.center.on_grid
+      ? " (0, 0) is not a grid point; it was evaluated separately."
+      : "";
+  const lost = result.non_finite.length ? ` ◆ ${holes(result.non_finite)}: shown as holes.` : "";
+  return `${how}.${thinned}${center}${lost}`;
+}
+
+/** A slice, growing or done. */
+export function slicePicture({ job, result, route, signal, notice }) {
+  const chosen = choices(route, ["linear", "log"], defaultSliceHeight([result]));
+  const host = element("div", { class: "picture large", "data-testid": "result" });
+  const plot = picture(host, { label: `Loss and accuracy along one direction of ${job.name}` });
+  let latest = null;
+  const make = ({ width }) =>
+    slicesFigure([{ result: latest, label: job.name }], {
+      theme: THEMES[theme.get()],
+      height: chosen.height,
+      width,
+    });
+  const update = (result = latest) => {
+    latest = result;
+    if (result) plot.show(make, [chosen.height, theme.get(), revision(result)].join());
+  };
+  const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], {
+    views: [],
+    values: [],
+    heights: ["linear", "log"],
+  });
+  theme.subscribe(() => update(), signal);
+  signal.addEventListener("abort", plot.stop);
+  const png = () =>
+    exportPng(
+      {
+        title: job.name,
+        caption: [captionOf(job, latest)],
+        rows: [""],
+        columns: [""],
+        cells: [[{ make }]],
+        colors: THEMES[theme.get()],
+        name: `${job.id}.png`,
+      },
+      [960, 560],
+    );
+  return {
+    update,
+    node: element(
+      "div",
+      {},
+      controls,
+      element(
+        "div",
+        { class: "card" },
+        host,
+        element(
+          "p",
+          { class: "under says" },
+          "The band is ± one standard error of the mean over the images.",
+        ),
+      ),
+      downloads(job, png, notice),
+    ),
+  };
+}
+
+const choices = ({ query }, heights, height, values = ["loss"]) => ({
+  view: choice(query, "view", ["surface", "contour", "heatmap"], "surface"),
+  height: choice(query, "height", heights, height),
+  value: choice(query, "value", values, "loss"),
+});
+
+function downloads(job, png, notice) {
+  const link = (format) =>
+    element(
+      "a",
+      {
+        class: "button",
+        href: `/api/v1/jobs/${job.id}/result?format=${format}`,
+        download: "",
+        "data-testid": `download-${format}`,
+      },
+      iconOf("down"),
+      format.toUpperCase(),
+    );
+  const picture = element(
+    "button",
+    {
+      type: "button",
+      class: "button",
+      "data-testid": "download-png",
+      onclick: () => attempt(notice, png).catch(() => {}),
+    },
+    iconOf("down"),
+    "PNG with caption",
+  );
+  return element(
+    "div",
+    { class: "downloads" },
+    [
+      "json",
+      "npz",
+      "csv",
+      "h5",
+      "html",
+      "svg",
+      ...(isLine(job.kind) ? ["vtp"] : ["vtp", "stl", "obj"]),
+    ].map(link),
+    picture,
+  );
+}

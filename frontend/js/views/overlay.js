@@ -1,0 +1,52 @@
+/** Slices of several jobs in one plot. */
+
+import { THEMES } from "../colors.js";
+import { distinctLabels } from "../compare.js";
+import { picture } from "../drawing.js";
+import { element } from "../element.js";
+import { revision } from "../live.js";
+import { exportPng } from "../png.js";
+import { slicesFigure } from "../slices.js";
+import { theme } from "../state.js";
+
+/** Slices overlaid in one plot. */
+export function overlay(jobs, chosen, signal) {
+  const host = element("div", { class: "picture wide", "data-testid": "slices" });
+  const labels = new Map(distinctLabels(jobs).map((label, k) => [jobs[k].id, label]));
+  const plot = picture(host, {
+    label: `Loss along one direction of ${[...labels.values()].join("; ")}`,
+  });
+  const entries = new Map();
+  const items = () =>
+    jobs
+      .filter(({ id }) => entries.get(id)?.result)
+      .map(({ id }) => ({ label: labels.get(id), result: entries.get(id).result }));
+  const make = ({ width }) =>
+    slicesFigure(items(), { theme: THEMES[theme.get()], height: chosen.height, width });
+  const redraw = () =>
+    items().length &&
+    plot.show(
+      make,
+      [chosen.height, theme.get(), ...items().map(({ result }) => revision(result))].join(),
+    );
+  theme.subscribe(redraw, signal);
+  signal.addEventListener("abort", plot.stop);
+  return {
+    redraw,
+    node: element("div", { class: "card" }, host),
+    change: (id, entry) => jobs.some((job) => job.id === id) && [entries.set(id, entry), redraw()],
+    png: (name, title, caption) =>
+      exportPng(
+        {
+          title,
+          caption: [caption],
+          rows: [""],
+          columns: [""],
+          cells: [[{ make }]],
+          colors: THEMES[theme.get()],
+          name,
+        },
+        [960, 560],
+      ),
+  };
+}
