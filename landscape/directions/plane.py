@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import NotFiniteError, PlaneError, ShapeMismatchError
+from ..results.content import ComparedByContent
 from .random import Params, combine, completed, dot, norm
 
 State = Mapping[str, Tensor]
@@ -21,8 +22,8 @@ COLLINEAR = (
 )
 
 
-@dataclass(frozen=True)
-class Plane:
+@dataclass(frozen=True, eq=False)
+class Plane(ComparedByContent):
     """One or two directions from a center, and their source."""
 
     directions: tuple[Params, ...]  # float64 on the CPU; names of parameters and of floating buffers

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from ..errors import PlaneError
+from ..results.content import ComparedByContent
 from .plane import Plane, State, difference
 from .random import Params, combine, dot
 
 FEWEST = 4  # checkpoints at least
 
 
-@dataclass(frozen=True)
-class Principal:
+@dataclass(frozen=True, eq=False)
+class Principal(ComparedByContent):
     """Principal components of a training run, as scikit-learn's PCA finds them."""
 
     components: tuple[Params, ...]  # orthonormal, unit norm over the parameters, no filter normalization

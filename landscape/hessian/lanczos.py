@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CurvatureError
+from ..results.content import ComparedByContent
 
 Operator = Callable[[Tensor], Tensor]  # (n,) float64 -> (n,) float64
 
@@ -33,8 +34,8 @@ class Tridiagonal:
         return torch.diag(self.diagonal) + torch.diag(inner, 1) + torch.diag(inner, -1)
 
 
-@dataclass(frozen=True)
-class Eigenpair:
+@dataclass(frozen=True, eq=False)
+class Eigenpair(ComparedByContent):
     """An approximate eigenvalue, its unit vector and an error bound: |λ − value| ≤ residual for an eigenvalue λ."""
 
     value: float
@@ -51,8 +52,8 @@ class Estimate:
     probes: int
 
 
-@dataclass(frozen=True)
-class Density:
+@dataclass(frozen=True, eq=False)
+class Density(ComparedByContent):
     """The spectrum as a smoothed histogram: `density` integrates to 1 over the real line."""
 
     eigenvalues: Tensor  # (points,)

@@ -11,19 +11,25 @@ from numpy.typing import NDArray
 from ..errors import FormatError, UnknownNameError
 from ..grid import Axis, Grid, Point
 from .caption import caption
+from .content import ComparedByContent
 from .self_check import Check, self_check
 
 Array = NDArray[np.float64]
 VALUES = ("losses", "accuracies", "standard_errors")
 PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # table column -> array
 _SINGULAR = {array: column for column, array in PLURAL.items()}
+# Entries of the provenance that do not say what was computed: how long it took, and how it was asked for.
+NOT_COMPARED = ("seconds", "request", "reused")
 
 
-@dataclass(frozen=True)
-class Arrays:
+@dataclass(frozen=True, eq=False)
+class Arrays(ComparedByContent):
     """A slice, a surface, or another grid of numbers around a network, completely or partly computed.
 
     `put` fills the arrays of a result that is being computed; those of a `closed` one are read-only.
+
+    Two results are equal if kind, coordinates, computed points, all values, path and provenance are, bit for bit;
+    `NOT_COMPARED` and the caption are left out. `difference` says what differs.
     """
 
     kind: str  # "slice", "surface", "interpolation", "plane", "trajectory", "curvature"
@@ -34,9 +40,19 @@ class Arrays:
     standard_errors: Array  # (n, m) of the losses over the samples, in their unit
     computed: NDArray[np.bool_]  # (n, m)
     provenance: dict[str, Any] = field(default_factory=dict)  # how it was computed; empty until the center is known
-    caption: str = ""  # every setting, in one line
+    caption: str = field(default="", compare=False)  # every setting, in one line
     extra: dict[str, Array] = field(default_factory=dict)  # more arrays (n, m) by name: "test_losses", "lambda_min", …
     path: dict[str, Any] | None = None  # the trajectory in this plane, as JSON: see directions.trajectory.Path.to_json
+
+    def compared(self) -> dict[str, Any]:
+        """Name -> value of all that `==` and `hash` depend on."""
+        provenance = {name: value for name, value in self.provenance.items() if name not in NOT_COMPARED}
+        return {**super().compared(), "provenance": provenance}
+
+    def __hash__(self) -> int:
+        if any(array.flags.writeable for array in (self.losses, self.computed)):
+            raise TypeError("The arrays of this result can still change, so it has no hash. Use result.frozen().")
+        return super().__hash__()
 
     @classmethod
     def empty(
@@ -52,8 +68,8 @@ class Arrays:
         assert tuple(columns[: len(VALUES)]) == VALUES
         return cls(
             kind=kind or ("surface" if grid.beta else "slice"),
-            alphas=np.array(grid.alphas),
-            betas=np.array(grid.betas),
+            alphas=np.array(grid.alphas, dtype=np.float64),
+            betas=np.array(grid.betas, dtype=np.float64),
             **{name: nothing.pop(name) for name in VALUES},
             computed=np.zeros(grid.shape, bool),
             provenance=provenance or {},
