@@ -23,9 +23,7 @@ def project() -> Project:
 
 @pytest.mark.parametrize("part", CLEAN)
 def test_docstrings_say_what_is_returned_and_raised_and_where_formulas_are_from(part: str) -> None:
-    wrong = [
-        str(finding) for finding in findings(project()) if finding.wrong and belongs(finding.where.module, (part,))
-    ]
+    wrong = [str(finding) for finding in findings(project()) if finding.wrong and finding.within(part)]
     assert not wrong, "\n".join(["", *wrong, "", table(project())])
 
 
