@@ -39,10 +39,11 @@ class Part(NamedTuple):
 def cached(cache: DiskCache | None, key: str, split: str, make: Callable[[], Part]) -> Part:
     """The result of `make`, normalized and mapped from `cache` if it is large; in memory if it cannot be cached.
 
-    Errors of `make` pass through; those of the cache do not.
-
     Args:
         key: identifies the source, such as its digest.
+
+    Raises:
+        UnknownNameError: the cached file has no such split, so this module did not write it.
     """
     if cache is None:
         return make()

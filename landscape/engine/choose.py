@@ -138,7 +138,9 @@ def build(objective: Objective, network: Network, directions: int, choice: Mappi
     """The plan that `choice` describes.
 
     Raises:
-        UnknownNameError: the engine is not known.
+        UnknownNameError: the engine is not known, or this machine lacks an instruction set that `choice` names.
+        NotAPerceptron: the engine is "perceptron", and the network is none.
+        NotInLanes: the engine is "lanes", and there is no kernel for a layer.
     """
     engine = choice["engine"]
     if engine not in ENGINES:
@@ -164,6 +166,10 @@ def statistics_plan(
     Args:
         objective: has all samples in one batch.
         network: its BatchNorm uses batch statistics.
+
+    Raises:
+        UnknownNameError: this machine lacks an instruction set that `choice` names.
+        NotInLanes: as `LanesPlan`; `lanes_take` has ruled it out.
     """
     named = (choice.get(name) for name in ("normed", "winograd", "instruction_set"))
     vectors = next((str(name) for name in named if name), None)  # so that all processes agree

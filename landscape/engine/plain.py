@@ -37,6 +37,7 @@ class PlainPlan:
 
         Raises:
             Stopped: `stop`, called before every batch, returned true.
+            MemoryExhaustedError: memory does not suffice for a single sample, or the batch cannot be divided.
         """
         return [self._value(point, stop) for point in points]
 
@@ -52,7 +53,7 @@ class PlainPlan:
         return value
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
-        """The outputs of the model at `point` for a few images, in float64."""
+        """The outputs of the model at `point` for n images, in float64: (n, …), (n, classes) for a classifier."""
         with torch.inference_mode():
             outputs: Tensor = torch.func.functional_call(self.objective.model, self._parameters(point), (images,))
             return outputs.double()

@@ -28,11 +28,12 @@ class Plan(Protocol):
 
         Raises:
             Stopped: `stop`, called before every batch, returned true.
+            MemoryExhaustedError: memory does not suffice for a single sample, or the batch cannot be divided.
         """
         ...
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
-        """The outputs of the network at one point for a few images, (n, classes), in float64."""
+        """The outputs of the network at one point for n images, in float64: (n, …), (n, classes) for a classifier."""
         ...
 
 
@@ -48,7 +49,7 @@ class StatisticsPlan(Plan, Protocol):
     """A plan for a network whose BatchNorm uses batch statistics, which the plan keeps."""
 
     def statistics(self, points: Sequence[Point]) -> Sequence[Mapping[str, Tensor]]:
-        """For every point: name -> mean or unbiased variance of every BatchNorm, with all samples as one batch.
+        """For every point: name -> mean or unbiased variance (channels,) of every BatchNorm, all samples as one batch.
 
         Args:
             points: at most `group`.

@@ -22,7 +22,13 @@ from .protocol import RecordedPlan, StatisticsPlan
 
 
 class RecalibratedPlan:
-    """A plan with BatchNorm statistics computed at every point from calibration samples."""
+    """A plan with BatchNorm statistics computed at every point from calibration samples.
+
+    Raises:
+        Unrecordable: the model with batch statistics cannot be turned into a graph.
+        UnknownNameError: this machine lacks an instruction set that the choice of `inner` names.
+        NotInLanes: as `statistics_plan`.
+    """
 
     def __init__(self, inner: RecordedPlan, calibration: Calibration, directions: Sequence[Params]):
         self.inner, self.name, self.choice, self.group = inner, inner.name, inner.choice, inner.group
@@ -40,6 +46,7 @@ class RecalibratedPlan:
 
         Raises:
             Stopped: `stop`, called before every pass and batch, returned true.
+            MemoryExhaustedError: memory does not suffice for a single sample of the second pass.
         """
         self.stop = stop
         try:
@@ -60,11 +67,17 @@ class RecalibratedPlan:
         return self.first_pass.statistics(points)
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
-        """The outputs of the network at one point for a few images, in float64."""
+        """The outputs of the network at one point for n images, in float64: (n, …), (n, classes) for a classifier."""
         return self.inner.scores(point, images)
 
     def statistics(self, point: Point) -> Mapping[str, Tensor]:
-        """Name -> running mean or variance of every BatchNorm at `point`; if a layer runs twice, of its last run."""
+        """Name -> running mean or variance (channels,) of every BatchNorm at `point`.
+
+        Of its last run, if a layer runs twice.
+
+        Raises:
+            Stopped: the `stop` of `values` returned true.
+        """
         if self.first_pass.group > 1 and (known := self.known.get(tuple(map(float, point)))) is not None:
             return known
         [found] = self._pass([point])

@@ -49,7 +49,7 @@ class Contest:
     """The plans of one network on one data set, to be measured."""
 
     objective: Objective
-    directions: Sequence[Params]
+    directions: Sequence[Params]  # name -> tensor, in the shapes of the parameters
     plans: dict[str, engine.Plan]
     refused: dict[str, str]  # precision -> why it has no plan
     remarks: list[str]  # what the engine logged while it planned
@@ -101,7 +101,7 @@ class Contest:
     def errors(self) -> dict[str, float | None]:
         """Relative error of the loss of a few samples at one point, against the plain loop in float64.
 
-        None if either is not finite, or the exact loss is 0.
+        None if either is not finite, or the exact loss is 0. Raises as `engine.plan`.
         """
         images, labels, point = *self._few(), POINT[: len(self.directions)]
         exact = engine.plan(in_double(self.objective, CHECKED), self.directions, {"engine": "plain"})
@@ -125,7 +125,7 @@ def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:
 
 
 def in_double(objective: Objective, samples: int | None = None) -> Objective:
-    """The objective in float64, on all samples or the first few."""
+    """The objective in float64, on all samples or the first few; raises as `Objective.of`."""
     images, labels = objective.images[:samples], objective.labels[:samples]
     return Objective.of(objective.model, images, labels, precision="float64", loss=objective.loss)
 
@@ -208,7 +208,11 @@ def _wait(cuda: bool) -> None:
 
 
 def flop(objective: Objective) -> float:
-    """Multiplications and additions per sample in convolutions and linear layers, padding included, as is common."""
+    """Multiplications and additions per sample in convolutions and linear layers, padding included, as is common.
+
+    Raises:
+        Unrecordable: the model cannot be turned into a graph.
+    """
     network = prepare(objective, ())
     total = 0.0
     for layer in network.layers:

@@ -46,11 +46,15 @@ class Amx(Kernel):
         return len(self.segments[at].layers) if at in self.segments else 0
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """As `Segment.prepare`."""
+        """Packed weights (n,) and biases (m,) of the segment, as `Segment.prepare` makes them."""
         return self.segments[at].prepare(weights)
 
     def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
-        """Add the results of the segment to `values`."""
+        """Add the results of the segment to `values`.
+
+        Raises:
+            MemoryError: an allocation failed.
+        """
         values |= self.segments[at].run(values, weights)
 
 
@@ -113,7 +117,7 @@ class Segment:
         self.offsets = (ctypes.c_int64 * len(offsets))(*offsets)
 
     def prepare(self, given: Sequence[Weights]) -> Weights:
-        """Weights and biases of the layers, in float32, as the kernel reads them: once per point."""
+        """Weights (n,), bfloat16, and biases (m,), float32, of all layers, as the kernel reads them: once per point."""
         weights, biases = [], []
         for (weight, bias), found in zip(given, self.patterns, strict=True):
             assert weight is not None

@@ -48,11 +48,13 @@ class Layout:
 
     @property
     def row(self) -> int:
+        """Distance from a position to the one below it."""
         ring = {"plain": self.width + 2, "pairs": self.width // 2 + 1, "halves": self.width + 1}
         return self.pitch * ring.get(self.kind, self.width)
 
     @property
     def size(self) -> int:
+        """Size of one group of images, with a row above and one below."""
         return self.row * (self.height + 2)
 
     @property
@@ -68,6 +70,7 @@ class Layout:
 
     @property
     def halved(self) -> bool:
+        """Whether the even and the odd pixels of a row are addressed separately; see `odd`."""
         return self.kind != "plain" and self.kind != "windows"
 
     @property
@@ -76,6 +79,7 @@ class Layout:
         return self.pitch - LINE // 2 if self.kind == "pairs" else -self.pitch * (self.width // 2)
 
     def at(self, rows: int, positions: int) -> int:
+        """Distance from a position to the one `rows` below and `positions` to the right."""
         return rows * self.row + positions * self.pitch
 
 
@@ -193,7 +197,7 @@ def group_size(found: ReadPattern, width: int) -> int:
 
 
 def pack_weights(weight: Tensor, found: ReadPattern) -> Tensor:
-    """Weights (filters, channels, height, width) in the order of the kernel: tile after tile, in bfloat16."""
+    """Weights (filters, channels, height, width) in the order of the kernel, (n,): tile after tile, in bfloat16."""
     wide = found.expand(weight.permute(0, 2, 3, 1).bfloat16())
     filters, offsets, _ = wide.shape
     tiles = wide.view(filters // DEPTH, 2, ROWS, offsets, DEPTH // 2, 2)

@@ -31,9 +31,9 @@ WIDTHS = (16, 8, 4)  # numbers in a vector
 class Pending:
     """relu((raw − mean) · scale + shift + other), not computed yet."""
 
-    raw: Tensor
+    raw: Tensor  # (N, channels) or (N, channels, height, width), float32
     coefficients: Tensor  # (3, channels): mean, scale, shift
-    other: Tensor | None
+    other: Tensor | None  # in the shape of `raw`
     relu: bool
     overwritable: bool  # `raw` is not read again: the result may be written over it
 
@@ -45,13 +45,17 @@ class Pending:
         return native.BatchNorm(self.raw.data_ptr(), at, at + line, at + 2 * line, other, written, self.relu)
 
     def destination(self, arena: Arena) -> Tensor:
-        """A tensor for the result."""
+        """A tensor for the result, with the shape of `raw`."""
         if self.overwritable:
             return self.raw
         return arena.empty(self.raw.shape) if self.raw.ndim == 4 else torch.empty_like(self.raw)
 
     def computed(self, width: int, arena: Arena) -> Tensor:
-        """Compute the result."""
+        """Compute the result, which has the shape of `raw`.
+
+        Raises:
+            MemoryError: an allocation failed.
+        """
         result, channels = self.destination(arena), self.coefficients.shape[1]
         given = ctypes.byref(self.arguments(result))
         rows = self.raw.numel() // channels
@@ -60,7 +64,11 @@ class Pending:
 
 
 class BatchStatistics(Kernel):
-    """The BatchNorms of one network that take their statistics from the batch, and the convolutions next to them."""
+    """The BatchNorms of one network that take their statistics from the batch, and the convolutions next to them.
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1; Chan, Golub and LeVeque 1983,
+    doi:10.1080/00031305.1983.10483115, for joining the mean and the squares of two blocks.
+    """
 
     def __init__(self, network: Network, instruction_set: str | None, lanes: int, *, usable: bool = True):
         """
@@ -68,6 +76,9 @@ class BatchStatistics(Kernel):
             instruction_set: of the native kernels, None for torch's.
             lanes: numbers in a vector of the native convolutions, 0 if the plan has none of them.
             usable: False for a device or type of parameters that the native kernels do not support: torch computes.
+
+        Raises:
+            UnknownNameError: this machine lacks `instruction_set`.
         """
         self.settings = {} if instruction_set is None else {"normed": instruction_set}
         self.width = winograd.lanes_of(instruction_set) if instruction_set is not None and usable else 0
@@ -95,7 +106,8 @@ class BatchStatistics(Kernel):
         return int(self.network.layers[at].results[0] in self.results)
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """The weight of a convolution as the native module reads it; scale and shift unchanged."""
+        """A convolution's weight as the native module reads it, and its bias; otherwise scale and shift, (channels,).
+        """
         layer, [given] = self.network.layers[at], weights
         weight, bias = given
         if layer.kind != "convolution" or weight is None:
@@ -103,13 +115,17 @@ class BatchStatistics(Kernel):
         return [conv_chains.native_weight(layer, weight, self.lanes), bias]
 
     def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
-        """Add the result of layer `at` to `values`: a `Pending` one if the next layer computes it."""
+        """Add the result of layer `at` to `values`: a `Pending` one if the next layer computes it.
+
+        Raises:
+            MemoryError: an allocation failed.
+        """
         layer = self.network.layers[at]
         by_kind = self._convolved if layer.kind == "convolution" else self._normalized
         values[layer.result] = by_kind(layer, values, weights)
 
     def statistics(self, at: int, weights: Weights) -> Mapping[str, Tensor]:
-        """Name -> mean and unbiased variance of the last batch of layer `at`."""
+        """Name -> mean and unbiased variance of the last batch of layer `at`, (channels,) each."""
         layer = self.network.layers[at]
         names = layer.settings["buffers"] if layer.kind == "normalize" else ()
         return dict(zip(names, self.found[layer.result], strict=True)) if names else {}
@@ -196,6 +212,9 @@ def convolve(
     Args:
         norm: how the input is normalized first, if it is.
         sums: receives mean and summed squares of the result, (2, filters), float64.
+
+    Raises:
+        MemoryError: an allocation failed.
     """
     images, channels, height, width = x.shape
     given = native.Winograd(

@@ -36,11 +36,15 @@ class ConvChains(Kernel):
         return len(self.chains[at].layers) if at in self.chains else 0
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """As `Chain.prepare`."""
+        """Packed weights and biases (filters,) of the chain, as `Chain.prepare` makes them."""
         return self.chains[at].prepare(weights)
 
     def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
-        """Add the results of the chain to `values`."""
+        """Add the results of the chain to `values`.
+
+        Raises:
+            MemoryError: an allocation failed.
+        """
         values |= self.chains[at].run(values, weights)
 
 
@@ -66,7 +70,7 @@ class Chain:
         return shape[0] * shape[1] * shape[2]
 
     def prepare(self, given: Sequence[Weights]) -> Weights:
-        """Weights and biases of the layers as the native module reads them, concatenated: once per point."""
+        """Weight, as `native_weight` packs it, and bias (filters,) of every layer in turn: once per point."""
         prepared: Weights = []
         for layer, (weight, bias) in zip(self.layers, given, strict=True):
             assert weight is not None
@@ -120,7 +124,10 @@ class Chain:
 
 
 def native_weight(layer: Layer, weight: Tensor, lanes: int) -> Tensor:
-    """The weight of a layer that `takes` accepts, as the native module reads it."""
+    """The weight of a layer that `takes` accepts, as the native module reads it.
+
+    (16 · filters · channels,) for Winograd; otherwise (block of filters, height, width, channel, filter in the block).
+    """
     return winograd.prepare(weight, lanes) if winograd.takes(layer) else direct_weights(weight, lanes)
 
 

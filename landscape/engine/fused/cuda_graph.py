@@ -25,7 +25,10 @@ WARM_UPS = 2  # runs before a capture, in which libraries choose kernels and all
 
 
 class CudaGraphPlan(FusedPlan):
-    """The fused layers on a device, `batch` samples at a time: one launch per point, one synchronization per tile."""
+    """The fused layers on a device, `batch` samples at a time: one launch per point, one synchronization per tile.
+
+    Raises as `FusedPlan`.
+    """
 
     name = "captured"
 
@@ -102,7 +105,7 @@ class Replay:
             self._capture(device)
 
     def __call__(self) -> Tensor:
-        """The result of the work; the next call may overwrite it."""
+        """The result of the work, in the shape that it gives; the next call may overwrite it."""
         if self.graph is None:
             return self.work()
         self.graph.replay()

@@ -29,7 +29,7 @@ class Kernel(Protocol):
         ...
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """The weights of these layers, in float32 or float64, as `compute` reads them: once per point."""
+        """The weights of these layers, in float32 or float64, in the shapes that `compute` reads: once per point."""
         ...
 
     def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
@@ -41,7 +41,7 @@ class Kernel(Protocol):
         ...
 
     def statistics(self, at: int, weights: Weights) -> Mapping[str, Tensor]:
-        """Name -> mean or unbiased variance of the last batch, where layer `at` is a BatchNorm that keeps them."""
+        """Name -> mean or unbiased variance (channels,) of the last batch, if layer `at` is a BatchNorm."""
         return {}
 
     def release(self) -> None:

@@ -54,6 +54,9 @@ class FusedPlan:
         """
         Args:
             kernels: made for `network` and `precision`, in order of preference; together they take every layer.
+
+        Raises:
+            UnknownNameError: the precision is not known, or the network has layers without it.
         """
         if precision not in PRECISIONS:
             raise UnknownNameError("precision of the fused engine", precision, PRECISIONS)
@@ -79,6 +82,7 @@ class FusedPlan:
 
         Raises:
             Stopped: `stop`, called before every batch, returned true.
+            MemoryExhaustedError: memory does not suffice for a single sample, or the batch cannot be divided.
         """
         try:
             return [self._value(point, stop) for point in points]
@@ -116,7 +120,7 @@ class FusedPlan:
         return not peaks or bool(torch.stack(peaks).max() < FAR_FROM_OVERFLOW)  # False for NaN too
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
-        """The outputs of the network at `point` for a few images, in float64."""
+        """The outputs of the network at `point` for n images, in float64: (n, …), (n, classes) for a classifier."""
         with exact_float32(), torch.inference_mode():
             return self.outputs(images, self.weights(point), keep_nan=True).double()
 
@@ -125,9 +129,9 @@ class FusedPlan:
         self.flat.use_statistics(statistics)
 
     def statistics(self, points: Sequence[Point]) -> list[dict[str, Tensor]]:
-        """Name -> mean or unbiased variance over all samples, as one batch, of every BatchNorm that keeps them.
+        """Name -> mean or unbiased variance (channels,) of every BatchNorm that keeps them.
 
-        For a layer that runs twice, those of its last run.
+        Over all samples as one batch; for a layer that runs twice, those of its last run.
         """
         return [self._statistics(point) for point in points]
 
@@ -141,12 +145,15 @@ class FusedPlan:
         return found
 
     def to_compute_format(self, images: Tensor) -> Tensor:
-        """`images` in the precision and layout of the computation; called per batch, since a data set may be large."""
+        """`images` in the precision and layout of the computation, their shape unchanged.
+
+        Called per batch, since a data set may be large.
+        """
         images = images.bfloat16() if self.half else images
         return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
     def weights(self, point: Point) -> list[Weights]:
-        """The weights at `point`, step by step, as the kernels read them."""
+        """The weights at `point`, (directions,), step by step, in the shapes that the kernels read."""
         every = iter(self.flat.at(point))
         layers = self.network.layers
         by_layer = [[None if weight is None else next(every) for weight in layer.weights] for layer in layers]
@@ -158,7 +165,7 @@ class FusedPlan:
     def outputs(
         self, images: Tensor, weights: list[Weights], *, keep_nan: bool, peaks: list[Tensor] | None = None
     ) -> Tensor:
-        """The outputs of the network.
+        """The outputs of the network for N images, (N, …).
 
         Args:
             keep_nan: no ReLU may turn NaN into 0.

@@ -27,7 +27,7 @@ class TorchLayers(Kernel):
         return 1
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """The weights, rounded to bfloat16 if `half`."""
+        """The weights in the same shapes, rounded to bfloat16 if `half`."""
         [given] = weights
         return in_half(given) if self.half and self.network.layers[at].kind != "linear" else given
 
@@ -50,7 +50,7 @@ class TorchLayers(Kernel):
 
 
 def in_half(weights: Weights) -> Weights:
-    """The weights in bfloat16: a point is summed in float32 and rounded once."""
+    """The weights in bfloat16, in the same shapes: a point is summed in float32 and rounded once."""
     return [None if weight is None else weight.bfloat16() for weight in weights]
 
 

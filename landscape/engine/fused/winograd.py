@@ -24,7 +24,11 @@ CHANNELS = 16  # inputs and filters must be multiples, to fill whole vectors
 
 
 class Winograd(Kernel):
-    """Computes the layers that `takes` accepts, one at a time."""
+    """Computes the layers that `takes` accepts, one at a time.
+
+    Raises:
+        UnknownNameError: this machine or this build lacks the instruction set.
+    """
 
     def __init__(self, network: Network, instruction_set: str):
         self.layers, self.lanes = network.layers, lanes_of(instruction_set)
@@ -35,13 +39,17 @@ class Winograd(Kernel):
         return int(takes(self.layers[at]))
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """The weight, transformed, and the bias."""
+        """The weight, transformed, (16 · filters · channels,), and the bias, (filters,)."""
         [(weight, bias)] = weights
         assert weight is not None
         return [prepare(weight, self.lanes), bias]
 
     def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
-        """Add the result of layer `at` to `values`."""
+        """Add the result of layer `at` to `values`.
+
+        Raises:
+            MemoryError: an allocation failed.
+        """
         layer, (weight, bias) = self.layers[at], weights
         assert weight is not None
         residual = None if layer.residual is None else values[layer.residual]
@@ -78,7 +86,12 @@ def takes(layer: Layer) -> bool:
 
 
 def prepare(weight: Tensor, lanes: int) -> Tensor:
-    """`weight`, (filters, channels, 3, 3), as the kernel reads it: once per point."""
+    """`weight`, (filters, channels, 3, 3), as the kernel reads it, (16 · filters · channels,): once per point.
+
+    Every 3×3 kernel g becomes the 4×4 matrix G g Gᵀ.
+
+    Source: Lavin and Gray 2016, arXiv:1509.09308, section 4.1.
+    """
     filters, channels = weight.shape[:2]
     given, prepared = weight.contiguous(memory_format=torch.channels_last), torch.empty(16 * filters * channels)
     _library().winograd_weights(lanes, given.data_ptr(), channels, filters, prepared.data_ptr())
@@ -88,7 +101,15 @@ def prepare(weight: Tensor, lanes: int) -> Tensor:
 def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, padding: int, lanes: int, *, relu: bool
 ) -> Tensor:
-    """relu(x ∗ weight + bias + residual), with the optional parts if present; `weight` comes from `prepare`."""
+    """relu(x ∗ weight + bias + residual), with the optional parts if present; `weight` comes from `prepare`.
+
+    (N, channels, H, W) -> (N, filters, H + 2 · padding − 2, W + 2 · padding − 2), channels-last.
+
+    Raises:
+        MemoryError: an allocation failed.
+
+    Source: Lavin and Gray 2016, arXiv:1509.09308, section 4.1: F(2×2, 3×3).
+    """
     images, channels, height, width = x.shape
     filters, grown = weight.numel() // (16 * channels), 2 * padding - 2
     x = x.contiguous(memory_format=torch.channels_last)

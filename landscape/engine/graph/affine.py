@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Affine:
-    """center + Σ coefficients[k] · steps[k], in float64; a step that is None is zero."""
+    """center + Σ coefficients[k] · steps[k], in float64, each step in the shape of the center; None stands for zero."""
 
     center: Tensor
     steps: tuple[Tensor | None, ...]

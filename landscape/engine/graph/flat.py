@@ -37,11 +37,11 @@ class FlatWeights:
         """Does nothing: these weights do not depend on the statistics of BatchNorm at a point."""
 
     def at(self, point: Point) -> list[Tensor]:
-        """The weights at `point`, one coefficient per direction."""
+        """The weights at `point`, (directions,), in the shapes of the parameters."""
         return self.views(self.vector(point), self.weights)
 
     def vector(self, point: Point) -> Tensor:
-        """The weights at `point`, concatenated; coefficients in a tensor stay on its device."""
+        """The weights at `point`, concatenated, (P,); coefficients in a tensor stay on its device."""
         moved = self.center.clone()
         for coefficient, step in zip(point, self.steps, strict=True):
             if isinstance(coefficient, Tensor):
@@ -62,7 +62,7 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 
 def unflatten(part: Tensor, like: Tensor) -> Tensor:
-    """A part of the vector in the shape of `like`."""
+    """A part of the vector, (n,), in the shape of `like`."""
     if like.ndim != 4:
         return part.view(like.shape)
     filters, channels, height, width = like.shape

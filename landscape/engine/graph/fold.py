@@ -20,7 +20,10 @@ from .layers import Layer, Network, Norm
 
 
 def fold(network: Network, *, recalibrated: bool = False) -> Network:
-    """`network` with BatchNorm folded into the layer before it; with `recalibrated` statistics, at every point."""
+    """`network` with BatchNorm folded into the layer before it; with `recalibrated` statistics, at every point.
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 2, the last step.
+    """
     return _rewrite(_rewrite(network, _keep_norm if recalibrated else _fold_affine), _keep_norm)
 
 

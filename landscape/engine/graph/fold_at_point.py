@@ -40,7 +40,7 @@ class FoldedWeights(FlatWeights):
         self.statistics = statistics
 
     def vector(self, point: Point) -> Tensor:
-        """The folded weights at `point`, concatenated."""
+        """The folded weights at `point`, (directions,), concatenated, (P,)."""
         weights, *parts = torch.split(super().vector(point), [self.count, *[self.channels] * 4])
         gamma, beta, mean, variance = parts
         if self.statistics is not None:
@@ -56,7 +56,7 @@ class FoldedWeights(FlatWeights):
         return torch.cat([found.get(norm.buffers[which], part) for norm, part in zip(self.norms, parts, strict=True)])
 
     def at(self, point: Point) -> list[Tensor]:
-        """The weights at `point`, in the order of the layers."""
+        """The weights at `point`, (directions,), in the order and the shapes of the layers' weights."""
         return self.views(self.vector(point), self.layer_weights)
 
 

@@ -26,6 +26,7 @@ class Size:
     fixed: int
 
     def at(self, samples: int) -> int:
+        """The size for a batch of `samples` samples."""
         return self.per_sample * samples + self.fixed
 
 
@@ -60,7 +61,7 @@ class Graph:
     input: int
     parameters: dict[str, int]  # name -> index
     buffers: dict[str, int]
-    constants: dict[int, Tensor]
+    constants: dict[int, Tensor]  # index -> tensor, in its shape in `shapes`
     nodes: tuple[Node, ...]
     output: int
     shapes: dict[int, tuple[int | Size, ...]]

@@ -13,7 +13,7 @@ from .graph import Argument, Graph, Node, Ref, Size, Symbol
 
 
 def interpret(graph: Graph, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """The output of `graph` on the batch `x`, with its parameters and buffers by name in `tensors`."""
+    """The output of `graph`, (N, …), on the batch `x`, (N, …), with its parameters and buffers by name in `tensors`."""
     names = {**graph.parameters, **graph.buffers}
     values = {index: tensors[name] for name, index in names.items()}
     values |= {index: tensor.to(x.device) for index, tensor in graph.constants.items()}
@@ -24,7 +24,7 @@ def interpret(graph: Graph, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
 
 
 def run(node: Node, values: Mapping[int, Tensor], samples: int, device: torch.device) -> dict[int, Tensor]:
-    """Index -> tensor of the results of one node."""
+    """Index -> result of one node for a batch of `samples` samples, each in the shape that the operator gives it."""
     arguments = [resolve(argument, values, samples, device) for argument in node.arguments]
     options = {name: resolve(option, values, samples, device) for name, option in node.options.items()}
     results = operator(node.operator)(*arguments, **options)

@@ -28,7 +28,10 @@ REARRANGING = frozenset(  # operators that only rearrange numbers and add zeros
 
 @dataclass(frozen=True)
 class Norm:
-    """BatchNorm with given statistics: γ (x − μ) / √(σ² + ε) + β, with γ, β, μ, σ² each affine in the coefficients."""
+    """BatchNorm with given statistics: γ (x − μ) / √(σ² + ε) + β, with γ, β, μ, σ² each affine in the coefficients.
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 2.
+    """
 
     gamma: Affine
     beta: Affine
@@ -54,11 +57,13 @@ class Layer:
 
     @property
     def result(self) -> int:
+        """Index of the first result."""
         index = self.results[0]
         assert index is not None
         return index
 
     def reads(self) -> tuple[int, ...]:
+        """Indices of the values that it reads: the inputs, then the residual."""
         return self.inputs if self.residual is None else (*self.inputs, self.residual)
 
 

@@ -160,6 +160,7 @@ def generalize(graphs: list[Graph], batches: tuple[int, ...]) -> Graph:
 
 
 def merge_options(nodes: tuple[Node, ...], merge: Callable[[list[Any]], Any]) -> dict[str, Argument]:
+    """The options of one node at several batch sizes, each made one by `merge`."""
     return {name: merge([node.options[name] for node in nodes]) for name in nodes[0].options}
 
 

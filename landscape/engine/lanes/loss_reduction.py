@@ -18,7 +18,12 @@ Part = tuple[Tensor, Tensor | None]  # losses (N, points), whether classified co
 
 
 def sample_losses(outputs: Tensor, labels: Tensor, loss: Loss) -> Part:
-    """Loss of every sample at every point, and whether it is classified correctly, from scores (classes, N, points)."""
+    """Loss of every sample at every point, and whether it is classified correctly, (N, points) each.
+
+    Args:
+        outputs: scores (classes, N, points).
+        labels: (N,).
+    """
     if loss is CROSS_ENTROPY:
         return _cross_entropy(outputs, labels)
     by_point = [scores.t() for scores in outputs.unbind(-1)]
@@ -56,7 +61,7 @@ def _correct(outputs: Tensor, wanted: Tensor, largest: Tensor, others: Tensor) -
 
 
 def reduce_losses(parts: Sequence[Part]) -> list[Value]:
-    """One value per point from the parts of a data set."""
+    """One value per point from the parts of a data set, (n, points) each."""
     losses = torch.cat([losses for losses, _ in parts]).t().contiguous()
     hits = [hits for _, hits in parts if hits is not None]
     points, count = losses.shape

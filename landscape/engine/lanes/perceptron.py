@@ -97,7 +97,12 @@ def _rounded_up(size: int) -> int:
 
 
 class PerceptronPlan:
-    """Linear layers with ReLUs in float32 on the CPU; best called with `group` points at a time."""
+    """Linear layers with ReLUs in float32 on the CPU; best called with `group` points at a time.
+
+    Raises:
+        UnknownNameError: this machine or this build lacks the instruction set.
+        NotAPerceptron: the network has other layers, or is not a chain.
+    """
 
     name = "perceptron"
     group = 16
@@ -124,6 +129,7 @@ class PerceptronPlan:
 
         Raises:
             Stopped: `stop`, called before every batch, returned true.
+            MemoryError: an allocation failed.
         """
         groups = [points[start : start + self.group] for start in range(0, len(points), self.group)]
         with torch.inference_mode():
@@ -135,7 +141,11 @@ class PerceptronPlan:
             self.folded.flat.use_statistics(statistics)
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
-        """The outputs of the network at `point` for a few images, in float64."""
+        """The outputs of the network at `point` for n images, (n, classes), in float64.
+
+        Raises:
+            MemoryError: an allocation failed.
+        """
         with torch.inference_mode():
             return (
                 self._outputs([point], self._weights([point]), self._numbers(images), len(images))[..., 0].t().double()

@@ -36,7 +36,12 @@ CHUNK_WORK = 2e9  # floating-point operations between calls of `stop`: about 20 
 
 
 class LanesPlan:
-    """Whole networks at `group` points at once, `block` images at a time, in float32 on the CPU."""
+    """Whole networks at `group` points at once, `block` images at a time, in float32 on the CPU.
+
+    Raises:
+        UnknownNameError: this machine or this build lacks the instruction set.
+        NotInLanes: there is no kernel for a layer or a shape.
+    """
 
     name = "lanes"
 
@@ -78,13 +83,13 @@ class LanesPlan:
             self.folded.flat.use_statistics(statistics)
 
     def scores(self, point: Sequence[float], images: Tensor) -> Tensor:
-        """The outputs of the network at `point` for a few images, in float64."""
+        """The outputs of the network at `point` for n images, (n, classes), in float64."""
         self._set_weights([point])
         [outputs] = self._outputs(_channels_last(images), threads=1)
         return outputs[..., 0].t().double()
 
     def statistics(self, points: Sequence[Point]) -> list[dict[str, Tensor]]:
-        """Name -> mean or unbiased variance over all samples, of every BatchNorm that keeps them, for every point.
+        """For every point: name -> mean or unbiased variance (channels,) of every BatchNorm that keeps them.
 
         Args:
             points: at most `group`. All samples must be one batch.

@@ -40,7 +40,7 @@ class Program:
     instructions: Tensor  # (n, 29) int64
     weights: tuple[Affine, ...]  # packed, one vector each, in the order of the lines
     stretches: Tensor  # (m, 2) int64: the end of a stretch of instructions, and its images
-    tables: Tensor  # int64: 2 · line, + 1 in the outer workspace; -1 for zero
+    tables: Tensor  # (k,) int64: 2 · line, + 1 in the outer workspace; -1 for zero
     lines: int  # of the inner workspace, all images of a stretch
     outer_lines: int  # of the outer workspace, all images of a block
     block: int  # images; the whole batch if BatchNorm uses batch statistics
