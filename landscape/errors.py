@@ -3,6 +3,22 @@
 The shell and the service decide how an error is shown.
 """
 
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_ALIKE = 0.7  # of difflib's ratio: finds swapped and missing letters, not another word with some letters in common
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """ " Did you mean 'filter'?" for 'fliter', to be appended to a message; empty if no known name is near.
+
+    Case is ignored. Names with other digits are other things and not misspelt: 'float16' is not 'float64'.
+    """
+    folded = {one.casefold(): one for one in known if re.findall(r"\d+", one) == re.findall(r"\d+", str(name))}
+    near = get_close_matches(str(name).casefold(), folded, n=1, cutoff=_ALIKE)
+    return f" Did you mean {folded[near[0]]!r}?" if near else ""
+
 
 class LandscapeError(Exception):
     """A request that cannot be fulfilled, for a reason that the user can fix."""
@@ -23,12 +39,22 @@ class ShapeMismatchError(LandscapeError):
 
 
 class UnknownNameError(LandscapeError):
-    """An unknown name; the message lists the known ones."""
+    """An unknown name; the message lists the known ones, and says which is near."""
 
     code = "unknown_name"
 
     def __init__(self, what: str, name: object, known: "list[str] | tuple[str, ...]"):
-        super().__init__(f"Unknown {what} {name!r}. Known: {', '.join(known)}.")
+        super().__init__(f"Unknown {what} {name!r}. Known: {', '.join(known)}.{did_you_mean(name, known)}")
+
+
+class UnknownOptionError(LandscapeError, TypeError):
+    """A function was called with a keyword that it does not have; also a TypeError, as Python raises by itself."""
+
+    code = "unknown_option"
+
+    def __init__(self, function: str, option: str, known: "list[str] | tuple[str, ...]"):
+        near, taken = did_you_mean(option, known), ", ".join(known) or "nothing"
+        super().__init__(f"{function}() has no option {option!r}.{near} It takes: {taken}.")
 
 
 class CheckpointError(LandscapeError):

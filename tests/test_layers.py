@@ -40,6 +40,7 @@ LAYERS = {
         "disk_cache",
         "disk",
         "grid",
+        "keywords",
         "errors",
     ),
     "service": (
@@ -152,7 +153,9 @@ def test_every_part_has_its_layer_and_imports_nothing_above_it(package: str) -> 
 
 
 def test_no_imports_form_a_circle() -> None:
-    graph = {module_of(path): imports(path) & every_module() - {module_of(path)} for path in ALL}
+    """Apart from landscape/__init__.py, whose imports are for type checkers: names are loaded on first use."""
+    inner = [path for path in ALL if path != ROOT / "landscape/__init__.py"]
+    graph = {module_of(path): imports(path) & every_module() - {module_of(path)} for path in inner}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
