@@ -13,34 +13,49 @@ Factor = Callable[[Tensor, Tensor], Tensor]  # (drawn, wanted), both (filters, e
 
 
 def to_filters(drawn: Tensor, wanted: Tensor) -> Tensor:
-    """Every filter gets the norm of the same filter of the center. Li et al. 2018, section 4."""
+    """(filters, 1): every filter gets the norm of the same filter of the center.
+
+    Source: Li et al. 2018, section 4.
+    """
     return _ratio(_norms(drawn), _norms(wanted))
 
 
 def to_layers(drawn: Tensor, wanted: Tensor) -> Tensor:
-    """Every parameter gets the norm of the same parameter of the center."""
+    """(1, 1): the parameter gets the norm of the same parameter of the center.
+
+    Source: normalize_direction in the authors' net_plotter.py (Li et al. 2018).
+    """
     return _ratio(_norms(drawn.reshape(1, -1)), _norms(wanted.reshape(1, -1)))
 
 
 def to_weights(_: Tensor, wanted: Tensor) -> Tensor:
-    """Every entry is multiplied by the same entry of the center."""
+    """(filters, entries): every entry is multiplied by the same entry of the center.
+
+    Source: normalize_direction in the authors' net_plotter.py (Li et al. 2018).
+    """
     return wanted
 
 
 def to_unit_filters(drawn: Tensor, _: Tensor) -> Tensor:
-    """Every filter gets norm 1."""
+    """(filters, 1): every filter gets norm 1.
+
+    Source: normalize_direction in the authors' net_plotter.py (Li et al. 2018).
+    """
     norms = _norms(drawn)
     return _ratio(norms, torch.ones_like(norms))
 
 
 def to_unit_layers(drawn: Tensor, _: Tensor) -> Tensor:
-    """Every parameter gets norm 1."""
+    """(1, 1): the parameter gets norm 1.
+
+    Source: normalize_direction in the authors' net_plotter.py (Li et al. 2018).
+    """
     norms = _norms(drawn.reshape(1, -1))
     return _ratio(norms, torch.ones_like(norms))
 
 
 def as_drawn(drawn: Tensor, _: Tensor) -> Tensor:
-    """Not rescaled."""
+    """(1, 1), one: not rescaled."""
     return torch.ones(1, 1, dtype=drawn.dtype)
 
 

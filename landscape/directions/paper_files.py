@@ -53,6 +53,7 @@ def read_directions(
     Raises:
         FormatError: the file cannot be read or holds no direction.
         ShapeMismatchError: it was made for another network; the message names the parameter.
+        NotFiniteError, PlaneError: see `plane.from_directions`.
     """
     path = Path(path)
     with opened(path, path.name) as file:

@@ -26,13 +26,21 @@ COLLINEAR = (
 class Plane(ComparedByContent):
     """One or two directions from a center, and their source."""
 
-    directions: tuple[Params, ...]  # float64 on the CPU; names of parameters and of floating buffers
+    directions: tuple[Params, ...]  # names and shapes of parameters and floating buffers; float64 on the CPU
     source: str  # "random", "between checkpoints", "through checkpoints", "pca", "gradient", "eigenvectors", "file", …
     facts: dict[str, Any] = field(default_factory=dict)  # JSON, for the provenance
     landmarks: tuple[Landmark, ...] = ()  # points to mark on the plot
 
     def at(self, center: State, point: Sequence[float]) -> Params:
-        """center + Σ point[k] · directions[k] for every name of `center`, summed in float64 and rounded once."""
+        """center + Σ point[k] · directions[k], with names, shapes, types and devices of `center`.
+
+        Summed in float64 and rounded once.
+
+        >>> center = {"weight": torch.tensor([2.0, 3.0])}
+        >>> line = from_directions([{"weight": torch.tensor([1.0, 0.0])}], center)
+        >>> line.at(center, [0.5])["weight"].tolist()
+        [2.5, 3.0]
+        """
         return {name: self._moved(name, tensor, point) for name, tensor in center.items()}
 
     def _moved(self, name: str, tensor: Tensor, point: Sequence[float]) -> Tensor:
@@ -66,7 +74,7 @@ def from_directions(directions: Sequence[State], center: State, *, source: str =
 
 
 def floating_tensors(state: State) -> Params:
-    """The floating tensors of a state dict in float64 on the CPU; counters are left out.
+    """The floating tensors of a state dict, of unchanged shapes, in float64 on the CPU; counters are left out.
 
     Raises:
         NotFiniteError: one holds NaN or infinity.
@@ -87,8 +95,10 @@ def line_between(start: State, end: State) -> Plane:
     statistics of `start`. Beyond the ends a running variance may become negative, and the loss NaN.
 
     Raises:
-        ShapeMismatchError, NotFiniteError: see `difference` and `floating_tensors`.
+        ShapeMismatchError, NotFiniteError: see `difference`.
         PlaneError: the checkpoints are equal.
+
+    Source: Goodfellow, Vinyals & Saxe 2015, arXiv:1412.6544, section 3; moving the statistics is ours.
     """
     direction = difference(end, start)
     if not norm(direction):
@@ -104,7 +114,7 @@ def plane_through(first: State, second: State, third: State, *, parameters: Coll
     `parameters`, so coordinates are distances; running statistics move too, and are exact at the three points.
 
     Raises:
-        ShapeMismatchError, NotFiniteError: see `difference` and `floating_tensors`.
+        ShapeMismatchError, NotFiniteError: see `difference`.
         PlaneError: two checkpoints are equal, or the three lie on one line.
 
     Source: Garipov et al. 2018, appendix A; moving the statistics is ours.
@@ -133,10 +143,11 @@ def plane_through(first: State, second: State, third: State, *, parameters: Coll
 
 
 def difference(end: State, start: State) -> Params:
-    """end − start over the floating tensors of both, in float64.
+    """end − start over the floating tensors of both, with their names and shapes, in float64.
 
     Raises:
         ShapeMismatchError: a name or a shape differs; the message names it.
+        NotFiniteError: one of them holds NaN or infinity.
     """
     last, first = floating_tensors(end), floating_tensors(start)
     if last.keys() != first.keys():

@@ -39,6 +39,8 @@ def draw(center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = F
 
     Returns:
         A mapping with the names and shapes of `center`, unitless.
+
+    Source: Li et al. 2018, section 4; a generator for every parameter is ours.
     """
     return {
         name: _gaussian(parameter, f"{seed}/{axis}/{name}") if biases or has_filters(parameter) else _zero(parameter)
@@ -52,6 +54,11 @@ def draw_as_authors(center: Mapping[str, Tensor], *, seed: int, count: int = 2) 
     One randn per tensor in the order of `center`, biases included: all of the first direction, then all of the second.
     Equal to `torch.manual_seed(seed)` followed by their loop. Their own command seeds before it builds the model, whose
     constructor draws too: to reproduce a published picture, share direction files, not seeds.
+
+    Returns:
+        `count` mappings with the names and shapes of `center`, unitless, converted to float64.
+
+    Source: get_random_weights in the authors' net_plotter.py (Li et al. 2018).
     """
     generator = torch.Generator().manual_seed(seed)
     return tuple(
@@ -83,11 +90,17 @@ def normalize(
             what was drawn, rescaled by `kind` with the whole parameter as one filter (our choice).
 
     Returns:
-        A new mapping with the names of `center`, float64 on the CPU, unitless. Arguments are not changed.
+        A new mapping with the names and shapes of `center`, float64 on the CPU, unitless. Arguments are not changed.
 
     Raises:
         ShapeMismatchError: a name or a shape differs.
         UnknownNameError: `kind` or `biases` is not known.
+
+    Filters of norms 1 and 8 get the norms 5 and 2 of the center's:
+
+    >>> center = {"weight": torch.tensor([[3.0, 4.0], [0.0, 2.0]])}
+    >>> normalize({"weight": torch.tensor([[1.0, 0.0], [0.0, 8.0]])}, center)["weight"].tolist()
+    [[5.0, 0.0], [0.0, 2.0]]
 
     Source: Li et al. 2018, section 4, for "filter". The other kinds, "fixed" (`--xignore biasbn`) and "parameter"
     (without it) follow the authors' code, without the 1e-10 that it adds to the norms.
@@ -107,7 +120,7 @@ def _normalized(direction: Tensor, center: Tensor, kind: str, biases: str) -> Te
 
 
 def rows(parameter: Tensor) -> Tensor:
-    """The filters of a parameter, one per row; a parameter without filters is one row."""
+    """(filters, entries): the filters of a parameter, one per row; a parameter without filters is one row."""
     return parameter.flatten(1) if has_filters(parameter) else parameter.reshape(1, -1)
 
 
@@ -121,10 +134,18 @@ def orthogonalize_filters(eta: Mapping[str, Tensor], delta: Mapping[str, Tensor]
 
     A one-element filter cannot be orthogonal to another: it stays as drawn, and is counted in `DirectionMeasures`.
 
+    Returns:
+        A new mapping with the names and shapes of `eta`.
+
     Raises:
         ShapeMismatchError: a name or a shape differs.
 
-    Source: ours; the authors rely on independent Gaussians being nearly orthogonal.
+    Source: Golub & Van Loan 2013, section 5.2, for Gram–Schmidt. To apply it inside filters is ours; the authors rely
+    on independent Gaussians being nearly orthogonal.
+
+    >>> delta = {"weight": torch.tensor([[1.0, 0.0], [1.0, 1.0]])}
+    >>> orthogonalize_filters({"weight": torch.tensor([[3.0, 4.0], [2.0, 0.0]])}, delta)["weight"].tolist()
+    [[0.0, 4.0], [1.0, -1.0]]
     """
     _require_same_shapes(eta, delta)
     return {name: _reject(eta[name], delta[name]) for name in eta}
@@ -160,9 +181,23 @@ def random_directions(
             both directions have the same biases, which are not orthogonalized.
         drawn: "named": a generator per (seed, axis, name); "authors": see `draw_as_authors`.
 
+    Returns:
+        `count` mappings with the names and shapes of `center`, float64 on the CPU, unitless.
+
     Raises:
         UnknownNameError: an option is not known.
         NotFiniteError: the center holds NaN or infinity.
+
+    Source: Li et al. 2018, section 4; making them exactly orthogonal is ours.
+
+    >>> center = {"weight": torch.tensor([[3.0, 4.0], [6.0, 8.0]]), "bias": torch.ones(2)}
+    >>> delta, eta = random_directions(center, seed=0)
+    >>> [round(norm, 9) for norm in filter_norms(delta["weight"]).tolist()]
+    [5.0, 10.0]
+    >>> abs(dot(delta, eta)) < 1e-12
+    True
+    >>> delta["bias"].tolist()
+    [0.0, 0.0]
     """
     _require_known("orthogonality", orthogonality, ORTHOGONALITIES)
     _require_finite(center)
@@ -220,7 +255,7 @@ def norm(direction: Mapping[str, Tensor]) -> float:
 
 
 def combine(directions: Sequence[Mapping[str, Tensor]], coefficients: Sequence[float]) -> Params:
-    """Σ coefficients[k] · directions[k], by name, in float64 on the CPU."""
+    """Σ coefficients[k] · directions[k], with the names and shapes of the directions, in float64 on the CPU."""
     doubles = [
         {name: tensor.detach().to("cpu", torch.float64) for name, tensor in direction.items()}
         for direction in directions
@@ -232,7 +267,7 @@ def combine(directions: Sequence[Mapping[str, Tensor]], coefficients: Sequence[f
 
 
 def completed(direction: Mapping[str, Tensor], center: Mapping[str, Tensor]) -> Params:
-    """`direction` with zeros for the names of `center` that are missing.
+    """`direction` with zeros for the names of `center` that are missing: names and shapes of `center`, float64.
 
     Raises:
         ShapeMismatchError: a name is unknown or a shape differs.

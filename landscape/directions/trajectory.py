@@ -19,7 +19,7 @@ FEWEST = 4  # checkpoints at least
 class Principal(ComparedByContent):
     """Principal components of a training run, as scikit-learn's PCA finds them."""
 
-    components: tuple[Params, ...]  # orthonormal, unit norm over the parameters, no filter normalization
+    components: tuple[Params, ...]  # shapes of the parameters; orthonormal over them, no filter normalization
     variance_ratio: tuple[float, ...]  # share of the variance along each component found, largest first
     singular_values: tuple[float, ...]
     variance: tuple[float, ...]
@@ -113,10 +113,11 @@ def _orthonormal(components: Sequence[Params]) -> list[Params]:
 
 
 def differences(states: Sequence[State], parameters: Collection[str]) -> list[Params]:
-    """θ_e − θ_last for every checkpoint e, over `parameters`, float64.
+    """θ_e − θ_last for every checkpoint e, over `parameters` with their shapes, float64.
 
     Raises:
         PlaneError: fewer than four checkpoints.
+        ShapeMismatchError, NotFiniteError: see `plane.difference`.
     """
     if len(states) < FEWEST:
         raise PlaneError(
@@ -144,7 +145,9 @@ def project(states: Sequence[State], plane: Plane, *, parameters: Collection[str
     The directions need not be orthonormal (the authors' cosine projection requires it).
 
     Raises:
-        PlaneError, ShapeMismatchError, NotFiniteError: see `principal`.
+        PlaneError, ShapeMismatchError, NotFiniteError: see `differences`.
+
+    Source: Li et al. 2018, section 7, and "lstsq" in the authors' projection.py.
     """
     moves = differences(states, parameters)
     kept = [{name: direction[name] for name in parameters if name in direction} for direction in plane.directions]

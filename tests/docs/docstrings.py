@@ -27,6 +27,7 @@ _LENGTH = r"(?:[\w…]+(?: ?[-−+*·×/] ?[\w…]+)*)"
 _SHAPE = re.compile(rf"\({_LENGTH}(?:, {_LENGTH})+\)|\({_LENGTH},\)|\bshapes?\b|\bscalars?\b")
 _REFERENCE = re.compile(r"(?:raises as|see) ((?:`[\w.]+`(?:, | and | or )?)+)", re.IGNORECASE)
 _SOURCE = re.compile(r"^Source: .*(?:\b(?:19|20)\d\d\b|arXiv:\d|doi:)", re.MULTILINE)
+_RAISES = re.compile(r"^Raises:\n(?: .*\n?|\n(?= ))*", re.MULTILINE)
 KINDS = ("docstring", "shape", "errors", "source")
 
 
@@ -52,7 +53,7 @@ def findings(project: Project) -> Iterator[Finding]:
         if definition.public:
             text = project.docstring(definition)
             yield Finding("docstring", definition, "" if text else "has no docstring. Say what it does.")
-            yield from _shapes(project, definition, text)
+            yield from _shapes(project, definition, _RAISES.sub("", text))
             yield from _errors(project, definition, text)
             yield from _sources(definition, text)
 
