@@ -7,6 +7,7 @@ from .errors import FormatError, MissingLibraryError
 from .formats import read, write
 from .formats.picture import PictureOptions
 from .results.arrays import Arrays
+from .results.summary import summary, summary_line
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -73,9 +74,10 @@ class Result(Arrays):
             raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
 
     def __repr__(self) -> str:
-        from .plots.notebook import summary_line
-
         return summary_line(self)
+
+    def __str__(self) -> str:
+        return summary(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """For notebooks: a small picture, caption and self-check, without network or scripts."""

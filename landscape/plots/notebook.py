@@ -12,30 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..results.arrays import Array, Arrays
+from ..results.summary import summary_line
 from .heights import drawable, heights
 
 MOST = 128  # points along an axis of the picture, at most
 SIDE, LEFT, TOP = 300, 46, 8  # pixels: side of the picture, and margins to its left and above
+# At least 3 to 1 against a white and against a black notebook; words have the color of the notebook's own text.
+PASSED, FAILED, LINE = "#2a8a4f", "#d93a3a", "#2f86b8"
 VIRIDIS = "440154 482878 3e4a89 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"
 _HOLE = 255  # index of the transparent color
-
-
-def summary_line(result: Arrays) -> str:
-    """One line: the kind, how many points are computed, the losses, the self-check."""
-    n, m = result.losses.shape
-    done, finite = int(result.computed.sum()), result.losses[np.isfinite(result.losses)]
-    parts = [
-        f"{n} × {m} points" if m > 1 else f"{n} points",
-        "all computed" if done == n * m else f"{done} computed",
-        f"losses {finite.min():.4g} to {finite.max():.4g}" if len(finite) else "no finite loss",
-    ]
-    odd, checks = len(result.non_finite), result.checks
-    if odd:
-        parts.append(f"{odd} NaN or infinite")
-    if checks:
-        failed = [check.name for check in checks if not check.passed]
-        parts.append(f"self-check ✗ {', '.join(failed)}" if failed else f"self-check ✓ {len(checks)} of {len(checks)}")
-    return f"<Result {result.kind}: {', '.join(parts)}>"
 
 
 def mime_bundle(result: Arrays) -> dict[str, Any]:
@@ -47,7 +32,7 @@ def _html(result: Arrays) -> str:
     part = drawable(result)
     picture = _line(part) if len(part.betas) == 1 else _map(part)
     lines = "".join(
-        f'<div style="color:{"#18794e" if check.passed else "#c62828"}">{"✓" if check.passed else "✗"} '
+        f'<div><span style="color:{PASSED if check.passed else FAILED}">{"✓" if check.passed else "✗"}</span> '
         f"{escape(check.name)}: {escape(check.text)}</div>"
         for check in result.checks
     )
@@ -76,8 +61,8 @@ def _line(result: Arrays) -> str:
     finite = losses[np.isfinite(losses)]
     span = np.array([finite.min(), finite.max()] if len(finite) else [0.0, 1.0])
     kept = np.isfinite(losses)
-    line = _polyline(result.alphas[kept], losses[kept], result.alphas, span, "#31688e")
-    frame = f'<rect x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" fill="none" stroke="#bbb"/>'
+    line = _polyline(result.alphas[kept], losses[kept], result.alphas, span, LINE)
+    frame = f'<rect x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" fill="none" stroke="#888"/>'
     return _svg(frame + line, "α", "loss", result.alphas, span)
 
 

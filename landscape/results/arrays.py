@@ -78,6 +78,15 @@ class Arrays(ComparedByContent):
         )
 
     @property
+    def grid(self) -> Grid:
+        """The grid of its points.
+
+        Raises:
+            GridError: an axis has one coordinate, as in a file of a single point.
+        """
+        return Grid(_axis(self.alphas), _axis(self.betas) if len(self.betas) > 1 else None)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of a row of `put`."""
         return (*VALUES, *self.extra)
@@ -115,8 +124,7 @@ class Arrays(ComparedByContent):
     def described(self, **facts: Any) -> Self:
         """This result with `facts` in its provenance and caption: dataset, split, samples_in_split, architecture."""
         provenance = {**self.provenance, **facts}
-        axes = [Axis(float(one[0]), float(one[-1]), len(one)) for one in (self.alphas, self.betas) if len(one) > 1]
-        return replace(self, provenance=provenance, caption=caption(Grid(*axes), provenance))
+        return replace(self, provenance=provenance, caption=caption(self.grid, provenance))
 
     @property
     def non_finite(self) -> list[dict[str, Any]]:
@@ -193,6 +201,10 @@ def _fields_of(found: Mapping[str, Any]) -> dict[str, Any]:
 def _numbers(rows: Sequence[Sequence[float | None]]) -> Array:
     """Nested lists with null for NaN as an array of float64: NumPy reads None as NaN."""
     return np.array(rows, dtype=np.float64)
+
+
+def _axis(coordinates: Array) -> Axis:
+    return Axis(float(coordinates[0]), float(coordinates[-1]), len(coordinates))
 
 
 def _read_only(array: Any) -> Any:

@@ -24,19 +24,25 @@ BIASES = {"fixed": "", "parameter": "biases along themselves", "random": "biases
 
 def caption(grid: Grid, facts: Facts) -> str:
     """The caption; empty until the provenance is known."""
-    if not facts:
-        return ""
-    parts = [
-        (facts.get("architecture") or {}).get("label", ""),
-        _data(facts),
-        _points(grid),
-        *_directions(facts, pair=grid.beta is not None),
-        _loss(facts.get("loss") or {}),
-        _batch_norm(facts),
-        f"seed {facts['seed']}" if facts.get("seed") is not None else "",
-        facts["precision"] if facts["precision"] != "float32" else "",
-    ]
-    return " · ".join(part for part in parts if part)
+    return " · ".join(text for text in settings(grid, facts).values() if text) if facts else ""
+
+
+def settings(grid: Grid, facts: Facts) -> dict[str, str]:
+    """Every setting in words, by its name in the order of the caption; "" for one that goes without saying.
+
+    Args:
+        facts: the provenance, not empty.
+    """
+    return {
+        "network": (facts.get("architecture") or {}).get("label", ""),
+        "data": _data(facts),
+        "grid": _points(grid),
+        "directions": " · ".join(filter(None, _directions(facts, pair=grid.beta is not None))),
+        "loss": _loss(facts.get("loss") or {}),
+        "batch_norm": _batch_norm(facts),
+        "seed": f"seed {facts['seed']}" if facts.get("seed") is not None else "",
+        "precision": facts["precision"] if facts["precision"] != "float32" else "",
+    }
 
 
 def _data(facts: Facts) -> str:

@@ -119,7 +119,7 @@ def test_a_notebook_shows_picture_caption_and_checks_without_network_in_kilobyte
         ElementTree.fromstring(html)  # well formed
     html = three[0]._repr_mimebundle_()["text/html"]
     assert three[0].caption in html
-    assert "✓ center loss" in html
+    assert "✓</span> center loss" in html
 
 
 def test_the_picture_in_a_notebook_has_alpha_to_the_right_and_beta_up() -> None:

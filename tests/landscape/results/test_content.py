@@ -131,7 +131,7 @@ def density(*eigenvalues: float) -> Density:
     return Density(torch.tensor(eigenvalues), one, one[None], one[None], 0.1)
 
 
-PAIRS = {  # of return types with tensors: made twice, and one that differs
+PAIRS: dict[str, tuple[Any, Any, Any]] = {  # of return types with tensors: made twice, and one that differs
     "plane": (lambda size: Plane(({"weight": torch.tensor([1.0, size])},), "given", {"label": "x"}), 2.0, 3.0),
     "density": (lambda last: density(1.0, last), 2.0, 2.5),
     "spectrum": (lambda seed: ls.spectrum(perceptron(), *vectors(), seed=seed, steps=5, probes=2), 0, 1),
