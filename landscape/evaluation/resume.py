@@ -3,37 +3,17 @@
 Writes are atomic: a file is written completely or not at all.
 """
 
-import json
 import time
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ..disk import write_durably
 from ..errors import LandscapeError
+from ..grid import Grid
 from ..result import Result
+from .reuse import DifferentSettingsError, require_same_points
 
 ENDING = ".partial"
 SECONDS = 5.0  # between two writes, at least
-# The settings that the numbers depend on: their names in the provenance, and in messages.
-SETTINGS = {
-    "weights_sha256": "the checkpoint",
-    "data_sha256": "the samples",
-    "also": "further samples",
-    "seed": "the seed",
-    "normalization": "the normalization",
-    "directions": "the directions",
-    "landmarks": "the checkpoints",
-    "loss": "the loss",
-    "batch_norm": "the BatchNorm policy",
-    "calibration_samples": "the calibration",
-    "precision": "the precision",
-    "curvature": "the curvature",
-    "engine": "the engine's choice",
-    "device": "the device",
-    "versions": "the versions",
-}
 
 
 class PartialFile:
@@ -43,20 +23,32 @@ class PartialFile:
         self.path, self.written = output.with_name(output.name + ENDING), time.monotonic()
         self.latest: Result | None = None
 
-    def started(self) -> Result | None:
-        """The result of an earlier, interrupted run, if there is one.
+    def started(self, grid: Grid) -> Result | None:
+        """The result of an earlier, interrupted run on this grid, if there is one.
 
         Raises:
-            LandscapeError: the file cannot be read.
+            LandscapeError: the file cannot be read, or holds another grid.
         """
         from ..formats import npz
 
         if not self.path.exists():
             return None
         try:
-            return Result(**vars(npz.read(self.path.read_bytes(), self.path.name)))
+            found = Result(**vars(npz.read(self.path.read_bytes(), self.path.name)))
         except (LandscapeError, OSError) as error:
             raise LandscapeError(f"{error} Delete it to start again.") from error
+        try:
+            require_same_points(found, grid)
+        except DifferentSettingsError as error:
+            raise self.refusal(error) from error
+        return found
+
+    def refusal(self, error: DifferentSettingsError) -> LandscapeError:
+        """The error that says why the earlier run cannot be resumed, and what to do."""
+        return LandscapeError(
+            f"An earlier run with this output was interrupted, and differs in {error.difference}. "
+            f"To resume, use the same settings; else choose another output, or delete the {ENDING} file."
+        )
 
     def keep(self, result: Result) -> None:
         """Write the result, unless it was written within the last seconds."""
@@ -77,50 +69,3 @@ class PartialFile:
     def remove(self) -> None:
         """Delete the file: the result is finished."""
         self.path.unlink(missing_ok=True)
-
-
-def require_same(started: Result, now: Result) -> None:
-    """Refuse to resume a landscape that has other settings.
-
-    Raises:
-        LandscapeError: a setting differs; the message names it, with both values.
-    """
-    for name, words in _differences(started, now):
-        raise LandscapeError(
-            f"An earlier run with this output was interrupted, and differs in {words}: {name[0]} then, {name[1]} now. "
-            f"To resume, use the same settings; else choose another output, or delete the {ENDING} file."
-        )
-
-
-def _differences(started: Result, now: Result) -> "list[tuple[tuple[str, str], str]]":
-    found = []
-    if started.kind != now.kind:
-        found.append(((started.kind, now.kind), "the kind"))
-    if not _same_grid(started, now) or started.columns != now.columns:
-        found.append(((_grid(started), _grid(now)), "the grid"))
-    for name, words in SETTINGS.items():
-        old, new = started.provenance.get(name), now.provenance.get(name)
-        if _plain(old) != _plain(new):
-            found.append(((_short(old), _short(new)), words))
-    return found
-
-
-def _same_grid(one: Result, other: Result) -> bool:
-    return np.array_equal(one.alphas, other.alphas) and np.array_equal(one.betas, other.betas)
-
-
-def _grid(result: Result) -> str:
-    spans = [
-        f"{len(axis)} points on [{axis[0]:g}, {axis[-1]:g}]" for axis in (result.alphas, result.betas) if len(axis) > 1
-    ]
-    return " × ".join(spans)
-
-
-def _plain(value: Any) -> Any:
-    """The value after a round trip through JSON, so that a tuple equals the list that JSON makes of it."""
-    return json.loads(json.dumps(value))
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

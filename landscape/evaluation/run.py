@@ -24,7 +24,7 @@ from ..result import Result
 from ..results.arrays import finite_or_none
 from .landscape import Landscape
 from .progress import Progress, reporting
-from .resume import require_same
+from .reuse import same_points, with_points_of
 
 Rows = list[tuple[float, ...]]
 Evaluate = Callable[[Landscape, Grid, list[list[Point]]], Iterator[tuple[list[Point], Rows]]]
@@ -42,6 +42,7 @@ class Prepared:
     path: Path | None = None  # of a trajectory
     epochs: Sequence[State] = ()  # the checkpoints of the trajectory, in the order of training
     facts: Mapping[str, Any] = field(default_factory=dict)  # names of data and network
+    request: Mapping[str, Any] = field(default_factory=dict)  # what was asked for, as JSON; see kinds/prepare.py
 
 
 def in_this_process(landscape: Landscape, grid: Grid, work: list[list[Point]]) -> Iterator[tuple[list[Point], Rows]]:
@@ -63,13 +64,16 @@ def compute(
     Args:
         progress: see `progress.reporting`.
         evaluate: evaluates the tiles: in this process, or in others.
-        started: a partial result of the same landscape, whose points are kept; one of another landscape is refused.
+        started: an earlier result of the same landscape, partial or on another grid: its points that are on this grid
+            are kept. One of another landscape is refused.
         watch: called with the growing result after every tile.
     """
     landscape, grid, begun = prepared.landscape, prepared.grid, time.perf_counter()
     path = path_with_losses(prepared)
     result = Result.empty(grid, provenance(prepared), kind=prepared.kind or None, columns=landscape.columns)
-    result = _resumed(replace(result, path=path), started)
+    result = replace(result, path=path)
+    if started is not None:
+        result = with_points_of(result, started)
     interrupted = False
     with reporting(progress, result.kind) as report:
         try:
@@ -80,7 +84,7 @@ def compute(
                     watch(result)
         except KeyboardInterrupt:
             interrupted = True
-    before = started.provenance.get("seconds", 0.0) if started else 0.0
+    before = started.provenance.get("seconds", 0.0) if started and same_points(started, result) else 0.0
     same = samples_digest(landscape.objective) == result.provenance["data_sha256"]
     facts = {"seconds": before + time.perf_counter() - begun, "data_unchanged": same}
     facts |= {"model_unchanged": landscape.unchanged(), **({"interrupted": True} if interrupted else {})}
@@ -91,15 +95,6 @@ def remaining_tiles(landscape: Landscape, grid: Grid, computed: NDArray[np.bool_
     """The points not yet computed, coarse to fine, in tiles of the size that the engine computes together."""
     left = [[point for point in level if not computed[point]] for level in grid.levels()]
     return [tile for level in left for tile in tiles(level, landscape.plan.group)]
-
-
-def _resumed(result: Result, started: Result | None) -> Result:
-    if started is not None:
-        require_same(started, result)
-        for name in result.columns:
-            result.array(name)[started.computed] = started.array(name)[started.computed]
-        result.computed[started.computed] = True
-    return result
 
 
 def path_with_losses(prepared: Prepared, stop: Stop | None = None) -> dict[str, Any] | None:
@@ -143,6 +138,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "landmark_losses": landmark_losses(prepared),
         "architecture": {"label": type(landscape.model).__name__},
         **prepared.facts,
+        "request": dict(prepared.request),
     }
 
 
