@@ -48,7 +48,7 @@ class DifferentSettingsError(LandscapeError):
         self.difference = f"{what}: {then} then, {now} now"
         super().__init__(
             f"The earlier result differs in {self.difference}. Points are reused only with the same settings: "
-            "use those of the earlier result, or compute every point anew."
+            "use those of the earlier result, or compute every point again."
         )
 
 
