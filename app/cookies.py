@@ -11,10 +11,12 @@ LINK_SECONDS = 30 * 86400
 
 
 def set_session(request: Request, response: Response, secret: str, seconds: float) -> None:
+    """Set the cookie of the page's session, which lasts for so many seconds."""
     _set(request, response, SESSION_COOKIE, secret, path="/", seconds=seconds)
 
 
 def delete_session(response: Response) -> None:
+    """Delete the cookie of the page's session."""
     response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
 
 

@@ -73,6 +73,12 @@ class Needs:
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
         cookie: Annotated[str | None, Depends(session_scheme)],
     ) -> Service:
+        """The service for the caller of this request, its database limited to what the caller may see.
+
+        Raises:
+            UnauthorizedError: access control is on, and there is no valid credential.
+            ForbiddenError: the caller lacks the scope, or another site made the request.
+        """
         service = _service(request)
         require_same_origin(request, by_cookie=bearer is None and cookie is not None)
         caller = _caller(request, service, bearer, cookie) if service.settings.protected else LOCAL

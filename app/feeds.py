@@ -49,9 +49,11 @@ class Feed:
 
     @property
     def ended(self) -> bool:
+        """Whether no event can follow: the job is finished or was deleted."""
         return self.state in TERMINAL or self.state == GONE
 
     def update(self, tiles: Sequence[Tile], **changes: Any) -> None:
+        """Add new tiles, set the fields in `changes`, and wake every follower."""
         self.tiles.extend(tiles)
         for name, value in changes.items():
             setattr(self, name, value)
@@ -59,6 +61,7 @@ class Feed:
             follower.set()
 
     def state_event(self) -> bytes:
+        """The state as an event that is ready to be sent."""
         return _event("state", json.dumps({"job": self.job, "state": self.state, "error": self.error}))
 
 
@@ -84,6 +87,7 @@ class Feeds:
 
     @property
     def streams(self) -> int:
+        """Number of open event streams."""
         return self._by_owner.total()
 
     def require_room(self, owner: str) -> None:

@@ -75,6 +75,7 @@ class Guard:
         self._app, self._hosts = app, allowed_hosts(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and add headers to its response; refuse one for another host name with 400."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         secure = scope["scheme"] == "https"
@@ -106,6 +107,11 @@ def _errors_as_json(send: Send) -> Send:
 
 
 def add_headers(message: MutableMapping[str, object], secure: bool) -> None:
+    """Add the security headers that the start of a response lacks.
+
+    Args:
+        secure: the request came by HTTPS; browsers then remember to use it.
+    """
     headers = MutableHeaders(scope=message)
     for name, value in HEADERS.items():
         headers.setdefault(name, value)

@@ -71,7 +71,10 @@ STATUS = {
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application with these settings, by default from the environment."""
+    """The application with these settings, by default from the environment.
+
+    Raises as `Database` and `open_store`.
+    """
     settings = settings or Settings()
     settings.data.mkdir(parents=True, exist_ok=True)
     app = FastAPI(

@@ -15,6 +15,7 @@ class Alias:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, its path under /api/v1."""
         if scope["type"] == "http" and scope["path"].startswith(f"{ALIAS}/") and not _is_canonical(scope["path"]):
             scope = {**scope, "path": API + scope["path"].removeprefix(ALIAS), _CALLED_BY: ALIAS}
         await self._app(scope, receive, send)

@@ -31,6 +31,7 @@ class RateLimit:
             raise TooManyError(f"Too many wrong tokens from this address. Try again in {wait} s.", seconds=wait)
 
     def note_failure(self, request: Request) -> None:
+        """Count a failed attempt of this address."""
         if len(self._failed) > MOST_ADDRESSES:
             self._failed.clear()
         self._failed.setdefault(_address(request), deque(maxlen=ATTEMPTS)).append(time.monotonic())

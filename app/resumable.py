@@ -54,6 +54,17 @@ async def append_bytes(request: Request, service: Service, upload: Upload, start
 
     Returns:
         The number of bytes received so far; with the last one the checkpoint or data set exists.
+
+    Raises:
+        BusyError, TooManyError: too many uploads are in progress.
+        LockedError: another process is appending to this upload.
+        ConflictError: `start` is not where it continues, or another request has taken over.
+        TooLargeError: the body is longer than the rest of this upload.
+        NoSpaceError, QuotaError: the disk or the user's quota is full.
+        ChecksumFormatError: the checksum is malformed or its algorithm unknown.
+        ChecksumError: the bytes do not have this checksum; none of them are kept.
+        SlowError: the body arrives too slowly.
+        InvalidError: the connection broke.
     """
     with request.app.state.upload_slots.acquire(service.owner):
         task = asyncio.create_task(_append_body(request, service, upload, start, checksum))
@@ -145,7 +156,13 @@ def _copy(source: BinaryIO, file: BinaryIO) -> None:
 
 
 def complete_upload(service: Service, upload: Upload) -> None:
-    """Move the bytes to the store and add the row; only the first of several requests does."""
+    """Move the bytes to the store and add the row; only the first of several requests does.
+
+    Raises:
+        LockedError: another request completes this upload, or has completed it.
+        QuotaError: it would exceed the user's quota.
+        UnavailableError: the bytes are no longer in the store.
+    """
     path = resumable.path_of(service.store, upload.id)
     try:
         with path.open("rb") as file:

@@ -13,16 +13,22 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class ErrorDetail(BaseModel):
+    """Why a request failed."""
+
     code: str
     message: str
     field: str | None = None
 
 
 class ErrorBody(BaseModel):
+    """The body of every response that is an error."""
+
     error: ErrorDetail
 
 
 class Accepted(BaseModel):
+    """The id of what a request has made."""
+
     id: str
 
 
@@ -46,6 +52,7 @@ class CheckpointOut(BaseModel):
 
     @classmethod
     def of(cls, row: Checkpoint, caller: Caller) -> "CheckpointOut":
+        """The response for a row, as this caller sees it."""
         known = row.architecture or (row.candidates[0] if row.candidates else None)
         return cls(
             **{name: getattr(row, name) for name in _SAME_IN_CHECKPOINT},
@@ -71,11 +78,15 @@ _SAME_IN_CHECKPOINT = (
 
 
 class CheckpointList(BaseModel):
+    """A page of the checkpoints, newest first."""
+
     items: list[CheckpointOut]
     total: int
 
 
 class Choice(BaseModel):
+    """A choice among the architectures that fit a checkpoint."""
+
     index: int = Field(ge=0, description="position of the architecture in `candidates`")
 
 
@@ -101,10 +112,12 @@ class DatasetOut(BaseModel):
 
     @classmethod
     def of_facts(cls, facts: DatasetFacts, state: str = "ready") -> "DatasetOut":
+        """The response for a data set that can be used."""
         return cls(**{**facts.to_json(), "shape": list(facts.shape)}, state=state, reason=None, size=None, created=None)
 
     @classmethod
     def of(cls, row: Dataset, caller: Caller) -> "DatasetOut":
+        """The response for a row, as this caller sees it."""
         about: dict[str, Any] = {"size": row.size, "created": moment(row.created)}
         about |= {"owner": row.owner, "yours": caller.owns(row.owner)}
         if row.state == "ready":
@@ -124,11 +137,15 @@ class DatasetOut(BaseModel):
 
 
 class DatasetList(BaseModel):
+    """A page of the data sets."""
+
     items: list[DatasetOut]
     total: int
 
 
 class Progress(BaseModel):
+    """How much of a job is computed."""
+
     done: int = Field(description="points computed")
     total: int
     level: int = Field(description="refinement level being computed, from 0")
@@ -160,6 +177,7 @@ class JobOut(BaseModel):
 
     @classmethod
     def of(cls, row: Job, progress: Progress, caller: Caller) -> "JobOut":
+        """The response for a row, as this caller sees it."""
         return cls(
             **{name: getattr(row, name) for name in _SAME_IN_JOB},
             progress=progress,
@@ -174,6 +192,8 @@ _SAME_IN_JOB = ("id", "kind", "name", "state", "error", "spec", "checkpoint", "g
 
 
 class JobList(BaseModel):
+    """A page of the jobs, newest first."""
+
     items: list[JobOut]
     total: int
 
@@ -223,6 +243,8 @@ class LogEntry(BaseModel):
 
 
 class JobLog(BaseModel):
+    """A page of a job's log, oldest line first."""
+
     items: list[LogEntry]
     total: int
 
@@ -238,10 +260,14 @@ class Number(BaseModel):
 
 
 class NumberList(BaseModel):
+    """The summary numbers of a result."""
+
     items: list[Number]
 
 
 class Health(BaseModel):
+    """The state of each part of the service."""
+
     status: Literal["ok", "degraded"]
     database: Literal["ok", "locked", "unreachable"]
     store: Literal["ok", "full", "unwritable"]
@@ -250,18 +276,24 @@ class Health(BaseModel):
 
 
 class Version(BaseModel):
+    """The versions of the service, of Python and of the page's plotting library."""
+
     version: str
     python: str
     plotly: str
 
 
 class GalleryCell(BaseModel):
+    """One network of a shipped comparison."""
+
     checkpoint: str | None
     job: str | None
     record: dict[str, Any] = Field(description="how the shipped checkpoint was trained, with its loss and accuracy")
 
 
 class Comparison(BaseModel):
+    """A shipped comparison: networks in rows and columns."""
+
     name: str
     title: str
     text: str
@@ -271,6 +303,8 @@ class Comparison(BaseModel):
 
 
 class Gallery(BaseModel):
+    """The shipped comparisons."""
+
     comparisons: list[Comparison]
 
 

@@ -28,20 +28,25 @@ class StallTimeoutProtocol(H11Protocol, asyncio.BufferedProtocol):
     _buffer = memoryview(bytearray(_READ_BYTES))  # one for all connections: emptied before the next is read
 
     def get_buffer(self, sizehint: int) -> memoryview:
+        """The buffer for the next bytes, shared by all connections."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        """Pass on the bytes in the buffer."""
         self.data_received(bytes(self._buffer[:nbytes]))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start waiting for a request."""
         super().connection_made(transport)
         self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop both timers."""
         self._cancel_timers()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Pass on bytes of a request; while it is incomplete, its client must send more in time."""
         super().data_received(data)
         state = self.conn.their_state
         if state is h11.SEND_BODY or (state is h11.IDLE and self._sender_timer is None):
@@ -51,10 +56,12 @@ class StallTimeoutProtocol(H11Protocol, asyncio.BufferedProtocol):
             self._sender_timer = None
 
     def pause_writing(self) -> None:
+        """Wait for the client to read: too many of our bytes are unread."""
         super().pause_writing()
         self._wait_for_reader(self._unread_bytes())
 
     def resume_writing(self) -> None:
+        """Stop waiting for the client, which has read enough."""
         super().resume_writing()
         if self._reader_timer:
             self._reader_timer.cancel()

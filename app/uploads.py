@@ -38,6 +38,12 @@ class UploadSlots:
 
     @contextlib.contextmanager
     def acquire(self, owner: str) -> Iterator[None]:
+        """Hold a slot while an upload of this user arrives.
+
+        Raises:
+            TooManyError: this user has too many uploads in progress.
+            BusyError: the service has.
+        """
         if self.taken[owner] >= self.most_each:
             raise TooManyError(
                 f"{self.most_each} of your uploads are in progress, the limit for one user. Try again in a moment.",
@@ -60,6 +66,10 @@ async def receive_body(request: Request, service: Service) -> tuple[str, int]:
 
     Raises:
         InvalidError: it is empty or was interrupted; nothing is stored.
+        SlowError: it arrived too slowly.
+        TooLargeError: it is over the limit of this service.
+        NoSpaceError, QuotaError: the disk or the user's quota is full.
+        BusyError, TooManyError: too many uploads are in progress.
     """
     length = _content_length(request)
     service.store.require_space(length)
@@ -121,6 +131,10 @@ def record_upload(
 
     Returns:
         The id of its checkpoint or data set.
+
+    Raises:
+        QuotaError: it would exceed the owner's quota.
+        UnavailableError: the bytes are no longer in the store.
     """
     if owner is not None:
         quotas.require_bytes(session, service.settings, owner, size)
@@ -132,7 +146,12 @@ def record_upload(
 
 
 def accept_upload(service: Service, purpose: Purpose, *, name: str, sha256: str, size: int) -> str:
-    """`record_upload` in its own transaction, owned by the caller, and a wake-up message for a worker to read it."""
+    """`record_upload` in its own transaction, owned by the caller, and a wake-up message for a worker to read it.
+
+    Raises:
+        QuotaError: it would exceed the caller's quota.
+        UnavailableError: the bytes are no longer in the store.
+    """
     with service.database.writing() as session:
         found = record_upload(session, service, purpose, name=name, sha256=sha256, size=size, owner=service.owner)
     service.wakeups.notify()

@@ -124,6 +124,7 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
+        """The address of the database for SQLAlchemy; by default SQLite in the data folder."""
         return self.database or f"sqlite:///{self.data / 'landscape.sqlite'}"
 
     def store_secret(self) -> str | None:

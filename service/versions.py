@@ -27,7 +27,7 @@ def require_same_schema(url: str) -> None:
     """Refuse a database with another schema before anything is done to it: only the service upgrades it.
 
     Raises:
-        ConflictError
+        ConflictError: its schema is not the one that this code needs.
     """
     found = _revision(url)
     if found not in (None, REVISION):
@@ -41,7 +41,7 @@ def require_same_version(database: Database) -> None:
     """Refuse a service of another version: its results and ours might differ.
 
     Raises:
-        ConflictError
+        ConflictError: the service has another version.
     """
     with database.reading() as session:
         theirs = session.scalar(select(Count.label).where(Count.name == NAME))

@@ -51,7 +51,10 @@ GPU_LOST = 70  # exit code
 
 
 class Worker:
-    """One process that computes one tile at a time."""
+    """One process that computes one tile at a time.
+
+    Raises as `Database` and `open_store`.
+    """
 
     def __init__(self, settings: Settings):
         self.settings = settings
@@ -64,7 +67,11 @@ class Worker:
         self._busy, self._polled = threading.Lock(), time.monotonic()
 
     def work(self) -> bool:
-        """Lease the next tile and process it. False: none waits, or this process is shutting down."""
+        """Lease the next tile and process it. False: none waits, or this process is shutting down.
+
+        Raises:
+            OperationalError: the database does not answer before this process must end.
+        """
         with self._busy:
             held = None if self.shutting_down else self._lease()
             if held is not None:
@@ -189,6 +196,7 @@ class Worker:
 
     @property
     def shutting_down(self) -> bool:
+        """Whether this process was told to stop."""
         return self._stop_by < math.inf
 
     def begin_shutdown(self) -> None:

@@ -36,6 +36,8 @@ def read_checkpoint(sha256: str, store: Store, settings: Settings) -> Verdict:
 
     Raises:
         RejectedError: it is not a usable checkpoint; at most 500 characters, no path and no traceback.
+        ReaderKilledError: the sandbox was killed from outside.
+        OSError: the stored file vanished before the sandbox opened it.
     """
     answer, digest = _read("checkpoint", sha256, store, settings)
     return Verdict(digest, answer["candidates"], answer["facts"])
@@ -49,6 +51,8 @@ def read_dataset(sha256: str, store: Store, settings: Settings) -> tuple[dict[st
 
     Raises:
         RejectedError: as `read_checkpoint`.
+        ReaderKilledError: as `read_checkpoint`.
+        OSError: as `read_checkpoint`.
     """
     return _read("dataset", sha256, store, settings)
 

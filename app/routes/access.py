@@ -36,14 +36,20 @@ Scope = Literal["read", "submit", "admin", "work"]
 
 
 class Login(_Strict):
+    """What the page sends to log in."""
+
     token: Secret
 
 
 class Opening(_Strict):
+    """What the page sends to open a link."""
+
     link: Secret = Field(description="the part of the address after #/shared/")
 
 
 class TokenIn(_Strict):
+    """A token to be made."""
+
     user: str = Field(pattern=f"^{USER}$", description="owner of the token and of what is made with it")
     scopes: list[Scope] = Field(min_length=1, max_length=4)
     days: Days = None
@@ -51,6 +57,8 @@ class TokenIn(_Strict):
 
 
 class LinkIn(_Strict):
+    """A link to be made."""
+
     days: Days = None
 
 
@@ -64,6 +72,8 @@ class Who(BaseModel):
 
 
 class TokenOut(BaseModel):
+    """A token, without its secret."""
+
     id: str
     user: str
     name: str
@@ -74,14 +84,20 @@ class TokenOut(BaseModel):
 
 
 class TokenMade(TokenOut):
+    """A new token, with its secret."""
+
     token: str = Field(description="the secret, shown only this once")
 
 
 class TokenList(BaseModel):
+    """Every token, newest first."""
+
     items: list[TokenOut]
 
 
 class LinkOut(BaseModel):
+    """A link to the result of a job, without its secret."""
+
     id: str
     created: str
     expires: str | None
@@ -89,14 +105,20 @@ class LinkOut(BaseModel):
 
 
 class LinkMade(LinkOut):
+    """A new link, with its secret."""
+
     link: str = Field(description="address on this service that opens the result, shown only this once")
 
 
 class LinkList(BaseModel):
+    """Valid links to the result of a job, newest first."""
+
     items: list[LinkOut]
 
 
 class Opened(BaseModel):
+    """The result that a link opens."""
+
     job: str = Field(description="id of the job whose result the link opens")
 
 

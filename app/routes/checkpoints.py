@@ -56,6 +56,7 @@ def list_checkpoints(service: Reader, page: PageDep) -> CheckpointList:
 
 @router.get("/{checkpoint_id}", responses=errors(404))
 def get_checkpoint(service: Reader, checkpoint_id: IdPath) -> CheckpointOut:
+    """An uploaded checkpoint, and what was found in it."""
     with service.database.reading() as session:
         return CheckpointOut.of(require(session, Checkpoint, checkpoint_id), service.caller)
 

@@ -89,6 +89,7 @@ def list_jobs(
 
 @router.get("/{job_id}", responses=errors(404))
 def get_job(request: Request, response: Response, service: Guest, job_id: IdPath) -> JobOut:
+    """A job and its progress."""
     renew_link(request, response, service.caller, job_id)
     return _job(service, job_id)
 
@@ -115,6 +116,7 @@ def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
 
 @router.delete("/{job_id}", status_code=204, responses=errors(404, 409))
 def delete_job(service: Submitter, job_id: IdPath) -> None:
+    """Delete a finished job and its result."""
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         lifecycle.delete_job(session, job_id)

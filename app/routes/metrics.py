@@ -60,6 +60,7 @@ class Metrics:
         self.registry.register(_InDatabase(service))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered, and the seconds to its first byte."""
         self.requests.labels(method, route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 
@@ -71,6 +72,7 @@ class CountRequests:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count it when its response starts."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         started = time.perf_counter()

@@ -22,4 +22,5 @@ def health(request: Request, _: Anyone) -> Health:
 
 @router.get("/version")
 def version(_: Anyone) -> Version:
+    """The versions of the service, of Python and of the page's plotting library."""
     return Version(version=metadata.version("loss-atlas"), python=platform.python_version(), plotly=plotly.__version__)

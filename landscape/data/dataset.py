@@ -46,7 +46,6 @@ class Dataset:
 
         Raises:
             DataError: `count` is below 1 or above the number of samples.
-            UnknownNameError: a cached subset has no such split, so it was not written here.
         """
         if not 1 <= count <= len(self):
             raise DataError(

@@ -41,9 +41,6 @@ def cached(cache: DiskCache | None, key: str, split: str, make: Callable[[], Par
 
     Args:
         key: identifies the source, such as its digest.
-
-    Raises:
-        UnknownNameError: the cached file has no such split, so this module did not write it.
     """
     if cache is None:
         return make()

@@ -169,7 +169,6 @@ def statistics_plan(
 
     Raises:
         UnknownNameError: this machine lacks an instruction set that `choice` names.
-        NotInLanes: as `LanesPlan`; `lanes_take` has ruled it out.
     """
     named = (choice.get(name) for name in ("normed", "winograd", "instruction_set"))
     vectors = next((str(name) for name in named if name), None)  # so that all processes agree

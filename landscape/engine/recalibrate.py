@@ -27,7 +27,6 @@ class RecalibratedPlan:
     Raises:
         Unrecordable: the model with batch statistics cannot be turned into a graph.
         UnknownNameError: this machine lacks an instruction set that the choice of `inner` names.
-        NotInLanes: as `statistics_plan`.
     """
 
     def __init__(self, inner: RecordedPlan, calibration: Calibration, directions: Sequence[Params]):

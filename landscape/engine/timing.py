@@ -101,7 +101,7 @@ class Contest:
     def errors(self) -> dict[str, float | None]:
         """Relative error of the loss of a few samples at one point, against the plain loop in float64.
 
-        None if either is not finite, or the exact loss is 0. Raises as `engine.plan`.
+        None if either is not finite, or the exact loss is 0.
         """
         images, labels, point = *self._few(), POINT[: len(self.directions)]
         exact = engine.plan(in_double(self.objective, CHECKED), self.directions, {"engine": "plain"})
@@ -125,7 +125,7 @@ def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:
 
 
 def in_double(objective: Objective, samples: int | None = None) -> Objective:
-    """The objective in float64, on all samples or the first few; raises as `Objective.of`."""
+    """The objective in float64, on all samples or the first few."""
     images, labels = objective.images[:samples], objective.labels[:samples]
     return Objective.of(objective.model, images, labels, precision="float64", loss=objective.loss)
 

@@ -19,9 +19,11 @@ class Caller:
 
     @property
     def admin(self) -> bool:
+        """Whether this is an administrator, who may do everything."""
         return "admin" in self.scopes
 
     def may(self, scope: str) -> bool:
+        """Whether the caller has this scope, or `admin`; a link's scope is part of `read`."""
         return bool(self.scopes & _GRANTED_BY[scope])
 
     def owns(self, owner: str | None) -> bool:

@@ -23,6 +23,7 @@ _DAY = 86400.0
 
 
 def digest_of(secret: str) -> str:
+    """SHA-256 (hex) of a secret: what is stored of it."""
     return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
 
 

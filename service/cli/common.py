@@ -19,7 +19,11 @@ Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery us
 
 @contextlib.contextmanager
 def with_clear_errors() -> Iterator[None]:
-    """Report an error of the service like one of the library: one sentence and exit code 1."""
+    """Report an error of the service like one of the library: one sentence and exit code 1.
+
+    Raises:
+        LandscapeError: in place of a ServiceError, with the same message.
+    """
     try:
         yield
     except ServiceError as error:
@@ -27,7 +31,11 @@ def with_clear_errors() -> Iterator[None]:
 
 
 def settings_from(**given: Any) -> Any:
-    """The settings of the environment, overridden by those given as options."""
+    """The settings of the environment, overridden by those given as options.
+
+    Raises:
+        LandscapeError: a setting has an invalid value; the message names it.
+    """
     from pydantic import ValidationError
 
     from ..settings import Settings

@@ -33,6 +33,11 @@ class Database:
 
     Use `with database.writing() as session:`; the end commits, an error rolls back. Writers are serialized on either
     kind of database: what one reads cannot change before it commits. So a writer must be fast.
+
+    Raises:
+        ServiceError: the address is not that of a database, or PostgreSQL's driver is not installed.
+        UnavailableError: the database does not answer.
+        ConflictError: another version made the database, and this one cannot upgrade it.
     """
 
     def __init__(self, url: str):

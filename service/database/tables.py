@@ -47,6 +47,8 @@ REVISION = "0002"  # of the schema that this code needs: the newest in migration
 
 
 class Base(DeclarativeBase):
+    """The base class of all tables, with the column types of Python types."""
+
     type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[Any]: JSON, str: String}
 
 

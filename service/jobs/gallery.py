@@ -82,6 +82,9 @@ def add_next_jobs(database: Database) -> bool:
 
     Returns:
         Whether every pair has been submitted.
+
+    Raises:
+        InvalidError: a shipped checkpoint cannot be used, as `submit` says.
     """
     with database.writing() as session:
         for pair in _PAIRS:

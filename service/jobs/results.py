@@ -65,7 +65,11 @@ def load(session: Session, job: Job) -> Result:
 
 
 def numbers(result: Result, level: float, radius: float) -> list[Number]:
-    """The metrics shown beside the plot."""
+    """The metrics shown beside the plot.
+
+    Raises:
+        UnknownNameError: the result lacks the array that a metric is of.
+    """
     return metrics.numbers(result, levels=[level], radius=radius)
 
 

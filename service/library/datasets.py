@@ -30,6 +30,7 @@ class DatasetFacts:
     id: str | None = None  # of an uploaded one
 
     def to_json(self) -> dict[str, Any]:
+        """The fields by name; `shape` stays a tuple."""
         return asdict(self)
 
 

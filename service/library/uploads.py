@@ -44,7 +44,13 @@ def add_dataset(
 
 
 def choose_architecture(session: Session, checkpoint_id: str, index: int) -> Checkpoint:
-    """Choose one of several architectures that fit a checkpoint."""
+    """Choose one of several architectures that fit a checkpoint.
+
+    Raises:
+        NotFoundError: there is no checkpoint with this id.
+        ConflictError: it has not been read, or nothing fits it.
+        InvalidError: the index is out of range.
+    """
     checkpoint = require(session, Checkpoint, checkpoint_id)
     if checkpoint.state != "ready" or not checkpoint.candidates:
         raise ConflictError("Only a checkpoint that has been read has networks to choose from.")
@@ -62,6 +68,7 @@ def delete_checkpoint(session: Session, checkpoint_id: str) -> list[str]:
 
     Raises:
         ConflictError: a job that is not finished uses it.
+        NotFoundError: there is no checkpoint with this id.
     """
     checkpoint = require(session, Checkpoint, checkpoint_id)
     specs = session.scalars(_unfinished_specs())
@@ -82,6 +89,7 @@ def delete_dataset(session: Session, dataset_id: str) -> list[str]:
 
     Raises:
         ConflictError: a job that is not finished uses it.
+        NotFoundError: there is no data set with this id.
     """
     dataset = require(session, Dataset, dataset_id)
     specs = session.scalars(_unfinished_specs())

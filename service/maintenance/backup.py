@@ -77,6 +77,7 @@ def restore(database: Database, store: Store, source: Path) -> Backup:
         ConflictError: the service is not empty.
         InvalidError: this is not a backup, or one of a newer version.
         DamagedError: a file in it has changed.
+        ServiceError, UnavailableError: as `Database`, for the temporary one that upgrades an older backup.
     """
     with (
         bundle.open_bundle(source) as archive,

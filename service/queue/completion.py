@@ -49,7 +49,11 @@ def finish_preparing(
     device: str | None = None,
     warning: str | None = None,
 ) -> bool:
-    """Write how a job is computed, and enqueue its points, coarse levels first; `warning` goes to the job's log."""
+    """Write how a job is computed, and enqueue its points, coarse levels first; `warning` goes to the job's log.
+
+    Returns:
+        Whether it took effect: a worker that lost its lease changes nothing.
+    """
     if not _finish(session, held, seconds):
         return False
     job = require(session, Job, held.subject)
@@ -72,7 +76,11 @@ def finish_preparing(
 
 
 def finish_points(session: Session, held: Lease, values: bytes, *, seconds: float) -> bool:
-    """Write the values of a tile; the last tile of a job finishes the job."""
+    """Write the values of a tile; the last tile of a job finishes the job.
+
+    Returns:
+        Whether it took effect: a worker that lost its lease changes nothing.
+    """
     if not _finish(session, held, seconds):
         return False
     counted = (

@@ -24,7 +24,11 @@ _READ_AND_ADD = "A worker can only read and add files; the service itself lists 
 
 
 class ApiStore(Store):
-    """`GET` and `PUT /api/store/{sha256}` with a token of scope `work`; older services have only this alias."""
+    """`GET` and `PUT /api/store/{sha256}` with a token of scope `work`; older services have only this alias.
+
+    Raises:
+        InvalidError: httpx is not installed.
+    """
 
     def __init__(
         self, url: str, local: Path, *, token: str | None, cache_bytes: int, max_bytes: int, min_free_bytes: int = 0
@@ -35,9 +39,26 @@ class ApiStore(Store):
         self._http = _client(self.url, token)
 
     def path(self, sha256: str) -> Path:
+        """A local file with the bytes of this digest, just verified: the cached copy, or a new one.
+
+        Raises:
+            NotFoundError: they are not in the store.
+            DamagedError: they have changed.
+            UnavailableError: the service does not answer.
+            ServiceError: it refuses the request; the error says why.
+            NoSpaceError: too little disk space is left for a copy.
+            TooLargeError: they are larger than the limit of this host.
+        """
         return self.cache.find(sha256) or self._fetch(sha256)
 
     def find(self, sha256: str) -> StoredFile | None:
+        """Size and age of what is stored under this digest, without reading it; None if nothing is stored.
+
+        Raises:
+            NotFoundError: this is not a SHA-256.
+            UnavailableError: the service does not answer.
+            ServiceError: it refuses the request; the error says why.
+        """
         address = _address(sha256)
         try:
             response = self._request(lambda: self._http.head(address, timeout=3.0), attempts=1)
@@ -49,6 +70,11 @@ class ApiStore(Store):
         raise ForbiddenError(_READ_AND_ADD)
 
     def stored(self) -> Iterator[StoredFile]:
+        """Nothing: a worker cannot list the files of the service.
+
+        Raises:
+            ForbiddenError: always.
+        """
         raise ForbiddenError(_READ_AND_ADD)
 
     def usable(self) -> bool:

@@ -26,7 +26,11 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, sha256: str) -> Path | None:
-        """The verified copy of these bytes; None if there is none, or if it was damaged and is removed."""
+        """The verified copy of these bytes; None if there is none, or if it was damaged and is removed.
+
+        Raises:
+            NotFoundError: this is not a SHA-256.
+        """
         path = self.folder / require_digest(sha256)
         with contextlib.suppress(FileNotFoundError):
             os.utime(path)
@@ -36,12 +40,20 @@ class Cache:
         return None
 
     def add(self, path: Path, sha256: str) -> Path:
-        """Move in a file whose digest has been verified, after evicting others to make room for it."""
+        """Move in a file whose digest has been verified, after evicting others to make room for it.
+
+        Raises:
+            NotFoundError: this is not a SHA-256.
+        """
         evict(self.folder, path.stat().st_size, self.max_bytes, spared_seconds=_IN_USE_SECONDS)
         target = self.folder / require_digest(sha256)
         os.utime(path)
         return path.replace(target)
 
     def remove(self, sha256: str) -> None:
-        """Remove a copy; no error if there is none."""
+        """Remove a copy; no error if there is none.
+
+        Raises:
+            NotFoundError: this is not a SHA-256.
+        """
         (self.folder / require_digest(sha256)).unlink(missing_ok=True)

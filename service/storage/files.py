@@ -47,7 +47,11 @@ def try_lock(file: IO[bytes]) -> bool:
 
 @contextlib.contextmanager
 def disk_full_as_error() -> Iterator[None]:
-    """Raise `NoSpaceError` if the disk fills up while bytes arrive; the caller removes its partial file."""
+    """Report a full disk while bytes arrive as an error of the service; the caller removes its partial file.
+
+    Raises:
+        NoSpaceError: in place of an OSError that says so.
+    """
     try:
         yield
     except OSError as error:

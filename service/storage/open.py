@@ -14,6 +14,10 @@ def open_store(settings: Settings, *, min_free_bytes: int | None = None) -> Stor
     Args:
         min_free_bytes: to keep free on the disk; by default the setting of this name. Workers keep none free, so that
             an accepted upload can always be read.
+
+    Raises:
+        InvalidError: a library that this store needs is not installed.
+        ValueError: the file with the store's token cannot be read, or is empty.
     """
     limits = {
         "max_bytes": settings.max_upload_bytes,

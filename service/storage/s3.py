@@ -67,6 +67,12 @@ class S3Store(Store):
         self.cache.remove(sha256)
 
     def stored(self) -> Iterator[StoredFile]:
+        """Every committed file, in no particular order.
+
+        Raises:
+            UnavailableError: the object store does not answer, or refuses the request.
+            NotFoundError: it has no such bucket.
+        """
         with _translated_errors():
             for page in self._pages("list_objects_v2"):
                 for one in page.get("Contents", []):
@@ -83,6 +89,12 @@ class S3Store(Store):
         return True
 
     def sweep(self) -> None:
+        """Remove unfinished files of dead processes and, once an hour, the parts of unfinished uploads to the bucket.
+
+        Raises:
+            UnavailableError: the object store does not answer, or refuses the request.
+            NotFoundError: it has no such bucket.
+        """
         super().sweep()
         if time.monotonic() < self._next_sweep:
             return

@@ -58,11 +58,18 @@ class Store(ABC):
             NotFoundError: they are not in the store.
             DamagedError: they have changed.
             UnavailableError: the store does not answer.
+            NoSpaceError: too little disk space is left for a local copy.
+            TooLargeError: they are larger than the limit of this host.
         """
 
     @abstractmethod
     def find(self, sha256: str) -> StoredFile | None:
-        """Size and age of what is stored under this digest, without reading it; None if nothing is stored."""
+        """Size and age of what is stored under this digest, without reading it; None if nothing is stored.
+
+        Raises:
+            NotFoundError: this is not a SHA-256.
+            UnavailableError: the store does not answer.
+        """
 
     def require(self, sha256: str) -> None:
         """Check that these bytes are still stored.
@@ -72,12 +79,19 @@ class Store(ABC):
 
         Raises:
             UnavailableError: they are gone, and must be stored again.
+            NotFoundError: this is not a SHA-256.
         """
         if self.find(sha256) is None:
             raise UnavailableError("The same file was deleted while this one arrived. Send it again.")
 
     def remove(self, sha256: str) -> None:
-        """Remove the bytes of this digest and files prepared from them here; no error if there are none."""
+        """Remove the bytes of this digest and files prepared from them here; no error if there are none.
+
+        Raises:
+            NotFoundError: this is not a SHA-256.
+            UnavailableError: the store does not answer.
+            ForbiddenError: the store is behind the API, where only the service itself removes files.
+        """
         self._remove(require_digest(sha256))
         DiskCache(self.prepared).remove(sha256)
 
@@ -87,7 +101,11 @@ class Store(ABC):
 
     @abstractmethod
     def stored(self) -> Iterator[StoredFile]:
-        """Every committed file, in no particular order."""
+        """Every committed file, in no particular order.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
 
     @abstractmethod
     def usable(self) -> bool:
@@ -99,7 +117,12 @@ class Store(ABC):
 
     @contextlib.contextmanager
     def receive(self) -> Iterator["IncomingFile"]:
-        """Receive bytes piece by piece; without `IncomingFile.commit()` they are discarded."""
+        """Receive bytes piece by piece; without `IncomingFile.commit()` they are discarded.
+
+        Raises:
+            NoSpaceError: too little disk space is left, now or while bytes arrive.
+            TooLargeError: more bytes arrive than the limit of this service.
+        """
         path = self.unfinished / uuid4().hex
         self.require_space(0)
         with disk_full_as_error(), path.open("xb") as file:
@@ -126,6 +149,10 @@ class Store(ABC):
 
         Returns:
             Its SHA-256, hex.
+
+        Raises:
+            NoSpaceError: too little disk space is left for it.
+            TooLargeError: it is over the limit of this service.
         """
         with self.receive() as incoming:
             for block in blocks_of(path):
@@ -148,7 +175,8 @@ class Store(ABC):
         """Refuse `announced` more bytes if they are over the limit or do not fit on the disk.
 
         Raises:
-            TooLargeError, NoSpaceError
+            TooLargeError: they are over the limit of this service.
+            NoSpaceError: too little disk space is left for them.
         """
         if announced > self.max_bytes:
             raise TooLargeError(f"The file is larger than {self.max_bytes} bytes, the limit of this service.")
@@ -175,6 +203,12 @@ class IncomingFile:
         self.size, self._digest, self._unchecked = 0, hashlib.sha256(), 0
 
     def write(self, block: bytes) -> None:
+        """Append a block, and check the limits.
+
+        Raises:
+            TooLargeError: it is now larger than the limit of this service.
+            NoSpaceError: too little disk space is left.
+        """
         self.size += len(block)
         if self.size > self.store.max_bytes:
             self.store.require_space(self.size)

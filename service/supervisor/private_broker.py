@@ -25,7 +25,11 @@ class PrivateBroker:
         return f"unix://:{self._password}@{self.socket}"
 
     def command(self) -> list[str]:
-        """The command that runs the server in the foreground."""
+        """The command that runs the server in the foreground.
+
+        Raises:
+            ServiceError: no server is installed.
+        """
         configuration = self.folder / "broker.conf"
         configuration.write_text(  # a file: other users can read a command line
             f"port 0\nunixsocket {self.socket}\nunixsocketperm 600\nrequirepass {self._password}\n"

@@ -55,6 +55,7 @@ class Child:
     not_before: float = 0.0
 
     def start(self) -> None:
+        """Start it under a guardian, which ends it when we are gone."""
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(self.log.open("ab")) if self.log else None
             self.process = subprocess.Popen(
@@ -69,6 +70,7 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
+        """Whether it was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def keep_running(self, report: Report, *, counts: bool = True) -> None:
@@ -141,6 +143,7 @@ class WorkerChild(Child):
     _busy: tuple[float | None, float] = field(default=(None, 0.0))  # start of its tile, by its row and by our clock
 
     def start(self) -> None:
+        """Start it as a worker with a new id, under a guardian."""
         self.id = f"{socket.gethostname()}-{uuid4().hex[:12]}"
         self.environment = {**self.environment, WORKER_ID: self.id}
         super().start()

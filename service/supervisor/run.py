@@ -43,6 +43,8 @@ def run_service(settings: Settings, *, workers: int | None = None, demo: bool = 
 
     Raises:
         ServiceError: the port is taken, the service already runs on this data folder, or a process of it cannot run.
+        ConflictError: another version made the database.
+        UnavailableError: the database does not answer.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     stop = _stop_event()
@@ -63,7 +65,13 @@ def run_service(settings: Settings, *, workers: int | None = None, demo: bool = 
 
 
 def run_workers(settings: Settings, *, workers: int | None = None, report: Report = print) -> None:
-    """Run workers alone, for a service whose other parts run elsewhere; arguments as for `run_service`."""
+    """Run workers alone, for a service whose other parts run elsewhere; arguments as for `run_service`.
+
+    Raises:
+        ServiceError: a worker cannot run, or the address of the database is wrong.
+        ConflictError: another version made the database.
+        UnavailableError: the database does not answer.
+    """
     _run(settings, [], _workers(settings, workers, None), None, report, _stop_event())
 
 

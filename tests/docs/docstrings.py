@@ -22,6 +22,7 @@ TOO_GENERAL = {"LandscapeError", "ServiceError"}  # they do not stand for the er
 # A framework calls these functions; their docstrings are help texts, or descriptions in OpenAPI.
 FRAMEWORKS = {"get", "post", "put", "patch", "delete", "head", "route", "middleware", "exception_handler", "command"}
 FRAMEWORKS |= {"callback", "field_validator", "model_validator", "field_serializer", "model_serializer"}
+COMMANDS = ("landscape.cli.", "service.cli.")  # so are most docstrings here; an error ends the command with its message
 
 _LENGTH = r"(?:[\w…]+(?: ?[-−+*·×/] ?[\w…]+)*)"
 _SHAPE = re.compile(rf"\({_LENGTH}(?:, {_LENGTH})+\)|\({_LENGTH},\)|\bshapes?\b|\bscalars?\b")
@@ -75,7 +76,7 @@ def _shapes(project: Project, definition: Definition, text: str) -> Iterator[Fin
 
 def _errors(project: Project, definition: Definition, text: str) -> Iterator[Finding]:
     raised = {(error, via) for error, via in project.raised(definition) if project.is_error(error)}
-    if not raised or definition.decorators & FRAMEWORKS:
+    if not raised or definition.decorators & FRAMEWORKS or definition.module.startswith(COMMANDS):
         return
     named = documented_errors(text)
     referred = {name.split(".")[-1] for names in _REFERENCE.findall(text) for name in re.findall(r"[\w.]+", names)}

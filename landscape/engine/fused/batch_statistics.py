@@ -106,7 +106,7 @@ class BatchStatistics(Kernel):
         return int(self.network.layers[at].results[0] in self.results)
 
     def prepare(self, at: int, weights: Sequence[Weights]) -> Weights:
-        """A convolution's weight as the native module reads it, with its bias; otherwise scale and shift, (channels,)."""
+        """The weight and bias of a convolution as the native module reads them; else scale and shift, (channels,)."""
         layer, [given] = self.network.layers[at], weights
         weight, bias = given
         if layer.kind != "convolution" or weight is None:

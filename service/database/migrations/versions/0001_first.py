@@ -8,6 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    """Make the tables of the first schema."""
     op.create_table(
         "checkpoints",
         sa.Column("id", sa.String, primary_key=True),

@@ -11,6 +11,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
+    """Change the first schema to this one, and convert the rows."""
     _make_tables()
     for table in ("checkpoints", "datasets", "jobs"):
         with op.batch_alter_table(table) as batch:
