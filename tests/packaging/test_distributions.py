@@ -1,77 +1,20 @@
-"""The two distributions, built as wheels and source distributions: their contents, installation and dependencies.
+"""The two distributions, built as wheels and source distributions: their contents, installation and dependencies."""
 
-They are built from a copy of the repository and without a compiler: the native module is optional.
-"""
-
-import os
-import shutil
-import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.packaging.wheels import FOLDERS, LIBRARY, SERVICE, Built, run
 from tests.support.paths import ROOT
 
-LIBRARY, SERVICE = "loss_atlas", "loss_atlas_service"
-FOLDERS = {LIBRARY: ROOT, SERVICE: ROOT / "packaging/service"}
 TOP_LEVEL = {LIBRARY: {"landscape"}, SERVICE: {"app", "frontend", "service", "worker"}}
 PAGE = {".html", ".css", ".js", ".svg"}
-NO_COMPILER = {"CC": "/bin/false", "CXX": "/bin/false"}
-
-
-@dataclass(frozen=True)
-class Built:
-    """The files that were built, by name of the distribution."""
-
-    sdists: dict[str, Path]
-    wheels: dict[str, Path]
-    wheels_of_sdists: dict[str, Path]
-
-
-def _run(*command: str, cwd: Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **NO_COMPILER})
-    assert done.returncode == 0, done.stderr
-
-
-def _wheel(source: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    options = ["-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "-w", str(folder)]
-    _run(sys.executable, "-m", "pip", "wheel", *options, str(source), cwd=folder)
-    [found] = folder.glob("*.whl")
-    return found
-
-
-def _sdist(source: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    _run(sys.executable, "-c", f"import setuptools.build_meta as b; b.build_sdist({str(folder)!r})", cwd=source)
-    [found] = folder.glob("*.tar.gz")
-    return found
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    folder = tmp_path_factory.mktemp("built")
-    copy = folder / "copy"
-    copy.mkdir()
-    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md"):
-        shutil.copy(ROOT / name, copy)
-    ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "build")
-    for name in ("landscape", "app", "worker", "service", "frontend", "packaging"):
-        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
-    sources = {name: copy / path.relative_to(ROOT) for name, path in FOLDERS.items()}
-    sdists = {name: _sdist(source, folder / "sdist" / name) for name, source in sources.items()}
-    return Built(
-        sdists,
-        {name: _wheel(source, folder / "wheel" / name) for name, source in sources.items()},
-        {name: _wheel(sdist, folder / "wheel_of_sdist" / name) for name, sdist in sdists.items()},
-    )
 
 
 def held(wheel: Path) -> set[str]:
@@ -87,14 +30,14 @@ def described(wheel: Path, file: str) -> str:
 
 
 def project(name: str) -> dict[str, Any]:
-    table: dict[str, Any] = tomllib.loads((FOLDERS[name] / "pyproject.toml").read_text())["project"]
+    table: dict[str, Any] = tomllib.loads((ROOT / FOLDERS[name] / "pyproject.toml").read_text())["project"]
     return table
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_wheel_installs_its_own_top_level_names_and_no_other(built: Built, name: str, tmp_path: Path) -> None:
     options = ["-q", "--no-deps", "--no-compile", "--disable-pip-version-check", "--target", str(tmp_path)]
-    _run(sys.executable, "-m", "pip", "install", *options, str(built.wheels[name]), cwd=tmp_path)
+    run(sys.executable, "-m", "pip", "install", *options, str(built.wheels[name]), cwd=tmp_path)
     top = {path.name for path in tmp_path.iterdir() if path.suffix != ".dist-info"}
     assert top - {"bin"} == TOP_LEVEL[name]
 
