@@ -18,6 +18,11 @@ TOLERANCE = 1e-3  # of an eigenvalue, relative to the larger magnitude: enough f
 class CurvatureLandscape(Landscape):
     """L, λ_min, λ_max and |λ_min / λ_max| at any (α, β), with bounds on the errors of the eigenvalues.
 
+    Raises:
+        UnknownNameError: `over` is not known.
+        CurvatureError: no parameter has two axes or more.
+        DataError, NotFiniteError, PlaneError, UnknownNameError: see `Landscape`.
+
     Source: Li et al. 2018, section 6 and Figure 7, where the ratio is shown from 0 to 0.5.
     """
 
@@ -38,12 +43,16 @@ class CurvatureLandscape(Landscape):
         return (*super().columns, *CURVATURES)
 
     def rows(self, coordinates: Sequence[Sequence[float]], stop: Stop | None = None) -> list[tuple[float, ...]]:
-        """One row per point; eigenvalues are NaN where the loss is not finite."""
+        """One row per point; eigenvalues are NaN where the loss is not finite. Raises as `Landscape.rows`."""
         rows = super().rows(coordinates, stop)
         return [(*row, *self._curvature(point, stop)) for row, point in zip(rows, coordinates, strict=True)]
 
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
-        """The provenance of `Landscape`, and how the eigenvalues are computed."""
+        """The provenance of `Landscape`, and how the eigenvalues are computed.
+
+        Raises:
+            CurvatureError: see `Hessian.product`; and as `Landscape.provenance`.
+        """
         size = sum(self.center[name].numel() for name in names_over(self.objective, self.over))
         curvature = {
             "over": self.over,

@@ -66,7 +66,7 @@ class Density(ComparedByContent):
 class Lanczos:
     """A run of Lanczos that can be continued; every new vector is orthogonalized twice against all before it.
 
-    Source: Golub & Van Loan, section 10.1, with full reorthogonalization, without which copies of λ_max appear.
+    Source: Golub & Van Loan 2013, section 10.1, with full reorthogonalization, without which copies of λ_max appear.
     """
 
     def __init__(self, operator: Operator, start: Tensor):
@@ -108,7 +108,15 @@ class Lanczos:
 
 
 def lanczos(operator: Operator, start: Tensor, steps: int) -> Tridiagonal:
-    """At most `steps` steps of Lanczos from `start`; see `Lanczos`."""
+    """At most `steps` steps of Lanczos from `start`, (n,); raises as `Lanczos.advance`.
+
+    For a diagonal matrix of size 2, two steps give its trace and determinant, 5 and 6:
+
+    >>> scales = torch.tensor([2.0, 3.0], dtype=torch.float64)
+    >>> form = lanczos(lambda vector: scales * vector, torch.ones(2, dtype=torch.float64), 2).matrix()
+    >>> round(float(form.trace()), 9), round(float(torch.linalg.det(form)), 9)
+    (5.0, 6.0)
+    """
     return Lanczos(operator, start).advance(steps)
 
 
@@ -120,6 +128,16 @@ def extremes(
     Stops once both residuals are below `tolerance` times the larger magnitude, or after `steps` products; the residuals
     show how accurate the result is. An eigenvector orthogonal to the start cannot be found: for a Gaussian start that
     has probability zero, but an eigenvalue close to the extreme one may be reported instead.
+
+    Raises:
+        CurvatureError: a product is NaN or infinite.
+
+    Source: Golub & Van Loan 2013, section 10.1.
+
+    >>> scales = torch.tensor([-1.0, 2.0, 5.0], dtype=torch.float64)
+    >>> low, high = extremes(lambda vector: scales * vector, 3)
+    >>> round(low.value, 9), round(high.value, 9)
+    (-1.0, 5.0)
     """
     run = Lanczos(operator, gaussian(size, seed))
     for length in [*range(10, steps, 5), steps]:
@@ -132,7 +150,10 @@ def extremes(
 
 
 def eigenpairs_of(found: Tridiagonal) -> list[Eigenpair]:
-    """All Ritz pairs, smallest value first."""
+    """All Ritz pairs, smallest value first; the residual is the last off-diagonal times the last entry of the vector.
+
+    Source: Golub & Van Loan 2013, section 10.1.
+    """
     values, vectors = torch.linalg.eigh(found.matrix())
     residuals = (found.below[-1] * vectors[-1]).abs()
     return [Eigenpair(float(values[k]), vectors[:, k] @ found.basis, float(residuals[k])) for k in range(len(values))]
@@ -142,7 +163,7 @@ def largest(operator: Operator, size: int, *, count: int, seed: int = 0, steps: 
     """The `count` eigenpairs of largest magnitude, largest first.
 
     Raises:
-        CurvatureError: the matrix has fewer eigenpairs.
+        CurvatureError: the matrix has fewer eigenpairs, or a product is NaN or infinite.
     """
     pairs = eigenpairs_of(lanczos(operator, gaussian(size, seed), steps))
     if len(pairs) < count:
@@ -153,7 +174,11 @@ def largest(operator: Operator, size: int, *, count: int, seed: int = 0, steps: 
 def trace(operator: Operator, size: int, *, probes: int = 30, seed: int = 0) -> Estimate:
     """The trace, estimated as the mean of vᵀ A v over vectors v of random signs.
 
-    Source: Hutchinson 1990; unbiased, with variance 2 (‖A‖² − Σ A_ii²) per probe.
+    Source: Hutchinson 1990; unbiased, with variance 2 (‖A‖² − Σ A_ii²) per probe, so exact for a diagonal matrix:
+
+    >>> scales = torch.tensor([-1.0, 2.0, 5.0], dtype=torch.float64)
+    >>> trace(lambda vector: scales * vector, 3, probes=2)
+    Estimate(value=6.0, standard_error=0.0, probes=2)
     """
     values = [float(probe @ operator(probe)) for probe in (signs(size, seed, k) for k in range(probes))]
     return _mean(values)
@@ -172,6 +197,9 @@ def density(
 
     Every probe gives a quadrature rule with `steps` nodes, whose polynomial moments up to degree 2 · steps − 1 equal
     those of the probe's spectral measure.
+
+    Raises:
+        CurvatureError: a product is NaN or infinite.
 
     Source: Lin, Saad & Yang 2016; Ghorbani, Krishnan & Xiao 2019.
     """

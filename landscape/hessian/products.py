@@ -52,6 +52,8 @@ class Hessian:
         Raises:
             Stopped: `stop`, called before every batch, returned true.
             CurvatureError: an operator of the network has no second derivative.
+
+        Source: Pearlmutter 1994, here as the derivative of the gradient along v.
         """
         along = list(self.split(vector).values())
         total = torch.zeros(len(vector), dtype=torch.float64)
@@ -71,7 +73,11 @@ class Hessian:
             raise CurvatureError(f"The network has no second derivative: {str(error).splitlines()[0][:200]}") from None
 
     def gradient(self) -> Tensor:
-        """∇L, (n,) float64 on the CPU."""
+        """∇L, (n,) float64 on the CPU.
+
+        Raises:
+            Stopped: `stop`, called before every batch, returned true.
+        """
         total = torch.zeros(self.size, dtype=torch.float64)
         for images, labels in self._batches():
             moving = self._moving()
@@ -83,6 +89,11 @@ class Hessian:
 
         The gradients are taken at ± step · v, and the smallest error of all steps is returned: a ReLU that switches
         in between adds its jump to the difference. Meant for float64.
+
+        Raises:
+            Stopped, CurvatureError: see `product`.
+
+        Source: Nocedal & Wright 2006, section 8.1, for the central difference.
         """
         vector = lanczos.gaussian(self.size, seed)
         vector = vector / vector.norm()
@@ -97,7 +108,7 @@ class Hessian:
         return (ahead - behind) / (2 * step)
 
     def split(self, vector: Tensor) -> Params:
-        """A vector (n,) as tensors by name, of the type and on the device of the parameters."""
+        """A vector (n,) as tensors by name, with the shapes and types and on the device of the parameters."""
         parts = torch.split(vector, self.sizes)
         return {
             name: part.view(self.at[name].shape).to(self.at[name]) for name, part in zip(self.names, parts, strict=True)
@@ -106,11 +117,19 @@ class Hessian:
     def extremes(
         self, *, seed: int = 0, steps: int = lanczos.STEPS, tolerance: float = lanczos.TOLERANCE
     ) -> tuple[Eigenpair, Eigenpair]:
-        """The smallest and the largest eigenvalue; see `lanczos.extremes`."""
+        """The smallest and the largest eigenvalue; see `lanczos.extremes`.
+
+        Raises:
+            Stopped, CurvatureError: see `product`; or a product is NaN or infinite.
+        """
         return lanczos.extremes(self.product, self.size, seed=seed, steps=steps, tolerance=tolerance)
 
     def spectrum(self, *, seed: int = 0, steps: int = lanczos.STEPS, probes: int = 8) -> Spectrum:
-        """Extreme eigenvalues, trace and density at this point."""
+        """Extreme eigenvalues, trace and density at this point.
+
+        Raises:
+            Stopped, CurvatureError: see `extremes`.
+        """
         low, high = self.extremes(seed=seed, steps=steps)
         trace = lanczos.trace(self.product, self.size, probes=max(2, probes), seed=seed)
         density = lanczos.density(self.product, self.size, probes=probes, steps=min(40, steps), seed=seed)
@@ -150,7 +169,12 @@ def _moved(at: Params, along: Params, length: float) -> Params:
 
 
 def names_over(objective: Objective, over: str) -> list[str]:
-    """Names of the parameters to differentiate with respect to: "filters" (two axes or more) or "all"."""
+    """Names of the parameters to differentiate with respect to: "filters" (two axes or more) or "all".
+
+    Raises:
+        UnknownNameError: `over` is neither.
+        CurvatureError: no parameter has two axes or more.
+    """
     if over not in OVER:
         raise UnknownNameError("choice of parameters", over, OVER)
     named = dict(objective.model.named_parameters())
@@ -190,6 +214,12 @@ def eigenvector_plane(
     """The plane (or line, `count` 1) of the Hessian's eigenvectors with the largest |λ|, each of norm 1.
 
     Along them the curvature of the plot is the eigenvalue; signs are chosen so that the largest element is positive.
+
+    Raises:
+        UnknownNameError: `over` is not known.
+        CurvatureError: see `Hessian`, `Hessian.product` and `lanczos.largest`.
+
+    Source: Yao et al. 2020, arXiv:1912.07145, who plot the loss along the first two eigenvectors.
     """
     hessian = Hessian(objective, {}, over=over)
     pairs = lanczos.largest(hessian.product, hessian.size, count=count, seed=seed, steps=steps)

@@ -21,7 +21,10 @@ class Spectrum:
 
     @property
     def ratio(self) -> float:
-        """|λ_min / λ_max|: near 0 where the surface is nearly convex."""
+        """|λ_min / λ_max|: near 0 where the surface is nearly convex.
+
+        Source: Li et al. 2018, section 6.
+        """
         return abs(self.lambda_min / self.lambda_max) if self.lambda_max else float("nan")
 
     def to_json(self) -> dict[str, Any]:

@@ -23,7 +23,11 @@ CALIBRATION = 512  # samples
 
 
 def require_policy(policy: str) -> None:
-    """Raise UnknownNameError if the policy is not known."""
+    """Check the name of a policy.
+
+    Raises:
+        UnknownNameError: it is not known.
+    """
     if policy not in POLICIES:
         raise UnknownNameError("BatchNorm policy", policy, POLICIES)
 
@@ -47,7 +51,10 @@ def depends_on_batch(model: nn.Module) -> bool:
 
 
 def with_batch_statistics(objective: Objective) -> Objective:
-    """The same objective with a copy of its model without running statistics: every batch uses its own statistics."""
+    """The same objective with a copy of its model without running statistics: every batch uses its own statistics.
+
+    Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 1.
+    """
     model = copy.deepcopy(objective.model)
     for layer in _layers(model).values():
         layer.running_mean = layer.running_var = layer.num_batches_tracked = None
@@ -56,14 +63,21 @@ def with_batch_statistics(objective: Objective) -> Objective:
 
 
 def calibration_subset(images: Tensor, count: int = CALIBRATION) -> Tensor:
-    """At most `count` samples, evenly spaced over the data set: always the same ones, usually from every class."""
+    """At most `count` samples (n, …), evenly spaced over the data set: always the same ones, usually of every class.
+
+    >>> calibration_subset(torch.arange(9), 3).tolist()
+    [0, 4, 8]
+    """
     if len(images) <= count:
         return images
     return images[torch.linspace(0, len(images) - 1, count, dtype=torch.float64).round().long()]
 
 
 class Calibration:
-    """BatchNorm statistics of fixed samples, at any parameters of a model."""
+    """BatchNorm statistics of fixed samples, at any parameters of a model.
+
+    Source: Izmailov et al. 2018, arXiv:1803.05407, who recompute them after averaging weights; one batch is ours.
+    """
 
     def __init__(self, model: nn.Module, images: Tensor):
         """
@@ -71,6 +85,9 @@ class Calibration:
             model: in evaluation mode; a copy is made.
             images: (n, …), in the type of the model. They are one batch, so that the statistics of each layer are exact
                 over all n.
+
+        Raises:
+            DataError: fewer than two samples, which have no variance.
         """
         if len(images) < 2:
             raise DataError(f"BatchNorm cannot be recalibrated on {len(images)} sample; give it at least 2.")
@@ -83,7 +100,7 @@ class Calibration:
             layer.num_batches_tracked = None
 
     def statistics(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Name -> running mean and (unbiased) variance of every BatchNorm layer, at `parameters`."""
+        """Name -> running mean and (unbiased) variance of every BatchNorm layer, (channels,), at `parameters`."""
         buffers = dict(self.model.named_buffers())
         fresh = {name: torch.zeros_like(buffers[name]) for name in self._statistics()}
         with torch.inference_mode():

@@ -116,6 +116,13 @@ class Project:
 
     def called(self, caller: Definition, function: ast.expr) -> Definition | None:
         """The function or class of the project that an expression in `caller` names."""
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Call):
+            if last_name(function.value) == "super":
+                found = self.inherited(caller.module, caller.owner, function.attr)
+                constructor = found is not None and function.attr in CONSTRUCTORS
+                return self.definitions[found.module, found.owner] if found and constructor else found
+            made = self.called(caller, function.value.func)
+            return self.resolve(f"{made.module}.{made.name}.{function.attr}") if made else None
         name = dotted_name(function)
         if name.startswith(("self.", "cls.")):
             name = f"{caller.owner}.{name.partition('.')[2]}"

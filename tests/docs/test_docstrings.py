@@ -13,7 +13,14 @@ from tests.docs.source import Project
 from tests.support.paths import ROOT
 
 # Modules and packages that follow the rules; the others are brought to them one by one.
-CLEAN: tuple[str, ...] = ("landscape.directions", "landscape.errors")
+CLEAN: tuple[str, ...] = (
+    "landscape.directions",
+    "landscape.errors",
+    "landscape.evaluation.curvature_map",
+    "landscape.evaluation.progress",
+    "landscape.hessian",
+    "landscape.objective",
+)
 
 
 @cache
@@ -119,6 +126,7 @@ IMPORTED = "from .errors import BaseError, OneError, LandscapeError\n"
         "C()",
         "documented()",
         "return C.make()",
+        "C().method()",
     ],
 )
 def test_an_error_that_is_not_documented_is_found(body: str) -> None:
@@ -127,6 +135,7 @@ def test_an_error_that_is_not_documented_is_found(body: str) -> None:
         "def _private():\n    raise OneError\n"
         f"class C:\n    '''{raises('OneError')}'''\n"
         f"    @classmethod\n    def make(cls):\n        '''{raises('OneError')}'''\n"
+        f"    def method(self):\n        '''{raises('OneError')}'''\n"
     ) + function(raises("OneError"), "raise OneError", name="documented")
     assert words(IMPORTED + helpers + function("Words.", body), **ERRORS) == ["errors f"]
     for documented in ("OneError", "BaseError", "KeyError, OneError"):
@@ -163,6 +172,18 @@ def test_the_root_of_all_errors_does_not_stand_for_the_others() -> None:
     source = "from .errors import TwoError, LandscapeError\n"
     assert words(source + function(raises("LandscapeError"), "raise TwoError"), **errors) == ["errors f"]
     assert not words(source + function(raises("LandscapeError"), "raise LandscapeError"), **errors)
+
+
+def test_errors_of_an_overridden_method_that_is_called_are_found() -> None:
+    words_of = "class {}:\n    '''Words.'''\n    def g(self):\n        '''{}'''\n"
+    source = (
+        IMPORTED
+        + words_of.format("B", raises("OneError"))
+        + words_of.format("C(B)", "Others.")
+        + "        super().g()\n"
+    )
+    assert words(source, **ERRORS) == ["errors C.g"]
+    assert not words(source.replace("        '''Others.'''\n", ""), **ERRORS)
 
 
 def test_a_constructor_documents_its_errors_in_either_docstring() -> None:
