@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .errors import FormatError, MissingLibraryError
 from .formats import read, write
 from .formats.picture import PictureOptions
+from .results.agreement import Agreement, agreement
 from .results.arrays import Arrays
 from .results.summary import summary, summary_line
 
@@ -72,6 +73,10 @@ class Result(Arrays):
             return cls(**vars(read(path.read_bytes(), path.name)))
         except OSError as error:
             raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+
+    def difference(self, other: Arrays) -> Agreement:
+        """Whether `other` is the same result: inputs, settings, environment and values, bit for bit or by how much."""
+        return agreement(self, other)
 
     def __repr__(self) -> str:
         return summary_line(self)

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..results.arrays import Array, Arrays
 from ..results.summary import summary_line
+from ..results.tables import FAILED, PASSED
 from .heights import drawable, heights
 
 MOST = 128  # points along an axis of the picture, at most
 SIDE, LEFT, TOP = 300, 46, 8  # pixels: side of the picture, and margins to its left and above
-# At least 3 to 1 against a white and against a black notebook; words have the color of the notebook's own text.
-PASSED, FAILED, LINE = "#2a8a4f", "#d93a3a", "#2f86b8"
+LINE = "#2f86b8"  # visible on white and on black, as the colors of the marks
 VIRIDIS = "440154 482878 3e4a89 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"
 _HOLE = 255  # index of the transparent color
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 class ComparedByContent:
-    """Equal if every field is: arrays in type, shape and bits, except that NaN equals NaN whatever its bits.
+    """Equal if every field is: arrays in type, shape and bits, except that any NaN equals any other.
 
     A field declared with `compare=False` is left out. As after a round trip through JSON, a tuple equals a list, and
     1 equals 1.0.

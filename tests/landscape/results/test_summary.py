@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ GRID = ls.Grid(ls.Axis(-1, 1, 3), ls.Axis(0, 1, 2))
 
 @pytest.fixture(scope="module")
 def surface() -> ls.Result:
-    options = {"also": {"test": vectors(7)}, "weight_decay": 0.01, "seed": 3}
+    options: dict[str, Any] = {"also": {"test": vectors(7)}, "weight_decay": 0.01, "seed": 3}
     return ls.surface(perceptron(), *vectors(), grid=GRID, progress=False, **options)
 
 
 def lines(result: ls.Result) -> dict[str, str]:
     """The lines that `print` shows, by their name."""
-    return {name: text for name, text in (line.split(maxsplit=1) for line in str(result).splitlines())}
+    pairs = [line.split(maxsplit=1) for line in str(result).splitlines()]
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def test_print_shows_a_line_for_grid_values_network_data_directions_and_self_check(surface: ls.Result) -> None:
