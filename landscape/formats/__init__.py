@@ -50,6 +50,16 @@ def write(result: Arrays, ending: str, picture: PictureOptions | None = None) ->
         UnknownNameError: the format, the height or the array is not known.
         FormatError: the format cannot hold this result, or is not a picture although `picture` is given.
         MissingLibraryError: the library that writes it is not installed.
+
+    >>> from landscape.grid import Grid
+    >>> result = Arrays.empty(Grid.line(3))
+    >>> result.put([(0, 0), (2, 0)], [[0.5, 1.0, 0.0], [2.5, 0.75, 0.0]])
+    >>> print(write(result, "csv").decode(), end="")
+    alpha,beta,loss,accuracy,standard_error
+    -1.0,0.0,0.5,1.0,0.0
+    1.0,0.0,2.5,0.75,0.0
+    >>> read(write(result, "csv"), "slice.csv").losses.tolist()
+    [[0.5], [2.5]]
     """
     chosen = _known(ending)
     if picture not in (None, PictureOptions()) and not chosen.drawn:

@@ -22,7 +22,11 @@ _DRAWING = threading.Lock()  # matplotlib shares its fonts and settings between 
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """A picture with caption and self-check below; equal results give equal bytes."""
+    """A picture with caption and self-check below; equal results give equal bytes.
+
+    Raises:
+        UnknownNameError: the array is not known.
+    """
     with _DRAWING, matplotlib.rc_context({"svg.hashsalt": "landscape", "svg.fonttype": "none"}):
         figure = Figure(figsize=INCHES, layout="constrained")
         FigureCanvasAgg(figure)
@@ -52,7 +56,11 @@ def _contours(axes: Any, result: Arrays, picture: PictureOptions) -> None:
 
 
 def contour_levels(finite: Array, array: str) -> Array:
-    """The paper's levels within the range of the values; if none is, or for other arrays, seven in that range."""
+    """(levels,): the paper's within the range of the values; if none is, or for other arrays, seven in that range.
+
+    >>> contour_levels(np.array([0.3, 2.0]), "losses").round(6).tolist()
+    [0.6, 1.1, 1.6]
+    """
     if not len(finite) or np.ptp(finite) == 0:
         return np.array([])
     paper = np.arange(CONTOURS["start"], CONTOURS["end"] + 1e-9, CONTOURS["size"])

@@ -7,5 +7,9 @@ from .picture import PictureOptions
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """The figure described by `picture`, with caption, self-check and provenance below."""
+    """The figure described by `picture`, with caption, self-check and provenance below.
+
+    Raises:
+        UnknownNameError: the height or the array is not known.
+    """
     return page_with_figure(figure(result, height=picture.height, array=picture.array), [result]).encode()

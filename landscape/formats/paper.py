@@ -32,7 +32,13 @@ _NAMES = {  # ours -> theirs, and their unit per ours
 
 
 def to_paper(array: Array, computed: NDArray[np.bool_], *, unit: float = 1.0) -> Array:
-    """Ours (n_alpha, n_beta) -> theirs (n_y, n_x), −1 where not computed; a slice becomes 1-D. A NaN loss stays NaN."""
+    """Ours (n_alpha, n_beta) -> theirs (n_y, n_x), −1 where not computed; a slice becomes (n,). A NaN loss stays NaN.
+
+    >>> to_paper(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[True, True, True], [True, True, False]]))
+    array([[ 1.,  4.],
+           [ 2.,  5.],
+           [ 3., -1.]])
+    """
     theirs = np.where(computed, array * unit, MISSING).T
     return theirs[0] if theirs.shape[0] == 1 else np.ascontiguousarray(theirs)
 
@@ -122,7 +128,11 @@ def _sized(file: Any, key: str, shape: tuple[int, int], name: str) -> Array:
 
 
 def opened(content: Any, name: str) -> Any:
-    """An HDF5 file, open for reading; `content` is a path or a file object."""
+    """An HDF5 file, open for reading; `content` is a path or a file object.
+
+    Raises:
+        FormatError: it cannot be opened.
+    """
     try:
         return h5py.File(content, "r")
     except OSError as error:
@@ -130,7 +140,11 @@ def opened(content: Any, name: str) -> Any:
 
 
 def dataset(file: Any, key: str, name: str) -> Array:
-    """The array `key` of an open file called `name`, as float64."""
+    """The array `key` of an open file called `name`, in its shape there, as float64.
+
+    Raises:
+        FormatError: the file lacks it.
+    """
     if key not in file or not isinstance(file[key], h5py.Dataset):
         raise FormatError(f"{name} lacks the array {key!r}.")
     return np.array(file[key], dtype=np.float64)

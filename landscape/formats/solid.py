@@ -23,6 +23,7 @@ def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
 
     Raises:
         FormatError: the result is a slice, which has no volume.
+        UnknownNameError: the height or the array is not known.
     """
     part = drawable(result)
     if len(part.betas) < 2:

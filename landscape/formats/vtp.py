@@ -17,7 +17,11 @@ from .picture import PictureOptions
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
-    """Points (α, β, z) with z as `picture` selects, cells between four finite neighbors, and every array."""
+    """Points (α, β, z) with z as `picture` selects, cells between four finite neighbors, and every array.
+
+    Raises:
+        UnknownNameError: the height or the array is not known.
+    """
     part = drawable(result)
     z = height_of(part, picture.height, picture.array)
     kept = np.isfinite(z)

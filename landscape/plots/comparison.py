@@ -43,6 +43,11 @@ def compare(
     Raises:
         LandscapeError: nothing to compare, slices mixed with surfaces, or the numbers of labels and results differ.
         UnknownNameError: view, height or array is not known.
+
+    >>> from landscape.grid import Grid
+    >>> figure = compare([Arrays.empty(Grid.square(3)), Arrays.empty(Grid.square(5))], labels=["ResNet-56", "VGG-9"])
+    >>> [title.text for title in figure.layout.annotations]
+    ['ResNet-56', 'VGG-9']
     """
     if view not in VIEWS:
         raise UnknownNameError("view", view, VIEWS)

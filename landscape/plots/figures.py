@@ -45,7 +45,7 @@ def figure(result: Arrays, *, height: str = "paper", array: str = "losses") -> "
 
 
 def surface_traces(result: Arrays, height: str, array: str) -> list[dict[str, Any]]:
-    """The surface and a legend entry for its holes."""
+    """The surface and a legend entry for its holes; raises as `height_of`."""
     z = plotly_z(height_of(result, height, array))
     surface = {
         "type": "surface",
@@ -59,7 +59,11 @@ def surface_traces(result: Arrays, height: str, array: str) -> list[dict[str, An
 
 
 def contour(result: Arrays, *, array: str = "losses") -> "Figure":
-    """Contours from 0.1 to 10 in steps of 0.5, as in the paper's figures, with the path of a trajectory."""
+    """Contours from 0.1 to 10 in steps of 0.5, as in the paper's figures, with the path of a trajectory.
+
+    Raises:
+        UnknownNameError: the array is not known.
+    """
     if len(result.betas) == 1:
         return figure(result, array=array)  # a line has no contours
     axes = {"xaxis": {"title": "α"}, "yaxis": {"title": "β"}}
@@ -67,7 +71,11 @@ def contour(result: Arrays, *, array: str = "losses") -> "Figure":
 
 
 def contour_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
-    """Contour lines, and the path of a trajectory."""
+    """Contour lines, and the path of a trajectory.
+
+    Raises:
+        UnknownNameError: the array is not known.
+    """
     values = heights(result.array(array), "linear")
     lines = {
         "type": "contour",
@@ -81,7 +89,11 @@ def contour_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
 
 
 def slice_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
-    """The line, and for losses the band of one standard error around it."""
+    """The line, and for losses the band of one standard error around it.
+
+    Raises:
+        UnknownNameError: the array is not known.
+    """
     losses, x = result.array(array)[:, 0], result.alphas
     line = {"type": "scatter", "x": x, "y": losses, "name": array, "mode": "lines"}
     if array != "losses":

@@ -14,17 +14,26 @@ HEIGHTS = ("paper", "linear", "log")
 
 
 def plotly_z(losses: Array) -> Array:
-    """(n, m) indexed [alpha, beta] -> (m, n) for Plotly: one row per beta."""
+    """(n, m) indexed [alpha, beta] -> (m, n) for Plotly: one row per beta.
+
+    >>> plotly_z(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])).tolist()
+    [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]
+    """
     return np.asarray(losses.T)
 
 
 def heights(losses: Array, height: str = "paper", clip: float = CLIP) -> Array:
-    """Heights of losses z: ln(min(z, clip) + 0.1) as in Figure 1 ("paper"), z ("linear") or log10 z ("log").
+    """Heights of losses z, in their shape: ln(min(z, clip) + 0.1) ("paper"), z ("linear") or log10 z ("log").
 
     Infinite losses become holes, like NaN.
 
     Raises:
         UnknownNameError: the height is not one of `HEIGHTS`.
+
+    Source: the authors' h52vtp.py (Li et al. 2018) with --log and --zmax, for "paper".
+
+    >>> heights(np.array([[0.9, 100.0, np.inf]])).round(6).tolist()  # ln 1, ln 10.1, a hole
+    [[0.0, 2.312535, nan]]
     """
     if height not in HEIGHTS:
         raise UnknownNameError("height", height, HEIGHTS)

@@ -39,7 +39,12 @@ class Field:
 
 
 def interpolated(field: Field, alpha: float, beta: float) -> float:
-    """The loss at (α, β), bilinear between grid points; NaN outside the grid or next to a hole."""
+    """The loss at (α, β), bilinear between grid points; NaN outside the grid or next to a hole.
+
+    >>> cell = Field(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.array([[0.0, 2.0], [4.0, 6.0]]))
+    >>> interpolated(cell, 0.5, 0.5), interpolated(cell, 0.0, 0.25), interpolated(cell, 2.0, 0.0)
+    (3.0, 0.5, nan)
+    """
     rows, row_weights = _neighbors(field.alphas, alpha)
     columns, column_weights = ([0], [1.0]) if field.line else _neighbors(field.betas, beta)
     pairs = [

@@ -30,6 +30,9 @@ def minima(losses: NDArray[np.float64]) -> list[Minimum]:
     A flat patch is one minimum. The lowest point of a region enclosed by holes is a minimum of infinite depth.
 
     Source: Edelsbrunner, Letscher & Zomorodian 2002; points join in the order of their loss, the older one survives.
+
+    >>> [(one.i, one.persistence) for one in minima(np.array([[0.0], [3.0], [1.0], [4.0]]))]
+    [(0, inf), (2, 2.0)]
     """
     order = np.argsort(losses, axis=None, kind="stable")
     parent: dict[int, int] = {}

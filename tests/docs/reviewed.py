@@ -74,6 +74,7 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     },
     "landscape.hessian.products.Hessian.product_error": {"UnknownNameError": "it passes on its own `over`"},
     "landscape.hessian.products.gradient_plane": {"UnknownNameError": 'it passes over="all"'},
+    "landscape.plots.notebook.mime_bundle": {"UnknownNameError": "it draws the default height"},
     "landscape.results.arrays.Arrays.put": {"UnknownNameError": "it asks for its own columns"},
     "landscape.results.arrays.Arrays.table": {"UnknownNameError": "it asks for its own columns"},
     "landscape.results.arrays.Arrays.to_json": {"UnknownNameError": "it asks for VALUES, which every result has"},

@@ -18,8 +18,15 @@ CLEAN: tuple[str, ...] = (
     "landscape.errors",
     "landscape.evaluation.curvature_map",
     "landscape.evaluation.progress",
+    "landscape.formats",
     "landscape.hessian",
     "landscape.objective",
+    "landscape.plots",
+    "landscape.results.caption",
+    "landscape.results.field",
+    "landscape.results.metrics",
+    "landscape.results.minima",
+    "landscape.results.self_check",
 )
 
 
