@@ -309,5 +309,9 @@ class Gallery(BaseModel):
 
 
 def moment(seconds: float | None) -> str | None:
-    """Seconds since 1970 as ISO 8601 in UTC."""
+    """Seconds since 1970 as ISO 8601 in UTC.
+
+    >>> moment(0.0), moment(None)
+    ('1970-01-01T00:00:00.000000Z', None)
+    """
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -168,7 +168,11 @@ def secret(file: Path) -> str:
 
 
 def with_password(url: str, password: str) -> str:
-    """The URL with this password, in place of any other."""
+    """The URL with this password, in place of any other.
+
+    >>> with_password("postgresql://lab@db/landscape", "a/b")
+    'postgresql://lab:a%2Fb@db/landscape'
+    """
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}"))

@@ -56,6 +56,11 @@ def inspect(path: Path) -> Inspected:
         CheckpointError: it is not usable; the message says why.
         KilledError: the process that read it was killed from outside.
         OSError: the file cannot be opened.
+
+    >>> from landscape.gallery import FOLDER
+    >>> found = inspect(FOLDER / "resnet56-w8-skip.safetensors")
+    >>> found.candidates[0]["label"], found.facts["epoch"], found.tensors[0]
+    ('ResNet-56, width 8, with shortcuts', '80', {'name': 'bn1.bias', 'dtype': 'F32', 'shape': [8]})
     """
     from .load import clean_file
 

@@ -153,6 +153,9 @@ def recorded_accuracy(facts: Mapping[str, str]) -> tuple[str, float] | None:
     """The key and the accuracy, 0 to 1, that a file records for its network; None if it records none.
 
     Numbers over 1 are taken as percent (our choice: exactly 1 means 100 %).
+
+    >>> recorded_accuracy({"epoch": "200", "test_error": "6.5"})
+    ('test_error', 0.935)
     """
     for key in _FACTS:
         if not ("acc" in key or "prec1" in key or key == "test_error") or key not in facts:

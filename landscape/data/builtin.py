@@ -34,6 +34,10 @@ def load(name: str, split: str = "train", *, cache: DiskCache | None = None) -> 
     Raises:
         UnknownNameError: the name or the split is unknown; the message lists the known ones.
         DataError: the package that ships the data is not installed.
+
+    >>> digits = load("digits", "test")
+    >>> len(digits), tuple(digits.images.shape), digits.classes
+    (297, (297, 1, 8, 8), 10)
     """
     if name not in BUILT_IN:
         raise UnknownNameError("data set", name, tuple(BUILT_IN))

@@ -31,7 +31,11 @@ class Audit:
 
 
 def spread(points: Sequence[Sequence[float]], count: int = AUDITED) -> list[Sequence[float]]:
-    """`count` of `points` (or all, if fewer), evenly spaced in the list, the first and the last included."""
+    """`count` of `points` (or all, if fewer), evenly spaced in the list, the first and the last included.
+
+    >>> spread([(0.0,), (0.25,), (0.5,), (0.75,), (1.0,)], 3)
+    [(0.0,), (0.5,), (1.0,)]
+    """
     if len(points) <= count:
         return list(points)
     return [points[round(k * (len(points) - 1) / (count - 1))] for k in range(count)]

@@ -25,6 +25,9 @@ def shipped(name: str) -> "nn.Module":
         CheckpointError: the shipped file is damaged.
         KilledError: the process that read it was killed from outside.
         OSError: the shipped file is missing.
+
+    >>> sum(parameter.numel() for parameter in shipped("resnet56-w8-skip").parameters())
+    215138
     """
     from ..checkpoints.inspect import inspect
 

@@ -27,6 +27,10 @@ def build(architecture: Architecture, seed: int = 0) -> "nn.Module":
         UnknownNetworkError: no module is known for this architecture.
 
     Source: He et al. 2015, arXiv:1502.01852, section 2.2, for the initialization.
+
+    >>> network = build(CifarResNet(depth=8, width=4))
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    5214
     """
     import torch
 

@@ -40,6 +40,9 @@ def from_json(description: Mapping[str, Any]) -> Architecture:
 
     Raises:
         UnknownNetworkError: the family is unknown, or a field is missing, unknown or not possible.
+
+    >>> from_json(CifarResNet(depth=56, shortcuts="none").to_json()).label
+    'ResNet-56, width 16, without shortcuts'
     """
     known = {family.family: family for family in _NAMED}
     name = description.get("family") if isinstance(description, Mapping) else None
@@ -65,6 +68,10 @@ def recognize(shapes: Shapes) -> list[Architecture]:
 
     Raises:
         UnknownNetworkError: none fits; the message names the closest, with missing, extra and misshapen parameters.
+
+    >>> shapes = {"0.weight": (3, 2), "0.bias": (3,), "2.weight": (2, 3), "2.bias": (2,)}
+    >>> [architecture.label for architecture in recognize(shapes)]
+    ['MLP 2-3-2, ReLU', 'MLP 2-3-2, tanh', 'MLP 2-3-2, GELU', 'MLP 2-3-2, sigmoid']
     """
     candidates = [candidate for family in FAMILIES for candidate in _members(family, shapes)]
     differences = [_difference(candidate, shapes) for candidate in candidates]

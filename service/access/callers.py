@@ -23,7 +23,12 @@ class Caller:
         return "admin" in self.scopes
 
     def may(self, scope: str) -> bool:
-        """Whether the caller has this scope, or `admin`; a link's scope is part of `read`."""
+        """Whether the caller has this scope, or `admin`; a link's scope is part of `read`.
+
+        >>> ann = Caller("ann", frozenset({"read"}))
+        >>> ann.may("read"), ann.may("submit")
+        (True, False)
+        """
         return bool(self.scopes & _GRANTED_BY[scope])
 
     def owns(self, owner: str | None) -> bool:
