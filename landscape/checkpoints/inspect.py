@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
+from ..keywords import checks_keywords
 from ..results.content import ComparedByContent
 from .sandbox import read_in_sandbox
 
@@ -49,6 +50,7 @@ class Inspected(ComparedByContent):
         return self.candidates[chosen or 0]
 
 
+@checks_keywords
 def inspect(path: Path) -> Inspected:
     """Read the checkpoint at `path` in a process of its own.
 

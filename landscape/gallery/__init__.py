@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownNameError
+from ..keywords import checks_keywords
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +18,7 @@ def records() -> dict[str, dict[str, Any]]:
     return {record["name"]: record for record in json.loads((FOLDER / "records.json").read_text())}
 
 
+@checks_keywords
 def shipped(name: str) -> "nn.Module":
     """The shipped network called `name`, in evaluation mode, such as "resnet56-w8-skip"; README.md lists all.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataError, UnknownNameError
+from ..keywords import checks_keywords
 from .losses import CROSS_ENTROPY, Loss
 from .random_state import keeps_random_state
 
@@ -61,6 +62,7 @@ def copy_of(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in kept if not tensor.is_leaf})
 
 
+@checks_keywords
 @dataclass(frozen=True)
 class Objective:
     """Mean loss of `model` on `images` and `labels` as a function of its parameters.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import LandscapeError, UnknownNameError
+from ..keywords import checks_keywords
 from ..results.arrays import Arrays
 from .figures import MODEBAR, contour_traces, slice_traces, surface_traces
 from .heights import drawable, height_of, height_title
@@ -21,6 +22,7 @@ CELL = 330  # pixels, the side of one picture
 Rows = Sequence[Sequence[Arrays]]
 
 
+@checks_keywords
 def compare(
     results: "Mapping[str, Arrays] | Sequence[Arrays] | Rows",
     *,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GridError
+from ..keywords import checks_keywords
 from .arrays import Array, Arrays
 from .field import Field, interpolated
 from .minima import minima
@@ -43,6 +44,7 @@ class Number:
 Measure = Callable[[Field], float]
 
 
+@checks_keywords
 def numbers(
     result: Arrays, *, levels: Sequence[float] = LEVELS, radius: float = RADIUS, array: str = "losses"
 ) -> list[Number]:
