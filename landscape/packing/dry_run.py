@@ -39,6 +39,7 @@ def dry_run(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> Found:
 
     Raises:
         FileError: an operator refuses its arguments, sizes do not scale with the batch, or the cost is too high.
+        UnknownNetworkError: see `PackedModule`.
     """
     values = {name: tensor.to("meta") for name, tensor in tensors.items()}
     shapes, works = zip(*(_shape(packed, values, batch) for batch in BATCHES), strict=True)

@@ -61,7 +61,7 @@ def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
 
 
 def as_saved(tensor: Tensor) -> Tensor:
-    """A tensor as stored in a packed file: floating numbers as float32, on the CPU, contiguous."""
+    """A tensor as stored in a packed file, in its shape: floating numbers as float32, on the CPU, contiguous."""
     tensor = tensor.detach().cpu()
     return (
         (tensor.float() if tensor.is_floating_point() else tensor)

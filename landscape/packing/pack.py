@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..engine.graph.record import Unrecordable, record
 from ..errors import CheckpointError
+from ..keywords import checks_keywords
 from ..objective.objective import frozen_copy
 from ..parsers.source import FileError, printable
 from . import CONSTANT, FORMAT
@@ -17,6 +18,7 @@ from .module import as_saved
 _TYPES = {torch.float32: "float32", torch.float64: "float32", torch.int64: "int64", torch.int32: "int64"}
 
 
+@checks_keywords
 def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.safetensors") -> Path:
     """Write `model` as one safetensors file: its weights, and the network as a graph of ATen operators in JSON.
 
@@ -31,6 +33,12 @@ def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.sa
 
     Raises:
         CheckpointError: the model cannot be written as a graph, or uses an operator that is not allowed.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = pack(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), torch.zeros(1, 3), Path(folder) / "small.safetensors")
+    ...     b"aten.relu.default" in path.read_bytes()
+    True
     """
     if not isinstance(example_input, Tensor) or example_input.ndim < 2 or example_input.dtype not in _TYPES:
         raise CheckpointError("example_input must be a batch of samples: a tensor (N, …) of float32 or int64.")

@@ -77,6 +77,7 @@ def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, st
 
     Raises:
         FileError: the graph or a tensor is invalid.
+        UnknownNetworkError: a parameter has a name that torch does not allow.
     """
     import torch
 
@@ -101,12 +102,16 @@ def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, st
 
 
 def clean_part(name: str, tensor: StoredTensor) -> NDArray[Any]:
-    """The numbers of a tensor in a file whose weights have already been checked."""
+    """The numbers of a tensor, in its shape, in a file whose weights have already been checked.
+
+    Raises:
+        FileError: NaN, or a negative variance.
+    """
     return clean(name, tensor, weight=False)
 
 
 def clean(name: str, tensor: StoredTensor, *, weight: bool) -> NDArray[Any]:
-    """The numbers of a tensor: float32, or int64 and bool if they are not weights. Masks may hold infinities.
+    """The numbers of a tensor in its shape: float32, or int64 and bool if not weights. Masks may hold infinities.
 
     Raises:
         FileError: NaN, an infinite weight, a weight that is not floating, a negative variance.

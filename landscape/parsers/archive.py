@@ -65,7 +65,7 @@ class Archive:
             raise FileError(f"The archive holds {total} bytes unpacked; at most {most} are read.")
 
     def read(self, name: str) -> bytes:
-        """The whole content of a member, its checksum verified."""
+        """The whole content of a member, its checksum verified; raises as `blocks`."""
         return b"".join(self.blocks(name))
 
     def blocks(self, name: str) -> Iterator[bytes]:
@@ -86,7 +86,7 @@ class Archive:
             raise FileError(_DAMAGED.format(f"entry {printable(name)!r} does not match its checksum"))
 
     def verify(self) -> None:
-        """Read every member once and compare its checksum."""
+        """Read every member once and compare its checksum; raises as `blocks`."""
         for name in self.entries:
             for _ in self.blocks(name):
                 pass

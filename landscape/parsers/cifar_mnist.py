@@ -34,7 +34,7 @@ def is_archive(head: bytes) -> bool:
 
 
 def read(file: BinaryIO) -> tuple[str, dict[str, Part]]:
-    """("cifar10", "cifar100" or "mnist"; split -> images and labels) of an official archive.
+    """("cifar10", "cifar100" or "mnist"; split -> images (N, C, H, W) and labels (N,)) of an official archive.
 
     Raises:
         FileError: it is damaged, or not an official archive.

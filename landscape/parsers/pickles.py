@@ -74,7 +74,14 @@ class Machine:
         self.makers, self.persistent, self.max_text, self.raw = makers, persistent, max_text, raw
 
     def load(self, data: bytes, start: int = 0) -> Any:
-        """The object in the pickle at `start`."""
+        r"""The object in the pickle at `start`.
+
+        Raises:
+            CodeError, FileError: see `Machine`.
+
+        >>> Machine({}).load(b"\x80\x02K\x03K\x05\x86.")
+        (3, 5)
+        """
         self.data, self.end = data, start
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -90,6 +97,11 @@ class Machine:
             raise FileError(_DAMAGED.format("makes no sense")) from None
 
     def take_protocol(self) -> None:
+        """Skip the opcode of the protocol.
+
+        Raises:
+            FileError: there is none, or it is not protocol 2 to 5.
+        """
         if self.data[self.end : self.end + 1] != b"\x80" or self.data[self.end + 1 : self.end + 2] > b"\x05":
             raise FileError(_DAMAGED.format("is not a pickle of protocol 2 to 5"))
         self.end += 2
@@ -97,6 +109,11 @@ class Machine:
     # --- bytes and stack
 
     def take(self, count: int) -> bytes:
+        """The next `count` bytes.
+
+        Raises:
+            FileError: there are fewer.
+        """
         part = self.data[self.end : self.end + count]
         if len(part) != count:
             raise FileError(_DAMAGED.format("breaks off"))
@@ -104,16 +121,26 @@ class Machine:
         return part
 
     def number(self, form: str) -> Any:
+        """The next number, of a format of `struct`; raises as `take`."""
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def run(self, form: str) -> bytes:
-        """Bytes preceded by their length."""
+        """Bytes preceded by their length.
+
+        Raises:
+            FileError: there are fewer, or they are longer than `max_text`.
+        """
         length = self.number(form)
         if not 0 <= length <= self.max_text:
             raise FileError(_DAMAGED.format(f"holds a text of {length} bytes; at most {self.max_text} are read"))
         return self.take(length)
 
     def line(self) -> str:
+        """Text up to the next line break.
+
+        Raises:
+            FileError: there is no line break within `MAX_TEXT` bytes.
+        """
         end = self.data.find(b"\n", self.end, self.end + MAX_TEXT)
         if end < 0:
             raise FileError(_DAMAGED.format("breaks off"))
@@ -122,15 +149,26 @@ class Machine:
         return text
 
     def push(self, value: Any) -> None:
+        """Put a value on the stack."""
         self.stack.append(value)
 
     def pop(self) -> Any:
+        """Take a value off the stack.
+
+        Raises:
+            ValueError: it is a mark.
+        """
         value = self.stack.pop()
         if value is _Mark:
             raise ValueError
         return value
 
     def since_mark(self) -> list[Any]:
+        """Take everything above the last mark off the stack, and the mark.
+
+        Raises:
+            ValueError: there is no mark.
+        """
         for at in range(len(self.stack) - 1, -1, -1):
             if self.stack[at] is _Mark:
                 items = self.stack[at + 1 :]
@@ -139,6 +177,11 @@ class Machine:
         raise ValueError
 
     def top(self, kind: type) -> Any:
+        """The value on top of the stack, which stays there.
+
+        Raises:
+            ValueError: its type is not exactly `kind`.
+        """
         if type(self.stack[-1]) is not kind:
             raise ValueError
         return self.stack[-1]
@@ -146,7 +189,11 @@ class Machine:
     # --- containers
 
     def note(self, container: Any, items: Any) -> None:
-        """Remember how deep `container` is, now that it holds `items`."""
+        """Remember how deep `container` is, now that it holds `items`.
+
+        Raises:
+            FileError: deeper than `MAX_DEPTH`.
+        """
         inner = max((self.depths[id(item)][0] for item in items if id(item) in self.depths), default=0)
         depth = max(inner + 1, self.depths.get(id(container), (1,))[0])
         if depth > MAX_DEPTH:
@@ -154,20 +201,33 @@ class Machine:
         self.depths[id(container)] = depth, container
 
     def tuple_of(self, items: list[Any]) -> None:
+        """Push a tuple; raises as `note`."""
         made = tuple(items)
         self.note(made, made)
         self.push(made)
 
     def append(self, items: list[Any]) -> None:
+        """Extend the list on top of the stack; raises as `top` and `note`."""
         self.top(list).extend(items)
         self.note(self.stack[-1], items)
 
     def add(self, items: list[Any]) -> None:
+        """Add to the set on top of the stack.
+
+        Raises:
+            ValueError: an item is not a text or number, or no set is on top.
+        """
         if not all(type(item) in (str, int, float, bool) for item in items):
             raise ValueError
         self.top(set).update(items)
 
     def set_items(self, items: list[Any]) -> None:
+        """Set keys and values, which alternate in `items`, of the dictionary on top of the stack.
+
+        Raises:
+            FileError: a key is not a text or number, or the dictionary becomes too deep.
+            ValueError: a key without a value, or no dictionary is on top.
+        """
         if len(items) % 2:
             raise ValueError
         for key in items[::2]:  # a deep tuple as a key would exhaust the C stack when it is hashed
@@ -181,6 +241,13 @@ class Machine:
     # --- names
 
     def call(self) -> None:
+        """Replace a name and its arguments on the stack by what the maker of the name returns.
+
+        Raises:
+            CodeError: the name has no maker.
+            FileError: the arguments are nested too deep.
+            ValueError: they are not a name and a tuple.
+        """
         arguments, name = self.pop(), self.pop()
         if type(name) is not Name or type(arguments) is not tuple:
             raise ValueError
@@ -191,6 +258,12 @@ class Machine:
         self.push(made)
 
     def build(self) -> None:
+        """Give the object below the top of the stack the state on top: kept by an `Opaque`, ignored for a dictionary.
+
+        Raises:
+            CodeError: any other object, or a state that is not metadata.
+            ValueError: a mark is on top.
+        """
         state, target = self.pop(), self.stack[-1]
         if type(target) is Opaque:
             target.state = state
@@ -198,12 +271,22 @@ class Machine:
             raise CodeError("an object with a state of its own")
 
     def persist(self) -> None:
+        """Replace a persistent id on the stack by its object.
+
+        Raises:
+            ValueError: the pickle was not expected to have any, or a mark is on top.
+        """
         identity = self.pop()
         if self.persistent is None:
             raise ValueError
         self.push(self.persistent(identity))
 
     def named(self, module: Any, name: Any) -> None:
+        """Push the `Name` of a global.
+
+        Raises:
+            ValueError: not two texts of `MAX_TEXT` characters together.
+        """
         if type(module) is not str or type(name) is not str or len(module) + len(name) > MAX_TEXT:
             raise ValueError
         self.push(Name(f"{module}.{name}"))

@@ -108,6 +108,14 @@ def write(
 
     Args:
         shapes: name -> (type, shape) of every array, in the order in which `arrays` yields them.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "numbers.safetensors"
+    ...     write(path, {"counts": ("I64", (3,))}, [np.array([2, 3, 5])])
+    ...     with path.open("rb") as file:
+    ...         read(Source(file))[0]["counts"].array().tolist()
+    [2, 3, 5]
     """
     write_blocks(path, shapes, _as_described(shapes, arrays), metadata)
 

@@ -40,7 +40,11 @@ class Source:
 
 
 def printable(text: str, length: int = 60) -> str:
-    """`text` for a message: on one line, without control characters or lone surrogates, clipped."""
+    """`text` for a message: on one line, without control characters or lone surrogates, clipped.
+
+    >>> printable("a name\\n with a line break"), printable("weights", 4)
+    ('a name with a line break', 'wei…')
+    """
     if len(text) <= length and text.isascii() and text.isprintable():
         return text
     clean = "".join(c for c in text[: 4 * length] if c.isprintable()).encode(errors="replace").decode()

@@ -32,7 +32,11 @@ MAX_AXES = 8
 
 
 def item_size(dtype: str) -> int:
-    """Bytes per number."""
+    """Bytes per number.
+
+    >>> item_size("BF16"), item_size("F64")
+    (2, 8)
+    """
     return OTHER_TYPES[dtype] if dtype in OTHER_TYPES else np.dtype(NUMPY_TYPES[dtype]).itemsize
 
 
@@ -50,14 +54,16 @@ class StoredTensor:
 
     @property
     def floating(self) -> bool:
+        """Whether the numbers are of one of the types `FLOATING`."""
         return self.dtype in FLOATING
 
     @property
     def elements(self) -> int:
+        """Count of numbers in the tensor, which may be fewer than in its storage."""
         return math.prod(self.shape)
 
     def array(self) -> NDArray[Any]:
-        """The numbers, contiguous: float32 for floating types (float64 for F64), otherwise the type of the file.
+        """The numbers, in `shape`, contiguous: float32 for floating types (float64 for F64), else the file's type.
 
         Raises:
             FileError: the type is not supported, or the file became shorter.
@@ -98,7 +104,11 @@ def stored(
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides, in numbers, of a tensor stored row by row."""
+    """Strides, in numbers, of a tensor stored row by row.
+
+    >>> contiguous((2, 3, 4))
+    (12, 4, 1)
+    """
     strides, size = [], 1
     for length in reversed(shape):
         strides.append(size)

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from ..disk import write_durably
 from ..errors import CheckpointError, LandscapeError, MissingLibraryError
+from ..keywords import checks_keywords
 
 ENDING = ".safetensors"
 
 
+@checks_keywords
 class Recorder:
     """Writes the state of a model to a folder every time it is called; pass `files` to `ls.trajectory`.
 
@@ -55,6 +57,7 @@ class Recorder:
 
         Raises:
             LandscapeError: the file cannot be written.
+            MissingLibraryError: safetensors is not installed.
         """
         self.calls += 1
         if (self.calls - 1) % self.every == 0:
@@ -111,8 +114,20 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 def states_in(path: str | Path) -> list[Mapping[str, Tensor]]:
     """The state dict in a .safetensors file, or those of all such files of a folder in the order of their names.
 
+    Returns:
+        A mapping from names to tensors for every file, with shapes and types as saved, on the CPU.
+
     Raises:
         CheckpointError: there is no such file, or it cannot be read.
+        MissingLibraryError: safetensors is not installed.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     record = Recorder(folder)
+    ...     record(nn.Linear(3, 2))
+    ...     record(nn.Linear(3, 2))
+    ...     [tuple(state["weight"].shape) for state in states_in(folder)]
+    [(2, 3), (2, 3)]
     """
     path = Path(path)
     if path.is_dir():

@@ -66,7 +66,7 @@ class Epoch:
     train_error: float  # share of training samples classified wrongly, in [0, 1]
     test_error: float  # the same for the test set
     learning_rate: float  # of the epoch's last batch
-    state: dict[str, Tensor] = field(repr=False)  # a copy: float32 parameters and BatchNorm statistics, by name
+    state: dict[str, Tensor] = field(repr=False)  # a copy, names and shapes of the module's: float32, with statistics
 
 
 def train(
@@ -78,6 +78,7 @@ def train(
 
     Raises:
         DataError: the images or classes do not fit the network.
+        UnknownNetworkError: no module is known for the architecture.
     """
     for samples in (dataset, test_dataset):
         _check_fit(architecture, samples)
@@ -101,7 +102,10 @@ def learning_rate(progress: float, settings: Settings) -> float:
 
     A cosine up from 1/25 of the peak during the warm-up, then one down to 0; the momentum is constant (our choice).
 
-    Source: Smith & Topin 2018 ("one cycle"), with cosines as in torch's OneCycleLR.
+    Source: Smith & Topin 2018, arXiv:1708.07120 ("one cycle"), with cosines as in torch's OneCycleLR.
+
+    >>> [round(learning_rate(progress, Settings(learning_rate=0.1, warmup=0.3)), 9) for progress in (0, 0.3, 0.65, 1)]
+    [0.004, 0.1, 0.05, 0.0]
     """
     highest = settings.learning_rate
     if progress < settings.warmup:
@@ -164,12 +168,20 @@ class TrainingRun:
             raise LandscapeError(f"The folder '{folder.name}' cannot be used: {error.strerror or error}.") from error
 
     def save(self, epoch: Epoch) -> None:
-        """Write trajectory/epoch-NNN.safetensors."""
+        """Write trajectory/epoch-NNN.safetensors.
+
+        Raises:
+            LandscapeError: the file cannot be written.
+        """
         path = self.folder / "trajectory" / f"epoch-{epoch.number:03d}.safetensors"
         save_checkpoint(path, epoch.state, self._metadata(epoch))
 
     def finish(self, last: Epoch, *, seconds: float) -> dict[str, Any]:
-        """Write checkpoint.safetensors and record.json; returns the record."""
+        """Write checkpoint.safetensors and record.json; returns the record.
+
+        Raises:
+            LandscapeError: the checkpoint cannot be written.
+        """
         digest = save_checkpoint(self.folder / "checkpoint.safetensors", last.state, self._metadata(last))
         record = {
             "command": self.command,
