@@ -68,7 +68,7 @@ def numbers(result: Result, level: float, radius: float) -> list[Number]:
     """The metrics shown beside the plot.
 
     Raises:
-        UnknownNameError: the result lacks the array that a metric is of.
+        GridError: the radius is not above 0.
     """
     return metrics.numbers(result, levels=[level], radius=radius)
 

@@ -78,6 +78,7 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     "landscape.results.arrays.Arrays.put": {"UnknownNameError": "it asks for its own columns"},
     "landscape.results.arrays.Arrays.table": {"UnknownNameError": "it asks for its own columns"},
     "landscape.results.arrays.Arrays.to_json": {"UnknownNameError": "it asks for VALUES, which every result has"},
+    "service.jobs.results.numbers": {"UnknownNameError": "every result has losses"},
     "service.queue.completion.finish_points": {"NotFoundError": "the job of a tile whose lease is valid exists"},
     "service.queue.completion.finish_preparing": {"NotFoundError": "the job of a tile whose lease is valid exists"},
     "service.queue.leases.lease": {"NotFoundError": "deleting a job deletes its tiles"},
