@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from .errors import GridError
+from .keywords import checks_keywords
 
 Point = tuple[int, int]
 Range = tuple[float, float]
@@ -21,6 +22,7 @@ ROUNDING = 16
 MAX_COUNT = 10**9  # of intervals of a refined axis, far above what can be computed
 
 
+@checks_keywords
 @dataclass(frozen=True)
 class Axis:
     """`count` equally spaced coordinates from `min` to `max`, both included (unitless multiples of a direction)."""
@@ -97,6 +99,7 @@ class Axis:
         return tuple(levels)
 
 
+@checks_keywords
 @dataclass(frozen=True)
 class Grid:
     """The points of a surface (`alpha` × `beta`) or, without `beta`, of a slice."""

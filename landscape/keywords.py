@@ -14,26 +14,33 @@ T = TypeVar("T", bound=Callable[..., Any])
 def checks_keywords(target: T) -> T:
     """`target`; called with an unknown keyword, it raises an UnknownOptionError that names the near one.
 
-    Of a class, the constructor and every public method that it defines are checked. Signature, types and help stay
-    those of `target`. A function that collects `**options: Unpack[Options]` takes the keys of that TypedDict.
+    Of a class, the constructor and every public method are checked, inherited ones included, except those that take any
+    keyword. Signature, types and help stay those of `target`. A function that collects `**options: Unpack[Options]`
+    takes the keys of that TypedDict.
 
     Raises:
-        TypeError: a function takes any keyword, so that none is wrong.
+        TypeError: the function takes any keyword, so that none is wrong.
     """
-    if not inspect.isclass(target):
-        checked: T = _checked(target)
-        return checked
-    for name, member in list(vars(target).items()):
-        public = name == "__init__" or not name.startswith("_")
-        if public and inspect.isfunction(member):
-            setattr(target, name, _checked(member))
-        elif public and isinstance(member, classmethod | staticmethod):
-            setattr(target, name, type(member)(_checked(member.__func__)))
-    return target
+    if inspect.isclass(target):
+        for name in dir(target):
+            if name == "__init__" or not name.startswith("_"):
+                _check_method(target, name)
+        return target
+    if _takes_any(target):
+        raise TypeError(f"{target.__qualname__} takes any keyword. Annotate its ** with Unpack[…] of a TypedDict.")
+    checked: T = _checked(target, target.__qualname__.rpartition("<locals>.")[2])
+    return checked
 
 
-def _checked(function: Any) -> Any:
-    name = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
+def _check_method(owner: type, name: str) -> None:
+    member = inspect.getattr_static(owner, name)
+    function = getattr(member, "__func__", member)  # of a class method or static method
+    if inspect.isfunction(function) and not _takes_any(function):
+        checked = _checked(function, owner.__name__ + ("" if name == "__init__" else f".{name}"))
+        setattr(owner, name, checked if function is member else type(member)(checked))
+
+
+def _checked(function: Any, name: str) -> Any:
     known = tuple(_keywords(function))
 
     def check(given: dict[str, Any]) -> None:
@@ -53,18 +60,22 @@ def _checked(function: Any) -> Any:
     return checked_coroutine if inspect.iscoroutinefunction(function) else checked
 
 
+def _takes_any(function: Any) -> bool:
+    every = inspect.signature(function).parameters.values()
+    return any(one.kind is Parameter.VAR_KEYWORD and _keys(one.annotation) is None for one in every)
+
+
 def _keywords(function: Callable[..., Any]) -> Iterator[str]:
     """The names that a function takes as keywords, in the order of its signature."""
     positional = (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is Parameter.VAR_KEYWORD:
-            yield from _keys(parameter.annotation, function)
+            yield from _keys(parameter.annotation) or ()
         elif parameter.kind not in positional and name not in ("self", "cls"):
             yield name
 
 
-def _keys(annotation: Any, function: Callable[..., Any]) -> tuple[str, ...]:
-    options = getattr(annotation, "__args__", (None,))[0]  # of Unpack[Options]
-    if not hasattr(options, "__total__"):
-        raise TypeError(f"{function.__qualname__} takes any keyword. Annotate its ** with Unpack[…] of a TypedDict.")
-    return tuple(options.__annotations__)
+def _keys(annotation: Any) -> tuple[str, ...] | None:
+    """The keys of the TypedDict in Unpack[…]; None for another annotation."""
+    options = getattr(annotation, "__args__", (None,))[0]
+    return tuple(options.__annotations__) if hasattr(options, "__total__") else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .errors import FormatError, MissingLibraryError
 from .formats import read, write
 from .formats.picture import PictureOptions
+from .keywords import checks_keywords
 from .results.agreement import Agreement, agreement
 from .results.arrays import Arrays
 from .results.summary import summary, summary_line
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
+@checks_keywords
 class Result(Arrays):
     """A slice, a surface, or another grid of numbers around a network, completely or partly computed.
 

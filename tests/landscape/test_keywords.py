@@ -47,6 +47,14 @@ class Network:
     def wider(self, *, times: int) -> int:
         return self.width * times
 
+    def described(self, **facts: int) -> dict[str, int]:
+        return {"width": self.width, **facts}
+
+
+@checks_keywords
+class Deep(Network):
+    """Inherits everything."""
+
 
 CALLS = {
     "a function": (
@@ -86,6 +94,14 @@ CALLS = {
         lambda: Network.double(widths=3),  # type: ignore[call-arg]
         "Network.double() has no option 'widths'. Did you mean 'width'? It takes: width.",
     ),
+    "an inherited constructor": (
+        lambda: Deep(widht=3),  # type: ignore[call-arg]
+        "Deep() has no option 'widht'. Did you mean 'width'? It takes: width.",
+    ),
+    "an inherited method": (
+        lambda: Deep().wider(time=3),  # type: ignore[call-arg]
+        "Deep.wider() has no option 'time'. Did you mean 'times'? It takes: times.",
+    ),
 }
 
 
@@ -102,6 +118,8 @@ def test_a_call_without_a_mistake_goes_through() -> None:
     assert evaluated(1, 5, 6, grid=7, loss="mse", seed=8) == (1, 5, (6,), 7, {"loss": "mse", "seed": 8})
     assert asyncio.run(awaited(grid=4)) == 4
     assert Network.square(width=3).wider(times=2) == Network.double(width=3) == 6
+    assert isinstance(Deep.square(width=3), Deep)
+    assert Network().described(depth=2) == {"width": 1, "depth": 2}
 
 
 def test_a_missing_argument_is_pythons_own_error() -> None:
