@@ -11,14 +11,15 @@ from typing import Any
 from sqlalchemy import and_, delete, select, update
 from sqlalchemy.orm import Session
 
+from landscape.evaluation.reuse import first_difference
 from landscape.grid import Grid
 
 from ..database import counters
 from ..database.job_log import plural, write_line
 from ..database.tables import TERMINAL, Job, Tile, now, require
-from . import fair_queue
 from .leases import READS, Lease, changed_rows, is_held
 from .progress import level_count
+from .reuse import enqueue_missing, seeds_reused, with_note
 from .values import digest_of
 
 logger = logging.getLogger(__name__)
@@ -57,10 +58,13 @@ def finish_preparing(
     if not _finish(session, held, seconds):
         return False
     job = require(session, Job, held.subject)
-    job.provenance, job.points_per_tile, job.device = provenance, points_per_tile, device
+    if difference := _difference_from_earlier(job, provenance):
+        fail_subject(session, held.purpose, job.id, difference)
+        return True
+    job.provenance, job.points_per_tile, job.device = with_note(job, provenance), points_per_tile, device
     job.grid, job.points = asdict(grid), math.prod(grid.shape)
     turn = session.scalar(select(Tile.turn).where(Tile.id == held.tile))
-    fair_queue.enqueue_points(session, job, turn=turn)
+    enqueue_missing(session, job, turn=turn)
     session.execute(update(Job).where(Job.id == job.id, Job.state == "queued").values(state="running", started=now()))
     engine = (provenance.get("engine") or {}).get("engine", "plain")
     size = f"{plural(job.points, 'point')} in {plural(level_count(job), 'level')}, about {points_per_tile} at a time"
@@ -72,7 +76,23 @@ def finish_preparing(
     if warning:
         write_line(session, job.id, warning, level="warning")
     counters.add_tile(session, held.purpose, points=0, seconds=seconds)
+    if job.points_done == job.points:  # all of them were copied
+        end_job(session, job.id, "done")
     return True
+
+
+def _difference_from_earlier(job: Job, provenance: dict[str, Any]) -> str | None:
+    """Why a job cannot have the values of an earlier one, in a sentence; None if it can, or has none."""
+    if job.provenance is None:
+        return None
+    found = first_difference(job.provenance, provenance, but=("repeated",) if seeds_reused(job) else ())
+    if found is None:
+        return None
+    words, then, current = found
+    return (
+        f"The earlier job differs in {words}: {then} then, {current} now, so its values cannot be part of this one. "
+        "Submit the request as a new job, without them."
+    )
 
 
 def finish_points(session: Session, held: Lease, values: bytes, *, seconds: float) -> bool:

@@ -16,6 +16,7 @@ from landscape.grid import Point
 from ..database.tables import Checkpoint, Dataset, Job, Tile, Turn, now, require
 from ..database.tables import Worker as WorkerRow
 from . import fair_queue
+from .reuse import seeds_reused
 
 Sizes = Mapping[str, int]  # points in about `tile_seconds` of a worker's time, by job
 
@@ -33,6 +34,7 @@ class Lease:
     level: int
     points: list[Point]
     attempts: int  # times it was started, this one included
+    earlier: "tuple[bytes, int] | None" = None  # values that its points have already, means over so many seeds
 
 
 def lease(
@@ -61,7 +63,8 @@ def lease(
         table = READS[tile.purpose]
         session.execute(update(table).where(table.id == subject).values(state="reading"))
     points = [(i, j) for i, j in tile.points]
-    return Lease(tile.id, tile.lease, tile.purpose, subject, tile.level, points, tile.attempts)
+    earlier = None if tile.values is None else (tile.values, seeds_reused(require(session, Job, subject)) or 1)
+    return Lease(tile.id, tile.lease, tile.purpose, subject, tile.level, points, tile.attempts, earlier)
 
 
 def _next(session: Session, device: str) -> Tile | None:

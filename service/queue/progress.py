@@ -41,9 +41,12 @@ def _points_per_second(session: Session, job: Job) -> float | None:
     if not job.started or not job.points_done:
         return None
     if job.finished:
-        return job.points_done / max(job.finished - job.started, 1e-3)
+        reused = (job.provenance or {}).get("reused") or {}
+        copied = 0 if "seeds" in reused else reused.get("points", 0)
+        return (job.points_done - copied) / max(job.finished - job.started, 1e-3)
+    own = Tile.finished >= job.started  # others were copied from an earlier job
     last = select(Tile.points, Tile.finished).where(
-        Tile.job_id == job.id, Tile.sequence > job.tiles_done - RECENT_TILES
+        Tile.job_id == job.id, Tile.sequence > job.tiles_done - RECENT_TILES, own
     )
     tiles = list(session.execute(last.order_by(Tile.sequence)))
     before = job.started if len(tiles) < RECENT_TILES else tiles.pop(0).finished or job.started
