@@ -33,6 +33,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/oxfmt --check frontend tests/frontend
 	$(BIN)/oxlint frontend tests/frontend
+	cd frontend && DENO_DIR=../build/deno DENO_NO_UPDATE_CHECK=1 ../$(BIN)/deno check --quiet js
 	$(BIN)/python -m tests.language
 	$(BIN)/python landscape/client/generate_aio.py --check
 

@@ -3,7 +3,12 @@
  * deep indigo, high loss pale sand: the basin stands out and the plateau recedes.
  */
 
-/** Chrome of a figure. The same values as in style.css. */
+/** @import { Colorscale, Theme } from "./types.d.ts" */
+
+/**
+ * Chrome of a figure. The same values as in style.css.
+ * @type {Record<"light" | "dark", Theme>}
+ */
 export const THEMES = {
   light: {
     name: "light",
@@ -37,12 +42,16 @@ export const THEMES = {
   },
 };
 
-/** Lines of several results in one plot; each at least 3:1 on its card. */
+/**
+ * Lines of several results in one plot; each at least 3:1 on its card.
+ * @type {Record<"light" | "dark", string[]>}
+ */
 export const SERIES = {
   light: ["#2f5bd0", "#b4441f", "#1b7f5c", "#8a3fa8", "#8a6a00", "#0f7c91", "#a3365f", "#4d5a66"],
   dark: ["#7aa2ff", "#ff9a70", "#5fcfa4", "#cf9bee", "#e2c04c", "#5cc9de", "#f58fb4", "#a9b6c2"],
 };
 
+/** @type {[number, number][]} */
 const HUES = [
   [0, 285],
   [0.3, 250],
@@ -50,6 +59,7 @@ const HUES = [
   [0.85, 110],
   [1, 90],
 ];
+/** @type {[number, number][]} */
 const CHROMA = [
   [0, 0.15],
   [0.35, 0.125],
@@ -58,7 +68,10 @@ const CHROMA = [
   [1, 0.055],
 ];
 
-/** [[0, "#…"], …, [1, "#…"]] from low to high; `range` are the lightnesses at the ends. */
+/**
+ * [[0, "#…"], …, [1, "#…"]] from low to high; `range` are the lightnesses at the ends.
+ * @type {(range: [number, number], intervals?: number) => Colorscale}
+ */
 export function colorscale(range, steps = 16) {
   return Array.from({ length: steps + 1 }, (_, k) => {
     const t = k / steps;
@@ -66,15 +79,22 @@ export function colorscale(range, steps = 16) {
   });
 }
 
-/** For accuracy high is good: the same colors, so that the center looks alike. */
+/**
+ * For accuracy high is good: the same colors, so that the center looks alike.
+ * @type {(scale: Colorscale) => Colorscale}
+ */
 export const reversed = (scale) => scale.map(([t], k) => [t, scale[scale.length - 1 - k][1]]);
 
-/** WCAG contrast ratio of two #rrggbb colors. */
+/**
+ * WCAG contrast ratio of two #rrggbb colors.
+ * @type {(first: string, second: string) => number}
+ */
 export function contrast(first, second) {
   const [low, high] = [luminance(first), luminance(second)].sort((a, b) => a - b);
   return (high + 0.05) / (low + 0.05);
 }
 
+/** @type {(hex: string) => number} */
 function luminance(hex) {
   const [r, g, b] = [1, 3, 5].map((at) => {
     const c = parseInt(hex.slice(at, at + 2), 16) / 255;
@@ -83,6 +103,7 @@ function luminance(hex) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
+/** @type {(stops: [number, number][], t: number) => number} */
 function along(stops, t) {
   const k = Math.max(
     1,
@@ -92,7 +113,10 @@ function along(stops, t) {
   return a + ((b - a) * (t - t0)) / (t1 - t0);
 }
 
-/** OKLCH to sRGB, out-of-gamut channels clipped. Source: Björn Ottosson, A perceptual color space (2020). */
+/**
+ * OKLCH to sRGB, out-of-gamut channels clipped. Source: Björn Ottosson, A perceptual color space (2020).
+ * @type {(lightness: number, chroma: number, hue: number) => string}
+ */
 function oklch(lightness, chroma, hue) {
   const a = chroma * Math.cos((hue * Math.PI) / 180);
   const b = chroma * Math.sin((hue * Math.PI) / 180);
@@ -107,7 +131,9 @@ function oklch(lightness, chroma, hue) {
   return `#${linear.map((c) => byte(gamma(Math.min(1, Math.max(0, c))))).join("")}`;
 }
 
+/** @type {(c: number) => number} */
 const gamma = (c) => (c <= 0.0031308 ? 12.92 * c : 1.055 * c ** (1 / 2.4) - 0.055);
+/** @type {(c: number) => string} */
 const byte = (c) =>
   Math.round(c * 255)
     .toString(16)

@@ -3,7 +3,21 @@
 import { number, percent, holes, range, specWords } from "./format.js";
 import { extent } from "./scales.js";
 
-/** Choices that must be equal for two results to be comparable, and choices whose difference is worth a note. */
+/** @import { Comparison, Job, Provenance, Result, Spec, SummaryNumber } from "./types.d.ts" */
+
+/**
+ * @typedef {{ spec: Spec; provenance: Provenance | null }} Item
+ * @typedef {{ key: string; name?: string; label: string; unit: string; means: string }} Column
+ * @typedef {Column & {
+ *   of(result: Result): number | null;
+ *   text(value: number | null, result: Result): string;
+ * }} ResultColumn
+ */
+
+/**
+ * Choices that must be equal for two results to be comparable, and choices whose difference is worth a note.
+ * @type {[string, (item: Item) => unknown][]}
+ */
 const MUST = [
   ["kind", ({ spec }) => spec.kind],
   ["data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
@@ -32,6 +46,7 @@ const MUST = [
         .join(" × "),
   ],
 ];
+/** @type {[string, (item: Item) => unknown][]} */
 const NOTE = [
   [
     "number of points",
@@ -47,9 +62,11 @@ const NOTE = [
 /**
  * What differs between jobs with results ({ spec, provenance } each): { serious: [names], minor: [names] }. With a
  * serious difference the results are not comparable.
+ * @type {(items: Item[]) => { serious: string[]; minor: string[] }}
  */
 export function differences(items) {
   const finished = items.filter(({ provenance }) => provenance);
+  /** @type {(choice: [string, (item: Item) => unknown]) => boolean} */
   const differ = ([, of]) =>
     new Set(
       (finished.length === items.length
@@ -64,17 +81,26 @@ export function differences(items) {
   return { serious, minor: NOTE.filter(differ).map(([name]) => name) };
 }
 
-/** "images and range": names in a sentence. */
+/**
+ * "images and range": names in a sentence.
+ * @type {(names: string[]) => string}
+ */
 export const listed = (names) =>
   names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 
-/** The parts that all captions share, in the order of the first: one caption for the whole figure. */
+/**
+ * The parts that all captions share, in the order of the first: one caption for the whole figure.
+ * @type {(captions: string[]) => string}
+ */
 export function commonCaption(captions) {
   const [first = [], ...others] = captions.map((caption) => caption.split(" · "));
   return first.filter((part) => others.every((parts) => parts.includes(part))).join(" · ");
 }
 
-/** The parts of a caption that the others do not share. */
+/**
+ * The parts of a caption that the others do not share.
+ * @type {(caption: string, captions: string[]) => string}
+ */
 export function ownCaption(caption, captions) {
   const common = new Set(commonCaption(captions).split(" · "));
   return caption
@@ -83,7 +109,10 @@ export function ownCaption(caption, captions) {
     .join(" · ");
 }
 
-/** A label for each job: its name and, where names repeat, the choices that differ. */
+/**
+ * A label for each job: its name and, where names repeat, the choices that differ.
+ * @type {(jobs: Pick<Job, "name" | "spec">[]) => string[]}
+ */
 export function distinctLabels(jobs) {
   const names = jobs.map(({ name }) => name);
   const words = jobs.map(({ spec }) => specWords(spec));
@@ -94,7 +123,11 @@ export function distinctLabels(jobs) {
   });
 }
 
-/** Loss and accuracy at (0, 0): from the provenance, else from the grid. */
+/**
+ * Loss and accuracy at (0, 0): from the provenance, else from the grid.
+ * @type {(result: Result) => { loss: number | null; accuracy: number | null; onGrid: boolean;
+ *   error: number | null }}
+ */
 export function centerOf(result) {
   const center = result.provenance?.center;
   if (center)
@@ -114,7 +147,10 @@ export function centerOf(result) {
   };
 }
 
-/** First columns of the table: label, unit, meaning, text and plain value of a result. The service adds more. */
+/**
+ * First columns of the table: label, unit, meaning, text and plain value of a result. The service adds more.
+ * @type {ResultColumn[]}
+ */
 export const COLUMNS = [
   {
     key: "center_loss",
@@ -166,19 +202,27 @@ export const COLUMNS = [
   },
 ];
 
-/** Rows of the table: [{ key, text, value }] for each column. */
+/**
+ * Rows of the table: [{ key, text, value }] for each column.
+ * @type {(result: Result) => { key: string; value: number | null; text: string }[]}
+ */
 export const numbersOf = (result) =>
   COLUMNS.map(({ key, of, text }) => ({ key, value: of(result), text: text(of(result), result) }));
 
+/** @type {(result: Result) => [number, number] | null} */
 function finite(result) {
   return result.losses.flat().some((value) => value !== null) ? extent([result.losses]) : null;
 }
 
+/** @type {(share: number | null) => string} */
 function inPercent(share) {
   return share === null ? "–" : percent(share).replace(/\s*%$/, "");
 }
 
-/** The summary numbers of the service (each { name, value, unit, error, definition }) as columns, in their order. */
+/**
+ * The summary numbers of the service (each { name, value, unit, error, definition }) as columns, in their order.
+ * @type {(lists: SummaryNumber[][]) => Column[]}
+ */
 export function furtherColumns(lists) {
   const known = new Map(lists.flat().map((one) => [one.name, one]));
   return [...known.values()].map(({ name, unit, definition }) => ({
@@ -190,16 +234,25 @@ export function furtherColumns(lists) {
   }));
 }
 
-/** 0.698 ± 0.088: a number with its error. */
+/**
+ * 0.698 ± 0.088: a number with its error.
+ * @type {(number: Pick<SummaryNumber, "value" | "error">) => string}
+ */
 export function withError({ value, error }) {
   if (value === null) return "–";
   return error ? `${number(value, 3)} ± ${number(error, 2)}` : number(value, 3);
 }
 
-/** Number of columns for `count` plots in no particular order: nearly square. */
+/**
+ * Number of columns for `count` plots in no particular order: nearly square.
+ * @type {(count: number) => number}
+ */
 export const columnsFor = (count) => (count <= 3 ? count : count === 4 ? 2 : count <= 9 ? 3 : 4);
 
-/** The shipped comparison whose cells are exactly these jobs, or null. */
+/**
+ * The shipped comparison whose cells are exactly these jobs, or null.
+ * @type {(jobs: string[], comparisons: Comparison[]) => Comparison | null}
+ */
 export function asShipped(jobs, comparisons) {
   const wanted = [...jobs].sort().join();
   return (

@@ -3,21 +3,32 @@
 import { large, plural, whole } from "./format.js";
 import { samples } from "./request.js";
 
+/** @import { Dataset, Job, Spec } from "./types.d.ts" */
+
 const DEFAULT_POINTS = 625; // of a plane or a trajectory: 25 × 25, on a range that the service chooses
 
-/** Points of a job's grid, for every seed. */
+/**
+ * Points of a job's grid, for every seed.
+ * @type {(spec: Pick<Spec, "grid" | "repeats">) => number}
+ */
 const pointsOf = ({ grid, repeats = 1 }) =>
   (grid ? Object.values(grid).reduce((product, { count }) => product * count, 1) : DEFAULT_POINTS) *
   repeats;
 
-/** Images per point; null where the data set is not known. */
+/**
+ * Images per point; null where the data set is not known.
+ * @type {(spec: Spec, dataset: Dataset | null) => number | null}
+ */
 function imagesOf({ split, subset, also }, dataset) {
   const first = subset?.count ?? dataset?.splits[split];
   const second = also ? dataset?.splits[also] : 0;
   return first === undefined || second === undefined ? null : first + second;
 }
 
-/** The cost of the job in words: 2 601 points × 1 500 images = 3.9 million images through the network. */
+/**
+ * The cost of the job in words: 2 601 points × 1 500 images = 3.9 million images through the network.
+ * @type {(spec: Spec, dataset: Dataset | null) => string}
+ */
 export function cost(spec, dataset) {
   const [points, images] = [pointsOf(spec), imagesOf(spec, dataset)];
   if (images === null) return plural(points, "point");
@@ -28,26 +39,35 @@ export function cost(spec, dataset) {
 /**
  * Estimated duration in seconds, from finished jobs on the same architecture (`label`) and data: the time per point and
  * image of the fastest, since the others waited in the queue or were small. Null where there is no such job.
+ * @type {(spec: Spec, jobs: Job[], dataset: Dataset | null, label?: string) => number | null}
  */
 export function estimate(spec, jobs, dataset, label) {
+  /** @type {(own: Spec) => string | undefined} */
   const center = (own) => own.checkpoint ?? own.epochs?.at(-1);
+  /** @type {(own: Spec) => number} */
   const work = (own) => pointsOf(own) * (imagesOf(own, dataset) ?? NaN);
+  /** @type {(own: Spec) => boolean} */
   const curved = (own) => own.kind === "curvature";
+  /** @type {(job: Job) => boolean} */
   const like = ({ spec: own, checkpoint }) =>
-    (center(own) === center(spec) || (label && checkpoint?.label === label)) &&
+    (center(own) === center(spec) || (label !== undefined && checkpoint?.label === label)) &&
     own.precision === spec.precision &&
     own.dataset === spec.dataset &&
     curved(own) === curved(spec);
-  const known = jobs.filter(
-    (job) => job.state === "done" && job.started && job.finished && like(job),
-  );
-  const pace = known
-    .map((job) => (Date.parse(job.finished) - Date.parse(job.started)) / 1000 / work(job.spec))
+  /** @type {(job: Job) => number} */
+  const took = ({ started, finished }) =>
+    started && finished ? (Date.parse(finished) - Date.parse(started)) / 1000 : NaN;
+  const pace = jobs
+    .filter((job) => job.state === "done" && like(job))
+    .map((job) => took(job) / work(job.spec))
     .filter((own) => own > 0);
   const seconds = Math.min(...pace) * work(spec);
   return Number.isFinite(seconds) && seconds > 0 ? seconds : null;
 }
 
-/** "all 1 500" */
+/**
+ * "all 1 500"
+ * @type {(dataset: Dataset | null, split: string) => string}
+ */
 export const allImages = (dataset, split) =>
   dataset?.splits[split] !== undefined ? `all ${whole(dataset.splits[split])}` : "all";

@@ -7,6 +7,9 @@
 
 import { fitCamera } from "./camera.js";
 import { element, setChildren } from "./element.js";
+import { messageOf } from "./network.js";
+
+/** @import { Camera, CameraGroup, Make, Picture, PlotNode, Plotly } from "./types.d.ts" */
 
 /** WebGL scenes alive at once. */
 export const MAX_SCENES = 8;
@@ -33,12 +36,19 @@ const CONFIG = {
   ],
 };
 
-/** Resolves to Plotly once its script is there; rejects where it cannot be loaded. */
+/**
+ * Resolves to Plotly once its script is there; rejects where it cannot be loaded.
+ * @type {Promise<Plotly>}
+ */
 export const plotly = new Promise((resolve, reject) => {
-  if (globalThis.Plotly) return resolve(globalThis.Plotly);
+  const take = () => {
+    if (globalThis.Plotly) resolve(globalThis.Plotly);
+    return Boolean(globalThis.Plotly);
+  };
+  if (take()) return;
   const script = document.getElementById("plotly");
-  script.addEventListener("load", () => resolve(globalThis.Plotly));
-  script.addEventListener("error", () =>
+  script?.addEventListener("load", take);
+  script?.addEventListener("error", () =>
     reject(new Error("Plotly could not be loaded from this service. Reload the page.")),
   );
 });
@@ -47,6 +57,7 @@ plotly.catch(() => {}); // every plot shows the error
 /** Touch screens: a bar of small buttons would be in the way of swiping and rotating. */
 const handheld = matchMedia("(max-width: 719px), (pointer: coarse)");
 
+/** @type {Set<Picture>} */
 const pictures = new Set();
 
 let frame = 0;
@@ -54,10 +65,16 @@ let frame = 0;
 /**
  * A place for a plot inside `host`. `show(make, key)` asks for a figure: `make({ width, height })` returns { data, layout } and is called
  * only when it is drawn; an equal `key` draws nothing. Options: `cameras` (a cameraGroup), `pause` (ms between draws), `bar` (mode bar), `label`.
+ * @type {(host: Element, options?: { cameras?: CameraGroup | null; pause?: number; bar?:
+ *   boolean; label?: string }) => { plot: HTMLElement; show(make: Make, key: string): void;
+ *   describe(text: string): void; stop(): void }}
  */
 export function picture(host, { cameras = null, pause = 250, bar = true, label = "" } = {}) {
-  const plot = element("div", { class: "plot", role: "figure", "aria-label": label });
+  const plot = /** @type {PlotNode} */ (
+    element("div", { class: "plot", role: "figure", "aria-label": label })
+  );
   host.append(plot);
+  /** @type {Picture} */
   const self = {
     plot,
     cameras,
@@ -119,12 +136,16 @@ async function drawNext() {
   else if (waiting.length) setTimeout(schedule, 60);
 }
 
+/** @type {(picture: Picture) => string} */
 const sizeOf = ({ plot }) => `${plot.clientWidth}×${plot.clientHeight}`;
 
+/** @type {(own: Picture) => boolean} */
 const stale = (own) => own.drawn !== own.key || own.size !== sizeOf(own);
 
+/** @type {(own: Picture) => Promise<void>} */
 async function draw(own) {
   const { plot, key, make, cameras } = own;
+  if (!make || key === null) return;
   own.at = performance.now();
   own.size = sizeOf(own);
   const [width, height] = [plot.clientWidth, plot.clientHeight];
@@ -159,32 +180,42 @@ async function draw(own) {
   } catch (error) {
     setChildren(
       plot,
-      element("p", { class: "empty" }, `This plot could not be drawn. ${error.message}`),
+      element("p", { class: "empty" }, `This plot could not be drawn. ${messageOf(error)}`),
     );
   }
 }
 
-/** Release contexts until one more fits: of the plots that are not visible, those drawn longest ago. */
+/**
+ * Release contexts until one more fits: of the plots that are not visible, those drawn longest ago.
+ * @type {(newcomer: Picture) => void}
+ */
 function makeRoom(newcomer) {
   const scenes = [...pictures].filter((own) => own.scene && own !== newcomer);
   const away = scenes.filter((own) => !own.visible).sort((a, b) => a.at - b.at);
   for (const own of away.slice(0, Math.max(0, scenes.length + 1 - MAX_SCENES))) release(own);
 }
 
-/** Take a plot down, and its WebGL context with it (waiting for the garbage collector would run into the browser's limit). */
+/**
+ * Take a plot down, and its WebGL context with it (waiting for the garbage collector would run into the browser's limit).
+ * @type {(own: Picture) => void}
+ */
 function release(own) {
-  const canvases = [...own.plot.querySelectorAll(".gl-container canvas")];
-  if (own.plot.classList.contains("js-plotly-plot")) globalThis.Plotly.purge(own.plot);
-  for (const canvas of canvases)
-    (canvas.getContext("webgl2") ?? canvas.getContext("webgl"))
-      ?.getExtension("WEBGL_lose_context")
-      ?.loseContext();
+  /** @type {NodeListOf<HTMLCanvasElement>} */
+  const canvases = own.plot.querySelectorAll(".gl-container canvas");
+  if (own.plot.classList.contains("js-plotly-plot")) globalThis.Plotly?.purge(own.plot);
+  for (const canvas of canvases) {
+    const context = canvas.getContext("webgl2") ?? canvas.getContext("webgl");
+    context?.getExtension("WEBGL_lose_context")?.loseContext();
+  }
   own.plot.replaceChildren();
   delete own.plot.dataset.drawn;
   Object.assign(own, { scene: false, drawn: null, listening: null });
 }
 
-/** With software rendering (no graphics card), fewer pixels keep the page responsive. */
+/**
+ * With software rendering (no graphics card), fewer pixels keep the page responsive.
+ * @type {number | null}
+ */
 let ratio = null;
 
 function pixelRatio() {
@@ -199,17 +230,26 @@ function pixelRatio() {
   return ratio;
 }
 
-/** Linked cameras: rotate one plot and the others follow, once a frame. */
+/**
+ * Linked cameras: rotate one plot and the others follow, once a frame.
+ * @type {() => CameraGroup}
+ */
 export function cameraGroup() {
+  /** @type {Set<Picture>} */
   const members = new Set();
-  let [camera, leader, frame] = [null, null, 0];
+  /** @type {Camera | null} */
+  let camera = null;
+  /** @type {Picture | null} */
+  let leader = null;
+  let frame = 0;
   const follow = () => {
     frame = 0;
     const others = [...members].filter(
       (own) => own !== leader && own.scene && own.plot.classList.contains("js-plotly-plot"),
     );
-    for (const { plot } of others) globalThis.Plotly.relayout(plot, { "scene.camera": camera });
+    for (const { plot } of others) globalThis.Plotly?.relayout(plot, { "scene.camera": camera });
   };
+  /** @type {(own: Picture) => (event: { "scene.camera"?: Camera } | undefined) => void} */
   const onMove = (own) => (event) => {
     const fresh = event?.["scene.camera"];
     if (!fresh || same(fresh, camera)) return;
@@ -226,7 +266,6 @@ export function cameraGroup() {
       own.plot.on("plotly_relayouting", onMove(own));
       own.plot.on("plotly_relayout", onMove(own));
     },
-    /** Back to the camera that fits the box. */
     reset() {
       [camera, leader] = [null, null];
       for (const own of members) own.drawn = null;
@@ -240,6 +279,7 @@ export function cameraGroup() {
  * cell as a facet and costs 400 000 triangles: rotating one took 450 ms a frame with software rendering; 25 × 25 points
  * as they are take under 50 ms and look smoother. There is no option for it, so this changes Plotly's internals; where
  * those have changed, nothing happens. True where it was just applied.
+ * @type {(plot: PlotNode) => boolean}
  */
 function asMeasured(plot) {
   const surface = Object.values(plot._fullLayout?.scene?._scene?.traces ?? {}).find(
@@ -255,12 +295,17 @@ function asMeasured(plot) {
   return true;
 }
 
+const PARTS = /** @type {const} */ (["eye", "center", "up"]);
+const AXES = /** @type {const} */ (["x", "y", "z"]);
+
+/** @type {(a: Camera, b: Camera | null) => boolean} */
 const same = (a, b) =>
-  Boolean(b) &&
-  ["eye", "center", "up"].every((part) =>
-    ["x", "y", "z"].every((k) => Math.abs((a[part]?.[k] ?? 0) - (b[part]?.[k] ?? 0)) < 1e-9),
+  b !== null &&
+  PARTS.every((part) =>
+    AXES.every((k) => Math.abs((a[part]?.[k] ?? 0) - (b[part]?.[k] ?? 0)) < 1e-9),
   );
 
+/** @type {(text: string) => Promise<void>} */
 export async function copy(text) {
   await navigator.clipboard.writeText(text);
 }

@@ -6,7 +6,15 @@ import { computed, nearestFilled } from "./grid.js";
 import { regionAbove } from "./isolines.js";
 import { FONT, hoverLabel, marksInPlane, marksInSpace } from "./marks.js";
 
-/** losses[i][j] at (alphas[i], betas[j]) as Plotly's z[j][i]: rows are beta. n × m in, m × n out. */
+/**
+ * @import { Camera, ColorKey, Colorscale, Figure, FigureOptions, Layout, Result, Scale, Theme,
+ *   Trace, ViewName } from "./types.d.ts"
+ */
+
+/**
+ * losses[i][j] at (alphas[i], betas[j]) as Plotly's z[j][i]: rows are beta. n × m in, m × n out.
+ * @type {<T>(matrix: T[][]) => T[][]}
+ */
 export function transposeForPlotly(matrix) {
   return matrix[0].map((_, j) => matrix.map((row) => row[j]));
 }
@@ -14,6 +22,7 @@ export function transposeForPlotly(matrix) {
 /**
  * The surface over the plane. Values above the clip are cut off by the box, with a line on the rim and a translucent
  * lid. `compact` is for plots in rows and columns, whose labels are at the edge.
+ * @type {(result: Result, options: FigureOptions) => Figure}
  */
 export function surfaceFigure(result, { scale, theme, camera, compact = false }) {
   const heights = transposeForPlotly(
@@ -60,7 +69,10 @@ export function surfaceFigure(result, { scale, theme, camera, compact = false })
   };
 }
 
-/** The plane seen from above, cell by cell. While the job runs, missing cells take the nearest value, dimmed. */
+/**
+ * The plane seen from above, cell by cell. While the job runs, missing cells take the nearest value, dimmed.
+ * @type {(result: Result, options: FigureOptions) => Figure}
+ */
 export function heatmapFigure(result, { scale, theme, compact = false }) {
   const mask = computed(result);
   const heights = scale
@@ -98,7 +110,10 @@ export function heatmapFigure(result, { scale, theme, compact = false }) {
   };
 }
 
-/** Lines of equal loss, at the levels of the scale: the paper's, or evenly spaced ones. */
+/**
+ * Lines of equal loss, at the levels of the scale: the paper's, or evenly spaced ones.
+ * @type {(result: Result, options: FigureOptions) => Figure}
+ */
 export function contourFigure(result, { scale, theme, compact = false, labels = !compact }) {
   const { start, end, size, on = scale.forward } = scale.contours;
   const z = scale.of(result).map((row) => row.map((value) => (value === null ? null : on(value))));
@@ -134,6 +149,7 @@ export function contourFigure(result, { scale, theme, compact = false, labels = 
 /**
  * The color key, for the page and for exports: { title, stops, ticks: [{ at, text }], above }, `at` from 0 to 1.
  * Contours are colored by their level, surfaces and heatmaps by their height.
+ * @type {(scale: Scale, view: ViewName, theme: Theme) => ColorKey}
  */
 export function keyOf(scale, view, theme) {
   const contour = view === "contour";
@@ -151,9 +167,15 @@ export function keyOf(scale, view, theme) {
   };
 }
 
+/** @type {Record<ViewName, (result: Result, options: FigureOptions) => Figure>} */
 export const FIGURES = { surface: surfaceFigure, contour: contourFigure, heatmap: heatmapFigure };
 
-/** Layout that every figure shares. */
+export const VIEWS = /** @type {ViewName[]} */ (Object.keys(FIGURES));
+
+/**
+ * Layout that every figure shares.
+ * @type {(theme: Theme) => Layout}
+ */
 export function base(theme) {
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
@@ -168,6 +190,7 @@ export function base(theme) {
   };
 }
 
+/** @type {(theme: Theme) => object} */
 export const legend = (theme) => ({
   x: 0,
   y: 1,
@@ -177,11 +200,13 @@ export const legend = (theme) => ({
   font: { color: theme.ink, size: 12 },
 });
 
+/** @type {(scale: Scale, lightness: [number, number]) => Colorscale} */
 function colors(scale, lightness) {
   const forLoss = colorscale(lightness);
   return scale.backwards ? reversed(forLoss) : forLoss;
 }
 
+/** @type {(scale: Scale) => string} */
 function hover(scale) {
   const value = scale.backwards
     ? "accuracy %{customdata:.2%}"
@@ -189,7 +214,10 @@ function hover(scale) {
   return `α %{x:.4g}, β %{y:.4g}<br>${value}<extra></extra>`;
 }
 
-/** A neutral, translucent sheet at the clip, where the loss is above it: the plateau without its noise. */
+/**
+ * A neutral, translucent sheet at the clip, where the loss is above it: the plateau without its noise.
+ * @type {(result: Result, scale: Scale, theme: Theme) => Trace[]}
+ */
 function lid(result, scale, theme) {
   if (scale.clip === null) return [];
   const heights = scale
@@ -197,6 +225,7 @@ function lid(result, scale, theme) {
     .map((row) => row.map((value) => (value === null ? null : scale.forward(value))));
   const { points, triangles } = regionAbove(heights, scale.high);
   if (!points.length) return [];
+  /** @type {(coordinates: number[], k: number) => number} */
   const along = (coordinates, k) =>
     coordinates[Math.floor(k)] +
     (k % 1) * ((coordinates[Math.ceil(k)] ?? 0) - coordinates[Math.floor(k)]);
@@ -221,6 +250,10 @@ function lid(result, scale, theme) {
   ];
 }
 
+/**
+ * @type {(scale: Scale, theme: Theme, camera: Camera | null | undefined, compact: boolean) =>
+ *   NonNullable<Layout["scene"]>}
+ */
 function scene(scale, theme, camera, compact) {
   const axis = {
     showbackground: false,
@@ -234,6 +267,7 @@ function scene(scale, theme, camera, compact) {
   };
   // space between the lowest tick and those of the floor
   const [low, high] = [scale.low - 0.06 * (scale.high - scale.low), scale.high];
+  /** @type {(text: string) => object} */
   const title = (text) => ({ text: compact ? "" : text, font: { size: 12, color: theme.soft } });
   return {
     xaxis: { ...axis, title: title("α") },
@@ -252,6 +286,7 @@ function scene(scale, theme, camera, compact) {
   };
 }
 
+/** @type {(result: Result, theme: Theme, compact: boolean) => Layout} */
 function plane(result, theme, compact) {
   const axis = {
     showgrid: false,
@@ -265,8 +300,9 @@ function plane(result, theme, compact) {
     nticks: compact ? 3 : 6,
     tickfont: { size: compact ? 10 : 11 },
   };
+  /** @type {(coordinates: number[]) => (number | undefined)[]} */
   const span = (coordinates) => [coordinates[0], coordinates.at(-1)];
-  const [width, height] = [result.alphas, result.betas].map((c) => c.at(-1) - c[0]);
+  const [width, height] = [result.alphas, result.betas].map((c) => c[c.length - 1] - c[0]);
   const square = width / height < 2 && height / width < 2;
   return {
     ...base(theme),

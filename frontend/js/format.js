@@ -1,8 +1,13 @@
 /** Numbers, names and times as words. Pure. */
 
+/** @import { Axis, Grid, Job, NonFinite, Progress, Result, Spec } from "./types.d.ts" */
+
 const THIN = "\u202f"; // between groups of digits, and before a unit
 
-/** A number with four significant digits: 0.0002131, 12.35, 1.2e-7 as 1.2 × 10⁻⁷. A dash where there is none. */
+/**
+ * A number with four significant digits: 0.0002131, 12.35, 1.2e-7 as 1.2 × 10⁻⁷. A dash where there is none.
+ * @type {(value: number | null | undefined, figures?: number) => string}
+ */
 export function number(value, figures = 4) {
   if (value === null || value === undefined) return "–";
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
@@ -11,23 +16,35 @@ export function number(value, figures = 4) {
   return minus(String(Number(value.toPrecision(figures))));
 }
 
+/** @type {(value: number, figures: number) => string} */
 function scientific(value, figures) {
   const [mantissa, exponent] = value.toExponential(figures - 1).split("e");
   return `${minus(String(Number(mantissa)))}${THIN}×${THIN}10${superscript(String(Number(exponent)))}`;
 }
 
+/** @type {(digits: string) => string} */
 const superscript = (digits) =>
   digits.replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
+/** @type {(text: string) => string} */
 const minus = (text) => text.replace("-", "−");
 
-/** 0.9867 as 98.67 %. */
+/**
+ * 0.9867 as 98.67 %.
+ * @type {(share: number | null | undefined, digits?: number) => string}
+ */
 export const percent = (share, digits = 2) =>
   share === null || share === undefined ? "–" : `${Number((100 * share).toFixed(digits))}${THIN}%`;
 
-/** 2601 as 2 601. */
+/**
+ * 2601 as 2 601.
+ * @type {(count: number) => string}
+ */
 export const whole = (count) => String(Math.round(count)).replace(/\B(?=(\d{3})+(?!\d))/g, THIN);
 
-/** 3.9 million; exact below a million. */
+/**
+ * 3.9 million; exact below a million.
+ * @type {(count: number) => string}
+ */
 export function large(count) {
   if (count < 1e6) return whole(count);
   const [size, name] =
@@ -35,16 +52,23 @@ export function large(count) {
   return `${Number((count / size).toPrecision(3))} ${name}`;
 }
 
-/** `1 point`, `2 points`. */
+/**
+ * `1 point`, `2 points`.
+ * @type {(count: number, noun: string) => string}
+ */
 export const plural = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
 
+/** @type {(count: number) => string} */
 export function bytes(count) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   const k = count < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(count) / 3));
   return `${Number((count / 1000 ** k).toPrecision(k ? 3 : 15))}${THIN}${units[k]}`;
 }
 
-/** Seconds as 8 s, 2 min 5 s, 3 h 20 min. */
+/**
+ * Seconds as 8 s, 2 min 5 s, 3 h 20 min.
+ * @type {(seconds: number | null | undefined) => string}
+ */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const s = Math.max(0, Math.round(seconds));
@@ -53,30 +77,45 @@ export function duration(seconds) {
   return `${whole(Math.floor(s / 3600))}${THIN}h ${Math.floor((s % 3600) / 60)}${THIN}min`;
 }
 
-/** How long ago, in words; `then` is an ISO time, `now` milliseconds. */
+/** @type {[number, string][]} */
+const AGES = [
+  [86400, "day"],
+  [3600, "hour"],
+  [60, "minute"],
+];
+
+/**
+ * How long ago, in words; `then` is an ISO time, `now` milliseconds.
+ * @type {(then: string | null, now: number) => string}
+ */
 export function ago(then, now) {
   if (!then) return "–";
   const seconds = Math.max(0, (now - Date.parse(then)) / 1000);
   if (seconds < 45) return "just now";
-  const [size, unit] = [
-    [86400, "day"],
-    [3600, "hour"],
-    [60, "minute"],
-  ].find(([size]) => seconds >= size) ?? [60, "minute"];
+  const [size, unit] = AGES.find(([size]) => seconds >= size) ?? AGES[2];
   return `${plural(Math.max(1, Math.round(seconds / size)), unit)} ago`;
 }
 
-/** [−1, 1] */
+/**
+ * [−1, 1]
+ * @type {(axis: Axis) => string}
+ */
 export const range = ({ min, max }) => `[${number(min, 6)}, ${number(max, 6)}]`;
 
-/** 51 × 51 points on [−1, 1]², of a job's grid. */
+/**
+ * 51 × 51 points on [−1, 1]², of a job's grid.
+ * @type {(grid: Grid) => string}
+ */
 export function gridWords({ alpha, beta }) {
   if (!beta) return `${plural(alpha.count, "point")} on ${range(alpha)}`;
   const square = alpha.min === beta.min && alpha.max === beta.max;
   return `${whole(alpha.count)} × ${whole(beta.count)} points on ${square ? `${range(alpha)}²` : `${range(alpha)} × ${range(beta)}`}`;
 }
 
-/** The request of a job in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0. */
+/**
+ * The request of a job in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0.
+ * @type {(spec: Spec) => string}
+ */
 export function specWords({
   kind,
   grid,
@@ -84,7 +123,7 @@ export function specWords({
   also,
   subset,
   seed,
-  repeats,
+  repeats = 1,
   directions,
   epochs,
   precision,
@@ -111,11 +150,17 @@ export function specWords({
     .join(" · ");
 }
 
-/** The caption of a result, or a line from its request while there is none. */
+/**
+ * The caption of a result, or a line from its request while there is none.
+ * @type {(job: Job, result: Result | null) => string}
+ */
 export const captionOf = (job, result) =>
   result?.caption || `${job.checkpoint.label} · ${specWords(job.spec)}`;
 
-/** "2 points NaN, 1 point infinite": what `non_finite` holds; empty where it holds nothing. */
+/**
+ * "2 points NaN, 1 point infinite": what `non_finite` holds; empty where it holds nothing.
+ * @type {(nonFinite: NonFinite[]) => string}
+ */
 export function holes(nonFinite) {
   const nan = nonFinite.filter(({ value }) => value === "nan").length;
   const infinite = nonFinite.length - nan;
@@ -124,7 +169,10 @@ export function holes(nonFinite) {
     .join(", ");
 }
 
-/** level 3 of 5 · 12.3 points per second · 40 s left */
+/**
+ * level 3 of 5 · 12.3 points per second · 40 s left
+ * @type {(progress: Progress) => string}
+ */
 export function progressWords({
   done,
   total,
@@ -140,17 +188,25 @@ export function progressWords({
   return parts.join(" · ");
 }
 
-/** User text for Plotly, which renders a subset of HTML. */
-export const escapeHtml = (text) =>
-  String(text).replace(
-    /[&<>"']/g,
-    (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" })[c],
-  );
+/** @type {Record<string, string>} */
+const ESCAPED = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
-/** With a capital first letter. */
+/**
+ * User text for Plotly, which renders a subset of HTML.
+ * @type {(text: string) => string}
+ */
+export const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (c) => ESCAPED[c]);
+
+/**
+ * With a capital first letter.
+ * @type {(text: string) => string}
+ */
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** An ISO time as a date and time in the local time zone, to the minute. */
+/**
+ * An ISO time as a date and time in the local time zone, to the minute.
+ * @type {(moment: string) => string}
+ */
 export const until = (moment) =>
   new Date(moment).toLocaleString("en-GB", {
     day: "numeric",

@@ -3,15 +3,23 @@
  * drawn. Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0.
  */
 
+/** @import { Kind, Matrix, Part, Result, SubGrid } from "./types.d.ts" */
+
 /** Axis levels up to this one (5 points) are computed as one: the first picture. As in landscape/grid.py. */
 export const COARSEST = 2;
 
-const VALUES = ["losses", "accuracies", "standard_errors"];
+const VALUES = /** @type {const} */ (["losses", "accuracies", "standard_errors"]);
 
-/** Kinds that are drawn over alpha alone. */
+/**
+ * Kinds that are drawn over alpha alone.
+ * @type {(kind: Kind) => boolean}
+ */
 export const isLine = (kind) => kind === "slice" || kind === "interpolation";
 
-/** `change(matrix, name)` for every n × m matrix of a result, those in `extra` too; the rest of the result stays. */
+/**
+ * `change(matrix, name)` for every n × m matrix of a result, those in `extra` too; the rest of the result stays.
+ * @type {<R extends Result>(result: R, change: (matrix: Matrix, name: string) => Matrix) => R}
+ */
 export function mapMatrices(result, change) {
   const extra = Object.entries(result.extra ?? {}).map(([name, matrix]) => [
     name,
@@ -24,7 +32,10 @@ export function mapMatrices(result, change) {
   };
 }
 
-/** Refinement level of every index: the ends are level 0, then each level halves the intervals. */
+/**
+ * Refinement level of every index: the ends are level 0, then each level halves the intervals.
+ * @type {(count: number) => number[]}
+ */
 export function axisLevels(count) {
   const levels = Array.from({ length: count }, () => 0);
   let intervals = [[0, count - 1]];
@@ -41,41 +52,49 @@ export function axisLevels(count) {
   return levels;
 }
 
-/** n × m matrix: true where a value has arrived, finite or not. */
+/**
+ * n × m matrix: true where a value has arrived, finite or not.
+ * @type {(result: Result) => boolean[][]}
+ */
 export function computed(result) {
   const mask = result.losses.map((row) => row.map((value) => value !== null));
   for (const { i, j } of result.non_finite) mask[i][j] = true;
   return mask;
 }
 
-/** The finest level whose sub-grid is complete; -1 where not even the first is. */
+/**
+ * The finest level whose sub-grid is complete; -1 where not even the first is.
+ * @type {(result: Result) => number}
+ */
 export function completeLevel(result) {
   const [first, second] = levelsOf(result);
   let level = Math.max(...first, ...second, COARSEST);
   computed(result).forEach((row, i) =>
-    row.forEach((known, j) => {
-      if (!known) level = Math.min(level, Math.max(first[i], second[j], COARSEST) - 1);
+    row.forEach((there, j) => {
+      if (!there) level = Math.min(level, Math.max(first[i], second[j], COARSEST) - 1);
     }),
   );
   return level < COARSEST ? -1 : level;
 }
 
-/** The part of a result on the rows and columns up to `level`; `rows` and `columns` say where they were. */
+/**
+ * The part of a result on the rows and columns up to `level`; `rows` and `columns` say where they were.
+ * @type {(result: Result, level: number) => SubGrid}
+ */
 export function subGrid(result, level) {
   const [rows, columns] = levelsOf(result).map((levels) =>
     levels.flatMap((own, k) => (own <= level ? [k] : [])),
   );
-  const part = mapMatrices(result, (matrix) => rows.map((i) => columns.map((j) => matrix[i][j])));
-  Object.assign(part, {
+  return {
+    ...mapMatrices(result, (matrix) => rows.map((i) => columns.map((j) => matrix[i][j]))),
     rows,
     columns,
     alphas: rows.map((i) => result.alphas[i]),
     betas: columns.map((j) => result.betas[j]),
-  });
-  part.non_finite = result.non_finite
-    .map((point) => ({ ...point, i: rows.indexOf(point.i), j: columns.indexOf(point.j) }))
-    .filter(({ i, j }) => i >= 0 && j >= 0);
-  return part;
+    non_finite: result.non_finite
+      .map((point) => ({ ...point, i: rows.indexOf(point.i), j: columns.indexOf(point.j) }))
+      .filter(({ i, j }) => i >= 0 && j >= 0),
+  };
 }
 
 /**
@@ -83,6 +102,7 @@ export function subGrid(result, level) {
  * points are interpolated on the coarser surface (bilinear), where it was drawn before; a hole stays a hole. At most
  * `most` points an axis. `level` is the complete one, `seen` the number of computed points (all: Infinity). Null where
  * nothing can be drawn yet.
+ * @type {(result: Result, most?: number) => Part | null}
  */
 export function drawable(result, most = 201) {
   const complete = completeLevel(result);
@@ -97,15 +117,27 @@ export function drawable(result, most = 201) {
   };
 }
 
-/** The whole grid, every missing cell holding the value of the nearest computed one; null where nothing is known. */
+/**
+ * Whether every value is there.
+ */
+export const known = /** @type {(values: (number | null)[]) => values is number[]} */ (
+  (values) => !values.includes(null)
+);
+
+/**
+ * The whole grid, every missing cell holding the value of the nearest computed one; null where nothing is known.
+ * @type {(matrix: Matrix, mask: boolean[][]) => Matrix}
+ */
 export function nearestFilled(matrix, mask) {
   const filled = matrix.map((row) => row.slice());
   const seen = mask.map((row) => row.slice());
+  /** @type {[number, number][]} */
   let front = [];
   matrix.forEach((row, i) =>
     row.forEach((value, j) => value !== null && mask[i][j] && front.push([i, j])),
   );
   while (front.length) {
+    /** @type {[number, number][]} */
     const next = [];
     for (const [i, j] of front) {
       for (const [p, q] of [
@@ -125,35 +157,47 @@ export function nearestFilled(matrix, mask) {
   return filled;
 }
 
-/** The index of coordinate 0 on both axes, or null where the center is not a grid point. */
+/**
+ * The index of coordinate 0 on both axes, or null where the center is not a grid point.
+ * @type {(alphas: number[], betas: number[]) => [number, number] | null}
+ */
 export function centerIndex(alphas, betas) {
   const [i, j] = [alphas.indexOf(0), betas.indexOf(0)];
   return i < 0 || j < 0 ? null : [i, j];
 }
 
+/** @type {(result: Result) => [number[], number[]]} */
 function levelsOf(result) {
   return [axisLevels(result.alphas.length), axisLevels(result.betas.length)];
 }
 
-/** The finest level with at most `most` points on either axis (a line has one column at level 0). */
+/**
+ * The finest level with at most `most` points on either axis (a line has one column at level 0).
+ * @type {(result: Result, most: number) => number}
+ */
 function finestLevel(result, most) {
   const axes = levelsOf(result);
   const last = Math.max(COARSEST, ...axes.map((levels) => Math.max(...levels)));
+  /** @type {(level: number) => number} */
   const points = (level) =>
     Math.max(...axes.map((levels) => levels.filter((own) => own <= level).length));
   for (let level = last; level > COARSEST; level -= 1) if (points(level) <= most) return level;
   return COARSEST;
 }
 
-/** Interpolate the missing points of `part` from its rows and columns up to level `complete`. */
+/**
+ * Interpolate the missing points of `part` from its rows and columns up to level `complete`.
+ * @type {(part: SubGrid, complete: number) => SubGrid}
+ */
 function onCoarser(part, complete) {
   const mask = computed(part);
-  const coarse = (indices, count) => {
-    const levels = axisLevels(count);
+  /** @type {(indices: number[]) => boolean[]} */
+  const coarse = (indices) => {
+    const levels = axisLevels(indices[indices.length - 1] + 1);
     return indices.map((k) => levels[k] <= complete);
   };
-  const rows = coarse(part.rows, part.rows.at(-1) + 1);
-  const columns = coarse(part.columns, part.columns.at(-1) + 1);
+  const rows = coarse(part.rows);
+  const columns = coarse(part.columns);
   return mapMatrices(part, (matrix) =>
     matrix.map((row, i) =>
       row.map((value, j) =>
@@ -163,20 +207,20 @@ function onCoarser(part, complete) {
   );
 }
 
-/** Bilinear value at (i, j) from its neighbors on coarse rows and columns; null beside a hole. */
+/**
+ * Bilinear value at (i, j) from its neighbors on coarse rows and columns; null beside a hole.
+ * @type {(matrix: Matrix, part: SubGrid, index: [number, number], coarse: [boolean, boolean])
+ *   => number | null}
+ */
 function between(matrix, { alphas, betas }, [i, j], [onRow, onColumn]) {
   const [top, bottom, s] = onRow ? [i, i, 0] : [i - 1, i + 1, share(alphas, i)];
   const [left, right, t] = onColumn ? [j, j, 0] : [j - 1, j + 1, share(betas, j)];
-  const corners = [
-    matrix[top][left],
-    matrix[top][right],
-    matrix[bottom][left],
-    matrix[bottom][right],
-  ];
-  if (corners.includes(null)) return null;
+  const corners = [top, bottom].flatMap((row) => [matrix[row][left], matrix[row][right]]);
+  if (!known(corners)) return null;
   const [a, b, c, d] = corners;
   return (1 - s) * ((1 - t) * a + t * b) + s * ((1 - t) * c + t * d);
 }
 
+/** @type {(coordinates: number[], k: number) => number} */
 const share = (coordinates, k) =>
   (coordinates[k] - coordinates[k - 1]) / (coordinates[k + 1] - coordinates[k - 1]);

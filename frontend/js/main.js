@@ -41,12 +41,27 @@ import { login, shared } from "./views/login.js";
 import { newJob } from "./views/newjob.js";
 import { emptyView } from "./views/parts.js";
 
+/** @import { Account, Connection, View, ViewContext } from "./types.d.ts" */
+
+/** @type {Record<string, (context: ViewContext) => View>} */
 const VIEWS = { gallery, library, jobs, job, new: newJob, compare, account: accountView, shared };
 const FOR_GUESTS = new Set(["job", "shared"]);
-const page = document.getElementById("page");
-const navigation = document.getElementById("navigation");
-const menu = document.querySelector(".menu");
+
+/**
+ * A node of index.html.
+ * @type {(selector: string) => HTMLElement}
+ */
+function find(selector) {
+  const node = document.querySelector(selector);
+  if (!(node instanceof HTMLElement)) throw new Error(`index.html has no ${selector}`);
+  return node;
+}
+
+const page = find("#page");
+const navigation = find("#navigation");
+const menu = find(".menu");
 let leave = new AbortController();
+/** @type {string | null} */
 let shown = null;
 
 /**
@@ -61,7 +76,7 @@ function show() {
   const { title, node } = view({ route, signal: leave.signal });
   document.title = `${title} – Loss Landscape`;
   setChildren(page, node);
-  for (const link of navigation.children) {
+  for (const link of navigation.querySelectorAll("a")) {
     if (link.dataset.view === route.name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -83,17 +98,20 @@ function go() {
 }
 
 /** Update the header for the logged-in user, and the view where a login or logout has changed it. */
+/** @type {string | null} */
 let inside = null;
+/** @type {(own: Account) => void} */
 function showAccount({ user, access, outside }) {
   document.body.classList.toggle("guest", access && user === null);
-  const link = document.querySelector(".who");
-  link.hidden = document.querySelector(".account-link").hidden = !access;
-  link.href = user === null ? "#/" : "#/account";
+  const link = find(".who");
+  link.hidden = find(".account-link").hidden = !access;
+  link.setAttribute("href", user === null ? "#/" : "#/account");
   link.textContent = user ?? "Log in";
   if (inside !== null && inside !== `${user} ${outside}`) show();
   inside = `${user} ${outside}`;
 }
 
+/** @type {() => View} */
 function missing() {
   const node = emptyView(
     "Page not found",
@@ -110,9 +128,11 @@ function fold(open = false) {
 
 /** Files can be dropped anywhere; the library shows their progress. */
 function acceptDrops() {
-  const overlay = document.getElementById("drop");
-  const files = (event) => event.dataTransfer?.types.includes("Files");
+  const overlay = find("#drop");
+  /** @type {(event: DragEvent) => boolean} */
+  const files = (event) => Boolean(event.dataTransfer?.types.includes("Files"));
   let depth = 0;
+  /** @type {(change: number) => void} */
   const cover = (change) => {
     depth = Math.max(0, depth + change);
     overlay.hidden = depth === 0;
@@ -121,7 +141,7 @@ function acceptDrops() {
   addEventListener("dragleave", (event) => files(event) && cover(-1));
   addEventListener("dragover", (event) => files(event) && event.preventDefault());
   addEventListener("drop", (event) => {
-    if (!files(event)) return;
+    if (!event.dataTransfer || !files(event)) return;
     event.preventDefault();
     cover(-depth);
     send(event.dataTransfer.files);
@@ -129,9 +149,12 @@ function acceptDrops() {
   });
 }
 
-/** A banner while the service is unreachable. */
+/**
+ * A banner while the service is unreachable.
+ * @type {(connection: Connection) => void}
+ */
 function showConnection({ online, retryAt }) {
-  const banner = document.getElementById("banner");
+  const banner = find("#banner");
   const seconds = Math.max(0, Math.round(((retryAt ?? 0) - Date.now()) / 1000));
   setChildren(
     banner,
@@ -145,15 +168,15 @@ function showConnection({ online, retryAt }) {
   );
 }
 
-const sayTheme = () =>
-  document.querySelector(".theme").setAttribute("aria-pressed", String(theme.get() === "dark"));
+const sayTheme = () => find(".theme").setAttribute("aria-pressed", String(theme.get() === "dark"));
 
 addEventListener("hashchange", go);
 menu.addEventListener("click", () => fold(menu.getAttribute("aria-expanded") !== "true"));
-document.querySelector(".theme").addEventListener("click", toggleTheme);
-document
-  .querySelector(".skip")
-  .addEventListener("click", (event) => [event.preventDefault(), page.focus()]);
+find(".theme").addEventListener("click", toggleTheme);
+find(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  page.focus();
+});
 connection.subscribe(showConnection);
 theme.subscribe(sayTheme);
 sayTheme();

@@ -3,8 +3,13 @@
 import { escapeHtml, holes } from "./format.js";
 import { centerIndex } from "./grid.js";
 
+/** @import { Matrix, Result, Scale, Theme, Trace } from "./types.d.ts" */
+
+/** @typedef {Trace & { x: number[]; y: number[] }} Mark */
+
 export const FONT = '-apple-system, "Segoe UI", "Helvetica Neue", Arial, system-ui, sans-serif';
 
+/** @type {(theme: Theme) => object} */
 export function hoverLabel(theme) {
   return {
     bgcolor: theme.card,
@@ -13,43 +18,60 @@ export function hoverLabel(theme) {
   };
 }
 
-/** Traces for a 2-D plot. */
+/**
+ * Traces for a 2-D plot.
+ * @type {(result: Result, theme: Theme) => Trace[]}
+ */
 export function marksInPlane(result, theme) {
   return [...holeTraces(result, theme), ...path(result, theme), ...points(result, theme)].map(
     (trace) => ({ ...trace, type: "scatter" }),
   );
 }
 
-/** Traces for a 3-D plot: holes on top of the box, where nothing hides them; the path at its own losses. */
+/**
+ * Traces for a 3-D plot: holes on top of the box, where nothing hides them; the path at its own losses.
+ * @type {(result: Result, scale: Scale, theme: Theme) => Trace[]}
+ */
 export function marksInSpace(result, scale, theme) {
   const onTop = holeTraces(result, theme).map((trace) => ({
     ...trace,
     z: trace.x.map(() => scale.high),
     marker: { symbol: "diamond", size: 5, color: theme.warn },
   }));
+  /** @type {(loss: number | null) => number | null} */
   const height = (loss) => (loss === null ? null : Math.min(scale.forward(loss), scale.high));
   const walked =
     scale.value === "loss"
       ? path(result, theme).map((trace) => ({
           ...trace,
-          z: result.trajectory.losses.map(height),
-          line: { ...trace.line, width: 5 },
+          z: result.trajectory?.losses.map(height),
+          line: { color: theme.ink, width: 5 },
           marker: { size: 3, color: theme.ink },
         }))
       : [];
   return [...onTop, ...walked].map((trace) => ({ ...trace, type: "scatter3d" }));
 }
 
-/** Index of the smallest loss; null where there is none. */
+/**
+ * Index of the smallest loss; null where there is none.
+ * @type {(losses: Matrix) => [number, number] | null}
+ */
 export function leastIndex(losses) {
-  let [least, at] = [Infinity, null];
-  losses.forEach((row, i) =>
-    row.forEach((value, j) => value !== null && value < least && ([least, at] = [value, [i, j]])),
-  );
+  let least = Infinity;
+  /** @type {[number, number] | null} */
+  let at = null;
+  for (const [i, row] of losses.entries()) {
+    for (const [j, value] of row.entries()) {
+      if (value !== null && value < least) [least, at] = [value, [i, j]];
+    }
+  }
   return at;
 }
 
-/** The center, the checkpoints that define the plane, and the smallest loss where it is none of them. */
+/**
+ * The center, the checkpoints that define the plane, and the smallest loss where it is none of them.
+ * @type {(result: Result, theme: Theme) => Mark[]}
+ */
 function points(result, theme) {
   const named = result.provenance?.landmarks ?? [];
   const center = named.length ? [] : [mark("center", [0, 0], "circle", theme)];
@@ -79,6 +101,7 @@ function points(result, theme) {
   ];
 }
 
+/** @type {(name: string, at: [number, number], symbol: string, theme: Theme) => Mark} */
 function mark(name, [x, y], symbol, theme) {
   return {
     mode: "markers",
@@ -97,7 +120,10 @@ function mark(name, [x, y], symbol, theme) {
   };
 }
 
-/** The epochs of a training run, joined. */
+/**
+ * The epochs of a training run, joined.
+ * @type {(result: Result, theme: Theme) => Mark[]}
+ */
 function path({ trajectory }, theme) {
   if (!trajectory) return [];
   return [
@@ -116,7 +142,10 @@ function path({ trajectory }, theme) {
   ];
 }
 
-/** Points whose loss is NaN or infinite: holes, with their own marker and legend entry. */
+/**
+ * Points whose loss is NaN or infinite: holes, with their own marker and legend entry.
+ * @type {(result: Result, theme: Theme) => Mark[]}
+ */
 function holeTraces({ alphas, betas, non_finite: lost }, theme) {
   if (!lost.length) return [];
   return [

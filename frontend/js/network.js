@@ -2,30 +2,56 @@
 
 import { account, connection } from "./state.js";
 
+/** @import { Answer, JobState, Posted } from "./types.d.ts" */
+
 /** An error of the service or the network: `message` is a sentence for the user, `field` the field it is about. */
 export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {{ code?: string; field?: string | null; status?: number }} [about]
+   */
   constructor(message, { code = "error", field = null, status = 0 } = {}) {
     super(message);
-    Object.assign(this, { code, field, status });
+    this.code = code;
+    this.field = field;
+    this.status = status;
   }
 }
 
-/** GET as JSON. While the service is unreachable it waits and retries; it gives up only when `signal` aborts. */
+/**
+ * What an error says.
+ * @type {(error: unknown) => string}
+ */
+export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
+/**
+ * Whether a request was given up because its view was left.
+ * @type {(error: unknown) => boolean}
+ */
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
+
+/**
+ * GET as JSON. While the service is unreachable it waits and retries; it gives up only when `signal` aborts.
+ * @type {<Path extends string>(path: Path, signal?: AbortSignal) => Promise<Answer<Path>>}
+ */
 export async function get(path, signal) {
   for (;;) {
     try {
       return await call("GET", path, undefined, signal);
     } catch (error) {
-      if (error.code !== "unreachable") throw error;
+      if (!(error instanceof ApiError) || error.code !== "unreachable") throw error;
       await untilOnline(signal);
     }
   }
 }
 
+/** @type {<Path extends string>(path: Path, body?: unknown) => Promise<Posted<Path>>} */
 export const post = (path, body) => call("POST", path, body);
 
+/** @type {(path: string) => Promise<null>} */
 export const remove = (path) => call("DELETE", path);
 
+/** @type {(method: string, path: string, body?: unknown, signal?: AbortSignal) => Promise<any>} */
 async function call(method, path, body, signal) {
   const options = { method, signal };
   if (body !== undefined)
@@ -39,7 +65,7 @@ async function call(method, path, body, signal) {
     if (method === "GET" && (await renewLink(path, response.status)))
       response = await fetch(path, options);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (isAbort(error)) throw error;
     lost();
     throw new ApiError(
       "The service does not answer. Nothing was changed; try again when it is back.",
@@ -50,23 +76,26 @@ async function call(method, path, body, signal) {
   throw errorOf(response.status, await response.json().catch(() => null));
 }
 
+/** @type {Map<string, Promise<boolean>>} */
 const renewed = new Map(); // by id of a job: whether it could be seen below /api
 
 /**
  * A link that was opened before there was /api/v1 left a cookie for /api alone. Asked there for the job, the service
  * sets it for both; then the request at `path`, which was refused, may be repeated. Once per job.
+ * @type {(path: string, status: number) => Promise<boolean> | false}
  */
 function renewLink(path, status) {
   const id = /^\/api\/v1\/jobs\/([a-z0-9]+)/.exec(path)?.[1];
   if (!id || (status !== 401 && status !== 404)) return false;
-  if (!renewed.has(id))
-    renewed.set(
-      id,
-      fetch(`/api/jobs/${id}`).then((answer) => answer.ok),
-    );
-  return renewed.get(id);
+  const asked = renewed.get(id) ?? fetch(`/api/jobs/${id}`).then((answer) => answer.ok);
+  renewed.set(id, asked);
+  return asked;
 }
 
+/**
+ * @type {(status: number, body: { error?: { code: string; message: string; field?: string } } |
+ *   null) => ApiError}
+ */
 export function errorOf(status, body) {
   const { code, message, field } = body?.error ?? {};
   if (status === 401)
@@ -80,7 +109,10 @@ export function errorOf(status, body) {
   );
 }
 
-/** Fetch the logged-in user. A guest who opened a link to a result has no user and needs no login. */
+/**
+ * Fetch the logged-in user. A guest who opened a link to a result has no user and needs no login.
+ * @type {(guest: boolean) => Promise<void>}
+ */
 export async function whoAmI(guest) {
   const response = await fetch("/api/v1/session").catch(() => null);
   if (response?.ok) account.set({ ...(await response.json()), outside: false });
@@ -88,18 +120,28 @@ export async function whoAmI(guest) {
     account.set({ user: null, scopes: [], access: true, expires: null, outside: !guest });
 }
 
-/** Start a session; its cookie cannot be read by scripts. */
+/**
+ * Start a session; its cookie cannot be read by scripts.
+ * @type {(token: string) => Promise<void>}
+ */
 export async function logIn(token) {
-  account.set({ ...(await post("/api/v1/session", { token })), outside: false });
+  const own = await post("/api/v1/session", { token });
+  account.set({ ...own, outside: false });
 }
 
-/** End the session and reload the page, so that nothing of this user stays in memory. */
+/**
+ * End the session and reload the page, so that nothing of this user stays in memory.
+ * @type {() => Promise<void>}
+ */
 export async function logOut() {
   await remove("/api/v1/session");
   location.reload();
 }
 
-/** Open a link to one result in this browser; resolves to the id of its job. */
+/**
+ * Open a link to one result in this browser; resolves to the id of its job.
+ * @type {(secret: string) => Promise<string>}
+ */
 export async function openLink(secret) {
   const response = await fetch("/api/v1/shared", {
     method: "POST",
@@ -118,6 +160,8 @@ export async function openLink(secret) {
 /**
  * Run `task` now and `seconds` after each end, except while the tab is hidden, until `signal` aborts. Returns a
  * function that runs it at once.
+ * @type {(task: () => Promise<unknown>, seconds: number | (() => number), signal: AbortSignal)
+ *   => () => void}
  */
 export function repeat(task, seconds, signal) {
   let timer = 0;
@@ -137,11 +181,15 @@ export function repeat(task, seconds, signal) {
   return run;
 }
 
-/** Ignore the errors of a view that was left, and 401, after which the login is shown. */
+/**
+ * Ignore the errors of a view that was left, and 401, after which the login is shown.
+ * @type {(error: unknown) => void}
+ */
 export function unlessAborted(error) {
-  if (error.name !== "AbortError" && error.status !== 401) throw error;
+  if (!isAbort(error) && !(error instanceof ApiError && error.status === 401)) throw error;
 }
 
+/** @type {number | null} */
 let probing = null;
 
 /** Poll the health of the service with exponential back-off until it answers, or another request succeeds. */
@@ -163,11 +211,12 @@ export function lost() {
 }
 
 export function found() {
-  clearTimeout(probing);
+  if (probing) clearTimeout(probing);
   probing = null;
   if (!connection.get().online) connection.set({ online: true, retryAt: null });
 }
 
+/** @type {(signal?: AbortSignal) => Promise<void>} */
 function untilOnline(signal) {
   return new Promise((resolve, reject) => {
     if (connection.get().online) return resolve();
@@ -176,4 +225,5 @@ function untilOnline(signal) {
   });
 }
 
+/** @type {(state: JobState | undefined) => boolean} */
 export const finished = (state) => state === "done" || state === "failed" || state === "cancelled";

@@ -4,7 +4,12 @@ import { fitCamera } from "./camera.js";
 import { plotly } from "./drawing.js";
 import { element } from "./element.js";
 
-/** Download a file. */
+/** @import { Camera, ColorKey, Export, Make, Plotly, Theme, Write } from "./types.d.ts" */
+
+/**
+ * Download a file.
+ * @type {(blob: Blob, name: string) => void}
+ */
 function download(blob, name) {
   const url = URL.createObjectURL(blob);
   element("a", { href: url, download: name }).click();
@@ -15,6 +20,7 @@ function download(blob, name) {
  * Figures in rows and columns as one PNG with title, labels, color key and caption, ready for a paper.
  * `cells[row][column]` is { make, label } or null, `caption` a list of lines, `key` as figures.js describes it or
  * absent, `colors` a theme.
+ * @type {(figure: Export, size?: [number, number]) => Promise<void>}
  */
 export async function exportPng(
   { title, caption, rows, columns, cells, key = null, colors, camera, name },
@@ -22,7 +28,7 @@ export async function exportPng(
 ) {
   const Plotly = await plotly;
   const labelled = columns.some(Boolean) || rows.some(Boolean);
-  const lines = caption.filter(Boolean);
+  const lines = caption.flatMap((line) => line || []);
   const own = !labelled && cells.flat().length > 1 ? 32 : 0; // the name of each picture above it
   const [edge, head, foot] = [
     labelled ? 40 : 16,
@@ -36,7 +42,9 @@ export async function exportPng(
   const canvas = element("canvas");
   Object.assign(canvas, { width: 2 * size.width, height: 2 * size.height });
   const paint = canvas.getContext("2d");
+  if (!paint) throw new Error("The image could not be created.");
   const family = getComputedStyle(document.body).fontFamily;
+  /** @type {Write} */
   const write = (
     text,
     x,
@@ -63,7 +71,7 @@ export async function exportPng(
     for (const [c, cell] of row.entries()) {
       if (!cell) continue;
       if (own)
-        write(cell.label, edge + (c + 0.5) * width, top - 8, {
+        write(cell.label ?? "", edge + (c + 0.5) * width, top - 8, {
           font: "600 15px",
           align: "center",
           most: width - 16,
@@ -79,9 +87,13 @@ export async function exportPng(
   }
   if (key) paintKey(paint, write, key, colors, [16, size.height - foot + 12]);
   lines.forEach((line, k) => write(line, 16, size.height - 16 - 22 * (lines.length - 1 - k)));
-  download(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), name);
+  canvas.toBlob((blob) => blob && download(blob, name), "image/png");
 }
 
+/**
+ * @type {(Plotly: Plotly, make: Make, size: [number, number], camera: Camera | null |
+ *   undefined) => Promise<string>}
+ */
 async function pngOf(Plotly, make, [width, height], camera) {
   const { data, layout } = make({ width, height });
   if (layout.scene) layout.scene.camera = camera ?? fitCamera(width, height);
@@ -95,6 +107,10 @@ async function pngOf(Plotly, make, [width, height], camera) {
   );
 }
 
+/**
+ * @type {(paint: CanvasRenderingContext2D, write: Write, key: ColorKey, colors: Theme, at:
+ *   [number, number]) => void}
+ */
 function paintKey(paint, write, { title, stops, ticks, above }, colors, [x, y]) {
   const [start, length] = [x + 70, 260];
   const ramp = paint.createLinearGradient(start, 0, start + length, 0);
@@ -111,6 +127,7 @@ function paintKey(paint, write, { title, stops, ticks, above }, colors, [x, y]) 
   write(above, start + length + 46, y + 10);
 }
 
+/** @type {(url: string) => Promise<HTMLImageElement>} */
 function loaded(url) {
   return new Promise((resolve, reject) => {
     const image = new Image();

@@ -3,6 +3,10 @@
 import { plural } from "./format.js";
 import { DEFAULTS, KINDS, alike, axis, otherSplit, sameNetwork, samples } from "./request.js";
 
+/** @import { Dataset, Form, Input, Problems, ReadyCheckpoint } from "./types.d.ts" */
+
+/** @typedef {(place: Input, text: string | null) => unknown} Say */
+
 /** Limits of service/jobs/spec.py and landscape/grid.py. */
 const MAX_POINTS = 1_002_001;
 
@@ -16,14 +20,23 @@ const MAX_REPEATS = 64;
 
 const LEAST_EPOCHS = 4;
 
-/** { input: sentence } for every error; empty where the form can be sent. `dataset` as the API lists it, or null. */
+const AXES = /** @type {const} */ (["alpha", "beta"]);
+const ENDS = /** @type {const} */ (["Min", "Max"]);
+
+/**
+ * { input: sentence } for every error; empty where the form can be sent. `dataset` as the API lists it, or null.
+ * @type {(form: Form, dataset: Dataset | null, checkpoints?: ReadyCheckpoint[]) => Problems}
+ */
 export function problems(form, dataset, checkpoints = []) {
+  /** @type {Problems} */
   const found = {};
+  /** @type {Say} */
   const say = (place, text) => text && (found[place] ??= text);
   const { beta, grid, drawn, repeatable } = KINDS[form.kind];
   checkpointProblems(form, checkpoints, say);
-  for (const name of grid ? (beta ? ["alpha", "beta"] : ["alpha"]) : []) {
-    say(`${name}Count`, countProblem(form[`${name}Count`]));
+  for (const name of grid ? AXES.slice(0, beta ? 2 : 1) : []) {
+    const count = /** @type {const} */ (`${name}Count`);
+    say(count, countProblem(form[count]));
     if (name === "alpha" || form.ownBeta) rangeProblems(form, name, say);
   }
   if (grid && beta && !found.alphaCount && !found.betaCount) {
@@ -67,7 +80,10 @@ export function problems(form, dataset, checkpoints = []) {
   return found;
 }
 
-/** Every checkpoint is chosen, none twice, and all have the same architecture. */
+/**
+ * Every checkpoint is chosen, none twice, and all have the same architecture.
+ * @type {(form: Form, checkpoints: ReadyCheckpoint[], say: Say) => void}
+ */
 function checkpointProblems(form, checkpoints, say) {
   const { further = [] } = KINDS[form.kind];
   const path = form.kind === "trajectory";
@@ -103,7 +119,9 @@ function checkpointProblems(form, checkpoints, say) {
   });
 }
 
+/** @type {(form: Form, dataset: Dataset, say: Say) => void} */
 function dataProblems(form, dataset, say) {
+  /** @type {(split: string) => string | null} */
   const missing = (split) =>
     dataset.splits[split] === undefined
       ? `${dataset.name} has no ${split} split. It has: ${Object.keys(dataset.splits).join(", ")}.`
@@ -119,31 +137,33 @@ function dataProblems(form, dataset, say) {
   );
 }
 
+/** @type {(text: string) => string | null} */
 function countProblem(text) {
   if (/^[+-]?\d+$/.test(text.trim()) && Number(text) < 2)
     return `An axis needs at least 2 points; got ${Number(text)}.`;
   return wholeProblem(text, 2, MAX_COUNT);
 }
 
+/** @type {(text: string, least: number, most: number) => string | null} */
 function wholeProblem(text, least, most) {
   if (!/^[+-]?\d+$/.test(text.trim())) return `${quoted(text)} is not a whole number.`;
   if (Number(text) < least) return `${Number(text)} is less than ${least}.`;
   return Number(text) > most ? `${text.trim()} is more than ${most}.` : null;
 }
 
+/** @type {(form: Form, name: "alpha" | "beta", say: Say) => void} */
 function rangeProblems(form, name, say) {
   const { min, max } = axis(form, name);
-  for (const [end, value] of [
-    ["Min", min],
-    ["Max", max],
-  ]) {
-    if (!Number.isFinite(value))
-      say(`${name}${end}`, `${quoted(form[name + end])} is not a finite number.`);
+  for (const end of ENDS) {
+    const place = /** @type {const} */ (`${name}${end}`);
+    const value = end === "Min" ? min : max;
+    if (!Number.isFinite(value)) say(place, `${quoted(form[place])} is not a finite number.`);
     else if (Math.abs(value) > MAX_RANGE)
-      say(`${name}${end}`, `${value} is outside [−${MAX_RANGE}, ${MAX_RANGE}].`);
+      say(place, `${value} is outside [−${MAX_RANGE}, ${MAX_RANGE}].`);
   }
   if (min >= max)
     say(`${name}Min`, `The range [${min}, ${max}] is empty or reversed. Use min < max.`);
 }
 
+/** @type {(text: string) => string} */
 const quoted = (text) => (text.trim() === "" ? "Nothing" : `“${text.trim()}”`);

@@ -2,9 +2,13 @@
  * The form of a new job as a JobSpec, as curl and as Python; and its errors, worded as the service words them. Pure.
  */
 
+/** @import { Axis, Dataset, Form, Input, Kind, ReadyCheckpoint, Spec } from "./types.d.ts" */
+
 /**
  * The kinds of jobs: label, whether there is a beta, a grid to choose, random directions, and repeats or other
  * directions.
+ * @type {Record<Kind, { label: string; beta: boolean; grid: boolean; drawn: boolean;
+ *   repeatable: boolean; further?: ("end" | "second" | "third")[] }>}
  */
 export const KINDS = {
   surface: { label: "Surface", beta: true, grid: true, drawn: true, repeatable: true },
@@ -29,7 +33,10 @@ export const KINDS = {
   trajectory: { label: "Trajectory", beta: true, grid: false, drawn: false, repeatable: false },
 };
 
-/** Initial values of the form. Numbers are text, as typed. */
+/**
+ * Initial values of the form. Numbers are text, as typed.
+ * @type {Form}
+ */
 export const DEFAULTS = {
   kind: "surface",
   checkpoint: "",
@@ -72,15 +79,19 @@ const SQUARE = {
   betaCount: "51",
 };
 
-export const gridDefaults = (kind) => ({
-  ...SQUARE,
-  ...{
-    curvature: { alphaCount: "11", betaCount: "11" },
-    interpolation: { alphaMin: "−0.5", alphaMax: "1.5", alphaCount: "41" },
-  }[kind],
-});
+/** @type {Partial<Record<Kind, Partial<typeof SQUARE>>>} */
+const GRIDS = {
+  curvature: { alphaCount: "11", betaCount: "11" },
+  interpolation: { alphaMin: "−0.5", alphaMax: "1.5", alphaCount: "41" },
+};
 
-/** The input of the form for each field of the JobSpec: for errors of the service. */
+/** @type {(kind: Kind) => typeof SQUARE} */
+export const gridDefaults = (kind) => ({ ...SQUARE, ...GRIDS[kind] });
+
+/**
+ * The input of the form for each field of the JobSpec: for errors of the service.
+ * @type {Record<string, Input>}
+ */
 export const INPUTS = {
   checkpoint: "checkpoint",
   dataset: "dataset",
@@ -115,10 +126,16 @@ export const INPUTS = {
   also: "also",
 };
 
-/** The input of a field, or of the field it is a part of (`epochs.3`); undefined where the form has none. */
-export const inputOf = (field) => INPUTS[field] ?? INPUTS[String(field ?? "").split(".")[0]];
+/**
+ * The input of a field, or of the field it is a part of (`epochs.3`); undefined where the form has none.
+ * @type {(field: string | null | undefined) => Input | undefined}
+ */
+export const inputOf = (field) => INPUTS[field ?? ""] ?? INPUTS[(field ?? "").split(".")[0]];
 
-/** The form as a JobSpec; of the optional choices only those that differ from the defaults. Check `problems` first. */
+/**
+ * The form as a JobSpec; of the optional choices only those that differ from the defaults. Check `problems` first.
+ * @type {(form: Form) => Spec}
+ */
 export function jobSpec(form) {
   const { beta, grid, drawn, further = [] } = KINDS[form.kind];
   const alpha = axis(form, "alpha");
@@ -145,10 +162,14 @@ export function jobSpec(form) {
   };
 }
 
-/** Whether the directions are random: only then are they normalized. */
+/**
+ * Whether the directions are random: only then are they normalized.
+ * @type {(form: Pick<Form, "kind" | "directions">) => boolean}
+ */
 export const isDrawn = ({ kind, directions }) =>
   KINDS[kind].drawn && !(KINDS[kind].repeatable && directions !== "random");
 
+/** @type {(form: Form) => Partial<Spec>} */
 function furtherChoices(form) {
   const { repeatable } = KINDS[form.kind];
   const all = {
@@ -164,32 +185,47 @@ function furtherChoices(form) {
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== false));
 }
 
+/** @type {(split: string) => string} */
 export const otherSplit = (split) => (split === "train" ? "test" : "train");
 
+/** @type {(form: Form, name: "alpha" | "beta") => Axis} */
 export const axis = (form, name) => ({
   min: parsed(form[`${name}Min`]),
   max: parsed(form[`${name}Max`]),
   count: Number(form[`${name}Count`]),
 });
 
-/** A number as people type it: a Unicode minus sign and a decimal comma are accepted. */
+/**
+ * A number as people type it: a Unicode minus sign and a decimal comma are accepted.
+ * @type {(text: string) => number}
+ */
 const parsed = (text) =>
   text.trim() === "" ? NaN : Number(text.trim().replace("−", "-").replace(",", "."));
 
+/** @type {(a: ReadyCheckpoint, b: ReadyCheckpoint) => boolean} */
 export const sameNetwork = (a, b) =>
   JSON.stringify(a.architecture) === JSON.stringify(b.architecture);
 
-/** Checkpoints of the same network as `one`, itself too, in the order of their names: epoch 2 before epoch 10. */
+/**
+ * Checkpoints of the same network as `one`, itself too, in the order of their names: epoch 2 before epoch 10.
+ * @type {(one: ReadyCheckpoint, checkpoints: ReadyCheckpoint[]) => ReadyCheckpoint[]}
+ */
 export const alike = (one, checkpoints) =>
   checkpoints
     .filter((own) => sameNetwork(own, one))
     .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
 
-/** The word for the samples of a data set: images, or samples of something else. */
+/**
+ * The word for the samples of a data set: images, or samples of something else.
+ * @type {(dataset: Dataset | null) => "images" | "samples"}
+ */
 export const samples = (dataset) =>
   (dataset?.kind ?? "images") === "images" ? "images" : "samples";
 
-/** Whether (0, 0) is a point of the grid; where it is not, the service evaluates it separately. */
+/**
+ * Whether (0, 0) is a point of the grid; where it is not, the service evaluates it separately.
+ * @type {(spec: Spec) => boolean}
+ */
 export function centerOnGrid({ grid }) {
   return Object.values(grid ?? {}).every(({ min, max, count }) =>
     Array.from(

@@ -1,6 +1,11 @@
 /** Vertical scales: how a loss becomes a height, where the plot is clipped, its ticks and contour levels. Pure. */
 
-/** The vertical scales to choose from. `paper` is Figure 1 of Li et al. 2018. */
+/** @import { Contours, Height, Levels, Matrix, Result, Scale, Ticks } from "./types.d.ts" */
+
+/**
+ * The vertical scales to choose from. `paper` is Figure 1 of Li et al. 2018.
+ * @type {Record<Height, { label: string; says: string }>}
+ */
 export const HEIGHTS = {
   linear: { label: "linear", says: "linear height" },
   log: { label: "log", says: "logarithmic height" },
@@ -10,22 +15,29 @@ export const HEIGHTS = {
   },
 };
 
+export const HEIGHT_NAMES = /** @type {Height[]} */ (Object.keys(HEIGHTS));
+
 /** Losses above this are clipped, as in the paper; the logarithm needs a floor. Both in nats. */
 export const CLIP = 10;
 export const FLOOR = 1e-8;
 
+/** @type {Record<Height, (loss: number) => number>} */
 const FORWARD = {
   linear: (loss) => loss,
   log: (loss) => Math.log10(Math.max(loss, FLOOR)),
   paper: (loss) => Math.log(Math.max(loss, 0) + 0.1),
 };
 
+/** @type {Record<"log" | "paper", (height: number) => number>} */
 const BACK = {
   log: (height) => 10 ** height,
   paper: (height) => Number((Math.exp(height) - 0.1).toFixed(9)),
 };
 
-/** All finite values of some matrices: [smallest, largest]; [0, 1] where there are none. */
+/**
+ * All finite values of some matrices: [smallest, largest]; [0, 1] where there are none.
+ * @type {(matrices: Matrix[]) => [number, number]}
+ */
 export function extent(matrices) {
   let [low, high] = [Infinity, -Infinity];
   for (const matrix of matrices)
@@ -35,7 +47,10 @@ export function extent(matrices) {
   return low <= high ? [low, high] : [0, 1];
 }
 
-/** The matrix of a result that `value` names: loss, accuracy, or one of its `extra` arrays. */
+/**
+ * The matrix of a result that `value` names: loss, accuracy, or one of its `extra` arrays.
+ * @type {(result: Result, value: string) => Matrix}
+ */
 export const matrixOf = (result, value) =>
   (value === "loss"
     ? result.losses
@@ -43,7 +58,10 @@ export const matrixOf = (result, value) =>
       ? result.accuracies
       : result.extra?.[value]) ?? result.losses;
 
-/** The default scale: the paper's, unless a loss is negative (then there is no logarithm). */
+/**
+ * The default scale: the paper's, unless a loss is negative (then there is no logarithm).
+ * @type {(results: Result[]) => Height}
+ */
 export function defaultHeight(results) {
   return extent(results.map(({ losses }) => losses))[0] < 0 ? "linear" : "paper";
 }
@@ -52,8 +70,10 @@ export function defaultHeight(results) {
  * One scale for all `results`: the same heights, colors, ticks and lines for each of them. `of` maps a result to the
  * matrix that is drawn, `forward` one of its values to its height; `low` and `high` bound the box; `clip` is the loss
  * at which the plot is clipped, or null.
+ * @type {(results: Result[], chosen?: { value?: string; height?: Height }) => Scale}
  */
 export function sharedScale(results, { value = "loss", height = "paper" } = {}) {
+  /** @type {(result: Result) => Matrix} */
   const of = (result) => matrixOf(result, value);
   if (/accurac/.test(value)) return accuracyScale(value, of);
   const [least, most] = extent(results.map(of));
@@ -88,6 +108,7 @@ export function sharedScale(results, { value = "loss", height = "paper" } = {}) 
   };
 }
 
+/** @type {(value: string, of: (result: Result) => Matrix) => Scale} */
 function accuracyScale(value, of) {
   const values = [0, 25, 50, 75, 100];
   return {
@@ -114,14 +135,22 @@ function accuracyScale(value, of) {
   };
 }
 
-/** The loss at the floor of the box: 0 where the smallest loss is close to it. */
+/**
+ * The loss at the floor of the box: 0 where the smallest loss is close to it.
+ * @type {(height: Height, least: number, top: number) => number}
+ */
 function bottom(height, least, top) {
   if (height === "log" || least < 0) return least;
   return least < (height === "paper" ? 0.05 : 0.3 * top) ? 0 : least;
 }
 
+/** @type {(low: number, high: number) => [number, number]} */
 const apart = (low, high) => (high - low > 1e-12 ? [low, high] : [low - 0.5, high + 0.5]);
 
+/**
+ * @type {(scale: { height: Height; forward(loss: number): number; low: number; high: number })
+ *   => Ticks}
+ */
 function ticksOf({ height, forward, low, high }) {
   if (height === "linear") return labelled(niceSteps(low, high, 4), (loss) => loss);
   const losses = height === "paper" ? [0, 0.1, 0.3, 1, 3, 10] : decades(low, high);
@@ -132,11 +161,13 @@ function ticksOf({ height, forward, low, high }) {
   return { values: [low, high], text: labelled([low, high].map(BACK[height])).text };
 }
 
+/** @type {(losses: number[], forward?: (loss: number) => number) => Ticks} */
 const labelled = (losses, forward) => ({
   values: losses.map(forward ?? Number),
   text: losses.map((loss) => String(Number(loss.toPrecision(3))).replace(/^-/, "−")),
 });
 
+/** @type {(low: number, high: number) => number[]} */
 function decades(low, high) {
   const every = Math.max(1, Math.ceil((high - low) / 5));
   const first = Math.ceil(low - 1e-9);
@@ -146,18 +177,24 @@ function decades(low, high) {
   );
 }
 
-/** About `count` round numbers from `low` to `high`. */
+/**
+ * About `count` round numbers from `low` to `high`.
+ * @type {(low: number, high: number, count: number) => number[]}
+ */
 export function niceSteps(low, high, count) {
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999);
+  const step = power * ([1, 2, 2.5, 5].find((factor) => factor * power >= raw * 0.999) ?? 10);
   const first = Math.ceil(low / step - 1e-9);
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) =>
     Number(((first + k) * step).toPrecision(12)),
   );
 }
 
-/** Lines on the surface: evenly spaced in height, the last one at the clip. */
+/**
+ * Lines on the surface: evenly spaced in height, the last one at the clip.
+ * @type {(low: number, high: number, count?: number) => Levels}
+ */
 function evenLines(low, high, count = 14) {
   const size = (high - low) / count;
   return { start: low + size, end: high, size };
@@ -166,6 +203,7 @@ function evenLines(low, high, count = 14) {
 /**
  * Levels of the 2-D contours, in the loss or its logarithm: the paper's 0.1 … 10 in steps of 0.5 where the losses cross
  * three or more of them, else evenly spaced ones.
+ * @type {(scale: Pick<Scale, "height" | "low" | "high" | "least" | "most">) => Contours}
  */
 function contoursOf({ height, low, high, least, most }) {
   if (height === "paper" && least < CLIP && most > 1.6) {

@@ -6,9 +6,13 @@ import { escapeHtml } from "./format.js";
 import { hoverLabel } from "./marks.js";
 import { extent } from "./scales.js";
 
+/** @import { Figure, Height, Layout, Result, Theme, Trace } from "./types.d.ts" */
+
 /**
  * Loss (left, with a band of ± one standard error) and accuracy (right, dashed) over alpha.
  * `results` as [{result, label}]; `height` is linear, log or paper; `width` of the picture in pixels.
+ * @type {(results: { result: Result; label: string }[], options: { theme: Theme; height?:
+ *   Height; width?: number }) => Figure}
  */
 export function slicesFigure(results, { theme, height = "linear", width = 960 }) {
   const ends = extent(results.map(({ result }) => [result.alphas]));
@@ -34,28 +38,41 @@ export function slicesFigure(results, { theme, height = "linear", width = 960 })
     data,
     layout: layout(theme, {
       height,
-      many: many && results.length,
+      many: many ? results.length : 0,
       ends,
       span: [Math.log10(Math.max(least, 1e-12)) - 0.4, Math.log10(Math.max(most, 1e-12)) + 0.15],
     }),
   };
 }
 
-/** A label shortened to the width of the legend. */
+/**
+ * A label shortened to the width of the legend.
+ * @type {(label: string, width: number) => string}
+ */
 function fitting(label, width) {
   const most = Math.max(16, Math.floor((width - 120) / 6.4));
   return label.length > most ? `${label.slice(0, most - 1)}…` : label;
 }
 
-/** Logarithmic where the losses span more than three decades, else linear as in the paper. */
+/**
+ * Logarithmic where the losses span more than three decades, else linear as in the paper.
+ * @type {(results: Result[]) => Height}
+ */
 export function defaultSliceHeight(results) {
   const [least, most] = extent(results.map(({ losses }) => losses));
   return least > 0 && most / least > 1e3 ? "log" : "linear";
 }
 
-/** The only column of a slice's n × 1 matrix. */
+/**
+ * The only column of a slice's n × 1 matrix.
+ * @type {<T>(matrix: T[][]) => T[]}
+ */
 export const column = (matrix) => matrix.map((row) => row[0]);
 
+/**
+ * @type {(result: Result, label: string, color: string, options: { theme: Theme; many: boolean
+ *   }) => Trace[]}
+ */
 function sliceTraces(result, label, color, { theme, many }) {
   const [loss, accuracy, error] = [result.losses, result.accuracies, result.standard_errors].map(
     column,
@@ -94,8 +111,16 @@ function sliceTraces(result, label, color, { theme, many }) {
   ];
 }
 
-/** ± one standard error, one closed polygon for each run of computed points. */
+/**
+ * ± one standard error, one closed polygon for each run of computed points.
+ * @type {(alphas: number[], loss: (number | null)[], error: (number | null)[], color: string,
+ *   label: string) => Trace[]}
+ */
 function bands(alphas, loss, error, color, label) {
+  /** @type {(k: number) => [number, number]} */
+  const at = (k) => [loss[k] ?? NaN, error[k] ?? NaN];
+  /** @type {(loss: number, error: number) => number} */
+  const floor = (value, by) => Math.max(value - by, value > 0 ? value * 1e-3 : -Infinity); // above 0, for a log scale
   return runs(loss, error).map((run) => ({
     type: "scatter",
     mode: "lines",
@@ -108,18 +133,18 @@ function bands(alphas, loss, error, color, label) {
     name: "± one standard error",
     legendgroup: label,
     x: [...run.map((k) => alphas[k]), ...run.toReversed().map((k) => alphas[k])],
-    y: [
-      ...run.map((k) => loss[k] + error[k]),
-      ...run
-        .toReversed()
-        .map((k) => Math.max(loss[k] - error[k], loss[k] > 0 ? loss[k] * 1e-3 : -Infinity)),
-    ],
+    y: [...run.map((k) => at(k)[0] + at(k)[1]), ...run.toReversed().map((k) => floor(...at(k)))],
   }));
 }
 
-/** Runs of neighboring points where both are known, as lists of indices; at least two long. */
+/**
+ * Runs of neighboring points where both are known, as lists of indices; at least two long.
+ * @type {(loss: (number | null)[], error: (number | null)[]) => number[][]}
+ */
 export function runs(loss, error) {
+  /** @type {number[][]} */
   const found = [];
+  /** @type {number[] | null} */
   let run = null;
   loss.forEach((value, k) => {
     if (value === null || error[k] === null) run = null;
@@ -129,6 +154,7 @@ export function runs(loss, error) {
   return found.filter(({ length }) => length > 1);
 }
 
+/** @type {(result: Result, theme: Theme, prefix: string) => Trace[]} */
 function holeTrace(result, theme, prefix) {
   if (!result.non_finite.length) return [];
   const points = result.non_finite;
@@ -147,6 +173,10 @@ function holeTrace(result, theme, prefix) {
   ];
 }
 
+/**
+ * @type {(theme: Theme, options: { height: Height; many: number; ends: [number, number]; span:
+ *   [number, number] }) => Layout}
+ */
 function layout(theme, { height, many, ends, span }) {
   const axis = {
     gridcolor: theme.line,

@@ -2,18 +2,26 @@
 
 import { address } from "./route.js";
 
-/** A value with subscribers. `set` takes the next value or a function of the old one; equal values are not announced. */
-export function store(value) {
+/** @import { Account, Connection, Query, Route, Store, Upload } from "./types.d.ts" */
+
+/**
+ * A value with subscribers. `set` takes the next value or a function of the old one; equal values are not announced.
+ * @template Value
+ * @param {Value} initial
+ * @returns {Store<Value>}
+ */
+export function store(initial) {
+  let value = initial;
+  /** @type {Set<(value: Value) => unknown>} */
   const listeners = new Set();
   return {
     get: () => value,
     set(next) {
-      const fresh = typeof next === "function" ? next(value) : next;
+      const fresh = next instanceof Function ? next(value) : next;
       if (Object.is(fresh, value)) return;
       value = fresh;
       for (const listener of Array.from(listeners)) listener(value); // a copy: they may add others
     },
-    /** Calls `listener` on every change until `signal` aborts. */
     subscribe(listener, signal) {
       listeners.add(listener);
       signal?.addEventListener("abort", () => listeners.delete(listener));
@@ -21,33 +29,42 @@ export function store(value) {
   };
 }
 
-/** Whether the service answers: { online, retryAt }. network.js writes it. */
-export const connection = store({ online: true, retryAt: null });
+/**
+ * Whether the service answers: { online, retryAt }. network.js writes it.
+ */
+export const connection = store(/** @type {Connection} */ ({ online: true, retryAt: null }));
 
-/** The logged-in user: { user, scopes, access, expires }; `outside` where a login is required. network.js writes it. */
-export const account = store({
-  user: null,
-  scopes: [],
-  access: false,
-  expires: null,
-  outside: false,
-});
+/**
+ * The logged-in user: { user, scopes, access, expires }; `outside` where a login is required. network.js writes it.
+ */
+export const account = store(
+  /** @type {Account} */ ({
+    user: null,
+    scopes: [],
+    access: false,
+    expires: null,
+    outside: false,
+  }),
+);
 
 /**
  * Uploads of this visit, newest first: { key, file, name, size, sent, speed, state, error, data, checkpoint, dataset }; `data` where it is a data set,
  * `speed` in bytes a second or null, state waiting → sending ⇄ interrupted | paused → sent | failed.
  */
-export const uploads = store([]);
+export const uploads = store(/** @type {Upload[]} */ ([]));
 
+/** @type {(key: string, change: Partial<Upload>) => void} */
 export const changeUpload = (key, change) =>
   uploads.set((list) =>
     list.map((upload) => (upload.key === key ? { ...upload, ...change } : upload)),
   );
+/** @type {(key: string) => void} */
 export const removeUpload = (key) =>
   uploads.set((list) => list.filter((upload) => upload.key !== key));
 
 /** "light" or "dark": the user's choice, else the system's. theme.js applied it before the first paint. */
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
+/** @type {Store<"light" | "dark">} */
 export const theme = store(currentTheme());
 darkSystem.addEventListener("change", () => theme.set(currentTheme()));
 
@@ -59,15 +76,21 @@ export function toggleTheme() {
   theme.set(next);
 }
 
+/** @type {() => "light" | "dark"} */
 function systemTheme() {
   return darkSystem.matches ? "dark" : "light";
 }
 
+/** @type {() => "light" | "dark"} */
 function currentTheme() {
-  return document.documentElement.dataset.theme ?? systemTheme();
+  const { theme: chosen } = document.documentElement.dataset;
+  return chosen === "light" || chosen === "dark" ? chosen : systemTheme();
 }
 
-/** Remember a choice between visits; private windows may refuse, and then it lasts for this visit. */
+/**
+ * Remember a choice between visits; private windows may refuse, and then it lasts for this visit.
+ * @type {(name: string, value: string | null) => void}
+ */
 function remember(name, value) {
   try {
     if (value === null) localStorage.removeItem(name);
@@ -77,7 +100,10 @@ function remember(name, value) {
   }
 }
 
-/** Write choices into the URL without leaving the view, so that the view can be shared by copying it. */
+/**
+ * Write choices into the URL without leaving the view, so that the view can be shared by copying it.
+ * @type {(route: Route, change: Query) => void}
+ */
 export function replaceQuery(route, change) {
   Object.assign(route.query, change);
   history.replaceState(null, "", address(route.path, route.query));

@@ -2,17 +2,28 @@
 
 import { ApiError, errorOf, get } from "./network.js";
 
+/** @import { Checkpoint, Dataset, TusError } from "./types.d.ts" */
+
 // starts again from 0 whenever bytes arrive
 const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000 * seconds);
+
+/**
+ * @typedef {{ onProgress(sent: number): void; onInterruption(): void }} RunHandlers
+ * @typedef {RunHandlers & { resolve(id: string | null): void; reject(error: unknown): void }} Run
+ */
 
 /**
  * Upload of one file by the tus protocol (vendor/tus.min.js): it survives lost connections, a restart of the service
  * and, for the same file in the same browser, a closed page. `purpose` is "checkpoint" or "dataset".
  * `run({ onProgress(sent), onInterruption() })` resolves to the Checkpoint or the Dataset, or to null after `pause()`;
  * `run` again resumes. `end()` removes it, here and on the service.
+ * @type {(file: File, purpose: "checkpoint" | "dataset") => { run(handlers: { onProgress(sent:
+ *   number): void; onInterruption(): void }): Promise<Checkpoint | Dataset | null>; pause(): Promise<void>; end():
+ *   Promise<void> }}
  */
 export function upload(file, purpose) {
-  let current = null; // handlers of the current run
+  /** @type {Run | null} */
+  let current = null; // the current run
   const sending = new window.tus.Upload(file, {
     endpoint: "/api/v1/uploads",
     metadata: { filename: file.name, purpose },
@@ -20,26 +31,27 @@ export function upload(file, purpose) {
     removeFingerprintOnSuccess: true,
     // the key under which the browser remembers an upload keeps the endpoint from before /api/v1, so that older ones
     // resume
-    fingerprint: (one, options) =>
+    fingerprint: (/** @type {File} */ one, /** @type {object} */ options) =>
       window.tus.defaultOptions.fingerprint(one, { ...options, endpoint: "/api/uploads" }),
-    onProgress: (sent) => current?.onProgress(sent),
-    onShouldRetry(error) {
+    onProgress: (/** @type {number} */ sent) => current?.onProgress(sent),
+    onShouldRetry(/** @type {TusError} */ error) {
       const again = isTransient(error);
       if (again) current?.onInterruption();
       return again;
     },
-    onError: (error) => current?.reject(tusError(error)),
-    onSuccess: () => current?.resolve(sending.url.split("/").at(-1)),
+    onError: (/** @type {TusError} */ error) => current?.reject(tusError(error)),
+    onSuccess: () => current?.resolve(sending.url?.split("/").at(-1) ?? null),
   });
   let known = null; // uploads of this file that this browser has started before
+  /** @type {(handlers: RunHandlers) => Promise<Checkpoint | Dataset | null>} */
   async function run(handlers) {
     known ??= await sending.findPreviousUploads();
     if (known.length && !sending.url) sending.resumeFromPreviousUpload(known[0]);
-    const id = await new Promise((resolve, reject) => {
+    const id = await new Promise((/** @type {(id: string | null) => void} */ resolve, reject) => {
       current = { ...handlers, resolve, reject };
       sending.start();
     });
-    return id && get(`/api/v1/${purpose}s/${id}`);
+    return id ? get(`/api/v1/${purpose}s/${id}`) : null;
   }
   const pause = () => sending.abort().then(() => current?.resolve(null));
   const end = () =>
@@ -52,12 +64,14 @@ export function upload(file, purpose) {
 
 /**
  * Whether a retry can help: no answer, another request on the same upload, a rate limit, a service that is starting.
+ * @type {(error: TusError) => boolean}
  */
 function isTransient(error) {
   const status = error.originalResponse?.getStatus() ?? 0;
   return [0, 408, 409, 423, 429, 460, 500, 502, 503, 504].includes(status);
 }
 
+/** @type {(error: TusError) => ApiError} */
 function tusError(error) {
   const response = error.originalResponse;
   if (!response)

@@ -1,15 +1,23 @@
 /** Uploads in progress, from chosen files to checkpoints and data sets. Connects network.js and state.js. */
 
 import { isData } from "./datasets.js";
+import { messageOf } from "./network.js";
 import { upload } from "./tus.js";
 import { seen, speed } from "./speed.js";
 import { changeUpload, removeUpload, uploads } from "./state.js";
 
-const sending = new Map(); // by key, what network.js gave: { run, pause, end }
+/** @import { Upload } from "./types.d.ts" */
+
+/** @type {Map<string, ReturnType<typeof upload>>} */
+const sending = new Map(); // by key
 let count = 0;
 
-/** Upload files, one after the other so that each is as fast as possible. */
+/**
+ * Upload files, one after the other so that each is as fast as possible.
+ * @type {(files: Iterable<File>) => Promise<void>}
+ */
 export async function send(files) {
+  /** @type {Upload[]} */
   const rows = [...files].map((file) => ({
     key: `upload-${(count += 1)}`,
     file,
@@ -27,13 +35,19 @@ export async function send(files) {
   for (const { key } of rows) await resume(key);
 }
 
-/** Upload a file, or resume one that was paused or failed. Resolves when it is complete, paused or failed again. */
+/**
+ * Upload a file, or resume one that was paused or failed. Resolves when it is complete, paused or failed again.
+ * @type {(key: string) => Promise<void>}
+ */
 export async function resume(key) {
   const row = uploads.get().find((own) => own.key === key);
-  if (!row || (row.state === "sending" && sending.has(key))) return;
-  if (!sending.has(key)) sending.set(key, upload(row.file, row.data ? "dataset" : "checkpoint"));
+  if (!row?.file || (row.state === "sending" && sending.has(key))) return;
+  const transfer = sending.get(key) ?? upload(row.file, row.data ? "dataset" : "checkpoint");
+  sending.set(key, transfer);
   changeUpload(key, { state: "sending", speed: null, error: null });
+  /** @type {{ at: number; sent: number }[]} */
   let samples = [];
+  /** @type {(sent: number) => void} */
   const onProgress = (sent) => {
     samples = seen(samples, Date.now(), sent);
     changeUpload(key, { state: "sending", sent: Math.min(sent, row.size), speed: speed(samples) });
@@ -43,7 +57,7 @@ export async function resume(key) {
     changeUpload(key, { state: "interrupted", speed: null });
   };
   try {
-    const arrived = await sending.get(key).run({ onProgress, onInterruption });
+    const arrived = await transfer.run({ onProgress, onInterruption });
     if (arrived === null) return changeUpload(key, { state: "paused", speed: null });
     changeUpload(key, {
       state: "sent",
@@ -53,14 +67,20 @@ export async function resume(key) {
     });
     sending.delete(key);
   } catch (error) {
-    changeUpload(key, { state: "failed", error: error.message });
+    changeUpload(key, { state: "failed", error: messageOf(error) });
   }
 }
 
-/** Pause an upload; the service keeps what it has received. */
+/**
+ * Pause an upload; the service keeps what it has received.
+ * @type {(key: string) => unknown}
+ */
 export const pause = (key) => sending.get(key)?.pause();
 
-/** Cancel an upload (the service keeps nothing of it), or remove a failed one from the list. */
+/**
+ * Cancel an upload (the service keeps nothing of it), or remove a failed one from the list.
+ * @type {(key: string) => void}
+ */
 export function dismiss(key) {
   sending.get(key)?.end();
   sending.delete(key);

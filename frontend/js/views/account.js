@@ -6,6 +6,9 @@ import { get, logOut, post, remove } from "../network.js";
 import { account as store } from "../state.js";
 import { attempt, confirmButton, copyField, noticeLine } from "./parts.js";
 
+/** @import { Notice, Scope, Token, View, ViewContext } from "../types.d.ts" */
+
+/** @type {Record<Scope, string>} */
 const MEANING = {
   read: "view your own and public data",
   submit: "upload, compute, and delete your own data",
@@ -13,6 +16,9 @@ const MEANING = {
   work: "file access for a worker on another host",
 };
 
+const SCOPES = /** @type {Scope[]} */ (Object.keys(MEANING));
+
+/** @type {(context: ViewContext) => View} */
 export function account({ signal }) {
   const { user, scopes, access, expires } = store.get();
   const notice = noticeLine();
@@ -56,12 +62,16 @@ export function account({ signal }) {
   };
 }
 
-/** Every token: user, scopes, expiry; the secret of a new one is shown once. */
+/**
+ * Every token: user, scopes, expiry; the secret of a new one is shown once.
+ * @type {(notice: Notice, signal: AbortSignal) => HTMLElement}
+ */
 function tokens(notice, signal) {
   const list = element("tbody", {});
   const made = element("div", { class: "made" });
   const load = async () =>
     setChildren(list, (await get("/api/v1/tokens", signal)).items.map(tokenRow));
+  /** @type {(token: Token) => HTMLElement} */
   const tokenRow = ({ id, user, name, scopes, created, expires, used }) =>
     element(
       "tr",
@@ -124,6 +134,7 @@ function tokens(notice, signal) {
   );
 }
 
+/** @type {(notice: Notice, onMade: (token: string, user: string) => void) => HTMLElement} */
 function tokenForm(notice, onMade) {
   const user = element("input", {
     type: "text",
@@ -142,7 +153,7 @@ function tokenForm(notice, onMade) {
     placeholder: "no expiry",
     "data-testid": "token-days",
   });
-  const boxes = Object.keys(MEANING).map((scope) =>
+  const boxes = SCOPES.map((scope) =>
     element("input", {
       type: "checkbox",
       value: scope,
@@ -150,6 +161,7 @@ function tokenForm(notice, onMade) {
       "data-testid": `token-${scope}`,
     }),
   );
+  /** @type {(event: Event) => void} */
   const submit = (event) => {
     event.preventDefault();
     const scopes = boxes.filter(({ checked }) => checked).map(({ value }) => value);
@@ -175,7 +187,7 @@ function tokenForm(notice, onMade) {
       "fieldset",
       {},
       element("legend", { class: "unseen" }, "Scopes"),
-      boxes.map((box) => element("label", { title: MEANING[box.value] }, box, " ", box.value)),
+      boxes.map((box, k) => element("label", { title: MEANING[SCOPES[k]] }, box, " ", SCOPES[k])),
     ),
     element("label", {}, "Days ", days),
     element(

@@ -10,6 +10,15 @@ import { iconOf, progressBar } from "./parts.js";
 import { factsLine, selfCheck } from "./plotparts.js";
 import { contours, thumbnailColors } from "./thumbnail.js";
 
+/**
+ * @import { CameraGroup, Cell, CellOptions, Child, Entry, Part, ProgressBar, Result,
+ *   Scale } from "../types.d.ts"
+ */
+
+/**
+ * @type {(own: CellOptions, place: string, shared: { cameras: CameraGroup; pause: number;
+ *   testid: string; onRetry?: (id: string) => unknown }) => Cell}
+ */
 export function makeCell({ id, label, facts }, place, { cameras, pause, testid, onRetry }) {
   const status = element("div", { class: "cell-status" });
   const numbers = element("div", { class: "facts" });
@@ -26,11 +35,13 @@ export function makeCell({ id, label, facts }, place, { cameras, pause, testid, 
     iconOf("out"),
     element("span", { class: "unseen" }, `Open ${label}`),
   );
+  /** @type {HTMLElement} */
   const rotate = element(
     "button",
     { type: "button", class: "rotate", "aria-pressed": "false", onclick: () => turn(node, rotate) },
     "Rotate",
   );
+  /** @type {HTMLElement} */
   const node = element(
     "article",
     {
@@ -47,6 +58,7 @@ export function makeCell({ id, label, facts }, place, { cameras, pause, testid, 
     bar.node,
   );
   const plot = picture(frame, { cameras, pause, bar: false, label: `Loss surface of ${label}` });
+  /** @type {Cell} */
   const cell = {
     id,
     label,
@@ -73,12 +85,14 @@ export function makeCell({ id, label, facts }, place, { cameras, pause, testid, 
     },
     draw(part, scale, colors, view) {
       setText(waiting, part ? "" : waitingWords(cell.entry));
-      if (!part) return;
-      if (part.level !== standIn.level || colors !== standIn.colors)
+      const { result } = cell.entry;
+      if (!part || !result) return;
+      const drawnAs = `${part.level} ${colors.name}`;
+      if (standIn.dataset.drawn !== drawnAs)
         setChildren(standIn, contours(part, thumbnailColors()));
-      Object.assign(standIn, { level: part.level, colors });
+      standIn.dataset.drawn = drawnAs;
       cell.make = () =>
-        FIGURES[view](view === "heatmap" ? cell.entry.result : part, {
+        FIGURES[view](view === "heatmap" ? result : part, {
           scale,
           theme: colors,
           compact: true,
@@ -93,39 +107,48 @@ export function makeCell({ id, label, facts }, place, { cameras, pause, testid, 
           scale.high,
           scale.clip,
           colors.name,
-          view === "heatmap" ? revision(cell.entry.result) : revisionOf(part),
+          view === "heatmap" ? revision(result) : revisionOf(part),
         ].join(),
       );
-      plot.describe(describe(label, cell.entry.result, scale));
+      plot.describe(describe(label, result, scale));
     },
   };
   return cell;
 }
 
-/** A key for redraws during refinement: the level, and the share of the next one that has arrived, in eighths. */
+/**
+ * A key for redraws during refinement: the level, and the share of the next one that has arrived, in eighths.
+ * @type {(part: Part) => string}
+ */
 function revisionOf(part) {
   const points = part.losses.flat().length;
   return `${part.state}:${part.level}:${points}:${Math.floor((8 * part.seen) / points)}`;
 }
 
+/** @type {(label: string, result: Result, scale: Scale) => string} */
 function describe(label, result, scale) {
   const { loss } = centerOf(result);
   return `${scale.value} surface of ${label}${loss === null ? "" : `; loss ${loss.toPrecision(3)} at the center`}. The numbers are in the table and in the downloads.`;
 }
 
+/** @type {(entry: Entry) => string} */
 function waitingWords({ job, error }) {
   if (error) return error.message;
   if (!job || job.state === "queued") return "Waiting for a worker";
   return job.state === "running" ? "Computing the first 25 points…" : "Nothing was computed.";
 }
 
+/** @type {(entry: Entry, bar: ProgressBar, node: HTMLElement) => void} */
 function showProgress({ job }, bar, node) {
   const running = job && (job.state === "running" || job.state === "queued");
   node.classList.toggle("running", Boolean(running));
   if (job) bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
 }
 
-/** The self-check when done, else the state. The line is replaced when its key changes. */
+/**
+ * The self-check when done, else the state. The line is replaced when its key changes.
+ * @type {(entry: Entry, onRetry?: (id: string) => unknown) => { key: string; nodes(): Child }}
+ */
 function statusLine({ job, result, error }, onRetry) {
   if (error)
     return {
@@ -177,7 +200,10 @@ function statusLine({ job, result, error }, onRetry) {
   };
 }
 
-/** On a phone a swipe scrolls; rotating is switched on by a button. */
+/**
+ * On a phone a swipe scrolls; rotating is switched on by a button.
+ * @type {(node: HTMLElement, button: HTMLElement) => void}
+ */
 function turn(node, button) {
   const on = node.classList.toggle("turning");
   button.setAttribute("aria-pressed", String(on));

@@ -8,7 +8,13 @@ import { attempt, badge, confirmButton } from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 import { forget } from "./uploadrow.js";
 
-/** A checkpoint: its architecture, or why it was rejected. */
+/** @import { Checkpoint, CheckpointItem, Child, Notice, Row } from "../types.d.ts" */
+
+/**
+ * A checkpoint: its architecture, or why it was rejected.
+ * @type {(item: CheckpointItem, options: { notice: Notice; again(): void; signal: AbortSignal
+ *   }) => Row<CheckpointItem>}
+ */
 export function checkpointRow({ checkpoint: { id, name } }, { notice, again, signal }) {
   const state = badge("checkpoint-state");
   const thumb = element("a", { class: "thumb" });
@@ -68,17 +74,20 @@ export function checkpointRow({ checkpoint: { id, name } }, { notice, again, sig
   };
 }
 
+/** @type {(checkpoint: Checkpoint, choosing: boolean) => string} */
 function stateWords({ state, architecture, reason }, choosing) {
   if (choosing) return "fits several architectures: choose one";
   if (state === "ready") return architecture?.label ?? "ready";
   return state === "rejected"
-    ? reason
+    ? (reason ?? "")
     : state === "reading"
       ? "reading…"
       : "uploaded, waiting to be read";
 }
 
+/** @type {(checkpoint: Checkpoint, notice: Notice, again: () => void) => HTMLElement} */
 function candidates(checkpoint, notice, again) {
+  /** @type {(index: number) => Promise<unknown>} */
   const choose = (index) =>
     attempt(notice, () =>
       post(`/api/v1/checkpoints/${checkpoint.id}/architecture`, { index }),
@@ -102,13 +111,17 @@ function candidates(checkpoint, notice, again) {
   );
 }
 
-/** Number of parameters, size, and metadata found in the file. */
+/**
+ * Number of parameters, size, and metadata found in the file.
+ * @type {(checkpoint: Checkpoint) => Child}
+ */
 function measuresOf({ parameters, size, facts }) {
   const errors = new Set(["train_error", "test_error"]);
   const said = ["train_loss", "test_error", "best_acc", "acc", "epoch"]
     .filter((name) => facts?.[name] !== undefined)
     .slice(0, 2)
     .map((name) => [name, facts[name]]);
+  /** @type {(name: string, value: string) => string} */
   const text = (name, value) =>
     `${name.replaceAll("_", " ")} ${errors.has(name) && Number(value) <= 1 ? percent(Number(value), 1) : short(value)}`;
   return [
@@ -131,6 +144,7 @@ function measuresOf({ parameters, size, facts }) {
   ];
 }
 
+/** @type {(value: string) => string} */
 const short = (value) =>
   /^-?\d*\.\d{5,}/.test(value)
     ? String(Number(Number(value).toPrecision(3)))

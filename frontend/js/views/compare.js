@@ -13,9 +13,9 @@ import { element, setChildren, setText } from "../element.js";
 import { follow } from "../events.js";
 import { captionOf, plural } from "../format.js";
 import { isLine } from "../grid.js";
-import { get, post, unlessAborted } from "../network.js";
+import { get, messageOf, post, unlessAborted } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
-import { HEIGHTS } from "../scales.js";
+import { HEIGHT_NAMES } from "../scales.js";
 import { defaultSliceHeight } from "../slices.js";
 import { replaceQuery } from "../state.js";
 import { pictureMatrix } from "./matrix.js";
@@ -24,6 +24,11 @@ import { overlay } from "./overlay.js";
 import { emptyState, emptyView, noticeLine } from "./parts.js";
 import { caveat, pictureControls, warningsOf } from "./plotparts.js";
 
+/** @import { Chosen, Comparison, Entry, Job, Result, View, ViewContext } from "../types.d.ts" */
+
+/** @typedef {{ job: Job; result: Result }} Known */
+
+/** @type {(context: ViewContext) => View} */
 export function compare({ route, signal }) {
   const ids = jobsOf(route.query);
   const node = element(
@@ -33,18 +38,22 @@ export function compare({ route, signal }) {
   );
   (ids.length ? fillComparison(node, ids, { route, signal }) : fillPicker(node, signal))
     .catch(unlessAborted)
-    .catch((error) => setChildren(node, unreachable(error)));
+    .catch((error) => setChildren(node, unreachable(messageOf(error))));
   return { title: "Compare", node };
 }
 
-const unreachable = (error) =>
+/** @type {(message: string) => HTMLElement} */
+const unreachable = (message) =>
   emptyView(
     "Cannot show this comparison",
-    error.message,
+    message,
     element("a", { class: "button", href: "#/jobs" }, "Select results again"),
   );
 
-/** Nothing is selected: links to the shipped comparisons and to the list of jobs. */
+/**
+ * Nothing is selected: links to the shipped comparisons and to the list of jobs.
+ * @type {(node: HTMLElement, signal: AbortSignal) => Promise<void>}
+ */
 async function fillPicker(node, signal) {
   const { comparisons } = await get("/api/v1/gallery", signal);
   const links = comparisons.map(({ title, cells }) =>
@@ -79,16 +88,31 @@ async function fillPicker(node, signal) {
   );
 }
 
+/** @type {(signal: AbortSignal) => Promise<Comparison[]>} */
+const shippedComparisons = (signal) =>
+  get("/api/v1/gallery", signal).then(
+    ({ comparisons }) => comparisons,
+    () => [],
+  );
+
+/** @type {(jobs: Job[], signal: AbortSignal) => Promise<Result[]>} */
+async function resultsOf(jobs, signal) {
+  const asked = jobs.map(({ id }) => get(`/api/v1/jobs/${id}/result`, signal).catch(() => null));
+  return (await Promise.all(asked)).flatMap((result) => result ?? []);
+}
+
+/** @type {(id: string, signal: AbortSignal) => Promise<Job | string>} */
+const jobOrMessage = (id, signal) => get(`/api/v1/jobs/${id}`, signal).catch(messageOf);
+
+/** @type {(node: HTMLElement, ids: string[], context: ViewContext) => Promise<void>} */
 async function fillComparison(node, ids, { route, signal }) {
-  const [{ comparisons }, ...jobs] = await Promise.all([
-    get("/api/v1/gallery", signal).catch(() => ({ comparisons: [] })),
-    ...ids.map((id) =>
-      get(`/api/v1/jobs/${id}`, signal).catch((error) => ({ id, gone: error.message })),
-    ),
+  const [comparisons, ...jobs] = await Promise.all([
+    shippedComparisons(signal),
+    ...ids.map((id) => jobOrMessage(id, signal)),
   ]);
-  const present = jobs.filter(({ gone }) => !gone);
-  const missing = jobs.length - present.length;
-  if (!present.length) return setChildren(node, unreachable({ message: jobs[0].gone }));
+  const present = jobs.flatMap((job) => (typeof job === "string" ? [] : [job]));
+  const missing = jobs.flatMap((job) => (typeof job === "string" ? [job] : []));
+  if (!present.length) return setChildren(node, unreachable(missing[0]));
   const surfaces = present.filter(({ kind }) => !isLine(kind));
   const slices = present.filter(({ kind }) => isLine(kind));
   const shipped = asShipped(
@@ -101,13 +125,8 @@ async function fillComparison(node, ids, { route, signal }) {
       shipped.cells.flat().map(({ job }) => job),
     );
   const many = surfaces.length > MAX_SCENES;
-  const curves = surfaces.length
-    ? []
-    : (
-        await Promise.all(
-          slices.map(({ id }) => get(`/api/v1/jobs/${id}/result`, signal).catch(() => null)),
-        )
-      ).filter(Boolean);
+  const curves = surfaces.length ? [] : await resultsOf(slices, signal);
+  /** @type {Chosen} */
   const chosen = {
     view: choice(
       route.query,
@@ -118,12 +137,13 @@ async function fillComparison(node, ids, { route, signal }) {
     height: choice(
       route.query,
       "height",
-      surfaces.length ? Object.keys(HEIGHTS) : ["linear", "log"],
+      surfaces.length ? HEIGHT_NAMES : ["linear", "log"],
       surfaces.length ? "paper" : defaultSliceHeight(curves),
     ),
     value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
   };
   const notice = noticeLine();
+  /** @type {(id: string) => Promise<unknown>} */
   const retry = (id) =>
     post(`/api/v1/jobs/${id}/retry`).then(
       (job) =>
@@ -133,7 +153,7 @@ async function fillComparison(node, ids, { route, signal }) {
               ...route.query,
               jobs: ids.map((own) => (own === id ? job.id : own)).join(),
             })),
-      (error) => notice.say(error.message),
+      (error) => notice.say(messageOf(error)),
     );
   const matrix = surfaces.length
     ? pictureMatrix({
@@ -151,6 +171,7 @@ async function fillComparison(node, ids, { route, signal }) {
   const warnings = element("div", { class: "warnings" });
   const labels = new Map(distinctLabels(present).map((label, k) => [present[k].id, label]));
   const table = numbersTable(present);
+  /** @type {Map<string, Entry>} */
   const entries = new Map();
   const controls = pictureControls(
     chosen,
@@ -176,14 +197,11 @@ async function fillComparison(node, ids, { route, signal }) {
       type: "button",
       class: "button",
       "data-testid": "export-png",
-      onclick: () => savePng().catch((error) => notice.say(error.message)),
+      onclick: () => savePng().catch((error) => notice.say(messageOf(error))),
     },
     "Save as PNG",
   );
-  const savePng = () =>
-    matrix
-      ? matrix.png("comparison.png", title, caption.textContent)
-      : lines.png("comparison.png", title, caption.textContent);
+  const savePng = async () => (matrix ?? lines)?.png("comparison.png", title, caption.textContent);
 
   setChildren(
     node,
@@ -203,11 +221,11 @@ async function fillComparison(node, ids, { route, signal }) {
         { class: "notice" },
         `${plural(surfaces.length, "surface")} are drawn as contours: a browser shows at most ${MAX_SCENES} in 3-D.`,
       ),
-    missing > 0 &&
+    missing.length > 0 &&
       element(
         "p",
         { class: "notice" },
-        `${plural(missing, "result")} of this comparison no longer exist${missing === 1 ? "s" : ""}.`,
+        `${plural(missing.length, "result")} of this comparison no longer exist${missing.length === 1 ? "s" : ""}.`,
       ),
     matrix?.node,
     lines?.node,
@@ -229,24 +247,35 @@ async function fillComparison(node, ids, { route, signal }) {
       entries.set(id, entry);
       matrix?.change(id, entry);
       lines?.change(id, entry);
-      const known = [...entries.values()].filter(({ result }) => result);
+      const known = [...entries.values()].flatMap(({ job, result }) =>
+        job && result ? [{ job, result }] : [],
+      );
       setText(caption, commonCaption(known.map(({ job, result }) => captionOf(job, result))));
       table.update(entries);
       if (entry.job?.state === "done" && entry.result) table.fetchNumbers(id, signal);
       warn(warning, known);
-      const told = known.map(({ job, result }) => [labels.get(job.id), result.provenance]);
-      const said = JSON.stringify(told.map(([label, provenance]) => [label, provenance?.warnings]));
+      const told = known.map(({ job, result }) => ({
+        label: labels.get(job.id),
+        provenance: result.provenance,
+      }));
+      const said = JSON.stringify(
+        told.map(({ label, provenance }) => [label, provenance?.warnings]),
+      );
       if (warnings.dataset.key !== said)
         setChildren(
           warnings,
-          told.map(([label, provenance]) => warningsOf(provenance, label)),
+          told.map(({ label, provenance }) => warningsOf(provenance, label)),
         );
       warnings.dataset.key = said;
     },
   );
 }
 
-/** The shipped rows and columns where the jobs are a shipped comparison, else nearly square. */
+/**
+ * The shipped rows and columns where the jobs are a shipped comparison, else nearly square.
+ * @type {(jobs: Job[], shipped: Comparison | null) => { rows: string[]; columns: string[];
+ *   cells: ({ id: string | null; label: string } | null)[][] }}
+ */
 function layoutOf(jobs, shipped) {
   if (shipped)
     return {
@@ -269,8 +298,10 @@ function layoutOf(jobs, shipped) {
   return { rows: rows.map(() => ""), columns: Array(width).fill(""), cells };
 }
 
+/** @type {(jobs: Job[], ids: (string | null)[]) => Job[]} */
 const inOrder = (jobs, ids) => jobs.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
 
+/** @type {(jobs: Job[]) => string} */
 const titleOf = (jobs) =>
   jobs.length === 2
     ? `${jobs[0].name} vs ${jobs[1].name}`
@@ -278,6 +309,7 @@ const titleOf = (jobs) =>
       ? jobs[0].name
       : `${plural(jobs.length, "result")} side by side`;
 
+/** @type {(node: HTMLElement, known: Known[]) => void} */
 function warn(node, known) {
   const { serious, minor } = differences(
     known.map(({ job, result }) => ({ spec: job.spec, provenance: result.provenance })),

@@ -7,7 +7,12 @@ import { remove } from "../network.js";
 import { attempt, badge, confirmButton } from "./parts.js";
 import { forget } from "./uploadrow.js";
 
-/** A data set: what it holds, or why it was rejected. Built-in ones cannot be deleted. */
+/** @import { Dataset, DatasetItem, Notice, Row } from "../types.d.ts" */
+
+/**
+ * A data set: what it holds, or why it was rejected. Built-in ones cannot be deleted.
+ * @type {(dataset: Dataset, options: { notice: Notice; again(): void }) => Row<DatasetItem>}
+ */
 export function datasetRow({ id, name }, { notice, again }) {
   const state = badge("dataset-state");
   const title = element("span", { class: "soft" });

@@ -7,12 +7,18 @@ import { get } from "../network.js";
 import { extent } from "../scales.js";
 import { caveat, selfCheck } from "./plotparts.js";
 
-/** The numbers of a result, its self-check, its provenance. */
+/** @import { Job, Provenance, Result } from "../types.d.ts" */
+
+/**
+ * The numbers of a result, its self-check, its provenance.
+ * @type {(job: Job, result: Result, signal: AbortSignal) => HTMLElement}
+ */
 export function factsOf(job, result, signal) {
   const { loss, accuracy, onGrid } = centerOf(result);
   const [least, most] = result.losses.flat().some((loss) => loss !== null)
     ? extent([result.losses])
     : [null, null];
+  /** @type {(label: string, text: string, value: number | null, testid: string) => HTMLElement} */
   const fact = (label, text, value, testid) =>
     element(
       "div",
@@ -72,20 +78,14 @@ export function factsOf(job, result, signal) {
   );
 }
 
+/** @type {(facts: Provenance, job: Job) => HTMLElement} */
 function provenance(facts, job) {
   const rows = Object.entries(facts).flatMap(([name, value]) =>
     value && typeof value === "object" && !Array.isArray(value)
-      ? Object.entries(value).map(([key, own]) => [`${name}.${key}`, own])
-      : [[name, value]],
+      ? Object.entries(value).map(([key, own]) => row(`${name}.${key}`, own))
+      : [row(name, value)],
   );
-  const text = (name, value) =>
-    value === null
-      ? "–"
-      : name === "seconds"
-        ? duration(value)
-        : typeof value === "object"
-          ? JSON.stringify(value)
-          : String(value);
+  const { grid } = job.spec;
   return element(
     "details",
     { class: "provenance", "data-testid": "provenance" },
@@ -93,20 +93,23 @@ function provenance(facts, job) {
     element(
       "table",
       {},
-      element(
-        "tbody",
-        {},
-        [["job", job.id], job.spec.grid && ["grid", gridWords(job.spec.grid)], ...rows]
-          .filter(Boolean)
-          .map(([name, value]) =>
-            element(
-              "tr",
-              {},
-              element("th", { scope: "row" }, name.replaceAll("_", " ")),
-              element("td", {}, text(name, value)),
-            ),
-          ),
-      ),
+      element("tbody", {}, row("job", job.id), grid && row("grid", gridWords(grid)), rows),
     ),
   );
+}
+
+/** @type {(name: string, value: unknown) => HTMLElement} */
+const row = (name, value) =>
+  element(
+    "tr",
+    {},
+    element("th", { scope: "row" }, name.replaceAll("_", " ")),
+    element("td", {}, textOf(name, value)),
+  );
+
+/** @type {(name: string, value: unknown) => string} */
+function textOf(name, value) {
+  if (value === null) return "–";
+  if (name === "seconds") return duration(Number(value));
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -2,24 +2,43 @@
 
 import { commonCaption } from "../compare.js";
 import { element, keyedList, setChildren, setText } from "../element.js";
+import { VIEWS } from "../figures.js";
 import { captionOf, number, percent } from "../format.js";
 import { follow } from "../events.js";
-import { get, post, repeat } from "../network.js";
+import { get, messageOf, post, repeat } from "../network.js";
 import { address, choice } from "../route.js";
-import { HEIGHTS } from "../scales.js";
+import { HEIGHT_NAMES } from "../scales.js";
 import { replaceQuery } from "../state.js";
 import { send } from "../uploads.js";
 import { pictureMatrix } from "./matrix.js";
 import { emptyState, filePicker, noticeLine } from "./parts.js";
 import { pictureControls } from "./plotparts.js";
 
+/**
+ * @import { Child, Chosen, Comparison, Entry, Row, TrainingRecord, View,
+ *   ViewContext } from "../types.d.ts"
+ */
+
+/**
+ * One comparison of the gallery.
+ * @typedef {Row<Comparison> & {
+ *   head: HTMLElement;
+ *   redraw(): void;
+ *   reset(): void;
+ *   change(id: string, entry: Entry): void;
+ * }} Section
+ */
+
+/** @type {(context: ViewContext) => View} */
 export function gallery({ route, signal }) {
+  /** @type {Chosen} */
   const chosen = {
-    view: choice(route.query, "view", ["surface", "contour", "heatmap"], "surface"),
-    height: choice(route.query, "height", Object.keys(HEIGHTS), "paper"),
+    view: choice(route.query, "view", VIEWS, "surface"),
+    height: choice(route.query, "height", HEIGHT_NAMES, "paper"),
     value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
   };
   const notice = noticeLine();
+  /** @type {Set<Section>} */
   const sections = new Set();
   const controls = pictureControls(
     chosen,
@@ -51,6 +70,7 @@ export function gallery({ route, signal }) {
     }),
   );
   let complete = false;
+  /** @type {{ key: string; reload(id: string): Promise<unknown> } | null} */
   let following = null;
   let inner = new AbortController();
   signal.addEventListener("abort", () => inner.abort());
@@ -61,10 +81,13 @@ export function gallery({ route, signal }) {
     complete = cells.length > 0 && cells.every(({ job }) => job);
     setChildren(state, !comparisons.length && nothing());
     update(comparisons);
-    followAll([...new Set(cells.map(({ job }) => job).filter(Boolean))]);
+    followAll(jobsIn(comparisons));
   }
 
-  /** All plots share one stream, which is replaced when jobs were added or submitted again. */
+  /**
+   * All plots share one stream, which is replaced when jobs were added or submitted again.
+   * @type {(ids: string[]) => void}
+   */
   function followAll(ids) {
     if (following?.key === ids.join()) return;
     inner.abort();
@@ -74,11 +97,12 @@ export function gallery({ route, signal }) {
       ...follow(ids, inner.signal, (id, entry) => sections.forEach((own) => own.change(id, entry))),
     };
   }
+  /** @type {(id: string) => Promise<unknown>} */
   const retry = (id) =>
     post(`/api/v1/jobs/${id}/retry`)
       .then(
-        () => following.reload(id),
-        (error) => notice.say(error.message),
+        () => following?.reload(id),
+        (error) => notice.say(messageOf(error)),
       )
       .then(again);
   const again = repeat(load, () => (complete ? 30 : 3), signal);
@@ -94,6 +118,15 @@ export function gallery({ route, signal }) {
   return { title: "Gallery", node };
 }
 
+/**
+ * The jobs of comparisons, each once.
+ * @type {(comparisons: Pick<Comparison, "cells">[]) => string[]}
+ */
+const jobsIn = (comparisons) => [
+  ...new Set(comparisons.flatMap(({ cells }) => cells.flat().flatMap(({ job }) => job ?? []))),
+];
+
+/** @type {() => HTMLElement} */
 function nothing() {
   return emptyState(
     "No comparisons yet",
@@ -106,7 +139,11 @@ function nothing() {
   );
 }
 
-/** One comparison. Its plots are replaced when its jobs change (they are submitted one after the other). */
+/**
+ * One comparison. Its plots are replaced when its jobs change (they are submitted one after the other).
+ * @type {(comparison: Comparison, options: { chosen: Chosen; signal: AbortSignal; retry(id:
+ *   string): Promise<unknown> }) => Section}
+ */
 function section({ name }, { chosen, signal, retry }) {
   const [title, lead] = [element("h2"), element("p", { class: "lead" })];
   const caption = element("p", { class: "caption", "data-testid": "caption" });
@@ -122,24 +159,21 @@ function section({ name }, { chosen, signal, retry }) {
     detail,
   );
   const place = element("div", {});
+  /** @type {ReturnType<typeof pictureMatrix> | null} */
   let matrix = null;
+  /** @type {string[]} */
   let jobs = [];
   let shown = "";
+  /** @type {Map<string, string>} */
   const captions = new Map();
   let inner = new AbortController();
   signal.addEventListener("abort", () => inner.abort());
 
+  /** @type {(comparison: Comparison) => void} */
   function fill({ rows, columns, cells }) {
     inner.abort();
     inner = new AbortController();
-    jobs = [
-      ...new Set(
-        cells
-          .flat()
-          .map(({ job }) => job)
-          .filter(Boolean),
-      ),
-    ];
+    jobs = jobsIn([{ cells }]);
     captions.clear();
     matrix = pictureMatrix({
       rows,
@@ -168,11 +202,11 @@ function section({ name }, { chosen, signal, retry }) {
       head,
       place,
     ),
-    redraw: () => matrix.redraw(),
-    reset: () => matrix.reset(),
+    redraw: () => matrix?.redraw(),
+    reset: () => matrix?.reset(),
     change(id, entry) {
       if (!jobs.includes(id)) return;
-      matrix.change(id, entry);
+      matrix?.change(id, entry);
       if (entry.job) captions.set(id, captionOf(entry.job, entry.result));
       setText(caption, commonCaption([...captions.values()]));
     },
@@ -186,22 +220,26 @@ function section({ name }, { chosen, signal, retry }) {
   };
 }
 
-/** Training loss and test accuracy of a shipped network, as measured in training. */
+/**
+ * Training loss and test accuracy of a shipped network, as measured in training.
+ * @type {(record: TrainingRecord) => (() => Child) | null}
+ */
 function facts(record) {
-  if (!record || record.train_loss === undefined) return null;
+  const { train_loss: loss, test_error: error } = record ?? {};
+  if (loss === undefined || error === undefined) return null;
   return () => [
     element(
       "span",
       {
         title: "Mean loss over the training images at the end of training",
-        "data-value": String(record.train_loss),
+        "data-value": String(loss),
       },
-      `train loss ${number(record.train_loss, 2)}`,
+      `train loss ${number(loss, 2)}`,
     ),
     element(
       "span",
       { title: "Fraction of the test images classified correctly" },
-      ` · test acc ${percent(1 - record.test_error, 1)}`,
+      ` · test acc ${percent(1 - error, 1)}`,
     ),
   ];
 }

@@ -12,12 +12,16 @@ import { jobLog } from "./log.js";
 import { attempt, emptyState, emptyView, noticeLine } from "./parts.js";
 import { caveat, warningsOf } from "./plotparts.js";
 
+/** @import { ApiError, Job, Pictures, Result, View, ViewContext } from "../types.d.ts" */
+
+/** @type {(context: ViewContext) => View} */
 export function job({ route, signal }) {
   const node = element(
     "div",
     { class: "view job" },
     element("p", { class: "empty" }, "Loading the job…"),
   );
+  /** @type {ReturnType<typeof layOut> | null} */
   let page = null;
   const log = jobLog(route.id, signal);
   const following = follow([route.id], signal, (_, { job: own, result, error }) => {
@@ -33,7 +37,10 @@ export function job({ route, signal }) {
   return { title: "Job", node };
 }
 
-/** No such job, or one whose values were damaged on the disk and can be computed again. */
+/**
+ * No such job, or one whose values were damaged on the disk and can be computed again.
+ * @type {(error: ApiError, id: string) => HTMLElement}
+ */
 function broken({ code, message }, id) {
   const notice = noticeLine();
   const all = element("a", { class: "button", href: "#/jobs" }, "All jobs");
@@ -56,7 +63,10 @@ function broken({ code, message }, id) {
   );
 }
 
-/** A plane or a trajectory whose range is not computed yet, or never will be. */
+/**
+ * A plane or a trajectory whose range is not computed yet, or never will be.
+ * @type {(job: Job) => HTMLElement}
+ */
 function early(job) {
   const words =
     job.error ??
@@ -70,6 +80,10 @@ function early(job) {
   );
 }
 
+/**
+ * @type {(node: HTMLElement, own: Job, options: ViewContext & { log: ReturnType<typeof jobLog>;
+ *   reload(): void }) => { update(job: Job, result: Result): void }}
+ */
 function layOut(node, own, { route, signal, log, reload }) {
   const notice = noticeLine();
   const head = header(own, notice, { reload, signal });
@@ -78,34 +92,24 @@ function layOut(node, own, { route, signal, log, reload }) {
   const side = element("div", {});
   setChildren(node, head.node, notice.node, warnings, place, side, log.node);
   document.title = `${own.name} – Loss Landscape`;
+  /** @type {keyof typeof PLOTS | ""} */
   let mode = "";
+  /** @type {Pictures | null} */
   let pictures = null;
   let inner = new AbortController();
   signal.addEventListener("abort", () => inner.abort());
   return {
     update(job, result) {
       head.update(job, result);
-      const next =
-        finished(job.state) && !countComputed(result)
-          ? "nothing"
-          : isLine(job.kind)
-            ? "slice"
-            : finished(job.state)
-              ? "result"
-              : "running";
+      const next = plotOf(job, result);
       if (next !== mode) {
         inner.abort();
         inner = new AbortController();
         mode = next;
-        pictures = {
-          nothing,
-          slice: slicePicture,
-          result: resultPicture,
-          running: runningPictures,
-        }[mode]({ job, result, route, signal: inner.signal, notice });
+        pictures = PLOTS[next]({ job, result, route, signal: inner.signal, notice });
         setChildren(place, pictures.node);
       }
-      pictures.update(result, job);
+      pictures?.update(result);
       if (warnings.dataset.key !== factsKey(job, result))
         setChildren(warnings, warningsOf(result.provenance));
       warnings.dataset.key = factsKey(job, result);
@@ -123,6 +127,7 @@ function layOut(node, own, { route, signal, log, reload }) {
   };
 }
 
+/** @type {(job: Job, result: Result) => string} */
 const factsKey = (job, result) =>
   [
     job.state,
@@ -131,7 +136,10 @@ const factsKey = (job, result) =>
     finished(job.state) && job.progress.done,
   ].join();
 
-/** The job ended before its first point. */
+/**
+ * The job ended before its first point.
+ * @type {() => Pictures}
+ */
 const nothing = () => ({
   update() {},
   node: emptyState(
@@ -139,3 +147,13 @@ const nothing = () => ({
     "There is nothing to show. The log says what happened; Retry computes it.",
   ),
 });
+
+/** What is shown of a job: see plotOf. */
+const PLOTS = { nothing, slice: slicePicture, result: resultPicture, running: runningPictures };
+
+/** @type {(job: Job, result: Result) => keyof typeof PLOTS} */
+function plotOf(job, result) {
+  if (finished(job.state) && !countComputed(result)) return "nothing";
+  if (isLine(job.kind)) return "slice";
+  return finished(job.state) ? "result" : "running";
+}

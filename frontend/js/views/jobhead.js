@@ -8,13 +8,20 @@ import { account } from "../state.js";
 import { attempt, badge, confirmButton, progressBar } from "./parts.js";
 import { sharing } from "./share.js";
 
-/** Name, state, caption, progress, actions. */
+/** @import { Job, Notice, Result } from "../types.d.ts" */
+
+/**
+ * Name, state, caption, progress, actions.
+ * @type {(own: Job, notice: Notice, options: { reload(): void; signal: AbortSignal }) => {
+ *   node: HTMLElement; update(job: Job, result: Result): void }}
+ */
 export function header(own, notice, { reload, signal }) {
   const state = badge("job-state");
   const caption = element("p", { class: "caption", "data-testid": "caption" });
   const error = element("p", { class: "notice error", hidden: true });
   const words = element("p", { class: "progress-words", "aria-live": "polite" });
   const bar = progressBar("Progress of the job", "job-progress");
+  /** @type {(path: string) => Promise<unknown>} */
   const act = (path) =>
     attempt(notice, () => post(`/api/v1/jobs/${own.id}/${path}`)).then(
       ({ id }) => (id === own.id ? reload() : (location.hash = `#/jobs/${id}`)),

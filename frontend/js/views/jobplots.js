@@ -9,13 +9,21 @@ import { drawable, isLine } from "../grid.js";
 import { revision } from "../live.js";
 import { exportPng } from "../png.js";
 import { choice } from "../route.js";
-import { HEIGHTS, defaultHeight, sharedScale } from "../scales.js";
+import { HEIGHTS, HEIGHT_NAMES, defaultHeight, sharedScale } from "../scales.js";
 import { defaultSliceHeight, slicesFigure } from "../slices.js";
 import { replaceQuery, theme } from "../state.js";
 import { attempt, iconOf } from "./parts.js";
 import { colorKey, pictureControls, valuesOf } from "./plotparts.js";
 
-/** While the job runs: the tiles on the left, the surface on the right as it is refined. */
+/**
+ * @import { Chosen, ColorKey, Height, Job, Make, Notice, Part, Pictures, PlotOptions, Result,
+ *   Route, Scale } from "../types.d.ts"
+ */
+
+/**
+ * While the job runs: the tiles on the left, the surface on the right as it is refined.
+ * @type {(options: PlotOptions) => Pictures}
+ */
 export function runningPictures({ job, signal }) {
   const tiles = element("div", { class: "picture", "data-testid": "heatmap" });
   const shape = element("div", { class: "picture", "data-testid": "surface" });
@@ -34,6 +42,7 @@ export function runningPictures({ job, signal }) {
     pause: 500,
   });
   const key = element("div", { class: "key-row" });
+  /** @type {Result | null} */
   let latest = null;
   const update = (result = latest) => {
     latest = result;
@@ -67,19 +76,24 @@ export function runningPictures({ job, signal }) {
   };
 }
 
-/** The finished surface, large, with its choices. */
+/**
+ * The finished surface, large, with its choices.
+ * @type {(options: PlotOptions) => Pictures}
+ */
 export function resultPicture({ job, result, route, signal, notice }) {
-  const chosen = choices(route, Object.keys(HEIGHTS), defaultHeight([result]), valuesOf([result]));
+  const chosen = choices(route, HEIGHT_NAMES, defaultHeight([result]), valuesOf([result]));
   const host = element("div", { class: "picture large", "data-testid": "result" });
   const cameras = cameraGroup();
   const plot = picture(host, { cameras, label: `Loss surface of ${job.name}` });
   const key = element("div", { class: "key-row" });
   const says = element("p", { class: "says" });
   let latest = result;
-  let make = null;
+  /** @type {Make} */
+  let make = () => ({ data: [], layout: {} });
+  /** @type {ColorKey | null} */
   let shownKey = null;
-  const update = (fresh = latest) => {
-    latest = fresh;
+  const update = (/** @type {Result | null} */ fresh = null) => {
+    latest = fresh ?? latest;
     const part = drawable(latest);
     const scale = sharedScale([latest], chosen);
     const colors = THEMES[theme.get()];
@@ -90,7 +104,7 @@ export function resultPicture({ job, result, route, signal, notice }) {
         "Too few points were computed for a plot. Retry computes the missing ones.",
       );
     make = ({ width }) =>
-      FIGURES[chosen.view](chosen.view === "heatmap" ? latest : part, {
+      FIGURES[chosen.view](chosen.view === "heatmap" || !part ? latest : part, {
         scale,
         theme: colors,
         labels: width > 600,
@@ -136,6 +150,7 @@ export function resultPicture({ job, result, route, signal, notice }) {
   };
 }
 
+/** @type {(scale: Scale, chosen: Chosen, result: Result, part: Part | null) => string} */
 function saysHow(scale, { view, height, value }, result, part) {
   const how =
     value !== "loss"
@@ -156,21 +171,25 @@ function saysHow(scale, { view, height, value }, result, part) {
   return `${how}.${thinned}${center}${lost}`;
 }
 
-/** A slice, growing or done. */
+/**
+ * A slice, growing or done.
+ * @type {(options: PlotOptions) => Pictures}
+ */
 export function slicePicture({ job, result, route, signal, notice }) {
   const chosen = choices(route, ["linear", "log"], defaultSliceHeight([result]));
   const host = element("div", { class: "picture large", "data-testid": "result" });
   const plot = picture(host, { label: `Loss and accuracy along one direction of ${job.name}` });
-  let latest = null;
+  let latest = result;
+  /** @type {Make} */
   const make = ({ width }) =>
     slicesFigure([{ result: latest, label: job.name }], {
       theme: THEMES[theme.get()],
       height: chosen.height,
       width,
     });
-  const update = (result = latest) => {
-    latest = result;
-    if (result) plot.show(make, [chosen.height, theme.get(), revision(result)].join());
+  const update = (/** @type {Result | null} */ fresh = null) => {
+    latest = fresh ?? latest;
+    plot.show(make, [chosen.height, theme.get(), revision(latest)].join());
   };
   const controls = pictureControls(chosen, (change) => [replaceQuery(route, change), update()], {
     views: [],
@@ -213,13 +232,16 @@ export function slicePicture({ job, result, route, signal, notice }) {
   };
 }
 
+/** @type {(route: Route, heights: Height[], height: Height, values?: string[]) => Chosen} */
 const choices = ({ query }, heights, height, values = ["loss"]) => ({
   view: choice(query, "view", ["surface", "contour", "heatmap"], "surface"),
   height: choice(query, "height", heights, height),
   value: choice(query, "value", values, "loss"),
 });
 
+/** @type {(job: Job, png: () => Promise<void>, notice: Notice) => HTMLElement} */
 function downloads(job, png, notice) {
+  /** @type {(format: string) => HTMLElement} */
   const link = (format) =>
     element(
       "a",

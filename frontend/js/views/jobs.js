@@ -16,9 +16,12 @@ import {
 } from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 
+/** @import { Child, Job, Notice, Row, View, ViewContext } from "../types.d.ts" */
+
 const PAGE = 25;
 const STATES = ["all", "queued", "running", "done", "failed", "cancelled"];
 
+/** @type {(context: ViewContext) => View} */
 export function jobs({ route, signal }) {
   const state = choice(route.query, "state", STATES, "all");
   const page = Math.max(1, Number(route.query.page) || 1);
@@ -113,6 +116,7 @@ export function jobs({ route, signal }) {
   return { title: "Jobs", node };
 }
 
+/** @type {(state: string) => HTMLElement} */
 function nothing(state) {
   if (state !== "all")
     return emptyState(
@@ -127,8 +131,13 @@ function nothing(state) {
   );
 }
 
+/**
+ * @type {(total: number, page: number, query: { state: string; compare: string }) =>
+ *   HTMLElement | null}
+ */
 function pager(total, page, { state, compare }) {
   if (total <= PAGE) return null;
+  /** @type {(label: string, to: number, on: boolean) => Child} */
   const link = (label, to, on) =>
     on &&
     element(
@@ -152,6 +161,10 @@ function pager(total, page, { state, compare }) {
   );
 }
 
+/**
+ * @type {(job: Job, options: { notice: Notice; picked: Set<string>; onPick(): void; again():
+ *   void; signal: AbortSignal }) => Row<Job>}
+ */
 function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
   const state = badge("job-state");
   const bar = progressBar(`Progress of ${name}`, "job-progress");
@@ -163,6 +176,7 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
     tabindex: -1,
     "aria-hidden": "true",
   });
+  /** @type {HTMLInputElement} */
   const box = element("input", {
     type: "checkbox",
     "data-testid": "select-job",
@@ -170,6 +184,7 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
     checked: picked.has(id),
     onchange: () => [box.checked ? picked.add(id) : picked.delete(id), onPick()],
   });
+  /** @type {(path: string) => Promise<unknown>} */
   const act = (path) =>
     attempt(notice, () => post(`/api/v1/jobs/${id}/${path}`)).then(again, () => {});
   const cancel = element(

@@ -11,8 +11,14 @@ import { datasetRow } from "./datasetrow.js";
 import { emptyState, filePicker, noticeLine } from "./parts.js";
 import { uploadRow } from "./uploadrow.js";
 
+/**
+ * @import { Checkpoint, CheckpointItem, Child, Dataset, DatasetItem, Notice, Page, Upload, View,
+ *   ViewContext } from "../types.d.ts"
+ */
+
 const PAGE = 50;
 
+/** @type {(context: ViewContext) => View} */
 export function library({ route, signal }) {
   const offset = PAGE * Math.max(0, (Number(route.query.page) || 1) - 1);
   const notice = noticeLine();
@@ -21,12 +27,14 @@ export function library({ route, signal }) {
   const update = keyedList(
     list,
     ({ key }) => key,
-    (item) =>
-      item.checkpoint
-        ? checkpointRow(item, { notice, again: () => again(), signal })
-        : uploadRow(item),
+    (/** @type {CheckpointItem | Upload} */ item) =>
+      "state" in item
+        ? uploadRow(item)
+        : checkpointRow(item, { notice, again: () => again(), signal }),
   );
+  /** @type {Page<Checkpoint> & { loaded: boolean }} */
   let known = { items: [], total: 0, loaded: false };
+  /** @type {Map<string, string>} */
   let surfaces = new Map();
   const data = datasetList({ notice, signal });
 
@@ -35,10 +43,8 @@ export function library({ route, signal }) {
     const fresh = offset
       ? []
       : sent
-          .filter(
-            ({ checkpoint }) => checkpoint && !known.items.some(({ id }) => id === checkpoint.id),
-          )
-          .map(({ checkpoint }) => checkpoint);
+          .flatMap(({ checkpoint }) => checkpoint ?? [])
+          .filter((own) => !known.items.some(({ id }) => id === own.id));
     const rows = [
       ...sent.filter(({ checkpoint }) => !checkpoint),
       ...[...fresh, ...known.items].map((checkpoint) => ({
@@ -101,22 +107,29 @@ export function library({ route, signal }) {
   return { title: "Library", node };
 }
 
-/** The data sets: uploads in progress, uploaded ones, built-in ones. */
+/**
+ * The data sets: uploads in progress, uploaded ones, built-in ones.
+ * @type {(options: { notice: Notice; signal: AbortSignal }) => HTMLElement}
+ */
 function datasetList({ notice, signal }) {
   const list = element("ul", { class: "rows library-rows" });
   const update = keyedList(
     list,
     ({ key }) => key,
-    (item) =>
-      item.dataset ? datasetRow(item.dataset, { notice, again: () => again() }) : uploadRow(item),
+    (/** @type {DatasetItem | Upload} */ item) =>
+      "state" in item
+        ? uploadRow(item)
+        : datasetRow(item.dataset, { notice, again: () => again() }),
   );
+  /** @type {Dataset[]} */
   let known = [];
+  /** @type {(dataset: Dataset) => DatasetItem} */
   const rowOf = (dataset) => ({ key: dataset.id ?? `built-in-${dataset.name}`, dataset });
   const show = () => {
     const sent = uploads.get().filter(({ data }) => data);
     const fresh = sent
-      .filter(({ dataset }) => dataset && !known.some(({ id }) => id === dataset.id))
-      .map(({ dataset }) => dataset);
+      .flatMap(({ dataset }) => dataset ?? [])
+      .filter((own) => !known.some(({ id }) => id === own.id));
     const all = [...fresh, ...known];
     update([
       ...sent.filter(({ dataset }) => !dataset),
@@ -149,9 +162,11 @@ function datasetList({ notice, signal }) {
   );
 }
 
+/** @type {(total: number, offset: number) => HTMLElement | null} */
 function pager(total, offset) {
   if (total <= PAGE) return null;
   const page = offset / PAGE + 1;
+  /** @type {(label: string, to: number, on: boolean) => Child} */
   const link = (label, to, on) =>
     on && element("a", { class: "button", href: address("/library", { page: to }) }, label);
   return element(

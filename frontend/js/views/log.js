@@ -2,12 +2,18 @@
 
 import { element, setText } from "../element.js";
 import { plural } from "../format.js";
-import { get, repeat } from "../network.js";
+import { get, isAbort, repeat } from "../network.js";
+
+/** @import { LogLine } from "../types.d.ts" */
 
 const PAGE = 200;
 const POLL_SECONDS = 2; // seconds, while the job runs
 
-/** The log of job `id`. `update(over)` says whether more may come; a failed job's log should be `open`. */
+/**
+ * The log of job `id`. `update(over)` says whether more may come; a failed job's log should be `open`.
+ * @type {(id: string, signal: AbortSignal) => { node: HTMLElement; update(ended: boolean):
+ *   void; open(): void }}
+ */
 export function jobLog(id, signal) {
   const lines = element("ol", { class: "log-lines", "data-testid": "job-log-lines" });
   const last = element("span", { class: "soft" });
@@ -29,20 +35,16 @@ export function jobLog(id, signal) {
         signal,
       );
       lines.append(...items.map(line));
-      if (items.length)
-        setText(
-          last,
-          lines.children.length > 1
-            ? `${plural(total, "line")} · ${items.at(-1).text}`
-            : items.at(-1).text,
-        );
+      const newest = items.at(-1)?.text;
+      if (newest)
+        setText(last, lines.children.length > 1 ? `${plural(total, "line")} · ${newest}` : newest);
       node.hidden = total === 0;
       if (!items.length || lines.children.length >= total) break;
     }
     if (asked) leaving.abort();
   }
   const again = repeat(
-    () => load().catch((error) => error.name === "AbortError" || leaving.abort()),
+    () => load().catch((error) => isAbort(error) || leaving.abort()),
     POLL_SECONDS,
     leaving.signal,
   );
@@ -56,8 +58,10 @@ export function jobLog(id, signal) {
   };
 }
 
+/** @type {Record<LogLine["level"], string>} */
 const NAMES = { info: "", warning: "Warning: ", error: "Error: " };
 
+/** @type {(entry: LogLine) => HTMLElement} */
 function line({ at, level, text }) {
   const when = new Date(at);
   return element(

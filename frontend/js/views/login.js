@@ -4,7 +4,12 @@ import { element } from "../element.js";
 import { logIn, openLink } from "../network.js";
 import { attempt, emptyView, noticeLine } from "./parts.js";
 
-/** Shown instead of the requested view until a valid token is entered. */
+/** @import { View, ViewContext } from "../types.d.ts" */
+
+/**
+ * Shown instead of the requested view until a valid token is entered.
+ * @type {() => View}
+ */
 export function login() {
   const notice = noticeLine();
   const token = element("input", {
@@ -22,6 +27,7 @@ export function login() {
     { type: "submit", class: "button primary", "data-testid": "login" },
     "Log in",
   );
+  /** @type {(event: Event) => Promise<void>} */
   const submit = async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -50,7 +56,10 @@ export function login() {
   };
 }
 
-/** A link to one result: opened by the service for this browser, then its job is shown. */
+/**
+ * A link to one result: opened by the service for this browser, then its job is shown.
+ * @type {(context: ViewContext) => View}
+ */
 export function shared({ route, signal }) {
   const node = element(
     "div",

@@ -15,10 +15,15 @@ import { makeCell } from "./cell.js";
 import { iconOf } from "./parts.js";
 import { colorKey } from "./plotparts.js";
 
+/** @import { Chosen, Entry, MatrixOptions, Scale } from "../types.d.ts" */
+
 /**
  * `rows` and `columns` are labels ("" for none), `cells[r][c]` is { id, label, facts? } or null; `id` is null where the
  * job does not exist yet. `chosen` is { view, height, value }, read at each `update`. Returns { node, change(id,
  * entry), redraw(), reset(), png(name, title, caption) }.
+ * @type {(options: MatrixOptions) => { node: HTMLElement; change(id: string, entry: Entry):
+ *   void; redraw(): void; reset(): void; png(name: string, title: string, caption: string):
+ *   Promise<void> }}
  */
 export function pictureMatrix({
   rows,
@@ -43,7 +48,7 @@ export function pictureMatrix({
         }),
     ),
   );
-  const flat = made.flat().filter(Boolean);
+  const flat = made.flat().flatMap((cell) => cell ?? []);
   const key = element("div", { class: "key-row" });
   const says = element("p", { class: "says" });
   const grid = element(
@@ -79,24 +84,27 @@ export function pictureMatrix({
     element("div", { class: "under" }, key, says),
   );
 
+  /** @type {Scale | null} */
   let drawnScale = null;
 
   function redraw() {
-    const parts = new Map(
-      flat.map(({ id, entry }) => [id, entry.result && drawable(entry.result)]),
+    const parts = flat.map(({ entry }) => entry.result && drawable(entry.result));
+    const scale = sharedScale(
+      parts.flatMap((part) => part ?? []),
+      chosen,
     );
-    const scale = sharedScale([...parts.values()].filter(Boolean), chosen);
     const colors = THEMES[theme.get()];
-    for (const cell of flat) cell.draw(parts.get(cell.id), scale, colors, chosen.view);
+    for (const [k, cell] of flat.entries()) cell.draw(parts[k], scale, colors, chosen.view);
     setChildren(key, colorKey(keyOf(scale, chosen.view, colors)));
     drawnScale = scale;
     setText(says, sayHow(scale, chosen, flat.length));
   }
 
+  /** @type {(name: string, title: string, caption: string) => Promise<void>} */
   function png(name, title, caption) {
     const colors = THEMES[theme.get()];
     const pictures = made.map((row) =>
-      row.map((cell) => cell?.make && { make: cell.make, label: cell.label }),
+      row.map((cell) => (cell?.make ? { make: cell.make, label: cell.label } : null)),
     );
     return exportPng({
       title,
@@ -104,7 +112,7 @@ export function pictureMatrix({
       rows,
       columns,
       cells: pictures,
-      key: keyOf(drawnScale, chosen.view, colors),
+      key: drawnScale && keyOf(drawnScale, chosen.view, colors),
       colors,
       camera: cameras.camera(),
       name,
@@ -127,6 +135,7 @@ export function pictureMatrix({
   };
 }
 
+/** @type {(scale: Scale, chosen: Chosen, count: number) => string} */
 function sayHow(scale, { view, height, value }, count) {
   const one =
     count > 1 ? (view === "surface" ? "Same camera, height and scale: " : "Same scale: ") : "";
@@ -136,7 +145,9 @@ function sayHow(scale, { view, height, value }, count) {
   return `${one}${view === "contour" ? scale.contours.says : HEIGHTS[height].says + cut}.`;
 }
 
+/** @type {(strip: HTMLElement) => HTMLElement} */
 function swipeButtons(strip) {
+  /** @type {(by: number) => void} */
   const go = (step) => strip.scrollBy({ left: step * strip.clientWidth, behavior: "smooth" });
   return element(
     "div",

@@ -2,8 +2,8 @@
 
 import { copy } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
-import { costWords, dataName, directionsWords, keyOf, nameOf } from "../jobwords.js";
-import { get, post, unlessAborted } from "../network.js";
+import { costWords, dataName, directionsWords, isReady, keyOf, nameOf } from "../jobwords.js";
+import { ApiError, get, messageOf, post, unlessAborted } from "../network.js";
 import { DEFAULTS, KINDS, alike, centerOnGrid, gridDefaults } from "../request.js";
 import { allImages } from "../cost.js";
 import { asCurl, asPython } from "../requestcode.js";
@@ -11,6 +11,22 @@ import { inputOf, isDrawn, jobSpec, otherSplit, samples } from "../request.js";
 import { problems } from "../problems.js";
 import { emptyState, noticeLine, segmented } from "./parts.js";
 
+/**
+ * @import { Child, Dataset, Form, Input, Job, Problems, ReadyCheckpoint, Route, View,
+ *   ViewContext } from "../types.d.ts"
+ */
+
+/**
+ * Inputs for further checkpoints, and which of the others each takes at first.
+ * @type {[Input, number][]}
+ */
+const FURTHER = [
+  ["end", 0],
+  ["second", 0],
+  ["third", 1],
+];
+
+/** @type {(context: ViewContext) => View} */
 export function newJob({ route, signal }) {
   const node = element(
     "div",
@@ -22,17 +38,18 @@ export function newJob({ route, signal }) {
   return { title: "New job", node };
 }
 
+/** @type {(node: HTMLElement, route: Route, signal: AbortSignal) => Promise<void>} */
 async function load(node, route, signal) {
   const [checkpoints, datasets, jobs] = await Promise.all([
     get("/api/v1/checkpoints?limit=200", signal),
     get("/api/v1/datasets?limit=200", signal),
     get("/api/v1/jobs?state=done&limit=50", signal),
   ]);
-  const ready = checkpoints.items.filter(({ architecture }) => architecture);
+  const ready = checkpoints.items.filter(isReady);
   const asked = route.query.checkpoint;
   if (asked && !ready.some(({ id }) => id === asked))
     await get(`/api/v1/checkpoints/${asked}`, signal).then(
-      (one) => one.architecture && ready.push(one),
+      (one) => isReady(one) && ready.push(one),
       () => {},
     );
   const empty = emptyState(
@@ -54,17 +71,29 @@ async function load(node, route, signal) {
   );
 }
 
+/**
+ * @type {(known: { ready: ReadyCheckpoint[]; datasets: Dataset[]; jobs: Job[]; asked?: string
+ *   }) => HTMLElement}
+ */
 function sentence({ ready, datasets, jobs, asked }) {
+  /** @type {Form} */
   const form = {
     ...DEFAULTS,
     checkpoint: ready.find(({ id }) => id === asked)?.id ?? ready[0].id,
     dataset: datasets[0] ? keyOf(datasets[0]) : DEFAULTS.dataset,
   };
+  /** @type {Partial<Record<Input, HTMLElement>>} */
   const inputs = {};
+  /** @type {Set<string>} */
   const touched = new Set();
+  /** @type {Problems} */
   const refused = {}; // errors of the service, until that input is changed
   const dataset = () => datasets.find((own) => keyOf(own) === form.dataset) ?? null;
 
+  /**
+   * @type {<T extends HTMLInputElement | HTMLSelectElement>(name: Input, control: T, testid:
+   *   string, label: string) => T}
+   */
   const place = (name, control, testid, label) => {
     const describe = `problem-${name}`;
     Object.assign(control, { id: `field-${name}` });
@@ -72,7 +101,7 @@ function sentence({ ready, datasets, jobs, asked }) {
     control.setAttribute("aria-label", label);
     control.setAttribute("aria-describedby", describe);
     control.addEventListener("input", () => {
-      form[name] = control.type === "checkbox" ? control.checked : control.value;
+      Object.assign(form, { [name]: checked(control) ?? control.value });
       touched.add(name);
       delete refused[name];
       follow(name);
@@ -81,6 +110,10 @@ function sentence({ ready, datasets, jobs, asked }) {
     inputs[name] = control;
     return control;
   };
+  /**
+   * @type {(name: Input, testid: string, label: string, options: [string, string][]) =>
+   *   HTMLSelectElement}
+   */
   const select = (name, testid, label, options) =>
     place(
       name,
@@ -94,6 +127,7 @@ function sentence({ ready, datasets, jobs, asked }) {
       testid,
       label,
     );
+  /** @type {(name: Input, testid: string, label: string, width: number) => HTMLInputElement} */
   const field = (name, testid, label, width) =>
     place(
       name,
@@ -102,13 +136,14 @@ function sentence({ ready, datasets, jobs, asked }) {
         inputmode: "numeric",
         autocomplete: "off",
         spellcheck: "false",
-        value: form[name],
+        value: String(form[name]),
         style: { "--characters": String(width) },
       }),
       testid,
       label,
     );
 
+  /** @type {(...children: Child[]) => HTMLElement} */
   const part = (...children) => element("span", { class: "part" }, children);
 
   const kind = select(
@@ -203,6 +238,10 @@ function sentence({ ready, datasets, jobs, asked }) {
   });
   inputs.epochs = epochs;
 
+  /**
+   * @type {(label: string, name: Input, testid: string, options: (string | [string, string])[])
+   *   => HTMLElement}
+   */
   const choice = (label, name, testid, options) =>
     element(
       "label",
@@ -254,6 +293,12 @@ function sentence({ ready, datasets, jobs, asked }) {
       ["random", "perturbed at random"],
     ]),
   ];
+  const subsetSeed = element(
+    "label",
+    {},
+    "Seed of the subset ",
+    field("subsetSeed", "job-subset-seed", "Seed of the subset", 6),
+  );
   const how = element("p", { class: "soft" });
   const advanced = element(
     "details",
@@ -276,12 +321,7 @@ function sentence({ ready, datasets, jobs, asked }) {
       ]),
       choice("Also", "also", "job-also", ["none", ["other", "the other split"]]),
       choice("Precision", "precision", "job-precision", ["float32", "float64", "bfloat16"]),
-      element(
-        "label",
-        {},
-        "Seed of the subset ",
-        field("subsetSeed", "job-subset-seed", "Seed of the subset", 6),
-      ),
+      subsetSeed,
       element(
         "label",
         { class: "grow" },
@@ -342,6 +382,21 @@ function sentence({ ready, datasets, jobs, asked }) {
     python.node,
   );
 
+  const boxes = () => [...epochs.querySelectorAll("input")];
+  const forgetRefused = () => {
+    for (const own of /** @type {Input[]} */ (Object.keys(refused))) delete refused[own];
+  };
+  /** @type {(own: string, value: string) => void} */
+  const setDefault = (own, value) => {
+    if (touched.has(own)) return;
+    Object.assign(form, { [own]: value });
+    Object.assign(Object.entries(inputs).find(([name]) => name === own)?.[1] ?? {}, { value });
+  };
+  /** @type {(name: string) => string} */
+  const labelOf = (name) =>
+    Object.entries(inputs)
+      .find(([own]) => own === name)?.[1]
+      .getAttribute("aria-label") ?? name;
   const twins = () => {
     const center = ready.find(({ id }) => id === form.checkpoint);
     return center ? alike(center, ready) : [];
@@ -350,22 +405,17 @@ function sentence({ ready, datasets, jobs, asked }) {
   /**
    * Update what depends on an input: the checkpoints of the same architecture, the splits of the data set, the grid of
    * the kind.
+   * @type {(name: Input) => void}
    */
   function follow(name) {
     // the errors were about the previous request
-    if (["kind", "checkpoint", "dataset"].includes(name))
-      for (const own of Object.keys(refused)) delete refused[own];
+    if (["kind", "checkpoint", "dataset"].includes(name)) forgetRefused();
     if (name === "kind")
-      for (const [own, value] of Object.entries(gridDefaults(form.kind)))
-        if (!touched.has(own)) inputs[own].value = form[own] = value;
+      for (const [own, value] of Object.entries(gridDefaults(form.kind))) setDefault(own, value);
     if (name === "checkpoint") {
       form.epochs = [];
       const others = twins().filter(({ id }) => id !== form.checkpoint);
-      for (const [own, k] of [
-        ["end", 0],
-        ["second", 0],
-        ["third", 1],
-      ]) {
+      for (const [own, k] of FURTHER) {
         fillOptions(
           own,
           others.length
@@ -407,22 +457,21 @@ function sentence({ ready, datasets, jobs, asked }) {
           known.includes(form.split) ? form.split : known[0],
         );
       const other = otherSplit(form.split);
-      fillOptions(
-        "also",
-        [
-          ["none", "none"],
-          ...(known.includes(other) ? [["other", other === "train" ? "training" : "test"]] : []),
-        ],
-        known.includes(other) ? form.also : "none",
-      );
+      /** @type {[string, string][]} */
+      const also = [["none", "none"]];
+      if (known.includes(other)) also.push(["other", other === "train" ? "training" : "test"]);
+      fillOptions("also", also, known.includes(other) ? form.also : "none");
     }
   }
 
+  /** @type {(name: Input, options: [string, string][], value: string) => void} */
   function fillOptions(name, options, value) {
-    form[name] = value;
+    Object.assign(form, { [name]: value });
     delete refused[name];
+    const select = inputs[name];
+    if (!select) return;
     setChildren(
-      inputs[name],
+      select,
       options.map(([own, words]) =>
         element("option", { value: own, selected: own === value }, words),
       ),
@@ -430,17 +479,18 @@ function sentence({ ready, datasets, jobs, asked }) {
   }
 
   function chooseEpochs() {
-    form.epochs = [...epochs.querySelectorAll("input:checked")].map(({ value }) => value);
+    form.epochs = boxes().flatMap(({ checked, value }) => (checked ? [value] : []));
     touched.add("epochs");
     delete refused.epochs;
     refresh();
   }
 
   function chooseAll() {
-    for (const box of epochs.querySelectorAll("input")) box.checked = true;
+    for (const box of boxes()) box.checked = true;
     chooseEpochs();
   }
 
+  /** @type {(all?: boolean) => boolean} */
   function refresh(all = false) {
     const asked = KINDS[form.kind];
     const path = form.kind === "trajectory";
@@ -453,14 +503,7 @@ function sentence({ ready, datasets, jobs, asked }) {
     end.hidden = form.kind !== "interpolation";
     three.hidden = form.kind !== "plane";
     epochs.hidden = !path;
-    setText(
-      preposition,
-      {
-        interpolation: " from ",
-        plane: " through ",
-        trajectory: ` through ${form.epochs.length || "the"} checkpoints selected below, of the same network as `,
-      }[form.kind] ?? " of ",
-    );
+    setText(preposition, prepositionOf(form));
     setText(noun, ` ${samples(dataset())} of `);
     setText(
       around,
@@ -471,8 +514,9 @@ function sentence({ ready, datasets, jobs, asked }) {
     for (const node of repeatable) node.hidden = !asked.repeatable;
     for (const node of drawn) node.hidden = !isDrawn(form);
     setText(how, directionsWords(form));
-    subset.hidden = inputs.subsetSeed.parentElement.hidden = form.images === "all";
+    subset.hidden = subsetSeed.hidden = form.images === "all";
     setText(images.options[0], allImages(dataset(), form.split));
+    /** @type {Record<string, string>} */
     const found = { ...problems(form, dataset(), ready), ...refused };
     for (const [name, control] of Object.entries(inputs))
       control.setAttribute(
@@ -482,7 +526,7 @@ function sentence({ ready, datasets, jobs, asked }) {
     setChildren(
       troubles,
       Object.entries(found)
-        .filter(([name]) => all || touched.has(name) || refused[name])
+        .filter(([name]) => all || touched.has(name) || name in refused)
         .map(([name, words]) =>
           element(
             "li",
@@ -493,7 +537,7 @@ function sentence({ ready, datasets, jobs, asked }) {
                 href: `#field-${name}`,
                 onclick: (event) => [event.preventDefault(), reveal(name)],
               },
-              inputs[name]?.getAttribute("aria-label") ?? name,
+              labelOf(name),
             ),
             `: ${words}`,
           ),
@@ -518,6 +562,7 @@ function sentence({ ready, datasets, jobs, asked }) {
     return sound;
   }
 
+  /** @type {(event: Event) => Promise<void>} */
   async function submit(event) {
     event.preventDefault();
     notice.say(null);
@@ -528,9 +573,9 @@ function sentence({ ready, datasets, jobs, asked }) {
       const { id } = await post("/api/v1/jobs", jobSpec(form));
       location.hash = `#/jobs/${id}`;
     } catch (error) {
-      const name = inputOf(error.field);
-      if (name) refused[name] = error.message;
-      else notice.say(error.message);
+      const name = error instanceof ApiError ? inputOf(error.field) : undefined;
+      if (name) refused[name] = messageOf(error);
+      else notice.say(messageOf(error));
       refresh(true);
       reveal(name);
     } finally {
@@ -538,9 +583,12 @@ function sentence({ ready, datasets, jobs, asked }) {
     }
   }
 
+  /** @type {(name: string | undefined) => void} */
   function reveal(name) {
-    if (advanced.contains(inputs[name])) advanced.open = true;
-    inputs[name]?.focus();
+    const control = Object.entries(inputs).find(([own]) => own === name)?.[1];
+    if (!control) return;
+    if (advanced.contains(control)) advanced.open = true;
+    control.focus();
   }
 
   follow("checkpoint");
@@ -559,6 +607,19 @@ function sentence({ ready, datasets, jobs, asked }) {
   return element("div", { class: "new-job-columns" }, own, request);
 }
 
+/** @type {(form: Form) => string} */
+function prepositionOf({ kind, epochs }) {
+  if (kind === "interpolation") return " from ";
+  if (kind === "plane") return " through ";
+  if (kind !== "trajectory") return " of ";
+  return ` through ${epochs.length || "the"} checkpoints selected below, of the same network as `;
+}
+
+/** @type {(control: HTMLInputElement | HTMLSelectElement) => boolean | undefined} */
+const checked = (control) =>
+  control instanceof HTMLInputElement && control.type === "checkbox" ? control.checked : undefined;
+
+/** @type {(testid: string) => { node: HTMLElement; show(text: string): void }} */
 function codeBlock(testid) {
   const code = element("code", { "data-testid": testid });
   const button = element("button", { type: "button", class: "quiet copy" }, "Copy");

@@ -5,7 +5,14 @@ import { element, setChildren } from "../element.js";
 import { revision } from "../live.js";
 import { get } from "../network.js";
 
-/** The table of numbers: ours first, then the service's. It scrolls horizontally rather than wrap. */
+/** @import { Entry, Job, Result, SummaryNumber } from "../types.d.ts" */
+
+/** @import { Column } from "../compare.js" */
+/**
+ * The table of numbers: ours first, then the service's. It scrolls horizontally rather than wrap.
+ * @type {(jobs: Job[]) => { node: HTMLElement; update(entries?: Map<string, Entry>): void;
+ *   fetchNumbers(id: string, signal: AbortSignal): Promise<void> }}
+ */
 export function numbersTable(jobs) {
   const head = element("tr");
   const body = element("tbody");
@@ -14,6 +21,7 @@ export function numbersTable(jobs) {
     { class: "card table-card", tabindex: 0, role: "region", "aria-label": "Numbers" },
     element("table", { class: "numbers" }, element("thead", {}, head), body),
   );
+  /** @type {Map<string, SummaryNumber[]>} */
   const further = new Map();
   let [known, shown] = [new Map(), ""];
   function update(entries = known) {
@@ -81,6 +89,7 @@ export function numbersTable(jobs) {
   };
 }
 
+/** @type {(job: Job, result: Result | null | undefined, captions: string[]) => string} */
 const ownChoices = (job, result, captions) =>
   result
     ? ownCaption(result.caption, captions)
@@ -89,6 +98,10 @@ const ownChoices = (job, result, captions) =>
         .join(" · ")
     : "";
 
+/**
+ * @type {(job: Job, entry: Entry | undefined, columns: Column[], further: SummaryNumber[] |
+ *   undefined, choices: string | false) => HTMLElement}
+ */
 function rowOf(job, entry, columns, further, choices) {
   const label = element(
     "th",
@@ -108,6 +121,7 @@ function rowOf(job, entry, columns, further, choices) {
       ),
     );
   const ours = new Map(numbersOf(entry.result).map((one) => [one.key, one]));
+  /** @type {(column: Column) => HTMLElement} */
   const cell = ({ key, name }) => {
     const theirs = name && further?.find((one) => one.name === name);
     const { text, value } =

@@ -9,18 +9,29 @@ import { exportPng } from "../png.js";
 import { slicesFigure } from "../slices.js";
 import { theme } from "../state.js";
 
-/** Slices overlaid in one plot. */
+/** @import { Chosen, Entry, Job, Make, Result } from "../types.d.ts" */
+
+/**
+ * Slices overlaid in one plot.
+ * @type {(jobs: Job[], chosen: Chosen, signal: AbortSignal) => { node: HTMLElement; redraw():
+ *   void; change(id: string, entry: Entry): void; png(name: string, title: string, caption:
+ *   string): Promise<void> }}
+ */
 export function overlay(jobs, chosen, signal) {
   const host = element("div", { class: "picture wide", "data-testid": "slices" });
   const labels = new Map(distinctLabels(jobs).map((label, k) => [jobs[k].id, label]));
   const plot = picture(host, {
     label: `Loss along one direction of ${[...labels.values()].join("; ")}`,
   });
+  /** @type {Map<string, Entry>} */
   const entries = new Map();
+  /** @type {() => { label: string; result: Result }[]} */
   const items = () =>
-    jobs
-      .filter(({ id }) => entries.get(id)?.result)
-      .map(({ id }) => ({ label: labels.get(id), result: entries.get(id).result }));
+    jobs.flatMap(({ id }) => {
+      const result = entries.get(id)?.result;
+      return result ? [{ label: labels.get(id) ?? id, result }] : [];
+    });
+  /** @type {Make} */
   const make = ({ width }) =>
     slicesFigure(items(), { theme: THEMES[theme.get()], height: chosen.height, width });
   const redraw = () =>

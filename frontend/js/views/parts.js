@@ -1,7 +1,11 @@
 /** Components that several views share. They make nodes from data and call back; none of them makes requests. */
 
+import { messageOf } from "../network.js";
 import { element, setChildren, setText, svg } from "../element.js";
 
+/** @import { Badge, Child, Notice, ProgressBar } from "../types.d.ts" */
+
+/** @type {Record<string, string>} */
 const SYMBOLS = {
   queued: "○",
   running: "◐",
@@ -15,7 +19,10 @@ const SYMBOLS = {
   choose: "?",
 };
 
-/** A state in words with a symbol, so that it does not depend on color. */
+/**
+ * A state in words with a symbol, so that it does not depend on color.
+ * @type {(testid: string) => Badge}
+ */
 export function badge(testid) {
   const node = element("span", { class: "state", "data-testid": testid });
   return {
@@ -31,7 +38,10 @@ export function badge(testid) {
   };
 }
 
-/** A progress bar; `update(share, words)` with share from 0 to 1. */
+/**
+ * A progress bar; `update(share, words)` with share from 0 to 1.
+ * @type {(label: string, testid: string) => ProgressBar}
+ */
 export function progressBar(label, testid) {
   const bar = element("div", { class: "filled" });
   const node = element(
@@ -59,7 +69,12 @@ export function progressBar(label, testid) {
 
 let groups = 0;
 
-/** A segmented control made of radio buttons. `options`: [{ value, label }]; test hooks are `name-value`. */
+/**
+ * A segmented control made of radio buttons. `options`: [{ value, label }]; test hooks are `name-value`.
+ * @type {<T extends string>(options: { name: string; legend: string; options: { value: T;
+ *   label: string }[]; value: T; onchange(value: T): void }) => { node: HTMLElement;
+ *   disable(disabled: boolean): void }}
+ */
 export function segmented({ name, legend, options, value, onchange }) {
   const group = `${name}-${(groups += 1)}`;
   const inputs = options.map((option) =>
@@ -81,7 +96,11 @@ export function segmented({ name, legend, options, value, onchange }) {
   return { node, disable: (disabled) => (node.disabled = disabled) };
 }
 
-/** A button that asks for confirmation before it acts. */
+/**
+ * A button that asks for confirmation before it acts.
+ * @type {(label: string, question: string, act: () => Promise<unknown>, options?: { testid?:
+ *   string; icon?: Icon }) => HTMLElement}
+ */
 export function confirmButton(label, question, act, { testid = "delete", icon = "trash" } = {}) {
   const node = element("span", { class: "confirm" });
   const calm = () =>
@@ -116,6 +135,8 @@ export function confirmButton(label, question, act, { testid = "delete", icon = 
   return node;
 }
 
+/** @typedef {keyof typeof ICONS} Icon */
+
 const ICONS = {
   trash: "M4 7h16M9 7V4h6v3M6.5 7l1 13h9l1-13M10 11v5M14 11v5",
   down: "M12 4v11M7 11l5 5 5-5M5 20h14",
@@ -126,15 +147,23 @@ const ICONS = {
   right: "M9 5l7 7-7 7",
 };
 
+/** @type {(name: Icon) => SVGElement} */
 export const iconOf = (name) =>
   svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
-/** An empty state: what to do next, with a button for it. */
+/**
+ * An empty state: what to do next, with a button for it.
+ * @type {(title: string, text: Child, ...actions: Child[]) => HTMLElement}
+ */
 export const emptyState = (title, ...rest) => emptyPart("h2", title, ...rest);
 
-/** The same as the only content of a view. */
+/**
+ * The same as the only content of a view.
+ * @type {(title: string, text: Child, ...actions: Child[]) => HTMLElement}
+ */
 export const emptyView = (title, ...rest) => emptyPart("h1", title, ...rest);
 
+/** @type {(heading: "h1" | "h2", title: string, text: Child, ...actions: Child[]) => HTMLElement} */
 function emptyPart(heading, title, text, ...actions) {
   return element(
     "section",
@@ -145,7 +174,10 @@ function emptyPart(heading, title, text, ...actions) {
   );
 }
 
-/** A line for an error or a notice; empty text hides it. */
+/**
+ * A line for an error or a notice; empty text hides it.
+ * @type {(kind?: string) => Notice}
+ */
 export function noticeLine(kind = "error") {
   const node = element("p", { class: `notice ${kind}`, role: "alert", hidden: true });
   return {
@@ -157,7 +189,10 @@ export function noticeLine(kind = "error") {
   };
 }
 
-/** The file input as a button; files can be dropped anywhere on the page as well. */
+/**
+ * The file input as a button; files can be dropped anywhere on the page as well.
+ * @type {(onfiles: (files: File[]) => void, label?: string) => HTMLElement}
+ */
 export function filePicker(onfiles, label = "Choose a file") {
   const input = element("input", {
     type: "file",
@@ -167,7 +202,7 @@ export function filePicker(onfiles, label = "Choose a file") {
     "data-testid": "drop-input",
   });
   input.addEventListener("change", () => {
-    onfiles([...input.files]);
+    onfiles([...(input.files ?? [])]);
     input.value = "";
   });
   return element(
@@ -186,8 +221,12 @@ export function filePicker(onfiles, label = "Choose a file") {
   );
 }
 
-/** A secret that is shown once, with a button to copy it. */
+/**
+ * A secret that is shown once, with a button to copy it.
+ * @type {(text: string, testid: string, label: string) => HTMLElement}
+ */
 export function copyField(text, testid, label) {
+  /** @type {HTMLInputElement} */
   const field = element("input", {
     type: "text",
     readOnly: true,
@@ -205,13 +244,16 @@ export function copyField(text, testid, label) {
   return element("div", { class: "copy" }, field, button);
 }
 
-/** Run the action of a button; an error is shown in `notice`. */
+/**
+ * Run the action of a button; an error is shown in `notice`.
+ * @type {<T>(notice: Notice, action: () => Promise<T>) => Promise<T>}
+ */
 export async function attempt(notice, action) {
   notice.say(null);
   try {
     return await action();
   } catch (error) {
-    notice.say(error.message);
+    notice.say(messageOf(error));
     throw error;
   }
 }

@@ -1,22 +1,28 @@
 /** Parts around a plot: its controls, color key, self-check, warnings and caveats. */
 
 import { element } from "../element.js";
+import { VIEWS } from "../figures.js";
 import { number, percent } from "../format.js";
-import { isLine } from "../grid.js";
-import { HEIGHTS } from "../scales.js";
+import { HEIGHTS, HEIGHT_NAMES } from "../scales.js";
 import { segmented } from "./parts.js";
 
-/** The controls of a plot. `change({ view | height | value })` is called with what changed. */
+/**
+ * @import { Child, Chosen, ColorKey, Height, Kind, Provenance, Result, SelfCheck,
+ *   ViewName } from "../types.d.ts"
+ */
+
+/**
+ * The controls of a plot. `change({ view | height | value })` is called with what changed.
+ * @type {(chosen: Chosen, change: (part: Partial<Chosen>) => void, options?: { views?:
+ *   ViewName[]; heights?: Height[]; values?: string[]; reset?: (() => void) | null }) =>
+ *   HTMLElement}
+ */
 export function pictureControls(
   chosen,
   change,
-  {
-    views = ["surface", "contour", "heatmap"],
-    heights = Object.keys(HEIGHTS),
-    values = ["loss", "accuracy"],
-    reset = null,
-  } = {},
+  { views = VIEWS, heights = HEIGHT_NAMES, values = ["loss", "accuracy"], reset = null } = {},
 ) {
+  /** @type {Record<ViewName, string>} */
   const names = { surface: "3-D", contour: "Contour", heatmap: "Heatmap" };
   const height = segmented({
     name: "height",
@@ -38,10 +44,12 @@ export function pictureControls(
       },
       "Reset camera",
     );
+  /** @type {(chosen: Chosen) => void} */
   const sync = ({ view, value }) => {
     height.disable(!/loss/.test(value));
     if (camera) camera.hidden = view !== "surface";
   };
+  /** @type {(part: Partial<Chosen>) => void} */
   const tell = (part) => {
     Object.assign(chosen, part);
     sync(chosen);
@@ -73,7 +81,10 @@ export function pictureControls(
   return node;
 }
 
-/** The color key, once for all plots. `key` as figures.js describes it. */
+/**
+ * The color key, once for all plots. `key` as figures.js describes it.
+ * @type {(key: ColorKey) => HTMLElement}
+ */
 export function colorKey({ title, stops, ticks, above }) {
   const ramp = element("div", {
     class: "ramp",
@@ -93,7 +104,10 @@ export function colorKey({ title, stops, ticks, above }) {
   );
 }
 
-/** The self-check of a result in one line that unfolds to each check. Null while there is none. */
+/**
+ * The self-check of a result in one line that unfolds to each check. Null while there is none.
+ * @type {(check: SelfCheck | null) => HTMLElement | null}
+ */
 export function selfCheck(check) {
   if (!check) return null;
   const failed = check.checks.filter(({ passed }) => !passed);
@@ -135,7 +149,10 @@ export function selfCheck(check) {
   );
 }
 
-/** The values that a plot of these results can show: loss, accuracy, and each extra array that all of them have. */
+/**
+ * The values that a plot of these results can show: loss, accuracy, and each extra array that all of them have.
+ * @type {(results: Result[]) => string[]}
+ */
 export function valuesOf(results) {
   const extras = results.map(({ extra }) => Object.keys(extra ?? {}));
   const shared = (extras[0] ?? []).filter(
@@ -144,7 +161,10 @@ export function valuesOf(results) {
   return ["loss", "accuracy", ...shared];
 }
 
-/** The warnings of a result, each a sentence; `whose` names the result where several are shown. */
+/**
+ * The warnings of a result, each a sentence; `whose` names the result where several are shown.
+ * @type {(provenance: Provenance | null | undefined, whose?: string) => HTMLElement[]}
+ */
 export const warningsOf = (provenance, whose = "") =>
   (provenance?.warnings ?? []).map((text) =>
     element(
@@ -155,7 +175,10 @@ export const warningsOf = (provenance, whose = "") =>
     ),
   );
 
-/** Loss and accuracy at the center, in one line. */
+/**
+ * Loss and accuracy at the center, in one line.
+ * @type {(center: { loss: number | null; accuracy: number | null }, testid: string) => Child}
+ */
 export function factsLine(center, testid) {
   return [
     element(
@@ -167,7 +190,10 @@ export function factsLine(center, testid) {
   ];
 }
 
-/** Limits of what a plot shows. Source: Li et al. 2018, section 6. */
+/**
+ * Limits of what a plot shows. Source: Li et al. 2018, section 6.
+ * @type {Record<string, string>}
+ */
 export const CAVEATS = {
   surface:
     "A plane is a drastic projection of the parameter space. Non-convexity in the plot is real; a convex look proves " +
@@ -182,5 +208,10 @@ export const CAVEATS = {
     "non-convexity in the plane is real. One seed, one plane each: repeat before you conclude.",
 };
 
+/** @type {(kind: Kind | "compare") => HTMLElement} */
 export const caveat = (kind) =>
-  element("p", { class: "caveat" }, CAVEATS[kind] ?? CAVEATS[isLine(kind) ? "slice" : "surface"]);
+  element(
+    "p",
+    { class: "caveat" },
+    CAVEATS[kind] ?? CAVEATS[kind === "slice" || kind === "interpolation" ? "slice" : "surface"],
+  );

@@ -5,6 +5,9 @@ import { until } from "../format.js";
 import { get, post, remove } from "../network.js";
 import { attempt, confirmButton, copyField, noticeLine } from "./parts.js";
 
+/** @import { Link } from "../types.d.ts" */
+
+/** @type {[string, string][]} */
 const SPANS = [
   ["1", "for a day"],
   ["7", "for a week"],
@@ -12,7 +15,10 @@ const SPANS = [
   ["", "until revoked"],
 ];
 
-/** A panel that opens from the button "Share". */
+/**
+ * A panel that opens from the button "Share".
+ * @type {(id: string, signal: AbortSignal) => HTMLElement}
+ */
 export function sharing(id, signal) {
   const notice = noticeLine();
   const made = element("div", { class: "made" });
@@ -22,12 +28,13 @@ export function sharing(id, signal) {
     { "aria-label": "How long the link is valid", "data-testid": "share-days" },
     SPANS.map(([value, label]) => element("option", { value, selected: value === "30" }, label)),
   );
-  const path = `/api/v1/jobs/${id}/share`;
+  const path = /** @type {const} */ (`/api/v1/jobs/${id}/share`);
 
   async function load() {
     const { items } = await get(path, signal);
     setChildren(list, items.map(linkRow));
   }
+  /** @type {(link: Link) => HTMLElement} */
   const linkRow = ({ id: link, created, expires, used }) =>
     element(
       "li",
@@ -89,7 +96,7 @@ export function sharing(id, signal) {
   node.addEventListener("keydown", (event) => event.key === "Escape" && (node.open = false));
   document.addEventListener(
     "pointerdown",
-    (event) => !node.contains(event.target) && (node.open = false),
+    (event) => event.target instanceof Node && !node.contains(event.target) && (node.open = false),
     { signal },
   );
   return node;

@@ -8,19 +8,27 @@ import { get, unlessAborted } from "../network.js";
 import { sharedScale } from "../scales.js";
 import { theme } from "../state.js";
 
+/** @import { Colorscale, Part, Result } from "../types.d.ts" */
+
 const SIZE = 64;
 const LEVELS = 9;
+/** @type {Map<string, Promise<Result>>} */
 const results = new Map();
 
+/** @type {() => Colorscale} */
 export const thumbnailColors = () => colorscale(THEMES[theme.get()].lines, LEVELS);
 
-/** Fill `host` with the thumbnail of a finished job. */
+/**
+ * Fill `host` with the thumbnail of a finished job.
+ * @type {(host: HTMLElement, jobId: string, signal: AbortSignal) => Promise<void>}
+ */
 export async function thumbnail(host, jobId, signal) {
   if (host.dataset.job === jobId) return;
   host.dataset.job = jobId;
   try {
-    if (!results.has(jobId)) results.set(jobId, get(`/api/v1/jobs/${jobId}/result`, signal));
-    const part = drawable(await results.get(jobId), 33);
+    const asked = results.get(jobId) ?? get(`/api/v1/jobs/${jobId}/result`, signal);
+    results.set(jobId, asked);
+    const part = drawable(await asked, 33);
     const paint = () =>
       part &&
       setChildren(host, (part.betas.length === 1 ? line : contours)(part, thumbnailColors()));
@@ -33,9 +41,11 @@ export async function thumbnail(host, jobId, signal) {
   }
 }
 
+/** @type {(part: Part, colors: Colorscale) => SVGElement} */
 function line(part, colors) {
   const scale = sharedScale([part]);
-  const [first, last] = [part.alphas[0], part.alphas.at(-1)];
+  const [first, last] = [part.alphas[0], part.alphas[part.alphas.length - 1]];
+  /** @type {(loss: number) => number} */
   const y = (loss) =>
     SIZE *
     (0.92 -
@@ -55,12 +65,16 @@ function line(part, colors) {
   );
 }
 
-/** The contours of (part of) a surface as an SVG, without WebGL. */
+/**
+ * The contours of (part of) a surface as an SVG, without WebGL.
+ * @type {(part: Part, colors: Colorscale) => SVGElement}
+ */
 export function contours(part, colors) {
   const scale = sharedScale([part]);
   const heights = part.losses.map((row) =>
     row.map((value) => (value === null ? null : scale.forward(value))),
   );
+  /** @type {(k: number) => number} */
   const level = (k) => scale.low + ((k + 0.5) * (scale.high - scale.low)) / LEVELS;
   const lines = Array.from({ length: LEVELS }, (_, k) =>
     svg("path", { d: isopath(heights, level(k), SIZE), stroke: colors[k + 1][1] }),

@@ -6,6 +6,9 @@ import { uploads } from "../state.js";
 import { dismiss, pause, resume } from "../uploads.js";
 import { badge, progressBar } from "./parts.js";
 
+/** @import { Row, Upload } from "../types.d.ts" */
+
+/** @type {Record<string, string>} */
 const UPLOAD_WORDS = {
   waiting: "waiting",
   sending: "uploading",
@@ -14,7 +17,10 @@ const UPLOAD_WORDS = {
   failed: "upload failed",
 };
 
-/** An upload in progress: how much has arrived and how fast, or why it failed. */
+/**
+ * An upload in progress: how much has arrived and how fast, or why it failed.
+ * @type {(upload: Upload) => Row<Upload>}
+ */
 export function uploadRow({ key, name }) {
   const state = badge("checkpoint-state");
   const bar = progressBar(`Upload of ${name}`, "upload-progress");
@@ -23,6 +29,7 @@ export function uploadRow({ key, name }) {
     "aria-live": "polite",
     "data-testid": "upload-words",
   });
+  /** @type {(label: string, testid: string, onclick: () => void) => HTMLElement} */
   const button = (label, testid, onclick) =>
     element("button", { type: "button", class: "button", "data-testid": testid, onclick }, label);
   const rest = button("Pause", "pause-upload", () => pause(key));
@@ -64,7 +71,7 @@ export function uploadRow({ key, name }) {
       setText(
         words,
         failed
-          ? error
+          ? (error ?? "")
           : [`${bytes(sent)} of ${bytes(size)}`, speed !== null && `${bytes(speed)}/s`]
               .filter(Boolean)
               .join(" · "),
@@ -78,6 +85,7 @@ export function uploadRow({ key, name }) {
   };
 }
 
+/** @type {(id: string) => void} */
 export function forget(id) {
   uploads.set((rows) =>
     rows.filter(({ checkpoint, dataset }) => (checkpoint ?? dataset)?.id !== id),
