@@ -6,7 +6,7 @@ DATA ?= landscape-data
 BIN := .venv/bin
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
-.PHONY: demo test setup lint types client reference first-minutes bench fuzz soak load readers clean
+.PHONY: demo test setup lint types kinds client reference first-minutes bench fuzz soak load readers clean
 
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
@@ -36,9 +36,14 @@ lint: .venv/installed
 	cd frontend && DENO_DIR=../build/deno DENO_NO_UPDATE_CHECK=1 ../$(BIN)/deno check --quiet js
 	$(BIN)/python -m tests.language
 	$(BIN)/python landscape/client/generate_aio.py --check
+	$(BIN)/python -m landscape.kinds.generate --check
 
 types: .venv/installed
 	$(BIN)/mypy
+
+# Functions, client and page of every kind of result, from its definition in landscape/kinds/.
+kinds: .venv/installed
+	$(BIN)/python -m landscape.kinds.generate
 
 # The awaitable client, from the blocking one.
 client: .venv/installed

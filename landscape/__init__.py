@@ -1,25 +1,18 @@
 """Loss landscapes of neural networks: tensors in, numbers out.
 
 Names are loaded on first use, so that modules without torch (`landscape.grid`, `landscape.errors`) can be imported
-where torch is not installed. Type checkers and editors read the imports below instead; tests/packaging/test_visible.py
-holds the two lists together.
+where torch is not installed. Type checkers and editors read the imports below instead; tests/landscape/test_names.py
+holds the lists together.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from .errors import did_you_mean
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .api import curvature as curvature
     from .api import interpolation as interpolation
-    from .api import paired as paired
-    from .api import plane_along as plane_along
-    from .api import repeated as repeated
+    from .api import plane as plane
     from .api import slice as slice
-    from .api import spectrum as spectrum
     from .api import surface as surface
-    from .api import through as through
     from .api import trajectory as trajectory
     from .checkpoints.inspect import inspect as inspect
     from .client import AsyncClient as AsyncClient
@@ -30,22 +23,61 @@ if TYPE_CHECKING:
     from .grid import Axis as Axis
     from .grid import Grid as Grid
     from .objective.objective import Objective as Objective
+    from .options import DirectionOptions as DirectionOptions
+    from .options import EngineOptions as EngineOptions
+    from .options import ObjectiveOptions as ObjectiveOptions
     from .packing.pack import pack as pack
     from .plots.comparison import compare as compare
+    from .pointwise import paired as paired
+    from .pointwise import plane_along as plane_along
+    from .pointwise import spectrum as spectrum
     from .result import Result as Result
     from .results.metrics import numbers as numbers
     from .training.recorder import Recorder as Recorder
 
 __version__ = "0.1.0"
 
-_HOME = {
+__all__ = [
+    "AsyncClient",
+    "Axis",
+    "Client",
+    "DirectionOptions",
+    "EngineOptions",
+    "Grid",
+    "Landscape",
+    "LandscapeError",
+    "Objective",
+    "ObjectiveOptions",
+    "Recorder",
+    "Result",
+    "__version__",
+    "compare",
+    "curvature",
+    "inspect",
+    "interpolation",
+    "numbers",
+    "pack",
+    "paired",
+    "plane",
+    "plane_along",
+    "shipped",
+    "slice",
+    "spectrum",
+    "surface",
+    "trajectory",
+]
+
+_HOME = {  # the module of each name
     "AsyncClient": "client",
     "Axis": "grid",
     "Client": "client",
+    "DirectionOptions": "options",
+    "EngineOptions": "options",
     "Grid": "grid",
     "Landscape": "evaluation.landscape",
     "LandscapeError": "errors",
     "Objective": "objective.objective",
+    "ObjectiveOptions": "options",
     "Recorder": "training.recorder",
     "Result": "result",
     "compare": "plots.comparison",
@@ -54,22 +86,25 @@ _HOME = {
     "interpolation": "api",
     "numbers": "results.metrics",
     "pack": "packing.pack",
-    "paired": "api",
-    "plane_along": "api",
-    "repeated": "api",
+    "paired": "pointwise",
+    "plane": "api",
+    "plane_along": "pointwise",
     "shipped": "gallery",
     "slice": "api",
-    "spectrum": "api",
+    "spectrum": "pointwise",
     "surface": "api",
-    "through": "api",
     "trajectory": "api",
 }
-_RENAMED: dict[str, str] = {}  # a name of an earlier version -> what to use instead, as code
-__all__ = [*_HOME, "__version__"]
+_RENAMED = {  # a name of an earlier version -> what to use instead, as code
+    "repeated": "surface(…, repeats=n) or slice(…, repeats=n)",
+    "through": "plane(model, second, third, images, labels)",
+}
 
 if not TYPE_CHECKING:  # a type checker knows the names, and reports any other
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
+        from importlib import import_module  # here, so that editors do not offer it
+
         if name not in _HOME:
             raise AttributeError(_unknown(name))
         found = globals()[name] = getattr(import_module(f"landscape.{_HOME[name]}"), name)
@@ -81,6 +116,8 @@ def __dir__() -> list[str]:
 
 
 def _unknown(name: str) -> str:
+    from .errors import did_you_mean
+
     if name in _RENAMED:
         return f"module 'landscape' has no attribute {name!r} any more. Use {_RENAMED[name]}."
     known = ", ".join(sorted(_HOME))

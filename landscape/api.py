@@ -1,52 +1,29 @@
-"""The functions of `import landscape as ls`, one per kind of result: each takes a model and data, returns a `Result`.
+"""The functions of `import landscape as ls`, one per kind of result: from a model and data to a `Result`.
 
-None of them changes the caller's model or any global random state. Samples are two tensors or, as `images` alone,
-anything that `data.inputs.read_inputs` accepts.
+None of them changes the caller's model or any global random state.
+
+Generated from landscape/kinds/ by `python -m landscape.kinds.generate` (`make kinds`): change those.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any
 
 from torch import Tensor, nn
 
 from .directions.plane import Plane
-from .evaluation import setup
 from .evaluation.progress import Progress
 from .evaluation.run import compute
 from .evaluation.setup import Checkpoint, Trajectory
 from .grid import Grid
-from .hessian.lanczos import STEPS
-from .hessian.products import Hessian
-from .hessian.spectrum import Spectrum
+from .keywords import checks_keywords
+from .kinds.prepare import prepare
 from .objective.losses import PerSample
 from .objective.random_state import keeps_random_state
+from .options import BatchNorm, Biases, Draw, LossName, Normalization, Orthogonality, Over, Precision, Source
 from .result import Result
 
 
-class Options(TypedDict, total=False):
-    """Options of every kind of result; described at `Landscape`."""
-
-    precision: str
-    loss: "str | PerSample"
-    label_smoothing: float
-    weight_decay: float
-    batch_norm: str
-    compare_batch_norm: Sequence[str]
-    calibration: Tensor | int
-    also: Mapping[str, Any]
-    choice: Mapping[str, Any]
-
-
-class Drawing(Options, total=False):
-    """How random directions are drawn; described at `directions.random.random_directions`."""
-
-    normalization: str
-    biases: str
-    orthogonality: str
-    drawn: str
-
-
+@checks_keywords
 @keeps_random_state
 def surface(
     model: nn.Module,
@@ -54,31 +31,110 @@ def surface(
     labels: Any = None,
     *,
     grid: Grid | None = None,
+    directions: Plane | Source = "random",
     seed: int = 0,
-    plane: Plane | None = None,
+    normalization: Normalization = "filter",
+    biases: Biases = "fixed",
+    orthogonality: Orthogonality = "filter",
+    drawn: Draw = "named",
+    repeats: int = 1,
+    loss: LossName | PerSample = "cross_entropy",
+    label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
+    batch_norm: BatchNorm = "frozen",
+    compare_batch_norm: Sequence[BatchNorm] = (),
+    calibration: Tensor | int = 512,
+    also: Mapping[str, Any] | None = None,
+    precision: Precision = "float32",
+    choice: Mapping[str, Any] | None = None,
     progress: bool | Progress = True,
-    **options: Unpack[Drawing],
 ) -> Result:
-    """The surface L(θ* + αδ + βη) of `model` on a grid (default 51 × 51 on [−1, 1]²), as in Li et al. 2018.
+    """The surface L(θ* + αδ + βη) on a grid, as in Li et al. 2018.
 
-    Points are computed coarse to fine; Ctrl-C returns what is computed so far.
+    With `repeats`, the mean over several seeds; `seed_deviations`, `lowest_losses` and `highest_losses` hold
+    the spread.
 
     Args:
-        images, labels: two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in the order of
-            the data set. Batches that are mappings go to `model(**batch)`, and a callable `loss(outputs, batch)`
-            computes what is plotted. See `data.inputs.read_inputs`.
-        seed: of the random directions; not used with `plane`.
-        progress: True for a bar in a terminal or notebook, False for none, or a function of (points done, total).
-        options: described at `Landscape`.
+        model: Any `torch.nn.Module`; it is copied, not changed.
+        images, labels: Two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in
+            the order of the data set. Batches that are mappings go to `model(**batch)`, and a callable
+            `loss(outputs, batch)` computes what is plotted. See `data.inputs.read_inputs`.
+        grid: By default 51 points on [-1, 1] along both axes.
+        directions: 'random'; 'gradient' (with two axes and a random second direction); 'eigenvectors' of
+            the Hessian with the largest |λ|; or a `Plane`, for example of `plane_along`. Only random
+            directions are drawn by the following options. Default: 'random'.
+        seed: Seed of the directions. 0 or more. Default: 0.
+        normalization: Norms of the directions: every filter (the paper's choice), layer or weight as in the
+            network; 1 for every filter ('dfilter') or layer ('dlayer'); or as drawn. One of 'filter',
+            'layer', 'weight', 'dfilter', 'dlayer', 'none'. Default: 'filter'.
+        biases: Directions of biases and normalization parameters: fixed at zero, as the network's parameter
+            (the authors' code), or random. One of 'fixed', 'parameter', 'random'. Default: 'fixed'.
+        orthogonality: Make the two directions orthogonal inside every filter, over all parameters together,
+            or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
+        drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
+            One of 'named', 'authors'. Default: 'named'.
+        repeats: Number of seeds, from `seed` on; above 1, their mean and the spread. 1 or more and at most
+            64. Default: 1.
+        loss: 'cross_entropy', 'mse', or a callable (outputs, labels) -> (N,), one loss per sample. Default:
+            'cross_entropy'.
+        label_smoothing: Label smoothing of the cross-entropy. 0 or more and less than 1. Default: 0.0.
+        weight_decay: Adds half of it times the squared norm of all parameters, the term that SGD's weight
+            decay minimizes. 0 or more. Default: 0.0.
+        batch_norm: Statistics of BatchNorm: the checkpoint's, recalibrated at every point, or of each
+            batch. One of 'frozen', 'recalibrated', 'batch'. Default: 'frozen'.
+        compare_batch_norm: Further BatchNorm policies to compare with, in separate columns. One of
+            'frozen', 'recalibrated', 'batch'. Default: ().
+        calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
+            (K, …). Default: 512.
+        also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
+            separate columns.
+        precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
+            One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
+        choice: The engine's choice in an earlier result, `result.provenance['engine']`: the same bits in
+            any process.
+        progress: True for a bar in a terminal or notebook, False for none, or a function of (points done,
+            total). Ctrl-C returns what is computed so far.
 
     Raises:
-        GridError: the grid has one axis, or `plane` one direction.
-        DataError, NotFiniteError, UnknownNameError: see `Landscape` and `data.inputs.read_inputs`.
+        GridError: the grid has one axis, or given directions are not two.
+        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+
+    Example:
+        >>> import torch, landscape as ls
+        >>> model = torch.nn.Linear(4, 3)
+        >>> images, labels = torch.rand(8, 4), torch.arange(8) % 3
+        >>> ls.surface(model, images, labels, grid=ls.Grid.square(3), seed=1, progress=False).losses.shape
+        (3, 3)
     """
-    prepared = setup.surface(model, images, labels, grid=grid, seed=seed, plane=plane, **options)
-    return compute(prepared, progress=progress)
+    return compute(
+        prepare(
+            "surface",
+            model,
+            images=images,
+            labels=labels,
+            grid=grid,
+            directions=directions,
+            seed=seed,
+            normalization=normalization,
+            biases=biases,
+            orthogonality=orthogonality,
+            drawn=drawn,
+            repeats=repeats,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            weight_decay=weight_decay,
+            batch_norm=batch_norm,
+            compare_batch_norm=compare_batch_norm,
+            calibration=calibration,
+            also=also,
+            precision=precision,
+            choice=choice,
+        ),
+        progress=progress,
+    )
 
 
+@checks_keywords
 @keeps_random_state
 def slice(
     model: nn.Module,
@@ -86,16 +142,225 @@ def slice(
     labels: Any = None,
     *,
     grid: Grid | None = None,
+    directions: Plane | Source = "random",
     seed: int = 0,
-    plane: Plane | None = None,
+    normalization: Normalization = "filter",
+    biases: Biases = "fixed",
+    orthogonality: Orthogonality = "filter",
+    drawn: Draw = "named",
+    repeats: int = 1,
+    loss: LossName | PerSample = "cross_entropy",
+    label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
+    batch_norm: BatchNorm = "frozen",
+    compare_batch_norm: Sequence[BatchNorm] = (),
+    calibration: Tensor | int = 512,
+    also: Mapping[str, Any] | None = None,
+    precision: Precision = "float32",
+    choice: Mapping[str, Any] | None = None,
     progress: bool | Progress = True,
-    **options: Unpack[Drawing],
 ) -> Result:
-    """The slice L(θ* + αδ) of `model` on a line (default 51 points on [−1, 1]); see `surface`."""
-    prepared = setup.slice(model, images, labels, grid=grid, seed=seed, plane=plane, **options)
-    return compute(prepared, progress=progress)
+    """The slice L(θ* + αδ) on a line.
+
+    With `repeats`, the mean over several seeds; `seed_deviations`, `lowest_losses` and `highest_losses` hold
+    the spread.
+
+    Args:
+        model: Any `torch.nn.Module`; it is copied, not changed.
+        images, labels: Two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in
+            the order of the data set. Batches that are mappings go to `model(**batch)`, and a callable
+            `loss(outputs, batch)` computes what is plotted. See `data.inputs.read_inputs`.
+        grid: By default 51 points on [-1, 1].
+        directions: 'random'; 'gradient' (with two axes and a random second direction); 'eigenvectors' of
+            the Hessian with the largest |λ|; or a `Plane`, for example of `plane_along`. Only random
+            directions are drawn by the following options. Default: 'random'.
+        seed: Seed of the directions. 0 or more. Default: 0.
+        normalization: Norms of the directions: every filter (the paper's choice), layer or weight as in the
+            network; 1 for every filter ('dfilter') or layer ('dlayer'); or as drawn. One of 'filter',
+            'layer', 'weight', 'dfilter', 'dlayer', 'none'. Default: 'filter'.
+        biases: Directions of biases and normalization parameters: fixed at zero, as the network's parameter
+            (the authors' code), or random. One of 'fixed', 'parameter', 'random'. Default: 'fixed'.
+        orthogonality: Make the two directions orthogonal inside every filter, over all parameters together,
+            or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
+        drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
+            One of 'named', 'authors'. Default: 'named'.
+        repeats: Number of seeds, from `seed` on; above 1, their mean and the spread. 1 or more and at most
+            64. Default: 1.
+        loss: 'cross_entropy', 'mse', or a callable (outputs, labels) -> (N,), one loss per sample. Default:
+            'cross_entropy'.
+        label_smoothing: Label smoothing of the cross-entropy. 0 or more and less than 1. Default: 0.0.
+        weight_decay: Adds half of it times the squared norm of all parameters, the term that SGD's weight
+            decay minimizes. 0 or more. Default: 0.0.
+        batch_norm: Statistics of BatchNorm: the checkpoint's, recalibrated at every point, or of each
+            batch. One of 'frozen', 'recalibrated', 'batch'. Default: 'frozen'.
+        compare_batch_norm: Further BatchNorm policies to compare with, in separate columns. One of
+            'frozen', 'recalibrated', 'batch'. Default: ().
+        calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
+            (K, …). Default: 512.
+        also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
+            separate columns.
+        precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
+            One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
+        choice: The engine's choice in an earlier result, `result.provenance['engine']`: the same bits in
+            any process.
+        progress: True for a bar in a terminal or notebook, False for none, or a function of (points done,
+            total). Ctrl-C returns what is computed so far.
+
+    Raises:
+        GridError: the grid has two axes, or given directions are two.
+        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+
+    Example:
+        >>> import torch, landscape as ls
+        >>> model = torch.nn.Linear(4, 3)
+        >>> images, labels = torch.rand(8, 4), torch.arange(8) % 3
+        >>> ls.slice(model, images, labels, grid=ls.Grid.line(5), repeats=2, progress=False).losses.shape
+        (5, 1)
+    """
+    return compute(
+        prepare(
+            "slice",
+            model,
+            images=images,
+            labels=labels,
+            grid=grid,
+            directions=directions,
+            seed=seed,
+            normalization=normalization,
+            biases=biases,
+            orthogonality=orthogonality,
+            drawn=drawn,
+            repeats=repeats,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            weight_decay=weight_decay,
+            batch_norm=batch_norm,
+            compare_batch_norm=compare_batch_norm,
+            calibration=calibration,
+            also=also,
+            precision=precision,
+            choice=choice,
+        ),
+        progress=progress,
+    )
 
 
+@checks_keywords
+@keeps_random_state
+def curvature(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    grid: Grid | None = None,
+    directions: Plane | Source = "random",
+    seed: int = 0,
+    normalization: Normalization = "filter",
+    biases: Biases = "fixed",
+    orthogonality: Orthogonality = "filter",
+    drawn: Draw = "named",
+    over: Over = "filters",
+    steps: int = 60,
+    loss: LossName | PerSample = "cross_entropy",
+    label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
+    batch_norm: BatchNorm = "frozen",
+    compare_batch_norm: Sequence[BatchNorm] = (),
+    calibration: Tensor | int = 512,
+    also: Mapping[str, Any] | None = None,
+    precision: Precision = "float32",
+    choice: Mapping[str, Any] | None = None,
+    progress: bool | Progress = True,
+) -> Result:
+    """λ_min, λ_max and |λ_min / λ_max| of the Hessian over a grid, and the loss, as in Li et al. 2018.
+
+    Every point costs up to `steps` products of the Hessian with a vector, each about six passes over the data:
+    hundreds of times as long as a surface.
+
+    Args:
+        model: Any `torch.nn.Module`; it is copied, not changed.
+        images, labels: Two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in
+            the order of the data set. Batches that are mappings go to `model(**batch)`, and a callable
+            `loss(outputs, batch)` computes what is plotted. See `data.inputs.read_inputs`.
+        grid: By default 11 points on [-1, 1] along both axes.
+        directions: 'random'; 'gradient' (with two axes and a random second direction); 'eigenvectors' of
+            the Hessian with the largest |λ|; or a `Plane`, for example of `plane_along`. Only random
+            directions are drawn by the following options. Default: 'random'.
+        seed: Seed of the directions. 0 or more. Default: 0.
+        normalization: Norms of the directions: every filter (the paper's choice), layer or weight as in the
+            network; 1 for every filter ('dfilter') or layer ('dlayer'); or as drawn. One of 'filter',
+            'layer', 'weight', 'dfilter', 'dlayer', 'none'. Default: 'filter'.
+        biases: Directions of biases and normalization parameters: fixed at zero, as the network's parameter
+            (the authors' code), or random. One of 'fixed', 'parameter', 'random'. Default: 'fixed'.
+        orthogonality: Make the two directions orthogonal inside every filter, over all parameters together,
+            or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
+        drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
+            One of 'named', 'authors'. Default: 'named'.
+        over: Parameters the Hessian is taken over: those with filters, or all. One of 'filters', 'all'.
+            Default: 'filters'.
+        steps: Products of the Hessian with a vector, per point at most. 4 or more. Default: 60.
+        loss: 'cross_entropy', 'mse', or a callable (outputs, labels) -> (N,), one loss per sample. Default:
+            'cross_entropy'.
+        label_smoothing: Label smoothing of the cross-entropy. 0 or more and less than 1. Default: 0.0.
+        weight_decay: Adds half of it times the squared norm of all parameters, the term that SGD's weight
+            decay minimizes. 0 or more. Default: 0.0.
+        batch_norm: Statistics of BatchNorm: the checkpoint's, recalibrated at every point, or of each
+            batch. One of 'frozen', 'recalibrated', 'batch'. Default: 'frozen'.
+        compare_batch_norm: Further BatchNorm policies to compare with, in separate columns. One of
+            'frozen', 'recalibrated', 'batch'. Default: ().
+        calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
+            (K, …). Default: 512.
+        also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
+            separate columns.
+        precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
+            One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
+        choice: The engine's choice in an earlier result, `result.provenance['engine']`: the same bits in
+            any process.
+        progress: True for a bar in a terminal or notebook, False for none, or a function of (points done,
+            total). Ctrl-C returns what is computed so far.
+
+    Raises:
+        GridError: given directions are not as many as the axes of the grid.
+        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+
+    Example:
+        >>> import torch, landscape as ls
+        >>> model = torch.nn.Linear(4, 3)
+        >>> images, labels = torch.rand(8, 4), torch.arange(8) % 3
+        >>> found = ls.curvature(model, images, labels, grid=ls.Grid.line(3), steps=8, progress=False)
+        >>> found.array('lambda_max').shape
+        (3, 1)
+    """
+    return compute(
+        prepare(
+            "curvature",
+            model,
+            images=images,
+            labels=labels,
+            grid=grid,
+            directions=directions,
+            seed=seed,
+            normalization=normalization,
+            biases=biases,
+            orthogonality=orthogonality,
+            drawn=drawn,
+            over=over,
+            steps=steps,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            weight_decay=weight_decay,
+            batch_norm=batch_norm,
+            compare_batch_norm=compare_batch_norm,
+            calibration=calibration,
+            also=also,
+            precision=precision,
+            choice=choice,
+        ),
+        progress=progress,
+    )
+
+
+@checks_keywords
 @keeps_random_state
 def interpolation(
     model: nn.Module,
@@ -104,22 +369,87 @@ def interpolation(
     labels: Any = None,
     *,
     grid: Grid | None = None,
+    loss: LossName | PerSample = "cross_entropy",
+    label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
+    batch_norm: BatchNorm = "frozen",
+    compare_batch_norm: Sequence[BatchNorm] = (),
+    calibration: Tensor | int = 512,
+    also: Mapping[str, Any] | None = None,
+    precision: Precision = "float32",
+    choice: Mapping[str, Any] | None = None,
     progress: bool | Progress = True,
-    **options: Unpack[Options],
 ) -> Result:
-    """L on the line from `model` (α = 0) to `end` (α = 1), default 41 points on [−0.5, 1.5], BatchNorm statistics too.
+    """L on the line from one checkpoint (α = 0) to another (α = 1), BatchNorm's statistics as well.
 
-    The self-check compares the far end with `end` evaluated alone. For samples and options see `surface`.
+    The self-check compares the far end with `end` evaluated alone.
+
+    Args:
+        model: Any `torch.nn.Module`; it is copied, not changed.
+        end: The checkpoint at α = 1: a state dict or a module of the same architecture.
+        images, labels: Two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in
+            the order of the data set. Batches that are mappings go to `model(**batch)`, and a callable
+            `loss(outputs, batch)` computes what is plotted. See `data.inputs.read_inputs`.
+        grid: By default 41 points on [-0.5, 1.5].
+        loss: 'cross_entropy', 'mse', or a callable (outputs, labels) -> (N,), one loss per sample. Default:
+            'cross_entropy'.
+        label_smoothing: Label smoothing of the cross-entropy. 0 or more and less than 1. Default: 0.0.
+        weight_decay: Adds half of it times the squared norm of all parameters, the term that SGD's weight
+            decay minimizes. 0 or more. Default: 0.0.
+        batch_norm: Statistics of BatchNorm: the checkpoint's, recalibrated at every point, or of each
+            batch. One of 'frozen', 'recalibrated', 'batch'. Default: 'frozen'.
+        compare_batch_norm: Further BatchNorm policies to compare with, in separate columns. One of
+            'frozen', 'recalibrated', 'batch'. Default: ().
+        calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
+            (K, …). Default: 512.
+        also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
+            separate columns.
+        precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
+            One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
+        choice: The engine's choice in an earlier result, `result.provenance['engine']`: the same bits in
+            any process.
+        progress: True for a bar in a terminal or notebook, False for none, or a function of (points done,
+            total). Ctrl-C returns what is computed so far.
 
     Raises:
-        ShapeMismatchError, PlaneError, NotFiniteError: `end` is another network's, equal to `model`, or not finite.
         GridError: the grid has two axes.
+        ShapeMismatchError: `end` is another network's.
+        PlaneError: `end` is equal to `model`.
+        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+
+    Example:
+        >>> import torch, landscape as ls
+        >>> model = torch.nn.Linear(4, 3)
+        >>> images, labels = torch.rand(8, 4), torch.arange(8) % 3
+        >>> end = {name: 2 * tensor for name, tensor in model.state_dict().items()}
+        >>> ls.interpolation(model, end, images, labels, progress=False).losses.shape
+        (41, 1)
     """
-    return compute(setup.interpolation(model, end, images, labels, grid=grid, **options), progress=progress)
+    return compute(
+        prepare(
+            "interpolation",
+            model,
+            end,
+            images=images,
+            labels=labels,
+            grid=grid,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            weight_decay=weight_decay,
+            batch_norm=batch_norm,
+            compare_batch_norm=compare_batch_norm,
+            calibration=calibration,
+            also=also,
+            precision=precision,
+            choice=choice,
+        ),
+        progress=progress,
+    )
 
 
+@checks_keywords
 @keeps_random_state
-def through(
+def plane(
     model: nn.Module,
     second: Checkpoint,
     third: Checkpoint,
@@ -127,166 +457,176 @@ def through(
     labels: Any = None,
     *,
     grid: Grid | None = None,
+    loss: LossName | PerSample = "cross_entropy",
+    label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
+    batch_norm: BatchNorm = "frozen",
+    compare_batch_norm: Sequence[BatchNorm] = (),
+    calibration: Tensor | int = 512,
+    also: Mapping[str, Any] | None = None,
+    precision: Precision = "float32",
+    choice: Mapping[str, Any] | None = None,
     progress: bool | Progress = True,
-    **options: Unpack[Options],
 ) -> Result:
-    """L on the plane through three checkpoints, `model` at (0, 0); coordinates are distances in parameter space.
+    """L on the plane through three checkpoints; coordinates are distances in parameter space.
 
-    The default grid has 25 × 25 points around all three, with a margin of a fifth of their extent. The self-check
-    compares the loss at the other two with the checkpoints evaluated alone. See `directions.plane.plane_through`; for
-    samples, `surface`.
+    The self-check compares the loss at the other two with the checkpoints evaluated alone. See
+    `directions.plane.plane_through`.
+
+    Args:
+        model: Any `torch.nn.Module`; it is copied, not changed.
+        second: The checkpoint on the first axis: a state dict or a module of the same architecture.
+        third: The third checkpoint.
+        images, labels: Two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in
+            the order of the data set. Batches that are mappings go to `model(**batch)`, and a callable
+            `loss(outputs, batch)` computes what is plotted. See `data.inputs.read_inputs`.
+        grid: By default 25 × 25 points around the checkpoints.
+        loss: 'cross_entropy', 'mse', or a callable (outputs, labels) -> (N,), one loss per sample. Default:
+            'cross_entropy'.
+        label_smoothing: Label smoothing of the cross-entropy. 0 or more and less than 1. Default: 0.0.
+        weight_decay: Adds half of it times the squared norm of all parameters, the term that SGD's weight
+            decay minimizes. 0 or more. Default: 0.0.
+        batch_norm: Statistics of BatchNorm: the checkpoint's, recalibrated at every point, or of each
+            batch. One of 'frozen', 'recalibrated', 'batch'. Default: 'frozen'.
+        compare_batch_norm: Further BatchNorm policies to compare with, in separate columns. One of
+            'frozen', 'recalibrated', 'batch'. Default: ().
+        calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
+            (K, …). Default: 512.
+        also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
+            separate columns.
+        precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
+            One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
+        choice: The engine's choice in an earlier result, `result.provenance['engine']`: the same bits in
+            any process.
+        progress: True for a bar in a terminal or notebook, False for none, or a function of (points done,
+            total). Ctrl-C returns what is computed so far.
+
+    Raises:
+        GridError: the grid has one axis.
+        ShapeMismatchError: a checkpoint is another network's.
+        PlaneError: the three are equal, or on one line.
+        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+
+    Example:
+        >>> import torch, landscape as ls
+        >>> model = torch.nn.Linear(4, 3)
+        >>> images, labels = torch.rand(8, 4), torch.arange(8) % 3
+        >>> second, third = (torch.nn.Linear(4, 3) for _ in range(2))
+        >>> ls.plane(model, second, third, images, labels, progress=False).losses.shape
+        (25, 25)
     """
-    prepared = setup.through(model, second, third, images, labels, grid=grid, **options)
-    return compute(prepared, progress=progress)
+    return compute(
+        prepare(
+            "plane",
+            model,
+            second,
+            third,
+            images=images,
+            labels=labels,
+            grid=grid,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            weight_decay=weight_decay,
+            batch_norm=batch_norm,
+            compare_batch_norm=compare_batch_norm,
+            calibration=calibration,
+            also=also,
+            precision=precision,
+            choice=choice,
+        ),
+        progress=progress,
+    )
 
 
+@checks_keywords
 @keeps_random_state
 def trajectory(
     model: nn.Module,
-    states: Trajectory,
+    epochs: Trajectory,
     images: Any,
     labels: Any = None,
     *,
     grid: Grid | None = None,
-    plane: Plane | None = None,
+    directions: Plane | None = None,
+    loss: LossName | PerSample = "cross_entropy",
+    label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
+    batch_norm: BatchNorm = "frozen",
+    compare_batch_norm: Sequence[BatchNorm] = (),
+    calibration: Tensor | int = 512,
+    also: Mapping[str, Any] | None = None,
+    precision: Precision = "float32",
+    choice: Mapping[str, Any] | None = None,
     progress: bool | Progress = True,
-    **options: Unpack[Options],
 ) -> Result:
-    """The surface around the last of `states` in the plane of their two principal components, with the path in it.
+    """The path of a training run in the plane of its two principal components, and the loss around it.
 
-    `result.path` holds for each epoch the coordinates, the true loss (with the epoch's own statistics), the loss of the
-    plane at its projection, their difference, and the share of the distance that the plane misses; the provenance holds
-    the share of variance of the two components.
+    `result.path` holds for each epoch the coordinates, the true loss (with the epoch's own statistics), the
+    loss of the plane at its projection, their difference, and the share of the distance that the plane misses;
+    the provenance holds the share of variance of the two components. The parameters of `model` are not used.
 
     Args:
-        model: the network; its own parameters are not used.
-        states: checkpoints in the order of training, four or more: state dicts, modules, .safetensors files, or the
-            folder that a `Recorder` or `landscape train` wrote.
-        grid: by default 25 × 25 points around the path.
-        plane: another plane to project the path onto; a random one shows how little of the path it holds.
+        model: A network of the checkpoints' architecture.
+        epochs: Checkpoints in the order of training, four or more: state dicts, modules, .safetensors
+            files, or the folder that a `Recorder` or `landscape train` wrote.
+        images, labels: Two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in
+            the order of the data set. Batches that are mappings go to `model(**batch)`, and a callable
+            `loss(outputs, batch)` computes what is plotted. See `data.inputs.read_inputs`.
+        grid: By default 25 × 25 points around the checkpoints.
+        directions: Another plane to project the path onto than that of its principal components; a random
+            one shows how little of the path it holds.
+        loss: 'cross_entropy', 'mse', or a callable (outputs, labels) -> (N,), one loss per sample. Default:
+            'cross_entropy'.
+        label_smoothing: Label smoothing of the cross-entropy. 0 or more and less than 1. Default: 0.0.
+        weight_decay: Adds half of it times the squared norm of all parameters, the term that SGD's weight
+            decay minimizes. 0 or more. Default: 0.0.
+        batch_norm: Statistics of BatchNorm: the checkpoint's, recalibrated at every point, or of each
+            batch. One of 'frozen', 'recalibrated', 'batch'. Default: 'frozen'.
+        compare_batch_norm: Further BatchNorm policies to compare with, in separate columns. One of
+            'frozen', 'recalibrated', 'batch'. Default: ().
+        calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
+            (K, …). Default: 512.
+        also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
+            separate columns.
+        precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
+            One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
+        choice: The engine's choice in an earlier result, `result.provenance['engine']`: the same bits in
+            any process.
+        progress: True for a bar in a terminal or notebook, False for none, or a function of (points done,
+            total). Ctrl-C returns what is computed so far.
 
     Raises:
+        GridError: the grid has one axis.
         PlaneError, ShapeMismatchError, NotFiniteError: see `directions.trajectory.principal`.
         CheckpointError: a file cannot be read.
+        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+
+    Example:
+        >>> import torch, landscape as ls
+        >>> model = torch.nn.Linear(4, 3)
+        >>> images, labels = torch.rand(8, 4), torch.arange(8) % 3
+        >>> epochs = [torch.nn.Linear(4, 3) for _ in range(4)]
+        >>> len(ls.trajectory(model, epochs, images, labels, progress=False).path['losses'])
+        4
     """
-    prepared = setup.trajectory(model, states, images, labels, grid=grid, plane=plane, **options)
-    return compute(prepared, progress=progress)
-
-
-@keeps_random_state
-def curvature(
-    model: nn.Module,
-    images: Any,
-    labels: Any = None,
-    *,
-    grid: Grid | None = None,
-    seed: int = 0,
-    plane: Plane | None = None,
-    over: str = "filters",
-    steps: int = 60,
-    progress: bool | Progress = True,
-    **options: Unpack[Drawing],
-) -> Result:
-    """λ_min, λ_max and |λ_min / λ_max| of the Hessian over a grid (default 11 × 11 on [−1, 1]²), and the loss.
-
-    Every point costs up to `steps` products of the Hessian with a vector, each about six passes over the data.
-    See `CurvatureLandscape`; for samples, `surface`.
-    """
-    further = {"seed": seed, "plane": plane, "over": over, "steps": steps}
-    return compute(setup.curvature(model, images, labels, grid=grid, **further, **options), progress=progress)
-
-
-@keeps_random_state
-def repeated(
-    model: nn.Module,
-    images: Any,
-    labels: Any = None,
-    *,
-    seeds: Sequence[int],
-    grid: Grid | None = None,
-    progress: bool | Progress = True,
-    **options: Unpack[Drawing],
-) -> Result:
-    """A slice (default) or, on a grid with two axes, a surface: the mean over several seeds of the directions.
-
-    `seed_deviations`, `lowest_losses` and `highest_losses` of the result hold the spread. See `RepeatedLandscape`.
-
-    Raises:
-        DataError: fewer than two seeds, or a duplicate.
-    """
-    return compute(setup.repeated(model, images, labels, grid=grid, seeds=seeds, **options), progress=progress)
-
-
-@keeps_random_state
-def spectrum(
-    model: nn.Module,
-    images: Any,
-    labels: Any = None,
-    *,
-    over: str = "filters",
-    seed: int = 0,
-    steps: int = STEPS,
-    probes: int = 8,
-    **options: Unpack[Options],
-) -> Spectrum:
-    """Extreme eigenvalues, trace and density of the Hessian of the mean loss at the model; see landscape.hessian."""
-    landscape = setup.slice(model, images, labels, grid=Grid.line(2), **options).landscape
-    objective, parameters = landscape.objective_at((0.0,))
-    return Hessian(objective, parameters, over=over).spectrum(seed=seed, steps=steps, probes=probes)
-
-
-class Paired(NamedTuple):
-    """The difference of the loss between two points, over the same samples."""
-
-    difference: float  # mean over the samples, unit of the loss
-    standard_error: float  # of that mean; far below the errors of both losses, since the samples are the same
-
-
-@keeps_random_state
-def paired(
-    model: nn.Module,
-    images: Any,
-    labels: Any = None,
-    first: Sequence[float] = (0.0, 0.0),
-    second: Sequence[float] = (0.0, 0.0),
-    *,
-    seed: int = 0,
-    plane: Plane | None = None,
-    **options: Unpack[Drawing],
-) -> Paired:
-    """The loss at `first` minus that at `second`, sample by sample: points (α,) of a slice or (α, β) of a surface.
-
-    Computed without the engine, so any loss and BatchNorm policy works.
-    """
-    prepare = setup.surface if len(first) == 2 else setup.slice
-    landscape = prepare(model, images, labels, seed=seed, plane=plane, **options).landscape
-    differences = landscape.sample_losses(first) - landscape.sample_losses(second)
-    count = len(differences)
-    error = float(differences.std()) / count**0.5 if count > 1 else math.nan
-    return Paired(float(differences.mean()), error)
-
-
-@keeps_random_state
-def plane_along(
-    model: nn.Module,
-    images: Any,
-    labels: Any = None,
-    *,
-    source: str,
-    dimensions: int = 2,
-    seed: int = 0,
-    precision: str = "float32",
-    loss: "str | PerSample" = "cross_entropy",
-) -> Plane:
-    """Directions that depend on the loss at the model, to pass to `surface` and `slice` as `plane`.
-
-    Args:
-        source: "gradient" (the second direction is random) or "eigenvectors" (of largest |λ|, over all parameters).
-
-    Raises:
-        UnknownNameError: the source is not known.
-        CurvatureError: the gradient is zero, or the Hessian has too few eigenvectors.
-    """
-    return setup.plane_along(
-        model, images, labels, source=source, dimensions=dimensions, seed=seed, precision=precision, loss=loss
+    return compute(
+        prepare(
+            "trajectory",
+            model,
+            epochs,
+            images=images,
+            labels=labels,
+            grid=grid,
+            directions=directions,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            weight_decay=weight_decay,
+            batch_norm=batch_norm,
+            compare_batch_norm=compare_batch_norm,
+            calibration=calibration,
+            also=also,
+            precision=precision,
+            choice=choice,
+        ),
+        progress=progress,
     )

@@ -22,7 +22,10 @@ LAYERS = {
         "client",
         "gallery",
         "api",
+        "pointwise",
+        "kinds",
         "evaluation",
+        "options",
         "training",
         "checkpoints",
         "packing",
@@ -163,7 +166,16 @@ def test_no_imports_form_a_circle() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["app.main", "service.supervisor.run", "service.queue.wakeups", "landscape.result", "service.cli"]
+    "module",
+    [
+        "app.main",
+        "service.supervisor.run",
+        "service.queue.wakeups",
+        "landscape.result",
+        "landscape.kinds",
+        "service.jobs.spec",
+        "service.cli",
+    ],
 )
 def test_it_can_be_imported_without_loading_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

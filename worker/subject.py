@@ -1,6 +1,6 @@
 """The subject of a job: the checkpoints and samples that it names, loaded, and the landscape to evaluate.
 
-Each kind of job is set up by landscape.evaluation.setup, as in the library and the shell.
+Each kind of job is prepared by landscape.kinds.prepare, as in the library and the shell.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,18 +12,19 @@ from torch import Tensor, nn
 from landscape.checkpoints.load import clean_file, load, own_copy
 from landscape.checkpoints.state_dict import mismatch
 from landscape.data import Dataset
-from landscape.evaluation import setup
-from landscape.evaluation.run import Prepared, landmark_losses, path_with_losses
+from landscape.evaluation.run import Prepared, Rows, coordinates, landmark_losses, path_with_losses
+from landscape.evaluation.seeds import RepeatedLandscape
+from landscape.grid import Point
+from landscape.kinds.prepare import prepare
 from landscape.objective.losses import loss_for
 from landscape.objective.objective import Stop
 from landscape.packing import CONSTANT
-from service.jobs.spec import AnySpec, CurvatureSpec, InterpolationSpec, PlaneSpec, SliceSpec, SurfaceSpec
+from landscape.results.arrays import VALUES
+from service.jobs.spec import AnySpec
+from service.queue.values import unpack
 from service.storage.store import Store
 
 State = Mapping[str, Tensor]
-
-_DRAWN = {"seed", "normalization", "biases", "orthogonality", "drawn"}
-_OPTIONS = {"loss", "label_smoothing", "weight_decay", "batch_norm", "compare_batch_norm", "calibration", "precision"}
 
 
 class Subject:
@@ -58,6 +59,16 @@ class Subject:
         self.prepared = self._prepared(model, [_weights(architecture, state) for state, _ in files], options)
         self.landscape, self.grid = self.prepared.landscape, self.prepared.grid
 
+    def rows(self, points: Sequence[Point], earlier: tuple[bytes, int] | None, stop: Stop) -> Rows:
+        """One row per point; from `earlier` values of so many seeds, only the others are evaluated."""
+        at = coordinates(self.grid, points)
+        if earlier is None:
+            return self.landscape.rows(at, stop)
+        assert isinstance(self.landscape, RepeatedLandscape)
+        values, count = earlier
+        known = unpack(values, self.landscape.columns if count > 1 else VALUES)
+        return self.landscape.rows_after(at, known, count, stop)
+
     def provenance(self, stop: Stop) -> dict[str, Any]:
         """How the numbers are computed; for kinds with several checkpoints also the loss of each in the plane."""
         spec, landscape = self.spec, self.landscape
@@ -77,51 +88,37 @@ class Subject:
             "data_sha256": self.samples.digest,
             "architecture": dict(self.architecture),
             "landmark_losses": landmark_losses(self.prepared, stop),
+            "request": {**self.prepared.request, **self._names()},
             **({"path": path} if path else {}),
         }
 
+    def _names(self) -> dict[str, Any]:
+        """Checkpoints and data of the request, by their names here."""
+        spec = self.spec
+        return {
+            "checkpoints": list(spec.checkpoints),
+            "dataset": spec.dataset,
+            "split": spec.split,
+            "subset": spec.subset.model_dump() if spec.subset else None,
+            "architecture": spec.architecture,
+        }
+
     def _options(self, samples: Callable[[str], Dataset]) -> dict[str, Any]:
-        """Options of every kind."""
+        """The options of the kind, as the library takes them."""
         spec, also = self.spec, {}
         if spec.also:
             other = samples(spec.also)
             also = {spec.also: (other.images, other.labels)}
         loss = {} if self.whole.targets == "classes" else {"loss": loss_for(self.whole.targets)}
-        grid = spec.grid.grid() if spec.grid else None
-        return {**spec.model_dump(include=_OPTIONS), **loss, "also": also, "grid": grid}
+        own = {option.name: spec.options[option.name] for option in spec.definition.options if option.in_job}
+        return {**own, **loss, "also": also}
 
     def _prepared(self, model: nn.Module, states: Sequence[State], options: dict[str, Any]) -> Prepared:
-        spec, images, labels, (own, *others) = self.spec, self.samples.images, self.samples.labels, states
-        if isinstance(spec, InterpolationSpec):
-            [end] = others
-            return setup.interpolation(model, end, images, labels, start=own, **options)
-        if isinstance(spec, PlaneSpec):
-            second, third = others
-            return setup.through(model, second, third, images, labels, first=own, **options)
-        if isinstance(spec, SurfaceSpec | SliceSpec | CurvatureSpec):
-            return self._around(spec, model, {**spec.model_dump(include=_DRAWN), **options})
-        return setup.trajectory(model, [*others, own], images, labels, **options)
-
-    def _around(
-        self, spec: SurfaceSpec | SliceSpec | CurvatureSpec, model: nn.Module, options: dict[str, Any]
-    ) -> Prepared:
-        """A landscape around one checkpoint."""
-        samples = self.samples.images, self.samples.labels
-        if isinstance(spec, CurvatureSpec):
-            return setup.curvature(model, *samples, over=spec.over, steps=spec.steps, **options)
-        if spec.repeats > 1:
-            first = options.pop("seed")
-            return setup.repeated(model, *samples, seeds=range(first, first + spec.repeats), **options)
-        if spec.directions != "random":
-            options["plane"] = setup.plane_along(
-                model,
-                *samples,
-                source=spec.directions,
-                dimensions=2 if spec.kind == "surface" else 1,
-                seed=spec.seed,
-                loss=options["loss"],
-            )
-        return setup.KINDS[spec.kind](model, *samples, **options)
+        spec, (own, *others) = self.spec, states
+        roles: Sequence[Any] = [[*others, own]] if spec.definition.center.many else others
+        samples = {"images": self.samples.images, "labels": self.samples.labels}
+        grid = spec.grid.grid() if spec.grid else None
+        return prepare(spec.kind, model, *roles, **samples, grid=grid, own=own, **options)
 
 
 def _weights(architecture: Mapping[str, Any], state: State) -> State:

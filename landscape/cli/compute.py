@@ -1,4 +1,4 @@
-"""`landscape surface`, `slice`, `interpolation`, `trajectory`, `curvature`, `spectrum`: from files to a result file.
+"""Computes a request, here or at a service, into a result file; and `landscape spectrum`.
 
 With `--server`, a service computes the same request (remote.py).
 """
@@ -45,7 +45,7 @@ def spectrum(
 
     \b
     Example:
-      landscape spectrum checkpoint.pt --images 500 -o spectrum.json
+      landscape spectrum checkpoint.pt --subset 500 -o spectrum.json
     """
     from .. import pointwise
     from ..hessian.spectrum import numbers_of
@@ -57,7 +57,8 @@ def spectrum(
     network, _ = request.model(checkpoint, data.architecture)
     whole = request.samples(data.dataset, data.split)
     samples = request.chosen(whole, subset_of(data.subset))
-    found = pointwise.spectrum(network, samples, over=over, seed=seed, steps=steps, probes=probes, loss=loss)
+    names: dict[str, Any] = {"over": over, "loss": loss}
+    found = pointwise.spectrum(network, samples, seed=seed, steps=steps, probes=probes, **names)
     output.write_text(json.dumps(found.to_json(), indent=1))
     numbers = numbers_of(found)
     if as_json:

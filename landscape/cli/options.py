@@ -11,6 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import DataError
+from ..options import Subset
+
 
 def one_of(*names: str) -> Callable[[], list[str]]:
     """The names that shell completion offers."""
@@ -20,19 +23,6 @@ def one_of(*names: str) -> Callable[[], list[str]]:
 CheckpointFile = Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A .pt, .pth or .safetensors file.")]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="Result file; its extension is the format.")
-]
-Grid = Annotated[str, typer.Option(metavar="NxM", help="Points along the two axes.")]
-Line = Annotated[str, typer.Option(metavar="N", help="Points along the axis.")]
-Range = Annotated[str, typer.Option("--range", metavar="MIN:MAX", help="Range of the first axis.")]
-RangeBeta = Annotated[
-    str | None, typer.Option(metavar="MIN:MAX", help="Range of the second axis.", show_default="as --range")
-]
-LineRange = Annotated[str, typer.Option("--range", metavar="MIN:MAX", help="Range of the axis.")]
-Directions = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True, metavar="FILE", help="Directions from a file (.h5 or .safetensors), instead of random ones."
-    ),
 ]
 Over = Annotated[
     str,
@@ -85,57 +75,17 @@ class DataOptions:
             metavar="NAME", help="Split of the data set: train or test.", autocompletion=one_of("train", "test")
         ),
     ] = "train"
-    images: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Use a fixed random subset of this many samples.", show_default="all"),
+    subset: Annotated[
+        str | None,
+        typer.Option(
+            "--subset",
+            "--images",
+            metavar="N[:SEED]",
+            help="Use a fixed random subset of this many samples, drawn by a seed.",
+            show_default="all",
+        ),
     ] = None
     architecture: Architecture = None
-
-
-@dataclass(frozen=True)
-class DirectionOptions:
-    """How random directions are drawn."""
-
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random directions.")] = 0
-    normalization: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Normalization of the directions: filter, layer, weight, dfilter, dlayer or none.",
-            autocompletion=one_of("filter", "layer", "weight", "dfilter", "dlayer", "none"),
-        ),
-    ] = "filter"
-    biases: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Biases and normalization parameters: fixed, parameter (as in the authors' code) or random.",
-            autocompletion=one_of("fixed", "parameter", "random"),
-        ),
-    ] = "fixed"
-
-
-@dataclass(frozen=True)
-class LossOptions:
-    """What is evaluated, and in which precision."""
-
-    loss: Loss = "cross_entropy"
-    batch_norm: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="BatchNorm statistics: frozen (the checkpoint's), recalibrated (at every point) or batch.",
-            autocompletion=one_of("frozen", "recalibrated", "batch"),
-        ),
-    ] = "frozen"
-    precision: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Floating-point precision: float32, float64 or bfloat16 (checked against float32).",
-            autocompletion=one_of("float32", "float64", "bfloat16"),
-        ),
-    ] = "float32"
 
 
 @dataclass(frozen=True)
@@ -171,14 +121,31 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 
     parameters: list[inspect.Parameter] = []
     for name, one in signature.parameters.items():
-        parameters += _options(groups[name]) if name in groups else [one.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        parameters += (
+            parameters_of(groups[name]) if name in groups else [one.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        )
     command.__name__, command.__doc__ = function.__name__, function.__doc__
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command
 
 
-def _options(group: Any) -> list[inspect.Parameter]:
+def subset_of(text: str | None) -> Subset | None:
+    """The subset that `--subset` names: a number of samples, or N:SEED.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if text is None:
+        return None
+    count, _, seed = text.partition(":")
+    if not (count.isdecimal() and int(count) > 0 and (seed or "0").isdecimal()):
+        raise DataError(f"--subset must be like 1000 or 1000:7, at least 1 sample; got {text!r}.")
+    return Subset(int(count), int(seed or 0))
+
+
+def parameters_of(group: Any) -> list[inspect.Parameter]:
+    """The parameters of a group: a field is one, with its annotation and default."""
     return [
         inspect.Parameter(
             one.name,

@@ -8,6 +8,7 @@ import typer
 
 from ..disk import digest_of
 from ..errors import LandscapeError, UnknownNameError
+from ..kinds import KINDS
 from .options import AsJson, Output, TokenFile
 from .output import INTERRUPTED, print_json, require_writable
 
@@ -205,14 +206,15 @@ def _body(
 ) -> dict[str, Any]:
     from ..client.options import job_body
 
-    named: dict[str, Any] = dict(zip(("checkpoint", "end"), checkpoints, strict=False))
-    if request.kind == "trajectory":
-        named = {"epochs": checkpoints}
+    kind = KINDS[request.kind]
+    named: dict[str, Any] = {role.name: checkpoint for role, checkpoint in zip(kind.roles, checkpoints, strict=False)}
+    if kind.center.many:
+        named = {kind.center.name: checkpoints}
     options = {
         **request.options,
         "dataset": _upload_dataset_once(service, request.dataset, progress),
         "split": request.split,
-        "subset": request.images,
+        "subset": asdict(request.subset) if request.subset else None,
         "architecture": _label(checkpoints[0], request.architecture),
     }
     return job_body(request.kind, request.grid, options, **named)

@@ -4,12 +4,14 @@ A request is plain data, so that it can be sent to another process or to a servi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LandscapeError
 from ..grid import Grid
+from ..kinds import KINDS
+from ..options import Subset
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
 class Request:
     """One landscape: its kind, files, samples and grid."""
 
-    kind: str  # a key of `setup.KINDS`
+    kind: str  # a key of `KINDS`
     checkpoints: tuple[str, ...]  # files; the center first, or those of a trajectory in the order of training
     dataset: str  # a built-in name, or a file
     split: str = "train"
-    images: int | None = None  # size of a fixed random subset
+    subset: Subset | None = None  # all samples if None
     architecture: int | None = None  # number of the architecture, if several fit
     grid: Grid | None = None
     directions: str | None = None  # a file
@@ -43,18 +45,47 @@ def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any]
     Raises:
         LandscapeError: a file cannot be read, or files do not fit together.
     """
-    from ..evaluation import setup
+    from ..kinds.prepare import prepare
 
     network, label, states = _networks(request)
     network = network.to(device)
     whole = samples(request.dataset, request.split)
-    chosen = whole if request.images is None else whole.subset(request.images)
+    others: list[Any] = [states] if KINDS[request.kind].center.many else [*states[1:]]
+    options = {**request.options, **_loss(whole), **_also(request), "choice": choice}
+    if request.directions is not None:
+        options["directions"] = _plane(request.directions, network)
+    found = prepare(request.kind, network, *others, images=chosen(whole, request.subset), grid=request.grid, **options)
     facts = {"samples_in_split": len(whole), "architecture": {"label": label}}
-    others: list[Any] = [states] if request.kind == "trajectory" else [*states[1:]]
-    options = {**request.options, **_loss(whole), "plane": _plane(request.directions, network), "choice": choice}
-    kept = {name: value for name, value in options.items() if value is not None}
-    landscape = setup.KINDS[request.kind](network, *others, chosen, None, grid=request.grid, **kept)
-    return replace(landscape, facts={**landscape.facts, **facts})
+    return replace(found, facts={**found.facts, **facts}, request={**found.request, **_names(request, found)})
+
+
+def chosen(whole: "Dataset", subset: Subset | None) -> "Dataset":
+    """The samples, or a subset of them."""
+    return whole if subset is None else whole.subset(subset.count, subset.seed)
+
+
+def _names(request: Request, found: "Prepared") -> dict[str, Any]:
+    """The files and data of a request, for the provenance."""
+    options = dict(found.request["options"])
+    if request.directions is not None:
+        options["directions"] = {"file": request.directions}
+    return {
+        "options": {**options, **{name: request.options[name] for name in ("also",) if name in request.options}},
+        "checkpoints": list(request.checkpoints),
+        "dataset": request.dataset,
+        "split": request.split,
+        "subset": asdict(request.subset) if request.subset else None,
+        "architecture": request.architecture,
+    }
+
+
+def _also(request: Request) -> dict[str, Any]:
+    """The second split, by its name."""
+    split = request.options.get("also")
+    if not split:
+        return {}
+    other = samples(request.dataset, split)
+    return {"also": {split: (other.images, other.labels)}}
 
 
 def _loss(whole: "Dataset") -> dict[str, Any]:
@@ -80,7 +111,8 @@ def _networks(request: Request) -> "tuple[nn.Module, str, list[State]]":
     Reading a checkpoint in the sandbox takes seconds, and a run has a hundred of one network: from our own trajectories
     all files but one are read directly, for their tensors alone.
     """
-    built, label = model(request.checkpoints[-1 if request.kind == "trajectory" else 0], request.architecture)
+    center = -1 if KINDS[request.kind].center.many else 0
+    built, label = model(request.checkpoints[center], request.architecture)
     return built, label, [_state(path, built, request.architecture) for path in request.checkpoints]
 
 
@@ -106,7 +138,7 @@ def samples(dataset: str, split: str) -> "Dataset":
     return get(dataset, split, cache=own_cache())
 
 
-def _plane(directions: str | None, network: "nn.Module") -> "Plane | None":
+def _plane(directions: str, network: "nn.Module") -> "Plane":
     from ..directions.files import read
 
-    return read(directions, network) if directions else None
+    return read(directions, network)

@@ -4,21 +4,20 @@ Generated from sync.py by `python landscape/client/generate_aio.py` (`make clien
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from ..evaluation.progress import Progress, reporting
-from ..grid import Grid
 from . import calls, http, uploads
 from .events import follow
 from .flow import BlockingCall, Effect, Flow, NextLine, Request, RunningFlow, Wait
+from .kinds import AsyncKinds
 from .local_state import token_for
 from .models import Checkpoint, Dataset, Event, JobInfo, Link, LogEntry, Number
-from .options import CheckpointLike, CurvatureOptions, JobOptions, SurfaceOptions, job_body
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncKinds["AsyncJob"]):
     """A connection to a service: uploads, jobs and their results.
 
     Args:
@@ -106,53 +105,6 @@ class AsyncClient:
     async def delete_dataset(self, dataset_id: str) -> None:
         """Delete an uploaded data set."""
         await self._run(calls.delete(f"/datasets/{dataset_id}"))
-
-    async def surface(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[SurfaceOptions]
-    ) -> "AsyncJob":
-        """Submit a surface: L(θ* + αδ + βη) on a grid."""
-        return await self.submit(job_body("surface", grid, options, checkpoint=checkpoint))
-
-    async def slice(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[SurfaceOptions]
-    ) -> "AsyncJob":
-        """Submit a slice: L(θ* + αδ) on a line."""
-        return await self.submit(job_body("slice", grid, options, checkpoint=checkpoint))
-
-    async def curvature(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[CurvatureOptions]
-    ) -> "AsyncJob":
-        """Submit a map of the curvature: the extreme eigenvalues of the Hessian over a grid."""
-        return await self.submit(job_body("curvature", grid, options, checkpoint=checkpoint))
-
-    async def interpolation(
-        self,
-        checkpoint: CheckpointLike,
-        end: CheckpointLike,
-        *,
-        grid: Grid | None = None,
-        **options: Unpack[JobOptions],
-    ) -> "AsyncJob":
-        """Submit an interpolation: L on the line from one checkpoint (0) to another (1)."""
-        return await self.submit(job_body("interpolation", grid, options, checkpoint=checkpoint, end=end))
-
-    async def plane(
-        self,
-        checkpoint: CheckpointLike,
-        second: CheckpointLike,
-        third: CheckpointLike,
-        *,
-        grid: Grid | None = None,
-        **options: Unpack[JobOptions],
-    ) -> "AsyncJob":
-        """Submit a plane: L on the plane through three checkpoints."""
-        return await self.submit(job_body("plane", grid, options, checkpoint=checkpoint, second=second, third=third))
-
-    async def trajectory(
-        self, epochs: Sequence[CheckpointLike], *, grid: Grid | None = None, **options: Unpack[JobOptions]
-    ) -> "AsyncJob":
-        """Submit a trajectory: a training run in the plane of its principal components, and L around it."""
-        return await self.submit(job_body("trajectory", grid, options, epochs=epochs))
 
     async def submit(self, request: dict[str, Any]) -> "AsyncJob":
         """Submit a job by the JSON body of `POST /jobs`. Retries of the request do not create a second job."""

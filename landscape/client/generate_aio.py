@@ -27,7 +27,7 @@ PLAIN = ("__init__", "__repr__", "id", "follow", "_events")  # methods that stay
 GENERATORS = ("_steps",)  # `async def`, with `async for` instead of `await`
 REPLACED = {
     r"\bimport time\b": "import asyncio",
-    r"\b(Client|Job|Iterator)\b": r"Async\1",
+    r"\b(Client|Job|Iterator|Kinds)\b": r"Async\1",
     r"\b__(enter|exit)__\b": r"__a\1__",
     r"\bnext\(": "await anext(",
     r"\btime\.sleep\(": "await asyncio.sleep(",

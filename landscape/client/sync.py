@@ -4,21 +4,20 @@ aio.py is generated from this file: run `make client` after a change.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from ..evaluation.progress import Progress, reporting
-from ..grid import Grid
 from . import calls, http, uploads
 from .events import follow
 from .flow import BlockingCall, Effect, Flow, NextLine, Request, RunningFlow, Wait
+from .kinds import Kinds
 from .local_state import token_for
 from .models import Checkpoint, Dataset, Event, JobInfo, Link, LogEntry, Number
-from .options import CheckpointLike, CurvatureOptions, JobOptions, SurfaceOptions, job_body
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client:
+class Client(Kinds["Job"]):
     """A connection to a service: uploads, jobs and their results.
 
     Args:
@@ -106,53 +105,6 @@ class Client:
     def delete_dataset(self, dataset_id: str) -> None:
         """Delete an uploaded data set."""
         self._run(calls.delete(f"/datasets/{dataset_id}"))
-
-    def surface(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[SurfaceOptions]
-    ) -> "Job":
-        """Submit a surface: L(θ* + αδ + βη) on a grid."""
-        return self.submit(job_body("surface", grid, options, checkpoint=checkpoint))
-
-    def slice(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[SurfaceOptions]
-    ) -> "Job":
-        """Submit a slice: L(θ* + αδ) on a line."""
-        return self.submit(job_body("slice", grid, options, checkpoint=checkpoint))
-
-    def curvature(
-        self, checkpoint: CheckpointLike, *, grid: Grid | None = None, **options: Unpack[CurvatureOptions]
-    ) -> "Job":
-        """Submit a map of the curvature: the extreme eigenvalues of the Hessian over a grid."""
-        return self.submit(job_body("curvature", grid, options, checkpoint=checkpoint))
-
-    def interpolation(
-        self,
-        checkpoint: CheckpointLike,
-        end: CheckpointLike,
-        *,
-        grid: Grid | None = None,
-        **options: Unpack[JobOptions],
-    ) -> "Job":
-        """Submit an interpolation: L on the line from one checkpoint (0) to another (1)."""
-        return self.submit(job_body("interpolation", grid, options, checkpoint=checkpoint, end=end))
-
-    def plane(
-        self,
-        checkpoint: CheckpointLike,
-        second: CheckpointLike,
-        third: CheckpointLike,
-        *,
-        grid: Grid | None = None,
-        **options: Unpack[JobOptions],
-    ) -> "Job":
-        """Submit a plane: L on the plane through three checkpoints."""
-        return self.submit(job_body("plane", grid, options, checkpoint=checkpoint, second=second, third=third))
-
-    def trajectory(
-        self, epochs: Sequence[CheckpointLike], *, grid: Grid | None = None, **options: Unpack[JobOptions]
-    ) -> "Job":
-        """Submit a trajectory: a training run in the plane of its principal components, and L around it."""
-        return self.submit(job_body("trajectory", grid, options, epochs=epochs))
 
     def submit(self, request: dict[str, Any]) -> "Job":
         """Submit a job by the JSON body of `POST /jobs`. Retries of the request do not create a second job."""

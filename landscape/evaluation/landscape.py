@@ -15,10 +15,10 @@ from ..directions.plane import Plane
 from ..directions.random import Params, dot, norm, random_directions
 from ..engine.audit import audit, spread
 from ..engine.out_of_memory import with_smaller_batches
-from ..errors import DataError, PlaneError, UnknownNameError
+from ..errors import PlaneError, UnknownNameError
 from ..grid import Grid
+from ..hessian.products import eigenvector_plane, gradient_plane
 from ..objective.batch_norm import (
-    CALIBRATION,
     Calibration,
     calibration_subset,
     depends_on_batch,
@@ -27,22 +27,24 @@ from ..objective.batch_norm import (
     with_batch_statistics,
 )
 from ..objective.digest import state_digest
-from ..objective.losses import PerSample, loss_of
+from ..objective.losses import loss_of
 from ..objective.objective import PRECISIONS, Objective, Stop, Value, double_batch
 from ..objective.random_state import keeps_random_state
 from ..objective.validation import require_compatible
+from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
 from ..results.arrays import VALUES, finite_or_none
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
+SOURCES = tuple(name for name in choices_of("Source") if name != "random")  # of directions that depend on the loss
 WIDER = 8  # estimated size of the largest activation relative to the input: 5 for a ResNet-20
 
 
 class Landscape:
     """L(θ* + αδ + βη) of one model on one data set, ready to be evaluated at any (α, β).
 
-    By default directions are random, filter-normalized and orthogonal inside every filter; `plane` and the options of
-    `random_directions` change that. The model is copied, not changed.
+    By default directions are random, filter-normalized and orthogonal inside every filter. The model is copied, not
+    changed.
     """
 
     @keeps_random_state
@@ -53,77 +55,44 @@ class Landscape:
         labels: Tensor,
         *,
         dimensions: int = 2,
-        seed: int = 0,
-        normalization: str = "filter",
-        biases: str = "fixed",
-        orthogonality: str = "filter",
-        drawn: str = "named",
-        plane: Plane | None = None,
-        precision: str = "float32",
-        loss: "str | PerSample" = "cross_entropy",
-        label_smoothing: float = 0.0,
-        weight_decay: float = 0.0,
-        batch_norm: str = "frozen",
-        compare_batch_norm: Sequence[str] = (),
-        calibration: Tensor | int = CALIBRATION,
-        also: Mapping[str, Samples] | None = None,
-        choice: Mapping[str, Any] | None = None,
+        directions: DirectionOptions = DirectionOptions(),
+        objective: ObjectiveOptions = ObjectiveOptions(),
+        engine: EngineOptions = EngineOptions(),
     ):
         """
         Args:
-            model: any module that maps `images` to class scores (N, classes), or to what `loss` accepts.
+            model: any module that maps `images` to class scores (N, classes), or to what the loss accepts.
             images: (N, …), already normalized.
-            labels: (N,), integers in [0, classes), or what `loss` accepts.
-            dimensions: 1 for a slice, 2 for a surface; for random directions only.
-            plane: given directions; `dimensions` to `drawn` are then not used.
-            loss: "cross_entropy", "mse", or a callable (outputs, labels) -> (N,), one loss per sample.
-            precision: "float32", "float64", or "bfloat16": 16-bit arithmetic where the engine supports it, with an
-                audit against float32 in the provenance.
-            weight_decay: adds ½ · weight_decay · ‖θ‖² over all parameters, the term that SGD's weight decay minimizes.
-            batch_norm: see objective/batch_norm.py; `compare_batch_norm` adds columns for further policies.
-            calibration: samples to recalibrate BatchNorm on, or their number, evenly spaced in `images`.
-            also: more data sets by name, such as {"test": (images, labels)}, evaluated in the same pass.
-            choice: how the engine computes; `plan.choice` of an earlier landscape gives the same bits in any process.
+            labels: (N,), integers in [0, classes), or what the loss accepts.
+            dimensions: 1 for a slice, 2 for a surface; given directions have their own number.
+            directions, objective, engine: the options, described in landscape/options.py; `objective.also` holds pairs
+                of tensors.
 
         Raises:
             DataError, NotFiniteError, PlaneError, UnknownNameError: see `Objective.of` and `random_directions`.
         """
-        for policy in (batch_norm, *compare_batch_norm):
-            require_policy(policy)
-        if not 0 <= weight_decay < float("inf"):
-            raise DataError(f"'weight_decay' must be a finite number, 0 or more; got {weight_decay}.")
+        for group in (directions, objective, engine):
+            require_bounds(group)
+        policy, further = objective.batch_norm, objective.compare_batch_norm
+        for one in (policy, *further):
+            require_policy(one)
         self.model, self.digest = model, state_digest(model)
-        if precision not in (*PRECISIONS, FAST):
-            raise UnknownNameError("precision", precision, (*PRECISIONS, FAST))
-        self.precision, self.weight_decay, self.batch_norm = precision, weight_decay, batch_norm
-        self.loss = loss_of(loss, label_smoothing=label_smoothing)
+        if engine.precision not in (*PRECISIONS, FAST):
+            raise UnknownNameError("precision", engine.precision, (*PRECISIONS, FAST))
+        self.precision, self.weight_decay, self.batch_norm = engine.precision, objective.weight_decay, policy
+        self.loss = loss_of(objective.loss, label_smoothing=objective.label_smoothing)
         self.objective = self._objective(images, labels)
         self.center = {name: parameter.detach() for name, parameter in model.named_parameters()}
-        self.seed: int | None = seed if plane is None else None
-        self.normalization = normalization if plane is None else "none"
-        self.plane = plane or _random_plane(
-            self.center,
-            seed=seed,
-            count=dimensions,
-            normalization=normalization,
-            biases=biases,
-            orthogonality=orthogonality,
-            drawn=drawn,
-        )
+        drawn = directions.directions == "random"
+        self.seed: int | None = directions.seed if drawn else None
+        self.normalization: str = directions.normalization if drawn else "none"
+        self.plane = _plane(directions, self.objective, self.center, dimensions)
         self.directions = self.plane.directions
-        self.calibration = (
-            self._calibration(calibration) if "recalibrated" in (batch_norm, *compare_batch_norm) else None
-        )
-        self.plan = self._plan(self.objective, batch_norm, choice)
-        self.also = {name: self._objective(*samples) for name, samples in (also or {}).items()}
-        self._further_plans = {
-            **{name: self._plan(objective, batch_norm, self.plan.choice) for name, objective in self.also.items()},
-            **{
-                policy: self._plan(self.objective, policy, None)
-                for policy in compare_batch_norm
-                if policy != batch_norm
-            },
-        }
+        self.calibration = self._calibration(objective.calibration) if "recalibrated" in (policy, *further) else None
+        self.plan = self._plan(self.objective, policy, engine.choice)
+        self.also = {name: self._objective(*samples) for name, samples in (objective.also or {}).items()}
+        self._further_plans = {name: self._plan(one, policy, self.plan.choice) for name, one in self.also.items()}
+        self._further_plans |= {one: self._plan(self.objective, one, None) for one in further if one != policy}
 
     @property
     def fast(self) -> bool:
@@ -278,14 +247,38 @@ class Landscape:
         return {name: finite_or_none(number) for name, number in asdict(found).items()}
 
 
-def _random_plane(center: Mapping[str, Tensor], *, seed: int, count: int, **choices: str) -> Plane:
-    directions = random_directions(center, seed=seed, count=count, **choices)
+def _plane(options: DirectionOptions, objective: Objective, center: Mapping[str, Tensor], dimensions: int) -> Plane:
+    source = options.directions
+    if source == "random":
+        return _random_plane(options, center, dimensions)
+    return source if isinstance(source, Plane) else plane_along(objective, source, dimensions, options.seed)
+
+
+def plane_along(objective: Objective, source: str, dimensions: int, seed: int) -> Plane:
+    """Directions that depend on the loss at the model; see `landscape.pointwise.plane_along`.
+
+    Raises:
+        UnknownNameError: the source is neither "gradient" nor "eigenvectors".
+        CurvatureError: the gradient is zero, or the Hessian has too few eigenvectors.
+    """
+    if source == "gradient":
+        return gradient_plane(objective, dimensions=dimensions, seed=seed)
+    if source == "eigenvectors":
+        return eigenvector_plane(objective, count=dimensions, over="all", seed=seed)
+    raise UnknownNameError("source of directions", source, SOURCES)
+
+
+def _random_plane(options: DirectionOptions, center: Mapping[str, Tensor], dimensions: int) -> Plane:
+    how = {"biases": options.biases, "orthogonality": options.orthogonality, "drawn": options.drawn}
+    directions = random_directions(
+        center, seed=options.seed, count=dimensions, normalization=options.normalization, **how
+    )
     if not all(norm(direction) for direction in directions):
         raise PlaneError(
             "Every filter of the network is zero, or it has none: a random direction moves nothing. "
             "Use biases='random' to move parameters with one axis, or pass your own directions."
         )
-    return Plane(directions, "random", {name: choices[name] for name in ("biases", "orthogonality", "drawn")})
+    return Plane(directions, "random", how)
 
 
 def _restricted_to(directions: Sequence[Params], names: Collection[str]) -> list[Params]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -43,6 +44,7 @@ class Prepared:
     epochs: Sequence[State] = ()  # the checkpoints of the trajectory, in the order of training
     facts: Mapping[str, Any] = field(default_factory=dict)  # names of data and network
     request: Mapping[str, Any] = field(default_factory=dict)  # what was asked for, as JSON; see kinds/prepare.py
+    call: Any = None  # what it was prepared from, a `setup.Call`: its result can be reproduced from it
 
 
 def in_this_process(landscape: Landscape, grid: Grid, work: list[list[Point]]) -> Iterator[tuple[list[Point], Rows]]:
@@ -88,7 +90,8 @@ def compute(
     same = samples_digest(landscape.objective) == result.provenance["data_sha256"]
     facts = {"seconds": before + time.perf_counter() - begun, "data_unchanged": same}
     facts |= {"model_unchanged": landscape.unchanged(), **({"interrupted": True} if interrupted else {})}
-    return result.closed(**facts)
+    facts["threads"] = torch.get_num_threads()  # the bits of gradients depend on it
+    return replace(result.closed(**facts), source=prepared.call)
 
 
 def remaining_tiles(landscape: Landscape, grid: Grid, computed: NDArray[np.bool_]) -> list[list[Point]]:

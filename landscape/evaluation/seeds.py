@@ -6,38 +6,50 @@ A single plane depends on its random directions; what several seeds agree on is 
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ..directions.measures import cosine
 from ..errors import DataError
 from ..grid import Grid
 from ..objective.objective import Stop
+from ..options import DirectionOptions, EngineOptions
 from .landscape import Landscape
-
-SPREAD = ("seed_deviations", "lowest_losses", "highest_losses")
+from .reuse import SPREAD, combined
 
 
 class RepeatedLandscape(Landscape):
     """Rows hold the mean over the seeds of loss, accuracy and standard error, then the spread of the losses."""
 
-    def __init__(self, *arguments: Any, seeds: Sequence[int], **options: Any):
+    def __init__(
+        self,
+        *arguments: Any,
+        repeats: int,
+        directions: DirectionOptions = DirectionOptions(),
+        engine: EngineOptions = EngineOptions(),
+        **options: Any,
+    ):
         """
         Args:
-            seeds: of the directions, two or more, without duplicates.
-            arguments, options: those of `Landscape`.
+            repeats: number of seeds, two or more, from that of `directions` on.
+            arguments, directions, engine, options: those of `Landscape`.
 
         Raises:
-            DataError: fewer than two seeds, a duplicate seed, or more than one data set or BatchNorm policy.
+            DataError: fewer than two seeds, or more than one data set or BatchNorm policy.
         """
-        if len(seeds) < 2 or len(set(seeds)) < len(seeds):
-            raise DataError(f"Repeating needs at least two seeds, each once; got {list(seeds)}.")
-        super().__init__(*arguments, seed=seeds[0], **options)
+        if repeats < 2:
+            raise DataError(f"Repeating needs at least two seeds; got {repeats}.")
+        super().__init__(*arguments, directions=directions, engine=engine, **options)
         if self._further_plans:
             raise DataError(
                 "A repeated landscape takes one data set and one BatchNorm policy. Request the others separately."
             )
-        options["choice"] = self.plan.choice
-        self.others = [Landscape(*arguments, seed=seed, **options) for seed in seeds[1:]]
+        engine = replace(engine, choice=self.plan.choice)
+        seeds = range(directions.seed + 1, directions.seed + repeats)
+        drawn = [replace(directions, seed=seed) for seed in seeds]
+        self.others = [Landscape(*arguments, directions=one, engine=engine, **options) for one in drawn]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,6 +60,18 @@ class RepeatedLandscape(Landscape):
         """One row per point; if the loss is not finite for one seed, neither is the mean."""
         seeds = [super().rows(coordinates, stop), *(other.rows(coordinates, stop) for other in self.others)]
         return [_mean_and_spread(point) for point in zip(*seeds, strict=True)]
+
+    def rows_after(
+        self, coordinates: Sequence[Sequence[float]], earlier: Any, count: int, stop: Stop | None = None
+    ) -> list[tuple[float, ...]]:
+        """The same rows up to rounding, from those of the first `count` seeds: only the other seeds are evaluated.
+
+        Args:
+            earlier: (points, columns), one row per point, with the columns of `reuse.combined`.
+        """
+        others = [other.rows(coordinates, stop) for other in self.others[count - 1 :]]
+        rows = [_mean_and_spread(point) if len(point) > 1 else point[0] for point in zip(*others, strict=True)]
+        return [tuple(row) for row in combined((earlier, count), (np.array(rows), len(others))).tolist()]
 
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
         """The provenance of `Landscape` for the first seed, with all seeds and the largest |cos(δ, η)| of any."""

@@ -1,184 +1,114 @@
-"""Prepares a landscape from a model and data, one function per kind of result.
+"""Prepares landscapes: the building blocks of the kinds of results (landscape/kinds/), each of which prepares its own.
 
-The library, the shell and the workers of the service use it; evaluation/run.py evaluates the landscape.
+evaluation/run.py evaluates what is prepared.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from ..data.inputs import Inputs, read_inputs
-from ..directions.plane import Plane, State, line_between, plane_through
-from ..directions.trajectory import principal, principal_plane, project
-from ..errors import GridError, PlaneError, UnknownNameError
+from ..directions.plane import Plane, State
+from ..directions.trajectory import Path
+from ..errors import GridError, PlaneError
 from ..grid import Axis, Grid
-from ..hessian.products import eigenvector_plane, gradient_plane
-from ..objective.losses import PerSample, loss_of
-from ..objective.objective import Objective
+from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, options_of
 from ..training.recorder import states_in
-from .curvature_map import CurvatureLandscape
 from .landscape import Landscape
-from .run import Prepared, with_state
+from .run import Prepared
 from .seeds import RepeatedLandscape
 
+Group = TypeVar("Group")
 Checkpoint = State | nn.Module
 Trajectory = Sequence[Checkpoint | str | FilePath] | str | FilePath
-
-SOURCES = ("gradient", "eigenvectors")  # of directions that depend on the loss
 DEFAULT_COUNT = 25  # points per axis around checkpoints
 MARGIN = 0.2  # of the extent of the checkpoints, on every side
 
 
-def surface(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any) -> Prepared:
-    """See `api.surface`."""
-    grid = grid or Grid.square()
-    _require_axes(grid, 2, options.get("plane"))
-    return _prepared(Landscape, model, images, labels, grid, "surface", dimensions=2, **options)
+@dataclass(frozen=True)
+class Call:
+    """What a kind prepares its landscape from."""
+
+    model: nn.Module  # the center; of a trajectory, any network of its architecture
+    images: Any  # samples in any form that `data.inputs.read_inputs` takes
+    labels: Any
+    others: tuple[Any, ...]  # the other checkpoints in the order of `Kind.roles`; a list counts as one
+    grid: Grid | None
+    options: Mapping[str, Any]  # every option of the kind
+    own: State | None = None  # the state of `model`, if the other checkpoints use other names than `state_dict()`
+
+    @property
+    def state(self) -> State:
+        """The state of the model, under the names of the other checkpoints."""
+        return self.own or self.model.state_dict()
+
+    def group(self, group: type[Group]) -> Group:
+        """The options of one group of landscape/options.py."""
+        return group(**{option.name: self.options[option.name] for option in options_of(group)})
 
 
-def slice(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any) -> Prepared:
-    """See `api.slice`."""
-    grid = grid or Grid.line()
-    _require_axes(grid, 1, options.get("plane"))
-    return _prepared(Landscape, model, images, labels, grid, "slice", dimensions=1, **options)
-
-
-def interpolation(
-    model: nn.Module,
-    end: Checkpoint,
-    images: Any,
-    labels: Any,
-    *,
-    grid: Grid | None = None,
-    start: State | None = None,
-    **options: Any,
-) -> Prepared:
-    """See `api.interpolation`.
+def around_one(call: Call, kind: str, grid: Grid, *, make: type[Landscape] = Landscape, **more: Any) -> Prepared:
+    """A landscape around one checkpoint, along the directions that the options name; with `repeats`, for several seeds.
 
     Args:
-        start: the state of `model` under the names used by `end`, if `model.state_dict()` has others: a packed network
-            names the constants of its file differently.
+        make: its class, called with `more`.
+
+    Raises:
+        GridError: given directions are not as many as the axes of the grid.
     """
-    grid = grid or Grid(Axis(-0.5, 1.5, 41))
-    _require_axes(grid, 1, None)
-    line, ends = line_between(start or model.state_dict(), state_of(end)), {"end": state_of(end)}
-    return _prepared(Landscape, model, images, labels, grid, "interpolation", checkpoints=ends, plane=line, **options)
+    directions = call.group(DirectionOptions)
+    if isinstance(directions.directions, Plane):
+        _require_as_many(grid, directions.directions)
+    repeats = call.options.get("repeats", 1)
+    if repeats > 1:
+        make, more = RepeatedLandscape, {**more, "repeats": repeats}
+    return _prepared(make, call, kind, grid, directions, **more)
 
 
-def through(
-    model: nn.Module,
-    second: Checkpoint,
-    third: Checkpoint,
-    images: Any,
-    labels: Any,
+def along(
+    call: Call,
+    kind: str,
+    grid: Grid,
+    plane: Plane,
     *,
-    grid: Grid | None = None,
-    first: State | None = None,
-    **options: Any,
+    checkpoints: Mapping[str, State] | None = None,
+    path: Path | None = None,
+    epochs: Sequence[State] = (),
 ) -> Prepared:
-    """See `api.through`; `first` is the state of `model`, as `start` of `interpolation`."""
-    names = [name for name, _ in model.named_parameters()]
-    spanned = plane_through(first or model.state_dict(), state_of(second), state_of(third), parameters=names)
-    grid = grid or grid_around([at for _, at in spanned.landmarks])
-    _require_axes(grid, 2, None)
-    corners = {"second": state_of(second), "third": state_of(third)}
-    return _prepared(Landscape, model, images, labels, grid, "plane", checkpoints=corners, plane=spanned, **options)
+    """A landscape along the directions of a plane.
 
+    Args:
+        checkpoints: those at landmarks of the plane, by name.
+        path, epochs: of a trajectory.
 
-def trajectory(
-    model: nn.Module,
-    states: Trajectory,
-    images: Any,
-    labels: Any,
-    *,
-    grid: Grid | None = None,
-    plane: Plane | None = None,
-    **options: Any,
-) -> Prepared:
-    """See `api.trajectory`."""
-    saved = _states_of(states)
-    if not saved:
-        raise PlaneError("A trajectory needs checkpoints, four or more; got none.")
-    center, names = with_state(model, saved[-1]), [name for name, _ in model.named_parameters()]
-    plane = plane or principal_plane(principal(saved, parameters=names))
-    path = project(saved, plane, parameters=names)
-    grid = grid or grid_around(path.coordinates)
-    if grid.beta is None:
-        raise GridError("A trajectory needs a grid with two axes. Use Grid(Axis(…), Axis(…)), or leave it out.")
-    along: dict[str, Any] = {"plane": plane, "path": path, "epochs": saved}
-    return _prepared(Landscape, center, images, labels, grid, "trajectory", **along, **options)
-
-
-def curvature(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any) -> Prepared:
-    """See `api.curvature`."""
-    grid = grid or Grid.square(11)
-    axes = 2 if grid.beta else 1
-    found = _prepared(CurvatureLandscape, model, images, labels, grid, "curvature", dimensions=axes, **options)
-    if len(found.landscape.directions) != axes:
-        count = len(found.landscape.directions)
-        raise GridError(f"The grid has {axes} axes but there are {count} directions. Match them.")
-    return found
-
-
-def repeated(model: nn.Module, images: Any, labels: Any, *, grid: Grid | None = None, **options: Any) -> Prepared:
-    """See `api.repeated`."""
-    grid = grid or Grid.line()
-    kind, axes = ("surface", 2) if grid.beta else ("slice", 1)
-    return _prepared(RepeatedLandscape, model, images, labels, grid, kind, dimensions=axes, **options)
-
-
-def plane_along(
-    model: nn.Module,
-    images: Any,
-    labels: Any,
-    *,
-    source: str,
-    dimensions: int = 2,
-    seed: int = 0,
-    precision: str = "float32",
-    loss: "str | PerSample" = "cross_entropy",
-) -> Plane:
-    """See `api.plane_along`."""
-    inputs = read_inputs(model, images, labels, loss)
-    objective = Objective.of(inputs.model, inputs.images, inputs.labels, precision=precision, loss=loss_of(inputs.loss))
-    if source == "gradient":
-        return gradient_plane(objective, dimensions=dimensions, seed=seed)
-    if source == "eigenvectors":
-        return eigenvector_plane(objective, count=dimensions, over="all", seed=seed)
-    raise UnknownNameError("source of directions", source, SOURCES)
-
-
-KINDS: dict[str, Callable[..., Prepared]] = {
-    "surface": surface,
-    "slice": slice,
-    "interpolation": interpolation,
-    "plane": through,
-    "trajectory": trajectory,
-    "curvature": curvature,
-}
+    Raises:
+        GridError: the directions are not as many as the axes of the grid.
+    """
+    _require_as_many(grid, plane)
+    found = _prepared(Landscape, call, kind, grid, DirectionOptions(directions=plane))
+    return replace(found, checkpoints=checkpoints or {}, path=path, epochs=epochs)
 
 
 def _prepared(
-    make: type[Landscape],
-    model: nn.Module,
-    images: Any,
-    labels: Any,
-    grid: Grid,
-    kind: str,
-    *,
-    loss: Any = "cross_entropy",
-    also: Mapping[str, Any] | None = None,
-    checkpoints: Mapping[str, State] | None = None,
-    path: Any = None,
-    epochs: Sequence[State] = (),
-    **options: Any,
+    make: type[Landscape], call: Call, kind: str, grid: Grid, directions: DirectionOptions, **more: Any
 ) -> Prepared:
-    inputs = read_inputs(model, images, labels, loss)
-    more = {name: _also(model, samples, inputs) for name, samples in (also or {}).items()}
-    landscape = make(inputs.model, inputs.images, inputs.labels, loss=inputs.loss, also=more, **options)
-    return Prepared(landscape, grid, kind, checkpoints or {}, path, epochs, inputs.facts)
+    objective: Any = call.group(ObjectiveOptions)
+    inputs = read_inputs(call.model, call.images, call.labels, objective.loss)
+    also = {name: _also(call.model, samples, inputs) for name, samples in (objective.also or {}).items()}
+    landscape = make(
+        inputs.model,
+        inputs.images,
+        inputs.labels,
+        dimensions=2 if grid.beta else 1,
+        directions=directions,
+        objective=replace(objective, loss=inputs.loss, also=also),
+        engine=call.group(EngineOptions),
+        **more,
+    )
+    return Prepared(landscape, grid, kind, facts=inputs.facts)
 
 
 def _also(model: nn.Module, samples: Any, first: Inputs) -> Any:
@@ -205,8 +135,12 @@ def state_of(checkpoint: Checkpoint) -> State:
     return checkpoint.state_dict() if isinstance(checkpoint, nn.Module) else checkpoint
 
 
-def _states_of(states: Trajectory) -> list[State]:
-    """The state dicts of modules, state dicts, files, or a folder of files in order."""
+def states_of(states: Trajectory) -> list[State]:
+    """The state dicts of modules, state dicts, files, or a folder of files in order.
+
+    Raises:
+        CheckpointError: a file cannot be read.
+    """
     if isinstance(states, str | FilePath):
         return states_in(states)
     found: list[State] = []
@@ -215,12 +149,7 @@ def _states_of(states: Trajectory) -> list[State]:
     return found
 
 
-def _require_axes(grid: Grid, axes: int, plane: Plane | None) -> None:
-    found = 2 if grid.beta else 1
+def _require_as_many(grid: Grid, plane: Plane) -> None:
+    axes, found = 2 if grid.beta else 1, len(plane.directions)
     if found != axes:
-        advice = "Use Grid.square(51), or slice()" if axes == 2 else "Use Grid.line(51), or surface()"
-        raise GridError(
-            f"This plot needs a grid with {axes} {'axes' if axes > 1 else 'axis'}; got {found}. {advice} for {found}."
-        )
-    if plane is not None and len(plane.directions) != axes:
-        raise GridError(f"The grid has {axes} axes but there are {len(plane.directions)} directions. Match them.")
+        raise GridError(f"The grid has {axes} axes but there are {found} directions. Match them.")

@@ -23,7 +23,7 @@ def require_compatible(spec: AnySpec, architecture: dict[str, Any], facts: Datas
     _require_kind(architecture, facts)
     _require_outputs(architecture, facts)
     _require_samples(architecture, facts)
-    if facts.targets != "classes" and getattr(spec, "loss", "cross_entropy") != "cross_entropy":
+    if facts.targets != "classes" and spec.options["loss"] != "cross_entropy":
         raise InvalidError(
             f"The targets of {facts.name} are {facts.targets}, which have a loss of their own. Leave 'loss' out.",
             field="loss",

@@ -63,7 +63,7 @@ _PAIRS = (
 
 
 def add_checkpoints(database: Database, store: Store) -> None:
-    """Add the shipped checkpoints that are missing."""
+    """Add the shipped checkpoints that are missing; raises as `Store.copy_in` and `Store.require`."""
     known = records()
     for name in (name for pair in _PAIRS for name in pair):
         with database.reading() as session:

@@ -3,24 +3,20 @@
 Nothing here uses the broker: queue/wakeups.py sends the wake-up messages to workers.
 """
 
-import math
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from landscape.grid import Point
-
 from ..database.job_log import plural, write_line
-from ..database.tables import TERMINAL, Checkpoint, Job, Tile, grid_of, new_id, now, require
+from ..database.tables import TERMINAL, Checkpoint, Job, Tile, new_id, now, require
 from ..errors import ConflictError, InvalidError
 from ..library.datasets import dataset_facts
 from ..queue import fair_queue
 from ..queue.completion import end_job
-from ..queue.values import is_intact
-from . import results
+from ..queue.reuse import copy_finished, enqueue_missing, inherit, intact_tiles
 from .compatibility import require_compatible
-from .spec import DEFAULT_POINTS, AnySpec, job_spec
+from .spec import AnySpec, job_spec
 
 
 def submit(
@@ -56,7 +52,7 @@ def submit(
         owner=owner,
         gallery=gallery,
         grid=spec.grid.model_dump() if spec.grid else None,
-        points=math.prod(spec.grid.grid().shape) if spec.grid else DEFAULT_POINTS,
+        points=spec.points,
     )
     session.add(job)
     session.flush()
@@ -74,7 +70,7 @@ def find_by_idempotency_key(session: Session, key: str, spec: AnySpec, owner: st
     job = session.get(Job, key, execution_options={"all_owners": True})
     if job is not None:
         again = {**spec.model_dump(mode="json"), "dataset": job.spec["dataset"]}  # stored as its id
-        if job.owner != owner or again != job.spec:
+        if job.owner != owner or again != job_spec.validate_python(job.spec).model_dump(mode="json"):
             raise ConflictError("This Idempotency-Key was sent with another request. Make a new one for each job.")
     return job
 
@@ -124,6 +120,7 @@ def cancel(session: Session, job_id: str) -> Job:
 
     Raises:
         ConflictError: it is already finished.
+        NotFoundError: there is no job with this id.
     """
     if not end_job(session, require(session, Job, job_id).id, "cancelled"):
         state = session.scalar(select(Job.state).where(Job.id == job_id))
@@ -138,43 +135,38 @@ def retry(session: Session, job_id: str) -> Job:
     Raises:
         ConflictError: the job is not finished, or is done and undamaged.
         InvalidError: its checkpoint is gone.
+        NotFoundError: there is no job with this id.
     """
     old = require(session, Job, job_id)
-    intact = [tile for tile in results.finished_tiles(session, old.id) if is_intact(tile)]
-    if old.state not in TERMINAL or (old.state == "done" and len(intact) == old.tiles_done):
+    if old.state not in TERMINAL or (old.state == "done" and len(intact_tiles(session, old.id)) == old.tiles_done):
         raise ConflictError(f"The job is {old.state}; only a failed or cancelled job can be retried.")
     job = submit(session, job_spec.validate_python(old.spec), owner=old.owner, gallery=old.gallery)
     if old.provenance is not None:
-        session.execute(delete(Tile).where(Tile.job_id == job.id))
-        job.provenance, job.points_per_tile, job.grid = old.provenance, old.points_per_tile, old.grid
-        job.device, job.points, job.state = old.device, old.points, "running"
-        computed = _copy_tiles(session, intact, job)
-        job.tiles_done, job.points_done = len(intact), len(computed)
-        fair_queue.enqueue_points(session, job, computed=computed)
-        session.execute(update(Job).where(Job.id == job.id).values(started=now()))
-        copied = f"{plural(len(computed), 'point')} of {job.points} were copied from an earlier job."
-        write_line(session, job.id, copied)
+        job.grid, job.points = old.grid, old.points
+        inherit(session, job, old, old.provenance)
+        copy_finished(session, job, old)
+        if old.started is not None:
+            _start(session, job)
+        write_line(
+            session, job.id, f"{plural(job.points_done, 'point')} of {job.points} were copied from an earlier job."
+        )
     return job
 
 
-def _copy_tiles(session: Session, tiles: list[Tile], job: Job) -> set[Point]:
-    """Copy finished tiles to a new job.
-
-    Returns:
-        Their points.
-    """
-    copied = ("purpose", "count", "points", "state", "values", "sha256", "seconds", "finished")
-    levels = fair_queue.levels(grid_of(job))
-    place = {point: (level, rank) for level, points in enumerate(levels) for rank, point in enumerate(points)}
-    for sequence, tile in enumerate(tiles, 1):
-        level, rank = place[tuple(tile.points[0])]
-        values = {name: getattr(tile, name) for name in copied}
-        session.add(Tile(job_id=job.id, owner=job.owner or "", level=level, rank=rank, sequence=sequence, **values))
-    return {(i, j) for tile in tiles for i, j in tile.points}
+def _start(session: Session, job: Job) -> None:
+    """Start a job that need not be prepared, since an earlier one was."""
+    session.execute(delete(Tile).where(Tile.job_id == job.id, Tile.purpose == "prepare"))
+    enqueue_missing(session, job)
+    session.execute(update(Job).where(Job.id == job.id).values(state="running", started=now()))
 
 
 def delete_job(session: Session, job_id: str) -> None:
-    """Delete a finished job and its values."""
+    """Delete a finished job and its values.
+
+    Raises:
+        NotFoundError: there is no job with this id.
+        ConflictError: it is not finished.
+    """
     job = require(session, Job, job_id)
     if job.state not in TERMINAL:
         raise ConflictError("The job is not finished. Cancel it first.")

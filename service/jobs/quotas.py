@@ -3,15 +3,13 @@
 Jobs and uploads without an owner are not counted.
 """
 
-import math
-
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ..database.tables import TERMINAL, Checkpoint, Dataset, Job, Upload
 from ..errors import InvalidError, QuotaError, TooManyError
 from ..settings import Settings
-from .spec import DEFAULT_POINTS, AnySpec
+from .spec import AnySpec
 
 
 def require_job(session: Session, settings: Settings, owner: str, *specs: AnySpec) -> None:
@@ -22,10 +20,10 @@ def require_job(session: Session, settings: Settings, owner: str, *specs: AnySpe
         TooManyError: the user has too many unfinished jobs.
     """
     for spec in specs:
-        points = math.prod(spec.grid.grid().shape) if spec.grid else DEFAULT_POINTS
-        if points > settings.max_job_points:
+        if spec.points > settings.max_job_points:
             raise InvalidError(
-                f"The grid has {points} points; this service computes at most {settings.max_job_points}. Use fewer.",
+                f"The grid has {spec.points} points; this service computes at most {settings.max_job_points}. "
+                "Use fewer.",
                 field="grid",
             )
     unfinished = select(func.count()).select_from(Job).where(Job.owner == owner, Job.state.not_in(TERMINAL))

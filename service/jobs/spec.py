@@ -1,23 +1,29 @@
-"""The schema of a job: the body of `POST /api/v1/jobs`.
+"""The schema of a job: the body of `POST /api/v1/jobs`, made from the kinds of results (landscape/kinds/).
 
 Limits that depend on the settings or the database are checked in quotas.py and compatibility.py.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model, model_validator
 
-from landscape.errors import GridError
+from landscape.errors import DataError, GridError
 from landscape.grid import Axis, Grid
+from landscape.kinds import KINDS
+from landscape.kinds.definition import Kind as Definition
+from landscape.kinds.definition import Role
+from landscape.options import CHOICES, Option
 
 MAX_POINTS = 1_002_001  # 1001 × 1001
 MAX_RANGE = 1e6
 DEFAULT_POINTS = 25 * 25  # of a plane or a trajectory, whose range is known when its checkpoints are loaded
-Split = Literal["train", "test"]
-BatchNorm = Literal["frozen", "recalibrated", "batch"]
-Precision = Literal["float32", "float64", "bfloat16"]
+MAX_CHECKPOINTS = 1000
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]{16,64}$")]
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL stores any character but NUL
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[tuple(KINDS)]
 
 
 class _Strict(BaseModel):
@@ -72,131 +78,99 @@ class SubsetSpec(_Strict):
     seed: int = Field(0, ge=0, lt=2**63)
 
 
-class _Spec(_Strict):
-    """The options of every kind of job."""
+class AnySpec(_Strict):
+    """A job of any kind. The fields of each kind come from its definition."""
 
-    architecture: str | None = Field(
-        None, max_length=300, description="Label of the architecture, where several fit; the chosen one if omitted."
-    )
-    dataset: Text = Field("digits", min_length=1, max_length=64)
-    split: Split = "train"
-    also: Split | None = Field(None, description="A second split, evaluated in the same pass into separate columns.")
-    subset: SubsetSpec | None = Field(None, description="Of the first split; all of it if omitted.")
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    weight_decay: float = Field(
-        0.0, ge=0, le=1, description="Adds half of it times the squared norm of all parameters."
-    )
-    batch_norm: BatchNorm = "frozen"
-    compare_batch_norm: list[BatchNorm] = Field([], max_length=2, description="Further policies to compare with.")
-    calibration: int = Field(512, ge=2, le=100_000, description="Samples on which BatchNorm is recalibrated.")
-    precision: Precision = "float32"
-    name: Text | None = Field(None, max_length=200, description="Name of the job on the page.")
+    if TYPE_CHECKING:  # those that every kind has
+        kind: str
+        architecture: str | None
+        dataset: str
+        split: str
+        also: str | None
+        subset: SubsetSpec | None
+        grid: SliceGrid | SurfaceGrid | None
+        name: str | None
+
+    @model_validator(mode="after")
+    def _options_are_compatible(self) -> "AnySpec":
+        try:
+            self.definition.require_compatible(self.options)
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def definition(self) -> Definition:
+        """The kind of result."""
+        return KINDS[self.kind]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option of the kind, by the names that the library uses; those of `SampleOptions` too."""
+        return {option.name: getattr(self, option.name) for option in self.definition.job_options}
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
         """Ids of every checkpoint it needs; the first is the center."""
-        raise NotImplementedError
-
-
-class _OneCheckpoint(_Spec):
-    """A kind of job around one checkpoint."""
-
-    checkpoint: Id
+        center, *others = (getattr(self, role.name) for role in self.definition.roles)
+        return (center[-1], *center[:-1]) if self.definition.center.many else (center, *others)
 
     @property
-    def checkpoints(self) -> tuple[str, ...]:
-        return (self.checkpoint,)
+    def points(self) -> int:
+        """Number of points of its grid."""
+        if self.grid is None:
+            return DEFAULT_POINTS
+        alphas, betas = self.grid.grid().shape
+        return alphas * betas
 
 
-class _RandomDirections(_OneCheckpoint):
-    """Random directions around one checkpoint, and how they are drawn."""
-
-    seed: int = Field(0, ge=0, lt=2**63, description="Draws the directions.")
-    normalization: Literal["filter", "layer", "weight", "dfilter", "dlayer", "none"] = "filter"
-    biases: Literal["fixed", "parameter", "random"] = Field(
-        "fixed", description="Directions of biases and normalization."
-    )
-    orthogonality: Literal["filter", "overall", "none"] = "filter"
-    drawn: Literal["named", "authors"] = Field("named", description="By name and seed, or in the authors' order.")
+def spec_of(kind: Definition) -> type[AnySpec]:
+    """The model of the jobs of one kind."""
+    fields: dict[str, Any] = {"kind": (Literal[kind.name], kind.name)}
+    fields |= {role.name: _checkpoint(role) for role in kind.roles}
+    fields |= {option.name: _field(option) for option in kind.job_options}
+    fields["grid"] = _grid(kind)
+    return create_model(f"{kind.name.title()}Spec", __base__=AnySpec, __doc__=kind.summary, **fields)
 
 
-class _Repeatable(_RandomDirections):
-    """A kind that can be repeated for several seeds, or follow the gradient or the Hessian's eigenvectors."""
-
-    repeats: int = Field(
-        1, ge=1, le=64, description="Number of seeds, from `seed` on; above 1, their mean with a band."
-    )
-    directions: Literal["random", "gradient", "eigenvectors"] = "random"
-
-    @model_validator(mode="after")
-    def _repeats_only_random_directions(self) -> "_Repeatable":
-        if self.repeats > 1 and (self.directions != "random" or self.also or self.compare_batch_norm):
-            raise ValueError("repeats above 1 take random directions, one split and one BatchNorm policy.")
-        return self
+def _checkpoint(role: Role) -> tuple[Any, Any]:
+    if not role.many:
+        return Id, Field(description=role.help)
+    return list[Id], Field(min_length=role.least, max_length=MAX_CHECKPOINTS, description=role.help)
 
 
-class SurfaceSpec(_Repeatable):
-    """L(θ* + αδ + βη) on a grid."""
-
-    kind: Literal["surface"] = "surface"
-    grid: SurfaceGrid = SurfaceGrid()
-
-
-class SliceSpec(_Repeatable):
-    """L(θ* + αδ) on a line."""
-
-    kind: Literal["slice"] = "slice"
-    grid: SliceGrid = SliceGrid()
+def _field(option: Option) -> tuple[Any, Any]:
+    bounds = option.job_bounds or option.bounds
+    limits: dict[str, Any] = {"ge": bounds.least, "le": bounds.most, "lt": bounds.below}
+    limits |= {"min_length": bounds.shortest, "max_length": bounds.longest}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    default = list(option.default) if isinstance(option.default, tuple) else option.default
+    return _type(option.job_type), Field(default, description=option.job_help or option.help, **given)
 
 
-class CurvatureSpec(_RandomDirections):
-    """λ_min, λ_max and their ratio over a grid, as well as the loss; a point costs hundreds of passes over the data."""
-
-    kind: Literal["curvature"] = "curvature"
-    grid: SurfaceGrid = SurfaceGrid(alpha=AxisSpec(count=11), beta=AxisSpec(count=11))
-    over: Literal["filters", "all"] = Field("filters", description="Parameters the Hessian is taken over.")
-    steps: int = Field(60, ge=4, le=1000, description="Hessian-vector products per point, at most.")
-
-
-class InterpolationSpec(_OneCheckpoint):
-    """L on the line from one checkpoint (α = 0) to another (α = 1), BatchNorm's statistics interpolated as well."""
-
-    kind: Literal["interpolation"] = "interpolation"
-    end: Id
-    grid: SliceGrid = SliceGrid(alpha=AxisSpec(min=-0.5, max=1.5, count=41))
-
-    @property
-    def checkpoints(self) -> tuple[str, ...]:
-        return self.checkpoint, self.end
+def _type(source: str) -> Any:
+    """The type of a field, from its source text: one of the basic types, a set of names, a list of one, or None too."""
+    known: dict[str, Any] = {**CHOICES, "int": int, "float": float, "str": Text, "Subset": SubsetSpec}
+    if source.endswith(" | None"):
+        return _type(source.removesuffix(" | None")) | None
+    if source.startswith("list["):
+        return list[_type(source[5:-1])]  # type: ignore[misc]
+    return known[source]
 
 
-class PlaneSpec(_OneCheckpoint):
-    """L on the plane through three checkpoints; coordinates are distances in parameter space."""
-
-    kind: Literal["plane"] = "plane"
-    second: Id
-    third: Id
-    grid: SurfaceGrid | None = Field(None, description="25 × 25 points around the three if omitted.")
-
-    @property
-    def checkpoints(self) -> tuple[str, ...]:
-        return self.checkpoint, self.second, self.third
+def _grid(kind: Definition) -> tuple[Any, Any]:
+    model = SurfaceGrid if kind.axes[0] == 2 else SliceGrid
+    if kind.grid is None:
+        return model | None, Field(None, description="25 × 25 points around the checkpoints if omitted.")
+    axes = {"alpha": kind.grid.alpha, "beta": kind.grid.beta}
+    default = {name: AxisSpec(min=axis.min, max=axis.max, count=axis.count) for name, axis in axes.items() if axis}
+    return model, model(**default)
 
 
-class TrajectorySpec(_Spec):
-    """The path of a training run in the plane of its two principal components, and the loss around it."""
-
-    kind: Literal["trajectory"] = "trajectory"
-    epochs: list[Id] = Field(min_length=4, max_length=1000, description="Checkpoints in the order of training.")
-    grid: SurfaceGrid | None = Field(None, description="25 × 25 points around the path if omitted.")
-
-    @property
-    def checkpoints(self) -> tuple[str, ...]:
-        return self.epochs[-1], *self.epochs[:-1]
-
-
-AnySpec = SurfaceSpec | SliceSpec | CurvatureSpec | InterpolationSpec | PlaneSpec | TrajectorySpec
-JobSpec = Annotated[AnySpec, Field(discriminator="kind")]
+SPECS = {name: spec_of(kind) for name, kind in KINDS.items()}
+SurfaceSpec: Any = SPECS["surface"]
+if TYPE_CHECKING:
+    JobSpec = AnySpec
+else:
+    JobSpec = Annotated[Union[tuple(SPECS.values())], Field(discriminator="kind")]  # noqa: UP007
 job_spec: TypeAdapter[AnySpec] = TypeAdapter(JobSpec)
-Kind = Literal["surface", "slice", "curvature", "interpolation", "plane", "trajectory"]

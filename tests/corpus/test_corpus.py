@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file
 
 from landscape.checkpoints.sandbox import Limits, read_in_sandbox
-from landscape.evaluation.landscape import Landscape
 from landscape.models import CifarResNet, build
 from tests.corpus.bad import bad_files, live_files
 from tests.corpus.good import GOOD_FILES, ROUNDED
 from tests.corpus.parts import GOOD, legacy, one_tensor, saved, table, tensor, torch_zip
+from tests.support.landscapes import landscape_of
 
 Server = Callable[..., dict[str, Any]]
 BAD = {name: (content, said) for name, content, said in bad_files()}
@@ -152,7 +152,7 @@ def test_the_landscape_of_a_wrapped_file_is_that_of_the_plain_one(tmp_path: Path
         read_in_sandbox("checkpoint", path, clean)
         model = build(CifarResNet(20, 8, "projection", 10, 1))
         model.load_state_dict(load_file(clean), strict=False)
-        landscape = Landscape(model, images, labels, choice={"engine": "plain"})
+        landscape = landscape_of(model, images, labels, choice={"engine": "plain"})
         results.append(landscape.values([(-1.0, 0.5), (0.0, 0.0), (0.5, 1.0)]))
     assert results[1:] == results[:1] * 3
 

@@ -25,7 +25,7 @@ EXPECTED = [[10 * alpha + beta for beta in (0, 1, 2, 3, 4)] for alpha in (-1, 0,
 def ten_x_plus_y() -> Result:
     model = TwoNumbers()
     plane = from_directions(ALONG_X_AND_Y, dict(model.named_parameters()))
-    return api.surface(model, torch.zeros(7, 1), torch.zeros(7), grid=GRID, plane=plane, loss=the_answer)
+    return api.surface(model, torch.zeros(7, 1), torch.zeros(7), grid=GRID, directions=plane, loss=the_answer)
 
 
 @pytest.fixture(scope="module")

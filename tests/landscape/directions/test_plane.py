@@ -8,17 +8,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from landscape import api
+from landscape import api, pointwise
 from landscape.directions.measures import measure_directions
 from landscape.directions.plane import Plane, from_directions, line_between, plane_through
 from landscape.directions.random import norm
 from landscape.errors import NotFiniteError, PlaneError, ShapeMismatchError, UnknownNameError
-from landscape.evaluation.landscape import Landscape
+from landscape.evaluation.landscape import SOURCES
+from landscape.evaluation.setup import grid_around
 from landscape.evaluation.run import Prepared, compute
-from landscape.evaluation.setup import SOURCES, grid_around
 from landscape.grid import Axis, Grid
 from landscape.hessian.products import eigenvector_plane, gradient_plane
 from landscape.objective.objective import Objective
+from tests.support.landscapes import landscape_of
 from tests.support.small_models import (
     ALONG_X_AND_Y,
     TwoNumbers,
@@ -65,7 +66,7 @@ def test_without_moving_the_statistics_the_far_end_is_wrong_and_its_check_fails(
     line = line_between(start.state_dict(), end.state_dict())
     names = dict(start.named_parameters())
     frozen = Plane(({name: line.directions[0][name] for name in names},), line.source, line.facts, line.landmarks)
-    landscape = Landscape(start, *pictures(), plane=frozen, precision="float64")
+    landscape = landscape_of(start, *pictures(), directions=frozen, precision="float64")
     result = compute(Prepared(landscape, HALVES, checkpoints={"end": end.state_dict()}))
     assert result.losses[6, 0] != pytest.approx(own_loss(end), rel=1e-2)
     assert [check.name for check in result.checks if not check.passed] == ["checkpoint 'end'"]
@@ -90,7 +91,7 @@ def test_the_far_end_is_compared_with_the_checkpoint_alone_under_the_same_policy
 
 def test_a_plane_through_three_checkpoints_shows_the_loss_of_each_at_its_coordinates() -> None:
     models = [convolutional(seed) for seed in (1, 2, 3)]
-    result = api.through(*models, *pictures(), precision="float64", grid=Grid(Axis(-1, 2, 3), Axis(-1, 2, 4)))
+    result = api.plane(*models, *pictures(), precision="float64", grid=Grid(Axis(-1, 2, 3), Axis(-1, 2, 4)))
     assert [check.name for check in result.checks if check.name.startswith("checkpoint")] == [
         "checkpoint 'second'",
         "checkpoint 'third'",
@@ -134,7 +135,7 @@ def test_tied_weights_move_together() -> None:
 
     model, tokens, labels = Tied(), torch.arange(11) % 6, torch.arange(11) % 5
     result = api.slice(model, tokens, labels, grid=Grid.line(3), seed=3, precision="float64")
-    [direction] = Landscape(model, tokens, labels, dimensions=1, seed=3).directions
+    [direction] = landscape_of(model, tokens, labels, dimensions=1, seed=3).directions
     for index, alpha in enumerate((-1, 0, 1)):
         weight = model.embed.weight.detach().double() + alpha * direction["embed.weight"]
         expected = F.cross_entropy(weight[tokens] @ weight.T, labels)
@@ -145,7 +146,7 @@ def test_tied_weights_move_together() -> None:
 def test_along_the_gradient_the_slope_of_the_slice_is_the_norm_of_the_gradient() -> None:
     model, (images, labels) = perceptron(), vectors()
     line = gradient_plane(Objective.of(model, images, labels, precision="float64"))
-    result = api.slice(model, images, labels, grid=Grid(Axis(-1e-4, 1e-4, 3)), plane=line, precision="float64")
+    result = api.slice(model, images, labels, grid=Grid(Axis(-1e-4, 1e-4, 3)), directions=line, precision="float64")
     slope = (result.losses[2, 0] - result.losses[0, 0]) / 2e-4
     F.cross_entropy(model(images), labels).backward()
     size = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm().item()
@@ -158,7 +159,7 @@ def test_along_the_top_eigenvectors_the_curvature_of_the_plot_is_the_eigenvalue(
     plane = eigenvector_plane(Objective.of(model, images, labels, precision="float64"), over="all")
     step = 1e-3
     grid = Grid(Axis(-step, step, 3), Axis(-step, step, 3))
-    losses = api.surface(model, images, labels, grid=grid, plane=plane, precision="float64").losses
+    losses = api.surface(model, images, labels, grid=grid, directions=plane, precision="float64").losses
     curvatures = [
         (losses[0, 1] - 2 * losses[1, 1] + losses[2, 1]) / step**2,
         (losses[1, 0] - 2 * losses[1, 1] + losses[1, 2]) / step**2,
@@ -173,18 +174,18 @@ def test_planes_along_gradient_and_eigenvectors_are_orthonormal_and_pass_the_sel
     source: str,
 ) -> None:
     model, samples = convolutional(), pictures()
-    plane = api.plane_along(model, *samples, source=source, precision="float64")
+    plane = pointwise.plane_along(model, *samples, directions=source, precision="float64")
     facts = measure_directions(plane.directions, dict(model.named_parameters()))
     assert abs(facts.cosine or 0) < 1e-10
     assert [norm(direction) for direction in plane.directions] == pytest.approx([1, 1], rel=1e-10)
-    result = api.surface(model, *samples, grid=Grid(Axis(-1, 1, 3), Axis(-1, 1, 2)), plane=plane)
+    result = api.surface(model, *samples, grid=Grid(Axis(-1, 1, 3), Axis(-1, 1, 2)), directions=plane)
     assert all(check.passed for check in result.checks)
     assert str(plane.facts["label"]) in result.caption
 
 
 def test_an_unknown_source_of_directions_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match=r"'noise'\. Known: gradient, eigenvectors"):
-        api.plane_along(perceptron(), *vectors(), source="noise")
+        pointwise.plane_along(perceptron(), *vectors(), directions="noise")
 
 
 def test_checkpoints_that_span_no_line_or_plane_are_refused_with_the_reason() -> None:
@@ -214,7 +215,7 @@ def test_the_callers_directions_may_move_running_statistics() -> None:
     shift = {"1.running_mean": gaussian(4, seed=2)}
     center = {**dict(model.named_parameters()), "1.running_mean": model[1].running_mean}
     result = api.slice(
-        model, images, labels, grid=Grid.line(3), plane=from_directions([shift], center), precision="float64"
+        model, images, labels, grid=Grid.line(3), directions=from_directions([shift], center), precision="float64"
     )
     moved = copy.deepcopy(model)
     moved[1].running_mean += shift["1.running_mean"]
@@ -229,7 +230,7 @@ def test_a_linear_loss_gives_a_linear_slice() -> None:
         torch.zeros(5, 1),
         torch.zeros(5),
         grid=Grid.line(3),
-        plane=Plane(plane.directions[:1], "given"),
+        directions=Plane(plane.directions[:1], "given"),
         loss=the_answer,
     )
     assert result.losses[:, 0].tolist() == [-10, 0, 10]

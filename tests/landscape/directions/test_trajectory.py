@@ -163,5 +163,5 @@ def test_checkpoints_that_make_no_trajectory_are_refused_with_the_reason(states:
         api.trajectory(perceptron(), prefixed, *vectors())
     with pytest.raises(ShapeMismatchError, match=r"\(9, 5\) in the model; a checkpoint has \(7, 5\)"):
         api.trajectory(perceptron(hidden=9), states, *vectors())
-    with pytest.raises(GridError, match="grid with two axes"):
+    with pytest.raises(GridError, match="grid with 2 axes; got 1"):
         api.trajectory(perceptron(), states, *vectors(), grid=Grid.line(5))

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landscape import api
+from landscape import api, pointwise
 from landscape.directions.plane import Plane
 from landscape.directions.random import draw_as_authors, normalize, random_directions
-from landscape.evaluation.landscape import Landscape
 from landscape.grid import Axis, Grid
 from landscape.hessian.products import Hessian
 from landscape.models import CifarResNet, build
 from landscape.objective.batch_norm import POLICIES
 from landscape.objective.digest import state_digest
 from tests.landscape.engine.zoo import ZOO, objective
+from tests.support.landscapes import landscape_of
 from tests.support.small_models import convolutional, gaussian, perceptron, pictures, stirred, vectors
 
 GRID = Grid(Axis(-1, 1, 5), Axis(-0.5, 1, 4))
@@ -55,7 +55,9 @@ def test_the_surface_of_linear_regression_is_the_paraboloid_of_its_hessian_to_ei
     model, x, targets = Regression(), gaussian(31, 5, seed=1), gaussian(31, 2, seed=2)
     options = {"seed": 4, "biases": biases, "precision": "float64", "loss": squared_error}
     result = api.surface(model, x, targets, grid=GRID, **options)
-    delta, eta = Landscape(model, x, targets, seed=4, biases=biases, precision="float64", loss=squared_error).directions
+    delta, eta = landscape_of(
+        model, x, targets, seed=4, biases=biases, precision="float64", loss=squared_error
+    ).directions
     alphas, betas = np.meshgrid(result.alphas, result.betas, indexing="ij")
     columns = [np.ones_like(alphas), alphas, betas, alphas**2 / 2, betas**2 / 2, alphas * betas]
     design = np.stack([column.ravel() for column in columns], axis=1)
@@ -169,7 +171,7 @@ def test_permuting_neurons_together_with_the_directions_leaves_the_surface_uncha
     ]
     planes = [Plane(tuple(pair), "given") for pair in (directions, turned)]
     one, other = (
-        api.surface(network, *vectors(), grid=GRID, plane=plane, precision="float64").losses
+        api.surface(network, *vectors(), grid=GRID, directions=plane, precision="float64").losses
         for network, plane in zip((model, permuted(model, order)), planes, strict=True)
     )
     np.testing.assert_allclose(one, other, rtol=1e-12)
@@ -247,11 +249,11 @@ JOBS: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
     },
     "slice": lambda model, x, y: api.slice(model, x, y, grid=Grid.line(5)),
     "interpolation": lambda model, x, y: api.interpolation(model, OTHERS[0], x, y, grid=Grid.line(5)),
-    "through": lambda model, x, y: api.through(model, OTHERS[0], OTHERS[1], x, y, grid=GRID),
+    "through": lambda model, x, y: api.plane(model, OTHERS[0], OTHERS[1], x, y, grid=GRID),
     "curvature": lambda model, x, y: api.curvature(model, x, y, grid=Grid.line(2), steps=8),
-    "spectrum": lambda model, x, y: api.spectrum(model, x, y, steps=8, probes=2),
+    "spectrum": lambda model, x, y: pointwise.spectrum(model, x, y, steps=8, probes=2),
     "trajectory": lambda model, x, y: api.trajectory(model, [*OTHERS, model], x, y, grid=GRID),
-    "repeated": lambda model, x, y: api.repeated(model, x, y, seeds=[0, 1], grid=Grid.line(3)),
+    "repeats": lambda model, x, y: api.slice(model, x, y, repeats=2, grid=Grid.line(3)),
 }
 
 
@@ -286,11 +288,13 @@ def test_forward_hooks_are_applied_and_stay_on_the_model() -> None:
 
 def test_in_a_random_plane_the_curvature_is_a_weighted_mean_of_the_principal_curvatures() -> None:
     model, (images, labels) = perceptron(), vectors()
-    spectrum = api.spectrum(model, images, labels, over="all", precision="float64")
+    spectrum = pointwise.spectrum(model, images, labels, over="all", precision="float64")
     step = 1e-3
     [direction] = draw_as_authors(dict(model.named_parameters()), seed=1, count=1)
     size = sum(float(t.square().sum()) for t in direction.values()) ** 0.5
     unit = Plane(({name: t / size for name, t in direction.items()},), "given")
-    line = api.slice(model, images, labels, grid=Grid(Axis(-step, step, 3)), plane=unit, precision="float64").losses
+    line = api.slice(
+        model, images, labels, grid=Grid(Axis(-step, step, 3)), directions=unit, precision="float64"
+    ).losses
     curvature = float(line[0, 0] - 2 * line[1, 0] + line[2, 0]) / step**2
     assert spectrum.lambda_min - 1e-3 < curvature < spectrum.lambda_max + 1e-3

@@ -9,6 +9,7 @@ from landscape.errors import DataError
 from landscape.evaluation.run import Prepared, compute
 from landscape.evaluation.seeds import RepeatedLandscape
 from landscape.grid import Axis, Grid
+from tests.support.landscapes import landscape_of
 
 GRID = Grid(Axis(-1.0, 1.0, 4), Axis(-0.5, 0.5, 3))
 
@@ -23,7 +24,7 @@ def classifier() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
 
 def test_the_mean_and_band_are_those_of_the_single_surfaces() -> None:
     model, images, labels = classifier()
-    together = compute(Prepared(RepeatedLandscape(model, images, labels, seeds=[5, 6, 7]), GRID))
+    together = compute(Prepared(landscape_of(model, images, labels, make=RepeatedLandscape, seed=5, repeats=3), GRID))
     singles = [surface(model, images, labels, grid=GRID, seed=seed) for seed in (5, 6, 7)]
     losses = np.stack([one.losses for one in singles])
     assert together.losses == pytest.approx(losses.mean(axis=0), rel=1e-12)
@@ -35,11 +36,11 @@ def test_the_mean_and_band_are_those_of_the_single_surfaces() -> None:
 
 
 def test_a_single_seed_is_refused() -> None:
-    with pytest.raises(DataError, match=r"at least two seeds, each once; got \[4\]"):
-        RepeatedLandscape(*classifier(), seeds=[4])
+    with pytest.raises(DataError, match="at least two seeds; got 1"):
+        RepeatedLandscape(*classifier(), repeats=1)
 
 
 def test_a_second_data_set_is_refused_for_several_seeds() -> None:
     model, images, labels = classifier()
     with pytest.raises(DataError, match="one data set"):
-        RepeatedLandscape(model, images, labels, seeds=[0, 1], also={"test": (images, labels)})
+        landscape_of(model, images, labels, make=RepeatedLandscape, repeats=2, also={"test": (images, labels)})

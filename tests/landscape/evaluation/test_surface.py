@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landscape import api
+from landscape import api, pointwise
 from landscape.data import load
 from landscape.directions.plane import from_directions
 from landscape.directions.random import random_directions
 from landscape.errors import DataError, GridError, PlaneError, ShapeMismatchError, UnknownNameError
-from landscape.evaluation.landscape import Landscape
 from landscape.grid import Axis, Grid
 from landscape.objective.batch_norm import Calibration, calibration_subset
+from tests.support.landscapes import landscape_of
 from tests.support.small_models import convolutional, perceptron, pictures, shipped, vectors
 
 GRID = Grid(Axis(-1, 1, 3), Axis(-0.5, 1, 4))
@@ -74,8 +74,8 @@ def test_a_slice_is_the_line_beta_zero_of_the_surface_of_the_same_seed() -> None
 
 def test_equal_requests_give_equal_bits_and_points_do_not_depend_on_the_rest_of_the_grid() -> None:
     model, (images, labels) = convolutional(), pictures()
-    landscape = Landscape(model, images, labels, seed=4)
-    again = Landscape(model, images, labels, seed=4, choice=landscape.plan.choice)
+    landscape = landscape_of(model, images, labels, seed=4)
+    again = landscape_of(model, images, labels, seed=4, choice=landscape.plan.choice)
     points = [(0.5, -0.25), (0.0, 0.0), (-1.0, 1.0)]
     assert landscape.values(points) == again.values(points)
     assert landscape.values(points)[1] == landscape.values(points[1:2])[0]
@@ -130,17 +130,17 @@ def test_a_loss_chosen_by_name_is_computed_and_named_in_the_caption(loss: str) -
 def test_the_standard_error_is_the_spread_over_repeated_samples_of_the_same_size() -> None:
     model, (images, _) = perceptron(), vectors(4000)
     labels = torch.randint(3, (4000,), generator=torch.Generator().manual_seed(1))
-    landscape = Landscape(model, images, labels, dimensions=1, precision="float64")
+    landscape = landscape_of(model, images, labels, dimensions=1, precision="float64")
     everything = landscape.sample_losses((0.7,))
     means = [float(part.mean()) for part in torch.split(everything, 40)]
-    [value] = Landscape(model, images[:40], labels[:40], dimensions=1, precision="float64").values([(0.7,)])
+    [value] = landscape_of(model, images[:40], labels[:40], dimensions=1, precision="float64").values([(0.7,)])
     assert np.std(means) == pytest.approx(float(everything.std()) / 40**0.5, rel=0.25)
     assert value.standard_error == pytest.approx(float(everything[:40].std()) / 40**0.5, rel=1e-12)
 
 
 def test_two_points_are_compared_sample_by_sample() -> None:
-    landscape = Landscape(convolutional(), *pictures(), precision="float64")
-    found = api.paired(convolutional(), *pictures(), (0.1, 0.0), (0.0, 0.2), precision="float64")
+    landscape = landscape_of(convolutional(), *pictures(), precision="float64")
+    found = pointwise.paired(convolutional(), *pictures(), (0.1, 0.0), (0.0, 0.2), precision="float64")
     losses = [landscape.sample_losses(point) for point in ((0.1, 0.0), (0.0, 0.2))]
     differences = (losses[0] - losses[1]).numpy()
     assert found.difference == pytest.approx(differences.mean(), rel=1e-12)
@@ -313,4 +313,4 @@ def test_the_callers_directions_are_refused_if_they_span_no_line_or_plane() -> N
         from_directions([{"0.bias": torch.ones(6)}], center)
     line = from_directions([{"0.bias": torch.ones(7)}], center)
     with pytest.raises(GridError, match="2 axes but there are 1 directions"):
-        api.surface(perceptron(), *vectors(), grid=GRID, plane=line)
+        api.surface(perceptron(), *vectors(), grid=GRID, directions=line)

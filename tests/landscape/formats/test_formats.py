@@ -46,7 +46,7 @@ def ten_x_plus_y() -> Result:
     def loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return the_answer(outputs, labels) + 11
 
-    return api.surface(model, torch.zeros(7, 1), torch.zeros(7), grid=GRID, plane=plane, loss=loss)
+    return api.surface(model, torch.zeros(7, 1), torch.zeros(7), grid=GRID, directions=plane, loss=loss)
 
 
 @pytest.fixture(scope="module")

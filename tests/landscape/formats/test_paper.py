@@ -14,10 +14,10 @@ from landscape.directions import files
 from landscape.directions.plane import line_between
 from landscape.directions.trajectory import principal, principal_plane
 from landscape.errors import FormatError, NotFiniteError, ShapeMismatchError, UnknownNameError
-from landscape.evaluation.landscape import Landscape
 from landscape.formats import paper
 from landscape.grid import Axis, Grid
 from landscape.result import Result
+from tests.support.landscapes import landscape_of
 from tests.support.small_models import convolutional, perceptron, pictures, vectors
 
 GRID = Grid(Axis(-1, 1, 3), Axis(0, 4, 5))
@@ -110,7 +110,7 @@ def test_a_slice_has_no_ycoordinates_and_one_axis(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [".h5", ".safetensors"])
 def test_direction_files_read_back_equal(ending: str, tmp_path: Path) -> None:
     model = convolutional()
-    landscape = Landscape(model, *pictures(), seed=3)
+    landscape = landscape_of(model, *pictures(), seed=3)
     files.write(tmp_path / f"d{ending}", landscape.plane, model)
     again = files.read(tmp_path / f"d{ending}", model)
     for one, other in zip(landscape.directions, again.directions, strict=True):
@@ -122,7 +122,7 @@ def test_direction_files_read_back_equal(ending: str, tmp_path: Path) -> None:
 
 def test_the_authors_code_can_read_our_direction_files(tmp_path: Path) -> None:
     model = convolutional()
-    landscape = Landscape(model, *pictures(), seed=3)
+    landscape = landscape_of(model, *pictures(), seed=3)
     files.write(tmp_path / "d.h5", landscape.plane, model)
     with h5py.File(tmp_path / "d.h5") as file:  # as h5_util.read_list does
         read = [
@@ -134,10 +134,10 @@ def test_the_authors_code_can_read_our_direction_files(tmp_path: Path) -> None:
 
 def test_directions_from_a_file_give_the_same_surface_as_in_memory(tmp_path: Path) -> None:
     model, samples = convolutional(), pictures()
-    landscape = Landscape(model, *samples, seed=3)
+    landscape = landscape_of(model, *samples, seed=3)
     files.write(tmp_path / "d.safetensors", landscape.plane, model)
     plane = files.read(tmp_path / "d.safetensors", model)
-    along = api.surface(model, *samples, grid=GRID, plane=plane)
+    along = api.surface(model, *samples, grid=GRID, directions=plane)
     np.testing.assert_array_equal(along.losses, api.surface(model, *samples, grid=GRID, seed=3).losses)
     assert "directions of d.safetensors" in along.caption
     assert all(check.passed for check in along.checks)
@@ -165,7 +165,7 @@ def test_a_file_of_principal_directions_has_their_shares_of_variance_under_the_a
 
 def test_directions_of_another_network_are_refused_with_file_and_parameter(tmp_path: Path) -> None:
     model, other, deeper = perceptron(), perceptron(hidden=8), nn.Sequential(*perceptron(), nn.Linear(3, 3))
-    plane = Landscape(other, *vectors()).plane
+    plane = landscape_of(other, *vectors()).plane
     for ending in (".h5", ".safetensors"):
         files.write(tmp_path / f"d{ending}", plane, other)
         with pytest.raises(ShapeMismatchError, match=r"'0\.weight' has"):

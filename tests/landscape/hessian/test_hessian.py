@@ -12,11 +12,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from landscape import api
 from landscape.errors import CurvatureError, UnknownNameError
 from landscape.evaluation.curvature_map import CurvatureLandscape
-from landscape.evaluation.landscape import Landscape
 from landscape.grid import Axis, Grid
 from landscape.hessian import lanczos
 from landscape.hessian.products import Hessian, names_over
 from landscape.objective.objective import Objective, Stopped
+from tests.support.landscapes import landscape_of
 from tests.support.small_models import convolutional, gaussian, perceptron, pictures, vectors
 
 
@@ -188,7 +188,7 @@ def test_the_density_of_a_network_matches_the_eigenvalues_of_its_dense_hessian()
 def test_a_curvature_map_holds_the_dense_eigenvalues_of_every_point_of_a_grid_that_is_not_square() -> None:
     model, samples, grid = perceptron(), vectors(), Grid(Axis(-1, 1, 3), Axis(-0.5, 0.5, 2))
     result = api.curvature(model, *samples, grid=grid, seed=2, precision="float64", weight_decay=0.25)
-    landscape = Landscape(model, *samples, seed=2, precision="float64")
+    landscape = landscape_of(model, *samples, seed=2, precision="float64")
     for i, alpha in enumerate(grid.alphas):
         for j, beta in enumerate(grid.betas):
             objective, at = landscape.objective_at((alpha, beta))
@@ -202,7 +202,7 @@ def test_a_curvature_map_holds_the_dense_eigenvalues_of_every_point_of_a_grid_th
 
 def test_curvature_is_nan_where_the_loss_is_not_finite() -> None:
     model, samples = convolutional(), pictures()
-    landscape = CurvatureLandscape(model, *samples, dimensions=1)
+    landscape = landscape_of(model, *samples, make=CurvatureLandscape, dimensions=1)
     with torch.no_grad():
         landscape.objective.model[8].bias[0] = torch.nan
     [row] = landscape.rows([(0.0,)])
@@ -211,8 +211,8 @@ def test_curvature_is_nan_where_the_loss_is_not_finite() -> None:
 
 def test_repeated_slices_have_the_mean_and_the_band_of_their_seeds() -> None:
     grid = Grid(Axis(-1, 1, 5))
-    found = api.repeated(perceptron(), *vectors(), seeds=(0, 3, 5), grid=grid, precision="float64")
-    singles = [api.slice(perceptron(), *vectors(), seed=seed, grid=grid, precision="float64") for seed in (0, 3, 5)]
+    found = api.slice(perceptron(), *vectors(), repeats=3, grid=grid, precision="float64")
+    singles = [api.slice(perceptron(), *vectors(), seed=seed, grid=grid, precision="float64") for seed in range(3)]
     losses = np.stack([result.losses for result in singles])
     np.testing.assert_allclose(found.losses, losses.sum(0) / 3)
     deviations = np.sqrt(((losses - losses.mean(0)) ** 2).sum(0) / 2)
@@ -220,7 +220,7 @@ def test_repeated_slices_have_the_mean_and_the_band_of_their_seeds() -> None:
     np.testing.assert_array_equal(found.array("lowest_losses"), losses.min(0))
     np.testing.assert_array_equal(found.array("highest_losses"), losses.max(0))
     assert found.array("seed_deviations")[2, 0] == pytest.approx(0, abs=1e-14)  # all pass through the checkpoint
-    assert found.provenance["repeated"]["seeds"] == [0, 3, 5]
+    assert found.provenance["repeated"]["seeds"] == [0, 1, 2]
     assert all(check.passed for check in found.checks)
 
 

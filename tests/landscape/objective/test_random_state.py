@@ -92,13 +92,12 @@ CALLS: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
     "surface": lambda m, x, y: ls.surface(m, x, y, grid=GRID),
     "slice": lambda m, x, y: ls.slice(m, x, y, grid=ls.Grid.line(3)),
     "interpolation": lambda m, x, y: ls.interpolation(m, OTHERS[0], x, y, grid=ls.Grid.line(3)),
-    "through": lambda m, x, y: ls.through(m, STATES[0], OTHERS[1], x, y, grid=GRID),
+    "plane": lambda m, x, y: ls.plane(m, STATES[0], OTHERS[1], x, y, grid=GRID),
     "trajectory": lambda m, x, y: ls.trajectory(m, [*STATES, m], x, y, grid=GRID),
     "curvature": lambda m, x, y: ls.curvature(m, x, y, grid=ls.Grid.line(2), steps=6),
     "spectrum": lambda m, x, y: ls.spectrum(m, x, y, steps=6, probes=2),
-    "repeated": lambda m, x, y: ls.repeated(m, x, y, seeds=[0, 1], grid=ls.Grid.line(3)),
     "paired": lambda m, x, y: ls.paired(m, x, y, (0.0,), (0.5,)),
-    "plane_along": lambda m, x, y: ls.plane_along(m, x, y, source="gradient"),
+    "plane_along": lambda m, x, y: ls.plane_along(m, x, y, directions="gradient"),
     "Landscape": lambda m, x, y: ls.Landscape(m, x, y).rows([(0.0, 0.5), (1.0, 0.0)]),
     "Objective": lambda m, x, y: ls.Objective.of(m, x, y).evaluate({}),
     "numbers": lambda m, x, y: ls.numbers(RESULTS[0]),
@@ -113,12 +112,25 @@ MORE: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
     "surface, loader": lambda m, x, y: ls.surface(
         m, torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), shuffle=True, batch_size=5), grid=GRID
     ),
+    "repeats": lambda m, x, y: ls.slice(m, x, y, repeats=2, grid=ls.Grid.line(3)),
     "slice, dictionaries": lambda m, x, y: ls.slice(
         m, {"x": x}, grid=ls.Grid.line(3), loss=lambda outputs, batch: outputs.square().mean(1)
     ),
-    "plane_along, eigenvectors": lambda m, x, y: ls.plane_along(m, x, y, source="eigenvectors"),
+    "plane_along, eigenvectors": lambda m, x, y: ls.plane_along(m, x, y, directions="eigenvectors"),
 }
-APART = {"pack", "Recorder", "inspect", "LandscapeError", "Client", "AsyncClient", "Axis", "__version__"}
+APART = {
+    "DirectionOptions",
+    "EngineOptions",
+    "ObjectiveOptions",
+    "pack",
+    "Recorder",
+    "inspect",
+    "LandscapeError",
+    "Client",
+    "AsyncClient",
+    "Axis",
+    "__version__",
+}
 
 
 def test_every_public_function_is_called_here_or_takes_no_model() -> None:
@@ -151,9 +163,7 @@ class Failing(Exception):
 
 
 @pytest.mark.parametrize("error", [Failing, KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize(
-    "call", ["surface", "slice", "interpolation", "through", "trajectory", "curvature", "spectrum"]
-)
+@pytest.mark.parametrize("call", ["surface", "slice", "interpolation", "plane", "trajectory", "curvature", "spectrum"])
 def test_a_call_that_fails_in_the_model_leaves_everything_unchanged(call: str, error: type[BaseException]) -> None:
     model, (images, labels) = restless(), pictures()
     calls = []
@@ -171,9 +181,7 @@ def test_a_call_that_fails_in_the_model_leaves_everything_unchanged(call: str, e
     same(before, everything(model, images, labels))
 
 
-@pytest.mark.parametrize(
-    "call", ["surface", "slice", "interpolation", "through", "trajectory", "curvature", "repeated"]
-)
+@pytest.mark.parametrize("call", ["surface", "slice", "interpolation", "plane", "trajectory", "curvature", "repeats"])
 def test_ctrl_c_returns_what_is_computed_and_leaves_everything_unchanged(
     call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,14 +200,14 @@ def test_ctrl_c_returns_what_is_computed_and_leaves_everything_unchanged(
         "interpolation": lambda: ls.interpolation(
             model, OTHERS[0], images, labels, grid=ls.Grid.line(33), progress=progress
         ),
-        "through": lambda: ls.through(
+        "plane": lambda: ls.plane(
             model, STATES[0], STATES[1], images, labels, grid=ls.Grid.square(9), progress=progress
         ),
         "trajectory": lambda: ls.trajectory(
             model, [*STATES, model], images, labels, grid=ls.Grid.square(9), progress=progress
         ),
         "curvature": lambda: ls.curvature(model, images, labels, grid=ls.Grid.line(33), steps=4, progress=progress),
-        "repeated": lambda: ls.repeated(model, images, labels, seeds=[0, 1], grid=ls.Grid.line(33), progress=progress),
+        "repeats": lambda: ls.slice(model, images, labels, repeats=2, grid=ls.Grid.line(33), progress=progress),
     }
     result = kinds[call]()
     same(before, everything(model, images, labels))

@@ -136,7 +136,7 @@ PAIRS: dict[str, tuple[Any, Any, Any]] = {  # of return types with tensors: made
     "density": (lambda last: density(1.0, last), 2.0, 2.5),
     "spectrum": (lambda seed: ls.spectrum(perceptron(), *vectors(), seed=seed, steps=5, probes=2), 0, 1),
     "directions": (
-        lambda seed: ls.plane_along(perceptron(), *vectors(), source="gradient", seed=seed),
+        lambda seed: ls.plane_along(perceptron(), *vectors(), directions="gradient", seed=seed),
         0,
         1,
     ),

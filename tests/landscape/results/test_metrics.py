@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from landscape import api
+from landscape import api, pointwise
 from landscape.errors import GridError
 from landscape.grid import Axis, Grid
 from landscape.hessian.spectrum import numbers_of
@@ -216,7 +216,7 @@ def test_numbers_of_real_slices_and_of_a_spectrum_are_named() -> None:
     assert names[:2] == ["area under 1", "negative curvature"]
     line_numbers = metrics.numbers(api.slice(model, *samples, grid=Grid.line(9)))
     assert line_numbers[0].name == "length under 0.1"
-    spectrum = api.spectrum(model, *samples, steps=20)
+    spectrum = pointwise.spectrum(model, *samples, steps=20)
     assert [number.name for number in numbers_of(spectrum)] == ["λ_max", "λ_min", "trace"]
 
 

@@ -1,0 +1,164 @@
+"""What is measured at single points instead of over a grid: the spectrum of the Hessian, the paired difference of two
+losses, and directions that depend on the loss.
+
+None of the functions changes the caller's model or any global random state.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from .data.inputs import read_inputs
+from .directions.plane import Plane
+from .evaluation.landscape import plane_along as plane_of
+from .grid import Grid
+from .hessian.lanczos import STEPS
+from .hessian.products import Hessian
+from .hessian.spectrum import Spectrum
+from .keywords import checks_keywords
+from .kinds.prepare import prepare
+from .objective.losses import PerSample, loss_of
+from .objective.objective import Objective
+from .objective.random_state import keeps_random_state
+from .options import BatchNorm, Biases, Draw, LossName, Normalization, Orthogonality, Over, Precision, Source
+
+
+@checks_keywords
+@keeps_random_state
+def spectrum(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    over: Over = "filters",
+    seed: int = 0,
+    steps: int = STEPS,
+    probes: int = 8,
+    loss: LossName | PerSample = "cross_entropy",
+    label_smoothing: float = 0.0,
+    batch_norm: BatchNorm = "frozen",
+    calibration: Tensor | int = 512,
+    precision: Precision = "float32",
+) -> Spectrum:
+    """Extreme eigenvalues, trace and density of the Hessian of the mean loss at the model.
+
+    Args:
+        model, images, labels, loss, label_smoothing, batch_norm, calibration, precision: as in `surface`.
+        over: parameters the Hessian is taken over: "filters" (those with filters) or "all".
+        seed: of the random vectors.
+        steps: products of the Hessian with a vector, per random vector.
+        probes: random vectors for trace and density.
+
+    Raises:
+        CurvatureError: the Hessian is not finite, or there are no parameters.
+        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+
+    Source: Lanczos quadrature as in Ghorbani et al. 2019 (arXiv:1901.10159); see landscape/hessian/.
+    """
+    prepared = prepare(
+        "slice",
+        model,
+        images=images,
+        labels=labels,
+        grid=Grid.line(2),
+        loss=loss,
+        label_smoothing=label_smoothing,
+        batch_norm=batch_norm,
+        calibration=calibration,
+        precision=precision,
+    )
+    objective, parameters = prepared.landscape.objective_at((0.0,))
+    return Hessian(objective, parameters, over=over).spectrum(seed=seed, steps=steps, probes=probes)
+
+
+class Paired(NamedTuple):
+    """The difference of the loss between two points, over the same samples."""
+
+    difference: float  # mean over the samples, unit of the loss
+    standard_error: float  # of that mean; far below the errors of both losses, since the samples are the same
+
+
+@checks_keywords
+@keeps_random_state
+def paired(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    first: Sequence[float] = (0.0, 0.0),
+    second: Sequence[float] = (0.0, 0.0),
+    *,
+    directions: Plane | Source = "random",
+    seed: int = 0,
+    normalization: Normalization = "filter",
+    biases: Biases = "fixed",
+    orthogonality: Orthogonality = "filter",
+    drawn: Draw = "named",
+    loss: LossName | PerSample = "cross_entropy",
+    label_smoothing: float = 0.0,
+    batch_norm: BatchNorm = "frozen",
+    calibration: Tensor | int = 512,
+    precision: Precision = "float32",
+) -> Paired:
+    """The loss at `first` minus that at `second`, sample by sample: points (α,) of a slice or (α, β) of a surface.
+
+    Computed without the engine, so any loss and BatchNorm policy works. The options are those of `surface`.
+
+    Raises:
+        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+
+    Source: the paired-sample standard error, as in any textbook: that of the mean of the differences.
+    """
+    prepared = prepare(
+        "surface" if len(first) == 2 else "slice",
+        model,
+        images=images,
+        labels=labels,
+        directions=directions,
+        seed=seed,
+        normalization=normalization,
+        biases=biases,
+        orthogonality=orthogonality,
+        drawn=drawn,
+        loss=loss,
+        label_smoothing=label_smoothing,
+        batch_norm=batch_norm,
+        calibration=calibration,
+        precision=precision,
+    )
+    landscape = prepared.landscape
+    differences = landscape.sample_losses(first) - landscape.sample_losses(second)
+    count = len(differences)
+    error = float(differences.std()) / count**0.5 if count > 1 else math.nan
+    return Paired(float(differences.mean()), error)
+
+
+@checks_keywords
+@keeps_random_state
+def plane_along(
+    model: nn.Module,
+    images: Any,
+    labels: Any = None,
+    *,
+    directions: Source,
+    dimensions: int = 2,
+    seed: int = 0,
+    precision: Precision = "float32",
+    loss: LossName | PerSample = "cross_entropy",
+) -> Plane:
+    """Directions that depend on the loss at the model, to pass to `surface` and `slice` as `directions`.
+
+    `surface(…, directions="gradient")` computes them by itself; this function is for using them more than once.
+
+    Args:
+        directions: "gradient" (the second direction is random) or "eigenvectors" (of largest |λ|, over all parameters).
+        dimensions: 1 or 2 directions.
+
+    Raises:
+        UnknownNameError: the source is not known.
+        CurvatureError: the gradient is zero, or the Hessian has too few eigenvectors.
+    """
+    inputs = read_inputs(model, images, labels, loss)
+    objective = Objective.of(inputs.model, inputs.images, inputs.labels, precision=precision, loss=loss_of(inputs.loss))
+    return plane_of(objective, directions, dimensions, seed)
