@@ -28,7 +28,7 @@ SETTINGS = {
     "curvature": "curvature",
     "repeated": "repeats",
 }
-ENVIRONMENT = {"engine": "engine", "device": "device"}
+ENVIRONMENT = {"engine": "engine", "device": "device", "threads": "threads"}
 MEASURED = ("product_error", "cosine_max")  # computed numbers among the settings
 
 
@@ -119,14 +119,14 @@ class Agreement:
 
 
 def agreement(first: Arrays, second: Arrays) -> Agreement:
-    """Compare the second result with the first, at the points that both have computed."""
+    """Whether `second` is the same result as `first`, which may have been interrupted: at all points that it has."""
     facts = (*_request(first, second), *_facts(first.provenance, second.provenance))
     comparable = same_coordinates(first, second) and first.columns == second.columns
     return Agreement(facts, tuple(deviations(first, second)) if comparable else ())
 
 
 def _request(first: Arrays, second: Arrays) -> Iterator[Fact]:
-    """Kind, grid, arrays; and the computed points, of which one result may have less: it was interrupted."""
+    """Kind, grid and arrays; and the computed points, of which the second result must have all that the first has."""
     yield Fact("settings", "kind", first.kind == second.kind, first.kind, second.kind)
     same_grid = same_coordinates(first, second)
     yield Fact("settings", "grid", same_grid, _grid(first), _grid(second))
@@ -134,7 +134,7 @@ def _request(first: Arrays, second: Arrays) -> Iterator[Fact]:
     if same_grid:
         done, other = int(first.computed.sum()), int(second.computed.sum())
         common = int((first.computed & second.computed).sum())
-        yield Fact("settings", "computed points", common == min(done, other) > 0, done, other)
+        yield Fact("settings", "computed points", common == done > 0, done, other)
 
 
 def _facts(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Fact]:
@@ -144,7 +144,7 @@ def _facts(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Fact
             recorded = (key in first) + (key in second)
             if recorded == 2 or (recorded and part == "inputs"):
                 one, other = first.get(key), second.get(key)
-                yield Fact(part, name, recorded == 2 and _alike(one, other), one, other)
+                yield Fact(part, name, recorded == 2 and alike(one, other), one, other)
     versions, others = first.get("versions") or {}, second.get("versions") or {}
     for name in versions:
         if name in others:
@@ -152,13 +152,13 @@ def _facts(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Fact
             yield Fact("environment", f"version of {name}", same, versions[name], others[name])
 
 
-def _alike(one: Any, other: Any) -> bool:
+def alike(one: Any, other: Any) -> bool:
     """Whether two values of JSON are equal, numbers up to rounding in float64."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         names = (one.keys() | other.keys()) - set(MEASURED)
-        return all(name in one and name in other and _alike(one[name], other[name]) for name in names)
+        return all(name in one and name in other and alike(one[name], other[name]) for name in names)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
     return content_digest(one) == content_digest(other)

@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 VALUES = ("losses", "accuracies", "standard_errors")
 PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # table column -> array
 _SINGULAR = {array: column for column, array in PLURAL.items()}
-# Entries of the provenance that do not say what was computed: how long it took, and how it was asked for.
-NOT_COMPARED = ("seconds", "request", "reused")
+# Entries of the provenance that say how it was asked for and run, and not what was computed.
+NOT_COMPARED = ("request", "reused", "seconds", "threads")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,11 @@ class Arrays(ComparedByContent):
     caption: str = field(default="", compare=False)  # every setting, in one line
     extra: dict[str, Array] = field(default_factory=dict)  # more arrays (n, m) by name: "test_losses", "lambda_min", …
     path: dict[str, Any] | None = None  # the trajectory in this plane, as JSON: see directions.trajectory.Path.to_json
+    # What it was computed from, for `reproduce`: the caller's own model and samples; neither saved nor pickled.
+    source: Any = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "source": None}
 
     def compared(self) -> dict[str, Any]:
         """Name -> value of all that `==` and `hash` depend on."""
