@@ -112,7 +112,7 @@ class TileRunner:
     def _compute(self, held: Lease, stop: Stop) -> Finished:
         subject = self._subject(held)
         started = time.perf_counter()
-        rows = subject.landscape.rows(coordinates(subject.grid, held.points), stop)
+        rows = subject.rows(held.points, held.earlier, stop)
         if not subject.landscape.unchanged():
             raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
         size = self._size(subject, len(held.points), time.perf_counter() - started)

@@ -14,6 +14,7 @@ from service.access.visibility import require_own
 from service.database.tables import TERMINAL, Job, LogLine, require
 from service.jobs import downloads, lifecycle, quotas, results
 from service.jobs.downloads import ENDINGS
+from service.jobs.refine import Refinement, refine, refined_spec
 from service.jobs.spec import JobSpec, Kind
 from service.queue import progress
 
@@ -112,6 +113,23 @@ def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
         new_id = lifecycle.retry(session, job_id).id
     service.wakeups.notify()
     return _job(service, new_id)
+
+
+@router.post("/{job_id}/refine", status_code=202, responses=errors(404, 409, 429))
+def refine_job(service: Submitter, job_id: IdPath, refinement: Refinement, key: Key = None) -> JobOut:
+    """Submit a job with more points, another range or more seeds; it reuses every point that this job has computed.
+
+    Any job that you may see, in any state, once it is prepared. `provenance.reused` of the result has the number of
+    points. If the versions or the engine's choice turn out to differ when it is prepared, it fails with the reason.
+    """
+    with service.database.writing() as session:
+        spec = refined_spec(require(session, Job, job_id), refinement)
+        job = lifecycle.find_by_idempotency_key(session, key, spec, service.owner) if key else None
+        if job is None:
+            quotas.require_job(session, service.settings, service.owner, spec)
+            job = refine(session, job_id, refinement, owner=service.owner, job_id=key)
+    service.wakeups.notify()
+    return _job(service, job.id)
 
 
 @router.delete("/{job_id}", status_code=204, responses=errors(404, 409))

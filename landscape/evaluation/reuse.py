@@ -37,6 +37,8 @@ SETTINGS = {
     "versions": "the versions",
 }
 _OF_SEEDS = ("seed", "repeated")
+SPREAD = ("seed_deviations", "lowest_losses", "highest_losses")  # of the losses over several seeds
+Rows = NDArray[np.float64]  # (…, columns)
 
 
 class DifferentSettingsError(LandscapeError):
@@ -97,14 +99,13 @@ def with_more_seeds(earlier: Result, further: Result) -> Result:
     columns = dict(zip((*VALUES, *SPREAD), np.moveaxis(np.where(known[..., None], table, np.nan), -1, 0), strict=True))
     cosines = [_cosine(one) for one in (earlier, further)]
     cosine = max((one for one in cosines if one is not None), default=None)
-    facts = {"repeated": {"seeds": [*seeds[0], *seeds[1]], "cosine_max": cosine}}
+    facts: dict[str, Any] = {"repeated": {"seeds": [*seeds[0], *seeds[1]], "cosine_max": cosine}}
     facts["reused"] = {"points": int(known.sum()), "coordinate_difference": 0.0, "seeds": len(seeds[0])}
+    if further.provenance.get("interrupted"):
+        facts["interrupted"] = True
+    facts["seconds"] = sum(one.provenance.get("seconds", 0.0) for one in (earlier, further))
     values = {name: columns.pop(name) for name in VALUES}
-    return replace(earlier, **values, extra=columns, computed=known, provenance={**earlier.provenance, **facts})
-
-
-Rows = NDArray[np.float64]  # (…, columns)
-SPREAD = ("seed_deviations", "lowest_losses", "highest_losses")
+    return replace(earlier, **values, extra=columns, computed=known).closed(**facts)
 
 
 def combined(first: tuple[Rows, int], second: tuple[Rows, int]) -> Rows:

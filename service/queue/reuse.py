@@ -38,6 +38,7 @@ def inherit(session: Session, job: Job, earlier: Job, provenance: Mapping[str, A
     job.provenance, job.points_per_tile, job.device = dict(provenance), earlier.points_per_tile, earlier.device
     preparing = update(Tile).where(Tile.job_id == job.id, Tile.purpose == "prepare")
     session.execute(preparing.values(device=earlier.device))
+    session.flush()
 
 
 def copy_finished(session: Session, job: Job, earlier: Job) -> None:

@@ -69,6 +69,7 @@ ASKS = {
     ("get", "/api/v1/jobs/{job_id}/share"): Ask("submit", 200, "job_id"),
     ("post", "/api/v1/jobs/{job_id}/cancel"): Ask("submit", 200, "job_id", {"job_id": "running"}),
     ("post", "/api/v1/jobs/{job_id}/retry"): Ask("submit", 202, "job_id", {"job_id": "stopped"}),
+    ("post", "/api/v1/jobs/{job_id}/refine"): Ask("submit", 202, "job_id", more=lambda _: {"json": {"factor": 2}}),
     ("get", "/api/v1/gallery"): Ask("read", 200),
     ("post", "/api/v1/uploads"): Ask("submit", 201, more=lambda _: {"headers": {**TUS, "Upload-Length": "5"}}),
     ("head", "/api/v1/uploads/{upload_id}"): Ask("submit", 200, "upload_id", more=lambda _: {"headers": TUS}),
