@@ -38,6 +38,7 @@ def read_checkpoint(sha256: str, store: Store, settings: Settings) -> Verdict:
         RejectedError: it is not a usable checkpoint; at most 500 characters, no path and no traceback.
         ReaderKilledError: the sandbox was killed from outside.
         OSError: the stored file vanished before the sandbox opened it.
+        NotFoundError, DamagedError, UnavailableError, NoSpaceError, TooLargeError: see `Store.path`.
     """
     answer, digest = _read("checkpoint", sha256, store, settings)
     return Verdict(digest, answer["candidates"], answer["facts"])
@@ -53,6 +54,7 @@ def read_dataset(sha256: str, store: Store, settings: Settings) -> tuple[dict[st
         RejectedError: as `read_checkpoint`.
         ReaderKilledError: as `read_checkpoint`.
         OSError: as `read_checkpoint`.
+        NotFoundError, DamagedError, UnavailableError, NoSpaceError, TooLargeError: see `Store.path`.
     """
     return _read("dataset", sha256, store, settings)
 

@@ -170,6 +170,7 @@ def finite_array(name: str, tensor: StoredTensor) -> NDArray[np.float32]:
 
     Raises:
         CheckpointError: NaN, infinity, a number too large for float32, or a negative variance.
+        FileError: see `StoredTensor.array`.
     """
     array = tensor.array()
     if not np.isfinite(array).all():

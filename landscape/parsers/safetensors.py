@@ -19,7 +19,11 @@ _WRITTEN = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "<i4": "I32", "|u1": "U8",
 
 
 def is_safetensors(source: Source) -> bool:
-    """Whether the file starts with the length of a header, then an open brace."""
+    """Whether the file starts with the length of a header, then an open brace.
+
+    Raises:
+        FileError: the file became shorter while it was read.
+    """
     return source.size > 9 and source.read(8, 1) == b"{" and int.from_bytes(source.read(0, 8), "little") > 1
 
 

@@ -56,6 +56,7 @@ def backup(database: Database, store: Store, target: Path) -> Backup:
 
     Raises:
         ConflictError: `target` exists.
+        NoSpaceError, TooLargeError, UnavailableError: see `Store.path`.
     """
     with bundle.create(target) as archive, TemporaryDirectory(dir=target.parent, prefix=".rows-") as temporary:
         folder, copied = Path(temporary), dict[str, int]()
@@ -77,6 +78,8 @@ def restore(database: Database, store: Store, source: Path) -> Backup:
         ConflictError: the service is not empty.
         InvalidError: this is not a backup, or one of a newer version.
         DamagedError: a file in it has changed.
+        NoSpaceError, TooLargeError: see `Store.receive`.
+        ForbiddenError: see `Store.remove`, which is called after a failure.
         ServiceError, UnavailableError: as `Database`, for the temporary one that upgrades an older backup.
     """
     with (

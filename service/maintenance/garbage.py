@@ -45,6 +45,10 @@ def clean(database: Database, store: Store, settings: Settings, *, dry_run: bool
 
     Args:
         dry_run: remove nothing; list what would be removed now, not what that would make unused.
+
+    Raises:
+        UnavailableError: the store does not answer.
+        ForbiddenError: see `Store.remove`.
     """
     removed = Removed(uploads=_remove_expired(database, store, dry_run))
     if settings.keep_results_days is not None:
@@ -66,6 +70,10 @@ def remove_unused(database: Database, store: Store, digests: Iterable[str], *, o
 
     Returns:
         Their digests.
+
+    Raises:
+        NotFoundError: one of them is not a SHA-256.
+        UnavailableError, ForbiddenError: see `Store.remove`.
     """
     removed = []
     for sha256 in digests:

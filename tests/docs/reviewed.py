@@ -55,23 +55,25 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "landscape.plots.heights": ("heights",),
 }
 NEVER_RAISED: dict[str, dict[str, str]] = {
-    "landscape.directions.random.random_directions": {"ShapeMismatchError": "both directions are drawn for the center"},
     "landscape.data.memory_map.cached": {"UnknownNameError": "a split is part of the key of its file"},
+    "landscape.directions.random.random_directions": {"ShapeMismatchError": "both directions are drawn for the center"},
     "landscape.engine.choose.statistics_plan": {"NotInLanes": "it asks `lanes_take` first"},
     "landscape.engine.timing.Contest.errors": {"UnknownNameError": "the plain engine is always known"},
     "landscape.engine.timing.in_double": {
         "DataError": "the given objective has samples and parameters",
         "UnknownNameError": "float64 is always known",
     },
-    "landscape.evaluation.curvature_map.CurvatureLandscape.rows": {
-        "CurvatureError": "the constructor has found parameters to differentiate by",
-        "UnknownNameError": "the constructor has checked `over`",
-    },
     "landscape.evaluation.curvature_map.CurvatureLandscape.provenance": {
         "DataError": "the constructor has made an objective of these samples",
         "Stopped": "the check of the product has no `stop`",
         "UnknownNameError": "the constructor has checked `over`",
     },
+    "landscape.evaluation.curvature_map.CurvatureLandscape.rows": {
+        "CurvatureError": "the constructor has found parameters to differentiate by",
+        "UnknownNameError": "the constructor has checked `over`",
+    },
+    "landscape.formats.npz.write": {"UnknownNameError": "it asks for the result's own columns"},
+    "landscape.formats.paper.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.hessian.products.Hessian.product_error": {"UnknownNameError": "it passes on its own `over`"},
     "landscape.hessian.products.gradient_plane": {"UnknownNameError": 'it passes over="all"'},
     "landscape.plots.notebook.mime_bundle": {"UnknownNameError": "it draws the default height"},
@@ -79,6 +81,8 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     "landscape.results.arrays.Arrays.table": {"UnknownNameError": "it asks for its own columns"},
     "landscape.results.arrays.Arrays.to_json": {"UnknownNameError": "it asks for VALUES, which every result has"},
     "service.jobs.results.numbers": {"UnknownNameError": "every result has losses"},
+    "service.maintenance.backup.restore": {"NotFoundError": "it removes digests that it has just stored"},
+    "service.maintenance.garbage.clean": {"NotFoundError": "it removes digests that the store has listed"},
     "service.queue.completion.finish_points": {"NotFoundError": "the job of a tile whose lease is valid exists"},
     "service.queue.completion.finish_preparing": {"NotFoundError": "the job of a tile whose lease is valid exists"},
     "service.queue.leases.lease": {"NotFoundError": "deleting a job deletes its tiles"},

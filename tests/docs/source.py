@@ -124,8 +124,11 @@ class Project:
             made = self.called(caller, function.value.func)
             return self.resolve(f"{made.module}.{made.name}.{function.attr}") if made else None
         name = dotted_name(function)
-        if name.startswith(("self.", "cls.")):
-            name = f"{caller.owner}.{name.partition('.')[2]}"
+        first, _, rest = name.partition(".")
+        if first in ("self", "cls"):
+            name = f"{caller.owner}.{rest}"
+        elif rest and isinstance(caller.node, Function) and (kind := _annotated(caller.node, first)):
+            name = f"{kind}.{rest}"
         return self.resolve(f"{caller.module}.{name}") if name else None
 
     def docstring(self, definition: Definition) -> str:
@@ -202,6 +205,18 @@ class Project:
         if isinstance(node, ast.Subscript) and last_name(node.value) == "Callable":
             return False
         return any(self._holds(child, module, aliases) for child in ast.iter_child_nodes(node))
+
+
+def _annotated(function: Function, name: str) -> str:
+    """The type of a parameter, if it is a single name: "Objective", also in quotes."""
+    arguments = function.args
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        if argument.arg == name and argument.annotation is not None:
+            annotation = argument.annotation
+            if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+                return annotation.value
+            return dotted_name(annotation)
+    return ""
 
 
 def module_name(root: Path, path: Path) -> str:

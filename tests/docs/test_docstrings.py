@@ -114,9 +114,9 @@ def words(source: str, **others: str) -> list[str]:
     return [f"{finding.kind} {finding.where.name}" for finding in found_in(source, **others)]
 
 
-def function(docstring: str, body: str = "...", *, returns: str = "None", name: str = "f") -> str:
+def function(docstring: str, body: str = "...", *, returns: str = "None", name: str = "f", given: str = "") -> str:
     lines = "\n".join(f"    {line}" for line in [f'"""{docstring}"""', *body.splitlines()])
-    return f"def {name}() -> {returns}:\n{lines}\n"
+    return f"def {name}({given}) -> {returns}:\n{lines}\n"
 
 
 def raises(*names: str) -> str:
@@ -141,6 +141,11 @@ def test_an_array_without_a_shape_is_found(returns: str) -> None:
     assert words(names + function("The numbers (of all).", returns=returns), **given) == ["shape f"]
     for shape in ("(N,) numbers", "The numbers, (n - 1, 2 * m)", "Same shapes as the center's", "A scalar"):
         assert not words(names + function(shape, returns=returns), **given)
+
+
+def test_the_shape_in_the_description_of_an_error_is_not_that_of_the_array() -> None:
+    docstring = raises("ValueError").replace("a reason", "a shape differs, (N,)")
+    assert words(function(docstring, returns="Tensor")) == ["shape f"]
 
 
 @pytest.mark.parametrize("returns", ["int", "StoredTensor", "Callable[[Tensor], Tensor]", "Arrays"])
@@ -170,24 +175,29 @@ IMPORTED = "from .errors import BaseError, OneError, LandscapeError\n"
         "try:\n    raise OneError\nexcept OneError:\n    raise",
         "raise _made()",
         "_private()",
-        "C()",
+        "D()",
         "documented()",
         "return C.make()",
         "C().method()",
+        "given.method()",
     ],
 )
 def test_an_error_that_is_not_documented_is_found(body: str) -> None:
     helpers = (
         "def _made() -> OneError: ...\n"
         "def _private():\n    raise OneError\n"
-        f"class C:\n    '''{raises('OneError')}'''\n"
+        f"class D:\n    '''{raises('OneError')}'''\n"
+        "class C:\n    '''Words.'''\n"
         f"    @classmethod\n    def make(cls):\n        '''{raises('OneError')}'''\n"
         f"    def method(self):\n        '''{raises('OneError')}'''\n"
     ) + function(raises("OneError"), "raise OneError", name="documented")
-    assert words(IMPORTED + helpers + function("Words.", body), **ERRORS) == ["errors f"]
+
+    def wrong(docstring: str) -> list[str]:
+        return words(IMPORTED + helpers + function(docstring, body, given="given: C"), **ERRORS)
+
+    assert wrong("Words.") == wrong(raises("KeyError")) == ["errors f"]
     for documented in ("OneError", "BaseError", "KeyError, OneError"):
-        assert not words(IMPORTED + helpers + function(raises(documented), body), **ERRORS)
-    assert words(IMPORTED + helpers + function(raises("KeyError"), body), **ERRORS) == ["errors f"]
+        assert not wrong(raises(documented))
 
 
 @pytest.mark.parametrize(
