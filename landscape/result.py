@@ -1,5 +1,7 @@
 """`Result`: the result of a computation, local or fetched from a service, with figures and files."""
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -75,6 +77,37 @@ class Result(Arrays):
             return cls(**vars(read(path.read_bytes(), path.name)))
         except OSError as error:
             raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+
+    def reproduce(
+        self,
+        model: Any = None,
+        images: Any = None,
+        labels: Any = None,
+        *,
+        progress: "bool | Callable[[int, int], None]" = True,
+        **given: Any,
+    ) -> Agreement:
+        """Run the same request again, and say whether weights, data, versions and values agree.
+
+        Bit for bit on the same kind of machine with the same versions; elsewhere up to rounding, see
+        `results.deviation`. Points that an interrupted result lacks are not computed.
+
+        Args:
+            model, images, labels: what it was computed from, as it was passed. Not needed in the process that computed
+                it, which still has them.
+            given: the other checkpoints by their role, such as `end=…` or `epochs=…`; and options that a file cannot
+                hold: a loss that is a function, given directions, further samples.
+
+        Raises:
+            DifferentInputsError: the weights, the samples or the directions are not those of the result, by their
+                SHA-256 and the facts in the provenance; nothing is computed.
+            LandscapeError: something is missing; the message says what to pass.
+        """
+        # By its name: what computes is above results, and imports torch.
+        found: Agreement = import_module("landscape.reproduce").reproduce(
+            self, model, images, labels, progress=progress, **given
+        )
+        return found
 
     def difference(self, other: Arrays) -> Agreement:
         """Whether `other` is the same result: inputs, settings, environment and values, bit for bit or by how much."""

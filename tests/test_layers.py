@@ -23,6 +23,7 @@ LAYERS = {
         "gallery",
         "api",
         "pointwise",
+        "reproduce",
         "kinds",
         "evaluation",
         "options",
