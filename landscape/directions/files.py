@@ -33,6 +33,15 @@ def write(path: str | Path, plane: Plane, model: nn.Module) -> None:
 
     Raises:
         UnknownNameError: the ending is not known.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> model = nn.Linear(2, 1)
+    >>> line = from_directions([{"weight": torch.tensor([[3.0, 4.0]])}], movable(model))
+    >>> with TemporaryDirectory() as folder:
+    ...     write(Path(folder) / "line.safetensors", line, model)
+    ...     found = read(Path(folder) / "line.safetensors", model)
+    >>> found.directions[0]["weight"].tolist(), found.directions[0]["bias"].tolist()
+    ([[3.0, 4.0]], [0.0])
     """
     path = Path(path)
     if path.suffix not in ENDINGS:

@@ -66,6 +66,10 @@ def _range(ratios: list[Tensor]) -> tuple[float, float]:
 
 
 def cosine(delta: Mapping[str, Tensor], eta: Mapping[str, Tensor]) -> float:
-    """cos(delta, eta) over all parameters together, unitless; 0 where either is zero."""
+    """cos(delta, eta) over all parameters together, unitless; 0 where either is zero.
+
+    >>> cosine({"a": torch.tensor([3.0, 4.0])}, {"a": torch.tensor([1.0, 0.0])})
+    0.6
+    """
     lengths = norm(delta) * norm(eta)
     return dot(delta, eta) / lengths if lengths else 0.0
