@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from .errors import DataError
+from .keywords import checks_keywords
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,6 +142,7 @@ def require_bounds(group: Any) -> None:
         one.require(getattr(group, one.name))
 
 
+@checks_keywords
 @dataclass(frozen=True, kw_only=True)
 class DirectionOptions:
     """Along which directions the parameters move."""
@@ -195,6 +197,7 @@ class TrajectoryOptions:
     )
 
 
+@checks_keywords
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveOptions:
     """What is evaluated at a point."""
@@ -237,6 +240,7 @@ class ObjectiveOptions:
     )
 
 
+@checks_keywords
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
     """How it is computed."""

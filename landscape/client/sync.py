@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from ..evaluation.progress import Progress, reporting
+from ..keywords import checks_keywords
 from . import calls, http, uploads
 from .events import follow
 from .flow import BlockingCall, Effect, Flow, NextLine, Request, RunningFlow, Wait
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@checks_keywords
 class Client(Kinds["Job"]):
     """A connection to a service: uploads, jobs and their results.
 
@@ -38,7 +40,8 @@ class Client(Kinds["Job"]):
     """
 
     def __init__(self, url: str, token: str | None = None, *, timeout: float = 60.0, retries: int = 6):
-        self.url, self.retries = http.base_url(url), retries
+        self.url: str = http.base_url(url)
+        self.retries: int = retries
         self._http = httpx.Client(**http.client_arguments(self.url, token or token_for(self.url), timeout))
 
     def __enter__(self) -> "Client":
@@ -199,11 +202,13 @@ class _EffectHandler:
         return http.reply(response)
 
 
+@checks_keywords
 class Job:
     """A job of a service; `info` is its state when it was last requested."""
 
     def __init__(self, client: Client, info: JobInfo):
-        self.client, self.info = client, info
+        self.client: Client = client
+        self.info: JobInfo = info
 
     def __repr__(self) -> str:
         return f"<Job {self.id}: {self.info.kind} of {self.info.name!r}, {self.info.state}>"

@@ -15,9 +15,11 @@ from ..directions.plane import Plane
 from ..directions.random import Params, dot, norm, random_directions
 from ..engine.audit import audit, spread
 from ..engine.out_of_memory import with_smaller_batches
+from ..engine.protocol import Plan
 from ..errors import PlaneError, UnknownNameError
 from ..grid import Grid
 from ..hessian.products import eigenvector_plane, gradient_plane
+from ..keywords import checks_keywords
 from ..objective.batch_norm import (
     Calibration,
     calibration_subset,
@@ -27,7 +29,7 @@ from ..objective.batch_norm import (
     with_batch_statistics,
 )
 from ..objective.digest import state_digest
-from ..objective.losses import loss_of
+from ..objective.losses import Loss, loss_of
 from ..objective.objective import PRECISIONS, Objective, Stop, Value, double_batch
 from ..objective.random_state import keeps_random_state
 from ..objective.validation import require_compatible
@@ -40,6 +42,7 @@ SOURCES = tuple(name for name in choices_of("Source") if name != "random")  # of
 WIDER = 8  # estimated size of the largest activation relative to the input: 5 for a ResNet-20
 
 
+@checks_keywords
 class Landscape:
     """L(θ* + αδ + βη) of one model on one data set, ready to be evaluated at any (α, β).
 
@@ -76,21 +79,26 @@ class Landscape:
         policy, further = objective.batch_norm, objective.compare_batch_norm
         for one in (policy, *further):
             require_policy(one)
-        self.model, self.digest = model, state_digest(model)
+        self.model: nn.Module = model
+        self.digest: str = state_digest(model)
         if engine.precision not in (*PRECISIONS, FAST):
             raise UnknownNameError("precision", engine.precision, (*PRECISIONS, FAST))
-        self.precision, self.weight_decay, self.batch_norm = engine.precision, objective.weight_decay, policy
-        self.loss = loss_of(objective.loss, label_smoothing=objective.label_smoothing)
-        self.objective = self._objective(images, labels)
-        self.center = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        self.precision: str = engine.precision
+        self.weight_decay: float = objective.weight_decay
+        self.batch_norm: str = policy
+        self.loss: Loss = loss_of(objective.loss, label_smoothing=objective.label_smoothing)
+        self.objective: Objective = self._objective(images, labels)
+        self.center: Params = {name: parameter.detach() for name, parameter in model.named_parameters()}
         drawn = directions.directions == "random"
         self.seed: int | None = directions.seed if drawn else None
         self.normalization: str = directions.normalization if drawn else "none"
-        self.plane = _plane(directions, self.objective, self.center, dimensions)
-        self.directions = self.plane.directions
-        self.calibration = self._calibration(objective.calibration) if "recalibrated" in (policy, *further) else None
-        self.plan = self._plan(self.objective, policy, engine.choice)
-        self.also = {name: self._objective(*samples) for name, samples in (objective.also or {}).items()}
+        self.plane: Plane = _plane(directions, self.objective, self.center, dimensions)
+        self.directions: tuple[Params, ...] = self.plane.directions
+        recalibrated = "recalibrated" in (policy, *further)
+        self.calibration: Calibration | None = self._calibration(objective.calibration) if recalibrated else None
+        self.plan: Plan = self._plan(self.objective, policy, engine.choice)
+        also = objective.also or {}
+        self.also: dict[str, Objective] = {name: self._objective(*samples) for name, samples in also.items()}
         self._further_plans = {name: self._plan(one, policy, self.plan.choice) for name, one in self.also.items()}
         self._further_plans |= {one: self._plan(self.objective, one, None) for one in further if one != policy}
 

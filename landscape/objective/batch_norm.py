@@ -91,9 +91,9 @@ class Calibration:
         """
         if len(images) < 2:
             raise DataError(f"BatchNorm cannot be recalibrated on {len(images)} sample; give it at least 2.")
-        self.model = copy.deepcopy(model)
-        self.images = images.to(next(model.parameters()).dtype) if images.is_floating_point() else images
-        self.names = list(_layers(self.model))
+        self.model: nn.Module = copy.deepcopy(model)
+        self.images: Tensor = images.to(next(model.parameters()).dtype) if images.is_floating_point() else images
+        self.names: list[str] = list(_layers(self.model))
         for layer in _layers(self.model).values():
             layer.train()
             layer.momentum = 1.0  # nothing of the earlier statistics remains

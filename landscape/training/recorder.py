@@ -44,8 +44,11 @@ class Recorder:
         """
         if every < 1:
             raise LandscapeError(f"'every' must be 1 or more; got {every}.")
-        self.folder, self.every, self.part, self.calls = Path(folder), every, part, 0
-        self.files = files_in(self.folder)
+        self.folder: Path = Path(folder)
+        self.every: int = every
+        self.part: str = part
+        self.calls: int = 0
+        self.files: list[str] = files_in(self.folder)
         if self.files and not resume:
             raise LandscapeError(
                 f"The folder '{self.folder.name}' holds a trajectory of {len(self.files)} files already. "

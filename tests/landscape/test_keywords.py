@@ -138,7 +138,7 @@ def test_signature_help_and_kind_of_a_checked_function_stay() -> None:
 
 def test_a_function_that_takes_any_keyword_cannot_be_checked() -> None:
     def anything(**options: Any) -> None:
-        """Whatever is given."""
+        """Takes any keyword."""
 
     with pytest.raises(TypeError, match=r"anything takes any keyword. Annotate its \*\* with Unpack"):
         checks_keywords(anything)
