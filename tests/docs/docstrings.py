@@ -1,4 +1,7 @@
-"""Rules for docstrings: public functions, methods and classes say what they return, what they raise, and whence.
+"""Rules for docstrings: public functions, methods and classes say what they return, raise and are based on.
+
+The columns that are counted: it exists; it gives the shapes of arrays; it has the errors that are raised; it has the
+source of a published formula; the errors and functions that it names exist.
 
 python -m tests.docs.docstrings                     counts what holds, by part
 python -m tests.docs.docstrings landscape.hessian   lists what is wrong in a part; exit code 1 where there is anything
@@ -7,6 +10,7 @@ python -m tests.docs.docstrings --root FOLDER       reads another checkout
 
 import argparse
 import ast
+import builtins
 import re
 import sys
 from collections.abc import Iterator
@@ -29,7 +33,7 @@ _SHAPE = re.compile(rf"\({_LENGTH}(?:, {_LENGTH})+\)|\({_LENGTH},\)|\bshapes?\b|
 _REFERENCE = re.compile(r"(?:raises as|see) ((?:`[\w.]+`(?:, | and | or )?)+)", re.IGNORECASE)
 _SOURCE = re.compile(r"^Source: .*(?:\b(?:19|20)\d\d\b|arXiv:\d|doi:)", re.MULTILINE)
 _RAISES = re.compile(r"^Raises:\n(?: .*\n?|\n(?= ))*", re.MULTILINE)
-KINDS = ("docstring", "shape", "errors", "source")
+KINDS = ("docstring", "shape", "errors", "source", "names")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def findings(project: Project) -> Iterator[Finding]:
             yield from _shapes(project, definition, _RAISES.sub("", text))
             yield from _errors(project, definition, text)
             yield from _sources(definition, text)
+            yield from _names(project, definition, text)
 
 
 def _shapes(project: Project, definition: Definition, text: str) -> Iterator[Finding]:
@@ -79,7 +84,7 @@ def _errors(project: Project, definition: Definition, text: str) -> Iterator[Fin
     if not raised or definition.decorators & FRAMEWORKS or definition.module.startswith(COMMANDS):
         return
     named = documented_errors(text)
-    referred = {name.split(".")[-1] for names in _REFERENCE.findall(text) for name in re.findall(r"[\w.]+", names)}
+    referred = _referred(text)
     never = NEVER_RAISED.get(f"{definition.module}.{definition.name}", {})
     missing = {
         f"{error} (in {via})" if via else error
@@ -95,6 +100,20 @@ def _sources(definition: Definition, text: str) -> Iterator[Finding]:
     if definition.name in FORMULAS.get(definition.module, ()):
         wrong = "computes a published formula. Add a line 'Source: authors and year, section'."
         yield Finding("source", definition, "" if _SOURCE.search(text) else wrong)
+
+
+def _names(project: Project, definition: Definition, text: str) -> Iterator[Finding]:
+    errors, referred = documented_errors(text), _referred(text)
+    known = project.imports[definition.module].keys() | vars(builtins).keys()
+    gone = {error for error in errors - known if not project.is_error(error)} | (referred - project.names)
+    if errors or referred:
+        wrong = f"names {', '.join(sorted(gone))}, which does not exist. Was it renamed?" if gone else ""
+        yield Finding("names", definition, wrong)
+
+
+def _referred(text: str) -> set[str]:
+    """The last names of the functions that a docstring refers to: "see `plane.difference`"."""
+    return {name.split(".")[-1] for names in _REFERENCE.findall(text) for name in re.findall(r"`([\w.]+)`", names)}
 
 
 def unreviewed(project: Project) -> list[str]:

@@ -174,6 +174,19 @@ class Project:
         return {last_name(named)} if self.is_error(last_name(named)) else set()
 
     @cached_property
+    def names(self) -> set[str]:
+        """The last names of all modules, of what they define and of what they assign at the top."""
+        assigned = [
+            last_name(target)
+            for tree in self.trees.values()
+            for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        ]
+        modules = {module.rpartition(".")[2] for module in self.trees}
+        return modules.union(assigned, (name.rpartition(".")[2] for _, name in self.definitions))
+
+    @cached_property
     def array_names(self) -> set[str]:
         """Full names of type aliases that stand for arrays, such as dict[str, Tensor]."""
         found: set[str] = set()

@@ -221,7 +221,16 @@ def test_an_error_may_be_described_where_it_is_raised() -> None:
     for body in ("g()", "other.g()"):
         assert not words(call + function("Words; raises as `g`.", body), **ERRORS, other=other)
         assert not words(call + function("Words. See `other.g`.", body), **ERRORS, other=other)
-        assert words(call + function("Words; raises as `h`.", body), **ERRORS, other=other) == ["errors f"]
+        assert words(call + function("Words; raises as `f`.", body), **ERRORS, other=other) == ["errors f"]
+
+
+def test_a_name_that_does_not_exist_is_found() -> None:
+    assert words(function(raises("GoneError"))) == ["names f"]
+    assert words(function("Words; see `other.gone`.")) == ["names f"]
+    other = {"other": "LIMIT = 1\n", **ERRORS}
+    assert not words(IMPORTED + function(raises("OneError, OSError")), **other)
+    assert not words("from elsewhere import GoneError\n" + function(raises("GoneError")))
+    assert not words(function("Words; see `other`, `other.LIMIT` and `f`."), **other)
 
 
 def test_the_root_of_all_errors_does_not_stand_for_the_others() -> None:
