@@ -85,12 +85,12 @@ def compute_again(
         left = ([point for point in tile if result.computed[point]] for tile in work)
         return evaluate(landscape, grid, [tile for tile in left if tile])
 
-    with _threads(facts.get("threads")):
+    with with_threads(facts.get("threads")):
         return agreement(result, compute(prepared, progress=progress, evaluate=evaluate_those))
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def with_threads(count: int | None) -> Iterator[None]:
     """Compute with this number of threads, on which the bits of gradients depend."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .errors import FormatError, MissingLibraryError
 from .formats import read, write
 from .formats.picture import PictureOptions
+from .grid import Range
 from .keywords import checks_keywords
 from .results.agreement import Agreement, agreement
 from .results.arrays import Arrays
@@ -77,6 +78,56 @@ class Result(Arrays):
             return cls(**vars(read(path.read_bytes(), path.name)))
         except OSError as error:
             raise FormatError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+
+    def refine(
+        self,
+        factor: int = 1,
+        *,
+        alpha: Range | None = None,
+        beta: Range | None = None,
+        repeats: int | None = None,
+        model: Any = None,
+        images: Any = None,
+        labels: Any = None,
+        progress: "bool | Callable[[int, int], None]" = True,
+        **given: Any,
+    ) -> Self:
+        """More points, another range or one region, or more seeds: a new result that reuses every point of this one.
+
+        `provenance["reused"]` says how many points; those that an interrupted result lacks are computed too. Ctrl-C
+        returns what is computed so far.
+
+        Args:
+            factor: of parts that every interval of the grid is cut into: 2 makes about four times as many points.
+            alpha, beta: ranges, wider or narrower than those of this result. Each end is moved outwards to the next
+                coordinate of the new spacing, so that the points inside are on the new grid.
+            repeats: number of seeds in all; the mean over those that are there and further ones.
+            model, images, labels, given: as in `reproduce`; not needed in the process that computed the result.
+            progress: True for a bar, False for none, or a function of (points done, total).
+
+        Raises:
+            DifferentSettingsError: weights, samples, versions or another setting are not those of the result.
+            GridError, LandscapeError: nothing is to be added, or it is not possible; or the model or samples are
+                missing, and the message says what to pass.
+
+        >>> import torch
+        >>> import landscape as ls
+        >>> model, images, labels = torch.nn.Linear(4, 3), torch.eye(4), torch.tensor([0, 1, 2, 0])
+        >>> found = ls.surface(model, images, labels, grid=ls.Grid.square(5), progress=False)
+        >>> found.refine(2, progress=False).losses.shape
+        (9, 9)
+        >>> found.refine(5, alpha=(-0.5, 0.5), beta=(0, 0.5), progress=False).losses.shape  # a region
+        (11, 6)
+        >>> found.refine(alpha=(-2, 2), repeats=3, progress=False).provenance["repeated"]["seeds"]
+        [0, 1, 2]
+        """
+        more = {"alpha": alpha, "beta": beta, "repeats": repeats}
+        samples = {"model": model, "images": images, "labels": labels}
+        # By its name: what computes is above results, and imports torch.
+        found: Self = import_module("landscape.refine").refine(
+            self, factor, **more, **samples, progress=progress, **given
+        )
+        return found
 
     def reproduce(
         self,

@@ -23,6 +23,7 @@ LAYERS = {
         "gallery",
         "api",
         "pointwise",
+        "refine",
         "reproduce",
         "kinds",
         "evaluation",

@@ -103,6 +103,8 @@ def with_more_seeds(earlier: Result, further: Result) -> Result:
     facts["reused"] = {"points": int(known.sum()), "coordinate_difference": 0.0, "seeds": len(seeds[0])}
     if further.provenance.get("interrupted"):
         facts["interrupted"] = True
+    if request := earlier.provenance.get("request"):
+        facts["request"] = {**request, "options": {**request["options"], "repeats": len(seeds[0]) + len(seeds[1])}}
     facts["seconds"] = sum(one.provenance.get("seconds", 0.0) for one in (earlier, further))
     values = {name: columns.pop(name) for name in VALUES}
     return replace(earlier, **values, extra=columns, computed=known).closed(**facts)
@@ -172,7 +174,7 @@ def first_difference(
 ) -> tuple[str, str, str] | None:
     """The first setting in which two provenances differ, in words, with both values; None if there is none."""
     for name, words in SETTINGS.items():
-        old, new = earlier.get(name), now.get(name)
+        old, new = (one.get(name) or None if name == "also" else one.get(name) for one in (earlier, now))
         if name not in but and _plain(old) != _plain(new):
             then, current = _short(old, new)
             return words, then, current

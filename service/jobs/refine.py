@@ -57,7 +57,7 @@ def refine(
     owner: str | None = None,
     job_id: str | None = None,
 ) -> Job:
-    """Create a job that has the points of an earlier one from its start, wherever they are on its grid.
+    """Create a job that has, from its start, the points of an earlier one that are on its grid.
 
     Args:
         earlier_id: of a job in any state, once it is prepared.
@@ -111,7 +111,10 @@ def _more_repeats(old: AnySpec, refinement: Refinement) -> dict[str, Any]:
     if before is None:
         raise InvalidError(f"A job of kind {old.kind} has no repeats. Leave it out.", field="repeats")
     if refinement.repeats < before:
-        raise InvalidError(f"The job has {before} seeds already; got {refinement.repeats}. Use more.", field="repeats")
+        raise InvalidError(
+            f"'repeats' is the number of seeds in all, at least those of the job, {before}; got {refinement.repeats}.",
+            field="repeats",
+        )
     return {"repeats": refinement.repeats} if refinement.repeats > before else {}
 
 

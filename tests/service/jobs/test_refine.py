@@ -249,7 +249,7 @@ def test_a_retry_of_a_job_over_more_seeds_starts_from_the_same_values_unless_the
     [
         ({}, Refinement(), "adds nothing to the job. Give a factor above 1"),
         ({}, Refinement(repeats=1, alpha=RangeSpec(min=-1, max=1)), "adds nothing"),
-        ({"repeats": 3}, Refinement(repeats=2), "has 3 seeds already; got 2"),
+        ({"repeats": 3}, Refinement(repeats=2), "at least those of the job, 3; got 2"),
         ({}, Refinement(alpha=RangeSpec(min=1, max=-1)), "empty or reversed"),
         ({}, Refinement(factor=64, alpha=RangeSpec(min=-1e5, max=1e5)), "at most|less than or equal to"),
         ({"kind": "curvature"}, Refinement(repeats=2), "curvature has no repeats"),
