@@ -1,12 +1,14 @@
 """Generates the code that spells out every kind with its options, for people and tools that read signatures.
 
-    python -m landscape.kinds.generate            writes api.py, client/kinds.py and frontend/js/kinds.js
+    python -m landscape.kinds.generate            writes api.py, client/kinds.py and frontend/js/kinds.js, and the names
+                                                  of the functions into landscape/__init__.py
     python -m landscape.kinds.generate --check    prints a diff and exits with 1 if one is out of date
 
 The definitions are those of `KINDS`; ruff and oxfmt format the result.
 """
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -105,6 +107,21 @@ def page() -> str:
         "/** What the page says about them, in English. */\n"
         f"export const WORDS = {json.dumps(_words(), ensure_ascii=False)};\n"
     )
+
+
+def package() -> str:
+    """The text of landscape/__init__.py, with the functions of api.py in its three lists of names."""
+    present = (ROOT / "landscape" / "__init__.py").read_text(encoding="utf-8")
+    old = re.findall(r'(?m)^    "(\w+)": "api",$', present)
+    code = re.sub(r"(?m)^    from \.api import \w+ as \w+\n", "", present)
+    code = re.sub(rf'(?m)^    "({"|".join(old)})"(: "api")?,\n', "", code)
+    imports = "".join(f"    from .api import {name} as {name}\n" for name in sorted(KINDS))
+    code = code.replace("if TYPE_CHECKING:\n", f"if TYPE_CHECKING:\n{imports}", 1)
+    code = code.replace("__all__ = [\n", "__all__ = [\n" + "".join(f'    "{name}",\n' for name in KINDS), 1)
+    head, opening, rest = code.partition("_HOME = {  # the module of each name\n")
+    entries, closing, tail = rest.partition("}\n")
+    lines = sorted([*entries.splitlines(True), *(f'    "{name}": "api",\n' for name in KINDS)])
+    return _python(head + opening + "".join(lines) + closing + tail, "__init__.py")
 
 
 def _function(kind: Kind) -> str:
@@ -292,7 +309,12 @@ def _formatted(command: Sequence[str], text: str) -> str:
     return found.stdout
 
 
-FILES = {"landscape/api.py": api, "landscape/client/kinds.py": client, "frontend/js/kinds.js": page}
+FILES = {
+    "landscape/__init__.py": package,
+    "landscape/api.py": api,
+    "landscape/client/kinds.py": client,
+    "frontend/js/kinds.js": page,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

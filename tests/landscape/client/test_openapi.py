@@ -1,10 +1,8 @@
 """The client compared with the service's OpenAPI document: routes, requests, responses, options."""
 
 import dataclasses
-import inspect
 import json
 import re
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import landscape as ls
-from landscape.client import models, options
+from landscape.client import models
+from landscape.kinds import KINDS
 from tests.support.paths import GALLERY
 from tests.support.service import Service
 
@@ -180,38 +179,8 @@ def test_the_fields_that_the_client_reads_are_required_in_responses(name: str, d
     assert ours <= set(schema["required"])
 
 
-@pytest.mark.parametrize(
-    ("kind", "ours"),
-    [
-        ("Surface", options.SurfaceOptions),
-        ("Slice", options.SurfaceOptions),
-        ("Curvature", options.CurvatureOptions),
-        ("Interpolation", options.JobOptions),
-        ("Plane", options.JobOptions),
-        ("Trajectory", options.JobOptions),
-    ],
-)
-def test_the_options_of_a_job_are_those_of_the_service(kind: str, ours: Any, document: dict[str, Any]) -> None:
-    schema = document["components"]["schemas"][f"{kind}Spec"]["properties"]
-    types = inspect.get_annotations(ours)
-    assert set(types) == set(schema) - {"kind", "grid", "checkpoint", "end", "second", "third", "epochs"}
-    for name, literal in types.items():
-        values = allowed(schema[name], document)
-        if values is not None:
-            assert set(typing.get_args(literal)) == values, name
-
-
-def allowed(schema: dict[str, Any], document: dict[str, Any]) -> set[str] | None:
-    """The values of a field, if it is an enumeration."""
-    branches = schema.get("anyOf", [schema])
-    values = {value for branch in branches for value in branch.get("enum", [])}
-    return values or None
-
-
 def test_the_tests_use_every_option() -> None:
     """So that each is validated above."""
     used = {name for chosen in EVERY_OPTION.values() for name in chosen}
-    known = {
-        name for ours in (options.SurfaceOptions, options.CurvatureOptions) for name in inspect.get_annotations(ours)
-    }
+    known = {option.name for kind in KINDS.values() for option in kind.job_options}
     assert used == known
