@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from ..evaluation.progress import Progress, reporting
+from ..grid import Range
 from ..keywords import checks_keywords
 from . import calls, http, uploads
 from .events import follow
@@ -243,6 +244,26 @@ class AsyncJob:
     async def retry(self) -> "AsyncJob":
         """Submit a failed or cancelled job again; the new job starts from what this one computed."""
         return AsyncJob(self.client, await self.client._run(calls.retry(self.id)))
+
+    async def refine(
+        self,
+        factor: int = 1,
+        *,
+        alpha: Range | None = None,
+        beta: Range | None = None,
+        repeats: int | None = None,
+    ) -> "AsyncJob":
+        """Submit a job with more points, another range or more seeds; it reuses every point that this one computed.
+
+        Args:
+            factor: of parts that every interval of the grid is cut into.
+            alpha, beta: ranges, wider or narrower than this job's. Each end is moved outwards to the next coordinate.
+            repeats: number of seeds in all.
+
+        Raises:
+            RefusedError: it adds nothing, is not possible for this kind, or this job has no grid yet.
+        """
+        return AsyncJob(self.client, await self.client._run(calls.refine(self.id, factor, alpha, beta, repeats)))
 
     async def fetch(self) -> "Result":
         """What has been computed so far, as the same type that `ls.surface` returns."""

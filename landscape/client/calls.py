@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from ..evaluation.progress import Progress
+from ..grid import Range
 from .errors import JobEndedError, RejectedError
 from .flow import Flow, Reply, Request, Wait
 from .models import TERMINAL, Checkpoint, Dataset, JobInfo, Link, Number
@@ -89,6 +90,15 @@ def cancel(job_id: str) -> Flow[JobInfo]:
 
 def retry(job_id: str) -> Flow[JobInfo]:
     reply: Reply = yield Request("POST", f"/jobs/{job_id}/retry")
+    return JobInfo.of(reply.json())
+
+
+def refine(job_id: str, factor: int, alpha: Range | None, beta: Range | None, repeats: int | None) -> Flow[JobInfo]:
+    """Submit a refinement of a job, idempotently: the request carries a key that becomes the new job's id."""
+    spans = {name: {"min": span[0], "max": span[1]} for name, span in (("alpha", alpha), ("beta", beta)) if span}
+    body = {"factor": factor, **spans, **({"repeats": repeats} if repeats is not None else {})}
+    key = {"Idempotency-Key": uuid4().hex}
+    reply: Reply = yield Request("POST", f"/jobs/{job_id}/refine", headers=key, body=body, idempotent=True)
     return JobInfo.of(reply.json())
 
 

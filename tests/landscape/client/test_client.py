@@ -100,6 +100,20 @@ def test_waiting_for_a_cancelled_job_raises_and_a_retry_is_a_new_job(client: ls.
     assert job.retry().cancel().id != job.id
 
 
+def test_a_job_is_refined_and_its_points_are_reused(client: ls.Client) -> None:
+    grid = ls.Grid(ls.Axis(-0.5, 1.0, 4), ls.Axis(-1.0, 0.5, 3))
+    job = client.surface(client.upload(SKIP), grid=grid, subset=40)
+    coarse = job.wait(progress=False)
+    finer = job.refine(2).wait(progress=False)
+    assert finer.losses.shape == (7, 5)
+    assert finer.losses[::2, ::2].tobytes() == coarse.losses.tobytes()
+    region = job.refine(2, alpha=(0, 1), beta=(-1, 0), repeats=2).wait(progress=False)
+    assert (region.losses.shape, region.provenance["repeated"]["seeds"]) == ((5, 4), [0, 1])
+    assert region.provenance["reused"]["job"] == job.id
+    with pytest.raises(RefusedError, match="adds nothing"):
+        job.refine()
+
+
 def test_waiting_times_out_and_the_job_keeps_running(client: ls.Client) -> None:
     job = client.surface(client.upload(SKIP), grid=ls.Grid.square(101), subset=1000)
     with pytest.raises(TimeoutError, match="goes on"):

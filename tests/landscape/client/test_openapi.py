@@ -68,6 +68,8 @@ def call_every_method(client: ls.Client, folder: Path) -> None:
             job.delete() if job.refresh().info.state in models.TERMINAL else job.cancel().delete()
     job = client.slice(checkpoint, grid=ls.Grid.line(3), subset=20)
     list(job.follow()), job.wait(progress=False), job.fetch(), job.numbers(), job.log(), job.share(days=1)
+    more = job.refine(2, alpha=(-0.5, 1), repeats=2)
+    more.wait(progress=False), more.delete()
     client.jobs(state="done", kind="slice", limit=2), job.revoke(job.links()[0].id)
     big = client.surface(checkpoint, grid=ls.Grid.square(201)).cancel()
     again = big.retry()
