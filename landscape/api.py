@@ -97,7 +97,9 @@ def surface(
 
     Raises:
         GridError: the grid has one axis, or given directions are not two.
-        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+        UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
+        DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
         >>> import torch, landscape as ls
@@ -208,7 +210,9 @@ def slice(
 
     Raises:
         GridError: the grid has two axes, or given directions are two.
-        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+        UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
+        DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
         >>> import torch, landscape as ls
@@ -321,7 +325,9 @@ def curvature(
 
     Raises:
         GridError: given directions are not as many as the axes of the grid.
-        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+        UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
+        DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
         >>> import torch, landscape as ls
@@ -415,7 +421,9 @@ def interpolation(
         GridError: the grid has two axes.
         ShapeMismatchError: `end` is another network's.
         PlaneError: `end` is equal to `model`.
-        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+        UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
+        DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
         >>> import torch, landscape as ls
@@ -505,7 +513,9 @@ def plane(
         GridError: the grid has one axis.
         ShapeMismatchError: a checkpoint is another network's.
         PlaneError: the three are equal, or on one line.
-        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+        UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
+        DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
         >>> import torch, landscape as ls
@@ -599,7 +609,9 @@ def trajectory(
         GridError: the grid has one axis.
         PlaneError, ShapeMismatchError, NotFiniteError: see `directions.trajectory.principal`.
         CheckpointError: a file cannot be read.
-        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+        UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
+        DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
         >>> import torch, landscape as ls

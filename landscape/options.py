@@ -225,7 +225,7 @@ class ObjectiveOptions:
         job="list[BatchNorm]",
         bounds=Bounds(longest=2),
     )
-    calibration: Tensor | int = option(
+    calibration: Tensor | int = option(  # a tensor (K, …)
         512,
         "Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor (K, …).",
         job="int",

@@ -53,7 +53,9 @@ def spectrum(
 
     Raises:
         CurvatureError: the Hessian is not finite, or there are no parameters.
-        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+        UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
+        DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        LandscapeError: another reason that you can fix; the message says what to do.
 
     Source: Lanczos quadrature as in Ghorbani et al. 2019 (arXiv:1901.10159); see landscape/hessian/.
     """
@@ -106,9 +108,11 @@ def paired(
     Computed without the engine, so any loss and BatchNorm policy works. The options are those of `surface`.
 
     Raises:
-        DataError, NotFiniteError, UnknownNameError: samples, network or options are not possible.
+        UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
+        DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        LandscapeError: another reason that you can fix; the message says what to do.
 
-    Source: the paired-sample standard error, as in any textbook: that of the mean of the differences.
+    Source: the standard error of the mean of paired differences, Student 1908 (doi:10.2307/2331554).
     """
     prepared = prepare(
         "surface" if len(first) == 2 else "slice",
@@ -158,6 +162,7 @@ def plane_along(
     Raises:
         UnknownNameError: the source is not known.
         CurvatureError: the gradient is zero, or the Hessian has too few eigenvectors.
+        DataError: samples and network do not fit together.
     """
     inputs = read_inputs(model, images, labels, loss)
     objective = Objective.of(inputs.model, inputs.images, inputs.labels, precision=precision, loss=loss_of(inputs.loss))

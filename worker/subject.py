@@ -49,6 +49,11 @@ class Subject:
             samples: from a split of the data set to its samples.
             facts: metadata in the file of the center.
             choice: how the engine computes, as chosen by the worker that prepared the job.
+
+        Raises:
+            LandscapeError: checkpoints, samples and options do not fit together; see `landscape.kinds.prepare.prepare`.
+            FileError, UnknownNetworkError: see `landscape.checkpoints.load.load`.
+            ServiceError: the store cannot give a file; see `Store.path`.
         """
         self.spec, self.architecture, self.facts = spec, architecture, facts
         self.whole = samples(spec.split)
@@ -70,7 +75,11 @@ class Subject:
         return self.landscape.rows_after(at, known, count, stop)
 
     def provenance(self, stop: Stop) -> dict[str, Any]:
-        """How the numbers are computed; for kinds with several checkpoints also the loss of each in the plane."""
+        """How the numbers are computed; for kinds with several checkpoints also the loss of each in the plane.
+
+        Raises:
+            Stopped: `stop`, called before every batch, returned true.
+        """
         spec, landscape = self.spec, self.landscape
         own = landscape.provenance(self.grid, stop)
         warning = mismatch(self.facts, own["center"]["accuracy"], spec.split)

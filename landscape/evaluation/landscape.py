@@ -73,6 +73,7 @@ class Landscape:
 
         Raises:
             DataError, NotFiniteError, PlaneError, UnknownNameError: see `Objective.of` and `random_directions`.
+            CurvatureError: see `plane_along`.
         """
         for group in (directions, objective, engine):
             require_bounds(group)
@@ -118,6 +119,7 @@ class Landscape:
 
         Raises:
             Stopped: `stop`, called before every batch, returned true.
+            MemoryExhaustedError: memory does not suffice for the smallest batch.
         """
         return self._values(self.plan, coordinates, stop)
 
@@ -133,7 +135,11 @@ class Landscape:
 
     @keeps_random_state
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
-        """How the numbers are computed, and the input of the self-check (JSON; NaN and infinity as null)."""
+        """How the numbers are computed, and the input of the self-check (JSON; NaN and infinity as null).
+
+        Raises:
+            Stopped, MemoryExhaustedError: see `values`.
+        """
         [value] = self.values([(0.0,) * len(self.directions)], stop)
         facts = asdict(measure_directions(self.directions, self.center))
         return {
@@ -171,7 +177,13 @@ class Landscape:
 
     @keeps_random_state
     def loss_of_model(self, model: nn.Module, stop: Stop | None = None) -> float:
-        """Loss of any `model` on the first data set, computed like `independent_center`."""
+        """Loss of any `model` on the first data set, computed like `independent_center`.
+
+        Raises:
+            Stopped: `stop`, called before every batch, returned true.
+            MemoryExhaustedError: memory does not suffice for the smallest batch.
+            DataError: the samples do not fit this model.
+        """
         single = self.objective
         double = Objective.of(
             model, single.images, single.labels, precision="float64", loss=self.loss, batch=single.batch
@@ -201,7 +213,7 @@ class Landscape:
         return objective.sample_losses(parameters, stop=stop)
 
     def objective_at(self, point: Sequence[float]) -> tuple[Objective, Params]:
-        """The objective, and the parameters and statistics of `point` by the BatchNorm policy."""
+        """The objective, and parameters and statistics of `point` by the BatchNorm policy: shapes of the model's."""
         objective = with_batch_statistics(self.objective) if self.batch_norm == "batch" else self.objective
         parameters = self.plane.at(objective.parameters(), point[: len(self.directions)])
         if self.batch_norm == "recalibrated" and self.calibration is not None:

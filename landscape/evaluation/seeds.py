@@ -38,6 +38,7 @@ class RepeatedLandscape(Landscape):
 
         Raises:
             DataError: fewer than two seeds, or more than one data set or BatchNorm policy.
+            NotFiniteError, PlaneError, UnknownNameError: see `Landscape`.
         """
         if repeats < 2:
             raise DataError(f"Repeating needs at least two seeds; got {repeats}.")

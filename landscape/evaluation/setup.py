@@ -38,11 +38,11 @@ class Call:
     others: tuple[Any, ...]  # the other checkpoints in the order of `Kind.roles`; a list counts as one
     grid: Grid | None
     options: Mapping[str, Any]  # every option of the kind
-    own: State | None = None  # the state of `model`, if the other checkpoints use other names than `state_dict()`
+    own: State | None = None  # shapes of `model`; its state, if the other checkpoints use other names for it
 
     @property
     def state(self) -> State:
-        """The state of the model, under the names of the other checkpoints."""
+        """The state of the model, under the names of the other checkpoints; shapes of the model's tensors."""
         return self.own or self.model.state_dict()
 
     def group(self, group: type[Group]) -> Group:
@@ -58,6 +58,8 @@ def around_one(call: Call, kind: str, grid: Grid, *, make: type[Landscape] = Lan
 
     Raises:
         GridError: given directions are not as many as the axes of the grid.
+        DataError: samples and network do not fit together.
+        PlaneError: `also` is given for batches that are mappings, or a random direction moves nothing.
     """
     directions = call.group(DirectionOptions)
     if isinstance(directions.directions, Plane):
@@ -86,6 +88,8 @@ def along(
 
     Raises:
         GridError: the directions are not as many as the axes of the grid.
+        DataError: samples and network do not fit together.
+        PlaneError: `also` is given for batches that are mappings.
     """
     _require_as_many(grid, plane)
     found = _prepared(Landscape, call, kind, grid, DirectionOptions(directions=plane))
@@ -131,15 +135,16 @@ def grid_around(points: Sequence[Sequence[float]], *, count: int = DEFAULT_COUNT
 
 
 def state_of(checkpoint: Checkpoint) -> State:
-    """The state dict of a module; a state dict is returned unchanged."""
+    """The state dict of a module, shapes of its tensors; a state dict is returned unchanged."""
     return checkpoint.state_dict() if isinstance(checkpoint, nn.Module) else checkpoint
 
 
 def states_of(states: Trajectory) -> list[State]:
-    """The state dicts of modules, state dicts, files, or a folder of files in order.
+    """The state dicts of modules, state dicts, files, or a folder of files in order; shapes of the saved tensors.
 
     Raises:
         CheckpointError: a file cannot be read.
+        MissingLibraryError: safetensors is not installed.
     """
     if isinstance(states, str | FilePath):
         return states_in(states)

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def prepare(call: "Call") -> "Prepared":
-    """The landscape, with the extreme eigenvalues of the Hessian at every point."""
+    """The landscape, with the extreme eigenvalues of the Hessian at every point.
+
+    Raises:
+        GridError: given directions are not as many as the axes of the grid.
+    """
     from ..evaluation import setup
     from ..evaluation.curvature_map import CurvatureLandscape
 

@@ -77,7 +77,11 @@ PROGRESS = (
     "True for a bar in a terminal or notebook, False for none, or a function of (points done, total). Ctrl-C returns "
     "what is computed so far."
 )
-EVERY_KIND = {"DataError, NotFiniteError, UnknownNameError": "samples, network or options are not possible."}
+EVERY_KIND = {
+    "UnknownOptionError, UnknownNameError": "an option, or the name that it is given, is not known.",
+    "DataError, NotFiniteError": "samples or options are not possible, or a parameter is not finite.",
+    "LandscapeError": "another reason that you can fix; the message says what to do.",
+}
 CLIENT_TYPES = {"Subset | None": "int | Mapping[str, int] | None", "list[BatchNorm]": "Sequence[BatchNorm]"}
 SETUP = """>>> import torch, landscape as ls
 >>> model = torch.nn.Linear(4, 3)

@@ -13,7 +13,12 @@ GRID = Grid(Axis(-0.5, 1.5, 41))
 
 
 def prepare(call: "Call") -> "Prepared":
-    """The landscape along the difference of two checkpoints."""
+    """The landscape along the difference of two checkpoints.
+
+    Raises:
+        GridError: the grid has two axes.
+        ShapeMismatchError, PlaneError, NotFiniteError: see `line_between`.
+    """
     from ..directions.plane import line_between
     from ..evaluation import setup
 

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
 
 def prepare(call: "Call") -> "Prepared":
-    """The landscape along two orthonormal directions that span the plane."""
+    """The landscape along two orthonormal directions that span the plane.
+
+    Raises:
+        GridError: the grid has one axis.
+        ShapeMismatchError, PlaneError, NotFiniteError: see `plane_through`.
+    """
     from ..directions.plane import plane_through
     from ..evaluation import setup
 

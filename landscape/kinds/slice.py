@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def prepare(call: "Call") -> "Prepared":
-    """The landscape along one direction; with `repeats`, for several seeds."""
+    """The landscape along one direction; with `repeats`, for several seeds.
+
+    Raises:
+        GridError: given directions are not as many as the axes of the grid.
+    """
     from ..evaluation import setup
 
     return setup.around_one(call, "slice", call.grid or Grid.line())

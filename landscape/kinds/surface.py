@@ -23,7 +23,11 @@ SPREAD = (
 
 
 def prepare(call: "Call") -> "Prepared":
-    """The landscape along one or two directions; with `repeats`, for several seeds."""
+    """The landscape along one or two directions; with `repeats`, for several seeds.
+
+    Raises:
+        GridError: given directions are not as many as the axes of the grid.
+    """
     from ..evaluation import setup
 
     return setup.around_one(call, "surface", call.grid or Grid.square())

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 def prepare(call: "Call") -> "Prepared":
-    """The landscape around the last checkpoint, with the path of all."""
+    """The landscape around the last checkpoint, with the path of all.
+
+    Raises:
+        GridError: the grid, or the plane given, has one axis.
+        PlaneError: no checkpoint, or see `principal`.
+        ShapeMismatchError, NotFiniteError: see `principal` and `project`.
+        CheckpointError: a file cannot be read.
+    """
     from dataclasses import replace
 
     from ..directions.trajectory import principal, principal_plane, project

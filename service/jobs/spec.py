@@ -46,17 +46,27 @@ class AxisSpec(_Strict):
         return self
 
     def axis(self) -> Axis:
+        """The axis of the library.
+
+        Raises:
+            GridError: the range is empty or reversed; a spec that has been validated does not raise it.
+        """
         return Axis(self.min, self.max, self.count)
 
 
 class SliceGrid(_Strict):
+    """The points of a line."""
+
     alpha: AxisSpec = AxisSpec()
 
     def grid(self) -> Grid:
+        """The grid of the library."""
         return Grid(self.alpha.axis())
 
 
 class SurfaceGrid(_Strict):
+    """The points of a rectangle: `alpha` × `beta`."""
+
     alpha: AxisSpec = AxisSpec()
     beta: AxisSpec = AxisSpec()
 
@@ -68,6 +78,7 @@ class SurfaceGrid(_Strict):
         return self
 
     def grid(self) -> Grid:
+        """The grid of the library."""
         return Grid(self.alpha.axis(), self.beta.axis())
 
 
