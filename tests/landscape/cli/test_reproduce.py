@@ -10,12 +10,14 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import landscape as ls
 from landscape.checkpoints.inspect import inspect
 from landscape.cli.main import main
 from landscape.data.builtin import load
 from tests.support.paths import GALLERY
+from tests.support.small_models import stirred
 
 SKIP = GALLERY / "resnet20-w8-skip.safetensors"
 FEW = ["--subset", "40:3", "--grid", "3x2"]
@@ -61,7 +63,6 @@ def data(tmp_path: Path) -> Path:
 KINDS = {
     "surface": ["--seed", "2", "--also", "test", "--weight-decay", "0.01", *FEW],
     "slice": ["--normalization", "layer", "--repeats", "2", "--subset", "40", "--grid", "3"],
-    "curvature": ["--steps", "5", *FEW],
 }
 
 
@@ -76,6 +77,16 @@ def test_a_result_is_reproduced_bit_for_bit_from_its_file_alone(
     said = capsys.readouterr().out
     assert said.startswith("They agree bit for bit.")
     assert "✓  weights" in said
+
+
+def test_eigenvalues_are_reproduced_with_the_architecture_that_was_chosen(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10))
+    save_file(stirred(network).state_dict(), tmp_path / "perceptron.safetensors")
+    output, chosen = str(tmp_path / "result.h5"), ["--architecture", "1"]
+    arguments = [*chosen, "--subset", "40", "--grid", "3x2", "--steps", "5", "-o", output]
+    assert run("curvature", str(tmp_path / "perceptron.safetensors"), *arguments) == 0
+    assert run("reproduce", output) == 0
+    assert run("reproduce", output, "--architecture", "0") == 1  # ReLU instead of tanh: other losses
 
 
 def test_several_checkpoints_are_reproduced_and_another_one_is_named(
