@@ -15,8 +15,9 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
     Case is ignored. Names with other digits are other things and not misspelt: 'float16' is not 'float64'.
     """
-    folded = {one.casefold(): one for one in known if re.findall(r"\d+", one) == re.findall(r"\d+", str(name))}
-    near = get_close_matches(str(name).casefold(), folded, n=1, cutoff=_ALIKE)
+    given = str(name)[:100]  # it may be a stranger's, and of any length
+    folded = {one.casefold(): one for one in known if re.findall(r"\d+", one) == re.findall(r"\d+", given)}
+    near = get_close_matches(given.casefold(), folded, n=1, cutoff=_ALIKE)
     return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 

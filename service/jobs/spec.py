@@ -5,9 +5,10 @@ Limits that depend on the settings or the database are checked in quotas.py and 
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model, model_validator
+from pydantic_core import PydanticCustomError
 
-from landscape.errors import DataError, GridError
+from landscape.errors import DataError, GridError, did_you_mean
 from landscape.grid import Axis, Grid
 from landscape.kinds import KINDS
 from landscape.kinds.definition import Kind as Definition
@@ -28,6 +29,21 @@ else:
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_unknown_field(cls, data: Any) -> Any:
+        """Answers a misspelt field with the near one; pydantic alone says that it is not permitted."""
+        unknown = [name for name in data if name not in cls.model_fields] if isinstance(data, dict) else []
+        if not unknown:
+            return data
+        near, known = did_you_mean(unknown[0], cls.model_fields), ", ".join(cls.model_fields)
+        problem = PydanticCustomError(
+            "unknown_field", "Unknown field.{near} Known: {known}.", {"near": near, "known": known}
+        )
+        raise ValidationError.from_exception_data(
+            cls.__name__, [{"type": problem, "loc": (unknown[0],), "input": data}]
+        )
 
 
 class AxisSpec(_Strict):
