@@ -4,6 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 DATA ?= landscape-data
 BIN := .venv/bin
+DENO = DENO_DIR=../build/deno DENO_NO_UPDATE_CHECK=1 ../$(BIN)/deno
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
 .PHONY: demo test setup lint types kinds client reference first-minutes bench fuzz soak load readers clean
@@ -33,7 +34,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/oxfmt --check frontend tests/frontend
 	$(BIN)/oxlint frontend tests/frontend
-	cd frontend && DENO_DIR=../build/deno DENO_NO_UPDATE_CHECK=1 ../$(BIN)/deno check --quiet js
+	cd frontend && $(DENO) check --quiet js && $(DENO) lint --quiet
 	$(BIN)/python -m tests.language
 	$(BIN)/python landscape/client/generate_aio.py --check
 	$(BIN)/python -m landscape.kinds.generate --check

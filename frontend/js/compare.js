@@ -1,9 +1,13 @@
 /** Comparison of results: whether they are comparable, what they share, the columns of the table. Pure. */
 
-import { number, percent, holes, range, specWords } from "./format.js";
+import { holes, specWords } from "./format.js";
+import { number, percent, range } from "./numbers.js";
 import { extent } from "./scales.js";
+import { t } from "./text.js";
 
-/** @import { Comparison, Job, Provenance, Result, Spec, SummaryNumber } from "./types.d.ts" */
+/**
+ * @import { Comparison, Job, Key, Provenance, Result, Spec, SummaryNumber } from "./types.d.ts"
+ */
 
 /**
  * @typedef {{ spec: Spec; provenance: Provenance | null }} Item
@@ -16,47 +20,43 @@ import { extent } from "./scales.js";
 
 /**
  * Choices that must be equal for two results to be comparable, and choices whose difference is worth a note.
- * @type {[string, (item: Item) => unknown][]}
+ * @type {[Key, (item: Item) => unknown][]}
  */
 const MUST = [
-  ["kind", ({ spec }) => spec.kind],
-  ["data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
-  ["data set", ({ spec }) => spec.dataset],
+  ["differ.kind", ({ spec }) => spec.kind],
+  ["differ.data", ({ provenance: p, spec }) => p?.data_sha256 ?? spec.dataset],
+  ["differ.dataset", ({ spec }) => spec.dataset],
+  ["differ.images", ({ spec }) => [spec.split, spec.subset?.count, spec.subset?.seed].join()],
   [
-    "images used",
-    ({ spec }) =>
-      `${spec.split} ${spec.subset ? `${spec.subset.count} by seed ${spec.subset.seed}` : "all"}`,
-  ],
-  [
-    "loss function",
+    "differ.loss",
     ({ spec }) =>
       [spec.loss ?? "cross_entropy", spec.label_smoothing ?? 0, spec.weight_decay ?? 0].join(),
   ],
   [
-    "normalization",
+    "differ.normalization",
     ({ spec }) =>
       [spec.normalization, spec.orthogonality ?? "filter", spec.biases ?? "fixed"].join(),
   ],
-  ["BatchNorm", ({ spec }) => spec.batch_norm ?? "frozen"],
+  ["differ.batchNorm", ({ spec }) => spec.batch_norm ?? "frozen"],
   [
-    "range",
+    "differ.range",
     ({ spec }) =>
       Object.values(spec.grid ?? {})
         .map(range)
         .join(" × "),
   ],
 ];
-/** @type {[string, (item: Item) => unknown][]} */
+/** @type {[Key, (item: Item) => unknown][]} */
 const NOTE = [
   [
-    "number of points",
+    "differ.points",
     ({ spec }) =>
       Object.values(spec.grid ?? {})
         .map(({ count }) => count)
         .join(" × "),
   ],
-  ["seed", ({ spec }) => spec.seed],
-  ["precision", ({ spec }) => spec.precision],
+  ["differ.seed", ({ spec }) => spec.seed],
+  ["differ.precision", ({ spec }) => spec.precision],
 ];
 
 /**
@@ -66,7 +66,7 @@ const NOTE = [
  */
 export function differences(items) {
   const finished = items.filter(({ provenance }) => provenance);
-  /** @type {(choice: [string, (item: Item) => unknown]) => boolean} */
+  /** @type {(choice: [Key, (item: Item) => unknown]) => boolean} */
   const differ = ([, of]) =>
     new Set(
       (finished.length === items.length
@@ -74,19 +74,14 @@ export function differences(items) {
         : items.map((item) => ({ ...item, provenance: null }))
       ).map(of),
     ).size > 1;
-  const serious = MUST.filter(differ).map(([name]) => name);
-  if (serious.includes("data set")) serious.splice(serious.indexOf("data"), 1);
-  else if (serious.includes("data") && serious.includes("images used"))
-    serious.splice(serious.indexOf("data"), 1);
-  return { serious, minor: NOTE.filter(differ).map(([name]) => name) };
+  const names = (/** @type {typeof MUST} */ choices) => choices.filter(differ).map(([key]) => key);
+  const serious = names(MUST);
+  const explained = serious.includes("differ.dataset") || serious.includes("differ.images");
+  return {
+    serious: serious.filter((key) => key !== "differ.data" || !explained).map((key) => t(key)),
+    minor: names(NOTE).map((key) => t(key)),
+  };
 }
-
-/**
- * "images and range": names in a sentence.
- * @type {(names: string[]) => string}
- */
-export const listed = (names) =>
-  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 
 /**
  * The parts that all captions share, in the order of the first: one caption for the whole figure.
@@ -154,49 +149,49 @@ export function centerOf(result) {
 export const COLUMNS = [
   {
     key: "center_loss",
-    label: "loss at θ*",
-    unit: "nats",
-    means: "Mean loss at the center, which is the checkpoint",
+    label: t("number.centerLoss"),
+    unit: t("number.nats"),
+    means: t("number.centerLossMeans"),
     of: (r) => centerOf(r).loss,
     text: (value) => number(value),
   },
   {
     key: "center_accuracy",
-    label: "accuracy at θ*",
+    label: t("number.centerAccuracy"),
     unit: "%",
-    means: "Fraction of the images classified correctly at the center",
+    means: t("number.centerAccuracyMeans"),
     of: (r) => centerOf(r).accuracy,
     text: (value) => inPercent(value),
   },
   {
     key: "least",
-    label: "smallest",
-    unit: "nats",
-    means: "Smallest loss on the grid",
+    label: t("number.least"),
+    unit: t("number.nats"),
+    means: t("number.leastMeans"),
     of: (r) => finite(r)?.[0] ?? null,
     text: (value) => number(value),
   },
   {
     key: "most",
-    label: "largest",
-    unit: "nats",
-    means: "Largest finite loss on the grid",
+    label: t("number.most"),
+    unit: t("number.nats"),
+    means: t("number.mostMeans"),
     of: (r) => finite(r)?.[1] ?? null,
     text: (value) => number(value),
   },
   {
     key: "cosine",
-    label: "cos(δ, η)",
+    label: t("number.cosine"),
     unit: "",
-    means: "Cosine of the two directions; zero if they are orthogonal",
+    means: t("number.cosineMeans"),
     of: (r) => r.provenance?.cosine ?? null,
     text: (value) => number(value),
   },
   {
     key: "non_finite",
-    label: "non-finite",
-    unit: "points",
-    means: "Points whose loss is NaN or infinite",
+    label: t("number.nonFinite"),
+    unit: t("number.points"),
+    means: t("number.nonFiniteMeans"),
     of: (r) => r.non_finite.length,
     text: (_, r) => holes(r.non_finite) || "0",
   },

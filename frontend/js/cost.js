@@ -1,7 +1,8 @@
 /** What a job costs: points, images, and the time that earlier jobs took. Pure. */
 
-import { large, plural, whole } from "./format.js";
+import { large } from "./numbers.js";
 import { samples } from "./request.js";
+import { t } from "./text.js";
 
 /** @import { Dataset, Job, Spec } from "./types.d.ts" */
 
@@ -30,10 +31,13 @@ function imagesOf({ split, subset, also }, dataset) {
  * @type {(spec: Spec, dataset: Dataset | null) => string}
  */
 export function cost(spec, dataset) {
-  const [points, images] = [pointsOf(spec), imagesOf(spec, dataset)];
-  if (images === null) return plural(points, "point");
-  const times = spec.kind === "curvature" ? ", hundreds of times" : "";
-  return `${plural(points, "point")} × ${plural(images, samples(dataset).slice(0, -1))} = ${large(points * images)} ${samples(dataset)} through the network${times}`;
+  const count = imagesOf(spec, dataset);
+  const points = t("points", { count: pointsOf(spec) });
+  if (count === null) return points;
+  const passes = large(pointsOf(spec) * count);
+  const key = samples(dataset) === "images" ? "cost.images" : "cost.samples";
+  const words = t(key, { points, count, passes });
+  return spec.kind === "curvature" ? t("cost.curvature", { cost: words }) : words;
 }
 
 /**
@@ -70,4 +74,6 @@ export function estimate(spec, jobs, dataset, label) {
  * @type {(dataset: Dataset | null, split: string) => string}
  */
 export const allImages = (dataset, split) =>
-  dataset?.splits[split] !== undefined ? `all ${whole(dataset.splits[split])}` : "all";
+  dataset?.splits[split] === undefined
+    ? t("form.all")
+    : t("form.allOf", { count: dataset.splits[split] });

@@ -1,6 +1,8 @@
 /** Files and data sets in words. Pure. */
 
-import { plural, whole } from "./format.js";
+import { joined } from "./format.js";
+import { whole } from "./numbers.js";
+import { listed, t } from "./text.js";
 
 /** @import { Dataset } from "./types.d.ts" */
 
@@ -17,14 +19,12 @@ export const isData = (name) => DATA.test(name) && !WEIGHTS.test(name);
  * What a data set holds, its progress, or the reason why it was rejected.
  * @type {(dataset: Pick<Dataset, "state" | "reason" | "kind" | "targets" | "classes">) => string}
  */
-export function datasetWords({ state, reason, kind, targets, classes }) {
+export function datasetWords({ state, reason, kind, targets, classes: count }) {
   if (state === "rejected") return reason ?? "";
-  if (state !== "ready") return state === "reading" ? "reading…" : "uploaded, waiting to be read";
-  if (kind === "tokens") return "language tokens";
-  const what = kind === "images" || kind === "vectors" ? kind : "samples";
-  return targets === "values"
-    ? `${what} with ${plural(classes, "value")} each`
-    : `${what} of ${classes} classes`;
+  if (state !== "ready") return t(`state.${state}`);
+  if (kind === "tokens") return t("data.tokens");
+  const what = kind === "images" ? "image" : kind === "vectors" ? "vector" : "sample";
+  return t(`data.${what}${targets === "values" ? "Values" : "Classes"}`, { count });
 }
 
 /**
@@ -32,10 +32,10 @@ export function datasetWords({ state, reason, kind, targets, classes }) {
  * @type {(splits: Record<string, number>) => string}
  */
 export function splitWords(splits) {
-  const parts = Object.entries(splits).map(
-    ([name, count]) => `${whole(count)} ${name === "train" ? "training" : name}`,
+  const parts = Object.entries(splits).map(([name, count]) =>
+    name === "train" ? t("data.train", { count }) : t("data.split", { count, name }),
   );
-  return parts.length ? `${parts.join(" and ")} samples` : "";
+  return parts.length ? t("data.samples", { splits: listed(parts) }) : "";
 }
 
 /**
@@ -43,6 +43,8 @@ export function splitWords(splits) {
  * @type {(dataset: Pick<Dataset, "shape" | "normalization" | "vocabulary">) => string}
  */
 export const shapeWords = ({ shape, normalization, vocabulary }) =>
-  [shape.map(whole).join(" × "), vocabulary > 0 && `${whole(vocabulary)} tokens`, normalization]
-    .filter(Boolean)
-    .join(" · ");
+  joined(
+    shape.map(whole).join(" × "),
+    vocabulary > 0 && t("tokens", { count: vocabulary }),
+    normalization,
+  );

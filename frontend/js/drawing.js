@@ -8,6 +8,7 @@
 import { fitCamera } from "./camera.js";
 import { element, setChildren } from "./element.js";
 import { messageOf } from "./network.js";
+import { t } from "./text.js";
 
 /** @import { Camera, CameraGroup, Make, Picture, PlotNode, Plotly } from "./types.d.ts" */
 
@@ -48,9 +49,7 @@ export const plotly = new Promise((resolve, reject) => {
   if (take()) return;
   const script = document.getElementById("plotly");
   script?.addEventListener("load", take);
-  script?.addEventListener("error", () =>
-    reject(new Error("Plotly could not be loaded from this service. Reload the page.")),
-  );
+  script?.addEventListener("error", () => reject(new Error(t("error.plotly"))));
 });
 plotly.catch(() => {}); // every plot shows the error
 
@@ -180,7 +179,7 @@ async function draw(own) {
   } catch (error) {
     setChildren(
       plot,
-      element("p", { class: "empty" }, `This plot could not be drawn. ${messageOf(error)}`),
+      element("p", { class: "empty" }, t("error.plot", { reason: messageOf(error) })),
     );
   }
 }

@@ -2,9 +2,12 @@
 
 import { BOX } from "./camera.js";
 import { colorscale, reversed } from "./colors.js";
+import { valueWords } from "./format.js";
 import { computed, nearestFilled } from "./grid.js";
 import { regionAbove } from "./isolines.js";
 import { FONT, hoverLabel, marksInPlane, marksInSpace } from "./marks.js";
+import { DECIMAL, THIN } from "./numbers.js";
+import { t } from "./text.js";
 
 /**
  * @import { Camera, ColorKey, Colorscale, Figure, FigureOptions, Layout, Result, Scale, Theme,
@@ -32,7 +35,7 @@ export function surfaceFigure(result, { scale, theme, camera, compact = false })
   );
   const surface = {
     type: "surface",
-    name: "surface",
+    name: t("trace.surface"),
     x: result.alphas,
     y: result.betas,
     z: heights,
@@ -99,7 +102,7 @@ export function heatmapFigure(result, { scale, theme, compact = false }) {
   };
   const guess = {
     ...cells,
-    name: "not computed yet",
+    name: t("trace.missing"),
     z: transposeForPlotly(nearestFilled(heights, mask)),
     opacity: 0.22,
     hoverinfo: "skip",
@@ -163,7 +166,7 @@ export function keyOf(scale, view, theme) {
     title: scale.title,
     stops: colors(scale, contour ? theme.lines : theme.lightness),
     ticks,
-    above: scale.clip !== null && view === "surface" ? `above ${scale.clip}` : null,
+    above: scale.clip !== null && view === "surface" ? t("plot.above", { clip: scale.clip }) : null,
   };
 }
 
@@ -186,6 +189,7 @@ export function base(theme) {
     hoverlabel: { font: { family: FONT, size: 12 } },
     showlegend: false,
     dragmode: "pan",
+    separators: DECIMAL + THIN,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.soft, activecolor: theme.ink },
   };
 }
@@ -208,9 +212,10 @@ function colors(scale, lightness) {
 
 /** @type {(scale: Scale) => string} */
 function hover(scale) {
-  const value = scale.backwards
-    ? "accuracy %{customdata:.2%}"
-    : `${scale.value.replaceAll("_", " ")} %{customdata:.4g}`;
+  const value = t("hover.value", {
+    name: valueWords(scale.value),
+    value: scale.backwards ? "%{customdata:.2%}" : "%{customdata:.4g}",
+  });
   return `α %{x:.4g}, β %{y:.4g}<br>${value}<extra></extra>`;
 }
 
@@ -234,7 +239,7 @@ function lid(result, scale, theme) {
   return [
     {
       type: "mesh3d",
-      name: `above ${scale.clip}`,
+      name: t("plot.above", { clip: scale.clip }),
       x: points.map(([i]) => along(result.alphas, i)),
       y: points.map(([, j]) => along(result.betas, j)),
       z: points.map(() => sheet),

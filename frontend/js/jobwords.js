@@ -1,8 +1,10 @@
 /** The form of a new job in words: labels, directions, cost. Pure. */
 
-import { ago, duration } from "./format.js";
-import { KINDS, isDrawn } from "./request.js";
 import { cost, estimate } from "./cost.js";
+import { ago } from "./format.js";
+import { duration } from "./numbers.js";
+import { KINDS, isDrawn } from "./request.js";
+import { t } from "./text.js";
 
 /** @import { Checkpoint, Dataset, Form, Job, ReadyCheckpoint, Spec } from "./types.d.ts" */
 
@@ -22,32 +24,27 @@ export function dataName(own, all) {
 }
 
 /**
- * The directions and BatchNorm policy, in a sentence or two.
+ * The directions and BatchNorm policy, in two sentences.
  * @type {(form: Form) => string}
  */
-export function directionsWords(form) {
-  const { kind, directions, normalization, orthogonality, batchNorm } = form;
-  const source = {
-    gradient: "The directions follow the gradient of the loss.",
-    eigenvectors: "The directions are eigenvectors of the Hessian.",
-  }[directions];
-  const scaled = normalization === "none" ? "not normalized" : `${normalization}-normalized`;
-  const apart = {
-    filter: " and orthogonal in every filter",
-    overall: " and orthogonal overall",
-    none: "",
-  }[orthogonality];
-  const how = !KINDS[kind].drawn
-    ? "The directions connect the checkpoints."
-    : isDrawn(form)
-      ? `Directions are random, ${scaled}${kind === "slice" ? "" : apart}.`
-      : source;
-  const statistics = {
-    frozen: `BatchNorm statistics ${kind === "interpolation" ? "are interpolated" : "stay frozen"}`,
-    recalibrated: "BatchNorm statistics are recomputed at every point",
-    batch: "BatchNorm uses the statistics of each batch",
-  }[batchNorm];
-  return `${how} ${statistics}; the model is not changed.`;
+export const directionsWords = (form) => `${sourceWords(form)} ${statisticsWords(form)}`;
+
+/** @type {(form: Form) => string} */
+function sourceWords(form) {
+  const { kind, directions, normalization, orthogonality } = form;
+  if (!KINDS[kind].drawn) return t("how.connect");
+  if (!isDrawn(form)) return t(directions === "gradient" ? "how.gradient" : "how.eigenvectors");
+  const normalized =
+    normalization === "none" ? t("how.notNormalized") : t("how.normalized", { normalization });
+  if (kind === "slice" || orthogonality === "none") return t("how.random", { normalized });
+  return t(orthogonality === "filter" ? "how.randomFilter" : "how.randomOverall", { normalized });
+}
+
+/** @type {(form: Form) => string} */
+function statisticsWords({ batchNorm, kind }) {
+  if (batchNorm === "recalibrated") return t("how.recalibrated");
+  if (batchNorm === "batch") return t("how.batch");
+  return t(kind === "interpolation" ? "how.interpolated" : "how.frozen");
 }
 
 /**
@@ -65,10 +62,10 @@ export function nameOf(own, all) {
  */
 export function costWords(spec, dataset, jobs, label) {
   const seconds = estimate(spec, jobs, dataset, label);
-  const time = seconds
-    ? `; about ${duration(seconds)}, estimated from an earlier job on this network`
-    : "";
-  return `${cost(spec, dataset)}${time}.`;
+  const words = cost(spec, dataset);
+  return seconds
+    ? t("cost.time", { cost: words, time: duration(seconds) })
+    : t("cost.alone", { cost: words });
 }
 
 /** Whether jobs can use a checkpoint: its network is known. */

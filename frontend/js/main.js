@@ -27,9 +27,11 @@
  */
 
 import { element, setChildren } from "./element.js";
-import { parse } from "./route.js";
+import { language } from "./language.js";
 import { whoAmI } from "./network.js";
+import { parse } from "./route.js";
 import { account, connection, theme, toggleTheme } from "./state.js";
+import { t } from "./text.js";
 import { send } from "./uploads.js";
 import { account as accountView } from "./views/account.js";
 import { compare } from "./views/compare.js";
@@ -41,7 +43,7 @@ import { login, shared } from "./views/login.js";
 import { newJob } from "./views/newjob.js";
 import { emptyView } from "./views/parts.js";
 
-/** @import { Account, Connection, View, ViewContext } from "./types.d.ts" */
+/** @import { Account, Connection, PlainKey, View, ViewContext } from "./types.d.ts" */
 
 /** @type {Record<string, (context: ViewContext) => View>} */
 const VIEWS = { gallery, library, jobs, job, new: newJob, compare, account: accountView, shared };
@@ -53,6 +55,7 @@ const FOR_GUESTS = new Set(["job", "shared"]);
  */
 function find(selector) {
   const node = document.querySelector(selector);
+  // deno-lint-ignore page/strings -- for developers
   if (!(node instanceof HTMLElement)) throw new Error(`index.html has no ${selector}`);
   return node;
 }
@@ -74,7 +77,7 @@ function show() {
   const view =
     account.get().outside && route.name !== "shared" ? login : (VIEWS[route.name] ?? missing);
   const { title, node } = view({ route, signal: leave.signal });
-  document.title = `${title} – Loss Landscape`;
+  document.title = t("page.title", { view: title });
   setChildren(page, node);
   for (const link of navigation.querySelectorAll("a")) {
     if (link.dataset.view === route.name) link.setAttribute("aria-current", "page");
@@ -106,7 +109,7 @@ function showAccount({ user, access, outside }) {
   const link = find(".who");
   link.hidden = find(".account-link").hidden = !access;
   link.setAttribute("href", user === null ? "#/" : "#/account");
-  link.textContent = user ?? "Log in";
+  link.textContent = user ?? t("login.title");
   if (inside !== null && inside !== `${user} ${outside}`) show();
   inside = `${user} ${outside}`;
 }
@@ -114,11 +117,11 @@ function showAccount({ user, access, outside }) {
 /** @type {() => View} */
 function missing() {
   const node = emptyView(
-    "Page not found",
-    "It may have been deleted, or the address is mistyped.",
-    element("a", { class: "button", href: "#/" }, "Go to the gallery"),
+    t("page.missing"),
+    t("page.missingHint"),
+    element("a", { class: "button", href: "#/" }, t("page.toGallery")),
   );
-  return { title: "Page not found", node };
+  return { title: t("page.missing"), node };
 }
 
 function fold(open = false) {
@@ -163,13 +166,28 @@ function showConnection({ online, retryAt }) {
       : element(
           "p",
           { "data-testid": "banner" },
-          `The service does not answer. Retrying${seconds > 1 ? ` in ${seconds} s` : ""}; this page stays as it is.`,
+          seconds > 1 ? t("page.offlineFor", { seconds }) : t("page.offline"),
         ),
   );
 }
 
+/** The text of index.html in the language of the page: data-text and data-label name keys of the catalogue. */
+function translateFrame() {
+  const key = (/** @type {string | undefined} */ name) => /** @type {PlainKey} */ (name);
+  document.documentElement.lang = language;
+  for (const node of /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll("[data-text]")
+  ))
+    node.textContent = t(key(node.dataset.text));
+  for (const node of /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll("[data-label]")
+  ))
+    node.setAttribute("aria-label", t(key(node.dataset.label)));
+}
+
 const sayTheme = () => find(".theme").setAttribute("aria-pressed", String(theme.get() === "dark"));
 
+translateFrame();
 addEventListener("hashchange", go);
 menu.addEventListener("click", () => fold(menu.getAttribute("aria-expanded") !== "true"));
 find(".theme").addEventListener("click", toggleTheme);

@@ -1,12 +1,15 @@
 /** Marks on a plot besides the loss: the center, the minimum, checkpoints, the path of a training run, holes. Pure. */
 
-import { escapeHtml, holes } from "./format.js";
+import { holes, escapeHtml } from "./format.js";
 import { centerIndex } from "./grid.js";
+import { number } from "./numbers.js";
+import { t } from "./text.js";
 
 /** @import { Matrix, Result, Scale, Theme, Trace } from "./types.d.ts" */
 
 /** @typedef {Trace & { x: number[]; y: number[] }} Mark */
 
+// deno-lint-ignore page/strings -- names of fonts
 export const FONT = '-apple-system, "Segoe UI", "Helvetica Neue", Arial, system-ui, sans-serif';
 
 /** @type {(theme: Theme) => object} */
@@ -74,7 +77,7 @@ export function leastIndex(losses) {
  */
 function points(result, theme) {
   const named = result.provenance?.landmarks ?? [];
-  const center = named.length ? [] : [mark("center", [0, 0], "circle", theme)];
+  const center = named.length ? [] : [mark(t("trace.center"), [0, 0], "circle", theme)];
   const landmarks = named.map(({ name, coordinates }) => ({
     ...mark(escapeHtml(name), coordinates, "circle", theme),
     mode: "markers+text",
@@ -89,14 +92,7 @@ function points(result, theme) {
     ...center,
     ...landmarks,
     ...(elsewhere
-      ? [
-          mark(
-            "smallest loss on the grid",
-            [result.alphas[least[0]], result.betas[least[1]]],
-            "star",
-            theme,
-          ),
-        ]
+      ? [mark(t("trace.least"), [result.alphas[least[0]], result.betas[least[1]]], "star", theme)]
       : []),
   ];
 }
@@ -129,12 +125,12 @@ function path({ trajectory }, theme) {
   return [
     {
       mode: "lines+markers",
-      name: "training",
+      name: t("trace.training"),
       x: trajectory.coordinates.map(([a]) => a),
       y: trajectory.coordinates.map(([, b]) => b),
-      text: trajectory.losses.map((loss) => (loss === null ? "–" : loss.toPrecision(4))),
+      text: trajectory.losses.map((loss) => number(loss)),
       showlegend: false,
-      hovertemplate: "saved epoch %{pointNumber}<br>loss %{text}<extra></extra>",
+      hovertemplate: `${t("trace.epoch", { epoch: "%{pointNumber}" })}<br>${t("hover.loss", { value: "%{text}" })}<extra></extra>`,
       hoverlabel: hoverLabel(theme),
       line: { color: theme.ink, width: 1.5 },
       marker: { size: 5, color: theme.ink },
@@ -155,7 +151,7 @@ function holeTraces({ alphas, betas, non_finite: lost }, theme) {
       x: lost.map(({ i }) => alphas[i]),
       y: lost.map(({ j }) => betas[j]),
       text: lost.map(({ value }) => value),
-      hovertemplate: "α %{x:.4g}, β %{y:.4g}<br>loss %{text}<extra></extra>",
+      hovertemplate: `α %{x:.4g}, β %{y:.4g}<br>${t("hover.loss", { value: "%{text}" })}<extra></extra>`,
       hoverlabel: hoverLabel(theme),
       showlegend: true,
       marker: {

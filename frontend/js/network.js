@@ -1,6 +1,7 @@
 /** Requests to the service; tus.js uploads and events.js follows jobs with them. An effect module. */
 
 import { account, connection } from "./state.js";
+import { t } from "./text.js";
 
 /** @import { Answer, JobState, Posted } from "./types.d.ts" */
 
@@ -67,10 +68,7 @@ async function call(method, path, body, signal) {
   } catch (error) {
     if (isAbort(error)) throw error;
     lost();
-    throw new ApiError(
-      "The service does not answer. Nothing was changed; try again when it is back.",
-      { code: "unreachable" },
-    );
+    throw new ApiError(t("error.unreachable"), { code: "unreachable" });
   }
   if (response.ok) return response.status === 204 ? null : response.json();
   throw errorOf(response.status, await response.json().catch(() => null));
@@ -102,11 +100,11 @@ export function errorOf(status, body) {
     account.set((own) =>
       own.outside ? own : { ...own, user: null, scopes: [], access: true, outside: true },
     );
-  return new ApiError(
-    message ??
-      `The service answered with status ${status}. Try again; if it happens again, look at its log.`,
-    { code, field, status },
-  );
+  return new ApiError(message ?? t("error.status", { status: String(status) }), {
+    code,
+    field,
+    status,
+  });
 }
 
 /**
@@ -150,7 +148,7 @@ export async function openLink(secret) {
   });
   const body = await response.json().catch(() => null);
   if (!response.ok)
-    throw new ApiError(body?.error?.message ?? "The service does not answer. Try again.", {
+    throw new ApiError(body?.error?.message ?? t("error.noAnswer"), {
       code: body?.error?.code,
       status: response.status,
     });

@@ -3,6 +3,7 @@
 import { fitCamera } from "./camera.js";
 import { plotly } from "./drawing.js";
 import { element } from "./element.js";
+import { t } from "./text.js";
 
 /** @import { Camera, ColorKey, Export, Make, Plotly, Theme, Write } from "./types.d.ts" */
 
@@ -42,7 +43,7 @@ export async function exportPng(
   const canvas = element("canvas");
   Object.assign(canvas, { width: 2 * size.width, height: 2 * size.height });
   const paint = canvas.getContext("2d");
-  if (!paint) throw new Error("The image could not be created.");
+  if (!paint) throw new Error(t("error.image"));
   const family = getComputedStyle(document.body).fontFamily;
   /** @type {Write} */
   const write = (
@@ -133,7 +134,7 @@ function loaded(url) {
     const image = new Image();
     Object.assign(image, {
       onload: () => resolve(image),
-      onerror: () => reject(new Error("The image could not be created.")),
+      onerror: () => reject(new Error(t("error.image"))),
       src: url,
     });
   });

@@ -1,7 +1,7 @@
 /** Errors in the form of a new job, worded as the service words them. Pure. */
 
-import { plural } from "./format.js";
-import { DEFAULTS, KINDS, alike, axis, otherSplit, sameNetwork, samples } from "./request.js";
+import { DEFAULTS, KINDS, alike, axis, samples, otherSplit, sameNetwork } from "./request.js";
+import { t } from "./text.js";
 
 /** @import { Dataset, Form, Input, Problems, ReadyCheckpoint } from "./types.d.ts" */
 
@@ -21,7 +21,10 @@ const MAX_REPEATS = 64;
 const LEAST_EPOCHS = 4;
 
 const AXES = /** @type {const} */ (["alpha", "beta"]);
-const ENDS = /** @type {const} */ (["Min", "Max"]);
+const BOUNDS = /** @type {const} */ ({
+  alpha: ["alphaMin", "alphaMax"],
+  beta: ["betaMin", "betaMax"],
+});
 
 /**
  * { input: sentence } for every error; empty where the form can be sent. `dataset` as the API lists it, or null.
@@ -44,7 +47,7 @@ export function problems(form, dataset, checkpoints = []) {
     say(
       "alphaCount",
       points > MAX_POINTS
-        ? `The grid has ${points} points; at most ${MAX_POINTS} are allowed. Use fewer.`
+        ? t("problem.points", { points: String(points), most: String(MAX_POINTS) })
         : null,
     );
   }
@@ -54,10 +57,7 @@ export function problems(form, dataset, checkpoints = []) {
     const count = wholeProblem(form.subsetCount, 1, Number.MAX_SAFE_INTEGER);
     say(
       "subsetCount",
-      count ??
-        (Number(form.subsetCount) > most
-          ? `There are ${most} ${form.split === "train" ? "training" : "test"} ${samples(dataset)}; ${form.subsetCount} is more.`
-          : null),
+      count ?? (Number(form.subsetCount) > most ? tooMany(form, dataset, most) : null),
     );
     say("subsetSeed", wholeProblem(form.subsetSeed, 0, Number.MAX_SAFE_INTEGER));
   }
@@ -67,14 +67,14 @@ export function problems(form, dataset, checkpoints = []) {
     say(
       "repeats",
       Number(form.repeats) > 1 && (form.directions !== "random" || form.also !== "none")
-        ? "repeats above 1 take random directions, one split and one BatchNorm policy."
+        ? t("problem.repeats")
         : null,
     );
   }
   say(
     "name",
     form.name.length > MAX_NAME
-      ? `A name has at most ${MAX_NAME} characters; this one has ${form.name.length}.`
+      ? t("problem.name", { most: MAX_NAME, length: form.name.length })
       : null,
   );
   return found;
@@ -91,10 +91,10 @@ function checkpointProblems(form, checkpoints, say) {
     say(
       "epochs",
       form.epochs.length < LEAST_EPOCHS
-        ? `A trajectory needs at least ${LEAST_EPOCHS} checkpoints of one network; ${form.epochs.length} chosen.`
+        ? t("problem.epochs", { least: LEAST_EPOCHS, chosen: form.epochs.length })
         : null,
     );
-  else say("checkpoint", form.checkpoint ? null : "Choose a checkpoint.");
+  else say("checkpoint", form.checkpoint ? null : t("problem.noCheckpoint"));
   const [first, ...others] = path
     ? form.epochs
     : [form.checkpoint, ...further.map((name) => form[name])];
@@ -106,15 +106,23 @@ function checkpointProblems(form, checkpoints, say) {
       say(
         place,
         center && alike(center, checkpoints).length <= others.length
-          ? `${plural(others.length + 1, "checkpoint")} of one network are needed; the library has ${alike(center, checkpoints).length} of ${center.architecture.label}.`
-          : "Choose a checkpoint.",
+          ? t("problem.tooFew", {
+              count: others.length + 1,
+              present: alike(center, checkpoints).length,
+              network: center.architecture.label,
+            })
+          : t("problem.noCheckpoint"),
       );
-    else if (id === first || others.indexOf(id) < k)
-      say(place, "This checkpoint is already chosen. Choose another.");
+    else if (id === first || others.indexOf(id) < k) say(place, t("problem.twice"));
     else if (one && center && !sameNetwork(one, center))
       say(
         place,
-        `${one.name} is a ${one.architecture.label}, ${center.name} a ${center.architecture.label}. Use checkpoints of one network.`,
+        t("problem.networks", {
+          first: one.name,
+          firstNetwork: one.architecture.label,
+          second: center.name,
+          secondNetwork: center.architecture.label,
+        }),
       );
   });
 }
@@ -124,46 +132,64 @@ function dataProblems(form, dataset, say) {
   /** @type {(split: string) => string | null} */
   const missing = (split) =>
     dataset.splits[split] === undefined
-      ? `${dataset.name} has no ${split} split. It has: ${Object.keys(dataset.splits).join(", ")}.`
+      ? t("problem.split", {
+          dataset: dataset.name,
+          split,
+          splits: Object.keys(dataset.splits).join(", "),
+        })
       : null;
   say("split", missing(form.split));
   if (form.also !== "none") say("also", missing(otherSplit(form.split)));
   const own = (dataset.targets ?? "classes") !== "classes" && form.loss !== DEFAULTS.loss;
   say(
     "loss",
-    own
-      ? `The targets of ${dataset.name} are ${dataset.targets}, which have a loss of their own. Leave cross-entropy.`
-      : null,
+    own ? t("problem.loss", { dataset: dataset.name, targets: dataset.targets ?? "" }) : null,
   );
 }
 
 /** @type {(text: string) => string | null} */
 function countProblem(text) {
   if (/^[+-]?\d+$/.test(text.trim()) && Number(text) < 2)
-    return `An axis needs at least 2 points; got ${Number(text)}.`;
+    return t("problem.axis", { number: String(Number(text)) });
   return wholeProblem(text, 2, MAX_COUNT);
 }
 
 /** @type {(text: string, least: number, most: number) => string | null} */
 function wholeProblem(text, least, most) {
-  if (!/^[+-]?\d+$/.test(text.trim())) return `${quoted(text)} is not a whole number.`;
-  if (Number(text) < least) return `${Number(text)} is less than ${least}.`;
-  return Number(text) > most ? `${text.trim()} is more than ${most}.` : null;
+  if (!/^[+-]?\d+$/.test(text.trim())) return t("problem.notWhole", { input: quoted(text) });
+  if (Number(text) < least)
+    return t("problem.less", { number: String(Number(text)), least: String(least) });
+  return Number(text) > most
+    ? t("problem.more", { number: text.trim(), most: String(most) })
+    : null;
 }
 
 /** @type {(form: Form, name: "alpha" | "beta", say: Say) => void} */
 function rangeProblems(form, name, say) {
   const { min, max } = axis(form, name);
-  for (const end of ENDS) {
-    const place = /** @type {const} */ (`${name}${end}`);
-    const value = end === "Min" ? min : max;
-    if (!Number.isFinite(value)) say(place, `${quoted(form[place])} is not a finite number.`);
+  for (const [k, place] of BOUNDS[name].entries()) {
+    const value = k ? max : min;
+    if (!Number.isFinite(value)) say(place, t("problem.notFinite", { input: quoted(form[place]) }));
     else if (Math.abs(value) > MAX_RANGE)
-      say(place, `${value} is outside [−${MAX_RANGE}, ${MAX_RANGE}].`);
+      say(place, t("problem.outside", { number: String(value), most: String(MAX_RANGE) }));
   }
-  if (min >= max)
-    say(`${name}Min`, `The range [${min}, ${max}] is empty or reversed. Use min < max.`);
+  if (min >= max) say(BOUNDS[name][0], t("problem.range", { min: String(min), max: String(max) }));
 }
 
 /** @type {(text: string) => string} */
-const quoted = (text) => (text.trim() === "" ? "Nothing" : `“${text.trim()}”`);
+const quoted = (text) =>
+  text.trim() === "" ? t("problem.nothing") : t("problem.quoted", { text: text.trim() });
+
+/** @type {(form: Form, dataset: Dataset | null, most: number) => string} */
+function tooMany({ split, subsetCount }, dataset, most) {
+  const values = { most: String(most), number: subsetCount };
+  if (samples(dataset) === "images")
+    return t(
+      split === "train" ? "problem.tooManyTrainImages" : "problem.tooManyTestImages",
+      values,
+    );
+  return t(
+    split === "train" ? "problem.tooManyTrainSamples" : "problem.tooManyTestSamples",
+    values,
+  );
+}

@@ -7,15 +7,14 @@
 /**
  * The kinds of jobs: label, whether there is a beta, a grid to choose, random directions, and repeats or other
  * directions.
- * @type {Record<Kind, { label: string; beta: boolean; grid: boolean; drawn: boolean;
+ * @type {Record<Kind, { beta: boolean; grid: boolean; drawn: boolean;
  *   repeatable: boolean; further?: ("end" | "second" | "third")[] }>}
  */
 export const KINDS = {
-  surface: { label: "Surface", beta: true, grid: true, drawn: true, repeatable: true },
-  slice: { label: "Slice", beta: false, grid: true, drawn: true, repeatable: true },
-  curvature: { label: "Curvature map", beta: true, grid: true, drawn: true, repeatable: false },
+  surface: { beta: true, grid: true, drawn: true, repeatable: true },
+  slice: { beta: false, grid: true, drawn: true, repeatable: true },
+  curvature: { beta: true, grid: true, drawn: true, repeatable: false },
   interpolation: {
-    label: "Interpolation",
     beta: false,
     grid: true,
     drawn: false,
@@ -23,14 +22,13 @@ export const KINDS = {
     further: ["end"],
   },
   plane: {
-    label: "Plane",
     beta: true,
     grid: false,
     drawn: false,
     repeatable: false,
     further: ["second", "third"],
   },
-  trajectory: { label: "Trajectory", beta: true, grid: false, drawn: false, repeatable: false },
+  trajectory: { beta: true, grid: false, drawn: false, repeatable: false },
 };
 
 /**

@@ -1,4 +1,7 @@
+// deno-lint-ignore-file page/strings -- code, except for its comments
 /** A JobSpec as code: curl for a shell, Python for a notebook. Pure. */
+
+import { t } from "./text.js";
 
 /** @import { Spec } from "./types.d.ts" */
 
@@ -22,9 +25,9 @@ service = "${origin}"
 spec = ${literal(spec, PYTHON_WORDS)}
 request = urllib.request.Request(f"{service}/api/v1/jobs", json.dumps(spec).encode(), {"Content-Type": "application/json"})
 job = json.load(urllib.request.urlopen(request))["id"]
-# when it is done (while it runs, what is not computed yet is None)
+# ${t("code.running")}
 result = json.load(urllib.request.urlopen(f"{service}/api/v1/jobs/{job}/result"))
-result["losses"]  # losses[i][j] belongs to (alphas[i], betas[j])`;
+result["losses"]  # ${t("code.order")}`;
 }
 
 const JSON_WORDS = { null: "null", true: "true", false: "false", last: "" };

@@ -1,5 +1,9 @@
 /** Vertical scales: how a loss becomes a height, where the plot is clipped, its ticks and contour levels. Pure. */
 
+import { valueWords } from "./format.js";
+import { number } from "./numbers.js";
+import { t } from "./text.js";
+
 /** @import { Contours, Height, Levels, Matrix, Result, Scale, Ticks } from "./types.d.ts" */
 
 /**
@@ -7,12 +11,9 @@
  * @type {Record<Height, { label: string; says: string }>}
  */
 export const HEIGHTS = {
-  linear: { label: "linear", says: "linear height" },
-  log: { label: "log", says: "logarithmic height" },
-  paper: {
-    label: "ln(min(z, 10) + 0.1)",
-    says: "height ln(min(z, 10) + 0.1) as in Figure 1 of the paper",
-  },
+  linear: { label: t("height.linear"), says: t("height.linearSays") },
+  log: { label: t("height.log"), says: t("height.logSays") },
+  paper: { label: t("height.paper"), says: t("height.paperSays") },
 };
 
 export const HEIGHT_NAMES = /** @type {Height[]} */ (Object.keys(HEIGHTS));
@@ -86,7 +87,7 @@ export function sharedScale(results, { value = "loss", height = "paper" } = {}) 
     value,
     of,
     height: own,
-    title: value.replaceAll("_", " "),
+    title: valueWords(value),
     forward,
     low,
     high,
@@ -115,7 +116,7 @@ function accuracyScale(value, of) {
     value,
     of,
     height: "linear",
-    title: `${value.replaceAll("_", " ")}, %`,
+    title: t("value.accuracyPercent", { value: valueWords(value) }),
     forward: (accuracy) => 100 * accuracy,
     low: 0,
     high: 100,
@@ -129,7 +130,7 @@ function accuracyScale(value, of) {
       start: 10,
       end: 90,
       size: 10,
-      says: "contours every 10 %",
+      says: t("contours.percent"),
       ticks: { values, text: values.map(String) },
     },
   };
@@ -164,7 +165,7 @@ function ticksOf({ height, forward, low, high }) {
 /** @type {(losses: number[], forward?: (loss: number) => number) => Ticks} */
 const labelled = (losses, forward) => ({
   values: losses.map(forward ?? Number),
-  text: losses.map((loss) => String(Number(loss.toPrecision(3))).replace(/^-/, "−")),
+  text: losses.map((loss) => number(loss, 3)),
 });
 
 /** @type {(low: number, high: number) => number[]} */
@@ -212,7 +213,7 @@ function contoursOf({ height, low, high, least, most }) {
       end: 9.6,
       size: 0.5,
       on: FORWARD.linear,
-      says: "contours at 0.1 … 10 in steps of 0.5 as in Figures 5 and 6 of the paper",
+      says: t("contours.paper"),
     };
   }
   const size = (high - low) / 16;
@@ -223,14 +224,13 @@ function contoursOf({ height, low, high, least, most }) {
       end: most,
       size: (most - least) / 16 || 1,
       on,
-      says: "16 contours, evenly spaced",
+      says: t("contours.even"),
     };
   return {
     start: low + size / 2,
     end: high,
     size,
     on,
-    says:
-      height === "log" ? "16 contours, evenly spaced on a log scale" : "16 contours, evenly spaced",
+    says: t(height === "log" ? "contours.evenLog" : "contours.even"),
   };
 }

@@ -5,6 +5,7 @@ import { base, legend } from "./figures.js";
 import { escapeHtml } from "./format.js";
 import { hoverLabel } from "./marks.js";
 import { extent } from "./scales.js";
+import { t } from "./text.js";
 
 /** @import { Figure, Height, Layout, Result, Theme, Trace } from "./types.d.ts" */
 
@@ -28,7 +29,7 @@ export function slicesFigure(results, { theme, height = "linear", width = 960 })
     data.push({
       type: "scatter",
       mode: "lines",
-      name: "accuracy, right",
+      name: t("trace.accuracyRight"),
       x: [null],
       y: [null],
       hoverinfo: "skip",
@@ -91,21 +92,21 @@ function sliceTraces(result, label, color, { theme, many }) {
     {
       ...line,
       mode: "lines+markers",
-      name: many ? label : "loss",
+      name: many ? label : t("value.loss"),
       y: loss,
       line: { color, width: 2 },
       marker: { size: 3.5, color },
-      hovertemplate: `${prefix}loss %{y:.4g} at α %{x:.4g}<extra></extra>`,
+      hovertemplate: `${prefix}${t("hover.lossAt", { value: "%{y:.4g}", alpha: "%{x:.4g}" })}<extra></extra>`,
     },
     {
       ...line,
       mode: "lines",
-      name: "accuracy",
+      name: t("value.accuracy"),
       showlegend: !many,
       y: accuracy.map((a) => (a === null ? null : 100 * a)),
       yaxis: "y2",
       line: { color, width: 1.3, dash: "dot" },
-      hovertemplate: `${prefix}accuracy %{y:.2f} %<extra></extra>`,
+      hovertemplate: `${prefix}${t("hover.accuracy", { value: "%{y:.2f}" })}<extra></extra>`,
     },
     ...holeTrace(result, theme, prefix),
   ];
@@ -130,7 +131,7 @@ function bands(alphas, loss, error, color, label) {
     line: { width: 0 },
     hoverinfo: "skip",
     showlegend: false,
-    name: "± one standard error",
+    name: t("trace.error"),
     legendgroup: label,
     x: [...run.map((k) => alphas[k]), ...run.toReversed().map((k) => alphas[k])],
     y: [...run.map((k) => at(k)[0] + at(k)[1]), ...run.toReversed().map((k) => floor(...at(k)))],
@@ -162,12 +163,12 @@ function holeTrace(result, theme, prefix) {
     {
       type: "scatter",
       mode: "markers",
-      name: `${prefix}${points.length} non-finite`,
+      name: prefix + t("holes.nonFinite", { count: points.length }),
       x: points.map(({ i }) => result.alphas[i]),
       y: points.map(() => 0),
       yaxis: "y2",
       text: points.map(({ value }) => value),
-      hovertemplate: "α %{x:.4g}: loss %{text}<extra></extra>",
+      hovertemplate: `${t("hover.lossLine", { alpha: "%{x:.4g}", value: "%{text}" })}<extra></extra>`,
       marker: { symbol: "diamond", size: 9, color: theme.warn },
     },
   ];
@@ -194,7 +195,7 @@ function layout(theme, { height, many, ends, span }) {
     xaxis: { ...axis, range: ends, title: { text: "α", standoff: 6 } },
     yaxis: {
       ...axis,
-      title: { text: "loss", standoff: 8 },
+      title: { text: t("value.loss"), standoff: 8 },
       ...(height === "linear"
         ? { rangemode: "tozero" }
         : {
@@ -206,7 +207,7 @@ function layout(theme, { height, many, ends, span }) {
     },
     yaxis2: {
       ...axis,
-      title: { text: "accuracy, %", standoff: 8 },
+      title: { text: t("axis.accuracy"), standoff: 8 },
       overlaying: "y",
       side: "right",
       range: [0, 102],

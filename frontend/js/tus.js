@@ -1,6 +1,7 @@
 /** Uploads of files, resumable. Part of the effect module network.js. */
 
-import { ApiError, errorOf, get } from "./network.js";
+import { get, ApiError, errorOf } from "./network.js";
+import { t } from "./text.js";
 
 /** @import { Checkpoint, Dataset, TusError } from "./types.d.ts" */
 
@@ -75,12 +76,9 @@ function isTransient(error) {
 function tusError(error) {
   const response = error.originalResponse;
   if (!response)
-    return new ApiError(
-      "The connection was lost. What was uploaded is kept for a day; try again.",
-      {
-        code: "unreachable",
-      },
-    );
+    return new ApiError(t("error.interrupted"), {
+      code: "unreachable",
+    });
   let body = null;
   try {
     body = JSON.parse(response.getBody());

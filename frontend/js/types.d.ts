@@ -14,6 +14,35 @@ import type {
 
 export type * from "./api.d.ts";
 
+// ---- the catalogue of strings
+
+type English = (typeof import("./strings/en.js"))["default"];
+export type Key = keyof English;
+export type Plural = Partial<Record<Intl.LDMLPluralRule, string>> & { other: string };
+/** The strings of a language. */
+export type Catalogue = Record<Key, string | Plural>;
+
+/** The names in braces of a text: "a" | "b" of "{a} of {b}". */
+type Names<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | Names<Rest>
+  : never;
+/** The keys of strings without values. */
+export type PlainKey = { [K in Key]: [NamesOf<K>] extends [never] ? K : never }[Key];
+type TextOf<Entry> = Entry extends string ? Entry : Extract<Entry[keyof Entry], string>;
+type NamesOf<K extends Key> = Names<TextOf<English[K]>>;
+/** What t() takes after the key: nothing, or a value for every name; `count` is a number where it makes a plural. */
+export type Arguments<K extends Key, Value> = [NamesOf<K>] extends [never]
+  ? []
+  : [
+      {
+        [Name in NamesOf<K>]: Name extends "count"
+          ? English[K] extends string
+            ? Value
+            : number
+          : Value;
+      },
+    ];
+
 // ---- the page
 
 export interface Route {

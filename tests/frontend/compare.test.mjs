@@ -7,12 +7,12 @@ import {
   commonCaption,
   differences,
   distinctLabels,
-  listed,
   furtherColumns,
   numbersOf,
   ownCaption,
   withError,
 } from "../../frontend/js/compare.js";
+import { listed } from "../../frontend/js/text.js";
 import { resultOf } from "./sample.mjs";
 
 const spec = {

@@ -2,18 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   ago,
-  bytes,
-  duration,
   escapeHtml,
   gridWords,
   holes,
-  large,
-  number,
-  percent,
   progressWords,
   specWords,
-  whole,
 } from "../../frontend/js/format.js";
+import { bytes, duration, large, number, percent, whole } from "../../frontend/js/numbers.js";
 import { isoline, regionAbove } from "../../frontend/js/isolines.js";
 import { address, choice, jobsOf, parse } from "../../frontend/js/route.js";
 import { near } from "./sample.mjs";
@@ -37,7 +32,7 @@ test("counts, percentages, sizes and times are formatted for people", () => {
   assert.equal(large(3_901_500), "3.9 million");
   assert.equal(plain(percent(0.98765)), "98.77 %");
   assert.equal(plain(bytes(214_330)), "214 kB");
-  assert.equal(plain(bytes(999)), "999 bytes");
+  assert.equal(plain(bytes(999)), "999 B");
   assert.deepEqual(
     [8, 125, 3600, 12_000].map((s) => plain(duration(s))),
     ["8 s", "2 min 5 s", "1 h 0 min", "3 h 20 min"],

@@ -2,18 +2,19 @@
 
 import { element, setChildren } from "../element.js";
 import { until } from "../format.js";
-import { get, logOut, post, remove } from "../network.js";
+import { get, post, remove, logOut } from "../network.js";
 import { account as store } from "../state.js";
+import { t } from "../text.js";
 import { attempt, confirmButton, copyField, noticeLine } from "./parts.js";
 
 /** @import { Notice, Scope, Token, View, ViewContext } from "../types.d.ts" */
 
 /** @type {Record<Scope, string>} */
 const MEANING = {
-  read: "view your own and public data",
-  submit: "upload, compute, and delete your own data",
-  admin: "everything, for all users",
-  work: "file access for a worker on another host",
+  read: t("scope.read"),
+  submit: t("scope.submit"),
+  admin: t("scope.admin"),
+  work: t("scope.work"),
 };
 
 const SCOPES = /** @type {Scope[]} */ (Object.keys(MEANING));
@@ -30,14 +31,14 @@ export function account({ signal }) {
       "data-testid": "log-out",
       onclick: () => attempt(notice, logOut).catch(() => {}),
     },
-    "Log out",
+    t("account.logOut"),
   );
   const may = scopes.includes("admin")
-    ? "You can view and change everything of all users."
-    : `You can ${scopes.map((scope) => MEANING[scope]).join("; ")}.`;
+    ? t("account.all")
+    : t("account.may", { rights: scopes.map((scope) => MEANING[scope]).join("; ") });
   const words = access
-    ? `${may}${expires ? ` This session ends ${until(expires)}.` : ""}`
-    : "Access control is off: anyone who can reach this service can view and change everything.";
+    ? [may, expires && t("account.until", { moment: until(expires) })].filter(Boolean).join(" ")
+    : t("account.open");
   const head = element(
     "header",
     { class: "view-head" },
@@ -51,7 +52,7 @@ export function account({ signal }) {
   );
   const admin = access && scopes.includes("admin");
   return {
-    title: "Account",
+    title: t("account.title"),
     node: element(
       "div",
       { class: "view account" },
@@ -80,29 +81,36 @@ function tokens(notice, signal) {
       element("td", {}, scopes.join(", ")),
       element("td", {}, until(created)),
       element("td", {}, expires ? until(expires) : "–"),
-      element("td", {}, used ? until(used) : "never"),
+      element("td", {}, used ? until(used) : t("token.never")),
       element(
         "td",
         {},
         confirmButton(
-          `Revoke this token of ${user}`,
-          "Revoke",
+          t("token.revokeOf", { user }),
+          t("do.revoke"),
           () => attempt(notice, () => remove(`/api/v1/tokens/${id}`)).then(load),
           { testid: "revoke-token" },
         ),
       ),
     );
   load().catch(({ message }) => notice.say(message));
-  const columns = ["user", "scopes", "created", "expires", "last used", ""];
+  const columns = [
+    t("token.user"),
+    t("token.scopes"),
+    t("token.created"),
+    t("token.expires"),
+    t("token.used"),
+    "",
+  ];
   return element(
     "section",
     { class: "tokens" },
-    element("h2", {}, "Tokens"),
+    element("h2", {}, t("token.title")),
     tokenForm(notice, (secret, user) => [
       setChildren(
         made,
-        copyField(secret, "new-token", `Token of ${user}`),
-        element("p", { class: "soft" }, "Copy it now: it is shown only once."),
+        copyField(secret, "new-token", t("token.of", { user })),
+        element("p", { class: "soft" }, t("share.onlyOnce")),
       ),
       load(),
     ]),
@@ -123,7 +131,7 @@ function tokens(notice, signal) {
               element(
                 "th",
                 { scope: "col" },
-                name || element("span", { class: "unseen" }, "revoke"),
+                name || element("span", { class: "unseen" }, t("token.revoke")),
               ),
             ),
           ),
@@ -144,13 +152,13 @@ function tokenForm(notice, onMade) {
     spellcheck: "false",
     "data-testid": "token-user",
     pattern: "[A-Za-z0-9][A-Za-z0-9._@+\\-]*",
-    title: "Letters, digits and . _ @ + -",
+    title: t("token.userHint"),
   });
   const days = element("input", {
     type: "number",
     min: 1,
     max: 36500,
-    placeholder: "no expiry",
+    placeholder: t("token.noExpiry"),
     "data-testid": "token-days",
   });
   const boxes = SCOPES.map((scope) =>
@@ -182,18 +190,18 @@ function tokenForm(notice, onMade) {
   return element(
     "form",
     { class: "token-form", onsubmit: submit },
-    element("label", {}, "User ", user),
+    element("label", {}, t("token.userLabel"), " ", user),
     element(
       "fieldset",
       {},
-      element("legend", { class: "unseen" }, "Scopes"),
+      element("legend", { class: "unseen" }, t("token.scopesLabel")),
       boxes.map((box, k) => element("label", { title: MEANING[SCOPES[k]] }, box, " ", SCOPES[k])),
     ),
-    element("label", {}, "Days ", days),
+    element("label", {}, t("token.daysLabel"), " ", days),
     element(
       "button",
       { type: "submit", class: "button primary", "data-testid": "make-token" },
-      "Create token",
+      t("token.make"),
     ),
   );
 }

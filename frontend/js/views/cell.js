@@ -4,8 +4,10 @@ import { centerOf } from "../compare.js";
 import { picture } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { FIGURES } from "../figures.js";
-import { holes, percent, progressWords } from "../format.js";
+import { holes, progressWords, valueWords } from "../format.js";
 import { revision } from "../live.js";
+import { number, percent } from "../numbers.js";
+import { t } from "../text.js";
 import { iconOf, progressBar } from "./parts.js";
 import { factsLine, selfCheck } from "./plotparts.js";
 import { contours, thumbnailColors } from "./thumbnail.js";
@@ -27,19 +29,19 @@ export function makeCell({ id, label, facts }, place, { cameras, pause, testid, 
   const standIn = element("div", { class: "stand-in", "aria-hidden": "true" });
   frame.append(standIn);
   const waiting = element("p", { class: "waiting" });
-  const bar = progressBar(`Progress of ${label}`, "cell-progress");
+  const bar = progressBar(t("progress.of", { name: label }), "cell-progress");
   const link = element(
     "a",
     { class: "cell-link", href: id && `#/jobs/${id}`, title: label },
     element("span", { class: "cell-label" }, place || label),
     iconOf("out"),
-    element("span", { class: "unseen" }, `Open ${label}`),
+    element("span", { class: "unseen" }, t("gallery.open", { name: label })),
   );
   /** @type {HTMLElement} */
   const rotate = element(
     "button",
     { type: "button", class: "rotate", "aria-pressed": "false", onclick: () => turn(node, rotate) },
-    "Rotate",
+    t("plot.rotate"),
   );
   /** @type {HTMLElement} */
   const node = element(
@@ -57,7 +59,7 @@ export function makeCell({ id, label, facts }, place, { cameras, pause, testid, 
     rotate,
     bar.node,
   );
-  const plot = picture(frame, { cameras, pause, bar: false, label: `Loss surface of ${label}` });
+  const plot = picture(frame, { cameras, pause, bar: false, label: t("plot.of", { name: label }) });
   /** @type {Cell} */
   const cell = {
     id,
@@ -126,16 +128,19 @@ function revisionOf(part) {
 }
 
 /** @type {(label: string, result: Result, scale: Scale) => string} */
-function describe(label, result, scale) {
+function describe(name, result, scale) {
   const { loss } = centerOf(result);
-  return `${scale.value} surface of ${label}${loss === null ? "" : `; loss ${loss.toPrecision(3)} at the center`}. The numbers are in the table and in the downloads.`;
+  const value = valueWords(scale.value);
+  return loss === null
+    ? t("plot.describe", { value, name })
+    : t("plot.describeCenter", { value, name, loss: number(loss, 3) });
 }
 
 /** @type {(entry: Entry) => string} */
 function waitingWords({ job, error }) {
   if (error) return error.message;
-  if (!job || job.state === "queued") return "Waiting for a worker";
-  return job.state === "running" ? "Computing the first 25 points…" : "Nothing was computed.";
+  if (!job || job.state === "queued") return t("plot.waiting");
+  return job.state === "running" ? t("plot.computing") : t("plot.nothing");
 }
 
 /** @type {(entry: Entry, bar: ProgressBar, node: HTMLElement) => void} */
@@ -153,7 +158,8 @@ function statusLine({ job, result, error }, onRetry) {
   if (error)
     return {
       key: "error",
-      nodes: () => element("span", { class: "state", "data-state": "failed" }, "✕ not found"),
+      nodes: () =>
+        element("span", { class: "state", "data-state": "failed" }, `✕ ${t("state.notFound")}`),
     };
   if (!job) return { key: "none", nodes: () => [] };
   if (job.state === "done" && result) {
@@ -173,7 +179,7 @@ function statusLine({ job, result, error }, onRetry) {
         element(
           "span",
           { class: "state", "data-state": job.state, title: job.error ?? "" },
-          job.state === "failed" ? "✕ failed" : "– cancelled",
+          `${job.state === "failed" ? "✕" : "–"} ${t(`state.${job.state}`)}`,
         ),
         onRetry &&
           element(
@@ -184,7 +190,7 @@ function statusLine({ job, result, error }, onRetry) {
               "data-testid": "retry-job",
               onclick: () => onRetry(job.id),
             },
-            "Retry",
+            t("do.retry"),
           ),
       ],
     };
@@ -195,7 +201,7 @@ function statusLine({ job, result, error }, onRetry) {
       element(
         "span",
         { class: "state", "data-state": job.state },
-        job.state === "queued" ? "○ queued" : `◐ ${share}`,
+        job.state === "queued" ? `○ ${t("state.queued")}` : `◐ ${share}`,
       ),
   };
 }
@@ -207,5 +213,5 @@ function statusLine({ job, result, error }, onRetry) {
 function turn(node, button) {
   const on = node.classList.toggle("turning");
   button.setAttribute("aria-pressed", String(on));
-  setText(button, on ? "Done rotating" : "Rotate");
+  setText(button, t(on ? "plot.rotateDone" : "plot.rotate"));
 }

@@ -1,9 +1,11 @@
 /** A row of the library: a checkpoint. */
 
 import { element, setChildren, setText } from "../element.js";
-import { ago, bytes, percent, whole } from "../format.js";
+import { ago, joined } from "../format.js";
 import { post, remove } from "../network.js";
+import { bytes, percent } from "../numbers.js";
 import { address } from "../route.js";
+import { t } from "../text.js";
 import { attempt, badge, confirmButton } from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 import { forget } from "./uploadrow.js";
@@ -24,9 +26,9 @@ export function checkpointRow({ checkpoint: { id, name } }, { notice, again, sig
   const compute = element(
     "a",
     { class: "button", href: address("/new", { checkpoint: id }), "data-testid": "compute" },
-    "Compute",
+    t("library.compute"),
   );
-  const erase = confirmButton(`Delete ${name}`, "Delete", () =>
+  const erase = confirmButton(t("do.deleteNamed", { name }), t("do.delete"), () =>
     attempt(notice, () => remove(`/api/v1/checkpoints/${id}`))
       .then(() => forget(id))
       .then(again),
@@ -67,7 +69,7 @@ export function checkpointRow({ checkpoint: { id, name } }, { notice, again, sig
       erase.hidden = !checkpoint.yours;
       if (surface) {
         thumb.href = `#/jobs/${surface}`;
-        thumb.setAttribute("aria-label", `Surface of ${name}`);
+        thumb.setAttribute("aria-label", t("library.surfaceOf", { name }));
         thumbnail(thumb, surface, signal);
       }
     },
@@ -76,13 +78,9 @@ export function checkpointRow({ checkpoint: { id, name } }, { notice, again, sig
 
 /** @type {(checkpoint: Checkpoint, choosing: boolean) => string} */
 function stateWords({ state, architecture, reason }, choosing) {
-  if (choosing) return "fits several architectures: choose one";
-  if (state === "ready") return architecture?.label ?? "ready";
-  return state === "rejected"
-    ? (reason ?? "")
-    : state === "reading"
-      ? "reading…"
-      : "uploaded, waiting to be read";
+  if (choosing) return t("library.choose");
+  if (state === "ready") return architecture?.label ?? t("state.ready");
+  return state === "rejected" ? (reason ?? "") : t(`state.${state}`);
 }
 
 /** @type {(checkpoint: Checkpoint, notice: Notice, again: () => void) => HTMLElement} */
@@ -128,7 +126,7 @@ function measuresOf({ parameters, size, facts }) {
     element(
       "span",
       {},
-      parameters ? `${whole(parameters)} parameters · ${bytes(size)}` : bytes(size),
+      joined(parameters !== null && t("parameters", { count: parameters }), bytes(size)),
     ),
     said.length > 0 &&
       element(

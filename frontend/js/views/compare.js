@@ -1,23 +1,17 @@
 /** Two or more results side by side: same scale, same camera, the numbers below. */
 
-import {
-  asShipped,
-  columnsFor,
-  commonCaption,
-  differences,
-  distinctLabels,
-  listed,
-} from "../compare.js";
+import { differences, asShipped, columnsFor, commonCaption, distinctLabels } from "../compare.js";
 import { MAX_SCENES } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { follow } from "../events.js";
-import { captionOf, plural } from "../format.js";
+import { captionOf } from "../format.js";
 import { isLine } from "../grid.js";
-import { get, messageOf, post, unlessAborted } from "../network.js";
+import { get, post, messageOf, unlessAborted } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
 import { HEIGHT_NAMES } from "../scales.js";
 import { defaultSliceHeight } from "../slices.js";
 import { replaceQuery } from "../state.js";
+import { listed, t, tNodes } from "../text.js";
 import { pictureMatrix } from "./matrix.js";
 import { numbersTable } from "./numberstable.js";
 import { overlay } from "./overlay.js";
@@ -34,20 +28,20 @@ export function compare({ route, signal }) {
   const node = element(
     "div",
     { class: "view compare" },
-    element("p", { class: "empty" }, "Loading…"),
+    element("p", { class: "empty" }, t("loading")),
   );
   (ids.length ? fillComparison(node, ids, { route, signal }) : fillPicker(node, signal))
     .catch(unlessAborted)
     .catch((error) => setChildren(node, unreachable(messageOf(error))));
-  return { title: "Compare", node };
+  return { title: t("compare.title"), node };
 }
 
 /** @type {(message: string) => HTMLElement} */
 const unreachable = (message) =>
   emptyView(
-    "Cannot show this comparison",
+    t("compare.broken"),
     message,
-    element("a", { class: "button", href: "#/jobs" }, "Select results again"),
+    element("a", { class: "button", href: "#/jobs" }, t("compare.again")),
   );
 
 /**
@@ -74,14 +68,14 @@ async function fillPicker(node, signal) {
   );
   setChildren(
     node,
-    element("h1", { class: "unseen" }, "Compare"),
+    element("h1", { class: "unseen" }, t("compare.title")),
     emptyState(
-      "Nothing to compare yet",
-      `Select two or more results in the list of jobs${links.length ? ", or open a shipped comparison" : ""}.`,
+      t("compare.empty"),
+      t(links.length ? "compare.emptyHintShipped" : "compare.emptyHint"),
       element(
         "a",
         { class: "button primary", href: address("/jobs", { state: "done" }) },
-        "Select results",
+        t("compare.select"),
       ),
       links,
     ),
@@ -199,7 +193,7 @@ async function fillComparison(node, ids, { route, signal }) {
       "data-testid": "export-png",
       onclick: () => savePng().catch((error) => notice.say(messageOf(error))),
     },
-    "Save as PNG",
+    t("compare.save"),
   );
   const savePng = async () => (matrix ?? lines)?.png("comparison.png", title, caption.textContent);
 
@@ -219,14 +213,10 @@ async function fillComparison(node, ids, { route, signal }) {
       element(
         "p",
         { class: "notice" },
-        `${plural(surfaces.length, "surface")} are drawn as contours: a browser shows at most ${MAX_SCENES} in 3-D.`,
+        t("compare.many", { count: surfaces.length, most: MAX_SCENES }),
       ),
     missing.length > 0 &&
-      element(
-        "p",
-        { class: "notice" },
-        `${plural(missing.length, "result")} of this comparison no longer exist${missing.length === 1 ? "s" : ""}.`,
-      ),
+      element("p", { class: "notice" }, t("compare.missing", { count: missing.length })),
     matrix?.node,
     lines?.node,
     table.node,
@@ -234,8 +224,9 @@ async function fillComparison(node, ids, { route, signal }) {
       element(
         "p",
         { class: "notice" },
-        "This is a single result. ",
-        element("a", { href: "#/jobs" }, "Select another to compare it with."),
+        tNodes("compare.single", {
+          link: element("a", { href: "#/jobs" }, t("compare.singleLink")),
+        }),
       ),
     caveat("compare"),
   );
@@ -304,10 +295,10 @@ const inOrder = (jobs, ids) => jobs.sort((a, b) => ids.indexOf(a.id) - ids.index
 /** @type {(jobs: Job[]) => string} */
 const titleOf = (jobs) =>
   jobs.length === 2
-    ? `${jobs[0].name} vs ${jobs[1].name}`
+    ? t("compare.two", { first: jobs[0].name, second: jobs[1].name })
     : jobs.length === 1
       ? jobs[0].name
-      : `${plural(jobs.length, "result")} side by side`;
+      : t("compare.side", { count: jobs.length });
 
 /** @type {(node: HTMLElement, known: Known[]) => void} */
 function warn(node, known) {
@@ -317,10 +308,6 @@ function warn(node, known) {
   node.hidden = !serious.length && !minor.length;
   node.classList.toggle("warning", serious.length > 0);
   node.dataset.serious = serious.join();
-  if (serious.length)
-    setText(
-      node,
-      `! These results differ in ${listed(serious)}: their heights and shapes are not comparable.`,
-    );
-  else if (minor.length) setText(node, `These results differ in ${listed(minor)}.`);
+  if (serious.length) setText(node, t("compare.serious", { names: listed(serious) }));
+  else if (minor.length) setText(node, t("compare.minor", { names: listed(minor) }));
 }

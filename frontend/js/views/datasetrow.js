@@ -2,8 +2,10 @@
 
 import { datasetWords, shapeWords, splitWords } from "../datasets.js";
 import { element, setChildren, setText } from "../element.js";
-import { ago, bytes } from "../format.js";
+import { ago, joined } from "../format.js";
 import { remove } from "../network.js";
+import { bytes } from "../numbers.js";
+import { t } from "../text.js";
 import { attempt, badge, confirmButton } from "./parts.js";
 import { forget } from "./uploadrow.js";
 
@@ -20,7 +22,7 @@ export function datasetRow({ id, name }, { notice, again }) {
   const when = element("span", { class: "soft when" });
   const erase =
     id &&
-    confirmButton(`Delete ${name}`, "Delete; results are kept", () =>
+    confirmButton(t("do.deleteNamed", { name }), t("library.deleteData"), () =>
       attempt(notice, () => remove(`/api/v1/datasets/${id}`))
         .then(() => forget(id))
         .then(again),
@@ -44,7 +46,7 @@ export function datasetRow({ id, name }, { notice, again }) {
     node,
     update(dataset) {
       const own = dataset.dataset;
-      setText(when, own.created ? ago(own.created, Date.now()) : "built-in");
+      setText(when, own.created ? ago(own.created, Date.now()) : t("library.builtIn"));
       if (JSON.stringify(own) === seen) return;
       seen = JSON.stringify(own);
       node.dataset.state = own.state;
@@ -56,7 +58,7 @@ export function datasetRow({ id, name }, { notice, again }) {
       const size = own.size === null ? "" : bytes(own.size);
       setChildren(
         measures,
-        element("span", {}, [splits, size].filter(Boolean).join(" · ")),
+        element("span", {}, joined(splits, size)),
         own.state === "ready" && element("span", { class: "soft" }, shapeWords(own)),
       );
     },

@@ -2,9 +2,11 @@
 
 import { centerOf, withError } from "../compare.js";
 import { element, setChildren } from "../element.js";
-import { duration, gridWords, holes, number, percent } from "../format.js";
+import { holes, gridWords } from "../format.js";
 import { get } from "../network.js";
+import { duration, number, percent } from "../numbers.js";
 import { extent } from "../scales.js";
+import { t } from "../text.js";
 import { caveat, selfCheck } from "./plotparts.js";
 
 /** @import { Job, Provenance, Result } from "../types.d.ts" */
@@ -27,7 +29,8 @@ export function factsOf(job, result, signal) {
       element("dd", { "data-testid": testid, "data-value": String(value) }, text),
     );
   const lost = holes(result.non_finite);
-  const unit = result.provenance?.loss?.unit ?? "nats";
+  const off = result.provenance !== null && !onGrid;
+  const unit = result.provenance?.loss?.unit ?? t("number.nats");
   const further = element("dl", { class: "facts-list further" });
   if (job.state === "done")
     get(`/api/v1/jobs/${job.id}/numbers`, signal).then(
@@ -53,7 +56,6 @@ export function factsOf(job, result, signal) {
         ),
       () => {},
     );
-  const where = result.provenance && !onGrid ? "at the center (not a grid point)" : "at the center";
   return element(
     "div",
     { class: "result-facts" },
@@ -63,15 +65,24 @@ export function factsOf(job, result, signal) {
       element(
         "dl",
         { class: "facts-list" },
-        fact(`loss ${where}`, `${number(loss)} ${unit}`, loss, "result-loss-center"),
-        fact(`accuracy ${where}`, percent(accuracy), accuracy, "result-accuracy-center"),
-        fact("smallest loss", `${number(least)} ${unit}`, least, "result-least"),
-        fact("largest loss", `${number(most)} ${unit}`, most, "result-most"),
-        lost && fact("non-finite", lost, result.non_finite.length, "non-finite"),
+        fact(
+          t(off ? "fact.centerLossOff" : "fact.centerLoss"),
+          `${number(loss)} ${unit}`,
+          loss,
+          "result-loss-center",
+        ),
+        fact(
+          t(off ? "fact.centerAccuracyOff" : "fact.centerAccuracy"),
+          percent(accuracy),
+          accuracy,
+          "result-accuracy-center",
+        ),
+        fact(t("fact.least"), `${number(least)} ${unit}`, least, "result-least"),
+        fact(t("fact.most"), `${number(most)} ${unit}`, most, "result-most"),
+        lost && fact(t("fact.nonFinite"), lost, result.non_finite.length, "non-finite"),
       ),
       further,
-      selfCheck(result.self_check) ??
-        element("p", { class: "soft" }, "The self-check is made when the job is done."),
+      selfCheck(result.self_check) ?? element("p", { class: "soft" }, t("check.pending")),
       result.provenance && provenance(result.provenance, job),
     ),
     caveat(job.kind),
@@ -89,11 +100,17 @@ function provenance(facts, job) {
   return element(
     "details",
     { class: "provenance", "data-testid": "provenance" },
-    element("summary", {}, "Provenance"),
+    element("summary", {}, t("fact.provenance")),
     element(
       "table",
       {},
-      element("tbody", {}, row("job", job.id), grid && row("grid", gridWords(grid)), rows),
+      element(
+        "tbody",
+        {},
+        row(t("fact.job"), job.id),
+        grid && row(t("fact.grid"), gridWords(grid)),
+        rows,
+      ),
     ),
   );
 }

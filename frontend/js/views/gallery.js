@@ -2,13 +2,15 @@
 
 import { commonCaption } from "../compare.js";
 import { element, keyedList, setChildren, setText } from "../element.js";
-import { VIEWS } from "../figures.js";
-import { captionOf, number, percent } from "../format.js";
 import { follow } from "../events.js";
-import { get, messageOf, post, repeat } from "../network.js";
+import { VIEWS } from "../figures.js";
+import { captionOf } from "../format.js";
+import { get, post, repeat, messageOf } from "../network.js";
+import { number, percent } from "../numbers.js";
 import { address, choice } from "../route.js";
 import { HEIGHT_NAMES } from "../scales.js";
 import { replaceQuery } from "../state.js";
+import { t, tNodes } from "../text.js";
 import { send } from "../uploads.js";
 import { pictureMatrix } from "./matrix.js";
 import { emptyState, filePicker, noticeLine } from "./parts.js";
@@ -48,7 +50,7 @@ export function gallery({ route, signal }) {
     },
     { reset: () => sections.forEach(({ reset }) => reset()) },
   );
-  const state = element("div", {}, element("p", { class: "empty" }, "Loading the comparisons…"));
+  const state = element("div", {}, element("p", { class: "empty" }, t("gallery.loading")));
   const wall = element("div", {});
   const update = keyedList(
     wall,
@@ -63,7 +65,7 @@ export function gallery({ route, signal }) {
   const below = element(
     "section",
     { class: "below" },
-    element("h2", {}, "Your own network"),
+    element("h2", {}, t("gallery.own")),
     filePicker((files) => {
       send(files);
       location.hash = "#/library";
@@ -109,13 +111,13 @@ export function gallery({ route, signal }) {
   const node = element(
     "div",
     { class: "view gallery" },
-    element("h1", { class: "unseen" }, "Gallery"),
+    element("h1", { class: "unseen" }, t("gallery.title")),
     notice.node,
     state,
     wall,
     below,
   );
-  return { title: "Gallery", node };
+  return { title: t("gallery.title"), node };
 }
 
 /**
@@ -129,13 +131,9 @@ const jobsIn = (comparisons) => [
 /** @type {() => HTMLElement} */
 function nothing() {
   return emptyState(
-    "No comparisons yet",
-    [
-      "The service was started without the example networks. Start it with ",
-      element("code", {}, "landscape up --demo"),
-      ", or add your own checkpoint.",
-    ],
-    element("a", { class: "button primary", href: "#/library" }, "Add a checkpoint"),
+    t("gallery.empty"),
+    tNodes("gallery.emptyHint", { command: element("code", {}, "landscape up --demo") }),
+    element("a", { class: "button primary", href: "#/library" }, t("do.addCheckpoint")),
   );
 }
 
@@ -150,7 +148,7 @@ function section({ name }, { chosen, signal, retry }) {
   const detail = element(
     "a",
     { class: "button", "data-testid": "gallery-compare" },
-    "Compare in detail",
+    t("gallery.detail"),
   );
   const head = element(
     "header",
@@ -231,15 +229,15 @@ function facts(record) {
     element(
       "span",
       {
-        title: "Mean loss over the training images at the end of training",
+        title: t("gallery.trainLossMeans"),
         "data-value": String(loss),
       },
-      `train loss ${number(loss, 2)}`,
+      t("gallery.trainLoss", { loss: number(loss, 2) }),
     ),
     element(
       "span",
-      { title: "Fraction of the test images classified correctly" },
-      ` · test acc ${percent(1 - error, 1)}`,
+      { title: t("gallery.testAccuracyMeans") },
+      ` · ${t("gallery.testAccuracy", { accuracy: percent(1 - error, 1) })}`,
     ),
   ];
 }

@@ -5,6 +5,7 @@ import { follow } from "../events.js";
 import { isLine } from "../grid.js";
 import { countComputed } from "../live.js";
 import { finished, post } from "../network.js";
+import { t } from "../text.js";
 import { factsOf } from "./facts.js";
 import { header } from "./jobhead.js";
 import { resultPicture, runningPictures, slicePicture } from "./jobplots.js";
@@ -12,14 +13,17 @@ import { jobLog } from "./log.js";
 import { attempt, emptyState, emptyView, noticeLine } from "./parts.js";
 import { caveat, warningsOf } from "./plotparts.js";
 
-/** @import { ApiError, Job, Pictures, Result, View, ViewContext } from "../types.d.ts" */
+/**
+ * @import { ApiError, Job, JobState, Key, Pictures, Result, View,
+ *   ViewContext } from "../types.d.ts"
+ */
 
 /** @type {(context: ViewContext) => View} */
 export function job({ route, signal }) {
   const node = element(
     "div",
     { class: "view job" },
-    element("p", { class: "empty" }, "Loading the job…"),
+    element("p", { class: "empty" }, t("job.loading")),
   );
   /** @type {ReturnType<typeof layOut> | null} */
   let page = null;
@@ -34,7 +38,7 @@ export function job({ route, signal }) {
     page ??= layOut(node, own, { route, signal, log, reload: () => following.reload(route.id) });
     page.update(own, result);
   });
-  return { title: "Job", node };
+  return { title: t("job.title"), node };
 }
 
 /**
@@ -43,8 +47,8 @@ export function job({ route, signal }) {
  */
 function broken({ code, message }, id) {
   const notice = noticeLine();
-  const all = element("a", { class: "button", href: "#/jobs" }, "All jobs");
-  if (code !== "damaged") return emptyView("Cannot show this job", message, all);
+  const all = element("a", { class: "button", href: "#/jobs" }, t("jobs.all"));
+  if (code !== "damaged") return emptyView(t("job.broken"), message, all);
   const again = () =>
     attempt(notice, () => post(`/api/v1/jobs/${id}/retry`)).then(
       (job) => (location.hash = `#/jobs/${job.id}`),
@@ -53,15 +57,18 @@ function broken({ code, message }, id) {
   const retry = element(
     "button",
     { type: "button", class: "button primary", "data-testid": "retry-job", onclick: again },
-    "Retry",
+    t("do.retry"),
   );
   return element(
     "div",
     { "data-testid": "damaged" },
-    emptyView("This result is damaged", message, retry, all),
+    emptyView(t("job.damaged"), message, retry, all),
     notice.node,
   );
 }
+
+/** @type {Partial<Record<JobState, Key>>} */
+const EARLY = { failed: "job.failedEarly", cancelled: "job.cancelledEarly" };
 
 /**
  * A plane or a trajectory whose range is not computed yet, or never will be.
@@ -70,13 +77,11 @@ function broken({ code, message }, id) {
 function early(job) {
   const words =
     job.error ??
-    (finished(job.state)
-      ? `The job was ${job.state} before it started.`
-      : "The plot appears once a worker has loaded the checkpoints and computed the range.");
+    (finished(job.state) ? t(EARLY[job.state] ?? "job.doneEarly") : t("job.earlyHint"));
   return emptyView(
-    `${job.name}: ${job.state}`,
+    t("job.early", { name: job.name, state: t(`state.${job.state}`) }),
     words,
-    element("a", { class: "button", href: "#/jobs" }, "All jobs"),
+    element("a", { class: "button", href: "#/jobs" }, t("jobs.all")),
   );
 }
 
@@ -91,7 +96,7 @@ function layOut(node, own, { route, signal, log, reload }) {
   const place = element("div", {});
   const side = element("div", {});
   setChildren(node, head.node, notice.node, warnings, place, side, log.node);
-  document.title = `${own.name} – Loss Landscape`;
+  document.title = t("page.title", { view: own.name });
   /** @type {keyof typeof PLOTS | ""} */
   let mode = "";
   /** @type {Pictures | null} */
@@ -142,10 +147,7 @@ const factsKey = (job, result) =>
  */
 const nothing = () => ({
   update() {},
-  node: emptyState(
-    "Nothing was computed",
-    "There is nothing to show. The log says what happened; Retry computes it.",
-  ),
+  node: emptyState(t("job.nothing"), t("job.nothingHint")),
 });
 
 /** What is shown of a job: see plotOf. */

@@ -5,6 +5,7 @@ import { captionOf, progressWords } from "../format.js";
 import { finished, post, remove } from "../network.js";
 import { address } from "../route.js";
 import { account } from "../state.js";
+import { t } from "../text.js";
 import { attempt, badge, confirmButton, progressBar } from "./parts.js";
 import { sharing } from "./share.js";
 
@@ -20,7 +21,7 @@ export function header(own, notice, { reload, signal }) {
   const caption = element("p", { class: "caption", "data-testid": "caption" });
   const error = element("p", { class: "notice error", hidden: true });
   const words = element("p", { class: "progress-words", "aria-live": "polite" });
-  const bar = progressBar("Progress of the job", "job-progress");
+  const bar = progressBar(t("job.progress"), "job-progress");
   /** @type {(path: string) => Promise<unknown>} */
   const act = (path) =>
     attempt(notice, () => post(`/api/v1/jobs/${own.id}/${path}`)).then(
@@ -30,7 +31,7 @@ export function header(own, notice, { reload, signal }) {
   const cancel = element(
     "button",
     { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") },
-    "Cancel",
+    t("do.cancel"),
   );
   const retry = element(
     "button",
@@ -38,24 +39,22 @@ export function header(own, notice, { reload, signal }) {
       type: "button",
       class: "button primary",
       "data-testid": "retry-job",
-      title: "Computes the missing points and keeps the others",
+      title: t("job.retryHint"),
       onclick: () => act("retry"),
     },
-    "Retry",
+    t("do.retry"),
   );
   const other = element(
     "a",
     { class: "button", href: address("/jobs", { compare: own.id }) },
-    "Compare with…",
+    t("job.compareWith"),
   );
-  const erase = confirmButton("Delete this job", "Delete the job and its result", () =>
+  const erase = confirmButton(t("job.delete"), t("job.deleteSure"), () =>
     attempt(notice, () => remove(`/api/v1/jobs/${own.id}`)).then(() => (location.hash = "#/jobs")),
   );
   const share = account.get().access && own.yours && sharing(own.id, signal);
   const guest = account.get().access && account.get().user === null;
-  const seen =
-    guest &&
-    element("p", { class: "soft", "data-testid": "job-guest" }, "Shared with you by link.");
+  const seen = guest && element("p", { class: "soft", "data-testid": "job-guest" }, t("job.guest"));
   const actions = element("div", { class: "actions" }, cancel, retry, share, other, erase, seen);
   let told = 0;
   return {
@@ -75,7 +74,7 @@ export function header(own, notice, { reload, signal }) {
     ),
     update(job, result) {
       const over = finished(job.state);
-      state.update(job.state);
+      state.update(job.state, t(`state.${job.state}`));
       setText(caption, captionOf(job, result));
       cancel.hidden = over || !job.yours;
       retry.hidden = !job.yours || (job.state !== "failed" && job.state !== "cancelled");
@@ -89,7 +88,7 @@ export function header(own, notice, { reload, signal }) {
           setText(
             words,
             job.state === "queued"
-              ? "Waiting for a worker; it starts with 25 points."
+              ? t("job.queued")
               : progressWords(
                   over
                     ? { ...job.progress, levels: 1, points_per_second: null, eta_seconds: null }

@@ -1,19 +1,20 @@
 /** The plots of one job: tiles and surface while it runs, its result when it is done. */
 
 import { THEMES } from "../colors.js";
-import { cameraGroup, picture } from "../drawing.js";
+import { picture, cameraGroup } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { FIGURES, keyOf } from "../figures.js";
-import { captionOf, holes, sentence, whole } from "../format.js";
+import { holes, sentence, captionOf } from "../format.js";
 import { drawable, isLine } from "../grid.js";
 import { revision } from "../live.js";
 import { exportPng } from "../png.js";
 import { choice } from "../route.js";
-import { HEIGHTS, HEIGHT_NAMES, defaultHeight, sharedScale } from "../scales.js";
+import { HEIGHT_NAMES, defaultHeight, sharedScale } from "../scales.js";
 import { defaultSliceHeight, slicesFigure } from "../slices.js";
-import { replaceQuery, theme } from "../state.js";
+import { theme, replaceQuery } from "../state.js";
+import { t } from "../text.js";
 import { attempt, iconOf } from "./parts.js";
-import { colorKey, pictureControls, valuesOf } from "./plotparts.js";
+import { colorKey, heightWords, pictureControls, valuesOf } from "./plotparts.js";
 
 /**
  * @import { Chosen, ColorKey, Height, Job, Make, Notice, Part, Pictures, PlotOptions, Result,
@@ -27,17 +28,13 @@ import { colorKey, pictureControls, valuesOf } from "./plotparts.js";
 export function runningPictures({ job, signal }) {
   const tiles = element("div", { class: "picture", "data-testid": "heatmap" });
   const shape = element("div", { class: "picture", "data-testid": "surface" });
-  const waiting = element(
-    "p",
-    { class: "waiting" },
-    "The surface appears with the first 25 points.",
-  );
+  const waiting = element("p", { class: "waiting" }, t("job.soFarEmpty"));
   const left = picture(tiles, {
-    label: `Tiles of ${job.name}: computed points in full color, the rest dimmed`,
+    label: t("job.tilesOf", { name: job.name }),
     bar: false,
   });
   const right = picture(shape, {
-    label: `Surface of ${job.name}, refining`,
+    label: t("job.soFarOf", { name: job.name }),
     cameras: cameraGroup(),
     pause: 500,
   });
@@ -63,11 +60,11 @@ export function runningPictures({ job, signal }) {
     node: element(
       "div",
       { class: "pair" },
-      element("div", { class: "card" }, element("h2", { class: "small" }, "Tiles"), tiles),
+      element("div", { class: "card" }, element("h2", { class: "small" }, t("job.tiles")), tiles),
       element(
         "div",
         { class: "card" },
-        element("h2", { class: "small" }, "Surface so far"),
+        element("h2", { class: "small" }, t("job.soFar")),
         shape,
         waiting,
       ),
@@ -84,7 +81,7 @@ export function resultPicture({ job, result, route, signal, notice }) {
   const chosen = choices(route, HEIGHT_NAMES, defaultHeight([result]), valuesOf([result]));
   const host = element("div", { class: "picture large", "data-testid": "result" });
   const cameras = cameraGroup();
-  const plot = picture(host, { cameras, label: `Loss surface of ${job.name}` });
+  const plot = picture(host, { cameras, label: t("plot.of", { name: job.name }) });
   const key = element("div", { class: "key-row" });
   const says = element("p", { class: "says" });
   let latest = result;
@@ -98,11 +95,7 @@ export function resultPicture({ job, result, route, signal, notice }) {
     const scale = sharedScale([latest], chosen);
     const colors = THEMES[theme.get()];
     host.hidden = key.hidden = !part && chosen.view !== "heatmap";
-    if (host.hidden)
-      return setText(
-        says,
-        "Too few points were computed for a plot. Retry computes the missing ones.",
-      );
+    if (host.hidden) return setText(says, t("plot.tooFew"));
     make = ({ width }) =>
       FIGURES[chosen.view](chosen.view === "heatmap" || !part ? latest : part, {
         scale,
@@ -152,23 +145,16 @@ export function resultPicture({ job, result, route, signal, notice }) {
 
 /** @type {(scale: Scale, chosen: Chosen, result: Result, part: Part | null) => string} */
 function saysHow(scale, { view, height, value }, result, part) {
-  const how =
-    value !== "loss"
-      ? sentence(scale.title)
-      : view === "contour"
-        ? sentence(scale.contours.says)
-        : sentence(HEIGHTS[height].says) +
-          (scale.clip === null ? "" : `, clipped at ${scale.clip}`);
-  const thinned =
-    part && part.alphas.length < result.alphas.length && view !== "heatmap"
-      ? ` Drawn from ${whole(part.alphas.length)} × ${whole(part.betas.length)} of its points.`
-      : "";
-  const center =
-    result.provenance && !result.provenance.center.on_grid
-      ? " (0, 0) is not a grid point; it was evaluated separately."
-      : "";
-  const lost = result.non_finite.length ? ` ◆ ${holes(result.non_finite)}: shown as holes.` : "";
-  return `${how}.${thinned}${center}${lost}`;
+  const { provenance, non_finite: lost, alphas } = result;
+  const thinned = part !== null && part.alphas.length < alphas.length && view !== "heatmap";
+  return [
+    t("plot.saysHow", { how: sentence(heightWords(scale, { view, height, value })) }),
+    thinned && t("plot.thinned", { rows: part.alphas.length, columns: part.betas.length }),
+    provenance && !provenance.center.on_grid && t("plot.offGrid"),
+    lost.length > 0 && t("plot.holes", { holes: holes(lost) }),
+  ]
+    .filter(Boolean)
+    .join(" ");
 }
 
 /**
@@ -178,7 +164,7 @@ function saysHow(scale, { view, height, value }, result, part) {
 export function slicePicture({ job, result, route, signal, notice }) {
   const chosen = choices(route, ["linear", "log"], defaultSliceHeight([result]));
   const host = element("div", { class: "picture large", "data-testid": "result" });
-  const plot = picture(host, { label: `Loss and accuracy along one direction of ${job.name}` });
+  const plot = picture(host, { label: t("plot.sliceOf", { name: job.name }) });
   let latest = result;
   /** @type {Make} */
   const make = ({ width }) =>
@@ -221,11 +207,7 @@ export function slicePicture({ job, result, route, signal, notice }) {
         "div",
         { class: "card" },
         host,
-        element(
-          "p",
-          { class: "under says" },
-          "The band is ± one standard error of the mean over the images.",
-        ),
+        element("p", { class: "under says" }, t("plot.band")),
       ),
       downloads(job, png, notice),
     ),
@@ -263,7 +245,7 @@ function downloads(job, png, notice) {
       onclick: () => attempt(notice, png).catch(() => {}),
     },
     iconOf("down"),
-    "PNG with caption",
+    t("job.png"),
   );
   return element(
     "div",

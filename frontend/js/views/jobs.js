@@ -1,25 +1,28 @@
 /** The list of jobs: follow, cancel, retry, delete, and select results to compare. */
 
 import { element, keyedList, setChildren, setText } from "../element.js";
-import { ago, plural, progressWords, specWords, whole } from "../format.js";
-import { get, finished, post, remove, repeat } from "../network.js";
+import { ago, joined, doneWords, progressWords, specWords } from "../format.js";
+import { finished, get, post, remove, repeat } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
 import { replaceQuery } from "../state.js";
+import { t } from "../text.js";
 import {
   attempt,
   badge,
+  segmented,
   confirmButton,
   emptyState,
   noticeLine,
   progressBar,
-  segmented,
 } from "./parts.js";
 import { thumbnail } from "./thumbnail.js";
 
 /** @import { Child, Job, Notice, Row, View, ViewContext } from "../types.d.ts" */
 
 const PAGE = 25;
-const STATES = ["all", "queued", "running", "done", "failed", "cancelled"];
+const STATES = /** @type {const} */ (["all", "queued", "running", "done", "failed", "cancelled"]);
+
+/** @typedef {(typeof STATES)[number]} State */
 
 /** @type {(context: ViewContext) => View} */
 export function jobs({ route, signal }) {
@@ -47,22 +50,20 @@ export function jobs({ route, signal }) {
         "data-testid": "compare-button",
         href: address("/compare", { jobs: ids.join() }),
       },
-      `Compare ${picked.size}`,
+      t("jobs.compare", { count: picked.size }),
     );
     setChildren(
       bar,
       element(
         "span",
         { "aria-live": "polite" },
-        picked.size === 1
-          ? "1 selected. Select another to compare it with."
-          : `${picked.size} selected`,
+        picked.size === 1 ? t("jobs.selectedOne") : t("jobs.selected", { count: picked.size }),
       ),
       picked.size > 1 && go,
       element(
         "button",
         { type: "button", class: "quiet", onclick: () => [picked.clear(), showPicked(), again()] },
-        "Clear",
+        t("jobs.clear"),
       ),
     );
   }
@@ -85,9 +86,9 @@ export function jobs({ route, signal }) {
   showPicked();
   const filter = segmented({
     name: "state",
-    legend: "State",
+    legend: t("jobs.state"),
     value: state,
-    options: STATES.map((value) => ({ value, label: value })),
+    options: STATES.map((value) => ({ value, label: t(`state.${value}`) })),
     onchange: (value) =>
       (location.hash = address("/jobs", {
         state: value === "all" ? null : value,
@@ -103,8 +104,8 @@ export function jobs({ route, signal }) {
       element(
         "div",
         { class: "titles" },
-        element("h1", {}, "Jobs"),
-        element("p", { class: "lead" }, "Newest first. Select two or more to compare them."),
+        element("h1", {}, t("jobs.title")),
+        element("p", { class: "lead" }, t("jobs.lead")),
       ),
       filter.node,
     ),
@@ -113,26 +114,26 @@ export function jobs({ route, signal }) {
     rest,
     bar,
   );
-  return { title: "Jobs", node };
+  return { title: t("jobs.title"), node };
 }
 
-/** @type {(state: string) => HTMLElement} */
+/** @type {(state: State) => HTMLElement} */
 function nothing(state) {
   if (state !== "all")
     return emptyState(
-      `No ${state} jobs`,
-      "Other jobs are in the full list.",
-      element("a", { class: "button", href: "#/jobs" }, "All jobs"),
+      t(`jobs.none.${state}`),
+      t("jobs.noneHint"),
+      element("a", { class: "button", href: "#/jobs" }, t("jobs.all")),
     );
   return emptyState(
-    "No jobs yet",
-    "Choose a checkpoint and compute its surface.",
-    element("a", { class: "button primary", href: "#/new" }, "New job"),
+    t("jobs.empty"),
+    t("jobs.emptyHint"),
+    element("a", { class: "button primary", href: "#/new" }, t("do.newJob")),
   );
 }
 
 /**
- * @type {(total: number, page: number, query: { state: string; compare: string }) =>
+ * @type {(total: number, page: number, query: { state: State; compare: string }) =>
  *   HTMLElement | null}
  */
 function pager(total, page, { state, compare }) {
@@ -150,14 +151,14 @@ function pager(total, page, { state, compare }) {
     );
   return element(
     "nav",
-    { class: "pager", "aria-label": "Pages" },
-    link("Newer", page - 1, page > 1),
+    { class: "pager", "aria-label": t("library.pages") },
+    link(t("library.newer"), page - 1, page > 1),
     element(
       "span",
       { class: "soft" },
-      `${whole(PAGE * (page - 1) + 1)}–${whole(Math.min(total, PAGE * page))} of ${whole(total)}`,
+      t("range.of", { first: PAGE * (page - 1) + 1, last: Math.min(total, PAGE * page), total }),
     ),
-    link("Older", page + 1, PAGE * page < total),
+    link(t("library.older"), page + 1, PAGE * page < total),
   );
 }
 
@@ -165,9 +166,9 @@ function pager(total, page, { state, compare }) {
  * @type {(job: Job, options: { notice: Notice; picked: Set<string>; onPick(): void; again():
  *   void; signal: AbortSignal }) => Row<Job>}
  */
-function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
+function jobRow({ id, name }, { notice, picked, onPick, again, signal }) {
   const state = badge("job-state");
-  const bar = progressBar(`Progress of ${name}`, "job-progress");
+  const bar = progressBar(t("progress.of", { name }), "job-progress");
   const words = element("span", { class: "soft" });
   const when = element("span", { class: "soft when" });
   const thumb = element("a", {
@@ -180,7 +181,7 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
   const box = element("input", {
     type: "checkbox",
     "data-testid": "select-job",
-    "aria-label": `Select ${name} for comparison`,
+    "aria-label": t("jobs.select", { name }),
     checked: picked.has(id),
     onchange: () => [box.checked ? picked.add(id) : picked.delete(id), onPick()],
   });
@@ -190,7 +191,7 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
   const cancel = element(
     "button",
     { type: "button", class: "button", "data-testid": "cancel-job", onclick: () => act("cancel") },
-    "Cancel",
+    t("do.cancel"),
   );
   const retry = element(
     "button",
@@ -198,12 +199,12 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
       type: "button",
       class: "button",
       "data-testid": "retry-job",
-      title: "Computes the missing points",
+      title: t("jobs.retryHint"),
       onclick: () => act("retry"),
     },
-    "Retry",
+    t("do.retry"),
   );
-  const erase = confirmButton(`Delete ${name}`, "Delete", () =>
+  const erase = confirmButton(t("do.deleteNamed", { name }), t("do.delete"), () =>
     attempt(notice, () => remove(`/api/v1/jobs/${id}`))
       .then(() => [picked.delete(id), onPick()])
       .then(again),
@@ -230,17 +231,11 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
       node.dataset.state = job.state;
       box.checked = picked.has(id);
       box.disabled = job.progress.done === 0;
-      state.update(job.state);
-      setText(
-        words,
-        ` · ${job.state === "failed" && job.error ? `${kind} · ${job.error}` : job.state === "running" ? `${kind} · ${progressWords(job.progress)}` : specWords(job.spec)}`,
-      );
+      state.update(job.state, t(`state.${job.state}`));
+      setText(words, ` · ${lineOf(job)}`);
       setText(when, ago(job.created, Date.now()));
       when.title = job.created;
-      bar.update(
-        job.progress.done / job.progress.total,
-        `${whole(job.progress.done)} of ${plural(job.progress.total, "point")}`,
-      );
+      bar.update(job.progress.done / job.progress.total, doneWords(job.progress));
       bar.node.hidden = over;
       cancel.hidden = over || !job.yours;
       retry.hidden = !job.yours || (job.state !== "failed" && job.state !== "cancelled");
@@ -248,4 +243,11 @@ function jobRow({ id, kind, name }, { notice, picked, onPick, again, signal }) {
       if (job.state === "done") thumbnail(thumb, id, signal);
     },
   };
+}
+
+/** @type {(job: Job) => string} */
+function lineOf({ kind, state, error, progress, spec }) {
+  if (state === "failed" && error) return joined(t(`kind.${kind}`), error);
+  if (state === "running") return joined(t(`kind.${kind}`), progressWords(progress));
+  return specWords(spec);
 }

@@ -1,10 +1,10 @@
 /** The library: checkpoints and data sets, what was found in them, or why they were rejected. */
 
 import { element, keyedList, setChildren } from "../element.js";
-import { whole } from "../format.js";
 import { get, repeat } from "../network.js";
 import { address } from "../route.js";
-import { removeUpload, uploads } from "../state.js";
+import { uploads, removeUpload } from "../state.js";
+import { t } from "../text.js";
 import { send } from "../uploads.js";
 import { checkpointRow } from "./checkpointrow.js";
 import { datasetRow } from "./datasetrow.js";
@@ -56,9 +56,7 @@ export function library({ route, signal }) {
     update(rows);
     setChildren(
       rest,
-      known.loaded &&
-        !rows.length &&
-        emptyState("No checkpoints yet", "Drop one anywhere on this page."),
+      known.loaded && !rows.length && emptyState(t("library.empty"), t("library.emptyHint")),
       pager(known.total, offset),
     );
   };
@@ -94,17 +92,17 @@ export function library({ route, signal }) {
       element(
         "div",
         { class: "titles" },
-        element("h1", {}, "Library"),
-        element("p", { class: "lead" }, "Uploaded checkpoints and, below them, data sets."),
+        element("h1", {}, t("library.title")),
+        element("p", { class: "lead" }, t("library.lead")),
       ),
     ),
-    filePicker(send, "Choose files"),
+    filePicker(send, t("picker.choose")),
     notice.node,
     list,
     rest,
     data,
   );
-  return { title: "Library", node };
+  return { title: t("library.title"), node };
 }
 
 /**
@@ -156,8 +154,8 @@ function datasetList({ notice, signal }) {
   show();
   return element(
     "section",
-    { class: "datasets", "aria-label": "Data sets" },
-    element("h2", {}, "Data sets"),
+    { class: "datasets", "aria-label": t("library.data") },
+    element("h2", {}, t("library.data")),
     list,
   );
 }
@@ -171,13 +169,13 @@ function pager(total, offset) {
     on && element("a", { class: "button", href: address("/library", { page: to }) }, label);
   return element(
     "nav",
-    { class: "pager", "aria-label": "Pages" },
-    link("Newer", page - 1, page > 1),
+    { class: "pager", "aria-label": t("library.pages") },
+    link(t("library.newer"), page - 1, page > 1),
     element(
       "span",
       { class: "soft" },
-      `${whole(offset + 1)}–${whole(Math.min(total, offset + PAGE))} of ${whole(total)}`,
+      t("range.of", { first: offset + 1, last: Math.min(total, offset + PAGE), total }),
     ),
-    link("Older", page + 1, offset + PAGE < total),
+    link(t("library.older"), page + 1, offset + PAGE < total),
   );
 }

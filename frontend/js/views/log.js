@@ -1,8 +1,9 @@
 /** The log of a job, updated while it runs. */
 
 import { element, setText } from "../element.js";
-import { plural } from "../format.js";
-import { get, isAbort, repeat } from "../network.js";
+import { clock, joined, toTheSecond } from "../format.js";
+import { get, repeat, isAbort } from "../network.js";
+import { t } from "../text.js";
 
 /** @import { LogLine } from "../types.d.ts" */
 
@@ -20,7 +21,7 @@ export function jobLog(id, signal) {
   const node = element(
     "details",
     { class: "card log", hidden: true, "data-testid": "job-log" },
-    element("summary", {}, element("span", {}, "Log"), last),
+    element("summary", {}, element("span", {}, t("log.title")), last),
     lines,
   );
   const leaving = new AbortController();
@@ -37,7 +38,7 @@ export function jobLog(id, signal) {
       lines.append(...items.map(line));
       const newest = items.at(-1)?.text;
       if (newest)
-        setText(last, lines.children.length > 1 ? `${plural(total, "line")} · ${newest}` : newest);
+        setText(last, joined(lines.children.length > 1 && t("lines", { count: total }), newest));
       node.hidden = total === 0;
       if (!items.length || lines.children.length >= total) break;
     }
@@ -59,19 +60,14 @@ export function jobLog(id, signal) {
 }
 
 /** @type {Record<LogLine["level"], string>} */
-const NAMES = { info: "", warning: "Warning: ", error: "Error: " };
+const NAMES = { info: "", warning: t("log.warning"), error: t("log.error") };
 
 /** @type {(entry: LogLine) => HTMLElement} */
 function line({ at, level, text }) {
-  const when = new Date(at);
   return element(
     "li",
     { class: level },
-    element(
-      "time",
-      { datetime: at, title: when.toLocaleString() },
-      when.toLocaleTimeString([], { hour12: false }),
-    ),
+    element("time", { datetime: at, title: toTheSecond(at) }, clock(at)),
     element("span", {}, element("span", { class: "unseen" }, NAMES[level]), text),
   );
 }

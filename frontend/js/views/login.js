@@ -2,6 +2,7 @@
 
 import { element } from "../element.js";
 import { logIn, openLink } from "../network.js";
+import { t, tNodes } from "../text.js";
 import { attempt, emptyView, noticeLine } from "./parts.js";
 
 /** @import { View, ViewContext } from "../types.d.ts" */
@@ -25,7 +26,7 @@ export function login() {
   const button = element(
     "button",
     { type: "submit", class: "button primary", "data-testid": "login" },
-    "Log in",
+    t("login.title"),
   );
   /** @type {(event: Event) => Promise<void>} */
   const submit = async (event) => {
@@ -37,21 +38,20 @@ export function login() {
   const form = element(
     "form",
     { class: "card", onsubmit: submit },
-    element("h1", {}, "Log in"),
-    element("label", { for: "token" }, "Token"),
+    element("h1", {}, t("login.title")),
+    element("label", { for: "token" }, t("login.token")),
     token,
     element(
       "p",
       { class: "soft", id: "token-help" },
-      "Ask the operator of this service for one; it is made with ",
-      element("code", {}, "landscape token make --user NAME"),
+      tNodes("login.tokenHelp", { command: element("code", {}, "landscape token make --user NAME") }),
     ),
     notice.node,
     button,
   );
   requestAnimationFrame(() => token.focus());
   return {
-    title: "Log in",
+    title: t("login.title"),
     node: element("section", { class: "view login", "data-testid": "login-view" }, form),
   };
 }
@@ -64,18 +64,18 @@ export function shared({ route, signal }) {
   const node = element(
     "div",
     { class: "view" },
-    element("p", { class: "empty" }, "Opening the shared result…"),
+    element("p", { class: "empty" }, t("shared.opening")),
   );
   openLink(route.id).then(
     (job) => signal.aborted || location.replace(`#/jobs/${job}`),
     (error) =>
       node.replaceChildren(
         emptyView(
-          "This link is not valid",
+          t("shared.invalid"),
           error.message,
-          element("a", { class: "button", href: "#/" }, "Go to the gallery"),
+          element("a", { class: "button", href: "#/" }, t("page.toGallery")),
         ),
       ),
   );
-  return { title: "Shared result", node };
+  return { title: t("shared.title"), node };
 }

@@ -9,11 +9,12 @@ import { element, setChildren, setText } from "../element.js";
 import { keyOf } from "../figures.js";
 import { drawable } from "../grid.js";
 import { exportPng } from "../png.js";
-import { HEIGHTS, sharedScale } from "../scales.js";
+import { sharedScale } from "../scales.js";
 import { theme } from "../state.js";
+import { t } from "../text.js";
 import { makeCell } from "./cell.js";
 import { iconOf } from "./parts.js";
-import { colorKey } from "./plotparts.js";
+import { colorKey, heightWords } from "./plotparts.js";
 
 /** @import { Chosen, Entry, MatrixOptions, Scale } from "../types.d.ts" */
 
@@ -65,7 +66,7 @@ export function pictureMatrix({
               : "clamp(230px, 33vh, 460px)",
       },
       role: "group",
-      "aria-label": "Plots",
+      "aria-label": t("plot.plots"),
     },
     columns.some(Boolean) && [
       rows.some(Boolean) && element("span", { class: "corner" }),
@@ -136,13 +137,10 @@ export function pictureMatrix({
 }
 
 /** @type {(scale: Scale, chosen: Chosen, count: number) => string} */
-function sayHow(scale, { view, height, value }, count) {
-  const one =
-    count > 1 ? (view === "surface" ? "Same camera, height and scale: " : "Same scale: ") : "";
-  const cut = scale.clip === null ? "" : `, clipped at ${scale.clip}`;
-  if (value !== "loss")
-    return `${one}${scale.title}${view === "contour" ? `, ${scale.contours.says}` : ""}${cut}.`;
-  return `${one}${view === "contour" ? scale.contours.says : HEIGHTS[height].says + cut}.`;
+function sayHow(scale, chosen, count) {
+  const how = heightWords(scale, chosen);
+  if (count < 2) return t("plot.saysHow", { how });
+  return t(chosen.view === "surface" ? "plot.sameCamera" : "plot.sameScale", { how });
 }
 
 /** @type {(strip: HTMLElement) => HTMLElement} */
@@ -156,14 +154,14 @@ function swipeButtons(strip) {
       "button",
       { type: "button", class: "icon", onclick: () => go(-1) },
       iconOf("left"),
-      element("span", { class: "unseen" }, "Previous plot"),
+      element("span", { class: "unseen" }, t("plot.previous")),
     ),
-    element("span", { class: "soft" }, "Swipe for more plots"),
+    element("span", { class: "soft" }, t("plot.swipe")),
     element(
       "button",
       { type: "button", class: "icon", onclick: () => go(1) },
       iconOf("right"),
-      element("span", { class: "unseen" }, "Next plot"),
+      element("span", { class: "unseen" }, t("plot.next")),
     ),
   );
 }

@@ -4,6 +4,7 @@ import { COLUMNS, furtherColumns, numbersOf, ownCaption, withError } from "../co
 import { element, setChildren } from "../element.js";
 import { revision } from "../live.js";
 import { get } from "../network.js";
+import { t } from "../text.js";
 
 /** @import { Entry, Job, Result, SummaryNumber } from "../types.d.ts" */
 
@@ -18,7 +19,7 @@ export function numbersTable(jobs) {
   const body = element("tbody");
   const node = element(
     "div",
-    { class: "card table-card", tabindex: 0, role: "region", "aria-label": "Numbers" },
+    { class: "card table-card", tabindex: 0, role: "region", "aria-label": t("compare.numbers") },
     element("table", { class: "numbers" }, element("thead", {}, head), body),
   );
   /** @type {Map<string, SummaryNumber[]>} */
@@ -49,7 +50,7 @@ export function numbersTable(jobs) {
     const choices = [...own.values()].some(Boolean);
     setChildren(
       head,
-      element("th", { scope: "col" }, "network"),
+      element("th", { scope: "col" }, t("compare.network")),
       columns.map(({ label, unit, means }) =>
         element(
           "th",
@@ -58,7 +59,7 @@ export function numbersTable(jobs) {
           unit && element("span", { class: "unit" }, unit),
         ),
       ),
-      choices && element("th", { scope: "col" }, "other settings"),
+      choices && element("th", { scope: "col" }, t("compare.settings")),
     );
     setChildren(
       body,
@@ -117,7 +118,7 @@ function rowOf(job, entry, columns, further, choices) {
       element(
         "td",
         { colspan: columns.length + 1, class: "soft" },
-        entry?.error?.message ?? "loading…",
+        entry?.error?.message ?? t("compare.loading"),
       ),
     );
   const ours = new Map(numbersOf(entry.result).map((one) => [one.key, one]));

@@ -8,6 +8,7 @@ import { revision } from "../live.js";
 import { exportPng } from "../png.js";
 import { slicesFigure } from "../slices.js";
 import { theme } from "../state.js";
+import { t } from "../text.js";
 
 /** @import { Chosen, Entry, Job, Make, Result } from "../types.d.ts" */
 
@@ -21,7 +22,7 @@ export function overlay(jobs, chosen, signal) {
   const host = element("div", { class: "picture wide", "data-testid": "slices" });
   const labels = new Map(distinctLabels(jobs).map((label, k) => [jobs[k].id, label]));
   const plot = picture(host, {
-    label: `Loss along one direction of ${[...labels.values()].join("; ")}`,
+    label: t("plot.slicesOf", { names: [...labels.values()].join("; ") }),
   });
   /** @type {Map<string, Entry>} */
   const entries = new Map();

@@ -1,7 +1,8 @@
 /** Components that several views share. They make nodes from data and call back; none of them makes requests. */
 
+import { element, svg, setChildren, setText } from "../element.js";
 import { messageOf } from "../network.js";
-import { element, setChildren, setText, svg } from "../element.js";
+import { t } from "../text.js";
 
 /** @import { Badge, Child, Notice, ProgressBar } from "../types.d.ts" */
 
@@ -127,7 +128,7 @@ export function confirmButton(label, question, act, { testid = "delete", icon = 
     setChildren(
       node,
       yes,
-      element("button", { type: "button", class: "quiet", onclick: calm }, "Cancel"),
+      element("button", { type: "button", class: "quiet", onclick: calm }, t("do.cancel")),
     );
     yes.focus();
   };
@@ -193,7 +194,7 @@ export function noticeLine(kind = "error") {
  * The file input as a button; files can be dropped anywhere on the page as well.
  * @type {(onfiles: (files: File[]) => void, label?: string) => HTMLElement}
  */
-export function filePicker(onfiles, label = "Choose a file") {
+export function filePicker(onfiles, label = t("picker.chooseOne")) {
   const input = element("input", {
     type: "file",
     multiple: true,
@@ -208,16 +209,10 @@ export function filePicker(onfiles, label = "Choose a file") {
   return element(
     "div",
     { class: "dropzone" },
-    element("p", {}, "Drop a checkpoint or a data set anywhere on this page, or"),
+    element("p", {}, t("picker.drop")),
     input,
     element("label", { class: "button", for: "drop-input" }, label),
-    element(
-      "p",
-      { class: "soft" },
-      "Checkpoints: PyTorch .pt, .pth or .t7 with a state dict, or .safetensors. " +
-        "Data sets: .npz, .h5, or CIFAR and MNIST as .tar, .gz, .zip or .bin. " +
-        "Files are read in a sandbox and never leave this server.",
-    ),
+    element("p", { class: "soft" }, t("picker.kinds")),
   );
 }
 
@@ -238,9 +233,13 @@ export function copyField(text, testid, label) {
   const copy = async () => {
     field.select();
     await navigator.clipboard?.writeText(text).catch(() => {}); // where that is not allowed, the text is selected
-    setText(button, "Copied");
+    setText(button, t("do.copied"));
   };
-  const button = element("button", { type: "button", class: "button", onclick: copy }, "Copy");
+  const button = element(
+    "button",
+    { type: "button", class: "button", onclick: copy },
+    t("do.copy"),
+  );
   return element("div", { class: "copy" }, field, button);
 }
 

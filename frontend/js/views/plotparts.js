@@ -2,12 +2,14 @@
 
 import { element } from "../element.js";
 import { VIEWS } from "../figures.js";
-import { number, percent } from "../format.js";
+import { valueWords } from "../format.js";
+import { number, percent } from "../numbers.js";
 import { HEIGHTS, HEIGHT_NAMES } from "../scales.js";
+import { t } from "../text.js";
 import { segmented } from "./parts.js";
 
 /**
- * @import { Child, Chosen, ColorKey, Height, Kind, Provenance, Result, SelfCheck,
+ * @import { Child, Chosen, ColorKey, Height, Kind, Provenance, Result, Scale, SelfCheck,
  *   ViewName } from "../types.d.ts"
  */
 
@@ -22,11 +24,9 @@ export function pictureControls(
   change,
   { views = VIEWS, heights = HEIGHT_NAMES, values = ["loss", "accuracy"], reset = null } = {},
 ) {
-  /** @type {Record<ViewName, string>} */
-  const names = { surface: "3-D", contour: "Contour", heatmap: "Heatmap" };
   const height = segmented({
     name: "height",
-    legend: "Height",
+    legend: t("plot.height"),
     value: chosen.height,
     options: heights.map((key) => ({ value: key, label: HEIGHTS[key].label })),
     onchange: (value) => change({ height: value }),
@@ -39,10 +39,10 @@ export function pictureControls(
         type: "button",
         class: "quiet",
         "data-testid": "reset-camera",
-        title: "Back to the default view",
+        title: t("plot.resetCameraHint"),
         onclick: reset,
       },
-      "Reset camera",
+      t("plot.resetCamera"),
     );
   /** @type {(chosen: Chosen) => void} */
   const sync = ({ view, value }) => {
@@ -61,18 +61,18 @@ export function pictureControls(
     views.length > 1 &&
       segmented({
         name: "view",
-        legend: "Plot type",
+        legend: t("plot.type"),
         value: chosen.view,
-        options: views.map((key) => ({ value: key, label: names[key] })),
+        options: views.map((key) => ({ value: key, label: t(`plot.${key}`) })),
         onchange: (view) => tell({ view }),
       }).node,
     height.node,
     values.length > 1 &&
       segmented({
         name: "value",
-        legend: "Value",
+        legend: t("plot.value"),
         value: chosen.value,
-        options: values.map((key) => ({ value: key, label: key.replaceAll("_", " ") })),
+        options: values.map((key) => ({ value: key, label: valueWords(key) })),
         onchange: (value) => tell({ value }),
       }).node,
     camera,
@@ -112,8 +112,8 @@ export function selfCheck(check) {
   if (!check) return null;
   const failed = check.checks.filter(({ passed }) => !passed);
   const words = check.passed
-    ? "self-check"
-    : `self-check failed: ${failed.map(({ name }) => name).join(", ")}`;
+    ? t("check.name")
+    : t("check.failedIn", { names: failed.map(({ name }) => name).join(", ") });
   return element(
     "details",
     {
@@ -126,7 +126,7 @@ export function selfCheck(check) {
       {},
       element("span", { "aria-hidden": "true" }, check.passed ? "✓ " : "✕ "),
       words,
-      check.passed && element("span", { class: "unseen" }, " passed"),
+      check.passed && element("span", { class: "unseen" }, ` ${t("check.passed")}`),
     ),
     element(
       "ul",
@@ -140,7 +140,11 @@ export function selfCheck(check) {
             "span",
             {},
             element("b", {}, name),
-            element("span", { class: "unseen" }, passed ? " passed: " : " failed: "),
+            element(
+              "span",
+              { class: "unseen" },
+              t(passed ? "check.passedNamed" : "check.failedNamed"),
+            ),
             element("span", { class: "text" }, text),
           ),
         ),
@@ -184,34 +188,30 @@ export function factsLine(center, testid) {
     element(
       "span",
       { "data-testid": testid, "data-value": String(center.loss) },
-      `loss ${number(center.loss, 3)}`,
+      t("number.lossShort", { loss: number(center.loss, 3) }),
     ),
-    ` · acc ${percent(center.accuracy, 1)}`,
+    ` · ${t("number.lossAndAccuracy", { accuracy: percent(center.accuracy, 1) })}`,
   ];
 }
 
 /**
- * Limits of what a plot shows. Source: Li et al. 2018, section 6.
- * @type {Record<string, string>}
+ * Limits of what a plot shows.
+ * @type {(kind: Kind | "compare") => HTMLElement}
  */
-export const CAVEATS = {
-  surface:
-    "A plane is a drastic projection of the parameter space. Non-convexity in the plot is real; a convex look proves " +
-    "nothing, only that positive curvature dominates. Frozen BatchNorm statistics make perturbed networks look steeper. " +
-    "Colors, levels and height shape the impression, so they are stated with the plot. " +
-    "One seed, one plane: repeat before you conclude.",
-  slice:
-    "A line hides non-convexity: a convex look along one direction proves nothing. Frozen BatchNorm statistics make " +
-    "perturbed networks look steeper. One seed, one direction: repeat before you conclude.",
-  compare:
-    "Compare sharpness only with filter normalization, on the same data and range. A convex look proves nothing; " +
-    "non-convexity in the plane is real. One seed, one plane each: repeat before you conclude.",
-};
+export function caveat(kind) {
+  const line = kind === "slice" || kind === "interpolation";
+  const key = kind === "compare" ? "caveat.compare" : line ? "caveat.slice" : "caveat.surface";
+  return element("p", { class: "caveat" }, t(key));
+}
 
-/** @type {(kind: Kind | "compare") => HTMLElement} */
-export const caveat = (kind) =>
-  element(
-    "p",
-    { class: "caveat" },
-    CAVEATS[kind] ?? CAVEATS[kind === "slice" || kind === "interpolation" ? "slice" : "surface"],
-  );
+/**
+ * What the height and the colors of a plot mean.
+ * @type {(scale: Scale, chosen: Chosen) => string}
+ */
+export function heightWords(scale, { view, height, value }) {
+  const cut = (/** @type {string} */ how) =>
+    scale.clip === null ? how : t("plot.clipped", { how, clip: scale.clip });
+  if (value !== "loss")
+    return cut(view === "contour" ? `${scale.title}, ${scale.contours.says}` : scale.title);
+  return view === "contour" ? scale.contours.says : cut(HEIGHTS[height].says);
+}

@@ -1,18 +1,19 @@
 /** Links to one result, for people without an account: create, copy, revoke. */
 
 import { element, setChildren } from "../element.js";
-import { until } from "../format.js";
+import { joined, until } from "../format.js";
 import { get, post, remove } from "../network.js";
+import { t } from "../text.js";
 import { attempt, confirmButton, copyField, noticeLine } from "./parts.js";
 
 /** @import { Link } from "../types.d.ts" */
 
 /** @type {[string, string][]} */
 const SPANS = [
-  ["1", "for a day"],
-  ["7", "for a week"],
-  ["30", "for a month"],
-  ["", "until revoked"],
+  ["1", t("share.day")],
+  ["7", t("share.week")],
+  ["30", t("share.month")],
+  ["", t("share.always")],
 ];
 
 /**
@@ -25,7 +26,7 @@ export function sharing(id, signal) {
   const list = element("ul", { class: "links" });
   const span = element(
     "select",
-    { "aria-label": "How long the link is valid", "data-testid": "share-days" },
+    { "aria-label": t("share.days"), "data-testid": "share-days" },
     SPANS.map(([value, label]) => element("option", { value, selected: value === "30" }, label)),
   );
   const path = /** @type {const} */ (`/api/v1/jobs/${id}/share`);
@@ -39,16 +40,18 @@ export function sharing(id, signal) {
     element(
       "li",
       { "data-testid": "link-row", "data-id": link },
-      element("span", {}, `created ${until(created)}`),
+      element("span", {}, t("share.created", { moment: until(created) })),
       element(
         "span",
         { class: "soft" },
-        expires ? `valid until ${until(expires)}` : "valid until revoked",
-        used ? ` · last opened ${until(used)}` : " · not opened yet",
+        joined(
+          expires ? t("share.validUntil", { moment: until(expires) }) : t("share.valid"),
+          used ? t("share.opened", { moment: until(used) }) : t("share.unopened"),
+        ),
       ),
       confirmButton(
-        "Revoke this link",
-        "Revoke",
+        t("share.revoke"),
+        t("do.revoke"),
         () =>
           attempt(notice, () => remove(`${path}/${link}`)).then(() => [setChildren(made), load()]),
         { testid: "revoke-link" },
@@ -59,26 +62,22 @@ export function sharing(id, signal) {
       const { link } = await post(path, { days: span.value ? Number(span.value) : null });
       setChildren(
         made,
-        copyField(location.origin + link, "share-link", "Link to this result"),
-        element("p", { class: "soft" }, "Copy it now: it is shown only once."),
+        copyField(location.origin + link, "share-link", t("share.link")),
+        element("p", { class: "soft" }, t("share.onlyOnce")),
       );
       await load();
     }).catch(() => {});
   const panel = element(
     "div",
     { class: "share-panel card" },
-    element(
-      "p",
-      {},
-      "Anyone with the link can view this result, and nothing else, without an account.",
-    ),
+    element("p", {}, t("share.lead")),
     element(
       "div",
       { class: "actions" },
       element(
         "button",
         { type: "button", class: "button primary", "data-testid": "make-link", onclick: make },
-        "Create link",
+        t("share.make"),
       ),
       span,
     ),
@@ -89,7 +88,7 @@ export function sharing(id, signal) {
   const node = element(
     "details",
     { class: "share" },
-    element("summary", { class: "button", "data-testid": "share" }, "Share"),
+    element("summary", { class: "button", "data-testid": "share" }, t("share.title")),
     panel,
   );
   node.addEventListener("toggle", () => node.open && load().catch(() => {}));

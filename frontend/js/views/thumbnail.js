@@ -1,7 +1,7 @@
 /** Thumbnails: the contours of a surface, the line of a slice. Results are cached until the page is closed. */
 
 import { THEMES, colorscale } from "../colors.js";
-import { setChildren, svg } from "../element.js";
+import { svg, setChildren } from "../element.js";
 import { drawable } from "../grid.js";
 import { isopath } from "../isolines.js";
 import { get, unlessAborted } from "../network.js";

@@ -1,21 +1,14 @@
 /** A row of the library: an upload in progress. */
 
 import { element, setText } from "../element.js";
-import { bytes } from "../format.js";
+import { joined } from "../format.js";
+import { bytes } from "../numbers.js";
 import { uploads } from "../state.js";
+import { t } from "../text.js";
 import { dismiss, pause, resume } from "../uploads.js";
 import { badge, progressBar } from "./parts.js";
 
 /** @import { Row, Upload } from "../types.d.ts" */
-
-/** @type {Record<string, string>} */
-const UPLOAD_WORDS = {
-  waiting: "waiting",
-  sending: "uploading",
-  interrupted: "connection lost, retrying",
-  paused: "paused",
-  failed: "upload failed",
-};
 
 /**
  * An upload in progress: how much has arrived and how fast, or why it failed.
@@ -23,7 +16,7 @@ const UPLOAD_WORDS = {
  */
 export function uploadRow({ key, name }) {
   const state = badge("checkpoint-state");
-  const bar = progressBar(`Upload of ${name}`, "upload-progress");
+  const bar = progressBar(t("upload.of", { name }), "upload-progress");
   const words = element("span", {
     class: "soft",
     "aria-live": "polite",
@@ -32,8 +25,8 @@ export function uploadRow({ key, name }) {
   /** @type {(label: string, testid: string, onclick: () => void) => HTMLElement} */
   const button = (label, testid, onclick) =>
     element("button", { type: "button", class: "button", "data-testid": testid, onclick }, label);
-  const rest = button("Pause", "pause-upload", () => pause(key));
-  const again = button("Resume", "resume-upload", () => resume(key));
+  const rest = button(t("upload.pause"), "pause-upload", () => pause(key));
+  const again = button(t("upload.resume"), "resume-upload", () => resume(key));
   const node = element(
     "li",
     { class: "row", "data-testid": "upload-row", "data-name": name },
@@ -58,7 +51,7 @@ export function uploadRow({ key, name }) {
           "data-testid": "dismiss-upload",
           onclick: () => dismiss(key),
         },
-        "Dismiss",
+        t("upload.dismiss"),
       ),
     ),
   );
@@ -66,21 +59,23 @@ export function uploadRow({ key, name }) {
     node,
     update({ state: own, sent, size, speed, error }) {
       const failed = own === "failed";
+      const arrived = t("part.of", { part: bytes(sent), total: bytes(size) });
       node.dataset.state = own;
-      state.update(failed ? "rejected" : "reading", UPLOAD_WORDS[own]);
+      state.update(
+        failed ? "rejected" : "reading",
+        t(own === "failed" ? "state.uploadFailed" : `state.${own}`),
+      );
       setText(
         words,
         failed
           ? (error ?? "")
-          : [`${bytes(sent)} of ${bytes(size)}`, speed !== null && `${bytes(speed)}/s`]
-              .filter(Boolean)
-              .join(" · "),
+          : joined(arrived, speed !== null && t("upload.speed", { size: bytes(speed) })),
       );
-      bar.update(size ? sent / size : 0, `${bytes(sent)} of ${bytes(size)}`);
+      bar.update(size ? sent / size : 0, arrived);
       bar.node.hidden = failed;
       rest.hidden = own !== "sending" && own !== "interrupted";
       again.hidden = !failed && own !== "paused";
-      setText(again, failed ? "Retry" : "Resume");
+      setText(again, t(failed ? "do.retry" : "upload.resume"));
     },
   };
 }
