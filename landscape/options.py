@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from .errors import DataError
 from .keywords import checks_keywords
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .directions.plane import Plane
     from .objective.losses import PerSample
 
+Group = TypeVar("Group", bound=type)
 Normalization = Literal["filter", "layer", "weight", "dfilter", "dlayer", "none"]
 Biases = Literal["fixed", "parameter", "random"]
 Orthogonality = Literal["filter", "overall", "none"]
@@ -132,6 +133,13 @@ def options_of(group: Any) -> tuple[Option, ...]:
     )
 
 
+def _constructed_by_users(group: Group) -> Group:
+    """`group`, whose help lists the options, and which answers a misspelt one with the near one."""
+    entries = [f"    {one.name}: {one.help} Default: {one.default!r}." for one in options_of(group)]
+    group.__doc__ = "\n".join([f"{group.__doc__}\n\nArgs:", *entries])
+    return checks_keywords(group)
+
+
 def require_bounds(group: Any) -> None:
     """Refuse options with numbers outside their bounds.
 
@@ -142,7 +150,7 @@ def require_bounds(group: Any) -> None:
         one.require(getattr(group, one.name))
 
 
-@checks_keywords
+@_constructed_by_users
 @dataclass(frozen=True, kw_only=True)
 class DirectionOptions:
     """Along which directions the parameters move."""
@@ -197,7 +205,7 @@ class TrajectoryOptions:
     )
 
 
-@checks_keywords
+@_constructed_by_users
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveOptions:
     """What is evaluated at a point."""
@@ -240,7 +248,7 @@ class ObjectiveOptions:
     )
 
 
-@checks_keywords
+@_constructed_by_users
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
     """How it is computed."""

@@ -52,7 +52,10 @@ class Inspected(ComparedByContent):
 
 @checks_keywords
 def inspect(path: Path) -> Inspected:
-    """Read the checkpoint at `path` in a process of its own.
+    """Read a checkpoint in a process of its own.
+
+    Args:
+        path: of a checkpoint file of PyTorch or safetensors, or one that `ls.pack` wrote.
 
     Raises:
         CheckpointError: it is not usable; the message says why.

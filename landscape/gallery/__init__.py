@@ -20,7 +20,10 @@ def records() -> dict[str, dict[str, Any]]:
 
 @checks_keywords
 def shipped(name: str) -> "nn.Module":
-    """The shipped network called `name`, in evaluation mode, such as "resnet56-w8-skip"; README.md lists all.
+    """A shipped network, in evaluation mode.
+
+    Args:
+        name: for example "resnet56-w8-skip"; README.md lists all.
 
     Raises:
         UnknownNameError: there is none; the message lists them.

@@ -67,13 +67,18 @@ def copy_of(model: nn.Module) -> nn.Module:
 class Objective:
     """Mean loss of `model` on `images` and `labels` as a function of its parameters.
 
-    `model` is in evaluation mode (see `frozen_copy`); `images` keep their type and are converted to the model's
-    batch by batch, since a data set may be large.
+    Args:
+        model: the network, in evaluation mode (see `frozen_copy`).
+        images: (N, …), floating, or integers where the model takes them (an embedding). They keep their type and are
+            converted to the model's batch by batch, since a data set may be large.
+        labels: (N, …); class indices (N,) for the losses by name.
+        batch: samples per forward pass.
+        loss: of each sample, see `objective.losses.loss_of`.
     """
 
     model: nn.Module
-    images: Tensor  # (N, …), floating, or integers where the model takes them (an embedding)
-    labels: Tensor  # (N, …); class indices (N,) for the losses by name
+    images: Tensor
+    labels: Tensor
     batch: int = BATCH
     loss: Loss = CROSS_ENTROPY
 

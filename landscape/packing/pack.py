@@ -26,7 +26,9 @@ def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.sa
     code. The file is checked as the service will check it, so that problems are reported here.
 
     Args:
+        model: the network; it is not changed.
         example_input: a batch (N, …) of samples for the model: floating, or int64 tokens.
+        path: of the file, which is replaced if there is one.
 
     Returns:
         The path written.
@@ -36,7 +38,7 @@ def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.sa
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     path = pack(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), torch.zeros(1, 3), Path(folder) / "small.safetensors")
+    ...     path = pack(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), torch.zeros(1, 3), Path(folder) / "few.safetensors")
     ...     b"aten.relu.default" in path.read_bytes()
     True
     """

@@ -39,6 +39,7 @@ def compare(
     Args:
         results: a list, laid out in `columns` (three at most by default); a list of rows; or a mapping from labels.
         labels: shown above each picture, in the order of `results`; by default the name of its network.
+        columns: pictures in a row, for a list of results.
         view: "surface" or "contour"; slices are lines in both.
         height, array: see `Result.figure`.
 

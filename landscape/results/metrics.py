@@ -51,6 +51,7 @@ def numbers(
     """All metrics of a slice or surface.
 
     Args:
+        result: a slice or a surface.
         levels: losses whose contours enclose the areas.
         radius: ρ of the sharpness, in units of the directions.
         array: the losses to use, for example "test_losses".
