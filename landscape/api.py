@@ -99,6 +99,7 @@ def surface(
         GridError: the grid has one axis, or given directions are not two.
         UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
         DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
         LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
@@ -212,6 +213,7 @@ def slice(
         GridError: the grid has two axes, or given directions are two.
         UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
         DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
         LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
@@ -327,6 +329,7 @@ def curvature(
         GridError: given directions are not as many as the axes of the grid.
         UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
         DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
         LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
@@ -423,6 +426,7 @@ def interpolation(
         PlaneError: `end` is equal to `model`.
         UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
         DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
         LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
@@ -515,6 +519,7 @@ def plane(
         PlaneError: the three are equal, or on one line.
         UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
         DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
         LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:
@@ -611,6 +616,7 @@ def trajectory(
         CheckpointError: a file cannot be read.
         UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
         DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
         LandscapeError: another reason that you can fix; the message says what to do.
 
     Example:

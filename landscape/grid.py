@@ -25,7 +25,15 @@ MAX_COUNT = 10**9  # of intervals of a refined axis, far above what can be compu
 @checks_keywords
 @dataclass(frozen=True)
 class Axis:
-    """`count` equally spaced coordinates from `min` to `max`, both included (unitless multiples of a direction)."""
+    """Equally spaced coordinates.
+
+    Args:
+        min, max: the first and the last coordinate (unitless multiples of a direction).
+        count: of coordinates, both ends included.
+
+    Raises:
+        GridError: the range is empty, reversed, not finite or too wide, or there are fewer than two points.
+    """
 
     min: float = -1.0
     max: float = 1.0
@@ -102,19 +110,32 @@ class Axis:
 @checks_keywords
 @dataclass(frozen=True)
 class Grid:
-    """The points of a surface (`alpha` × `beta`) or, without `beta`, of a slice."""
+    """The points of a surface or of a slice.
+
+    Args:
+        alpha: coordinates along the first direction.
+        beta: along the second one; None for a slice.
+    """
 
     alpha: Axis
     beta: Axis | None = None
 
     @classmethod
     def square(cls, count: int = 51, radius: float = 1.0) -> "Grid":
-        """`count` × `count` points on [-radius, radius]²."""
+        """`count` × `count` points on [-radius, radius]².
+
+        Raises:
+            GridError: the count is below 2, or the radius not above 0 or not finite.
+        """
         return cls(Axis(-radius, radius, count), Axis(-radius, radius, count))
 
     @classmethod
     def line(cls, count: int = 51, radius: float = 1.0) -> "Grid":
-        """`count` points on [-radius, radius]."""
+        """`count` points on [-radius, radius].
+
+        Raises:
+            GridError: see `square`.
+        """
         return cls(Axis(-radius, radius, count))
 
     @classmethod

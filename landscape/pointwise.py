@@ -105,11 +105,18 @@ def paired(
 ) -> Paired:
     """The loss at `first` minus that at `second`, sample by sample: points (α,) of a slice or (α, β) of a surface.
 
-    Computed without the engine, so any loss and BatchNorm policy works. The options are those of `surface`.
+    Computed without the engine, so any loss and BatchNorm policy works.
+
+    Args:
+        model, images, labels: as in `surface`.
+        first, second: the two points, in units of the directions.
+        directions, seed, normalization, biases, orthogonality, drawn: which directions, as in `surface`.
+        loss, label_smoothing, batch_norm, calibration, precision: as in `surface`.
 
     Raises:
         UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
         DataError, NotFiniteError: samples or options are not possible, or a parameter is not finite.
+        GridError: given directions are not as many as the coordinates of a point.
         LandscapeError: another reason that you can fix; the message says what to do.
 
     Source: the standard error of the mean of paired differences, Student 1908 (doi:10.2307/2331554).
@@ -156,8 +163,10 @@ def plane_along(
     `surface(…, directions="gradient")` computes them by itself; this function is for using them more than once.
 
     Args:
+        model, images, labels, loss, precision: as in `surface`.
         directions: "gradient" (the second direction is random) or "eigenvectors" (of largest |λ|, over all parameters).
         dimensions: 1 or 2 directions.
+        seed: of the random second direction, and of the first vector of the search for eigenvectors.
 
     Raises:
         UnknownNameError: the source is not known.

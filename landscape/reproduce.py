@@ -44,7 +44,14 @@ def reproduce(
     progress: bool | Progress = True,
     **given: Any,
 ) -> Agreement:
-    """Compute a result again and compare; see `Result.reproduce`."""
+    """Compute a result again and compare; see `Result.reproduce`.
+
+    Raises:
+        DifferentInputsError: weights, samples or directions differ; nothing was computed.
+        UnknownNameError, UnknownOptionError, FormatError, LandscapeError: see `call_of` and `request_of`.
+        NotFiniteError, PlaneError, ShapeMismatchError: see `call_of`.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
+    """
     call = call_of(result, model, images, labels, given)
     name = request_of(result)["kind"]
 
@@ -72,6 +79,8 @@ def compute_again(
 
     Raises:
         DifferentInputsError: weights, samples or directions differ; nothing was computed.
+        ShapeMismatchError: a checkpoint does not fit the model, see `with_state`.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
     """
     facts = result.provenance
     choice = facts.get("engine") if str(facts.get("device", device)).split(":")[0] == device.split(":")[0] else None
@@ -137,6 +146,9 @@ def call_of(result: Result, model: Any, images: Any, labels: Any, given: Mapping
     Raises:
         LandscapeError: something is missing; the message says what to pass.
         UnknownOptionError: an option is unknown.
+        UnknownNameError: the kind is unknown, or the ending of a file of directions.
+        FormatError, NotFiniteError, PlaneError, ShapeMismatchError: the file of directions that the request names
+            cannot be read or does not fit, see `directions.files.read`.
     """
     request, source = request_of(result), result.source
     kind = kind_of(request["kind"])

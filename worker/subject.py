@@ -65,7 +65,11 @@ class Subject:
         self.landscape, self.grid = self.prepared.landscape, self.prepared.grid
 
     def rows(self, points: Sequence[Point], earlier: tuple[bytes, int] | None, stop: Stop) -> Rows:
-        """One row per point; from `earlier` values of so many seeds, only the others are evaluated."""
+        """One row per point; from `earlier` values of so many seeds, only the others are evaluated.
+
+        Raises:
+            Stopped, MemoryExhaustedError: see `landscape.evaluation.landscape.Landscape.rows`.
+        """
         at = coordinates(self.grid, points)
         if earlier is None:
             return self.landscape.rows(at, stop)
@@ -79,6 +83,8 @@ class Subject:
 
         Raises:
             Stopped: `stop`, called before every batch, returned true.
+            ShapeMismatchError: a checkpoint does not fit the center, see `landscape.evaluation.run.with_state`.
+            MemoryExhaustedError: memory does not suffice for the smallest batch.
         """
         spec, landscape = self.spec, self.landscape
         own = landscape.provenance(self.grid, stop)

@@ -20,11 +20,13 @@ MAX_POLL_INTERVAL = 1.0  # seconds
 
 
 def get(path: str, **query: Any) -> Flow[Any]:
+    """The JSON at `path`; a query value of None is left out."""
     reply: Reply = yield Request("GET", path, {name: value for name, value in query.items() if value is not None})
     return reply.json()
 
 
 def delete(path: str) -> Flow[None]:
+    """Delete what is at `path`."""
     yield Request("DELETE", path)
 
 
@@ -42,6 +44,7 @@ def list_all(path: str, of: Callable[[Mapping[str, Any]], Row], limit: int | Non
 
 
 def checkpoint(checkpoint_id: str) -> Flow[Checkpoint]:
+    """An uploaded checkpoint."""
     return Checkpoint.of((yield from get(f"/checkpoints/{checkpoint_id}")))
 
 
@@ -53,6 +56,7 @@ def choose(checkpoint_id: str, index: int) -> Flow[Checkpoint]:
 
 
 def dataset(name: str) -> Flow[Dataset]:
+    """A data set, by its name, or an uploaded one by its id."""
     return Dataset.of((yield from get(f"/datasets/{name}")))
 
 
@@ -80,15 +84,18 @@ def submit(body: Mapping[str, Any]) -> Flow[JobInfo]:
 
 
 def job(job_id: str) -> Flow[JobInfo]:
+    """A job in its current state."""
     return JobInfo.of((yield from get(f"/jobs/{job_id}")))
 
 
 def cancel(job_id: str) -> Flow[JobInfo]:
+    """Cancel a job, and return it."""
     reply: Reply = yield Request("POST", f"/jobs/{job_id}/cancel")
     return JobInfo.of(reply.json())
 
 
 def retry(job_id: str) -> Flow[JobInfo]:
+    """Submit a failed or cancelled job again, and return the new job."""
     reply: Reply = yield Request("POST", f"/jobs/{job_id}/retry")
     return JobInfo.of(reply.json())
 
@@ -103,6 +110,12 @@ def refine(job_id: str, factor: int, alpha: Range | None, beta: Range | None, re
 
 
 def numbers(job_id: str, level: float, radius: float) -> Flow[list[Number]]:
+    """The metrics of a result.
+
+    Args:
+        level: loss at the contour whose area is measured.
+        radius: of the sharpness, in units of the directions.
+    """
     answer = yield from get(f"/jobs/{job_id}/numbers", level=level, radius=radius)
     return [Number.of(one) for one in answer["items"]]
 
@@ -115,11 +128,16 @@ def share(job_id: str, days: float | None, url: str) -> Flow[str]:
 
 
 def links(job_id: str) -> Flow[list[Link]]:
+    """The valid links to a result, without their secrets."""
     return [Link.of(one) for one in (yield from get(f"/jobs/{job_id}/share"))["items"]]
 
 
 def fetch(job_id: str) -> "Flow[Result]":
-    """What has been computed so far."""
+    """What has been computed so far.
+
+    Raises:
+        FormatError: the answer is not the JSON of a result.
+    """
     from ..result import Result
 
     return Result.from_json((yield from get(f"/jobs/{job_id}/result")))

@@ -33,7 +33,11 @@ class EventParser:
 
 
 def follow(job_id: str, after: int, retries: int) -> Flow[None]:
-    """Yield the events of a job that come after tile `after`, to the job's end; reconnects as needed."""
+    """Yield the events of a job that come after tile `after`, to the job's end; reconnects as needed.
+
+    Raises:
+        UnreachableError: `retries` + 1 connections in a row broke, or ended, without an event.
+    """
     failures = 0
     while failures <= retries:
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}

@@ -36,6 +36,7 @@ class Request:
 
     @property
     def is_idempotent(self) -> bool:
+        """Whether it may be sent twice."""
         return self.method in ("GET", "HEAD", "PUT", "DELETE") if self.idempotent is None else self.idempotent
 
 
@@ -49,6 +50,11 @@ class Reply:
     repeated: bool = False  # the request was sent more than once
 
     def json(self) -> Any:
+        """The content, parsed.
+
+        Raises:
+            ValueError: it is not JSON.
+        """
         return json.loads(self.content)
 
 
@@ -85,9 +91,11 @@ class RunningFlow(Generic[T]):
         self._advance(partial(next, self._flow))
 
     def answer(self, value: Any) -> None:
+        """Resume the flow with the outcome of `effect`."""
         self._advance(partial(self._flow.send, value))
 
     def fail(self, error: UnreachableError) -> None:
+        """Resume the flow with the error that `effect` ended in: it retries, or raises it."""
         self._advance(partial(self._flow.throw, error))
 
     def _advance(self, resume: Callable[[], Effect]) -> None:

@@ -44,10 +44,12 @@ def request_arguments(request: Request) -> dict[str, Any]:
 
 
 def reply(response: httpx.Response, content: bytes = b"") -> Reply:
+    """A response of httpx as ours; `content` is empty while it streams."""
     return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, content)
 
 
 def unreachable(url: str, error: httpx.TransportError) -> UnreachableError:
+    """An error of httpx as ours; it knows whether the request may have reached the service."""
     reason = str(error) or type(error).__name__
     return UnreachableError(
         f"The service at {url} does not answer: {reason[:200]}.", sent=not isinstance(error, NOT_SENT)

@@ -57,12 +57,15 @@ class UnfinishedUpload:
 
     @property
     def address(self) -> str | None:
+        """The address, or None if there is no upload to resume."""
         return _read(self._path).get(self._key)
 
     def save(self, address: str) -> None:
+        """Keep the address until the upload is complete."""
         _write(self._path, {**_read(self._path), self._key: address})
 
     def remove(self) -> None:
+        """Delete the address: the upload is complete."""
         _remove(self._path, self._key)
 
 

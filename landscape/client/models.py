@@ -15,6 +15,7 @@ Model = TypeVar("Model", bound="_Model")
 class _Model:
     @classmethod
     def of(cls: type[Model], answer: Mapping[str, Any]) -> Model:
+        """The dataclass of an answer; other fields of the answer are ignored."""
         return cls(**{field.name: answer[field.name] for field in fields(cls)})
 
 
@@ -124,4 +125,5 @@ class Event:
 
     @property
     def is_last(self) -> bool:
+        """Whether it says that the job has ended; no event follows."""
         return self.kind == "state" and self.data.get("state") in TERMINAL

@@ -28,13 +28,23 @@ _TUS = {"Tus-Resumable": "1.0.0"}
 
 
 def checkpoint(file: Path, name: str | None, report: Progress, url: str, wait: bool) -> Flow[Checkpoint]:
-    """Upload a file of weights; with `wait`, until a worker has read it."""
+    """Upload a file of weights; with `wait`, until a worker has read it.
+
+    Raises:
+        LandscapeError: see `upload`.
+        RejectedError: with `wait`, the service has read it and cannot use it.
+    """
     upload_id = yield from upload(file, name or file.name, "checkpoint", report, url)
     return Checkpoint.of((yield from _uploaded(f"/checkpoints/{upload_id}", wait)))
 
 
 def dataset(file: Path, name: str | None, report: Progress, url: str, wait: bool) -> Flow[Dataset]:
-    """Upload a file of samples; with `wait`, until a worker has read it."""
+    """Upload a file of samples; with `wait`, until a worker has read it.
+
+    Raises:
+        LandscapeError: see `upload`.
+        RejectedError: with `wait`, the service has read it and cannot use it.
+    """
     upload_id = yield from upload(file, name or file.name, "dataset", report, url)
     return Dataset.of((yield from _uploaded(f"/datasets/{upload_id}", wait)))
 
@@ -55,6 +65,9 @@ def upload(file: Path, name: str, purpose: Purpose, report: Progress, url: str) 
 
     Returns:
         The id of the checkpoint or data set that was created.
+
+    Raises:
+        LandscapeError: there is no such file, it is empty, or the service does not keep the upload.
     """
     if not file.is_file():
         raise LandscapeError(f"There is no file {str(file)!r} to upload.")

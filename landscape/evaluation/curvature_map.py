@@ -51,7 +51,8 @@ class CurvatureLandscape(Landscape):
         """The provenance of `Landscape`, and how the eigenvalues are computed.
 
         Raises:
-            CurvatureError: see `Hessian.product`; and as `Landscape.provenance`.
+            CurvatureError: see `Hessian.product`.
+            Stopped, MemoryExhaustedError: see `Landscape.values`.
         """
         size = sum(self.center[name].numel() for name in names_over(self.objective, self.over))
         curvature = {

@@ -172,7 +172,11 @@ class Landscape:
         }
 
     def independent_center(self, stop: Stop | None = None) -> float:
-        """Loss of the model itself, without engine or directions: float64, batch by batch, in the loss's unit."""
+        """Loss of the model itself, without engine or directions: float64, batch by batch, in the loss's unit.
+
+        Raises:
+            Stopped, MemoryExhaustedError: see `values`.
+        """
         return self.loss_of_model(self.model, stop)
 
     @keeps_random_state

@@ -87,6 +87,7 @@ def with_more_seeds(earlier: Result, further: Result) -> Result:
 
     Raises:
         DifferentSettingsError: the grids, or settings other than the seeds, differ; or a seed is in both.
+        LandscapeError: the directions are not random.
     """
     require_same_settings(earlier, further, but=_OF_SEEDS)
     seeds = [seeds_of(one) for one in (earlier, further)]

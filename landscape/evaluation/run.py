@@ -39,9 +39,9 @@ class Prepared:
     landscape: Landscape
     grid: Grid
     kind: str = ""  # by default "surface" or "slice", by the number of axes of the grid
-    checkpoints: Mapping[str, State] = field(default_factory=dict)  # those at landmarks of the plane, by name
+    checkpoints: Mapping[str, State] = field(default_factory=dict)  # at landmarks, by name; the model's shapes
     path: Path | None = None  # of a trajectory
-    epochs: Sequence[State] = ()  # the checkpoints of the trajectory, in the order of training
+    epochs: Sequence[State] = ()  # the checkpoints of a trajectory, in the order of training; the model's shapes
     facts: Mapping[str, Any] = field(default_factory=dict)  # names of data and network
     request: Mapping[str, Any] = field(default_factory=dict)  # what was asked for, as JSON; see kinds/prepare.py
     call: Any = None  # what it was prepared from, a `setup.Call`: its result can be reproduced from it
@@ -69,6 +69,11 @@ def compute(
         started: an earlier result of the same landscape, partial or on another grid: its points that are on this grid
             are kept. One of another landscape is refused.
         watch: called with the growing result after every tile.
+
+    Raises:
+        DifferentSettingsError, GridError: `started` cannot be part of this result, see `with_points_of`.
+        ShapeMismatchError: a checkpoint does not fit the model, see `with_state`.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
     """
     landscape, grid, begun = prepared.landscape, prepared.grid, time.perf_counter()
     path = path_with_losses(prepared)
@@ -105,6 +110,8 @@ def path_with_losses(prepared: Prepared, stop: Stop | None = None) -> dict[str, 
 
     Raises:
         Stopped: `stop`, called before every batch, returned true.
+        ShapeMismatchError: an epoch does not fit the model, see `with_state`.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
     """
     path, landscape = prepared.path, prepared.landscape
     if path is None:
@@ -126,7 +133,12 @@ def samples_digest(objective: Objective) -> str:
 
 
 def provenance(prepared: Prepared) -> dict[str, Any]:
-    """How the numbers are computed, and the input of the self-check, before the first point."""
+    """How the numbers are computed, and the input of the self-check, before the first point.
+
+    Raises:
+        ShapeMismatchError: a checkpoint does not fit the model, see `with_state`.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
+    """
     landscape, objective = prepared.landscape, prepared.landscape.objective
     return {
         **landscape.provenance(prepared.grid),
@@ -150,6 +162,8 @@ def landmark_losses(prepared: Prepared, stop: Stop | None = None) -> list[dict[s
 
     Raises:
         Stopped: `stop`, called before every batch, returned true.
+        ShapeMismatchError: a checkpoint does not fit the model, see `with_state`.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
     """
     landscape, checkpoints, found = prepared.landscape, prepared.checkpoints, []
     for name, at in landscape.plane.landmarks:

@@ -75,7 +75,11 @@ class RepeatedLandscape(Landscape):
         return [tuple(row) for row in combined((earlier, count), (np.array(rows), len(others))).tolist()]
 
     def provenance(self, grid: Grid, stop: Stop | None = None) -> dict[str, Any]:
-        """The provenance of `Landscape` for the first seed, with all seeds and the largest |cos(δ, η)| of any."""
+        """The provenance of `Landscape` for the first seed, with all seeds and the largest |cos(δ, η)| of any.
+
+        Raises:
+            Stopped, MemoryExhaustedError: see `Landscape.values`.
+        """
         planes = [one.directions for one in (self, *self.others)]
         cosines = [abs(cosine(*directions)) for directions in planes if len(directions) == 2]
         repeated = {

@@ -60,6 +60,7 @@ def around_one(call: Call, kind: str, grid: Grid, *, make: type[Landscape] = Lan
         GridError: given directions are not as many as the axes of the grid.
         DataError: samples and network do not fit together.
         PlaneError: `also` is given for batches that are mappings, or a random direction moves nothing.
+        LandscapeError: another option is not possible, see `Landscape`.
     """
     directions = call.group(DirectionOptions)
     if isinstance(directions.directions, Plane):
@@ -90,6 +91,7 @@ def along(
         GridError: the directions are not as many as the axes of the grid.
         DataError: samples and network do not fit together.
         PlaneError: `also` is given for batches that are mappings.
+        LandscapeError: another option is not possible, see `Landscape`.
     """
     _require_as_many(grid, plane)
     found = _prepared(Landscape, call, kind, grid, DirectionOptions(directions=plane))
@@ -125,7 +127,11 @@ def _also(model: nn.Module, samples: Any, first: Inputs) -> Any:
 
 
 def grid_around(points: Sequence[Sequence[float]], *, count: int = DEFAULT_COUNT) -> Grid:
-    """A grid of `count` × `count` points around `points` (α, β), with `MARGIN` of their extent on every side."""
+    """A grid of `count` × `count` points around `points` (α, β), with `MARGIN` of their extent on every side.
+
+    Raises:
+        GridError: the extent is too large for floating point.
+    """
     axes = []
     for coordinates in zip(*points, strict=True):
         low, high = min(coordinates), max(coordinates)

@@ -15,7 +15,8 @@ def prepare(call: "Call") -> "Prepared":
     """The landscape, with the extreme eigenvalues of the Hessian at every point.
 
     Raises:
-        GridError: given directions are not as many as the axes of the grid.
+        GridError, DataError, PlaneError: see `around_one`.
+        UnknownNameError, CurvatureError: see `CurvatureLandscape`.
     """
     from ..evaluation import setup
     from ..evaluation.curvature_map import CurvatureLandscape

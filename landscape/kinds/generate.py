@@ -80,6 +80,7 @@ PROGRESS = (
 EVERY_KIND = {
     "UnknownOptionError, UnknownNameError": "an option, or the name that it is given, is not known.",
     "DataError, NotFiniteError": "samples or options are not possible, or a parameter is not finite.",
+    "MemoryExhaustedError": "memory does not suffice for the smallest batch.",
     "LandscapeError": "another reason that you can fix; the message says what to do.",
 }
 CLIENT_TYPES = {"Subset | None": "int | Mapping[str, int] | None", "list[BatchNorm]": "Sequence[BatchNorm]"}

@@ -17,6 +17,7 @@ def prepare(call: "Call") -> "Prepared":
 
     Raises:
         GridError: the grid has two axes.
+        DataError: see `along`.
         ShapeMismatchError, PlaneError, NotFiniteError: see `line_between`.
     """
     from ..directions.plane import line_between

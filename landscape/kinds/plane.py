@@ -14,6 +14,7 @@ def prepare(call: "Call") -> "Prepared":
 
     Raises:
         GridError: the grid has one axis.
+        DataError: see `along`.
         ShapeMismatchError, PlaneError, NotFiniteError: see `plane_through`.
     """
     from ..directions.plane import plane_through

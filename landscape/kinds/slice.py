@@ -16,7 +16,7 @@ def prepare(call: "Call") -> "Prepared":
     """The landscape along one direction; with `repeats`, for several seeds.
 
     Raises:
-        GridError: given directions are not as many as the axes of the grid.
+        GridError, DataError, PlaneError: see `around_one`.
     """
     from ..evaluation import setup
 

@@ -16,8 +16,9 @@ def prepare(call: "Call") -> "Prepared":
     Raises:
         GridError: the grid, or the plane given, has one axis.
         PlaneError: no checkpoint, or see `principal`.
+        DataError: see `along`.
         ShapeMismatchError, NotFiniteError: see `principal` and `project`.
-        CheckpointError: a file cannot be read.
+        CheckpointError, MissingLibraryError: see `states_of`.
     """
     from dataclasses import replace
 

@@ -173,7 +173,7 @@ class Arrays(ComparedByContent):
             raise FormatError(f"This is not the JSON of a result: {type(error).__name__}, {error}.") from error
 
     def table(self) -> dict[str, Array]:
-        """Columns of equal length, one number per computed point: alpha, beta, loss, accuracy, …, extra arrays."""
+        """Columns (k,), one number for each of the k computed points: alpha, beta, loss, accuracy, …, extra arrays."""
         rows, columns = np.nonzero(self.computed)
         values = {_SINGULAR.get(name, name): self.array(name)[rows, columns] for name in self.columns}
         return {"alpha": self.alphas[rows], "beta": self.betas[columns], **values}

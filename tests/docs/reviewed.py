@@ -54,7 +54,11 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "landscape.training.train": ("learning_rate",),
     "landscape.plots.heights": ("heights",),
 }
+_WITHOUT_EARLIER = {"DifferentSettingsError": "it starts from no earlier result"}
+_AROUND_ONE = {**_WITHOUT_EARLIER, "ShapeMismatchError": "there are no other checkpoints"}
 NEVER_RAISED: dict[str, dict[str, str]] = {
+    **{f"landscape.api.{kind}": _WITHOUT_EARLIER for kind in ("interpolation", "plane", "trajectory")},
+    **{f"landscape.api.{kind}": _AROUND_ONE for kind in ("surface", "slice", "curvature")},
     "landscape.data.memory_map.cached": {"UnknownNameError": "a split is part of the key of its file"},
     "landscape.directions.random.random_directions": {"ShapeMismatchError": "both directions are drawn for the center"},
     "landscape.engine.choose.statistics_plan": {"NotInLanes": "it asks `lanes_take` first"},
@@ -65,21 +69,47 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     },
     "landscape.evaluation.curvature_map.CurvatureLandscape.provenance": {
         "DataError": "the constructor has made an objective of these samples",
-        "Stopped": "the check of the product has no `stop`",
         "UnknownNameError": "the constructor has checked `over`",
     },
     "landscape.evaluation.curvature_map.CurvatureLandscape.rows": {
         "CurvatureError": "the constructor has found parameters to differentiate by",
         "UnknownNameError": "the constructor has checked `over`",
     },
+    "landscape.evaluation.landscape.Landscape.independent_center": {
+        "DataError": "the constructor has made an objective of these samples"
+    },
+    "landscape.evaluation.landscape.Landscape.loss_of_model": {"UnknownNameError": "float64 is always known"},
+    "landscape.evaluation.landscape.Landscape.provenance": {"UnknownNameError": "the audit lets the engine choose"},
+    "landscape.evaluation.resume.PartialFile.write": {
+        "FormatError": "an .npz holds every result",
+        "MissingLibraryError": "NumPy is always installed",
+        "UnknownNameError": "it names a known format",
+    },
+    "landscape.evaluation.reuse.with_more_seeds": {"UnknownNameError": "it asks for the results' own columns"},
+    "landscape.evaluation.reuse.with_points_of": {"UnknownNameError": "both results have the same columns by then"},
+    "landscape.evaluation.run.compute": {"Stopped": "it passes no `stop`"},
+    "landscape.evaluation.run.provenance": {"Stopped": "it passes no `stop`"},
     "landscape.formats.npz.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.formats.paper.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.hessian.products.Hessian.product_error": {"UnknownNameError": "it passes on its own `over`"},
     "landscape.hessian.products.gradient_plane": {"UnknownNameError": 'it passes over="all"'},
+    "landscape.plots.heights.drawable": {"GridError": "axes of one coordinate are left out, others are valid"},
     "landscape.plots.notebook.mime_bundle": {"UnknownNameError": "it draws the default height"},
+    "landscape.pointwise.spectrum": {
+        "GridError": "it asks for a slice of two points, in a random direction",
+        "Stopped": "its objective has no `stop`",
+    },
+    "landscape.reproduce.compute_again": {
+        "DifferentSettingsError": "it starts from no earlier result",
+        "GridError": "it starts from no earlier result",
+    },
+    "landscape.results.agreement.alike": {"TypeError": "values of JSON can be compared by content"},
     "landscape.results.arrays.Arrays.put": {"UnknownNameError": "it asks for its own columns"},
     "landscape.results.arrays.Arrays.table": {"UnknownNameError": "it asks for its own columns"},
     "landscape.results.arrays.Arrays.to_json": {"UnknownNameError": "it asks for VALUES, which every result has"},
+    "landscape.results.deviation.deviations": {"UnknownNameError": "both results have the same arrays"},
+    "landscape.results.summary.summary": {"UnknownNameError": "it asks for the result's own columns"},
+    "service.database.tables.grid_of": {"GridError": "the axes were validated before they were stored"},
     "service.jobs.results.numbers": {"UnknownNameError": "every result has losses"},
     "service.maintenance.backup.restore": {"NotFoundError": "it removes digests that it has just stored"},
     "service.maintenance.garbage.clean": {"NotFoundError": "it removes digests that the store has listed"},
