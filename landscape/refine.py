@@ -37,7 +37,16 @@ def refine(
     progress: bool | Progress = True,
     **given: Any,
 ) -> Result:
-    """Compute what a result lacks on a finer, wider or smaller grid, or for more seeds; see `Result.refine`."""
+    """Compute what a result lacks on a finer, wider or smaller grid, or for more seeds; see `Result.refine`.
+
+    Raises:
+        UnknownOptionError: an argument is neither an option nor a checkpoint of this kind.
+        DifferentSettingsError: weights, samples, versions or another setting are not those of the result.
+        GridError: the factor or a range is not possible, see `Grid.refined`.
+        UnknownNameError, FormatError, NotFiniteError, PlaneError, ShapeMismatchError: see `call_of`.
+        MemoryExhaustedError: memory does not suffice for the smallest batch.
+        LandscapeError: model or samples are missing, or nothing is to be added.
+    """
     kind = request_of(result)["kind"]
     _require_known(kind, given)
     call = call_of(result, model, images, labels, given)

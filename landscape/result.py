@@ -27,13 +27,21 @@ class Result(Arrays):
     """
 
     def figure(self, *, height: str = "paper", array: str = "losses") -> "Figure":
-        """A Plotly figure with caption and self-check; see plots.figures.figure."""
+        """A Plotly figure with caption and self-check; see plots.figures.figure.
+
+        Raises:
+            UnknownNameError: the height or the array is not known.
+        """
         from .plots.figures import figure
 
         return figure(self, height=height, array=array)
 
     def contour(self, *, array: str = "losses") -> "Figure":
-        """Contours as in the paper, a Plotly figure; see plots.figures.contour."""
+        """Contours as in the paper, a Plotly figure; see plots.figures.contour.
+
+        Raises:
+            UnknownNameError: the array is not known.
+        """
         from .plots.figures import contour
 
         return contour(self, array=array)
@@ -72,6 +80,7 @@ class Result(Arrays):
         Raises:
             UnknownNameError: the ending is not that of a format that can be read.
             FormatError: the file cannot be read or holds something else.
+            MissingLibraryError: the library that reads the format is not installed.
         """
         path = Path(path)
         try:

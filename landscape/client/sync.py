@@ -33,11 +33,17 @@ T = TypeVar("T")
 class Client(Kinds["Job"]):
     """A connection to a service: uploads, jobs and their results.
 
+    Every method raises an `UnreachableError` if the service does not answer, and a `RefusedError` with the service's
+    message if it refuses the request.
+
     Args:
         url: the address of the service, for example "http://127.0.0.1:8000".
         token: an access token, see `landscape token`. Without one: LANDSCAPE_TOKEN, or what `landscape login` saved.
         timeout: seconds without a byte after which a connection counts as broken.
         retries: how often a request is resent if the service is busy or unreachable, with increasing back-off.
+
+    Raises:
+        LandscapeError: `url` is not an http or https address.
     """
 
     def __init__(self, url: str, token: str | None = None, *, timeout: float = 60.0, retries: int = 6):
@@ -61,6 +67,7 @@ class Client(Kinds["Job"]):
         """Upload a checkpoint file. After an interruption the same call resumes the upload.
 
         Raises:
+            LandscapeError: there is no such file, it is empty, or the service does not keep the upload.
             RejectedError: the service has read it (with `wait`) and cannot use it; the message says why.
         """
         with reporting(progress, f"{Path(file).name} (MB)") as report:
@@ -69,7 +76,12 @@ class Client(Kinds["Job"]):
     def upload_model(
         self, model: "nn.Module", example_input: "Tensor", *, name: str | None = None, progress: bool | Progress = True
     ) -> Checkpoint:
-        """Upload a custom network together with its architecture, see `ls.pack`. The model is not changed."""
+        """Upload a custom network together with its architecture, see `ls.pack`. The model is not changed.
+
+        Raises:
+            CheckpointError: the model cannot be packed, see `ls.pack`.
+            LandscapeError, RejectedError: see `upload`.
+        """
         with TemporaryDirectory() as folder:
             file = Path(folder) / "network.safetensors"
             self._run(uploads.pack_model(model, example_input, file))
@@ -78,7 +90,11 @@ class Client(Kinds["Job"]):
     def upload_dataset(
         self, file: str | Path, *, name: str | None = None, wait: bool = True, progress: bool | Progress = True
     ) -> Dataset:
-        """Upload a data set: .npz, .h5, .safetensors, or an official archive of CIFAR or MNIST."""
+        """Upload a data set: .npz, .h5, .safetensors, or an official archive of CIFAR or MNIST.
+
+        Raises:
+            LandscapeError, RejectedError: see `upload`.
+        """
         with reporting(progress, f"{Path(file).name} (MB)") as report:
             return self._run(uploads.dataset(Path(file), name, report, self.url, wait))
 
@@ -216,6 +232,7 @@ class Job:
 
     @property
     def id(self) -> str:
+        """Its id, as in its address on the page."""
         return self.info.id
 
     def refresh(self) -> "Job":
@@ -228,13 +245,18 @@ class Job:
         Raises:
             JobEndedError: it failed or was cancelled; `fetch` returns what was computed.
             TimeoutError: it is not done after `timeout` seconds; it keeps running.
+            FormatError: see `fetch`.
         """
         with reporting(progress, self.info.name) as report:
             self._update(calls.wait_until_done(self.id, report, timeout))
         return self.fetch()
 
     def follow(self, *, after: int = 0) -> Iterator[Event]:
-        """Its events until it ends; reconnects as needed. `after` is the id of the last tile received."""
+        """Its events until it ends; reconnects as needed. `after` is the id of the last tile received.
+
+        Raises:
+            UnreachableError: connection after connection broke, or ended, without an event.
+        """
         return self.client._events(follow(self.id, after, self.client.retries))
 
     def cancel(self) -> "Job":
@@ -266,7 +288,11 @@ class Job:
         return Job(self.client, self.client._run(calls.refine(self.id, factor, alpha, beta, repeats)))
 
     def fetch(self) -> "Result":
-        """What has been computed so far, as the same type that `ls.surface` returns."""
+        """What has been computed so far, as the same type that `ls.surface` returns.
+
+        Raises:
+            FormatError: the service's answer is not a result that this version can read.
+        """
         return self.client._run(calls.fetch(self.id))
 
     def numbers(self, *, level: float = 0.1, radius: float = 0.5) -> list[Number]:
