@@ -70,6 +70,10 @@ class Environment:
         found: list[dict[str, Any]] = self.pyright("-p", project)["generalDiagnostics"]
         return found
 
+    def mypy(self, script: Path) -> str:
+        """What mypy says about a user's script in its strict mode; the second time it knows the libraries."""
+        return self.run("-m", "mypy", "--strict", "--cache-dir", self.folder / "mypy", script, may_fail=True)
+
     def revealed(self, names: Iterable[str]) -> dict[str, str]:
         """The type of each public name, as pyright shows it."""
         script = self.folder / "revealed.py"
