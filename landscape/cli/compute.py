@@ -4,6 +4,7 @@ With `--server`, a service computes the same request (remote.py).
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,48 +80,68 @@ def run(request: Request, output: Path, how: RunOptions) -> None:
     for file in request.checkpoints:
         if not Path(file).is_file():
             raise LandscapeError(f"There is no file {file!r}. Name a checkpoint on this machine.")
-    _compute_here(request, output, how)
-
-
-def _compute_here(request: Request, output: Path, how: RunOptions) -> None:
     from ..evaluation.resume import PartialFile
+
+    partial = PartialFile(output)
+    conclude(compute_here(request, partial, how), output, partial, as_json=how.as_json)
+    partial.remove()
+
+
+def compute_here(
+    request: Request,
+    partial: "PartialFile",
+    how: RunOptions,
+    *,
+    earlier: "Result | None" = None,
+    choice: Mapping[str, Any] | None = None,
+) -> "Result":
+    """Compute on this machine. Points that an interrupted run has left in the partial file are kept; Ctrl-C writes it.
+
+    Args:
+        earlier: a result with the same settings; its points that are on the grid are reused.
+        choice: how the engine computed them.
+    """
     from ..evaluation.reuse import DifferentSettingsError
     from ..evaluation.run import compute
     from .pool import ProcessPool, available_devices
     from .request import prepared
 
-    partial, devices = PartialFile(output), available_devices()
+    devices = available_devices()
     devices = [devices[index % len(devices)] for index in range(how.workers or len(devices))]
-    landscape = prepared(request, device=devices[0])
+    landscape = prepared(request, device=devices[0], choice=choice)
     started = partial.started(landscape.grid)
     pool = ProcessPool(request, devices)
     try:
-        result = compute(landscape, evaluate=pool, started=started, watch=partial.keep)
+        found = compute(landscape, evaluate=pool, started=started or earlier, watch=partial.keep)
     except DifferentSettingsError as error:
-        raise partial.refusal(error) from error
+        raise (partial.refusal(error) if started else error) from error
     except LandscapeError:
         partial.flush()
         raise
-    if result.provenance.get("interrupted"):
-        partial.write(result)
-        _report_interrupted(result, partial, as_json=how.as_json)
-        raise typer.Exit(INTERRUPTED)
-    finish(result, output, as_json=how.as_json)
-    partial.remove()
+    if found.provenance.get("interrupted"):
+        partial.write(found)
+    return found
 
 
-def _report_interrupted(result: "Result", partial: "PartialFile", *, as_json: bool) -> None:
+def conclude(result: "Result", output: Path, partial: "PartialFile", *, as_json: bool) -> None:
+    """Write a result; if it was interrupted, say where its points are, and exit."""
+    if not result.provenance.get("interrupted"):
+        finish(result, output, as_json=as_json)
+        return
     done, total = int(result.computed.sum()), result.computed.size
     typer.echo(
         f"Interrupted: {done} of {total} points are in {partial.path}. The same command continues from there.", err=True
     )
     if as_json:
         print_json({**_summary(result), "interrupted": True, "partial": str(partial.path)})
+    raise typer.Exit(INTERRUPTED)
 
 
 def finish(result: "Result", output: Path, *, as_json: bool) -> None:
     """Write a result, and print its self-checks and a summary."""
     result.save(output)
+    if reused := result.provenance.get("reused"):
+        typer.echo(f"{reused['points']} of {result.computed.size} points were reused.", err=True)
     for check in result.checks:
         typer.echo(f"{'✓' if check.passed else '✗'} {check.name}: {check.text}", err=True)
     if as_json:
@@ -132,7 +153,17 @@ def finish(result: "Result", output: Path, *, as_json: bool) -> None:
 def _summary(result: "Result") -> dict[str, Any]:
     """The summary that `--json` prints; the file has everything."""
     described = result.to_json()
-    keys = ("seconds", "weights_sha256", "data_sha256", "seed", "precision", "nan_count", "infinite_count", "center")
+    keys = (
+        "seconds",
+        "reused",
+        "weights_sha256",
+        "data_sha256",
+        "seed",
+        "precision",
+        "nan_count",
+        "infinite_count",
+        "center",
+    )
     return {
         "kind": result.kind,
         "shape": list(result.losses.shape),

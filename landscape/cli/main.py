@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 import typer
 
 from ..errors import LandscapeError
-from . import bench, compute, export, inspect, kinds, remote, reproduce, train
+from . import bench, compute, export, inspect, kinds, refine, remote, reproduce, train
 from .output import print_json
 
 EPILOG = (
@@ -19,7 +19,7 @@ EPILOG = (
 # Without rich markup, which would parse [default] as a color.
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG)
 SERVICE_COMMANDS = ("up", "serve", "worker", "token", "backup", "restore", "clean")
-for module in (kinds, compute, inspect, export, reproduce, bench, remote, train):
+for module in (kinds, compute, inspect, export, reproduce, refine, bench, remote, train):
     module.register(app)
 
 
