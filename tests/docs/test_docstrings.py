@@ -12,53 +12,6 @@ from tests.docs.docstrings import PACKAGES, Finding, findings, table, unreviewed
 from tests.docs.source import Project
 from tests.support.paths import ROOT
 
-# Modules and packages that follow the rules; the others are added as they do.
-CLEAN: tuple[str, ...] = (
-    "app",
-    "landscape.checkpoints",
-    "landscape.data",
-    "landscape.directions",
-    "landscape.disk",
-    "landscape.disk_cache",
-    "landscape.engine",
-    "landscape.errors",
-    "landscape.evaluation.curvature_map",
-    "landscape.evaluation.progress",
-    "landscape.formats",
-    "landscape.gallery",
-    "landscape.hessian",
-    "landscape.models",
-    "landscape.objective",
-    "landscape.packing",
-    "landscape.parsers",
-    "landscape.plots",
-    "landscape.results.caption",
-    "landscape.results.field",
-    "landscape.results.metrics",
-    "landscape.results.minima",
-    "landscape.results.self_check",
-    "landscape.training",
-    "service.access",
-    "service.cli",
-    "service.database",
-    "service.errors",
-    "service.jobs.downloads",
-    "service.jobs.gallery",
-    "service.jobs.results",
-    "service.library",
-    "service.logs",
-    "service.maintenance",
-    "service.queue",
-    "service.settings",
-    "service.storage",
-    "service.supervisor",
-    "service.versions",
-    "worker.gpu",
-    "worker.process",
-    "worker.reader",
-    "worker.tiles",
-)
-
 
 @cache
 def project() -> Project:
@@ -66,16 +19,11 @@ def project() -> Project:
 
 
 @cache
-def every_finding() -> list[Finding]:
-    return list(findings(project()))
-
-
-@cache
 def wrong_in_project() -> tuple[Finding, ...]:
     return tuple(finding for finding in findings(project()) if finding.wrong)
 
 
-@pytest.mark.parametrize("part", CLEAN)
+@pytest.mark.parametrize("part", PACKAGES)
 def test_docstrings_say_what_is_returned_and_raised_and_where_formulas_are_from(part: str) -> None:
     wrong = [str(finding) for finding in wrong_in_project() if finding.within(part)]
     assert not wrong, "\n".join(["", *wrong, "", table(project())])
