@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from landscape.checkpoints.load import clean_file, load, own_copy
 from landscape.checkpoints.state_dict import mismatch
 from landscape.data import Dataset
-from landscape.evaluation.run import Prepared, Rows, coordinates, landmark_losses, path_with_losses
+from landscape.evaluation.run import Prepared, Rows, coordinates, further_samples, landmark_losses, path_with_losses
 from landscape.evaluation.seeds import RepeatedLandscape
 from landscape.grid import Point
 from landscape.kinds.prepare import prepare
@@ -101,6 +101,7 @@ class Subject:
             "subset": spec.subset.model_dump() if spec.subset else None,
             "samples_in_split": len(self.whole),
             "data_sha256": self.samples.digest,
+            "also": further_samples(landscape),
             "architecture": dict(self.architecture),
             "landmark_losses": landmark_losses(self.prepared, stop),
             "request": {**self.prepared.request, **self._names()},
@@ -108,9 +109,10 @@ class Subject:
         }
 
     def _names(self) -> dict[str, Any]:
-        """Checkpoints and data of the request, by their names here."""
+        """Checkpoints, data and options of the request, by their names here."""
         spec = self.spec
         return {
+            "options": {**self.prepared.request["options"], "also": spec.also},
             "checkpoints": list(spec.checkpoints),
             "dataset": spec.dataset,
             "split": spec.split,

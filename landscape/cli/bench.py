@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Architecture, AsJson
+from .options import Architecture, AsJson, subset_of
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -30,9 +30,15 @@ def bench(
     checkpoint: Checkpoint,
     dataset: Annotated[str, typer.Option(metavar="NAME|FILE", help="A built-in data set, or an .npz file.")] = "digits",
     split: Annotated[str, typer.Option(metavar="NAME", help="Split of a built-in data set: train or test.")] = "train",
-    images: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Use a fixed random subset of at most this many samples.")
-    ] = 1000,
+    subset: Annotated[
+        str,
+        typer.Option(
+            "--subset",
+            "--images",
+            metavar="N[:SEED]",
+            help="Use a fixed random subset of at most this many samples, drawn by a seed.",
+        ),
+    ] = "1000",
     seconds: Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Time spent on measuring.")] = 10.0,
     threads: Annotated[
         int, typer.Option(min=1, metavar="N", help="CPU threads; a worker of the service uses one.")
@@ -58,11 +64,13 @@ def bench(
     from .request import model as model_in
     from .request import samples as samples_of
 
+    drawn = subset_of(subset)
+    assert drawn is not None
     torch.set_num_threads(threads)
     model, label = model_in(str(checkpoint), architecture)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     whole = samples_of(dataset, split)
-    samples = whole.subset(images) if images < len(whole) else whole
+    samples = whole.subset(drawn.count, drawn.seed) if drawn.count < len(whole) else whole
     objective = Objective.of(model.to(device), samples.images, samples.labels)
     require_compatible(objective)
     contest = Contest.of(objective, random_directions(objective.parameters(), seed=0))

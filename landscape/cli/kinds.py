@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import GridError, LandscapeError
+from ..errors import GridError, LandscapeError, did_you_mean
 from ..grid import Axis, Grid
 from ..kinds import KINDS
 from ..kinds.definition import Kind, Role
@@ -20,6 +20,7 @@ from .compute import run
 from .options import DataOptions, Output, RunOptions, one_of, parameters_of, subset_of
 from .request import Request
 
+UNIT = "-1:1"  # range of an axis where none is given
 SOURCES = choices_of("Source")  # of directions
 DATA = {option.name for option in options_of(SampleOptions)}
 
@@ -70,15 +71,20 @@ def _checkpoint(role: Role) -> Any:
 
 def _grid_parameters(kind: Kind) -> list[inspect.Parameter]:
     axes = kind.axes[0]
+    line = ", or N for a line" if kind.axes == (2, 1) else ""
     points = typer.Option(
         metavar="NxM" if axes == 2 else "N",
-        help="Points along the axes." if axes == 2 else "Points along the axis.",
+        help=f"Points along the axes{line}." if axes == 2 else "Points along the axis.",
         show_default=True if kind.grid else "25x25 around the checkpoints",
     )
-    span = typer.Option("--range", metavar="MIN:MAX", help=f"Range of the {'first ' if axes == 2 else ''}axis.")
+    first = f"Range of the {'first ' if axes == 2 else ''}axis."
+    span = typer.Option(
+        "--range", metavar="MIN:MAX", help=first, show_default=True if kind.grid else f"{UNIT} with --grid"
+    )
     beta = typer.Option(metavar="MIN:MAX", help="Range of the second axis.", show_default="as --range")
-    counts, ends = _shown(kind.grid) if kind.grid else (None, "-1:1")
-    found = [_keyword("grid", Annotated[str | None, points], counts), _keyword("range_", Annotated[str, span], ends)]
+    counts, ends = _shown(kind.grid) if kind.grid else (None, None)
+    found = [_keyword("grid", Annotated[str | None, points], counts)]
+    found += [_keyword("range_", Annotated[str | None, span], ends)]
     return [*found, _keyword("range_beta", Annotated[str | None, beta], None)] if axes == 2 else found
 
 
@@ -97,7 +103,7 @@ def _parameter(option: Definition) -> inspect.Parameter:
         more |= {"min": bounds.least, "max": bounds.most}
     if names:
         more["autocompletion"] = one_of(*names)
-        text += f" One of {', '.join(names)}."
+        text += f" One of {', '.join(names)}." if any(f"'{name}'" not in text for name in names) else ""
     if option.name == "directions":
         more["metavar"], text = "NAME|FILE", f"{text} Or a file of directions (.h5, .safetensors)."
     if option.job_type.startswith("list["):
@@ -123,7 +129,8 @@ def _direction_file(given: dict[str, Any]) -> str | None:
         return None
     file = str(given.pop("directions"))
     if not Path(file).is_file():
-        raise LandscapeError(f"--directions must be {', '.join(SOURCES)} or a file; there is no file {file!r}.")
+        names, near = ", ".join(SOURCES), did_you_mean(file, SOURCES)
+        raise LandscapeError(f"--directions must be {names} or a file; there is no file {file!r}.{near}")
     return file
 
 
@@ -134,10 +141,14 @@ def in_order(checkpoints: list[str]) -> list[str]:
     return [file for one in checkpoints for file in (run_in(one) if Path(one).is_dir() else [one])]
 
 
-def _grid(kind: Kind, counts: str | None, first: str, second: str | None) -> Grid | None:
+def _grid(kind: Kind, counts: str | None, first: str | None, second: str | None) -> Grid | None:
     if counts is None:
+        if first or second:
+            raise GridError("A range needs the number of points too: add --grid, for example --grid 25x25.")
         return None
-    numbers = _counts(counts, kind.axes)
+    numbers, first = _counts(counts, kind.axes), first or UNIT
+    if second and len(numbers) == 1:
+        raise GridError(f"--range-beta needs a grid with two axes; got --grid {counts}. Leave it out, or add an axis.")
     axes = [_axis(span, count) for span, count in zip((first, second or first), numbers, strict=False)]
     return Grid(*axes)
 

@@ -138,8 +138,8 @@ def subset_of(text: str | None) -> Subset | None:
     """
     if text is None:
         return None
-    count, _, seed = text.partition(":")
-    if not (count.isdecimal() and int(count) > 0 and (seed or "0").isdecimal()):
+    count, colon, seed = text.partition(":")
+    if not (count.isdecimal() and int(count) > 0 and (seed.isdecimal() or not colon)):
         raise DataError(f"--subset must be like 1000 or 1000:7, at least 1 sample; got {text!r}.")
     return Subset(int(count), int(seed or 0))
 

@@ -46,6 +46,7 @@ def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any]
         LandscapeError: a file cannot be read, or files do not fit together.
     """
     from ..kinds.prepare import prepare
+    from ..reproduce import with_threads
 
     network, label, states = _networks(request)
     network = network.to(device)
@@ -54,7 +55,9 @@ def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any]
     options = {**request.options, **_loss(whole), **_also(request), "choice": choice}
     if request.directions is not None:
         options["directions"] = _plane(request.directions, network)
-    found = prepare(request.kind, network, *others, images=chosen(whole, request.subset), grid=request.grid, **options)
+    given = chosen(whole, request.subset)
+    with with_threads(1):  # on which gradients depend: directions along them are the same in every process of a pool
+        found = prepare(request.kind, network, *others, images=given, grid=request.grid, **options)
     facts = {"samples_in_split": len(whole), "architecture": {"label": label}}
     return replace(found, facts={**found.facts, **facts}, request={**found.request, **_names(request, found)})
 

@@ -40,7 +40,7 @@ def settings(grid: Grid, facts: Facts) -> dict[str, str]:
         "directions": " · ".join(filter(None, _directions(facts, pair=grid.beta is not None))),
         "loss": _loss(facts.get("loss") or {}),
         "batch_norm": _batch_norm(facts),
-        "seed": f"seed {facts['seed']}" if facts.get("seed") is not None else "",
+        "seed": _seeds(facts),
         "precision": facts["precision"] if facts["precision"] != "float32" else "",
     }
 
@@ -77,6 +77,14 @@ def _loss(loss: Facts) -> str:
     name, decay = loss.get("name", "cross_entropy"), loss.get("weight_decay", 0)
     parts = [] if name == "cross_entropy" else [name.replace("_", "-") if name.startswith("cross_entropy") else name]
     return ", ".join([*parts, f"weight decay {decay:g}"] if decay else parts)
+
+
+def _seeds(facts: Facts) -> str:
+    seeds = list((facts.get("repeated") or {}).get("seeds", ()))
+    if not seeds:
+        return f"seed {facts['seed']}" if facts.get("seed") is not None else ""
+    in_a_row = seeds == [*range(seeds[0], seeds[0] + len(seeds))]
+    return f"mean of seeds {f'{seeds[0]} to {seeds[-1]}' if in_a_row else ', '.join(map(str, seeds))}"
 
 
 def _batch_norm(facts: Facts) -> str:

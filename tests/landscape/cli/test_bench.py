@@ -33,7 +33,7 @@ def run(*arguments: str) -> int:
 
 
 def test_bench_prints_a_line_for_every_precision_and_the_chosen_plan(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("bench", SKIP, "--images", "20", "--seconds", "0") == 0
+    assert run("bench", SKIP, "--subset", "20", "--seconds", "0") == 0
     printed = capsys.readouterr().out
     for who in (PLAIN, *HERE):
         assert any(line.split()[: len(who.split())] == who.split() for line in printed.splitlines())
@@ -44,7 +44,7 @@ def test_bench_prints_a_line_for_every_precision_and_the_chosen_plan(capsys: pyt
 
 
 def test_bench_prints_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("bench", SKIP, "--images", "20", "--seconds", "0", "--json") == 0
+    assert run("bench", SKIP, "--subset", "20", "--seconds", "0", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert [row["who"] for row in said["rows"]] == [PLAIN, *HERE]
     assert set(said["refused"]) == set(OURS) - set(HERE)
@@ -59,7 +59,7 @@ def test_bench_gives_no_error_where_the_loss_overflows_a_precision(
         tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     tensors["linear.weight"] *= -1e38  # every prediction wrong, by far
     save_file(tensors, tmp_path / "large.safetensors", metadata)
-    assert run("bench", str(tmp_path / "large.safetensors"), "--images", "20", "--seconds", "0", "--json") == 0
+    assert run("bench", str(tmp_path / "large.safetensors"), "--subset", "20", "--seconds", "0", "--json") == 0
     errors = {row["who"]: row["error"] for row in json.loads(capsys.readouterr().out)["rows"]}
     assert errors["float32"] is None
     assert errors["float64"] < 1e-12

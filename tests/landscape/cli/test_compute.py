@@ -10,7 +10,7 @@ from landscape.cli.main import main
 from tests.support.paths import GALLERY
 
 SKIP, OTHER = str(GALLERY / "resnet20-w8-skip.safetensors"), str(GALLERY / "resnet56-w4-skip.safetensors")
-FEW = ["--images", "40"]
+FEW = ["--subset", "40"]
 
 
 def run(*arguments: str) -> int:
@@ -72,7 +72,7 @@ def test_directions_from_a_file_give_the_surface_they_came_from(tmp_path: Path) 
 
 def test_a_spectrum_is_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "spectrum.json"
-    few = ["--images", "20", "--steps", "8", "--probes", "2"]
+    few = ["--subset", "20", "--steps", "8", "--probes", "2"]
     assert run("spectrum", SKIP, *few, "-o", str(output)) == 0
     found = json.loads(output.read_text())
     assert found["lambda_min"] < found["lambda_max"]
@@ -88,7 +88,7 @@ def test_a_spectrum_is_written_and_printed(tmp_path: Path, capsys: pytest.Captur
         (["slice", SKIP, "--range", "a", "-o", "x.npz"], "--range must be like"),
         (["slice", SKIP, "--dataset", "imagenet", "-o", "x.npz"], "Known:"),
         (["slice", SKIP, "--precision", "float8", "-o", "x.npz"], "Known: float32"),
-        (["slice", SKIP, "--images", "5000", "-o", "x.npz"], "1500"),
+        (["slice", SKIP, "--subset", "5000", "-o", "x.npz"], "1500"),
         (["slice", SKIP, "-o", "x.pdf"], "Unknown format"),
         (["spectrum", SKIP, "-o", "x.npz"], "Known: .json"),
         (["slice", SKIP, "-o", "none/x.npz"], "Make it first"),

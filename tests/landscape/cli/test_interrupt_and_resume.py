@@ -19,20 +19,15 @@ from landscape.evaluation.progress import reporting
 from landscape.evaluation.run import compute, in_this_process
 from landscape.formats import FORMATS
 from landscape.grid import Axis, Grid
+from landscape.kinds import KINDS
 from landscape.models import CifarResNet, build
+from landscape.options import Subset
 from landscape.result import Result
 from landscape.training.train import save_checkpoint
 from tests.landscape.cli.test_compute import FEW, SKIP, run
 from tests.support.paths import GALLERY
 
 COMMAND = [sys.executable, "-m", "landscape.cli"]
-
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def slice_of(output: Path, *more: str) -> list[str]:
@@ -42,7 +37,7 @@ def slice_of(output: Path, *more: str) -> list[str]:
 @pytest.fixture
 def interrupted(tmp_path: Path) -> Path:
     """The output of a slice that was interrupted after 17 of its 33 points."""
-    request = Request("slice", (SKIP,), "digits", images=40, grid=Grid(Axis(-1, 1, 33)), options={"seed": 0})
+    request = Request("slice", (SKIP,), "digits", subset=Subset(40), grid=Grid(Axis(-1, 1, 33)), options={"seed": 0})
 
     def stop(done: int, total: int) -> None:
         if done >= 16:
@@ -115,7 +110,7 @@ def test_what_was_computed_before_is_not_computed_again(interrupted: Path, capsy
         (["--seed", "1"], "the seed: 0 then, 1 now"),
         (["--grid", "17"], "the grid: 33 points on [-1, 1] then, 17 points on [-1, 1] now"),
         (["--loss", "mse"], "the loss"),
-        (["--images", "41"], "the samples"),
+        (["--subset", "41"], "the samples"),
         (["--normalization", "layer"], "the normalization: filter then, layer now"),
     ],
 )
@@ -148,13 +143,17 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def test_a_process_pool_gives_the_same_bits_as_one_process(wide: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", [{"seed": 2}, {"directions": "gradient"}], ids=["random", "gradient"])
+def test_a_process_pool_gives_the_same_bits_as_one_process(
+    wide: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pool, "STARTUP_SECONDS", -1.0)  # at once
     grid = Grid(Axis(-1, 1, 4), Axis(-1, 1, 3))
-    request = Request("surface", (wide,), "synthetic", images=9, grid=grid, options={"seed": 2})
+    request = Request("surface", (wide,), "synthetic", subset=Subset(9), grid=grid, options=options)
     torch.set_num_threads(1)
     alone = compute(prepared(request), progress=False)
     assert alone.provenance["engine"]["engine"] != "lanes"
+    torch.set_num_threads(2)
     shared = compute(prepared(request), progress=False, evaluate=pool.ProcessPool(request, ["cpu", "cpu"]))
     assert shared.computed.all()
     assert shared.losses.tobytes() == alone.losses.tobytes()
@@ -167,7 +166,7 @@ def test_a_worker_process_that_dies_is_one_sentence_and_what_was_computed_is_kep
     monkeypatch.setattr(pool, "_evaluate", os._exit)  # the function that a worker calls
     monkeypatch.setattr(pool, "coordinates", lambda grid, points: 1)  # its argument: the exit code
     output = tmp_path / "s.npz"
-    few = ["--dataset", "synthetic", "--images", "9", "--grid", "4x3", "--workers", "2"]
+    few = ["--dataset", "synthetic", "--subset", "9", "--grid", "4x3", "--workers", "2"]
     assert run("surface", wide, *few, "-o", str(output)) == 1
     assert "A worker process ended" in capsys.readouterr().err
     assert int(_partial(tmp_path / "s.npz.partial").computed.sum()) == 1
@@ -229,18 +228,7 @@ def test_a_trajectory_is_computed_from_a_folder(tmp_path: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (
-        "surface",
-        "slice",
-        "interpolation",
-        "trajectory",
-        "curvature",
-        "spectrum",
-        "inspect",
-        "export",
-        "compare",
-        "train",
-    ):
+    for command in (*KINDS, "spectrum", "inspect", "export", "compare", "refine", "bench", "train"):
         assert run(command, "--help") == 0
         said = capsys.readouterr().out
         assert "Example" in said
