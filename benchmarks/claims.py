@@ -225,7 +225,7 @@ def pyhessian() -> Facts:
     """`hessian` on one batch."""
     from pyhessian import hessian
 
-    from landscape.api import spectrum
+    from landscape.pointwise import spectrum
 
     images, labels = _samples(100)
     model = _network().train()

