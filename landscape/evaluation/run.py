@@ -146,14 +146,19 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "split": "given",
         "samples_in_split": len(objective.images),
         "data_sha256": samples_digest(objective),
-        "also": {
-            name: {"samples": len(other.images), "data_sha256": samples_digest(other)}
-            for name, other in landscape.also.items()
-        },
+        "also": further_samples(landscape),
         "landmark_losses": landmark_losses(prepared),
         "architecture": {"label": type(landscape.model).__name__},
         **prepared.facts,
         "request": dict(prepared.request),
+    }
+
+
+def further_samples(landscape: Landscape) -> dict[str, Any]:
+    """Number and SHA-256 of the further data sets, by their names."""
+    return {
+        name: {"samples": len(other.images), "data_sha256": samples_digest(other)}
+        for name, other in landscape.also.items()
     }
 
 

@@ -15,8 +15,9 @@ from .deviation import Deviation, deviations, same_coordinates
 from .tables import Row, html_table, text_table
 
 # Entries of the provenance, in words.
-INPUTS = {"weights_sha256": "weights", "data_sha256": "data", "also": "further data"}
+INPUTS = {"weights_sha256": "weights", "data_sha256": "data"}
 SETTINGS = {
+    "also": "further data",
     "seed": "seed",
     "normalization": "normalization",
     "directions": "directions",
