@@ -14,7 +14,7 @@ from ..errors import ConflictError, InvalidError
 from ..library.datasets import dataset_facts
 from ..queue import fair_queue
 from ..queue.completion import end_job
-from ..queue.reuse import copy_finished, enqueue_missing, inherit, intact_tiles
+from ..queue.reuse import copy_finished, enqueue_missing, inherit, intact_tiles, shared_parts
 from .compatibility import require_compatible
 from .spec import AnySpec, job_spec
 
@@ -144,7 +144,7 @@ def retry(session: Session, job_id: str) -> Job:
     if old.provenance is not None:
         job.grid, job.points = old.grid, old.points
         inherit(session, job, old, old.provenance)
-        copy_finished(session, job, old)
+        copy_finished(session, job, shared_parts(session, old, job))
         if old.started is not None:
             _start(session, job)
         write_line(

@@ -13,7 +13,7 @@ from landscape.kinds.prepare import grid_as_json
 from ..database.job_log import plural, write_line
 from ..database.tables import Job, grid_of, require
 from ..errors import ConflictError, InvalidError
-from ..queue.reuse import copy_finished, count_shared, inherit
+from ..queue.reuse import copy_finished, inherit, shared_parts
 from . import lifecycle
 from .spec import AnySpec, job_spec
 
@@ -71,13 +71,14 @@ def refine(
     earlier = require(session, Job, earlier_id)
     spec = refined_spec(earlier, refinement)
     job = lifecycle.submit(session, spec, owner=owner, job_id=job_id)
-    count, difference = count_shared(session, job, earlier), overlap(grid_of(earlier), grid_of(job)).difference
+    parts = shared_parts(session, earlier, job)
+    count, difference = sum(len(part.points) for part in parts), overlap(grid_of(earlier), grid_of(job)).difference
     note: dict[str, Any] = {"job": earlier.id, "points": count, "coordinate_difference": difference}
     before, after = (one.spec.get("repeats", 1) for one in (earlier, job))
     if after > before:
         note["seeds"] = before
     else:
-        copy_finished(session, job, earlier)
+        copy_finished(session, job, parts)
     inherit(session, job, earlier, {**_on_grid(earlier.provenance or {}, grid_of(job)), "reused": note})
     of_seeds = f", the mean over {plural(before, 'seed')}" if after > before else ""
     write_line(session, job.id, f"Starts from {plural(count, 'point')} of {job.points} of job {earlier.id}{of_seeds}.")

@@ -4,7 +4,7 @@ Finished tiles are copied with their values. If the new job is the mean over mor
 yet: a tile starts from those of its points, and the worker evaluates only the further seeds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import select, update
@@ -17,7 +17,7 @@ from . import fair_queue
 from .values import digest_of, is_intact
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """The points of a finished tile that are on one level of another job's grid, in the order of that level."""
 
     level: int
@@ -41,9 +41,8 @@ def inherit(session: Session, job: Job, earlier: Job, provenance: Mapping[str, A
     session.flush()
 
 
-def copy_finished(session: Session, job: Job, earlier: Job) -> None:
-    """Copy the finished points of an earlier job that are on the new one's grid, as finished."""
-    parts = list(_parts(session, earlier, job))
+def copy_finished(session: Session, job: Job, parts: Sequence[Part]) -> None:
+    """Copy finished points of an earlier job to a new one, as finished."""
     for sequence, part in enumerate(parts, 1):
         seconds = part.tile.seconds and part.tile.seconds * len(part.points) / len(part.tile.points)
         session.add(
@@ -62,11 +61,6 @@ def copy_finished(session: Session, job: Job, earlier: Job) -> None:
     session.flush()
 
 
-def count_shared(session: Session, job: Job, earlier: Job) -> int:
-    """The number of finished points of an earlier job that are on the new one's grid."""
-    return sum(len(part.points) for part in _parts(session, earlier, job))
-
-
 def with_note(job: Job, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """The provenance found for a job, with the note about what it reuses, if it does."""
     note = (job.provenance or {}).get("reused")
@@ -82,7 +76,7 @@ def enqueue_missing(session: Session, job: Job, *, turn: int | None = None) -> N
     finished = select(Tile.points).where(Tile.job_id == job.id, Tile.state == "done", Tile.purpose == "points")
     known: set[Point] = {(i, j) for points in session.scalars(finished) for i, j in points}
     earlier = session.get(Job, job.provenance["reused"]["job"]) if job.provenance and seeds_reused(job) else None
-    for part in _parts(session, earlier, job) if earlier else ():
+    for part in shared_parts(session, earlier, job) if earlier else ():
         if part.points[0] not in known:
             place = turn if part.level == fair_queue.PREPARE_LEVEL else None
             columns = {**_columns(part, job), "device": job.device}
@@ -103,15 +97,17 @@ def intact_tiles(session: Session, job_id: str) -> list[Tile]:
     return [tile for tile in session.scalars(done) if is_intact(tile)]
 
 
-def _parts(session: Session, earlier: Job, job: Job) -> Iterator[_Part]:
-    """The finished tiles of an earlier job, cut by the levels of the new job's grid."""
+def shared_parts(session: Session, earlier: Job, job: Job) -> list[Part]:
+    """The finished points of an earlier job that are on the new one's grid: its tiles, cut by the levels of that grid."""
+    found = []
     shared, levels = overlap(grid_of(earlier), grid_of(job)), fair_queue.levels(grid_of(job))
     place = {point: (level, rank) for level, points in enumerate(levels) for rank, point in enumerate(points)}
     for tile in intact_tiles(session, earlier.id):
         for level, rows in _by_level(tile, shared, place).items():
             ranks = sorted(rows)
             points = [levels[level][rank] for rank in ranks]
-            yield _Part(level, ranks[0], points, b"".join(rows[rank] for rank in ranks), tile)
+            found.append(Part(level, ranks[0], points, b"".join(rows[rank] for rank in ranks), tile))
+    return found
 
 
 def _by_level(tile: Tile, shared: Overlap, place: Mapping[Point, tuple[int, int]]) -> dict[int, dict[int, bytes]]:
@@ -125,7 +121,7 @@ def _by_level(tile: Tile, shared: Overlap, place: Mapping[Point, tuple[int, int]
     return found
 
 
-def _columns(part: _Part, job: Job) -> dict[str, Any]:
+def _columns(part: Part, job: Job) -> dict[str, Any]:
     points = [list(point) for point in part.points]
     return {
         "purpose": "points",

@@ -1,4 +1,4 @@
-"""`Result.refine`: more points, another range, more seeds, from a result at hand or from a file."""
+"""`Result.refine`: more points, another range, more seeds, from a result in memory or from a file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def coarse() -> Result:
     return ls.surface(classifier(), *samples(), grid=GRID, seed=3, progress=False)
 
 
-def test_a_result_at_hand_is_refined_without_further_arguments(coarse: Result) -> None:
+def test_a_result_in_memory_is_refined_without_further_arguments(coarse: Result) -> None:
     finer = coarse.refine(2, progress=False)
     at_once = ls.surface(classifier(), *samples(), grid=GRID.refined(2), seed=3, progress=False)
     assert finer == at_once
@@ -114,7 +114,7 @@ def test_kinds_with_further_checkpoints_take_them_by_their_names(tmp_path: Path)
         line.refine(repeats=2)
 
 
-def test_a_loss_that_is_a_function_is_kept_by_a_result_at_hand() -> None:
+def test_a_loss_that_is_a_function_is_kept_by_a_result_in_memory() -> None:
     def squared(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return (outputs.gather(1, labels[:, None])[:, 0] - 1) ** 2
 
