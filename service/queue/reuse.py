@@ -98,7 +98,7 @@ def intact_tiles(session: Session, job_id: str) -> list[Tile]:
 
 
 def shared_parts(session: Session, earlier: Job, job: Job) -> list[Part]:
-    """The finished points of an earlier job that are on the new one's grid: its tiles, cut by the levels of that grid."""
+    """The finished points of an earlier job that are on the new one's grid: its tiles, cut by that grid's levels."""
     found = []
     shared, levels = overlap(grid_of(earlier), grid_of(job)), fair_queue.levels(grid_of(job))
     place = {point: (level, rank) for level, points in enumerate(levels) for rank, point in enumerate(points)}

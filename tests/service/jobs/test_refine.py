@@ -4,17 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from landscape.grid import Axis, Grid
 from landscape.kinds.prepare import grid_as_json
-from service.database.tables import Job, Tile, grid_of
+from service.database.tables import Job, Tile, grid_of, now
 from service.errors import ConflictError, InvalidError, NotFoundError
 from service.jobs import lifecycle, results
 from service.jobs.refine import RangeSpec, Refinement, refine
 from service.jobs.spec import job_spec
-from service.queue import completion, leases
+from service.queue import completion, leases, progress
 from service.queue.leases import Lease
 from service.queue.values import pack
 from tests.service.queue.steps import log_of, ready_checkpoint
@@ -153,6 +153,23 @@ def test_the_values_are_the_same_bytes_and_the_device_is_the_same_kind(session: 
     assert results.damaged(session, job.id) == []
     assert leases.lease(session, 60, device="another GPU") is None
     assert lease_next(session).purpose == "prepare"
+
+
+def test_the_speed_of_a_refined_job_is_that_of_the_points_it_computes(session: Session) -> None:
+    earlier = computed_job(session)
+    session.execute(update(Tile).where(Tile.job_id == earlier.id).values(finished=Tile.finished - 1000))
+    job = refine(session, earlier.id, Refinement(factor=2))
+    prepare(session)
+    session.execute(update(Job).where(Job.id == job.id).values(started=now() - 10))
+    session.expire_all()
+    held = lease_next(session)
+    completion.finish_points(session, held, pack([(1.0, 0.5, 0.1)] * len(held.points)), seconds=1.0)
+    session.expire_all()
+    assert progress.of(session, job)["points_per_second"] == pytest.approx(len(held.points) / 10, rel=0.2)
+    compute(session)
+    session.execute(update(Job).where(Job.id == job.id).values(started=Job.finished - 10))
+    session.expire_all()
+    assert progress.of(session, job)["points_per_second"] == pytest.approx((63 - 20) / 10, rel=0.01)
 
 
 @pytest.mark.parametrize(
