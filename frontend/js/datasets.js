@@ -33,7 +33,9 @@ export function datasetWords({ state, reason, kind, targets, classes: count }) {
  */
 export function splitWords(splits) {
   const parts = Object.entries(splits).map(([name, count]) =>
-    name === "train" ? t("data.train", { count }) : t("data.split", { count, name }),
+    name === "train" || name === "test"
+      ? t(`data.${name}`, { count })
+      : t("data.split", { count, name }),
   );
   return parts.length ? t("data.samples", { splits: listed(parts) }) : "";
 }

@@ -7,6 +7,7 @@
 
 import { fitCamera } from "./camera.js";
 import { element, setChildren } from "./element.js";
+import { language } from "./language.js";
 import { messageOf } from "./network.js";
 import { t } from "./text.js";
 
@@ -14,6 +15,17 @@ import { t } from "./text.js";
 
 /** WebGL scenes alive at once. */
 export const MAX_SCENES = 8;
+
+/** Plotly's names of the buttons on a plot, in the language of the page. */
+const BUTTONS = {
+  Zoom: t("plotly.zoom"),
+  "Zoom in": t("plotly.zoomIn"),
+  "Zoom out": t("plotly.zoomOut"),
+  Pan: t("plotly.pan"),
+  "Orbital rotation": t("plotly.rotate"),
+  "Reset axes": t("plotly.reset"),
+  "Reset camera to default": t("plotly.resetCamera"),
+};
 
 const CONFIG = {
   responsive: true,
@@ -23,6 +35,8 @@ const CONFIG = {
   scrollZoom: false,
   doubleClick: "reset",
   showTips: false,
+  locale: language,
+  locales: { [language]: { dictionary: BUTTONS, format: {} } },
   modeBarButtonsToRemove: [
     "sendChartToCloud",
     "sendDataToCloud",

@@ -117,6 +117,7 @@ export default /** @type {const} */ ({
   "data.vectorClasses": { one: "vectors of {count} class", other: "vectors of {count} classes" },
   "data.sampleClasses": { one: "samples of {count} class", other: "samples of {count} classes" },
   "data.train": "{count} training",
+  "data.test": "{count} test",
   "data.split": "{count} {name}",
   "data.samples": "{splits} samples",
 
@@ -175,6 +176,14 @@ export default /** @type {const} */ ({
   "contours.even": "16 contours, evenly spaced",
   "contours.evenLog": "16 contours, evenly spaced on a log scale",
   "contours.percent": "contours every 10 %",
+  // Plotly's buttons
+  "plotly.zoom": "Zoom",
+  "plotly.zoomIn": "Zoom in",
+  "plotly.zoomOut": "Zoom out",
+  "plotly.pan": "Pan",
+  "plotly.rotate": "Orbital rotation",
+  "plotly.reset": "Reset axes",
+  "plotly.resetCamera": "Reset camera to default",
   "trace.surface": "surface",
   "trace.missing": "not computed yet",
   "trace.center": "center",
@@ -279,6 +288,13 @@ export default /** @type {const} */ ({
     "Checkpoints: PyTorch .pt, .pth or .t7 with a state dict, or .safetensors. " +
     "Data sets: .npz, .h5, or CIFAR and MNIST as .tar, .gz, .zip or .bin. " +
     "Files are read in a sandbox and never leave this server.",
+
+  // what trainers note in a checkpoint
+  "noted.train_loss": "train loss {value}",
+  "noted.test_error": "test error {value}",
+  "noted.best_acc": "best acc {value}",
+  "noted.acc": "acc {value}",
+  "noted.epoch": "epoch {value}",
 
   // jobs
   "jobs.title": "Jobs",

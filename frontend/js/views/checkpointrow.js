@@ -3,7 +3,7 @@
 import { element, setChildren, setText } from "../element.js";
 import { ago, joined } from "../format.js";
 import { post, remove } from "../network.js";
-import { bytes, percent } from "../numbers.js";
+import { bytes, number, percent } from "../numbers.js";
 import { address } from "../route.js";
 import { t } from "../text.js";
 import { attempt, badge, confirmButton } from "./parts.js";
@@ -109,19 +109,15 @@ function candidates(checkpoint, notice, again) {
   );
 }
 
+/** What is shown of the metadata of a file; the rest is in its title. */
+const NOTED = /** @type {const} */ (["train_loss", "test_error", "best_acc", "acc", "epoch"]);
+
 /**
  * Number of parameters, size, and metadata found in the file.
  * @type {(checkpoint: Checkpoint) => Child}
  */
 function measuresOf({ parameters, size, facts }) {
-  const errors = new Set(["train_error", "test_error"]);
-  const said = ["train_loss", "test_error", "best_acc", "acc", "epoch"]
-    .filter((name) => facts?.[name] !== undefined)
-    .slice(0, 2)
-    .map((name) => [name, facts[name]]);
-  /** @type {(name: string, value: string) => string} */
-  const text = (name, value) =>
-    `${name.replaceAll("_", " ")} ${errors.has(name) && Number(value) <= 1 ? percent(Number(value), 1) : short(value)}`;
+  const said = NOTED.filter((name) => facts?.[name] !== undefined).slice(0, 2);
   return [
     element(
       "span",
@@ -137,13 +133,13 @@ function measuresOf({ parameters, size, facts }) {
             .map(([name, value]) => `${name}: ${value}`)
             .join("\n"),
         },
-        said.map(([name, value]) => text(name, value)).join(" · "),
+        said.map((name) => t(`noted.${name}`, { value: noted(name, facts[name]) })).join(" · "),
       ),
   ];
 }
 
-/** @type {(value: string) => string} */
-const short = (value) =>
-  /^-?\d*\.\d{5,}/.test(value)
-    ? String(Number(Number(value).toPrecision(3)))
-    : String(value).slice(0, 24);
+/** @type {(name: string, value: string) => string} */
+function noted(name, value) {
+  if (name === "test_error" && Number(value) <= 1) return percent(Number(value), 1);
+  return /^-?\d*\.\d{5,}/.test(value) ? number(Number(value), 3) : String(value).slice(0, 24);
+}
