@@ -58,7 +58,8 @@ def reproduce(
     def prepare_with(choice: Mapping[str, Any] | None) -> Prepared:
         options = {**call.options, "choice": choice}
         own = {"images": call.images, "labels": call.labels, "grid": call.grid, "own": call.own}
-        return prepare(name, call.model, *call.others, **own, **options)
+        with with_threads(result.provenance.get("threads")):  # directions may follow from gradients
+            return prepare(name, call.model, *call.others, **own, **options)
 
     return compute_again(result, prepare_with, device=_device(call.model), progress=progress)
 
@@ -118,7 +119,11 @@ def require_same_inputs(result: Result, prepared: Prepared) -> None:
     facts, landscape = result.provenance, prepared.landscape
     digests = {"weights": (facts.get("weights_sha256"), landscape.digest)}
     digests["samples"] = (facts.get("data_sha256"), samples_digest(landscape.objective))
-    for name, other in (facts.get("also") or {}).items():
+    recorded_also = facts.get("also", {name: {} for name in landscape.also})
+    if recorded_also.keys() != landscape.also.keys():
+        names = ", ".join(recorded_also) or "none"
+        raise DifferentInputsError(f"The further samples of this result are called: {names}. Pass those as 'also'.")
+    for name, other in recorded_also.items():
         digests[f"samples called {name!r}"] = (other.get("data_sha256"), samples_digest(landscape.also[name]))
     for name, (expected, found) in digests.items():
         if expected is not None and expected != found:

@@ -102,6 +102,7 @@ class Subject:
             "samples_in_split": len(self.whole),
             "data_sha256": self.samples.digest,
             "also": further_samples(landscape),
+            "threads": torch.get_num_threads(),
             "architecture": dict(self.architecture),
             "landmark_losses": landmark_losses(self.prepared, stop),
             "request": {**self.prepared.request, **self._names()},

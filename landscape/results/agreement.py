@@ -188,7 +188,7 @@ def _words(value: Any) -> str:
     """A fact in a cell of the table."""
     if isinstance(value, Mapping):
         value = [f"{name} {_words(one)}" for name, one in value.items()]
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)
     return "none" if text in ("", "None") else text if len(text) <= 60 else f"{text[:59]}…"
 
 

@@ -52,15 +52,22 @@ def _options(result: Arrays) -> dict[str, Any]:
         "batch_norm": facts.get("batch_norm", "frozen"),
         "compare_batch_norm": [one for one in POLICIES if f"{one}_losses" in result.extra],
         "precision": facts["precision"],
-        **_directions(result.kind, str(drawn.get("source", "random")), drawn, facts),
+        **_directions(result, str(drawn.get("source", "random")), drawn),
     }
     if facts.get("calibration_samples") is not None:
         options["calibration"] = facts["calibration_samples"]
-    if facts.get("also"):
-        options["also"] = {name: {UNWRITTEN: "samples"} for name in facts["also"]}
+    if also := _further(result):
+        options["also"] = {name: {UNWRITTEN: "samples"} for name in also}
     if facts.get("curvature"):
         options |= {name: facts["curvature"][name] for name in ("over", "steps")}
     return options
+
+
+def _further(result: Arrays) -> list[str]:
+    """The names of further samples, by their columns: NAME_losses."""
+    others = (*POLICIES, "lowest", "highest")  # columns of BatchNorm policies and of the spread over seeds
+    stems = [name.removesuffix("_losses") for name in result.extra if name.endswith("_losses")]
+    return [stem for stem in stems if stem not in others]
 
 
 def _loss(name: str) -> dict[str, Any]:
@@ -71,13 +78,15 @@ def _loss(name: str) -> dict[str, Any]:
     return {"loss": base, **({"label_smoothing": float(smoothing)} if smoothing else {})}
 
 
-def _directions(kind: str, source: str, drawn: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+def _directions(result: Arrays, source: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    facts = result.provenance
     if source in ALONG_CHECKPOINTS:
         return {}
-    if kind not in AROUND_ONE:
+    if result.kind not in AROUND_ONE:
         return {"directions": {UNWRITTEN: source}}
     if source in SOURCES:
-        return {"directions": source}
+        drawn_too = source == "gradient" and len(result.betas) > 1  # the second direction, by a seed
+        return {"directions": source, **({"seed": {UNWRITTEN: "seed"}} if drawn_too else {})}
     if source != "random":
         return {"directions": {"file": drawn["file"]} if "file" in drawn else {UNWRITTEN: source}}
     how = {name: drawn[name] for name in ("biases", "orthogonality", "drawn") if name in drawn}

@@ -114,15 +114,16 @@ def test_a_result_from_a_file_is_reproduced_with_model_and_samples(case: str, en
             read.reproduce(perceptron(), *vectors(), **{key: further[key] for key in further if key != name})
 
 
-@pytest.mark.parametrize("case", [case for case, (_, further) in CASES.items() if not further])
+@pytest.mark.parametrize("case", CASES)
 def test_a_result_of_a_version_that_recorded_no_request_is_reproduced_from_its_provenance(case: str) -> None:
-    result = CASES[case][0]()
+    compute, further = CASES[case]
+    result, further = compute(), {**further, **({"seed": 2} if case == "gradient" else {})}  # of its second direction
     facts = {name: fact for name, fact in result.provenance.items() if name not in ("request", "threads")}
     older = replace(result, provenance=facts, source=None)
-    if case == "gradient":  # its second direction is random, and such versions did not record the seed
-        assert not older.reproduce(perceptron(), *vectors(), progress=False).same
-        return
-    assert older.reproduce(perceptron(), *vectors(), progress=False).bitwise
+    for name in further:
+        with pytest.raises(LandscapeError, match=rf"does not hold .*\b{name}\b"):
+            older.reproduce(perceptron(), *vectors(), progress=False)
+    assert older.reproduce(perceptron(), *vectors(), progress=False, **further).bitwise
 
 
 SCRIPT = """
@@ -173,6 +174,8 @@ def test_a_changed_sample_is_found_before_anything_is_computed() -> None:
         result.reproduce(progress=no_progress)
     with pytest.raises(DifferentInputsError, match="The samples called 'test' are not those"):
         result.reproduce(images=vectors()[0], labels=labels, also={"test": vectors(8)}, progress=no_progress)
+    with pytest.raises(DifferentInputsError, match=r"further samples of this result are called: test\. Pass those"):
+        result.reproduce(images=vectors()[0], labels=labels, also={"other": vectors(7)}, progress=no_progress)
     assert result.reproduce(images=vectors()[0], labels=labels, progress=False).bitwise
 
 
