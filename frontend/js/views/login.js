@@ -44,7 +44,9 @@ export function login() {
     element(
       "p",
       { class: "soft", id: "token-help" },
-      tNodes("login.tokenHelp", { command: element("code", {}, "landscape token make --user NAME") }),
+      tNodes("login.tokenHelp", {
+        command: element("code", {}, "landscape token make --user NAME"),
+      }),
     ),
     notice.node,
     button,
