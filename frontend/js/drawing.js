@@ -11,7 +11,7 @@ import { language } from "./language.js";
 import { messageOf } from "./network.js";
 import { t } from "./text.js";
 
-/** @import { Camera, CameraGroup, Make, Picture, PlotNode, Plotly } from "./types.d.ts" */
+/** @import { CameraGroup, Make, Picture, PlotNode, Plotly } from "./types.d.ts" */
 
 /** WebGL scenes alive at once. */
 export const MAX_SCENES = 8;
@@ -132,7 +132,7 @@ export function picture(host, { cameras = null, pause = 250, bar = true, label =
   };
 }
 
-function schedule() {
+export function schedule() {
   frame ||= requestAnimationFrame(drawNext);
 }
 
@@ -244,50 +244,6 @@ function pixelRatio() {
 }
 
 /**
- * Linked cameras: rotate one plot and the others follow, once a frame.
- * @type {() => CameraGroup}
- */
-export function cameraGroup() {
-  /** @type {Set<Picture>} */
-  const members = new Set();
-  /** @type {Camera | null} */
-  let camera = null;
-  /** @type {Picture | null} */
-  let leader = null;
-  let frame = 0;
-  const follow = () => {
-    frame = 0;
-    const others = [...members].filter(
-      (own) => own !== leader && own.scene && own.plot.classList.contains("js-plotly-plot"),
-    );
-    for (const { plot } of others) globalThis.Plotly?.relayout(plot, { "scene.camera": camera });
-  };
-  /** @type {(own: Picture) => (event: { "scene.camera"?: Camera } | undefined) => void} */
-  const onMove = (own) => (event) => {
-    const fresh = event?.["scene.camera"];
-    if (!fresh || same(fresh, camera)) return;
-    [camera, leader] = [fresh, own];
-    frame ||= requestAnimationFrame(follow);
-  };
-  return {
-    camera: () => camera,
-    join: (own) => members.add(own),
-    leave: (own) => members.delete(own),
-    listen(own) {
-      if (own.listening === own.plot._ev) return;
-      own.listening = own.plot._ev;
-      own.plot.on("plotly_relayouting", onMove(own));
-      own.plot.on("plotly_relayout", onMove(own));
-    },
-    reset() {
-      [camera, leader] = [null, null];
-      for (const own of members) own.drawn = null;
-      schedule();
-    },
-  };
-}
-
-/**
  * Draw surfaces from their own points. Plotly subdivides the cells of a small grid up to 250 × 250, which shows every
  * cell as a facet and costs 400 000 triangles: rotating one took 450 ms a frame with software rendering; 25 × 25 points
  * as they are take under 50 ms and look smoother. There is no option for it, so this changes Plotly's internals; where
@@ -307,16 +263,6 @@ function asMeasured(plot) {
   surface.dataScaleX = surface.dataScaleY = 1;
   return true;
 }
-
-const PARTS = /** @type {const} */ (["eye", "center", "up"]);
-const AXES = /** @type {const} */ (["x", "y", "z"]);
-
-/** @type {(a: Camera, b: Camera | null) => boolean} */
-const same = (a, b) =>
-  b !== null &&
-  PARTS.every((part) =>
-    AXES.every((k) => Math.abs((a[part]?.[k] ?? 0) - (b[part]?.[k] ?? 0)) < 1e-9),
-  );
 
 /** @type {(text: string) => Promise<void>} */
 export async function copy(text) {

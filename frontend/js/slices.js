@@ -1,7 +1,7 @@
 /** Lines through the center as Plotly figures: loss and accuracy over alpha, one result or several. Pure. */
 
 import { SERIES } from "./colors.js";
-import { base, legend } from "./figures.js";
+import { base, legend } from "./layouts.js";
 import { escapeHtml } from "./format.js";
 import { hoverLabel } from "./marks.js";
 import { extent } from "./scales.js";

@@ -1,6 +1,14 @@
 /** Two or more results side by side: same scale, same camera, the numbers below. */
 
-import { differences, asShipped, columnsFor, commonCaption, distinctLabels } from "../compare.js";
+import {
+  differences,
+  asShipped,
+  commonCaption,
+  distinctLabels,
+  inOrder,
+  layoutOf,
+  titleOf,
+} from "../compare.js";
 import { MAX_SCENES } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { follow } from "../events.js";
@@ -261,44 +269,6 @@ async function fillComparison(node, ids, { route, signal }) {
     },
   );
 }
-
-/**
- * The shipped rows and columns where the jobs are a shipped comparison, else nearly square.
- * @type {(jobs: Job[], shipped: Comparison | null) => { rows: string[]; columns: string[];
- *   cells: ({ id: string | null; label: string } | null)[][] }}
- */
-function layoutOf(jobs, shipped) {
-  if (shipped)
-    return {
-      rows: shipped.rows,
-      columns: shipped.columns,
-      cells: shipped.cells.map((row, r) =>
-        row.map(({ job }, c) => ({ id: job, label: `${shipped.columns[c]} ${shipped.rows[r]}` })),
-      ),
-    };
-  const width = columnsFor(jobs.length);
-  const labels = distinctLabels(jobs);
-  const rows = Array.from({ length: Math.ceil(jobs.length / width) }, (_, r) =>
-    jobs.slice(r * width, (r + 1) * width),
-  );
-  const cells = rows.map((row, r) =>
-    Array.from({ length: width }, (_, c) =>
-      row[c] ? { id: row[c].id, label: labels[r * width + c] } : null,
-    ),
-  );
-  return { rows: rows.map(() => ""), columns: Array(width).fill(""), cells };
-}
-
-/** @type {(jobs: Job[], ids: (string | null)[]) => Job[]} */
-const inOrder = (jobs, ids) => jobs.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
-
-/** @type {(jobs: Job[]) => string} */
-const titleOf = (jobs) =>
-  jobs.length === 2
-    ? t("compare.two", { first: jobs[0].name, second: jobs[1].name })
-    : jobs.length === 1
-      ? jobs[0].name
-      : t("compare.side", { count: jobs.length });
 
 /** @type {(node: HTMLElement, known: Known[]) => void} */
 function warn(node, known) {

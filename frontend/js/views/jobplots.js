@@ -1,7 +1,8 @@
 /** The plots of one job: tiles and surface while it runs, its result when it is done. */
 
 import { THEMES } from "../colors.js";
-import { picture, cameraGroup } from "../drawing.js";
+import { picture } from "../drawing.js";
+import { cameraGroup } from "../linkedcameras.js";
 import { element, setChildren, setText } from "../element.js";
 import { FIGURES, keyOf } from "../figures.js";
 import { holes, sentence, captionOf } from "../format.js";

@@ -4,7 +4,7 @@
  */
 
 import { THEMES } from "../colors.js";
-import { cameraGroup } from "../drawing.js";
+import { cameraGroup } from "../linkedcameras.js";
 import { element, setChildren, setText } from "../element.js";
 import { keyOf } from "../figures.js";
 import { drawable } from "../grid.js";
