@@ -82,8 +82,7 @@ def with_points_of(result: Result, earlier: Result) -> Result:
 def with_more_seeds(earlier: Result, further: Result) -> Result:
     """The mean over the seeds of both results and the spread of the losses, at the points that both have.
 
-    Equal to the mean over all seeds at once up to rounding: sums and squares of deviations are merged as by
-    Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", equation 2.1.
+    Equal to the mean over all seeds at once up to rounding, see `combined`.
 
     Raises:
         DifferentSettingsError: the grids, or settings other than the seeds, differ; or a seed is in both.
@@ -120,6 +119,9 @@ def combined(first: tuple[Rows, int], second: tuple[Rows, int]) -> Rows:
 
     Returns:
         (…, 6): `VALUES` and `SPREAD`; the spread is NaN where a loss is not finite.
+
+    Source: sums and squares of deviations are merged as by Chan, Golub, LeVeque 1983, "Algorithms for computing the
+    sample variance", equation 2.1.
     """
     (one, n), (other, m) = first, second
     with np.errstate(invalid="ignore", over="ignore"):

@@ -51,6 +51,8 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "landscape.results.metrics": ("sharpness",),
     "landscape.results.minima": ("minima",),
     "landscape.evaluation.curvature_map": ("CurvatureLandscape",),
+    "landscape.evaluation.reuse": ("combined",),
+    "landscape.pointwise": ("spectrum", "paired"),
     "landscape.training.train": ("learning_rate",),
     "landscape.plots.heights": ("heights",),
 }
