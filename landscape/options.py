@@ -85,6 +85,7 @@ class Option:
     job: str = ""  # the type in a job, as source text: "" as in the library, "-" where a job does not have the option
     job_help: str = ""  # for a job and in the shell, where it differs
     job_bounds: Bounds | None = None
+    label: str = ""  # on the page, where it is not the name in words
     shell: bool = True  # whether the shell has it
     library: bool = True  # whether the functions of the library have it
 
@@ -97,6 +98,11 @@ class Option:
     def job_type(self) -> str:
         """Its type in a job, as source text."""
         return self.job or self.type
+
+    @property
+    def title(self) -> str:
+        """Its label on the page."""
+        return self.label or self.name.replace("_", " ").capitalize()
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -164,7 +170,7 @@ class DirectionOptions:
         job_help="'random'; 'gradient', with two axes and a random second direction; or 'eigenvectors' of the Hessian "
         "with the largest |λ|.",
     )
-    seed: int = option(0, "Seed of the directions.", bounds=Bounds(0, below=SEEDS))
+    seed: int = option(0, "Seed of the directions.", bounds=Bounds(0, below=SEEDS), label="Seed of the directions")
     normalization: Normalization = option(
         "filter",
         "Norms of the directions: every filter (the paper's choice), layer or weight as in the network; 1 for every "
@@ -226,11 +232,13 @@ class ObjectiveOptions:
     batch_norm: BatchNorm = option(
         "frozen",
         "Statistics of BatchNorm: the checkpoint's, recalibrated at every point, or of each batch.",
+        label="BatchNorm",
     )
     compare_batch_norm: Sequence[BatchNorm] = option(
         (),
         "Further BatchNorm policies to compare with, in separate columns.",
         job="list[BatchNorm]",
+        label="Compare BatchNorm policies",
         bounds=Bounds(longest=2),
     )
     calibration: Tensor | int = option(  # a tensor (K, …)
@@ -238,6 +246,7 @@ class ObjectiveOptions:
         "Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor (K, …).",
         job="int",
         job_help="Number of samples on which BatchNorm is recalibrated.",
+        label="Samples to recalibrate on",
         job_bounds=Bounds(2, 100_000),
     )
     also: Mapping[str, Any] | None = option(
@@ -245,6 +254,7 @@ class ObjectiveOptions:
         "More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into separate columns.",
         job="Split | None",
         job_help="A second split, evaluated in the same pass into separate columns.",
+        label="Second split",
     )
 
 
@@ -268,9 +278,15 @@ class EngineOptions:
 class CurvatureOptions:
     """Over what, and for how long, eigenvalues of the Hessian are computed."""
 
-    over: Over = option("filters", "Parameters the Hessian is taken over: those with filters, or all.")
+    over: Over = option(
+        "filters", "Parameters the Hessian is taken over: those with filters, or all.", label="Hessian over"
+    )
     steps: int = option(
-        60, "Products of the Hessian with a vector, per point at most.", bounds=Bounds(4), job_bounds=Bounds(4, 1000)
+        60,
+        "Products of the Hessian with a vector, per point at most.",
+        bounds=Bounds(4),
+        job_bounds=Bounds(4, 1000),
+        label="Hessian products",
     )
 
 
@@ -287,6 +303,7 @@ class SampleOptions:
     dataset: str = option(
         "digits",
         "Data set: its name, or the id of an uploaded one.",
+        label="Data set",
         bounds=Bounds(shortest=1, longest=64),
         library=False,
     )
@@ -297,6 +314,9 @@ class SampleOptions:
     name: str | None = option(
         None, "Name of the job on the page.", bounds=Bounds(longest=200), library=False, shell=False
     )
+
+
+SUBSET = {"count": Bounds(1), "seed": Bounds(0, below=SEEDS)}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 /** The API's objects, as app/schemas.py and service/jobs/spec.py describe them. */
 
-export type Kind = "surface" | "slice" | "curvature" | "interpolation" | "plane" | "trajectory";
+export type Kind = keyof (typeof import("./kinds.js"))["KINDS"];
 export type JobState = "queued" | "running" | "done" | "failed" | "cancelled";
 export type FileState = "received" | "reading" | "ready" | "rejected";
 
@@ -15,31 +15,22 @@ export interface Grid {
   beta?: Axis;
 }
 
-/** The request of a job: service/jobs/spec.py. */
+/** The request of a job: service/jobs/spec.py. That of a stored job is complete. */
 export interface Spec {
   kind: Kind;
   checkpoint?: string;
-  end?: string;
-  second?: string;
-  third?: string;
   epochs?: string[];
-  dataset: string;
-  split: string;
-  also?: string;
-  subset: { count: number; seed: number } | null;
-  grid?: Grid;
+  dataset?: string;
+  split?: string;
+  also?: string | null;
+  subset?: { count: number; seed: number } | null;
+  grid?: Grid | null;
   seed?: number;
   repeats?: number;
   directions?: string;
-  normalization?: string;
-  orthogonality?: string;
-  biases?: string;
-  loss?: string;
-  label_smoothing?: number;
-  weight_decay?: number;
-  batch_norm?: string;
-  precision: string;
-  name: string | null;
+  precision?: string;
+  /** the other options */
+  [name: string]: unknown;
 }
 
 export interface Progress {

@@ -1,36 +1,37 @@
 /** What a job costs: points, images, and the time that earlier jobs took. Pure. */
 
+import { LIMITS } from "./kinds.js";
 import { large } from "./numbers.js";
-import { samples } from "./request.js";
+import { complete, samples } from "./request.js";
 import { t } from "./text.js";
 
 /** @import { Dataset, Job, Spec } from "./types.d.ts" */
-
-const DEFAULT_POINTS = 625; // of a plane or a trajectory: 25 × 25, on a range that the service chooses
 
 /**
  * Points of a job's grid, for every seed.
  * @type {(spec: Pick<Spec, "grid" | "repeats">) => number}
  */
 const pointsOf = ({ grid, repeats = 1 }) =>
-  (grid ? Object.values(grid).reduce((product, { count }) => product * count, 1) : DEFAULT_POINTS) *
-  repeats;
+  (grid
+    ? Object.values(grid).reduce((product, { count }) => product * count, 1)
+    : LIMITS.around ** 2) * repeats;
 
 /**
  * Images per point; null where the data set is not known.
  * @type {(spec: Spec, dataset: Dataset | null) => number | null}
  */
 function imagesOf({ split, subset, also }, dataset) {
-  const first = subset?.count ?? dataset?.splits[split];
+  const first = subset?.count ?? dataset?.splits[split ?? ""];
   const second = also ? dataset?.splits[also] : 0;
   return first === undefined || second === undefined ? null : first + second;
 }
 
 /**
  * The cost of the job in words: 2 601 points × 1 500 images = 3.9 million images through the network.
- * @type {(spec: Spec, dataset: Dataset | null) => string}
+ * @type {(request: Spec, dataset: Dataset | null) => string}
  */
-export function cost(spec, dataset) {
+export function cost(request, dataset) {
+  const spec = complete(request);
   const count = imagesOf(spec, dataset);
   const points = t("points", { count: pointsOf(spec) });
   if (count === null) return points;
@@ -43,9 +44,10 @@ export function cost(spec, dataset) {
 /**
  * Estimated duration in seconds, from finished jobs on the same architecture (`label`) and data: the time per point and
  * image of the fastest, since the others waited in the queue or were small. Null where there is no such job.
- * @type {(spec: Spec, jobs: Job[], dataset: Dataset | null, label?: string) => number | null}
+ * @type {(request: Spec, jobs: Job[], dataset: Dataset | null, label?: string) => number | null}
  */
-export function estimate(spec, jobs, dataset, label) {
+export function estimate(request, jobs, dataset, label) {
+  const spec = complete(request);
   /** @type {(own: Spec) => string | undefined} */
   const center = (own) => own.checkpoint ?? own.epochs?.at(-1);
   /** @type {(own: Spec) => number} */

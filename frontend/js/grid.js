@@ -3,6 +3,8 @@
  * drawn. Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0.
  */
 
+import { KINDS } from "./kinds.js";
+
 /** @import { Kind, Matrix, Part, Result, SubGrid } from "./types.d.ts" */
 
 /** Axis levels up to this one (5 points) are computed as one: the first picture. As in landscape/grid.py. */
@@ -14,7 +16,7 @@ const VALUES = /** @type {const} */ (["losses", "accuracies", "standard_errors"]
  * Kinds that are drawn over alpha alone.
  * @type {(kind: Kind) => boolean}
  */
-export const isLine = (kind) => kind === "slice" || kind === "interpolation";
+export const isLine = (kind) => KINDS[kind].axes === 1;
 
 /**
  * `change(matrix, name)` for every n × m matrix of a result, those in `extra` too; the rest of the result stays.

@@ -1,12 +1,11 @@
-/** The form of a new job in words: labels, directions, cost. Pure. */
+/** The form of a new job in words: labels and cost. Pure. */
 
 import { cost, estimate } from "./cost.js";
 import { ago } from "./format.js";
 import { duration } from "./numbers.js";
-import { KINDS, isDrawn } from "./request.js";
 import { t } from "./text.js";
 
-/** @import { Checkpoint, Dataset, Form, Job, ReadyCheckpoint, Spec } from "./types.d.ts" */
+/** @import { Checkpoint, Dataset, Job, ReadyCheckpoint, Spec } from "./types.d.ts" */
 
 /**
  * The name of a data set in a job: the id of an upload, since a later upload may have the same name.
@@ -21,30 +20,6 @@ export const keyOf = ({ id, name }) => id ?? name;
 export function dataName(own, all) {
   const alone = all.filter(({ name }) => name === own.name).length === 1;
   return alone || !own.created ? own.name : `${own.name} (${ago(own.created, Date.now())})`;
-}
-
-/**
- * The directions and BatchNorm policy, in two sentences.
- * @type {(form: Form) => string}
- */
-export const directionsWords = (form) => `${sourceWords(form)} ${statisticsWords(form)}`;
-
-/** @type {(form: Form) => string} */
-function sourceWords(form) {
-  const { kind, directions, normalization, orthogonality } = form;
-  if (!KINDS[kind].drawn) return t("how.connect");
-  if (!isDrawn(form)) return t(directions === "gradient" ? "how.gradient" : "how.eigenvectors");
-  const normalized =
-    normalization === "none" ? t("how.notNormalized") : t("how.normalized", { normalization });
-  if (kind === "slice" || orthogonality === "none") return t("how.random", { normalized });
-  return t(orthogonality === "filter" ? "how.randomFilter" : "how.randomOverall", { normalized });
-}
-
-/** @type {(form: Form) => string} */
-function statisticsWords({ batchNorm, kind }) {
-  if (batchNorm === "recalibrated") return t("how.recalibrated");
-  if (batchNorm === "batch") return t("how.batch");
-  return t(kind === "interpolation" ? "how.interpolated" : "how.frozen");
 }
 
 /**

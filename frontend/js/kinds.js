@@ -4,7 +4,9 @@
  * Generated from landscape/kinds/ by `python -m landscape.kinds.generate` (`make kinds`): change those.
  */
 
-export const KINDS = {
+/** @import { Definition, Limits } from "./types.d.ts" */
+
+export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
   surface: {
     axes: 2,
     grid: { alpha: { min: -1.0, max: 1.0, count: 51 }, beta: { min: -1.0, max: 1.0, count: 51 } },
@@ -286,76 +288,97 @@ export const KINDS = {
     excludes: [],
     columns: [],
   },
+});
+
+/** @type {Limits} */
+export const LIMITS = {
+  points: 1002001,
+  ends: { least: -1000000.0, most: 1000000.0 },
+  count: { least: 2, most: 100001 },
+  around: 25,
+  checkpoints: 1000,
+  subset: { count: { least: 1 }, seed: { least: 0 } },
 };
 
 /** What the page says about them, in English. */
 export const WORDS = {
   "kind.surface": "Surface",
   "kind.surface.summary": "The surface L(θ* + αδ + βη) on a grid, as in Li et al. 2018.",
-  "role.surface.checkpoint": "The network.",
-  "exclusion.repeats":
+  "role.checkpoint": "Checkpoint",
+  "exclusion.surface.repeats":
     "repeats above 1 take random directions, one split and one BatchNorm policy.",
-  "option.architecture": "Label of the architecture, where several fit; the chosen one if omitted.",
-  "option.dataset": "Data set: its name, or the id of an uploaded one.",
-  "option.split": "Split of the data set.",
-  "option.subset": "A fixed random subset of the first split; all of it if omitted.",
-  "option.name": "Name of the job on the page.",
-  "option.directions":
+  "option.architecture": "Architecture",
+  "option.architecture.help":
+    "Label of the architecture, where several fit; the chosen one if omitted.",
+  "option.dataset": "Data set",
+  "option.dataset.help": "Data set: its name, or the id of an uploaded one.",
+  "option.split": "Split",
+  "option.split.help": "Split of the data set.",
+  "option.subset": "Subset",
+  "option.subset.help": "A fixed random subset of the first split; all of it if omitted.",
+  "option.name": "Name",
+  "option.name.help": "Name of the job on the page.",
+  "option.directions": "Directions",
+  "option.directions.help":
     "'random'; 'gradient', with two axes and a random second direction; or 'eigenvectors' of the Hessian with the largest |λ|.",
-  "option.seed": "Seed of the directions.",
-  "option.normalization":
+  "option.seed": "Seed of the directions",
+  "option.seed.help": "Seed of the directions.",
+  "option.normalization": "Normalization",
+  "option.normalization.help":
     "Norms of the directions: every filter (the paper's choice), layer or weight as in the network; 1 for every filter ('dfilter') or layer ('dlayer'); or as drawn.",
-  "option.biases":
+  "option.biases": "Biases",
+  "option.biases.help":
     "Directions of biases and normalization parameters: fixed at zero, as the network's parameter (the authors' code), or random.",
-  "option.orthogonality":
+  "option.orthogonality": "Orthogonality",
+  "option.orthogonality.help":
     "Make the two directions orthogonal inside every filter, over all parameters together, or not.",
-  "option.drawn":
+  "option.drawn": "Drawn",
+  "option.drawn.help":
     "Draw by name and seed, the same in any process; or in the authors' order from one generator.",
-  "option.repeats": "Number of seeds, from `seed` on; above 1, their mean and the spread.",
-  "option.loss": "Loss function.",
-  "option.label_smoothing": "Label smoothing of the cross-entropy.",
-  "option.weight_decay":
+  "option.repeats": "Repeats",
+  "option.repeats.help": "Number of seeds, from seed on; above 1, their mean and the spread.",
+  "option.loss": "Loss",
+  "option.loss.help": "Loss function.",
+  "option.label_smoothing": "Label smoothing",
+  "option.label_smoothing.help": "Label smoothing of the cross-entropy.",
+  "option.weight_decay": "Weight decay",
+  "option.weight_decay.help":
     "Adds half of it times the squared norm of all parameters, the term that SGD's weight decay minimizes.",
-  "option.batch_norm":
+  "option.batch_norm": "BatchNorm",
+  "option.batch_norm.help":
     "Statistics of BatchNorm: the checkpoint's, recalibrated at every point, or of each batch.",
-  "option.compare_batch_norm": "Further BatchNorm policies to compare with, in separate columns.",
-  "option.calibration": "Number of samples on which BatchNorm is recalibrated.",
-  "option.also": "A second split, evaluated in the same pass into separate columns.",
-  "option.precision":
+  "option.compare_batch_norm": "Compare BatchNorm policies",
+  "option.compare_batch_norm.help":
+    "Further BatchNorm policies to compare with, in separate columns.",
+  "option.calibration": "Samples to recalibrate on",
+  "option.calibration.help": "Number of samples on which BatchNorm is recalibrated.",
+  "option.also": "Second split",
+  "option.also.help": "A second split, evaluated in the same pass into separate columns.",
+  "option.precision": "Precision",
+  "option.precision.help":
     "Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.",
-  "column.seed_deviations": "Standard deviation of the loss over the seeds, with `repeats`.",
-  "column.lowest_losses": "Smallest loss of any seed, with `repeats`.",
-  "column.highest_losses": "Largest loss of any seed, with `repeats`.",
   "kind.slice": "Slice",
   "kind.slice.summary": "The slice L(θ* + αδ) on a line.",
-  "role.slice.checkpoint": "The network.",
+  "exclusion.slice.repeats":
+    "repeats above 1 take random directions, one split and one BatchNorm policy.",
   "kind.curvature": "Curvature map",
   "kind.curvature.summary":
     "λ_min, λ_max and |λ_min / λ_max| of the Hessian over a grid, and the loss, as in Li et al. 2018.",
-  "role.curvature.checkpoint": "The network.",
-  "option.over": "Parameters the Hessian is taken over: those with filters, or all.",
-  "option.steps": "Products of the Hessian with a vector, per point at most.",
-  "column.lambda_min": "Smallest eigenvalue of the Hessian.",
-  "column.lambda_max": "Largest eigenvalue of the Hessian.",
-  "column.curvature_ratio": "|λ_min / λ_max|: 0 where the loss is convex.",
-  "column.lambda_min_error": "Bound on the error of the smallest eigenvalue.",
-  "column.lambda_max_error": "Bound on the error of the largest eigenvalue.",
+  "option.over": "Hessian over",
+  "option.over.help": "Parameters the Hessian is taken over: those with filters, or all.",
+  "option.steps": "Hessian products",
+  "option.steps.help": "Products of the Hessian with a vector, per point at most.",
   "kind.interpolation": "Interpolation",
   "kind.interpolation.summary":
     "L on the line from one checkpoint (α = 0) to another (α = 1), BatchNorm's statistics as well.",
-  "role.interpolation.checkpoint": "The network at α = 0.",
-  "role.interpolation.end":
-    "The checkpoint at α = 1: a state dict or a module of the same architecture.",
+  "role.end": "Checkpoint at the end",
   "kind.plane": "Plane",
   "kind.plane.summary":
     "L on the plane through three checkpoints; coordinates are distances in parameter space.",
-  "role.plane.checkpoint": "The network at (0, 0).",
-  "role.plane.second":
-    "The checkpoint on the first axis: a state dict or a module of the same architecture.",
-  "role.plane.third": "The third checkpoint.",
+  "role.second": "Second checkpoint",
+  "role.third": "Third checkpoint",
   "kind.trajectory": "Trajectory",
   "kind.trajectory.summary":
     "The path of a training run in the plane of its two principal components, and the loss around it.",
-  "role.trajectory.epochs":
-    "Checkpoints in the order of training, four or more: state dicts, modules, .safetensors files, or the folder that a `Recorder` or `landscape train` wrote.",
+  "role.epochs": "Checkpoints, in the order of training",
 };

@@ -1,24 +1,20 @@
 /** Errors in the form of a new job, worded as the service words them. Pure. */
 
-import { DEFAULTS, KINDS, alike, axis, samples, otherSplit, sameNetwork } from "./request.js";
-import { t } from "./text.js";
+import { LIMITS } from "./kinds.js";
+import {
+  alike,
+  axis,
+  definitionOf,
+  furtherRoles,
+  numberOf,
+  samples,
+  sameNetwork,
+} from "./request.js";
+import { listed, named, t } from "./text.js";
 
-/** @import { Dataset, Form, Input, Problems, ReadyCheckpoint } from "./types.d.ts" */
+/** @import { Bounds, Dataset, Form, Input, Option, Problems, ReadyCheckpoint } from "./types.d.ts" */
 
-/** @typedef {(place: Input, text: string | null) => unknown} Say */
-
-/** Limits of service/jobs/spec.py and landscape/grid.py. */
-const MAX_POINTS = 1_002_001;
-
-const MAX_COUNT = 100_001;
-
-const MAX_RANGE = 1e6;
-
-const MAX_NAME = 200;
-
-const MAX_REPEATS = 64;
-
-const LEAST_EPOCHS = 4;
+/** @typedef {(place: Input, text: string | null | false) => unknown} Say */
 
 const AXES = /** @type {const} */ (["alpha", "beta"]);
 const BOUNDS = /** @type {const} */ ({
@@ -35,49 +31,90 @@ export function problems(form, dataset, checkpoints = []) {
   const found = {};
   /** @type {Say} */
   const say = (place, text) => text && (found[place] ??= text);
-  const { beta, grid, drawn, repeatable } = KINDS[form.kind];
+  const { grid, options } = definitionOf(form.kind);
   checkpointProblems(form, checkpoints, say);
-  for (const name of grid ? AXES.slice(0, beta ? 2 : 1) : []) {
+  if (grid) gridProblems(form, found, say);
+  for (const [name, option] of Object.entries(options)) {
+    if (option.type === "Subset") subsetProblems(form, dataset, say);
+    else say(name, optionProblem(form[name], option));
+    if (option.type === "Split" && dataset) say(name, splitProblem(String(form[name]), dataset));
+  }
+  if (dataset) say("loss", lossProblem(form, dataset));
+  exclusionProblems(form, say);
+  return found;
+}
+
+/** @type {(form: Form, found: Problems, say: Say) => void} */
+function gridProblems(form, found, say) {
+  const plane = definitionOf(form.kind).axes === 2;
+  for (const name of AXES.slice(0, plane ? 2 : 1)) {
     const count = /** @type {const} */ (`${name}Count`);
     say(count, countProblem(form[count]));
     if (name === "alpha" || form.ownBeta) rangeProblems(form, name, say);
   }
-  if (grid && beta && !found.alphaCount && !found.betaCount) {
-    const points = Number(form.alphaCount) * Number(form.betaCount);
+  if (!plane || found.alphaCount || found.betaCount) return;
+  const points = Number(form.alphaCount) * Number(form.betaCount);
+  const values = { points: String(points), most: String(LIMITS.points) };
+  say("alphaCount", points > LIMITS.points && t("problem.points", values));
+}
+
+/** @type {(form: Form, dataset: Dataset | null, say: Say) => void} */
+function subsetProblems(form, dataset, say) {
+  if (form.images === "all") return;
+  const most = dataset?.splits[String(form.split)] ?? Infinity;
+  say("subsetCount", wholeProblem(form.subsetCount, LIMITS.subset.count));
+  say("subsetCount", Number(form.subsetCount) > most && tooMany(form, dataset, most));
+  say("subsetSeed", wholeProblem(form.subsetSeed, LIMITS.subset.seed));
+}
+
+/**
+ * What is wrong with the value of an option, by its definition.
+ * @type {(value: Form[string], option: Option) => string | null | false}
+ */
+function optionProblem(value, option) {
+  const { type, longest = Infinity } = option;
+  if (Array.isArray(value))
+    return value.length > longest && t("problem.chosen", { most: longest, chosen: value.length });
+  const text = String(value);
+  if (type === "int") return wholeProblem(text, option);
+  if (type === "float") return numberProblem(text, option);
+  return text.length > longest && t("problem.longest", { most: longest, length: text.length });
+}
+
+/** @type {(split: string, dataset: Dataset) => string | false} */
+const splitProblem = (split, { name, splits }) =>
+  split !== "" &&
+  splits[split] === undefined &&
+  t("problem.split", { dataset: name, split, splits: Object.keys(splits).join(", ") });
+
+/**
+ * Data without classes have a loss of their own: see service/jobs/compatibility.py.
+ * @type {(form: Form, dataset: Dataset) => string | false}
+ */
+function lossProblem({ kind, loss }, { name, targets }) {
+  const own = (targets ?? "classes") !== "classes";
+  const changed = loss !== definitionOf(kind).options.loss?.default;
+  return own && changed && t("problem.loss", { dataset: name, targets: targets ?? "" });
+}
+
+/** @type {(form: Form, say: Say) => void} */
+function exclusionProblems(form, say) {
+  const { excludes, options } = definitionOf(form.kind);
+  /** @type {(name: string) => boolean} */
+  const isChanged = (name) => {
+    const { type, default: usual } = options[name];
+    const value = form[name];
+    if (Array.isArray(value)) return value.length > 0;
+    const given = type === "int" || type === "float" ? numberOf(String(value)) : value || null;
+    return given !== usual;
+  };
+  for (const { option, others } of excludes)
     say(
-      "alphaCount",
-      points > MAX_POINTS
-        ? t("problem.points", { points: String(points), most: String(MAX_POINTS) })
-        : null,
+      option,
+      isChanged(option) &&
+        others.some(isChanged) &&
+        named(`exclusion.${form.kind}.${option}`, listed(others)),
     );
-  }
-  if (drawn) say("seed", wholeProblem(form.seed, 0, Number.MAX_SAFE_INTEGER));
-  if (form.images !== "all") {
-    const most = dataset?.splits[form.split] ?? Number.MAX_SAFE_INTEGER;
-    const count = wholeProblem(form.subsetCount, 1, Number.MAX_SAFE_INTEGER);
-    say(
-      "subsetCount",
-      count ?? (Number(form.subsetCount) > most ? tooMany(form, dataset, most) : null),
-    );
-    say("subsetSeed", wholeProblem(form.subsetSeed, 0, Number.MAX_SAFE_INTEGER));
-  }
-  if (dataset) dataProblems(form, dataset, say);
-  if (repeatable) {
-    say("repeats", wholeProblem(form.repeats, 1, MAX_REPEATS));
-    say(
-      "repeats",
-      Number(form.repeats) > 1 && (form.directions !== "random" || form.also !== "none")
-        ? t("problem.repeats")
-        : null,
-    );
-  }
-  say(
-    "name",
-    form.name.length > MAX_NAME
-      ? t("problem.name", { most: MAX_NAME, length: form.name.length })
-      : null,
-  );
-  return found;
 }
 
 /**
@@ -85,35 +122,27 @@ export function problems(form, dataset, checkpoints = []) {
  * @type {(form: Form, checkpoints: ReadyCheckpoint[], say: Say) => void}
  */
 function checkpointProblems(form, checkpoints, say) {
-  const { further = [] } = KINDS[form.kind];
-  const path = form.kind === "trajectory";
-  if (path)
-    say(
-      "epochs",
-      form.epochs.length < LEAST_EPOCHS
-        ? t("problem.epochs", { least: LEAST_EPOCHS, chosen: form.epochs.length })
-        : null,
-    );
-  else say("checkpoint", form.checkpoint ? null : t("problem.noCheckpoint"));
-  const [first, ...others] = path
-    ? form.epochs
-    : [form.checkpoint, ...further.map((name) => form[name])];
+  const further = furtherRoles(form.kind);
+  const many = further.find((role) => role.many);
+  if (!many) say("checkpoint", !form.checkpoint && t("problem.noCheckpoint"));
+  const chosen = further.flatMap(({ name }) =>
+    [form[name]].flat().map((id) => /** @type {[Input, string]} */ ([name, String(id)])),
+  );
+  if (many) {
+    const { name, least } = many;
+    const { length } = chosen.filter(([role]) => role === name);
+    say(name, length < least && t("problem.epochs", { least, chosen: length }));
+  }
+  const listed = definitionOf(form.kind).roles[0].many; // the center is in the list
+  const all = listed
+    ? chosen
+    : [/** @type {[Input, string]} */ (["checkpoint", form.checkpoint]), ...chosen];
+  const [[, first] = ["", ""], ...others] = all;
   const known = new Map(checkpoints.map((own) => [own.id, own]));
-  others.forEach((id, k) => {
-    const place = path ? "epochs" : further[k];
+  others.forEach(([place, id], k) => {
     const [one, center] = [known.get(id), known.get(first)];
-    if (!id)
-      say(
-        place,
-        center && alike(center, checkpoints).length <= others.length
-          ? t("problem.tooFew", {
-              count: others.length + 1,
-              present: alike(center, checkpoints).length,
-              network: center.architecture.label,
-            })
-          : t("problem.noCheckpoint"),
-      );
-    else if (id === first || others.indexOf(id) < k) say(place, t("problem.twice"));
+    if (!id) say(place, missingProblem(center, checkpoints, all.length));
+    else if (all.findIndex(([, own]) => own === id) <= k) say(place, t("problem.twice"));
     else if (one && center && !sameNetwork(one, center))
       say(
         place,
@@ -127,51 +156,53 @@ function checkpointProblems(form, checkpoints, say) {
   });
 }
 
-/** @type {(form: Form, dataset: Dataset, say: Say) => void} */
-function dataProblems(form, dataset, say) {
-  /** @type {(split: string) => string | null} */
-  const missing = (split) =>
-    dataset.splits[split] === undefined
-      ? t("problem.split", {
-          dataset: dataset.name,
-          split,
-          splits: Object.keys(dataset.splits).join(", "),
-        })
-      : null;
-  say("split", missing(form.split));
-  if (form.also !== "none") say("also", missing(otherSplit(form.split)));
-  const own = (dataset.targets ?? "classes") !== "classes" && form.loss !== DEFAULTS.loss;
-  say(
-    "loss",
-    own ? t("problem.loss", { dataset: dataset.name, targets: dataset.targets ?? "" }) : null,
-  );
+/** @type {(center: ReadyCheckpoint | undefined, checkpoints: ReadyCheckpoint[], count: number) => string} */
+function missingProblem(center, checkpoints, count) {
+  const present = center ? alike(center, checkpoints).length : count;
+  return center && present < count
+    ? t("problem.tooFew", { count, present, network: center.architecture.label })
+    : t("problem.noCheckpoint");
 }
 
 /** @type {(text: string) => string | null} */
 function countProblem(text) {
-  if (/^[+-]?\d+$/.test(text.trim()) && Number(text) < 2)
-    return t("problem.axis", { number: String(Number(text)) });
-  return wholeProblem(text, 2, MAX_COUNT);
+  const { least = 0 } = LIMITS.count;
+  if (isWhole(text) && Number(text) < least)
+    return t("problem.axis", { least, number: String(Number(text)) });
+  return wholeProblem(text, LIMITS.count);
 }
 
-/** @type {(text: string, least: number, most: number) => string | null} */
-function wholeProblem(text, least, most) {
-  if (!/^[+-]?\d+$/.test(text.trim())) return t("problem.notWhole", { input: quoted(text) });
-  if (Number(text) < least)
-    return t("problem.less", { number: String(Number(text)), least: String(least) });
-  return Number(text) > most
-    ? t("problem.more", { number: text.trim(), most: String(most) })
-    : null;
+/** @type {(text: string) => boolean} */
+const isWhole = (text) => /^[+-]?\d+$/.test(text.trim().replace("−", "-"));
+
+/**
+ * What is wrong with a whole number; without an upper bound, with one that JavaScript cannot hold.
+ * @type {(text: string, bounds: Bounds) => string | null}
+ */
+function wholeProblem(text, { most = Number.MAX_SAFE_INTEGER, ...bounds }) {
+  if (!isWhole(text)) return t("problem.notWhole", { input: quoted(text) });
+  return numberProblem(text, { most, ...bounds });
+}
+
+/** @type {(text: string, bounds: Bounds) => string | null} */
+function numberProblem(text, { least = -Infinity, most = Infinity, below = Infinity }) {
+  const value = numberOf(text);
+  const number = String(value);
+  if (!Number.isFinite(value)) return t("problem.notFinite", { input: quoted(text) });
+  if (value < least) return t("problem.less", { number, least: String(least) });
+  if (value > most) return t("problem.more", { number: text.trim(), most: String(most) });
+  return value >= below ? t("problem.below", { number, below: String(below) }) : null;
 }
 
 /** @type {(form: Form, name: "alpha" | "beta", say: Say) => void} */
 function rangeProblems(form, name, say) {
   const { min, max } = axis(form, name);
+  const { least = -Infinity, most = Infinity } = LIMITS.ends;
   for (const [k, place] of BOUNDS[name].entries()) {
     const value = k ? max : min;
     if (!Number.isFinite(value)) say(place, t("problem.notFinite", { input: quoted(form[place]) }));
-    else if (Math.abs(value) > MAX_RANGE)
-      say(place, t("problem.outside", { number: String(value), most: String(MAX_RANGE) }));
+    else if (value < least || value > most)
+      say(place, t("problem.outside", { number: String(value), most: String(most) }));
   }
   if (min >= max) say(BOUNDS[name][0], t("problem.range", { min: String(min), max: String(max) }));
 }

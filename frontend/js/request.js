@@ -1,105 +1,100 @@
+/** The form of a new job, and as a JobSpec, for any kind that kinds.js defines. Pure. */
+
+import { KINDS } from "./kinds.js";
+
 /**
- * The form of a new job as a JobSpec, as curl and as Python; and its errors, worded as the service words them. Pure.
+ * @import { Axis, Dataset, Definition, Form, Grid, Input, Kind, Option, OptionValue, ReadyCheckpoint,
+ *   Spec } from "./types.d.ts"
  */
 
-/** @import { Axis, Dataset, Form, Input, Kind, ReadyCheckpoint, Spec } from "./types.d.ts" */
+/** Options that the sentence of the form holds; the others are below "More options". */
+export const IN_SENTENCE = ["dataset", "split", "subset", "seed"];
+
+/** @type {(kind: Kind) => Definition} */
+export const definitionOf = (kind) => KINDS[kind];
+
+/** @type {() => Kind[]} */
+export const kindNames = () => /** @type {Kind[]} */ (Object.keys(KINDS));
 
 /**
- * The kinds of jobs: label, whether there is a beta, a grid to choose, random directions, and repeats or other
- * directions.
- * @type {Record<Kind, { beta: boolean; grid: boolean; drawn: boolean;
- *   repeatable: boolean; further?: ("end" | "second" | "third")[] }>}
+ * The options of all kinds, by name.
+ * @type {() => Record<string, Option>}
  */
-export const KINDS = {
-  surface: { beta: true, grid: true, drawn: true, repeatable: true },
-  slice: { beta: false, grid: true, drawn: true, repeatable: true },
-  curvature: { beta: true, grid: true, drawn: true, repeatable: false },
-  interpolation: {
-    beta: false,
-    grid: true,
-    drawn: false,
-    repeatable: false,
-    further: ["end"],
-  },
-  plane: {
-    beta: true,
-    grid: false,
-    drawn: false,
-    repeatable: false,
-    further: ["second", "third"],
-  },
-  trajectory: { beta: true, grid: false, drawn: false, repeatable: false },
-};
+export const allOptions = () =>
+  Object.assign({}, ...kindNames().map((kind) => definitionOf(kind).options));
 
 /**
- * Initial values of the form. Numbers are text, as typed.
- * @type {Form}
+ * The checkpoints of a kind besides its center, which is the input "checkpoint"; of a list, the last is the center.
+ * @type {(kind: Kind) => Definition["roles"]}
  */
-export const DEFAULTS = {
-  kind: "surface",
-  checkpoint: "",
-  dataset: "digits",
-  split: "train",
-  images: "all",
-  subsetCount: "1000",
-  subsetSeed: "0",
-  alphaMin: "−1",
-  alphaMax: "1",
-  alphaCount: "51",
-  ownBeta: false,
-  betaMin: "−1",
-  betaMax: "1",
-  betaCount: "51",
-  seed: "0",
-  precision: "float32",
-  name: "",
-  end: "",
-  second: "",
-  third: "",
-  epochs: [],
-  loss: "cross_entropy",
-  batchNorm: "frozen",
-  normalization: "filter",
-  orthogonality: "filter",
-  biases: "fixed",
-  directions: "random",
-  repeats: "1",
-  also: "none",
-};
-
-/** The default grid of a kind. */
-const SQUARE = {
-  alphaMin: "−1",
-  alphaMax: "1",
-  alphaCount: "51",
-  betaMin: "−1",
-  betaMax: "1",
-  betaCount: "51",
-};
-
-/** @type {Partial<Record<Kind, Partial<typeof SQUARE>>>} */
-const GRIDS = {
-  curvature: { alphaCount: "11", betaCount: "11" },
-  interpolation: { alphaMin: "−0.5", alphaMax: "1.5", alphaCount: "41" },
-};
-
-/** @type {(kind: Kind) => typeof SQUARE} */
-export const gridDefaults = (kind) => ({ ...SQUARE, ...GRIDS[kind] });
+export const furtherRoles = (kind) =>
+  definitionOf(kind).roles.filter(({ many }, k) => many || k > 0);
 
 /**
- * The input of the form for each field of the JobSpec: for errors of the service.
+ * Every input as it is at first: the defaults of all kinds. Numbers are text, as typed.
+ * @type {() => Form}
+ */
+export function initialForm() {
+  const [kind] = kindNames();
+  const roles = kindNames().flatMap(furtherRoles);
+  return {
+    kind,
+    checkpoint: "",
+    images: "all",
+    subsetCount: "1000",
+    subsetSeed: "0",
+    ownBeta: false,
+    ...Object.fromEntries(roles.map(({ name, many }) => [name, many ? [] : ""])),
+    ...defaultInputs(allOptions()),
+    ...gridInputs(kind),
+  };
+}
+
+/**
+ * Inputs of options, with their defaults.
+ * @type {(options: Record<string, Option>) => Record<string, string | string[]>}
+ */
+export function defaultInputs(options) {
+  const own = Object.entries(options).filter(([, { type }]) => type !== "Subset");
+  return Object.fromEntries(own.map(([name, option]) => [name, typed(option.default)]));
+}
+
+/** @type {(value: OptionValue) => string | string[]} */
+function typed(value) {
+  if (Array.isArray(value)) return [...value];
+  return typeof value === "number" ? numberText(value) : (value ?? "");
+}
+
+/** @type {(value: number) => string} */
+const numberText = (value) => String(value).replace("-", "−");
+
+/** Where a kind has no second axis, or its range is that of its checkpoints. */
+const UNUSED = { min: -1, max: 1, count: 51 };
+
+/**
+ * Inputs of the grid, with the defaults of a kind.
+ * @type {(kind: Kind) => Pick<Form, "alphaMin" | "alphaMax" | "alphaCount" | "betaMin" | "betaMax" | "betaCount">}
+ */
+export function gridInputs(kind) {
+  const { alpha = UNUSED, beta = UNUSED } = definitionOf(kind).grid ?? {};
+  return {
+    alphaMin: numberText(alpha.min),
+    alphaMax: numberText(alpha.max),
+    alphaCount: numberText(alpha.count),
+    betaMin: numberText(beta.min),
+    betaMax: numberText(beta.max),
+    betaCount: numberText(beta.count),
+  };
+}
+
+/**
+ * Inputs whose names are not those of their fields in a JobSpec: for errors of the service.
  * @type {Record<string, Input>}
  */
-export const INPUTS = {
-  checkpoint: "checkpoint",
-  dataset: "dataset",
-  split: "split",
+const INPUTS = {
   "subset.count": "subsetCount",
   "subset.seed": "subsetSeed",
   subset: "subsetCount",
-  seed: "seed",
-  precision: "precision",
-  name: "name",
   grid: "alphaCount",
   "grid.alpha": "alphaMin",
   "grid.alpha.min": "alphaMin",
@@ -109,87 +104,81 @@ export const INPUTS = {
   "grid.beta.min": "betaMin",
   "grid.beta.max": "betaMax",
   "grid.beta.count": "betaCount",
-  kind: "kind",
-  end: "end",
-  second: "second",
-  third: "third",
-  epochs: "epochs",
-  loss: "loss",
-  batch_norm: "batchNorm",
-  normalization: "normalization",
-  orthogonality: "orthogonality",
-  biases: "biases",
-  directions: "directions",
-  repeats: "repeats",
-  also: "also",
 };
 
 /**
  * The input of a field, or of the field it is a part of (`epochs.3`); undefined where the form has none.
  * @type {(field: string | null | undefined) => Input | undefined}
  */
-export const inputOf = (field) => INPUTS[field ?? ""] ?? INPUTS[(field ?? "").split(".")[0]];
+export function inputOf(field) {
+  const [first] = (field ?? "").split(".");
+  const center = kindNames().some((kind) => definitionOf(kind).roles[0].name === first);
+  const found = INPUTS[field ?? ""] ?? INPUTS[first] ?? first;
+  if (found in initialForm()) return found;
+  return center ? "checkpoint" : undefined;
+}
 
 /**
- * The form as a JobSpec; of the optional choices only those that differ from the defaults. Check `problems` first.
+ * The form as a JobSpec, without what is the default of its kind. Check `problems` first.
  * @type {(form: Form) => Spec}
  */
 export function jobSpec(form) {
-  const { beta, grid, drawn, further = [] } = KINDS[form.kind];
-  const alpha = axis(form, "alpha");
-  const own = form.ownBeta ? axis(form, "beta") : { ...alpha, count: Number(form.betaCount) };
+  const { roles, options, grid } = definitionOf(form.kind);
+  const checkpoints = roles.map(({ name, many }, k) => [
+    name,
+    k || many ? form[name] : form.checkpoint,
+  ]);
+  const values = Object.entries(options).map(([name, option]) => [
+    name,
+    valueOf(form, name, option),
+  ]);
+  const chosen = values.filter(([name, value]) => !isSame(value, options[String(name)].default));
+  const own = grid && gridOf(form);
   return {
     kind: form.kind,
-    ...(form.kind === "trajectory"
-      ? { epochs: [...form.epochs] }
-      : { checkpoint: form.checkpoint }),
-    ...Object.fromEntries(further.map((name) => [name, form[name]])),
-    dataset: form.dataset,
-    split: form.split,
-    subset:
-      form.images === "all"
-        ? null
-        : { count: Number(form.subsetCount), seed: Number(form.subsetSeed) },
-    ...(grid ? { grid: beta ? { alpha, beta: own } : { alpha } } : {}),
-    ...(drawn
-      ? { seed: Number(form.seed), normalization: isDrawn(form) ? form.normalization : "filter" }
-      : {}),
-    ...furtherChoices(form),
-    precision: form.precision,
-    name: form.name.trim() || null,
+    ...Object.fromEntries(checkpoints),
+    ...(own && !isSame(own, grid) ? { grid: own } : {}),
+    ...Object.fromEntries(chosen),
   };
 }
 
 /**
- * Whether the directions are random: only then are they normalized.
- * @type {(form: Pick<Form, "kind" | "directions">) => boolean}
+ * A JobSpec with every option and the grid of its kind: what is left out has its default.
+ * @type {(spec: Spec) => Spec}
  */
-export const isDrawn = ({ kind, directions }) =>
-  KINDS[kind].drawn && !(KINDS[kind].repeatable && directions !== "random");
-
-/** @type {(form: Form) => Partial<Spec>} */
-function furtherChoices(form) {
-  const { repeatable } = KINDS[form.kind];
-  const all = {
-    also: form.also !== "none" && otherSplit(form.split),
-    loss: form.loss !== DEFAULTS.loss && form.loss,
-    batch_norm: form.batchNorm !== DEFAULTS.batchNorm && form.batchNorm,
-    orthogonality:
-      isDrawn(form) && form.orthogonality !== DEFAULTS.orthogonality && form.orthogonality,
-    biases: isDrawn(form) && form.biases !== DEFAULTS.biases && form.biases,
-    directions: repeatable && form.directions !== DEFAULTS.directions && form.directions,
-    repeats: repeatable && Number(form.repeats) !== 1 && Number(form.repeats),
-  };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== false));
+export function complete(spec) {
+  const { options, grid } = definitionOf(spec.kind);
+  const defaults = Object.entries(options).map(([name, option]) => [name, option.default]);
+  return { ...Object.fromEntries(defaults), ...(grid ? { grid } : {}), ...spec };
 }
 
-/** @type {(split: string) => string} */
-export const otherSplit = (split) => (split === "train" ? "test" : "train");
+/** @type {(a: unknown, b: unknown) => boolean} */
+const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+/** @type {(form: Form, name: string, option: Option) => unknown} */
+function valueOf(form, name, { type }) {
+  if (type === "Subset")
+    return form.images === "all"
+      ? null
+      : { count: Number(form.subsetCount), seed: Number(form.subsetSeed) };
+  const input = form[name];
+  if (Array.isArray(input)) return input;
+  const text = String(input).trim();
+  return type === "int" || type === "float" ? numberOf(text) : text || null;
+}
+
+/** @type {(form: Form) => Grid} */
+function gridOf(form) {
+  const alpha = axis(form, "alpha");
+  if (definitionOf(form.kind).axes === 1) return { alpha };
+  const { min, max } = form.ownBeta ? axis(form, "beta") : alpha;
+  return { alpha, beta: { min, max, count: Number(form.betaCount) } };
+}
 
 /** @type {(form: Form, name: "alpha" | "beta") => Axis} */
 export const axis = (form, name) => ({
-  min: parsed(form[`${name}Min`]),
-  max: parsed(form[`${name}Max`]),
+  min: numberOf(form[`${name}Min`]),
+  max: numberOf(form[`${name}Max`]),
   count: Number(form[`${name}Count`]),
 });
 
@@ -197,7 +186,7 @@ export const axis = (form, name) => ({
  * A number as people type it: a Unicode minus sign and a decimal comma are accepted.
  * @type {(text: string) => number}
  */
-const parsed = (text) =>
+export const numberOf = (text) =>
   text.trim() === "" ? NaN : Number(text.trim().replace("−", "-").replace(",", "."));
 
 /** @type {(a: ReadyCheckpoint, b: ReadyCheckpoint) => boolean} */
@@ -224,7 +213,8 @@ export const samples = (dataset) =>
  * Whether (0, 0) is a point of the grid; where it is not, the service evaluates it separately.
  * @type {(spec: Spec) => boolean}
  */
-export function centerOnGrid({ grid }) {
+export function centerOnGrid(spec) {
+  const { grid } = complete(spec);
   return Object.values(grid ?? {}).every(({ min, max, count }) =>
     Array.from(
       { length: count },

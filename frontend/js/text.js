@@ -3,7 +3,7 @@
 import { catalogue, language } from "./language.js";
 import { whole } from "./numbers.js";
 
-/** @import { Arguments, Child, Key } from "./types.d.ts" */
+/** @import { Arguments, Child, Key, PlainKey } from "./types.d.ts" */
 
 const plurals = new Intl.PluralRules(language);
 
@@ -19,6 +19,13 @@ export const t = (key, ...values) => parts(key, values[0] ?? {}).join("");
  * @type {<K extends Key>(key: K, ...values: Arguments<K, Child>) => Child[]}
  */
 export const tNodes = (key, ...values) => parts(key, values[0] ?? {});
+
+/**
+ * The string of a key that is put together of names, such as those of an option; `otherwise` where there is none.
+ * @type {(key: string, otherwise?: string) => string}
+ */
+export const named = (key, otherwise = "") =>
+  key in catalogue ? t(/** @type {PlainKey} */ (key)) : otherwise;
 
 /** @type {(key: Key, values: Record<string, Child>) => Child[]} */
 function parts(key, values) {
@@ -38,3 +45,12 @@ const written = (value) => (typeof value === "number" ? whole(value) : value);
  * @type {(names: string[]) => string}
  */
 export const listed = (names) => new Intl.ListFormat(language).format(names);
+
+/**
+ * The same of nodes.
+ * @type {(nodes: Child[]) => Child[]}
+ */
+export const listedNodes = (nodes) =>
+  new Intl.ListFormat(language)
+    .formatToParts(nodes.map((_, k) => String(k)))
+    .map(({ type, value }) => (type === "element" ? nodes[Number(value)] : value));

@@ -390,12 +390,49 @@ export interface PlotOptions extends ViewContext {
 
 // ---- the form of a new job
 
-/** The form as typed: numbers are text. */
+/** A value that an option of a kind has, in a JobSpec. */
+export type OptionValue = string | number | string[] | null;
+export interface Bounds {
+  least?: number;
+  most?: number;
+  /** an open upper end */
+  below?: number;
+  /** of a text or a list */
+  longest?: number;
+}
+export interface Option extends Bounds {
+  /** as in Python, without None */
+  type: string;
+  default: OptionValue;
+  choices?: string[];
+}
+/** What a kind of job takes; see kinds.js. */
+export interface Definition {
+  axes: number;
+  /** null for a grid around the checkpoints */
+  grid: Grid | null;
+  roles: { name: string; many: boolean; least: number }[];
+  options: Record<string, Option>;
+  /** while `option` is not its default, `others` must be theirs */
+  excludes: { option: string; others: string[] }[];
+  columns: string[];
+}
+/** Limits of what is no option. */
+export interface Limits {
+  points: number;
+  ends: Bounds;
+  count: Bounds;
+  /** points along each axis of a grid around checkpoints */
+  around: number;
+  checkpoints: number;
+  subset: { count: Bounds; seed: Bounds };
+}
+
+/** The form as typed: numbers are text. It has an input for each further checkpoint and each option, by its name. */
 export interface Form {
   kind: Kind;
+  /** the center */
   checkpoint: string;
-  dataset: string;
-  split: string;
   images: string;
   subsetCount: string;
   subsetSeed: string;
@@ -406,25 +443,11 @@ export interface Form {
   betaMin: string;
   betaMax: string;
   betaCount: string;
-  seed: string;
-  precision: string;
-  name: string;
-  end: string;
-  second: string;
-  third: string;
-  epochs: string[];
-  loss: string;
-  batchNorm: string;
-  normalization: string;
-  orthogonality: string;
-  biases: string;
-  directions: string;
-  repeats: string;
-  also: string;
+  [name: string]: string | boolean | string[];
 }
-export type Input = keyof Form;
+export type Input = string;
 /** A sentence for each input that is wrong. */
-export type Problems = Partial<Record<Input, string>>;
+export type Problems = Record<Input, string>;
 
 declare global {
   var Plotly: Plotly | undefined;

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, UnknownOptionError
 from ..grid import Grid
-from ..options import EngineOptions, ObjectiveOptions, Option, SampleOptions, options_of
+from ..options import Bounds, EngineOptions, ObjectiveOptions, Option, SampleOptions, options_of
 
 if TYPE_CHECKING:
     from ..evaluation.run import Prepared
     from ..evaluation.setup import Call
+
+# Limits of a job's grid and lists.
+MAX_POINTS = 1_002_001  # 1001 × 1001
+AXIS_ENDS = Bounds(-1e6, 1e6)
+AXIS_COUNT = Bounds(2, 100_001)
+AROUND = 25  # points along each axis of a grid around checkpoints, whose range is known when they are loaded
+MAX_CHECKPOINTS = 1000
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,12 @@ class Role:
     help: str
     many: bool = False  # a list in the order of training, whose last one is the center
     least: int = 1  # length of the list
+    label: str = ""  # on the page, where it is not the name
+
+    @property
+    def title(self) -> str:
+        """Its label on the page."""
+        return self.label or self.name.capitalize()
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..options import CHOICES, Bounds, Option, choices_of
+from ..options import CHOICES, SEEDS, SUBSET, Bounds, Option, choices_of
 from . import KINDS
-from .definition import Kind
+from .definition import AROUND, AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_POINTS, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = "Generated from landscape/kinds/ by `python -m landscape.kinds.generate` (`make kinds`): change those."
@@ -104,13 +104,15 @@ def client() -> str:
 
 
 def page() -> str:
-    """The text of frontend/js/kinds.js: definitions without words, and the English words."""
+    """The text of frontend/js/kinds.js: definitions without words, limits, and the English words."""
     definitions = {kind.name: _definition(kind) for kind in KINDS.values()}
     return _javascript(
         f"/**\n * What each kind of job takes.\n *\n * {NOTE}\n */\n\n"
-        f"export const KINDS = {json.dumps(definitions, ensure_ascii=False)};\n\n"
+        '/** @import { Definition, Limits } from "./types.d.ts" */\n\n'
+        f"export const KINDS = /** @satisfies {{Record<string, Definition>}} */ ({_json(definitions)});\n\n"
+        f"/** @type {{Limits}} */\nexport const LIMITS = {_json(_limits())};\n\n"
         "/** What the page says about them, in English. */\n"
-        f"export const WORDS = {json.dumps(_words(), ensure_ascii=False)};\n"
+        f"export const WORDS = {_json(_words())};\n"
     )
 
 
@@ -269,29 +271,54 @@ def _grid_numbers(kind: Kind) -> dict[str, Any] | None:
 
 
 def _option(option: Option) -> dict[str, Any]:
-    bounds, default = option.job_bounds or option.bounds, option.default
-    found = {
+    default = option.default
+    return {
         "type": option.job_type.removesuffix(" | None"),
         "default": list(default) if isinstance(default, tuple) else default,
-        "choices": list(option.choices) or None,
+        **({"choices": list(option.choices)} if option.choices else {}),
+        **_bounds(option.job_bounds or option.bounds),
+    }
+
+
+def _bounds(bounds: Bounds) -> dict[str, float]:
+    """The bounds that there are; JavaScript does not hold the upper bound of seeds."""
+    found = {
         "least": bounds.least,
         "most": bounds.most,
-        "below": None if bounds.below == 2**63 else bounds.below,
+        "below": None if bounds.below == SEEDS else bounds.below,
         "longest": bounds.longest,
     }
-    return {name: value for name, value in found.items() if value is not None or name == "default"}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _limits() -> dict[str, Any]:
+    """The limits of what is no option: the grid, lists of checkpoints, the subset."""
+    return {
+        "points": MAX_POINTS,
+        "ends": _bounds(AXIS_ENDS),
+        "count": _bounds(AXIS_COUNT),
+        "around": AROUND,
+        "checkpoints": MAX_CHECKPOINTS,
+        "subset": {name: _bounds(bounds) for name, bounds in SUBSET.items()},
+    }
 
 
 def _words() -> dict[str, str]:
-    words = {}
+    """What the page says. An option or role that several kinds have is the same in all of them."""
+    words: dict[str, str] = {}
     for kind in KINDS.values():
         words[f"kind.{kind.name}"] = kind.label
         words[f"kind.{kind.name}.summary"] = kind.summary
-        words |= {f"role.{kind.name}.{role.name}": role.help for role in kind.roles}
-        words |= {f"exclusion.{one.option}": one.text for one in kind.excludes}
-        words |= {f"option.{option.name}": option.job_help or option.help for option in kind.job_options}
-        words |= {f"column.{column.name}": column.help for column in kind.columns}
-    return words
+        words |= {f"role.{role.name}": role.title for role in kind.roles}
+        words |= {f"exclusion.{kind.name}.{one.option}": one.text for one in kind.excludes}
+        for option in kind.job_options:
+            words[f"option.{option.name}"] = option.title
+            words[f"option.{option.name}.help"] = option.job_help or option.help
+    return {name: text.replace("`", "") for name, text in words.items()}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _python(code: str, name: str) -> str:

@@ -37,7 +37,11 @@ KIND = Kind(
     grid=GRID,
     roles=(
         Role("checkpoint", "The network at α = 0."),
-        Role("end", "The checkpoint at α = 1: a state dict or a module of the same architecture."),
+        Role(
+            "end",
+            "The checkpoint at α = 1: a state dict or a module of the same architecture.",
+            label="Checkpoint at the end",
+        ),
     ),
     details="The self-check compares the far end with `end` evaluated alone.",
     raises={

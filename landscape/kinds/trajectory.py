@@ -51,6 +51,7 @@ KIND = Kind(
             "folder that a `Recorder` or `landscape train` wrote.",
             many=True,
             least=4,
+            label="Checkpoints, in the order of training",
         ),
     ),
     own=(TrajectoryOptions,),

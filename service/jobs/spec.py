@@ -11,20 +11,23 @@ from pydantic_core import PydanticCustomError
 from landscape.errors import DataError, GridError, did_you_mean
 from landscape.grid import Axis, Grid
 from landscape.kinds import KINDS
+from landscape.kinds.definition import AROUND, AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_POINTS, Role
 from landscape.kinds.definition import Kind as Definition
-from landscape.kinds.definition import Role
-from landscape.options import CHOICES, Option
+from landscape.options import CHOICES, SUBSET, Bounds, Option
 
-MAX_POINTS = 1_002_001  # 1001 × 1001
-MAX_RANGE = 1e6
-DEFAULT_POINTS = 25 * 25  # of a plane or a trajectory, whose range is known when its checkpoints are loaded
-MAX_CHECKPOINTS = 1000
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]{16,64}$")]
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL stores any character but NUL
 if TYPE_CHECKING:
     Kind = str
 else:
     Kind = Literal[tuple(KINDS)]
+
+
+def _limits(bounds: Bounds) -> dict[str, Any]:
+    """The arguments of `Field` that hold a value to its bounds."""
+    limits: dict[str, Any] = {"ge": bounds.least, "le": bounds.most, "lt": bounds.below}
+    limits |= {"min_length": bounds.shortest, "max_length": bounds.longest}
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 class _Strict(BaseModel):
@@ -49,9 +52,9 @@ class _Strict(BaseModel):
 class AxisSpec(_Strict):
     """Equally spaced coordinates, both ends included; unitless multiples of the direction."""
 
-    min: float = Field(-1.0, ge=-MAX_RANGE, le=MAX_RANGE)
-    max: float = Field(1.0, ge=-MAX_RANGE, le=MAX_RANGE)
-    count: int = Field(51, ge=2, le=100_001)
+    min: float = Field(-1.0, **_limits(AXIS_ENDS))
+    max: float = Field(1.0, **_limits(AXIS_ENDS))
+    count: int = Field(51, **_limits(AXIS_COUNT))
 
     @model_validator(mode="after")
     def _is_an_axis(self) -> "AxisSpec":
@@ -101,8 +104,8 @@ class SurfaceGrid(_Strict):
 class SubsetSpec(_Strict):
     """A fixed subset of the samples, the same at every point: `count` of them drawn by `seed`."""
 
-    count: int = Field(ge=1)
-    seed: int = Field(0, ge=0, lt=2**63)
+    count: int = Field(**_limits(SUBSET["count"]))
+    seed: int = Field(0, **_limits(SUBSET["seed"]))
 
 
 class AnySpec(_Strict):
@@ -146,7 +149,7 @@ class AnySpec(_Strict):
     def points(self) -> int:
         """Number of points of its grid."""
         if self.grid is None:
-            return DEFAULT_POINTS
+            return AROUND * AROUND
         alphas, betas = self.grid.grid().shape
         return alphas * betas
 
@@ -167,12 +170,9 @@ def _checkpoint(role: Role) -> tuple[Any, Any]:
 
 
 def _field(option: Option) -> tuple[Any, Any]:
-    bounds = option.job_bounds or option.bounds
-    limits: dict[str, Any] = {"ge": bounds.least, "le": bounds.most, "lt": bounds.below}
-    limits |= {"min_length": bounds.shortest, "max_length": bounds.longest}
-    given = {name: limit for name, limit in limits.items() if limit is not None}
+    limits = _limits(option.job_bounds or option.bounds)
     default = list(option.default) if isinstance(option.default, tuple) else option.default
-    return _type(option.job_type), Field(default, description=option.job_help or option.help, **given)
+    return _type(option.job_type), Field(default, description=option.job_help or option.help, **limits)
 
 
 def _type(source: str) -> Any:

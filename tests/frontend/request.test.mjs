@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  DEFAULTS,
   alike,
   centerOnGrid,
-  gridDefaults,
+  complete,
+  gridInputs,
+  initialForm,
   jobSpec,
   inputOf,
 } from "../../frontend/js/request.js";
@@ -14,27 +15,17 @@ import { problems } from "../../frontend/js/problems.js";
 
 const id = "0123456789abcdef";
 const dataset = { name: "digits", splits: { train: 1500, test: 297 } };
-const form = (change = {}) => ({ ...DEFAULTS, checkpoint: id, ...change });
+const form = (change = {}) => ({ ...initialForm(), checkpoint: id, ...change });
 
-test("the initial form is the default surface of service/jobs/spec.py", () => {
-  assert.deepEqual(jobSpec(form()), {
-    kind: "surface",
-    checkpoint: id,
-    dataset: "digits",
-    split: "train",
-    subset: null,
-    grid: { alpha: { min: -1, max: 1, count: 51 }, beta: { min: -1, max: 1, count: 51 } },
-    seed: 0,
-    normalization: "filter",
-    precision: "float32",
-    name: null,
-  });
+test("the initial form is the default surface of service/jobs/spec.py, of which only the checkpoint has to be sent", () => {
+  assert.deepEqual(jobSpec(form()), { kind: "surface", checkpoint: id });
   assert.deepEqual(problems(form(), dataset), {});
 });
 
 test("a slice has no beta; a separate range for beta is used only if it is switched on", () => {
-  assert.deepEqual(jobSpec(form({ kind: "slice" })).grid, {
-    alpha: { min: -1, max: 1, count: 51 },
+  assert.equal(jobSpec(form({ kind: "slice" })).grid, undefined);
+  assert.deepEqual(jobSpec(form({ kind: "slice", alphaCount: "9" })).grid, {
+    alpha: { min: -1, max: 1, count: 9 },
   });
   const own = { betaMin: "-0,5", betaMax: "2", betaCount: "7", alphaMax: "3" };
   assert.deepEqual(jobSpec(form(own)).grid.beta, { min: -1, max: 3, count: 7 });
@@ -72,7 +63,7 @@ test("errors are reported at their input, worded as the service words them", () 
   );
   assert.equal(
     wrong({ name: "x".repeat(201) }).name,
-    "A name has at most 200 characters; this one has 201.",
+    "At most 200 characters are allowed; there are 201.",
   );
 });
 
@@ -84,7 +75,7 @@ test("hidden inputs are not validated: beta for a slice, the subset for all imag
 });
 
 test("curl sends exactly the JSON, quoted for the shell", () => {
-  const spec = jobSpec(form({ name: "it's <b>", images: "some" }));
+  const spec = jobSpec(form({ name: "it's <b>", images: "some", alphaMax: "2" }));
   const text = asCurl(spec, "http://127.0.0.1:8000");
   assert.match(text, /^curl -X POST http:\/\/127\.0\.0\.1:8000\/api\/v1\/jobs /);
   const body = /-d '([\s\S]*)'$/.exec(text)[1].replaceAll("'\\''", "'");
@@ -116,7 +107,7 @@ test("the duration is estimated from an earlier job on the same checkpoint, in p
     started: "2026-01-01T00:00:00Z",
     finished: "2026-01-01T00:00:20Z",
     spec: {
-      ...spec,
+      ...complete(spec),
       grid: { alpha: { min: -1, max: 1, count: 51 } },
       subset: { count: 500, seed: 0 },
     },
@@ -160,29 +151,23 @@ const checkpoints = ["a", "b", "c", "d"]
   }))
   .concat({ id: "e".repeat(16), name: "vgg", architecture: { label: "VGG-9" } });
 const [a, b, c, d, other] = checkpoints.map(({ id: own }) => own);
-const begin = (kind, change = {}) =>
-  form({ kind, checkpoint: a, ...gridDefaults(kind), ...change });
-const line = { dataset: "digits", split: "train", subset: null, precision: "float32", name: null };
+const begin = (kind, change = {}) => form({ kind, checkpoint: a, ...gridInputs(kind), ...change });
 
 test("an interpolation, a plane and a trajectory name their checkpoints and send no options of directions", () => {
   assert.deepEqual(jobSpec(begin("interpolation", { end: b, biases: "random", repeats: "5" })), {
     kind: "interpolation",
     checkpoint: a,
     end: b,
-    ...line,
-    grid: { alpha: { min: -0.5, max: 1.5, count: 41 } },
   });
   assert.deepEqual(jobSpec(begin("plane", { second: b, third: c })), {
     kind: "plane",
     checkpoint: a,
     second: b,
     third: c,
-    ...line,
   });
   assert.deepEqual(jobSpec(begin("trajectory", { epochs: [a, c, d, b] })), {
     kind: "trajectory",
     epochs: [a, c, d, b],
-    ...line,
   });
   assert.match(
     asPython(jobSpec(begin("trajectory", { epochs: [a, b] })), "x"),
@@ -190,36 +175,10 @@ test("an interpolation, a plane and a trajectory name their checkpoints and send
   );
 });
 
-test("a curvature map defaults to 11 × 11 points and has no repeats", () => {
+test("a curvature map has 11 × 11 points by default, and no repeats", () => {
+  assert.equal(gridInputs("curvature").alphaCount, "11");
   const spec = jobSpec(begin("curvature", { repeats: "3", directions: "gradient" }));
-  assert.deepEqual(
-    [spec.grid.alpha.count, spec.grid.beta.count, spec.repeats, spec.directions],
-    [11, 11, undefined, undefined],
-  );
-});
-
-test("optional choices are sent only if they differ from the service's defaults", () => {
-  const change = {
-    loss: "mse",
-    batchNorm: "batch",
-    normalization: "layer",
-    orthogonality: "none",
-    biases: "parameter",
-    repeats: "4",
-    also: "other",
-    precision: "bfloat16",
-  };
-  const { loss, batch_norm, normalization, orthogonality, biases, repeats, also, precision } =
-    jobSpec(form(change));
-  assert.deepEqual(
-    [loss, batch_norm, normalization, orthogonality, biases, repeats, also, precision],
-    ["mse", "batch", "layer", "none", "parameter", 4, "test", "bfloat16"],
-  );
-  const along = jobSpec(form({ directions: "gradient", normalization: "layer", biases: "random" }));
-  assert.deepEqual(
-    [along.directions, along.normalization, along.biases],
-    ["gradient", "filter", undefined],
-  );
+  assert.deepEqual(spec, { kind: "curvature", checkpoint: a, directions: "gradient" });
 });
 
 test("checkpoints must exist, be different, and have the same architecture", () => {
@@ -238,7 +197,7 @@ test("checkpoints must exist, be different, and have the same architecture", () 
   );
   assert.match(
     wrong("trajectory", { epochs: [a, b, c] }).epochs,
-    /^A trajectory needs at least 4 checkpoints of one network; 3 chosen/,
+    /^At least 4 checkpoints of one network are needed; 3 chosen/,
   );
   assert.deepEqual(wrong("trajectory", { epochs: [a, c, d, b], checkpoint: "" }), {});
   assert.deepEqual(
@@ -250,9 +209,9 @@ test("checkpoints must exist, be different, and have the same architecture", () 
 test("repeats, splits and the loss are checked as the service does", () => {
   const wrong = (change, data = dataset) => problems(form(change), data);
   assert.equal(wrong({ repeats: "65" }).repeats, "65 is more than 64.");
-  assert.match(wrong({ repeats: "2", also: "other" }).repeats, /^repeats above 1 take/);
+  assert.match(wrong({ repeats: "2", also: "test" }).repeats, /^repeats above 1 take/);
   assert.equal(
-    wrong({ also: "other" }, { name: "mine", splits: { train: 5 } }).also,
+    wrong({ also: "test" }, { name: "mine", splits: { train: 5 } }).also,
     "mine has no test split. It has: train.",
   );
   assert.match(wrong({ loss: "mse" }, { ...dataset, targets: "tokens" }).loss, /loss of their own/);
@@ -261,7 +220,7 @@ test("repeats, splits and the loss are checked as the service does", () => {
 test("an error of the service is assigned to its input, that of a nested field too", () => {
   assert.deepEqual(["epochs.3", "batch_norm", "grid.alpha.count", "nothing", null].map(inputOf), [
     "epochs",
-    "batchNorm",
+    "batch_norm",
     "alphaCount",
     undefined,
     undefined,
@@ -273,14 +232,14 @@ test("cost and duration account for a grid that the service chooses, repeats and
   assert.match(cost(plane, dataset).replaceAll("\u202f", ""), /^625 points × 1500 images/);
   assert.match(cost(jobSpec(form({ repeats: "2", kind: "slice" })), dataset), /^102 points/);
   assert.match(
-    cost(jobSpec(form({ kind: "slice", also: "other" })), dataset).replaceAll("\u202f", ""),
+    cost(jobSpec(form({ kind: "slice", also: "test" })), dataset).replaceAll("\u202f", ""),
     /× 1797 images/,
   );
   const done = {
     state: "done",
     started: "2026-01-01T00:00:00Z",
     finished: "2026-01-01T00:00:10Z",
-    spec: { ...plane, grid: null },
+    spec: { ...complete(plane), grid: null },
   };
   assert.equal(estimate(plane, [done], dataset), 10);
   assert.equal(estimate(jobSpec(begin("curvature")), [done], dataset), null);

@@ -68,7 +68,7 @@ test("a grid is described with one squared range or with two", () => {
         precision: "float32",
       }),
     ),
-    "slice · 51 points on [−1, 1] · 1 000 test images · seed 3",
+    "Slice · 51 points on [−1, 1] · 1 000 test images · seed 3",
   );
 });
 

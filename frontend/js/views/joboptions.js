@@ -1,154 +1,98 @@
-/** The options of a new job that most jobs leave as they are. */
+/** The options of a new job that most jobs leave as they are, each drawn from its definition in kinds.js. */
 
 import { element, setText } from "../element.js";
-import { directionsWords } from "../jobwords.js";
-import { KINDS, isDrawn } from "../request.js";
-import { t } from "../text.js";
+import { IN_SENTENCE, allOptions, definitionOf } from "../request.js";
+import { named, t } from "../text.js";
 
 /**
- * @import { Form, Input, Key } from "../types.d.ts"
+ * @import { Form, Option } from "../types.d.ts"
  * @import { Fields } from "./formfields.js"
  */
 
 /**
- * @typedef {object} Option
- * @property {Input} name which input it is
- * @property {string} testid its hook for tests
- * @property {[value: string, key: Key | null][]} choices what can be chosen; without a key, the value is its own name
- * @property {(form: Form) => boolean} [shown] whether it can be chosen now; always if not given
- */
-
-/** @type {(form: Form) => boolean} */
-const isRepeatable = ({ kind }) => KINDS[kind].repeatable;
-
-/** @type {Option[]} */
-const OPTIONS = [
-  {
-    name: "directions",
-    testid: "job-directions",
-    shown: isRepeatable,
-    choices: [
-      ["random", "choice.random"],
-      ["gradient", "choice.gradient"],
-      ["eigenvectors", "choice.eigenvectors"],
-    ],
-  },
-  {
-    name: "normalization",
-    testid: "job-normalization",
-    shown: isDrawn,
-    choices: [
-      ["filter", "choice.filter"],
-      ["layer", "choice.layer"],
-      ["weight", "choice.weight"],
-      ["dfilter", null],
-      ["dlayer", null],
-      ["none", "choice.none"],
-    ],
-  },
-  {
-    name: "orthogonality",
-    testid: "job-orthogonality",
-    shown: isDrawn,
-    choices: [
-      ["filter", "choice.everyFilter"],
-      ["overall", "choice.overall"],
-      ["none", "choice.none"],
-    ],
-  },
-  {
-    name: "biases",
-    testid: "job-biases",
-    shown: isDrawn,
-    choices: [
-      ["fixed", "choice.fixed"],
-      ["parameter", "choice.asParameter"],
-      ["random", "choice.atRandom"],
-    ],
-  },
-  {
-    name: "loss",
-    testid: "job-loss",
-    choices: [
-      ["cross_entropy", "choice.crossEntropy"],
-      ["mse", "choice.meanSquares"],
-    ],
-  },
-  {
-    name: "batchNorm",
-    testid: "job-batch-norm",
-    choices: [
-      ["frozen", "choice.frozen"],
-      ["recalibrated", "choice.recalibrated"],
-      ["batch", "choice.batch"],
-    ],
-  },
-  { name: "also", testid: "job-also", choices: [["none", "choice.none"]] },
-  {
-    name: "precision",
-    testid: "job-precision",
-    choices: [
-      ["float32", null],
-      ["float64", null],
-      ["bfloat16", null],
-    ],
-  },
-];
-
-/**
- * The options, folded away. `update` shows those that the form can use now.
+ * The options, folded away. `update` shows those of the chosen kind.
  * @type {(form: Form, fields: Fields) => { node: HTMLDetailsElement; update(): void }}
  */
-export function jobOptions(form, { select, field, checkbox }) {
-  const choices = OPTIONS.map(({ name, testid, choices: all, shown = () => true }) => {
-    const options = all.map(
-      ([value, key]) => /** @type {[string, string]} */ ([value, key ? t(key) : value]),
-    );
-    return { shown, node: labelled(name, select(name, testid, options)) };
-  });
+export function jobOptions(form, fields) {
+  const own = Object.entries(allOptions()).filter(([name]) => !IN_SENTENCE.includes(name));
+  const choices = own.map(([name, option]) => ({ name, node: choice(name, option, fields) }));
   const beta = element(
     "label",
     { class: "check" },
-    checkbox("ownBeta", "job-own-beta"),
+    fields.checkbox("ownBeta", "job-own-beta"),
     t("input.ownBeta"),
   );
-  const repeats = labelled("repeats", field("repeats", "job-repeats", 3));
-  const subsetSeed = labelled("subsetSeed", field("subsetSeed", "job-subset-seed", 6));
-  const name = field("name", "job-name", 30, {
-    placeholder: t("input.nameHint"),
-    maxlength: 300,
-    spellcheck: null,
-  });
-  const how = element("p", { class: "soft" });
-  const [directions, ...others] = choices.map(({ node }) => node);
+  const seed = element(
+    "label",
+    { class: "option" },
+    element("span", { class: "name" }, t("input.subsetSeed")),
+    fields.field("subsetSeed", "job-subset-seed", 6),
+  );
+  const summary = element("p", { class: "soft" });
   const node = element(
     "details",
     { class: "advanced" },
-    element("summary", {}, t("form.more")),
+    element("summary", { "data-testid": "more-options" }, t("form.more")),
+    summary,
     element(
       "div",
       { class: "choices" },
       beta,
-      directions,
-      repeats,
-      others,
-      subsetSeed,
-      labelled("name", name, "grow"),
-      how,
+      choices.map((one) => one.node),
+      seed,
     ),
   );
   return {
     node,
     update() {
-      beta.hidden = !KINDS[form.kind].grid || !KINDS[form.kind].beta;
-      repeats.hidden = !isRepeatable(form);
-      subsetSeed.hidden = form.images === "all";
-      for (const choice of choices) choice.node.hidden = !choice.shown(form);
-      setText(how, directionsWords(form));
+      const { grid, axes, options } = definitionOf(form.kind);
+      setText(summary, named(`kind.${form.kind}.summary`));
+      beta.hidden = !grid || axes === 1;
+      seed.hidden = form.images === "all";
+      for (const one of choices) one.node.hidden = !(one.name in options);
     },
   };
 }
 
-/** @type {(name: Input, control: HTMLElement, style?: string) => HTMLElement} */
-const labelled = (name, control, style) =>
-  element("label", { class: style }, `${t(`input.${name}`)} `, control);
+/**
+ * An option: its label, its input and what it means.
+ * @type {(name: string, option: Option, fields: Fields) => HTMLElement}
+ */
+function choice(name, option, { select, field, checkboxes }) {
+  const testid = `job-${name.replaceAll("_", "-")}`;
+  const many = Array.isArray(option.default);
+  const label = element("span", { class: "name" }, named(`option.${name}`, name));
+  const about = element(
+    "span",
+    { class: "soft about", id: `about-${name}` },
+    named(`option.${name}.help`),
+  );
+  if (many)
+    return element(
+      "div",
+      { class: "option" },
+      label,
+      checkboxes(name, testid, choicesOf(option)),
+      hint,
+    );
+  const control = option.choices
+    ? select(name, testid, choicesOf(option))
+    : field(name, testid, isNumber(option) ? 6 : 24, isNumber(option) ? NUMBER : {});
+  return element("label", { class: "option" }, label, control, about);
+}
+
+const NUMBER = { inputmode: "decimal" };
+
+/** @type {(option: Option) => boolean} */
+const isNumber = ({ type }) => type === "int" || type === "float";
+
+/**
+ * What can be chosen, in words; "none" where the default is nothing.
+ * @type {(option: Option) => [value: string, text: string][]}
+ */
+export function choicesOf({ type, choices = [], default: usual }) {
+  const known = type.replace(/^list\[|\]$/g, "");
+  /** @type {[string, string][]} */
+  const all = choices.map((value) => [value, named(`choice.${known}.${value}`, value)]);
+  return usual === null ? [["", t("choice.none")], ...all] : all;
+}

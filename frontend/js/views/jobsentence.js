@@ -3,11 +3,12 @@
 import { allImages } from "../cost.js";
 import { element, setChildren, setText } from "../element.js";
 import { dataName, keyOf, nameOf } from "../jobwords.js";
-import { KINDS, samples } from "../request.js";
-import { t, tNodes } from "../text.js";
+import { LIMITS } from "../kinds.js";
+import { definitionOf, furtherRoles, kindNames, samples } from "../request.js";
+import { listedNodes, named, t, tNodes } from "../text.js";
 
 /**
- * @import { Child, Dataset, Form, Kind, ReadyCheckpoint } from "../types.d.ts"
+ * @import { Child, Dataset, Form, ReadyCheckpoint } from "../types.d.ts"
  * @import { Fields } from "./formfields.js"
  */
 
@@ -17,21 +18,24 @@ import { t, tNodes } from "../text.js";
  *   { node: HTMLElement; update(dataset: Dataset | null): void }}
  */
 export function jobSentence(form, { select, field }, { ready, datasets }) {
-  const kinds = /** @type {Kind[]} */ (Object.keys(KINDS));
   const [all, some] = ["all", "some"];
   const kind = select(
     "kind",
     "job-kind",
-    kinds.map((own) => [own, t(`choice.${own}`)]),
+    kindNames().map((own) => [own, named(`kind.${own}`, own)]),
   );
   const checkpoint = select(
     "checkpoint",
     "job-checkpoint",
     ready.map((own) => [own.id, nameOf(own, ready)]),
   );
-  const end = select("end", "job-end", []);
-  const second = select("second", "job-second", []);
-  const third = select("third", "job-third", []);
+  const further = kindNames()
+    .flatMap(furtherRoles)
+    .filter(({ many }) => !many)
+    .map(({ name }) => name);
+  const others = Object.fromEntries(
+    [...new Set(further)].map((name) => [name, select(name, `job-${name}`, [])]),
+  );
   const images = select("images", "job-images", [
     [all, t("form.all")],
     [some, t("form.some")],
@@ -66,9 +70,10 @@ export function jobSentence(form, { select, field }, { ready, datasets }) {
 
   /** @type {() => Child} */
   function grid() {
-    const { grid: own, beta: plane } = KINDS[form.kind];
-    if (!own) return t(form.kind === "trajectory" ? "form.aroundPath" : "form.aroundThree");
-    if (!plane) return tNodes("form.gridLine", { alphaCount, range: part(alpha) });
+    const { grid: own, axes } = definitionOf(form.kind);
+    const line = axes === 1;
+    if (!own) return t(line ? "form.aroundLine" : "form.around", { count: LIMITS.around });
+    if (line) return tNodes("form.gridLine", { alphaCount, range: part(alpha) });
     const range = form.ownBeta
       ? [part(alpha), part(" × ", beta)]
       : part(alpha, element("span", { class: "power" }, "²"));
@@ -77,26 +82,36 @@ export function jobSentence(form, { select, field }, { ready, datasets }) {
 
   /** @type {() => Child} */
   const where = () =>
-    KINDS[form.kind].drawn ? tNodes("form.seeded", { grid: grid(), seed }) : grid();
+    "seed" in definitionOf(form.kind).options
+      ? tNodes("form.seeded", { grid: grid(), seed })
+      : grid();
 
   /** @type {(dataset: Dataset | null) => Child[]} */
   function worded(dataset) {
     const parts = { kind, checkpoint, samples: sampled(dataset), where: where() };
-    if (form.kind === "interpolation") return tNodes("form.interpolation", { ...parts, end });
-    if (form.kind === "plane") return tNodes("form.plane", { ...parts, second, third });
-    if (form.kind !== "trajectory") return tNodes("form.of", parts);
-    const count = form.epochs.length;
-    return count
-      ? tNodes("form.trajectory", { ...parts, count })
-      : tNodes("form.trajectoryNone", parts);
+    const [center] = definitionOf(form.kind).roles;
+    if (center.many) {
+      const { length: count } = [form[center.name]].flat();
+      return count
+        ? tNodes("form.through", { ...parts, count })
+        : tNodes("form.throughNone", parts);
+    }
+    if (form.kind === "interpolation")
+      return tNodes("form.interpolation", { ...parts, end: others.end });
+    if (form.kind === "plane")
+      return tNodes("form.plane", { ...parts, second: others.second, third: others.third });
+    const single = furtherRoles(form.kind).filter(({ many }) => !many);
+    const all = [checkpoint, ...single.map(({ name }) => others[name])];
+    return tNodes("form.of", { ...parts, checkpoint: listedNodes(all) });
   }
 
   return {
     node,
     update(dataset) {
-      setText(images.options[0], allImages(dataset, form.split));
-      const { kind: own, images: chosen, ownBeta, epochs } = form;
-      const key = [own, chosen, ownBeta, epochs.length, samples(dataset)].join();
+      setText(images.options[0], allImages(dataset, String(form.split)));
+      const { kind: own, images: chosen, ownBeta } = form;
+      const counts = furtherRoles(own).map(({ name }) => [form[name]].flat().length);
+      const key = [own, chosen, ownBeta, counts, samples(dataset)].join();
       if (key === shown) return;
       shown = key;
       const focused = document.activeElement; // moving a node takes the focus from it

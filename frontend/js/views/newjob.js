@@ -5,22 +5,27 @@ import { costWords, isReady, keyOf } from "../jobwords.js";
 import { ApiError, get, messageOf, post, unlessAborted } from "../network.js";
 import { problems } from "../problems.js";
 import {
-  DEFAULTS,
+  IN_SENTENCE,
   alike,
+  allOptions,
   centerOnGrid,
-  gridDefaults,
+  defaultInputs,
+  definitionOf,
+  furtherRoles,
+  gridInputs,
+  initialForm,
   inputOf,
   jobSpec,
-  otherSplit,
+  kindNames,
 } from "../request.js";
 import { t, tNodes } from "../text.js";
-import { formFields } from "./formfields.js";
-import { jobOptions } from "./joboptions.js";
+import { formFields, labelOf } from "./formfields.js";
+import { choicesOf, jobOptions } from "./joboptions.js";
 import { jobSentence } from "./jobsentence.js";
 import { emptyState, noticeLine } from "./parts.js";
 import { requestCard } from "./requestcard.js";
 
-/** @import { Dataset, Form, Input, Job, Problems, ReadyCheckpoint, Route, View, ViewContext } from "../types.d.ts" */
+/** @import { Dataset, Input, Job, Problems, ReadyCheckpoint, Route, View, ViewContext } from "../types.d.ts" */
 
 /** @type {(context: ViewContext) => View} */
 export function newJob({ route, signal }) {
@@ -60,46 +65,28 @@ async function load(node, route, signal) {
   setChildren(node, node.firstChild, content);
 }
 
-/**
- * Inputs for further checkpoints, and which of the others each takes at first.
- * @type {[Input, number][]}
- */
-const FURTHER = [
-  ["end", 0],
-  ["second", 0],
-  ["third", 1],
-];
-
 /** @type {(known: { ready: ReadyCheckpoint[]; datasets: Dataset[]; jobs: Job[]; asked?: string }) => HTMLElement} */
 function jobForm({ ready, datasets, jobs, asked }) {
-  /** @type {Form} */
-  const form = {
-    ...DEFAULTS,
-    checkpoint: ready.find(({ id }) => id === asked)?.id ?? ready[0].id,
-    dataset: datasets[0] ? keyOf(datasets[0]) : DEFAULTS.dataset,
-  };
+  const form = initialForm();
+  form.checkpoint = ready.find(({ id }) => id === asked)?.id ?? ready[0].id;
+  if (datasets[0]) form.dataset = keyOf(datasets[0]);
   /** @type {Set<string>} */
   const touched = new Set();
   /** @type {Problems} */
   let refused = {}; // errors of the service, until that input is changed
+  const roles = uniqueRoles();
   const fields = formFields(form, (name) => {
     touched.add(name);
     delete refused[name];
     follow(name);
     refresh();
   });
-  const { inputs, setOptions, setValue } = fields;
+  const { inputs, setBoxes, setOptions, setValue } = fields;
   const sentence = jobSentence(form, fields, { ready, datasets });
   const options = jobOptions(form, fields);
-  const epochs = element("fieldset", {
-    class: "epochs",
-    id: "field-epochs",
-    tabindex: -1,
-    "data-testid": "job-epochs",
-    "aria-label": t("input.epochs"),
-    "aria-describedby": "problem-epochs",
-  });
-  inputs.set("epochs", epochs);
+  const lists = roles
+    .filter(({ many }) => many)
+    .map(({ name }) => ({ name, node: fields.checkboxes(name, `job-${name}`, []) }));
   const costLine = element("p", { class: "cost", "data-testid": "job-cost" });
   const centerLine = element("p", { class: "soft", hidden: true }, t("form.offGrid"));
   const troubles = element("ul", { class: "troubles" });
@@ -114,7 +101,6 @@ function jobForm({ ready, datasets, jobs, asked }) {
   const center = () => ready.find(({ id }) => id === form.checkpoint);
   const dataset = () => datasets.find((own) => keyOf(own) === form.dataset) ?? null;
   const twins = () => alike(center() ?? ready[0], ready);
-  const boxes = () => [...epochs.querySelectorAll("input")];
   /** @type {() => Record<string, string>} */
   const found = () => ({ ...problems(form, dataset(), ready), ...refused });
 
@@ -126,66 +112,60 @@ function jobForm({ ready, datasets, jobs, asked }) {
   function follow(name) {
     // the errors were about the previous request
     if (name === "kind" || name === "checkpoint" || name === "dataset") refused = {};
-    if (name === "kind") setGrid();
+    if (name === "kind") setDefaults();
     if (name === "checkpoint") setCheckpoints();
-    if (name === "dataset") setSplits();
-    if (name === "dataset" || name === "split") setOther();
+    if (name === "dataset" || name === "split") setSplits();
   }
 
-  function setGrid() {
-    for (const [own, value] of Object.entries(gridDefaults(form.kind)))
-      if (!touched.has(own)) setValue(/** @type {Input} */ (own), value);
+  function setDefaults() {
+    const usual = { ...gridInputs(form.kind), ...defaultInputs(definitionOf(form.kind).options) };
+    for (const [own, value] of Object.entries(usual))
+      if (!touched.has(own) && !IN_SENTENCE.includes(own)) setValue(own, value);
   }
 
+  /** Offer the checkpoints of the same network: the first ones to the inputs for one, all to the lists. */
   function setCheckpoints() {
-    form.epochs = [];
     const others = twins().filter(({ id }) => id !== form.checkpoint);
     /** @type {[string, string][]} */
     const named = others.map(({ id, name }) => [id, name]);
-    for (const [own, k] of FURTHER)
-      setOptions(own, named.length ? named : [["", t("form.noOther")]], others[k]?.id ?? "");
+    const offered = named.length
+      ? named
+      : [/** @type {[string, string]} */ (["", t("form.noOther")])];
+    for (const { name, many, place } of roles)
+      if (many) setList(name);
+      else setOptions(name, offered, others[place]?.id ?? "");
+  }
+
+  /** @type {(role: string) => void} */
+  function setList(role) {
     const all = {
       type: "button",
       class: "quiet",
-      "data-testid": "job-epochs-all",
-      onclick: chooseAll,
+      "data-testid": `job-${role}-all`,
+      onclick: () => fields.checkAll(role),
     };
-    setChildren(
-      epochs,
-      element("legend", {}, t("form.epochs")),
-      twins().map(({ id, name }) => epochBox(id, name, chooseEpochs)),
+    setBoxes(
+      role,
+      twins().map(({ id, name }) => [id, name]),
       twins().length > 4 && element("button", all, t("form.selectAll")),
     );
+    inputs.get(role)?.prepend(element("legend", {}, labelOf(role)));
   }
 
+  /** Offer the splits of the data set; a second one has to be another than the first. */
   function setSplits() {
-    const known = Object.keys(dataset()?.splits ?? { train: 0, test: 0 });
-    setOptions(
-      "split",
-      known.map((own) => [own, splitWord(own)]),
-      known.includes(form.split) ? form.split : known[0],
-    );
-  }
-
-  function setOther() {
-    const other = otherSplit(form.split);
-    const known = Object.keys(dataset()?.splits ?? { train: 0, test: 0 }).includes(other);
-    /** @type {[string, string][]} */
-    const also = [["none", t("choice.none")]];
-    if (known) also.push(["other", splitWord(other)]);
-    setOptions("also", also, known ? form.also : "none");
-  }
-
-  function chooseEpochs() {
-    form.epochs = boxes().flatMap(({ checked, value }) => (checked ? [value] : []));
-    touched.add("epochs");
-    delete refused.epochs;
-    refresh();
-  }
-
-  function chooseAll() {
-    for (const box of boxes()) box.checked = true;
-    chooseEpochs();
+    const splits = Object.entries(allOptions()).filter(([, { type }]) => type === "Split");
+    const known = dataset()?.splits;
+    for (const [name, option] of splits) {
+      const all = choicesOf(option).filter(
+        ([value]) =>
+          !value || ((!known || value in known) && (name === "split" || value !== form.split)),
+      );
+      const values = all.map(([value]) => value);
+      // where one was chosen that is not there any more, the first that is
+      const fallback = (form[name] && values.find(Boolean)) || values[0];
+      setOptions(name, all, values.includes(String(form[name])) ? String(form[name]) : fallback);
+    }
   }
 
   /**
@@ -193,7 +173,8 @@ function jobForm({ ready, datasets, jobs, asked }) {
    * @type {(all?: boolean) => boolean}
    */
   function refresh(all = false) {
-    epochs.hidden = form.kind !== "trajectory";
+    const needed = furtherRoles(form.kind).map(({ name }) => name);
+    for (const list of lists) list.node.hidden = !needed.includes(list.name);
     sentence.update(dataset());
     options.update();
     const wrong = found();
@@ -218,12 +199,11 @@ function jobForm({ ready, datasets, jobs, asked }) {
       event.preventDefault();
       reveal(name);
     };
-    const input = inputs.get(/** @type {Input} */ (name))?.getAttribute("aria-label") ?? name;
     return element(
       "li",
       { id: `problem-${name}`, "data-testid": "job-problem", "data-field": name },
       tNodes("form.problem", {
-        input: element("a", { href: `#field-${name}`, onclick: show }, input),
+        input: element("a", { href: `#field-${name}`, onclick: show }, labelOf(name)),
         problem,
       }),
     );
@@ -251,7 +231,7 @@ function jobForm({ ready, datasets, jobs, asked }) {
 
   /** @type {(name: string | undefined) => void} */
   function reveal(name) {
-    const control = inputs.get(/** @type {Input} */ (name));
+    const control = inputs.get(name ?? "");
     if (!control) return;
     if (options.node.contains(control)) options.node.open = true;
     control.focus();
@@ -264,7 +244,7 @@ function jobForm({ ready, datasets, jobs, asked }) {
     "form",
     { class: "card", novalidate: true, onsubmit: submit },
     sentence.node,
-    epochs,
+    lists.map(({ node }) => node),
     element("div", { role: "alert" }, troubles),
     options.node,
     notice.node,
@@ -273,15 +253,13 @@ function jobForm({ ready, datasets, jobs, asked }) {
   return element("div", { class: "new-job-columns" }, own, request.node);
 }
 
-/** @type {(split: string) => string} */
-const splitWord = (split) =>
-  split === "train" ? t("form.train") : split === "test" ? t("form.test") : split;
-
-/** @type {(id: string, name: string, onchange: () => void) => HTMLElement} */
-const epochBox = (id, name, onchange) =>
-  element(
-    "label",
-    {},
-    element("input", { type: "checkbox", value: id, "data-testid": "job-epoch", onchange }),
-    name,
+/**
+ * The checkpoints that kinds need besides the center, each name once; `place` is which of the others it takes at first.
+ * @type {() => { name: string; many: boolean; place: number }[]}
+ */
+function uniqueRoles() {
+  const all = kindNames().flatMap((kind) =>
+    furtherRoles(kind).map(({ name, many }, place) => ({ name, many, place })),
   );
+  return [...new Map(all.map((role) => [role.name, role])).values()];
+}
