@@ -73,7 +73,7 @@ function choice(name, option, { select, field, checkboxes }) {
       { class: "option" },
       label,
       checkboxes(name, testid, choicesOf(option)),
-      hint,
+      about,
     );
   const control = option.choices
     ? select(name, testid, choicesOf(option))
