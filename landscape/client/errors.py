@@ -11,7 +11,7 @@ class UnreachableError(LandscapeError):
     def __init__(self, message: str, *, sent: bool = False):
         """`sent`: the request may have reached the service."""
         super().__init__(message)
-        self.sent = sent
+        self.sent: bool = sent
 
 
 class RefusedError(LandscapeError):
@@ -19,7 +19,9 @@ class RefusedError(LandscapeError):
 
     def __init__(self, message: str, *, code: str, status: int, field: str | None = None):
         super().__init__(message)
-        self.code, self.status, self.field = code, status, field
+        self.code: str = code
+        self.status: int = status
+        self.field: str | None = field
 
 
 class RejectedError(LandscapeError):
@@ -33,4 +35,5 @@ class JobEndedError(LandscapeError):
 
     def __init__(self, message: str, *, code: str, job_id: str):
         super().__init__(message)
-        self.code, self.job_id = code, job_id  # code: "failed" or "cancelled"
+        self.code: str = code  # "failed" or "cancelled"
+        self.job_id: str = job_id

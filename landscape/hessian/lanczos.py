@@ -70,7 +70,8 @@ class Lanczos:
     """
 
     def __init__(self, operator: Operator, start: Tensor):
-        self.operator, self.basis = operator, [start / start.norm()]
+        self.operator: Operator = operator
+        self.basis: list[Tensor] = [start / start.norm()]
         self.diagonal: list[float] = []
         self.below: list[float] = []
 

@@ -36,10 +36,12 @@ class Hessian:
             UnknownNameError: `over` is not known.
             CurvatureError: no parameter has two axes or more.
         """
-        self.objective, self.over, self.stop = objective, over, stop
-        self.at = {**objective.parameters(), **at}
-        self.names = names_over(objective, over)
-        self.sizes = [self.at[name].numel() for name in self.names]
+        self.objective: Objective = objective
+        self.over: str = over
+        self.stop: Stop | None = stop
+        self.at: Params = {**objective.parameters(), **at}
+        self.names: list[str] = names_over(objective, over)
+        self.sizes: list[int] = [self.at[name].numel() for name in self.names]
 
     @property
     def size(self) -> int:

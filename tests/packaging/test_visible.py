@@ -82,10 +82,12 @@ def test_mypy_knows_the_type_of_every_public_name(environment: Environment, tmp_
 
 def test_the_types_of_every_public_name_are_complete(environment: Environment) -> None:
     """pyright need not infer the types of their parameters and attributes, which other checkers may do differently."""
-    public = {f"landscape.{name}" for name in landscape.__all__}
-    symbols = [one for one in environment.completeness["symbols"] if one["name"] in public]
-    assert {one["name"] for one in symbols} >= public - {"landscape.__version__"}
-    assert not [one["name"] for one in symbols if not one["isTypeKnown"]]
+    symbols = {one["name"]: one for one in environment.completeness["symbols"] if one["isExported"]}
+    public = {f"landscape.{name}" for name in landscape.__all__ if name != "__version__"}
+    assert public <= symbols.keys()
+    assert not [name for name in public if not symbols[name]["isTypeKnown"]]
+    unknown = {name for name, one in symbols.items() if not one["isTypeKnown"] and not one["isTypeAmbiguous"]}
+    assert unknown <= {"landscape.plots.linked_figure.Comparison"}  # of a class of Plotly that has no types
 
 
 def test_a_completion_engine_offers_every_name_and_option(environment: Environment) -> None:
