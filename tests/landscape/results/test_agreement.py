@@ -83,6 +83,12 @@ def test_differences_are_given_absolutely_relatively_and_in_standard_errors() ->
     assert deviation("losses", first, second, errors=np.zeros(3)).standard_errors == math.inf
 
 
+def test_a_nan_with_other_bits_is_the_same_and_a_zero_with_another_sign_is_not() -> None:
+    other_nan = struct.unpack(">d", bytes.fromhex("fff8000000000123"))[0]
+    found = deviation("x", np.array([math.nan, 0.0]), np.array([other_nan, -0.0]))
+    assert (found.differing, found.absolute) == (1, 0.0)
+
+
 def test_a_last_bit_is_no_agreement_in_the_same_environment_and_is_one_elsewhere(surface: ls.Result) -> None:
     nudged = replace(surface, losses=np.nextafter(surface.losses, 9))
     here, there = surface.difference(nudged), surface.difference(elsewhere(nudged))
