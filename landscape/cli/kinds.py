@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import GridError, LandscapeError, did_you_mean
-from ..grid import Axis, Grid
+from ..grid import Axis, Grid, Range
 from ..kinds import KINDS
 from ..kinds.definition import Kind, Role
 from ..options import Option as Definition
@@ -149,7 +149,7 @@ def _grid(kind: Kind, counts: str | None, first: str | None, second: str | None)
     numbers, first = _counts(counts, kind.axes), first or UNIT
     if second and len(numbers) == 1:
         raise GridError(f"--range-beta needs a grid with two axes; got --grid {counts}. Leave it out, or add an axis.")
-    axes = [_axis(span, count) for span, count in zip((first, second or first), numbers, strict=False)]
+    axes = [Axis(*range_of(span), count) for span, count in zip((first, second or first), numbers, strict=False)]
     return Grid(*axes)
 
 
@@ -161,9 +161,14 @@ def _counts(text: str, axes: tuple[int, ...]) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _axis(text: str, count: int) -> Axis:
+def range_of(text: str) -> Range:
+    """The range that `--range` names, MIN:MAX.
+
+    Raises:
+        GridError: it is not of that form.
+    """
     try:
         low, high = map(float, text.split(":"))
     except ValueError:
         raise GridError(f"--range must be like -1:1; got {text!r}.") from None
-    return Axis(low, high, count)
+    return low, high

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import GridError, LandscapeError
+from ..errors import LandscapeError
 from ..grid import Grid, Range
 from .compute import compute_here, conclude, finish
+from .kinds import range_of
 from .options import Output, RunOptions, with_options
 from .output import require_writable
 from .recorded import Checkpoints, RecordedOptions, recorded_request
@@ -58,17 +59,17 @@ def refine(
       landscape refine surface.npz --range=-2:2 --repeats 5 -o wider.npz
     """
     require_writable(output)
-    spans = _spans(range_, range_beta)
+    alpha, beta = (range_of(text) if text else None for text in (range_, range_beta))
     if Path(result).is_file():
-        _refine_here(result, output, checkpoints, data, how, factor=factor, spans=spans, repeats=repeats)
+        _refine_here(result, output, checkpoints, data, how, factor=factor, spans=(alpha, beta), repeats=repeats)
     elif how.server:
         from .remote import connect, wait_for
 
         with connect(how.server, how.token_file) as service:
             job = service.job(result)
             grid = job.info.spec["grid"]  # None: around the checkpoints, with two axes
-            beta = spans[1] if grid is None or "beta" in grid else None
-            finer = job.refine(factor, alpha=spans[0], beta=beta, repeats=repeats)
+            other = alpha if grid is None or "beta" in grid else None
+            finer = job.refine(factor, alpha=alpha, beta=beta or other, repeats=repeats)
             finish(wait_for(finer, True), output, as_json=how.as_json)
     else:
         raise LandscapeError(f"There is no file {result!r}. Name a result file; or a job of a service, with --server.")
@@ -100,24 +101,9 @@ def _refine_here(
         partial.write(found)  # until both parts are there
         return found
 
-    own = earlier.grid
-    grid = own.refined(factor, alpha=spans[0], beta=spans[1] if own.beta else None)
+    (alpha, beta), own = spans, earlier.grid
+    grid = own.refined(factor, alpha=alpha, beta=beta or (alpha if own.beta else None))
     found = refined(earlier, grid, repeats, compute_with)
     conclude(found, output, partials[1 if "seeds" in found.provenance.get("reused", {}) else 0], as_json=how.as_json)
     for partial in partials:
         partial.remove()
-
-
-def _spans(first: str | None, second: str | None) -> tuple[Range | None, Range | None]:
-    spans = [_span(text) for text in (first, second or first)]
-    return spans[0], spans[1]
-
-
-def _span(text: str | None) -> Range | None:
-    if text is None:
-        return None
-    try:
-        low, high = map(float, text.split(":"))
-    except ValueError:
-        raise GridError(f"--range must be like -1:1; got {text!r}.") from None
-    return low, high

@@ -6,18 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from landscape.evaluation import run as evaluation
 from landscape.result import Result
 from tests.landscape.cli.test_compute import FEW, SKIP, run
-
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +128,8 @@ def test_a_slice_and_files_that_are_elsewhere_now(tmp_path: Path, capsys: pytest
     first, found = Result.load(line), Result.load(finer)
     assert found.losses[:10:3].tobytes() == first.losses.tobytes()
     assert np.isfinite(found.losses).all()
+    assert run("refine", str(line), SKIP, "--range-beta=0:1", "-o", str(finer)) == 1
+    assert "A slice has one axis" in capsys.readouterr().err
     assert run("refine", str(line), SKIP.replace("-skip", "-plain"), "--factor", "2", "-o", str(finer)) == 1
     assert "differs in the checkpoint" in capsys.readouterr().err
 
