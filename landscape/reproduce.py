@@ -193,10 +193,11 @@ def _value(name: str, value: Any, model: nn.Module) -> Any:
 def _advice(request: Mapping[str, Any], missing: list[str]) -> str:
     """What to pass, and from where it came."""
     call = ", ".join(name if name in ("model", "images") else f"{name}=…" for name in missing)
-    files = ", ".join(request.get("checkpoints") or ())
-    origin = f" It was computed from {files} and the data set {request.get('dataset')}" if files else ""
-    advice = f"{origin}: with these files, the command `landscape reproduce` takes the result alone." if origin else ""
-    return f"The result does not hold {', '.join(missing)}. Pass what it was computed from: reproduce({call}).{advice}"
+    said = f"The result does not hold {', '.join(missing)}. Pass what it was computed from: reproduce({call})."
+    if "checkpoints" not in request:
+        return said
+    files, data = ", ".join(request["checkpoints"]), request.get("dataset")
+    return f"{said} It was computed from {files} and the data set {data}: `landscape reproduce` reads them from files."
 
 
 def _device(model: nn.Module) -> str:

@@ -16,6 +16,7 @@ import landscape as ls
 from landscape.checkpoints.inspect import inspect
 from landscape.cli.main import main
 from landscape.data.builtin import load
+from landscape.errors import LandscapeError
 from tests.support.paths import GALLERY
 from tests.support.small_models import stirred
 
@@ -77,6 +78,10 @@ def test_a_result_is_reproduced_bit_for_bit_from_its_file_alone(
     said = capsys.readouterr().out
     assert said.startswith("They agree bit for bit.")
     assert "✓  weights" in said
+    with pytest.raises(
+        LandscapeError, match=rf"from {checkpoint} and the data set digits: `landscape reproduce` reads"
+    ):
+        ls.Result.load(output).reproduce()
 
 
 def test_eigenvalues_are_reproduced_with_the_architecture_that_was_chosen(tmp_path: Path) -> None:
