@@ -7,6 +7,8 @@ holds the lists together.
 
 from typing import TYPE_CHECKING
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from .api import curvature as curvature
     from .api import interpolation as interpolation
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from .results.metrics import numbers as numbers
     from .training.recorder import Recorder as Recorder
 
-__version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient",

@@ -51,7 +51,7 @@ class Inspected(ComparedByContent):
 
 
 @checks_keywords
-def inspect(path: Path) -> Inspected:
+def inspect(path: str | Path) -> Inspected:
     """Read a checkpoint in a process of its own.
 
     Args:
@@ -71,7 +71,7 @@ def inspect(path: Path) -> Inspected:
 
     with TemporaryDirectory(prefix="landscape-") as folder:
         clean = Path(folder) / "clean.safetensors"
-        answer = read_in_sandbox("checkpoint", path, clean)
+        answer = read_in_sandbox("checkpoint", Path(path), clean)
         if "rejected" in answer:
             raise CheckpointError(answer["rejected"])
         return Inspected(answer["candidates"], answer["facts"], answer["tensors"], *clean_file(clean))

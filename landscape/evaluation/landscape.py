@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import __version__, engine
+from .. import engine
 from ..directions.measures import measure_directions
 from ..directions.plane import Plane
 from ..directions.random import Params, dot, norm, random_directions
@@ -35,6 +35,7 @@ from ..objective.random_state import keeps_random_state
 from ..objective.validation import require_compatible
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
 from ..results.arrays import VALUES, finite_or_none
+from ..version import __version__
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .. import __version__
 from ..data.dataset import Dataset
 from ..errors import DataError, LandscapeError
 from ..models import Architecture, build
 from ..models.recognize import COUNTER
+from ..version import __version__
 
 EVALUATION_BATCH = 500
 
