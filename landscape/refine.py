@@ -19,6 +19,7 @@ from .reproduce import call_of, with_threads
 from .result import Result
 from .results.requested import request_of
 
+_OF_POINTS = ("points", "coordinate_difference")  # entries of the note about reuse that a finer grid determines
 # The points of a grid with options of the request replaced, starting from an earlier result or from none.
 ComputeWith = Callable[[Grid, Mapping[str, Any], Result | None], Result]
 
@@ -101,5 +102,7 @@ def refined(result: Result, grid: Grid, repeats: int | None, compute_with: Compu
         return finer
     further = compute_with(grid, {"seed": max(seeds) + 1, "repeats": repeats - len(seeds)}, None)
     merged = with_more_seeds(finer, further)
-    note = merged.provenance["reused"] | ({} if complete else finer.provenance.get("reused", {}))
+    note = {**merged.provenance["reused"]}
+    if not complete:
+        note |= {name: fact for name, fact in finer.provenance.get("reused", {}).items() if name in _OF_POINTS}
     return replace(merged, provenance={**merged.provenance, "reused": note})

@@ -73,7 +73,7 @@ def with_points_of(result: Result, earlier: Result) -> Result:
     for name in result.columns:
         result.array(name)[new] = np.where(known, earlier.array(name)[old], np.nan)
     result.computed[new] = known
-    note: Any = {"points": int(known.sum()), "coordinate_difference": shared.difference}
+    note: Any = note_of(earlier.provenance, int(known.sum()), shared.difference)
     if same_points(earlier, result):
         note = earlier.provenance.get("reused")
     return replace(result, provenance={**result.provenance, **({"reused": note} if note else {})})
@@ -100,7 +100,7 @@ def with_more_seeds(earlier: Result, further: Result) -> Result:
     cosines = [_cosine(one) for one in (earlier, further)]
     cosine = max((one for one in cosines if one is not None), default=None)
     facts: dict[str, Any] = {"repeated": {"seeds": [*seeds[0], *seeds[1]], "cosine_max": cosine}}
-    facts["reused"] = {"points": int(known.sum()), "coordinate_difference": 0.0, "seeds": len(seeds[0])}
+    facts["reused"] = note_of(earlier.provenance, int(known.sum()), 0.0, seeds=len(seeds[0]))
     if further.provenance.get("interrupted"):
         facts["interrupted"] = True
     if request := earlier.provenance.get("request"):
@@ -108,6 +108,24 @@ def with_more_seeds(earlier: Result, further: Result) -> Result:
     facts["seconds"] = sum(one.provenance.get("seconds", 0.0) for one in (earlier, further))
     values = {name: columns.pop(name) for name in VALUES}
     return replace(earlier, **values, extra=columns, computed=known).closed(**facts)
+
+
+def note_of(earlier: Mapping[str, Any], points: int, difference: float, *, seeds: int | None = None) -> dict[str, Any]:
+    """What `provenance["reused"]` of a result says about the points of an earlier one.
+
+    Args:
+        earlier: its provenance.
+        points: their number.
+        difference: largest between the coordinates of the same point in both.
+        seeds: of the earlier result, if the new one is the mean over more.
+
+    Returns:
+        These facts, and whether the result is `exact`: then all its values have the bits of one computed at once; else
+        they may differ by rounding.
+    """
+    exact = (earlier.get("reused") or {}).get("exact", True) and difference == 0 and seeds is None
+    note = {"points": points, "coordinate_difference": difference, "exact": exact}
+    return note if seeds is None else {**note, "seeds": seeds}
 
 
 def combined(first: tuple[Rows, int], second: tuple[Rows, int]) -> Rows:

@@ -146,11 +146,20 @@ def _facts(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Fact
             if recorded == 2 or (recorded and part == "inputs"):
                 one, other = first.get(key), second.get(key)
                 yield Fact(part, name, recorded == 2 and alike(one, other), one, other)
+    parts = [_in_parts(one) for one in (first, second)]
+    if any(parts):
+        yield Fact("environment", "reused points", alike(*parts), *parts)
     versions, others = first.get("versions") or {}, second.get("versions") or {}
     for name in versions:
         if name in others:
             same = versions[name] == others[name]
             yield Fact("environment", f"version of {name}", same, versions[name], others[name])
+
+
+def _in_parts(facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What a result reuses of an earlier one, if its values may therefore differ by rounding from those at once."""
+    reused = facts.get("reused")
+    return reused if reused and not reused.get("exact", True) else None
 
 
 def alike(one: Any, other: Any) -> bool:

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 
 from landscape.errors import GridError
+from landscape.evaluation.reuse import note_of
 from landscape.grid import Grid, overlap
+from landscape.kinds.definition import MAX_FACTOR
 from landscape.kinds.prepare import grid_as_json
 
 from ..database.job_log import plural, write_line
@@ -32,7 +34,7 @@ class RangeSpec(_Strict):
 class Refinement(_Strict):
     """What a refinement adds to a job: at least one of finer intervals, another range, more seeds."""
 
-    factor: int = Field(1, ge=1, le=64, description="Number of parts that every interval of the grid is cut into.")
+    factor: int = Field(1, ge=1, le=MAX_FACTOR, description="Number of parts that every interval is cut into.")
     alpha: RangeSpec | None = Field(None, description="Wider or narrower range; the job's if omitted.")
     beta: RangeSpec | None = Field(None, description="The same of the second axis.")
     repeats: int | None = Field(None, ge=1, le=64, description="Number of seeds in all; the job's if omitted.")
@@ -73,13 +75,12 @@ def refine(
     job = lifecycle.submit(session, spec, owner=owner, job_id=job_id)
     parts = shared_parts(session, earlier, job)
     count, difference = sum(len(part.points) for part in parts), overlap(grid_of(earlier), grid_of(job)).difference
-    note: dict[str, Any] = {"job": earlier.id, "points": count, "coordinate_difference": difference}
     before, after = (one.spec.get("repeats", 1) for one in (earlier, job))
-    if after > before:
-        note["seeds"] = before
-    else:
+    if after == before:
         copy_finished(session, job, parts)
-    inherit(session, job, earlier, {**_on_grid(earlier.provenance or {}, grid_of(job)), "reused": note})
+    old = earlier.provenance or {}
+    note = {"job": earlier.id, **note_of(old, count, difference, seeds=before if after > before else None)}
+    inherit(session, job, earlier, {**_on_grid(old, grid_of(job)), "reused": note})
     of_seeds = f", the mean over {plural(before, 'seed')}" if after > before else ""
     write_line(session, job.id, f"Starts from {plural(count, 'point')} of {job.points} of job {earlier.id}{of_seeds}.")
     return job

@@ -49,7 +49,7 @@ def test_a_result_in_memory_is_refined_without_further_arguments(coarse: Result)
     at_once = ls.surface(classifier(), *samples(), grid=GRID.refined(2), seed=3, progress=False)
     assert finer == at_once
     assert finer.losses.tobytes() == at_once.losses.tobytes()
-    assert finer.provenance["reused"] == {"points": 12, "coordinate_difference": 0.0}
+    assert finer.provenance["reused"] == {"points": 12, "coordinate_difference": 0.0, "exact": True}
     assert finer.provenance["request"] == at_once.provenance["request"]
     assert finer.reproduce(progress=False).same
     again = finer.refine(alpha=(-1.0, 1.0), progress=False)
@@ -63,9 +63,14 @@ def test_a_region_of_more_seeds_reuses_the_points_and_the_seed(coarse: Result) -
     assert found.losses.shape == (5, 4)
     for name in at_once.columns:
         assert found.array(name) == pytest.approx(at_once.array(name), rel=1e-12)
-    assert found.provenance["reused"] == {"points": 2 * 1, "coordinate_difference": 0.0, "seeds": 1}
+    assert found.provenance["reused"] == {"points": 2 * 1, "coordinate_difference": 0.0, "exact": False, "seeds": 1}
     assert found.provenance["request"] == at_once.provenance["request"]
     assert found.provenance["repeated"] == at_once.provenance["repeated"]
+    again = found.reproduce(progress=False)
+    assert (again.same, again.same_environment) == (True, False)
+    assert "up to rounding; the environments differ in reused points" in again.verdict
+    finer = found.refine(2, progress=False)
+    assert finer.provenance["reused"]["exact"] is False  # some of its values are merged
     assert found.refine(repeats=4, progress=False).provenance["repeated"]["seeds"] == [3, 4, 5, 6]
 
 

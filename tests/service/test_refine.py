@@ -38,7 +38,7 @@ def test_a_finer_grid_is_the_one_computed_at_once_bit_for_bit(service: Service, 
     for name in ("losses", "accuracies", "standard_errors", "alphas", "betas"):
         assert finer[name] == at_once[name]
     assert np.array(finer["losses"])[::2, ::2].tolist() == service.result(coarse["id"])["losses"]
-    note = {"job": coarse["id"], "points": 12, "coordinate_difference": 0.0}
+    note = {"job": coarse["id"], "points": 12, "coordinate_difference": 0.0, "exact": True}
     assert finer["provenance"]["reused"] == note
     assert "reused" not in at_once["provenance"]
     assert finer["provenance"]["center"] == at_once["provenance"]["center"]

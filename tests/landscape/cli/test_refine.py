@@ -66,7 +66,7 @@ def test_a_region_over_more_seeds(coarse: Path, tmp_path: Path) -> None:
     assert found.columns == expected.columns
     for name in found.columns:
         assert found.array(name) == pytest.approx(expected.array(name), rel=1e-9)
-    assert found.provenance["reused"] == {"points": 2, "coordinate_difference": 0.0, "seeds": 1}
+    assert found.provenance["reused"] == {"points": 2, "coordinate_difference": 0.0, "exact": False, "seeds": 1}
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -106,7 +106,12 @@ def test_ctrl_c_keeps_what_is_computed_in_either_part_and_the_same_command_conti
     monkeypatch.setattr(evaluation, "compute", counting)
     assert run(*command) == 0
     assert counted == ([45, computed] if part else [computed, 0])
-    assert Result.load(output).provenance["reused"] == {"points": 15, "coordinate_difference": 0.0, "seeds": 1}
+    assert Result.load(output).provenance["reused"] == {
+        "points": 15,
+        "coordinate_difference": 0.0,
+        "exact": False,
+        "seeds": 1,
+    }
     assert not list(tmp_path.glob("*.partial"))
 
 

@@ -97,7 +97,7 @@ def test_a_refined_result_is_the_one_computed_at_once_bit_for_bit(
     assert bits(found) == bits(expected)
     assert found.path == expected.path
     assert computed == expected.losses.size - coarse.losses.size
-    assert found.provenance["reused"] == {"points": coarse.losses.size, "coordinate_difference": 0.0}
+    assert found.provenance["reused"] == {"points": coarse.losses.size, "coordinate_difference": 0.0, "exact": True}
     assert "reused" not in expected.provenance
     assert [vars(check) for check in found.checks] == [vars(check) for check in expected.checks]
 
@@ -124,7 +124,7 @@ def test_coordinates_that_differ_by_rounding_are_reused_and_the_difference_is_re
     expected = compute(replace(landscape, grid=finer), progress=False)
     differences = np.abs(found.alphas[::3] - first.alphas)
     assert 0 < differences.max() < 1e-15
-    assert found.provenance["reused"] == {"points": 8, "coordinate_difference": differences.max()}
+    assert found.provenance["reused"] == {"points": 8, "coordinate_difference": differences.max(), "exact": False}
     assert computed == 22 - 8
     assert found.losses[::3].tobytes() == first.losses.tobytes()
     assert found.losses == pytest.approx(expected.losses, rel=1e-6)
@@ -200,7 +200,7 @@ def test_the_mean_with_more_seeds_is_that_of_all_seeds_at_once(before: int, afte
     assert found.computed.all()
     assert found.provenance["repeated"]["seeds"] == list(range(3, 3 + after))
     assert found.provenance["repeated"]["cosine_max"] == whole.provenance["repeated"]["cosine_max"]
-    assert found.provenance["reused"] == {"points": 20, "coordinate_difference": 0.0, "seeds": before}
+    assert found.provenance["reused"] == {"points": 20, "coordinate_difference": 0.0, "exact": False, "seeds": before}
     assert all(check.passed for check in found.checks)
 
 

@@ -218,6 +218,7 @@ def test_more_seeds_start_from_the_values_of_the_first(session: Session) -> None
         "job": earlier.id,
         "points": 20,
         "coordinate_difference": 0.0,
+        "exact": False,
         "seeds": 1,
     }
 
