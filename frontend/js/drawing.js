@@ -77,10 +77,10 @@ let frame = 0;
 
 /**
  * A place for a plot inside `host`. `show(make, key)` asks for a figure: `make({ width, height })` returns { data, layout } and is called
- * only when it is drawn; an equal `key` draws nothing. Options: `cameras` (a cameraGroup), `pause` (ms between draws), `bar` (mode bar), `label`.
+ * only when it is drawn; an equal `key` draws nothing. Options: `cameras` (a cameraGroup), `pause` (ms between draws), `bar` (mode bar), `label`. `ranges()` are those of the axes of a plot in 2-D.
  * @type {(host: Element, options?: { cameras?: CameraGroup | null; pause?: number; bar?:
  *   boolean; label?: string }) => { plot: HTMLElement; show(make: Make, key: string): void;
- *   describe(text: string): void; stop(): void }}
+ *   ranges(): number[][] | null; describe(text: string): void; stop(): void }}
  */
 export function picture(host, { cameras = null, pause = 250, bar = true, label = "" } = {}) {
   const plot = /** @type {PlotNode} */ (
@@ -119,6 +119,10 @@ export function picture(host, { cameras = null, pause = 250, bar = true, label =
     show(make, key) {
       Object.assign(self, { make, key });
       schedule();
+    },
+    ranges() {
+      const { xaxis, yaxis, scene } = plot._fullLayout ?? {};
+      return scene || !xaxis?.range || !yaxis?.range ? null : [xaxis.range, yaxis.range];
     },
     describe: (text) =>
       plot.getAttribute("aria-label") !== text && plot.setAttribute("aria-label", text),

@@ -297,6 +297,7 @@ export const LIMITS = {
   count: { least: 2, most: 100001 },
   around: 25,
   checkpoints: 1000,
+  factor: 64,
   subset: { count: { least: 1 }, seed: { least: 0 } },
 };
 

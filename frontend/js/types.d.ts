@@ -1,8 +1,10 @@
 /** Types that the page's modules pass to each other; those of the API are in api.d.ts. */
 
 import type {
+  Axis,
   Checkpoint,
   Dataset,
+  Grid,
   Job,
   JobState,
   Kind,
@@ -278,7 +280,11 @@ export type PlotNode = HTMLDivElement & {
   on(name: string, listener: (event: { "scene.camera"?: Camera } | undefined) => void): void;
   /** its event emitter, replaced whenever the plot is purged */
   _ev?: unknown;
-  _fullLayout?: { scene?: { _scene?: { traces?: Record<string, SurfaceTrace> } } };
+  _fullLayout?: {
+    xaxis?: { range?: number[] };
+    yaxis?: { range?: number[] };
+    scene?: { _scene?: { traces?: Record<string, SurfaceTrace> } };
+  };
 };
 export interface SurfaceTrace {
   refineData?: unknown;
@@ -381,6 +387,8 @@ export interface Handlers {
 export interface Pictures {
   node: Element;
   update(result?: Result | null): void;
+  /** what the plot is zoomed to; null where it shows everything */
+  shown?(): Ranges | null;
 }
 export interface PlotOptions extends ViewContext {
   job: Job;
@@ -425,7 +433,25 @@ export interface Limits {
   /** points along each axis of a grid around checkpoints */
   around: number;
   checkpoints: number;
+  /** parts of an interval in a refinement */
+  factor: number;
   subset: { count: Bounds; seed: Bounds };
+}
+
+/** A part of the axes. */
+export interface Ranges {
+  alpha: Pick<Axis, "min" | "max">;
+  beta?: Pick<Axis, "min" | "max">;
+}
+
+/** What a refinement of a job adds: the body of POST …/refine. */
+export interface Refinement {
+  /** parts that every interval is cut into */
+  factor?: number;
+  alpha?: Pick<Axis, "min" | "max">;
+  beta?: Pick<Axis, "min" | "max">;
+  /** seeds in all */
+  repeats?: number;
 }
 
 /** The form as typed: numbers are text. It has an input for each further checkpoint and each option, by its name. */

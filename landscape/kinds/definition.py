@@ -20,6 +20,7 @@ AXIS_ENDS = Bounds(-1e6, 1e6)
 AXIS_COUNT = Bounds(2, 100_001)
 AROUND = 25  # points along each axis of a grid around checkpoints, whose range is known when they are loaded
 MAX_CHECKPOINTS = 1000
+MAX_FACTOR = 64  # parts that a refinement cuts an interval into
 
 
 @dataclass(frozen=True)

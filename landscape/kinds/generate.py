@@ -21,7 +21,7 @@ from typing import Any
 
 from ..options import CHOICES, SEEDS, SUBSET, Bounds, Option, choices_of
 from . import KINDS
-from .definition import AROUND, AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_POINTS, Kind
+from .definition import AROUND, AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_FACTOR, MAX_POINTS, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = "Generated from landscape/kinds/ by `python -m landscape.kinds.generate` (`make kinds`): change those."
@@ -299,6 +299,7 @@ def _limits() -> dict[str, Any]:
         "count": _bounds(AXIS_COUNT),
         "around": AROUND,
         "checkpoints": MAX_CHECKPOINTS,
+        "factor": MAX_FACTOR,
         "subset": {name: _bounds(bounds) for name, bounds in SUBSET.items()},
     }
 

@@ -339,6 +339,36 @@ export default /** @type {const} */ ({
   "job.soFarOf": "Surface of {name}, refining",
   "job.soFarEmpty": "The surface appears with the first 25 points.",
   "job.png": "PNG with caption",
+  "job.earlier": "an earlier job",
+  "job.reused": {
+    one: "{done} of {count} point reused from {link}.",
+    other: "{done} of {count} points reused from {link}.",
+  },
+  "job.reusedSeeds": {
+    one: "Starts from the mean over {count} seed at {done} points of {link}.",
+    other: "Starts from the mean over {count} seeds at {done} points of {link}.",
+  },
+
+  // a result refined or extended
+  "refine.title": "Refine",
+  "refine.lead": "A new job that reuses the points of this one.",
+  "refine.finer": "More points",
+  "refine.wider": "Wider range",
+  "refine.region": "Only a region",
+  "refine.seed": "One more seed",
+  "refine.start": "Compute",
+  "refine.startNamed": "{name}: compute",
+  "refine.least": "Smallest {axis}",
+  "refine.most": "Largest {axis}",
+  "refine.noRegion": "Each range needs two numbers, the smaller one first.",
+  "refine.points": {
+    one: "{count} point: {reused} reused, {added} new.",
+    other: "{count} points: {reused} reused, {added} new.",
+  },
+  "refine.seeds": {
+    one: "{count} point of one more seed; {reused} of the present seeds reused.",
+    other: "{count} points of one more seed; {reused} of the present seeds reused.",
+  },
   "log.title": "Log",
   "log.warning": "Warning: ",
   "log.error": "Error: ",

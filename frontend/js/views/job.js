@@ -91,7 +91,8 @@ function early(job) {
  */
 function layOut(node, own, { route, signal, log, reload }) {
   const notice = noticeLine();
-  const head = header(own, notice, { reload, signal });
+  const shown = () => pictures?.shown?.() ?? null;
+  const head = header(own, notice, { reload, signal, shown });
   const warnings = element("div", { class: "warnings" });
   const place = element("div", {});
   const side = element("div", {});

@@ -1,24 +1,27 @@
 /** The head of a job's view: name, state, caption, progress, actions. */
 
-import { element, setText } from "../element.js";
+import { element, setChildren, setText } from "../element.js";
 import { captionOf, progressWords } from "../format.js";
+import { countComputed } from "../live.js";
 import { finished, post, remove } from "../network.js";
 import { address } from "../route.js";
 import { account } from "../state.js";
-import { t } from "../text.js";
+import { t, tNodes } from "../text.js";
 import { attempt, badge, confirmButton, progressBar } from "./parts.js";
+import { refining } from "./refine.js";
 import { sharing } from "./share.js";
 
-/** @import { Job, Notice, Result } from "../types.d.ts" */
+/** @import { Child, Job, Notice, Ranges, Result } from "../types.d.ts" */
 
 /**
  * Name, state, caption, progress, actions.
- * @type {(own: Job, notice: Notice, options: { reload(): void; signal: AbortSignal }) => {
- *   node: HTMLElement; update(job: Job, result: Result): void }}
+ * @type {(own: Job, notice: Notice, options: { reload(): void; signal: AbortSignal;
+ *   shown(): Ranges | null }) => { node: HTMLElement; update(job: Job, result: Result): void }}
  */
-export function header(own, notice, { reload, signal }) {
+export function header(own, notice, { reload, signal, shown }) {
   const state = badge("job-state");
   const caption = element("p", { class: "caption", "data-testid": "caption" });
+  const reused = element("p", { class: "soft", "data-testid": "reused" });
   const error = element("p", { class: "notice error", hidden: true });
   const words = element("p", { class: "progress-words", "aria-live": "polite" });
   const bar = progressBar(t("job.progress"), "job-progress");
@@ -52,10 +55,22 @@ export function header(own, notice, { reload, signal }) {
   const erase = confirmButton(t("job.delete"), t("job.deleteSure"), () =>
     attempt(notice, () => remove(`/api/v1/jobs/${own.id}`)).then(() => (location.hash = "#/jobs")),
   );
+  const { access, scopes } = account.get();
+  const refine = (!access || scopes.includes("submit")) && refining({ signal, shown });
   const share = account.get().access && own.yours && sharing(own.id, signal);
   const guest = account.get().access && account.get().user === null;
   const seen = guest && element("p", { class: "soft", "data-testid": "job-guest" }, t("job.guest"));
-  const actions = element("div", { class: "actions" }, cancel, retry, share, other, erase, seen);
+  const actions = element(
+    "div",
+    { class: "actions" },
+    cancel,
+    retry,
+    refine && refine.node,
+    share,
+    other,
+    erase,
+    seen,
+  );
   let told = 0;
   return {
     node: element(
@@ -66,6 +81,7 @@ export function header(own, notice, { reload, signal }) {
         { class: "titles" },
         element("h1", {}, own.name, " ", state.node),
         caption,
+        reused,
         words,
         bar.node,
         error,
@@ -76,6 +92,12 @@ export function header(own, notice, { reload, signal }) {
       const over = finished(job.state);
       state.update(job.state, t(`state.${job.state}`));
       setText(caption, captionOf(job, result));
+      if (reused.dataset.key !== reusedKey(result)) setChildren(reused, reusedWords(job, result));
+      reused.dataset.key = reusedKey(result);
+      if (refine) {
+        refine.node.hidden = !over || !result.provenance || !countComputed(result);
+        refine.update(job, result);
+      }
       cancel.hidden = over || !job.yours;
       retry.hidden = !job.yours || (job.state !== "failed" && job.state !== "cancelled");
       other.hidden = job.state !== "done" || guest;
@@ -100,4 +122,20 @@ export function header(own, notice, { reload, signal }) {
       setText(error, job.error ?? "");
     },
   };
+}
+
+/** @type {(result: Result) => string} */
+const reusedKey = ({ provenance }) => JSON.stringify(provenance?.reused ?? null);
+
+/**
+ * What a job started from, with a link to it.
+ * @type {(job: Job, result: Result) => Child[]}
+ */
+function reusedWords({ progress }, { provenance }) {
+  if (!provenance?.reused) return [];
+  const { job, points: done, seeds } = provenance.reused;
+  const link = element("a", { href: `#/jobs/${job}` }, t("job.earlier"));
+  return seeds
+    ? tNodes("job.reusedSeeds", { count: seeds, done, link })
+    : tNodes("job.reused", { done, count: progress.total, link });
 }

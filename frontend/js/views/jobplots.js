@@ -9,6 +9,7 @@ import { holes, sentence, captionOf } from "../format.js";
 import { drawable, isLine } from "../grid.js";
 import { revision } from "../live.js";
 import { exportPng } from "../png.js";
+import { gridOf, zoomed } from "../refine.js";
 import { choice } from "../route.js";
 import { HEIGHT_NAMES, defaultHeight, sharedScale } from "../scales.js";
 import { defaultSliceHeight, slicesFigure } from "../slices.js";
@@ -134,6 +135,7 @@ export function resultPicture({ job, result, route, signal, notice }) {
     );
   return {
     update,
+    shown: () => zoomed(gridOf(latest), plot.ranges()),
     node: element(
       "div",
       {},
@@ -200,6 +202,7 @@ export function slicePicture({ job, result, route, signal, notice }) {
     );
   return {
     update,
+    shown: () => zoomed(gridOf(latest), plot.ranges()),
     node: element(
       "div",
       {},

@@ -136,6 +136,29 @@ export function confirmButton(label, question, act, { testid = "delete", icon = 
   return node;
 }
 
+/**
+ * A panel that opens below a button, and closes on Escape and on a click elsewhere.
+ * @type {(title: string, testid: string, content: Child, options: { onopen(): void; signal: AbortSignal }) =>
+ *   HTMLDetailsElement}
+ */
+export function dropdown(title, testid, content, { onopen, signal }) {
+  const button = element("summary", { class: "button", "data-testid": testid }, title);
+  const panel = element("div", { class: "card" }, content);
+  const node = element("details", { class: "dropdown" }, button, panel);
+  node.addEventListener("toggle", () => node.open && onopen());
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !node.open) return;
+    node.open = false;
+    button.focus();
+  });
+  document.addEventListener(
+    "pointerdown",
+    (event) => event.target instanceof Node && !node.contains(event.target) && (node.open = false),
+    { signal },
+  );
+  return node;
+}
+
 /** @typedef {keyof typeof ICONS} Icon */
 
 const ICONS = {

@@ -4,7 +4,7 @@ import { element, setChildren } from "../element.js";
 import { joined, until } from "../format.js";
 import { get, post, remove } from "../network.js";
 import { t } from "../text.js";
-import { attempt, confirmButton, copyField, noticeLine } from "./parts.js";
+import { attempt, confirmButton, copyField, dropdown, noticeLine } from "./parts.js";
 
 /** @import { Link } from "../types.d.ts" */
 
@@ -67,9 +67,7 @@ export function sharing(id, signal) {
       );
       await load();
     }).catch(() => {});
-  const panel = element(
-    "div",
-    { class: "share-panel card" },
+  const content = [
     element("p", {}, t("share.lead")),
     element(
       "div",
@@ -84,19 +82,7 @@ export function sharing(id, signal) {
     notice.node,
     made,
     list,
-  );
-  const node = element(
-    "details",
-    { class: "share" },
-    element("summary", { class: "button", "data-testid": "share" }, t("share.title")),
-    panel,
-  );
-  node.addEventListener("toggle", () => node.open && load().catch(() => {}));
-  node.addEventListener("keydown", (event) => event.key === "Escape" && (node.open = false));
-  document.addEventListener(
-    "pointerdown",
-    (event) => event.target instanceof Node && !node.contains(event.target) && (node.open = false),
-    { signal },
-  );
-  return node;
+  ];
+  const onopen = () => load().catch(() => {});
+  return dropdown(t("share.title"), "share", content, { onopen, signal });
 }
