@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..result import Result
+    from ..results.agreement import Agreement
 
 T = TypeVar("T")
 
@@ -294,6 +295,18 @@ class AsyncJob:
             FormatError: the service's answer is not a result that this version can read.
         """
         return await self.client._run(calls.fetch(self.id))
+
+    async def reproduce(self, *, progress: bool | Progress = True) -> "Agreement":
+        """Submit the same request as a new job, wait for it, and say whether its result is that of this job.
+
+        Raises:
+            JobEndedError: the new job failed or was cancelled.
+            FormatError: see `fetch`.
+        """
+        with reporting(progress, self.info.name) as report:
+            again = await self.client._run(calls.compute_again(self.info.spec, report))
+        result = await self.fetch()
+        return result.difference(again)
 
     async def numbers(self, *, level: float = 0.1, radius: float = 0.5) -> list[Number]:
         """The metrics of its result: each with its value, unit, error and definition."""

@@ -143,6 +143,18 @@ def fetch(job_id: str) -> "Flow[Result]":
     return Result.from_json((yield from get(f"/jobs/{job_id}/result")))
 
 
+def compute_again(request: Mapping[str, Any], report: Progress) -> "Flow[Result]":
+    """The result of a new job with the same request.
+
+    Raises:
+        JobEndedError: it failed or was cancelled.
+        FormatError: see `fetch`.
+    """
+    again = yield from submit(request)
+    yield from wait_until_done(again.id, report, None)
+    return (yield from fetch(again.id))
+
+
 def wait_until_done(job_id: str, report: Progress, timeout: float | None) -> Flow[JobInfo]:
     """Wait until a job is done, and return it.
 

@@ -114,6 +114,19 @@ def test_a_job_is_refined_and_its_points_are_reused(client: ls.Client) -> None:
         job.refine()
 
 
+def test_a_job_is_reproduced_by_the_service_bit_for_bit(client: ls.Client) -> None:
+    job = client.surface(
+        client.upload(SKIP, progress=False), grid=ls.Grid(ls.Axis(count=5), ls.Axis(count=3)), subset=30
+    )
+    result = job.wait(progress=False)
+    before = len(client.jobs())
+    found = job.reproduce(progress=False)
+    assert (found.same, found.bitwise) == (True, True)
+    assert len(client.jobs()) == before + 1
+    again = client.jobs(limit=1)[0].fetch()
+    assert (again == result, hash(again) == hash(result)) == (True, True)
+
+
 def test_waiting_times_out_and_the_job_keeps_running(client: ls.Client) -> None:
     job = client.surface(client.upload(SKIP), grid=ls.Grid.square(101), subset=1000)
     with pytest.raises(TimeoutError, match="goes on"):
