@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import landscape as ls
 from landscape.results.agreement import Agreement
 from landscape.results.deviation import Deviation, deviation
-from tests.support.small_models import perceptron, vectors
+from tests.support.small_models import convolutional, perceptron, pictures, vectors
 
 GRID = ls.Grid(ls.Axis(-1, 1, 3), ls.Axis(0, 1, 2))
 NUMBERS = st.lists(
@@ -123,6 +123,19 @@ def test_eigenvalues_agree_up_to_the_errors_that_both_state() -> None:
     stated = 2 * one.array("lambda_max_error") + 1e-3 * one.array("lambda_max")
     assert one.difference(elsewhere(moved(one, "lambda_max", 0.99 * stated))).same
     assert not one.difference(elsewhere(moved(one, "lambda_max", 1.01 * stated))).same
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+def test_two_engines_agree_within_a_tenth_of_the_bound_and_not_bit_for_bit(precision: Any) -> None:
+    def computed(**choice: Any) -> ls.Result:
+        samples: Any = pictures(100)
+        grid, policy = ls.Grid.square(5), "recalibrated"
+        how: dict[str, Any] = {"precision": precision, "batch_norm": policy, "progress": False, **choice}
+        return ls.surface(convolutional(), *samples, grid=grid, **how)
+
+    found = computed().difference(computed(choice={"engine": "plain"}))
+    assert (found.same, found.bitwise, found.same_environment) == (True, False, False)
+    assert all(one.bound_used is not None and one.bound_used < 0.1 for one in found.deviations)
 
 
 def test_a_hole_where_the_other_has_a_number_differs_infinitely(surface: ls.Result) -> None:
