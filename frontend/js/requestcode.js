@@ -1,9 +1,10 @@
 // deno-lint-ignore-file page/strings -- code, except for its comments
-/** A JobSpec as code: curl for a shell, Python for a notebook. Pure. */
+/** A JobSpec as code: curl or `landscape` for a shell, Python for a notebook. Pure. */
 
+import { definitionOf } from "./request.js";
 import { t } from "./text.js";
 
-/** @import { Spec } from "./types.d.ts" */
+/** @import { Axis, Option, OptionValue, Spec } from "./types.d.ts" */
 
 /**
  * The request for a shell.
@@ -29,6 +30,53 @@ job = json.load(urllib.request.urlopen(request))["id"]
 result = json.load(urllib.request.urlopen(f"{service}/api/v1/jobs/{job}/result"))
 result["losses"]  # ${t("code.order")}`;
 }
+
+/**
+ * The request as a command of `landscape`, which uploads the files named if the service does not have them.
+ * @type {(spec: Spec, origin: string, nameOf: (id: string) => string) => string}
+ */
+export function asShell(spec, origin, nameOf) {
+  const { kind, grid } = spec;
+  const { roles, options } = definitionOf(kind);
+  const files = roles.flatMap(({ name }) => [spec[name]].flat()).map((id) => nameOf(String(id)));
+  const chosen = Object.entries(options).filter(
+    ([name, own]) => name in spec && own.shell !== false,
+  );
+  const values = chosen.flatMap(([name, option]) => shellOptions(name, spec[name], option, nameOf));
+  const all = [
+    ...(grid ? gridOptions(Object.values(grid)) : []),
+    ...values,
+    `--server ${origin}`,
+    `-o ${kind}.npz`,
+  ];
+  return [`landscape ${kind} ${files.map(quoted).join(" ")}`, ...all].join(" \\\n  ");
+}
+
+/** @type {(axes: Axis[]) => string[]} */
+function gridOptions(axes) {
+  const [first, second = first] = axes.map(({ min, max }) => `${min}:${max}`);
+  const counts = axes.map(({ count }) => count).join("x");
+  return [
+    `--grid ${counts}`,
+    `--range=${first}`,
+    ...(second === first ? [] : [`--range-beta=${second}`]),
+  ];
+}
+
+/** @type {(name: string, value: unknown, option: Option, nameOf: (id: string) => string) => string[]} */
+function shellOptions(name, value, { type }, nameOf) {
+  const flag = `--${name.replaceAll("_", "-")}`;
+  if (type === "Subset") {
+    const { count, seed } = /** @type {{ count: number; seed: number }} */ (value);
+    return [`${flag} ${count}:${seed}`];
+  }
+  const given = [/** @type {OptionValue} */ (value)].flat().map(String);
+  return given.map((own) => `${flag} ${quoted(name === "dataset" ? nameOf(own) : own)}`);
+}
+
+/** @type {(text: string) => string} */
+const quoted = (text) =>
+  /^[\w.,:=/@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 const JSON_WORDS = { null: "null", true: "true", false: "false", last: "" };
 

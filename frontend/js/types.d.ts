@@ -413,6 +413,8 @@ export interface Option extends Bounds {
   type: string;
   default: OptionValue;
   choices?: string[];
+  /** false where the shell does not have it */
+  shell?: boolean;
 }
 /** What a kind of job takes; see kinds.js. */
 export interface Definition {

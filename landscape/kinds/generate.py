@@ -276,6 +276,7 @@ def _option(option: Option) -> dict[str, Any]:
         "type": option.job_type.removesuffix(" | None"),
         "default": list(default) if isinstance(default, tuple) else default,
         **({"choices": list(option.choices)} if option.choices else {}),
+        **({} if option.shell else {"shell": False}),
         **_bounds(option.job_bounds or option.bounds),
     }
 

@@ -28,7 +28,8 @@ DATA_FIELDS = ("name", "label", "title", "text", "caption", "error", "reason", "
 DATA_FIELDS += ("warnings", "normalization", "message", "user")
 # the same in every language: the program, formats, units, programs
 SYMBOLS = (
-    r"Loss Landscape|JSON|NPZ|CSV|HTML|SVG|VTP|STL|OBJ|H5|kB|MB|GB|min|curl|Python|NaN|d(?:layer|filter)|b?float\d+"
+    r"Loss Landscape|JSON|NPZ|CSV|HTML|SVG|VTP|STL|OBJ|H5|kB|MB|GB|min|curl|landscape|Python|"
+    r"NaN|d(?:layer|filter)|b?float\d+"
 )
 # what a person can read or hear: text, and the attributes that hold text
 READ = """() => {

@@ -1,13 +1,16 @@
 """A result is refined on its page, in a real Chromium against the real service; and the form has every option."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from typer.main import get_command
 
+from landscape.cli.main import app
 from landscape.kinds import KINDS
 from tests.support.service import Service
 
@@ -154,7 +157,14 @@ def test_an_option_is_sent_when_it_is_not_the_default_and_refused_at_its_input(
     page.get_by_test_id("job-repeats").fill("2")
     expect(page.locator("#problem-repeats")).to_contain_text("one BatchNorm policy")
     page.get_by_test_id("job-repeats").fill("1")
+    command = shlex.split(page.get_by_test_id("code-shell").text_content() or "")
     page.get_by_test_id("start-job").click()
     page.wait_for_url(lambda url: "#/jobs/" in url)
     spec = service.job(page.url.rsplit("/", 1)[-1])["spec"]
     assert (spec["label_smoothing"], spec["compare_batch_norm"], spec["weight_decay"]) == (0.1, ["batch"], 0)
+    shell: Any = get_command(app)
+    given = shell.commands[command[1]].make_context(command[1], [part for part in command[2:] if part.strip()]).params
+    assert command[:2] == ["landscape", "surface"]
+    assert (given["grid"], given["server"], given["label_smoothing"]) == ("3x2", service.url, 0.1)
+    assert list(given["compare_batch_norm"]) == ["batch"]
+    assert given["checkpoint"] == shipped["name"]

@@ -9,7 +9,7 @@ import {
   jobSpec,
   inputOf,
 } from "../../frontend/js/request.js";
-import { asCurl, asPython } from "../../frontend/js/requestcode.js";
+import { asCurl, asPython, asShell } from "../../frontend/js/requestcode.js";
 import { cost, estimate } from "../../frontend/js/cost.js";
 import { problems } from "../../frontend/js/problems.js";
 
@@ -87,6 +87,33 @@ test("Python sends the same, as Python literals", () => {
   const text = asPython(spec, "http://127.0.0.1:8000");
   const literal = /spec = (\{[\s\S]*?\n\})/.exec(text)[1];
   assert.deepEqual(JSON.parse(literal.replaceAll("None", "null").replace(/,\n( *)\}/g, "}")), spec);
+});
+
+test("the shell gets the file names, the grid, and the options that are not the default", () => {
+  const change = {
+    alphaCount: "9",
+    betaCount: "7",
+    ownBeta: true,
+    betaMin: "0",
+    images: "some",
+    subsetCount: "20",
+    label_smoothing: "0.1",
+    compare_batch_norm: ["batch", "recalibrated"],
+    name: "not in the shell",
+  };
+  const text = asShell(jobSpec(form(change)), "http://lab:8000", () => "my net's.pt");
+  assert.deepEqual(text.split(" \\\n  "), [
+    "landscape surface 'my net'\\''s.pt'",
+    "--grid 9x7",
+    "--range=-1:1",
+    "--range-beta=0:1",
+    "--subset 20:0",
+    "--label-smoothing 0.1",
+    "--compare-batch-norm batch",
+    "--compare-batch-norm recalibrated",
+    "--server http://lab:8000",
+    "-o surface.npz",
+  ]);
 });
 
 test("the cost is points times images", () => {

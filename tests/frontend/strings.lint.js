@@ -28,7 +28,15 @@ const CODE_PROPERTIES =
 const CODE_CALLS =
   /^(t|tNodes|matchMedia|find|fetch|\.(querySelector|querySelectorAll|toggle|getExtension|getContext|addEventListener|setProperty))$/;
 /** Words that are the same in every language: names of languages, programs and headers. */
-const NAMES = new Set(["curl", "Python", "Content-Type", "AbortError", "Files", "NaN"]);
+const NAMES = new Set([
+  "curl",
+  "landscape",
+  "Python",
+  "Content-Type",
+  "AbortError",
+  "Files",
+  "NaN",
+]);
 
 const WORD = /\p{L}{2,}/u;
 const ENGLISH = /\p{L}{2,}\s+\p{L}{2,}|(^|[\s(])\p{Lu}\p{Ll}+/u;

@@ -1,6 +1,6 @@
 /** The options of a new job that most jobs leave as they are, each drawn from its definition in kinds.js. */
 
-import { element, setText } from "../element.js";
+import { element, setChildren, setText } from "../element.js";
 import { IN_SENTENCE, allOptions, definitionOf } from "../request.js";
 import { named, t } from "../text.js";
 
@@ -15,7 +15,7 @@ import { named, t } from "../text.js";
  */
 export function jobOptions(form, fields) {
   const own = Object.entries(allOptions()).filter(([name]) => !IN_SENTENCE.includes(name));
-  const choices = own.map(([name, option]) => ({ name, node: choice(name, option, fields) }));
+  const choices = new Map(own.map(([name, option]) => [name, choice(name, option, fields)]));
   const beta = element(
     "label",
     { class: "check" },
@@ -29,18 +29,14 @@ export function jobOptions(form, fields) {
     fields.field("subsetSeed", "job-subset-seed", 6),
   );
   const summary = element("p", { class: "soft" });
+  const list = element("div", { class: "choices" });
+  let shown = "";
   const node = element(
     "details",
     { class: "advanced" },
     element("summary", { "data-testid": "more-options" }, t("form.more")),
     summary,
-    element(
-      "div",
-      { class: "choices" },
-      beta,
-      choices.map((one) => one.node),
-      seed,
-    ),
+    list,
   );
   return {
     node,
@@ -49,7 +45,14 @@ export function jobOptions(form, fields) {
       setText(summary, named(`kind.${form.kind}.summary`));
       beta.hidden = !grid || axes === 1;
       seed.hidden = form.images === "all";
-      for (const one of choices) one.node.hidden = !(one.name in options);
+      if (shown === form.kind) return;
+      shown = form.kind;
+      setChildren(
+        list,
+        beta,
+        Object.keys(options).map((name) => choices.get(name)),
+        seed,
+      );
     },
   };
 }

@@ -100,6 +100,8 @@ function jobForm({ ready, datasets, jobs, asked }) {
 
   const center = () => ready.find(({ id }) => id === form.checkpoint);
   const dataset = () => datasets.find((own) => keyOf(own) === form.dataset) ?? null;
+  /** @type {(id: string) => string} */
+  const fileOf = (id) => [...ready, ...datasets].find((own) => own.id === id)?.name ?? id;
   const twins = () => alike(center() ?? ready[0], ready);
   /** @type {() => Record<string, string>} */
   const found = () => ({ ...problems(form, dataset(), ready), ...refused });
@@ -189,7 +191,7 @@ function jobForm({ ready, datasets, jobs, asked }) {
     const label = center()?.architecture.label;
     setText(costLine, spec ? costWords(spec, dataset(), jobs, label) : "");
     centerLine.hidden = !spec || centerOnGrid(spec);
-    request.show(spec);
+    request.show(spec, fileOf);
     return spec !== null;
   }
 
