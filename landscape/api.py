@@ -488,7 +488,7 @@ def plane(
     Args:
         model: Any `torch.nn.Module`; it is copied, not changed.
         second: The checkpoint on the first axis: a state dict or a module of the same architecture.
-        third: The third checkpoint.
+        third: The third checkpoint, like the second.
         images, labels: Two tensors; or as `images` alone a DataLoader, a Dataset or batches, read once in
             the order of the data set. Batches that are mappings go to `model(**batch)`, and a callable
             `loss(outputs, batch)` computes what is plotted. See `data.inputs.read_inputs`.

@@ -332,8 +332,7 @@ class Kinds(Generic[Job]):
 
         Args:
             checkpoint: The network at α = 0. Its id, or its upload.
-            end: The checkpoint at α = 1: a state dict or a module of the same architecture. Its id, or its
-                upload.
+            end: The checkpoint at α = 1. Its id, or its upload.
             grid: By default 41 points on [-0.5, 1.5].
             architecture: Label of the architecture, where several fit; the chosen one if omitted.
             dataset: Data set: its name, or the id of an uploaded one. Default: 'digits'.
@@ -403,8 +402,7 @@ class Kinds(Generic[Job]):
 
         Args:
             checkpoint: The network at (0, 0). Its id, or its upload.
-            second: The checkpoint on the first axis: a state dict or a module of the same architecture. Its id,
-                or its upload.
+            second: The checkpoint on the first axis. Its id, or its upload.
             third: The third checkpoint. Its id, or its upload.
             grid: By default 25 × 25 points around the checkpoints.
             architecture: Label of the architecture, where several fit; the chosen one if omitted.
@@ -473,8 +471,7 @@ class Kinds(Generic[Job]):
         """Submit: The path of a training run in the plane of its two principal components, and the loss around it.
 
         Args:
-            epochs: Checkpoints in the order of training, four or more: state dicts, modules, .safetensors
-                files, or the folder that a `Recorder` or `landscape train` wrote. Ids, or results of uploads.
+            epochs: Checkpoints in the order of training, four or more. Ids, or results of uploads.
             grid: By default 25 × 25 points around the checkpoints.
             architecture: Label of the architecture, where several fit; the chosen one if omitted.
             dataset: Data set: its name, or the id of an uploaded one. Default: 'digits'.
@@ -836,8 +833,7 @@ class AsyncKinds(Generic[Job]):
 
         Args:
             checkpoint: The network at α = 0. Its id, or its upload.
-            end: The checkpoint at α = 1: a state dict or a module of the same architecture. Its id, or its
-                upload.
+            end: The checkpoint at α = 1. Its id, or its upload.
             grid: By default 41 points on [-0.5, 1.5].
             architecture: Label of the architecture, where several fit; the chosen one if omitted.
             dataset: Data set: its name, or the id of an uploaded one. Default: 'digits'.
@@ -907,8 +903,7 @@ class AsyncKinds(Generic[Job]):
 
         Args:
             checkpoint: The network at (0, 0). Its id, or its upload.
-            second: The checkpoint on the first axis: a state dict or a module of the same architecture. Its id,
-                or its upload.
+            second: The checkpoint on the first axis. Its id, or its upload.
             third: The third checkpoint. Its id, or its upload.
             grid: By default 25 × 25 points around the checkpoints.
             architecture: Label of the architecture, where several fit; the chosen one if omitted.
@@ -977,8 +972,7 @@ class AsyncKinds(Generic[Job]):
         """Submit: The path of a training run in the plane of its two principal components, and the loss around it.
 
         Args:
-            epochs: Checkpoints in the order of training, four or more: state dicts, modules, .safetensors
-                files, or the folder that a `Recorder` or `landscape train` wrote. Ids, or results of uploads.
+            epochs: Checkpoints in the order of training, four or more. Ids, or results of uploads.
             grid: By default 25 × 25 points around the checkpoints.
             architecture: Label of the architecture, where several fit; the chosen one if omitted.
             dataset: Data set: its name, or the id of an uploaded one. Default: 'digits'.

@@ -28,7 +28,8 @@ class Role:
     """A checkpoint that a kind needs, or several of one run."""
 
     name: str  # of the argument, and of the field of a job
-    help: str
+    job_help: str  # in a job, where it is an id
+    help: str = ""  # in the library, where it is a state dict or a module
     many: bool = False  # a list in the order of training, whose last one is the center
     least: int = 1  # length of the list
     label: str = ""  # on the page, where it is not the name

@@ -7,23 +7,18 @@
 The definitions are those of `KINDS`; ruff and oxfmt format the result.
 """
 
-import json
 import re
-import subprocess
 import sys
-import sysconfig
 import textwrap
 from collections.abc import Iterable, Sequence
 from difflib import unified_diff
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-from ..options import CHOICES, SEEDS, SUBSET, Bounds, Option, choices_of
-from . import KINDS
-from .definition import AROUND, AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_FACTOR, MAX_POINTS, Kind
+from ..options import CHOICES, Bounds, Option, choices_of
+from . import KINDS, page_definitions
+from .definition import Kind
+from .formatting import ROOT, python
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTE = "Generated from landscape/kinds/ by `python -m landscape.kinds.generate` (`make kinds`): change those."
 
 API = '''"""The functions of `import landscape as ls`, one per kind of result: from a model and data to a `Result`.
@@ -92,7 +87,7 @@ SETUP = """>>> import torch, landscape as ls
 def api() -> str:
     """The text of landscape/api.py."""
     functions = "\n\n".join(_function(kind) for kind in KINDS.values())
-    return _python(API.format(note=NOTE, names=_names(functions)) + functions, "api.py")
+    return python(API.format(note=NOTE, names=_names(functions)) + functions, "api.py")
 
 
 def client() -> str:
@@ -100,20 +95,12 @@ def client() -> str:
     blocking = _methods("Kinds", "blocking", "", "")
     awaited = _methods("AsyncKinds", "awaitable", "async ", "await ")
     code = f"{blocking}\n\n{awaited}"
-    return _python(CLIENT.format(note=NOTE, names=_names(code)) + code, "client/kinds.py")
+    return python(CLIENT.format(note=NOTE, names=_names(code)) + code, "client/kinds.py")
 
 
 def page() -> str:
-    """The text of frontend/js/kinds.js: definitions without words, limits, and the English words."""
-    definitions = {kind.name: _definition(kind) for kind in KINDS.values()}
-    return _javascript(
-        f"/**\n * What each kind of job takes.\n *\n * {NOTE}\n */\n\n"
-        '/** @import { Definition, Limits } from "./types.d.ts" */\n\n'
-        f"export const KINDS = /** @satisfies {{Record<string, Definition>}} */ ({_json(definitions)});\n\n"
-        f"/** @type {{Limits}} */\nexport const LIMITS = {_json(_limits())};\n\n"
-        "/** What the page says about them, in English. */\n"
-        f"export const WORDS = {_json(_words())};\n"
-    )
+    """The text of frontend/js/kinds.js."""
+    return page_definitions.text(NOTE)
 
 
 def package() -> str:
@@ -128,7 +115,7 @@ def package() -> str:
     head, opening, rest = code.partition("_HOME = {  # the module of each name\n")
     entries, closing, tail = rest.partition("}\n")
     lines = sorted([*entries.splitlines(True), *(f'    "{name}": "api",\n' for name in KINDS)])
-    return _python(head + opening + "".join(lines) + closing + tail, "__init__.py")
+    return python(head + opening + "".join(lines) + closing + tail, "__init__.py")
 
 
 def _function(kind: Kind) -> str:
@@ -210,7 +197,9 @@ def _library_arguments(kind: Kind) -> dict[str, str]:
 
 def _client_arguments(kind: Kind) -> dict[str, str]:
     ids = {
-        role.name: f"{role.help} Ids, or results of uploads." if role.many else f"{role.help} Its id, or its upload."
+        role.name: f"{role.job_help} Ids, or results of uploads."
+        if role.many
+        else f"{role.job_help} Its id, or its upload."
         for role in kind.roles
     }
     chosen = {
@@ -251,96 +240,6 @@ def _example(kind: Kind) -> str:
 
 def _names(code: str) -> str:
     return ", ".join(name for name in sorted(CHOICES) if name in code)
-
-
-def _definition(kind: Kind) -> dict[str, Any]:
-    return {
-        "axes": kind.axes[0],
-        "grid": _grid_numbers(kind),
-        "roles": [{"name": role.name, "many": role.many, "least": role.least} for role in kind.roles],
-        "options": {option.name: _option(option) for option in kind.job_options},
-        "excludes": [{"option": one.option, "others": list(one.others)} for one in kind.excludes],
-        "columns": [column.name for column in kind.columns],
-    }
-
-
-def _grid_numbers(kind: Kind) -> dict[str, Any] | None:
-    from .prepare import grid_as_json
-
-    return grid_as_json(kind.grid) if kind.grid else None
-
-
-def _option(option: Option) -> dict[str, Any]:
-    default = option.default
-    return {
-        "type": option.job_type.removesuffix(" | None"),
-        "default": list(default) if isinstance(default, tuple) else default,
-        **({"choices": list(option.choices)} if option.choices else {}),
-        **({} if option.shell else {"shell": False}),
-        **_bounds(option.job_bounds or option.bounds),
-    }
-
-
-def _bounds(bounds: Bounds) -> dict[str, float]:
-    """The bounds that there are; JavaScript does not hold the upper bound of seeds."""
-    found = {
-        "least": bounds.least,
-        "most": bounds.most,
-        "below": None if bounds.below == SEEDS else bounds.below,
-        "longest": bounds.longest,
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _limits() -> dict[str, Any]:
-    """The limits of what is no option: the grid, lists of checkpoints, the subset."""
-    return {
-        "points": MAX_POINTS,
-        "ends": _bounds(AXIS_ENDS),
-        "count": _bounds(AXIS_COUNT),
-        "around": AROUND,
-        "checkpoints": MAX_CHECKPOINTS,
-        "factor": MAX_FACTOR,
-        "subset": {name: _bounds(bounds) for name, bounds in SUBSET.items()},
-    }
-
-
-def _words() -> dict[str, str]:
-    """What the page says. An option or role that several kinds have is the same in all of them."""
-    words: dict[str, str] = {}
-    for kind in KINDS.values():
-        words[f"kind.{kind.name}"] = kind.label
-        words[f"kind.{kind.name}.summary"] = kind.summary
-        words |= {f"role.{role.name}": role.title for role in kind.roles}
-        words |= {f"exclusion.{kind.name}.{one.option}": one.text for one in kind.excludes}
-        for option in kind.job_options:
-            words[f"option.{option.name}"] = option.title
-            words[f"option.{option.name}.help"] = option.job_help or option.help
-    return {name: text.replace("`", "") for name, text in words.items()}
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _python(code: str, name: str) -> str:
-    fixes = _formatted(["ruff", "check", "--fix-only", "-q", "--stdin-filename", f"landscape/{name}", "-"], code)
-    return _formatted(["ruff", "format", "--stdin-filename", f"landscape/{name}", "-"], fixes)
-
-
-def _javascript(code: str) -> str:
-    """Formatted by oxfmt, which formats files in place, with the settings of the page's other modules."""
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "kinds.js"
-        file.write_text(code, encoding="utf-8")
-        _formatted(["oxfmt", "-c", str(ROOT / ".oxfmtrc.json"), str(file)], "")
-        return file.read_text(encoding="utf-8")
-
-
-def _formatted(command: Sequence[str], text: str) -> str:
-    program = Path(sysconfig.get_path("scripts")) / command[0]
-    found = subprocess.run([program, *command[1:]], input=text, capture_output=True, text=True, check=True, cwd=ROOT)
-    return found.stdout
 
 
 FILES = {

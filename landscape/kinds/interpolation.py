@@ -39,6 +39,7 @@ KIND = Kind(
         Role("checkpoint", "The network at α = 0."),
         Role(
             "end",
+            "The checkpoint at α = 1.",
             "The checkpoint at α = 1: a state dict or a module of the same architecture.",
             label="Checkpoint at the end",
         ),

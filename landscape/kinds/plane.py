@@ -38,10 +38,11 @@ KIND = Kind(
         Role("checkpoint", "The network at (0, 0)."),
         Role(
             "second",
+            "The checkpoint on the first axis.",
             "The checkpoint on the first axis: a state dict or a module of the same architecture.",
             label="Second checkpoint",
         ),
-        Role("third", "The third checkpoint.", label="Third checkpoint"),
+        Role("third", "The third checkpoint.", "The third checkpoint, like the second.", label="Third checkpoint"),
     ),
     details="The self-check compares the loss at the other two with the checkpoints evaluated alone. See "
     "`directions.plane.plane_through`.",

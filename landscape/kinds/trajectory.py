@@ -47,6 +47,7 @@ KIND = Kind(
     roles=(
         Role(
             "epochs",
+            "Checkpoints in the order of training, four or more.",
             "Checkpoints in the order of training, four or more: state dicts, modules, .safetensors files, or the "
             "folder that a `Recorder` or `landscape train` wrote.",
             many=True,

@@ -165,8 +165,8 @@ def spec_of(kind: Definition) -> type[AnySpec]:
 
 def _checkpoint(role: Role) -> tuple[Any, Any]:
     if not role.many:
-        return Id, Field(description=role.help)
-    return list[Id], Field(min_length=role.least, max_length=MAX_CHECKPOINTS, description=role.help)
+        return Id, Field(description=role.job_help)
+    return list[Id], Field(min_length=role.least, max_length=MAX_CHECKPOINTS, description=role.job_help)
 
 
 def _field(option: Option) -> tuple[Any, Any]:

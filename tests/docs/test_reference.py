@@ -77,7 +77,7 @@ def test_the_reference_shows_every_field_of_a_job_with_default_bounds_and_meanin
     options = {option.name: option for option in kind.job_options}
     assert found.keys() == {"kind", "grid", *(role.name for role in kind.roles), *options}
     assert found["kind"] == [f'"{name}"', "", ""]
-    assert [found[role.name][1:] for role in kind.roles] == [["", plain(role.help)] for role in kind.roles]
+    assert [found[role.name][1:] for role in kind.roles] == [["", plain(role.job_help)] for role in kind.roles]
     for option in options.values():
         value, default, meaning = found[option.name]
         assert meaning == plain(option.job_help or option.help)

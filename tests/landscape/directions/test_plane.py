@@ -14,8 +14,8 @@ from landscape.directions.plane import Plane, from_directions, line_between, pla
 from landscape.directions.random import norm
 from landscape.errors import NotFiniteError, PlaneError, ShapeMismatchError, UnknownNameError
 from landscape.evaluation.landscape import SOURCES
-from landscape.evaluation.setup import grid_around
 from landscape.evaluation.run import Prepared, compute
+from landscape.evaluation.setup import grid_around
 from landscape.grid import Axis, Grid
 from landscape.hessian.products import eigenvector_plane, gradient_plane
 from landscape.objective.objective import Objective
