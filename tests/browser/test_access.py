@@ -138,7 +138,7 @@ def test_a_link_shows_one_result_to_a_guest_until_it_is_revoked(
     center = guarded.result(job)["provenance"]["center"]["loss"]
     shown = guest.get_by_test_id("result-loss-center").get_attribute("data-value")
     assert float(shown or "nan") == center
-    for hidden in ("cancel-job", "retry-job", "delete", "share", "new-job"):
+    for hidden in ("cancel-job", "retry-job", "refine", "delete", "share", "new-job"):
         expect(guest.get_by_test_id(hidden).locator("visible=true")).to_have_count(0)
     with guest.expect_download() as download:
         guest.get_by_test_id("download-csv").click()

@@ -128,6 +128,10 @@ def test_axe_finds_nothing_in_panels_that_open(page: Page, lab: tuple[Service, d
     expect(page.get_by_test_id("link-row").first).to_be_visible()
     assert trouble(page) == []
     page.keyboard.press("Escape")
+    page.get_by_test_id("refine").click()
+    expect(page.get_by_test_id("refine-finer-says")).to_contain_text("reused")
+    assert trouble(page) == []
+    page.keyboard.press("Escape")
     for name in ("self-check", "provenance", "job-log"):
         page.get_by_test_id(name).locator("summary").click()
     expect(page.get_by_test_id("job-log-lines").locator("li").first).to_be_visible()
