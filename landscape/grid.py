@@ -19,6 +19,7 @@ SLACK = 1e-9  # of an interval: a bound this close to a coordinate is that coord
 # coordinate is off by up to 3.5 (two products, a sum, a quotient), the ends of a refined axis and then its coordinates
 # by as much again.
 ROUNDING = 16
+AROUND = 25  # points along each axis of a grid around checkpoints, whose range is known when they are loaded
 MAX_COUNT = 10**9  # of intervals of a refined axis, far above what can be computed
 
 

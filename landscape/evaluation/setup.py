@@ -14,7 +14,7 @@ from ..data.inputs import Inputs, read_inputs
 from ..directions.plane import Plane, State
 from ..directions.trajectory import Path
 from ..errors import GridError, PlaneError
-from ..grid import Axis, Grid
+from ..grid import AROUND, Axis, Grid
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, options_of
 from ..training.recorder import states_in
 from .landscape import Landscape
@@ -24,7 +24,6 @@ from .seeds import RepeatedLandscape
 Group = TypeVar("Group")
 Checkpoint = State | nn.Module
 Trajectory = Sequence[Checkpoint | str | FilePath] | str | FilePath
-DEFAULT_COUNT = 25  # points per axis around checkpoints
 MARGIN = 0.2  # of the extent of the checkpoints, on every side
 
 
@@ -126,7 +125,7 @@ def _also(model: nn.Module, samples: Any, first: Inputs) -> Any:
     return found.images, found.labels
 
 
-def grid_around(points: Sequence[Sequence[float]], *, count: int = DEFAULT_COUNT) -> Grid:
+def grid_around(points: Sequence[Sequence[float]], *, count: int = AROUND) -> Grid:
     """A grid of `count` × `count` points around `points` (α, β), with `MARGIN` of their extent on every side.
 
     Raises:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 MAX_POINTS = 1_002_001  # 1001 × 1001
 AXIS_ENDS = Bounds(-1e6, 1e6)
 AXIS_COUNT = Bounds(2, 100_001)
-AROUND = 25  # points along each axis of a grid around checkpoints, whose range is known when they are loaded
 MAX_CHECKPOINTS = 1000
 MAX_FACTOR = 64  # parts that a refinement cuts an interval into
 

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+from ..grid import AROUND
 from ..options import SEEDS, SUBSET, Bounds, Option
 from . import KINDS
-from .definition import AROUND, AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_FACTOR, MAX_POINTS, Kind
+from .definition import AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_FACTOR, MAX_POINTS, Kind
 from .formatting import javascript
 from .prepare import grid_as_json
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from landscape.errors import DataError, GridError, did_you_mean
-from landscape.grid import Axis, Grid
+from landscape.grid import AROUND, Axis, Grid
 from landscape.kinds import KINDS
-from landscape.kinds.definition import AROUND, AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_POINTS, Role
+from landscape.kinds.definition import AXIS_COUNT, AXIS_ENDS, MAX_CHECKPOINTS, MAX_POINTS, Role
 from landscape.kinds.definition import Kind as Definition
 from landscape.options import CHOICES, SUBSET, Bounds, Option
 
