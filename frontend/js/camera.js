@@ -1,4 +1,6 @@
-/** A camera that fits the box of a 3-D plot: all eight corners are visible and fill the plot. Pure. */
+/**
+ * A camera that fits the box of a 3-D plot: all eight corners are visible and fill the plot. Pure.
+ */
 
 /** @import { Camera, Point } from "./types.d.ts" */
 
@@ -14,8 +16,8 @@ export const BOX = { x: 1, y: 1, z: 0.66 };
 export const DIRECTION = { azimuth: -50, elevation: 35 };
 
 /**
- * Plotly camera that looks along `direction` at a box filling a picture of `width` × `height` pixels.
- * `room` are the pixels left free for tick labels: at each side, above, below.
+ * Plotly camera that looks along `direction` at a box filling a picture of `width` × `height`
+ * pixels. `room` are the pixels left free for tick labels: at each side, above, below.
  * @type {(width: number, height: number, options?: { direction?: { azimuth: number; elevation:
  *   number }; box?: Point; room?: [number, number, number] }) => Camera}
  */

@@ -1,6 +1,7 @@
 /**
- * Colors of the pictures, computed in OKLCH so that equal steps of loss are equal steps of lightness. Pure. Low loss is
- * deep indigo, high loss pale sand: the basin stands out and the plateau recedes.
+ * Colors of the pictures, computed in OKLCH so that equal steps of loss are equal steps of
+ * lightness. Pure. Low loss is deep indigo, high loss pale sand: the basin stands out and the
+ * plateau recedes.
  */
 
 /** @import { Colorscale, Theme } from "./types.d.ts" */
@@ -114,7 +115,8 @@ function along(stops, t) {
 }
 
 /**
- * OKLCH to sRGB, out-of-gamut channels clipped. Source: Björn Ottosson, A perceptual color space (2020).
+ * OKLCH to sRGB, out-of-gamut channels clipped. Source: Björn Ottosson, A perceptual color space
+ * (2020).
  * @type {(lightness: number, chroma: number, hue: number) => string}
  */
 function oklch(lightness, chroma, hue) {

@@ -1,4 +1,7 @@
-/** Comparison of results: whether they are comparable, what they share, the columns of the table. Pure. */
+/**
+ * Comparison of results: whether they are comparable, what they share, the columns of the table.
+ * Pure.
+ */
 
 import { holes, specWords } from "./format.js";
 import { number, percent, range } from "./numbers.js";
@@ -19,7 +22,8 @@ import { t } from "./text.js";
  */
 
 /**
- * Choices that must be equal for two results to be comparable, and choices whose difference is worth a note.
+ * Choices that must be equal for two results to be comparable, and choices whose difference is
+ * worth a note.
  * @type {[Key, (item: Item) => unknown][]}
  */
 const MUST = [
@@ -60,8 +64,8 @@ const NOTE = [
 ];
 
 /**
- * What differs between jobs with results ({ spec, provenance } each): { serious: [names], minor: [names] }. With a
- * serious difference the results are not comparable.
+ * What differs between jobs with results ({ spec, provenance } each): { serious: [names], minor:
+ * [names] }. With a serious difference the results are not comparable.
  * @type {(items: Item[]) => { serious: string[]; minor: string[] }}
  */
 export function differences(items) {
@@ -143,7 +147,8 @@ export function centerOf(result) {
 }
 
 /**
- * First columns of the table: label, unit, meaning, text and plain value of a result. The service adds more.
+ * First columns of the table: label, unit, meaning, text and plain value of a result. The service
+ * adds more.
  * @type {ResultColumn[]}
  */
 export const COLUMNS = [
@@ -215,7 +220,8 @@ function inPercent(share) {
 }
 
 /**
- * The summary numbers of the service (each { name, value, unit, error, definition }) as columns, in their order.
+ * The summary numbers of the service (each { name, value, unit, error, definition }) as columns, in
+ * their order.
  * @type {(lists: SummaryNumber[][]) => Column[]}
  */
 export function furtherColumns(lists) {

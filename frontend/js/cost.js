@@ -27,7 +27,8 @@ function imagesOf({ split, subset, also }, dataset) {
 }
 
 /**
- * The cost of the job in words: 2 601 points × 1 500 images = 3.9 million images through the network.
+ * The cost of the job in words: 2 601 points × 1 500 images = 3.9 million images through the
+ * network.
  * @type {(request: Spec, dataset: Dataset | null) => string}
  */
 export function cost(request, dataset) {
@@ -42,8 +43,9 @@ export function cost(request, dataset) {
 }
 
 /**
- * Estimated duration in seconds, from finished jobs on the same architecture (`label`) and data: the time per point and
- * image of the fastest, since the others waited in the queue or were small. Null where there is no such job.
+ * Estimated duration in seconds, from finished jobs on the same architecture (`label`) and data:
+ * the time per point and image of the fastest, since the others waited in the queue or were small.
+ * Null where there is no such job.
  * @type {(request: Spec, jobs: Job[], dataset: Dataset | null, label?: string) => number | null}
  */
 export function estimate(request, jobs, dataset, label) {

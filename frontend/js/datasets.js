@@ -10,7 +10,8 @@ const WEIGHTS = /\.(pt|pth|t7|safetensors)(\.|$)/i;
 const DATA = /\.(npz|h5|hdf5|gz|tar|zip)$|^(data_batch_\d|test_batch|train|test)\.bin$/i;
 
 /**
- * Whether a file of this name is uploaded as a data set; the others, model.pth.tar too, are checkpoints.
+ * Whether a file of this name is uploaded as a data set; the others, model.pth.tar too, are
+ * checkpoints.
  * @type {(name: string) => boolean}
  */
 export const isData = (name) => DATA.test(name) && !WEIGHTS.test(name);

@@ -1,8 +1,9 @@
 /**
  * Drawing: Plotly plots and their cameras; png.js exports them. An effect module.
  *
- * A plot is drawn when it is visible and has changed, one plot per frame and a few times a second at most. Plots that
- * are scrolled away release their WebGL context; browsers allow sixteen and we use eight.
+ * A plot is drawn when it is visible and has changed, one plot per frame and a few times a second
+ * at most. Plots that are scrolled away release their WebGL context; browsers allow sixteen and we
+ * use eight.
  */
 
 import { fitCamera } from "./camera.js";
@@ -76,8 +77,10 @@ const pictures = new Set();
 let frame = 0;
 
 /**
- * A place for a plot inside `host`. `show(make, key)` asks for a figure: `make({ width, height })` returns { data, layout } and is called
- * only when it is drawn; an equal `key` draws nothing. Options: `cameras` (a cameraGroup), `pause` (ms between draws), `bar` (mode bar), `label`. `ranges()` are those of the axes of a plot in 2-D.
+ * A place for a plot inside `host`. `show(make, key)` asks for a figure: `make({ width, height })`
+ * returns { data, layout } and is called only when it is drawn; an equal `key` draws nothing.
+ * Options: `cameras` (a cameraGroup), `pause` (ms between draws), `bar` (mode bar), `label`.
+ * `ranges()` are those of the axes of a plot in 2-D.
  * @type {(host: Element, options?: { cameras?: CameraGroup | null; pause?: number; bar?:
  *   boolean; label?: string }) => { plot: HTMLElement; show(make: Make, key: string): void;
  *   ranges(): number[][] | null; describe(text: string): void; stop(): void }}
@@ -213,7 +216,8 @@ function makeRoom(newcomer) {
 }
 
 /**
- * Take a plot down, and its WebGL context with it (waiting for the garbage collector would run into the browser's limit).
+ * Take a plot down, and its WebGL context with it (waiting for the garbage collector would run into
+ * the browser's limit).
  * @type {(own: Picture) => void}
  */
 function release(own) {
@@ -248,10 +252,11 @@ function pixelRatio() {
 }
 
 /**
- * Draw surfaces from their own points. Plotly subdivides the cells of a small grid up to 250 × 250, which shows every
- * cell as a facet and costs 400 000 triangles: rotating one took 450 ms a frame with software rendering; 25 × 25 points
- * as they are take under 50 ms and look smoother. There is no option for it, so this changes Plotly's internals; where
- * those have changed, nothing happens. True where it was just applied.
+ * Draw surfaces from their own points. Plotly subdivides the cells of a small grid up to 250 × 250,
+ * which shows every cell as a facet and costs 400 000 triangles: rotating one took 450 ms a frame
+ * with software rendering; 25 × 25 points as they are take under 50 ms and look smoother. There is
+ * no option for it, so this changes Plotly's internals; where those have changed, nothing happens.
+ * True where it was just applied.
  * @type {(plot: PlotNode) => boolean}
  */
 function asMeasured(plot) {

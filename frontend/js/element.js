@@ -1,4 +1,7 @@
-/** The only way to create DOM nodes in this page. Text is always text: innerHTML is not used anywhere. */
+/**
+ * The only way to create DOM nodes in this page. Text is always text: innerHTML is not used
+ * anywhere.
+ */
 
 /** @import { Child, Properties, Row } from "./types.d.ts" */
 
@@ -13,8 +16,9 @@ const PROPERTIES = new Set([
 ]);
 
 /**
- * element("a", { href: "#/", class: "quiet", onclick: f }, "Gallery", icon): a node with attributes, listeners, children.
- * Children are nodes, strings, numbers, or arrays of them; null and false are skipped.
+ * element("a", { href: "#/", class: "quiet", onclick: f }, "Gallery", icon): a node with
+ * attributes, listeners, children. Children are nodes, strings, numbers, or arrays of them; null
+ * and false are skipped.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Properties} [properties]
@@ -54,8 +58,9 @@ export function setChildren(node, ...children) {
 }
 
 /**
- * Keep the children of `parent` in step with `items`: a node is created once for each key and then only updated, so
- * that focus, selection and plots survive. `create(item)` returns { node, update(item), stop?() }.
+ * Keep the children of `parent` in step with `items`: a node is created once for each key and then
+ * only updated, so that focus, selection and plots survive. `create(item)` returns { node,
+ * update(item), stop?() }.
  * @template Item
  * @param {Element} parent
  * @param {(item: Item) => string} keyOf

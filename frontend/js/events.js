@@ -6,7 +6,8 @@ import { ApiError, finished, found, get, isAbort, lost } from "./network.js";
 /** @import { Entry, Handlers, Job, Result, Tile } from "./types.d.ts" */
 
 /**
- * A plane or a trajectory has no result, not even an empty one, until a worker has computed its range.
+ * A plane or a trajectory has no result, not even an empty one, until a worker has computed its
+ * range.
  * @type {(error: unknown) => null}
  */
 function unlessEarly(error) {
@@ -14,12 +15,13 @@ function unlessEarly(error) {
   return null;
 }
 
-// jobs per stream, the limit of the service; browsers open six connections to a host, all tabs together
+// jobs per stream, the limit of the service; browsers open six connections to a host, all tabs
+// together
 const TOGETHER = 32;
 
 /**
- * Follow jobs and their growing results: `onChange(id, { job, result, error })` on everything new, until `signal`
- * aborts. All of them share one event stream; a hidden tab closes it.
+ * Follow jobs and their growing results: `onChange(id, { job, result, error })` on everything new,
+ * until `signal` aborts. All of them share one event stream; a hidden tab closes it.
  * @type {(ids: string[], signal: AbortSignal, onChange: (id: string, entry: Entry) => void) =>
  *   { reload(id: string): Promise<unknown> }}
  */
@@ -105,7 +107,9 @@ function followTogether(ids, signal, onChange) {
     },
   };
 
-  /** Open a stream of the unfinished jobs; the present one stays open while it covers all of them. */
+  /**
+   * Open a stream of the unfinished jobs; the present one stays open while it covers all of them.
+   */
   function connect() {
     const wanted = signal.aborted || document.hidden ? [] : open();
     if (wanted.length && wanted.every((id) => followed.includes(id))) return;
@@ -131,9 +135,9 @@ const FIRST_PAUSE = 1000; // milliseconds
 let pause = FIRST_PAUSE;
 
 /**
- * Live events of jobs: handlers { state, progress, tile }. The browser reconnects by itself; where it gives up (a job
- * was deleted, too many streams are open), `again` is called after a pause that grows until an event arrives. Returns a
- * function that stops.
+ * Live events of jobs: handlers { state, progress, tile }. The browser reconnects by itself; where
+ * it gives up (a job was deleted, too many streams are open), `again` is called after a pause that
+ * grows until an event arrives. Returns a function that stops.
  * @type {(ids: string[], handlers: Handlers, again: () => void) => () => void}
  */
 function listen(ids, handlers, again) {

@@ -1,4 +1,7 @@
-/** A result as a Plotly figure: surface, contour, heatmap. Pure; `transposeForPlotly` is the only place that transposes. */
+/**
+ * A result as a Plotly figure: surface, contour, heatmap. Pure; `transposeForPlotly` is the only
+ * place that transposes.
+ */
 
 import { colorscale, reversed } from "./colors.js";
 import { valueWords } from "./format.js";
@@ -22,8 +25,8 @@ export function transposeForPlotly(matrix) {
 }
 
 /**
- * The surface over the plane. Values above the clip are cut off by the box, with a line on the rim and a translucent
- * lid. `compact` is for plots in rows and columns, whose labels are at the edge.
+ * The surface over the plane. Values above the clip are cut off by the box, with a line on the rim
+ * and a translucent lid. `compact` is for plots in rows and columns, whose labels are at the edge.
  * @type {(result: Result, options: FigureOptions) => Figure}
  */
 export function surfaceFigure(result, { scale, theme, camera, compact = false }) {
@@ -68,7 +71,8 @@ export function surfaceFigure(result, { scale, theme, camera, compact = false })
 }
 
 /**
- * The plane seen from above, cell by cell. While the job runs, missing cells take the nearest value, dimmed.
+ * The plane seen from above, cell by cell. While the job runs, missing cells take the nearest
+ * value, dimmed.
  * @type {(result: Result, options: FigureOptions) => Figure}
  */
 export function heatmapFigure(result, { scale, theme, compact = false }) {
@@ -143,8 +147,8 @@ export function contourFigure(result, { scale, theme, compact = false, labels = 
 }
 
 /**
- * The color key, for the page and for exports: { title, stops, ticks: [{ at, text }], above }, `at` from 0 to 1.
- * Contours are colored by their level, surfaces and heatmaps by their height.
+ * The color key, for the page and for exports: { title, stops, ticks: [{ at, text }], above }, `at`
+ * from 0 to 1. Contours are colored by their level, surfaces and heatmaps by their height.
  * @type {(scale: Scale, view: ViewName, theme: Theme) => ColorKey}
  */
 export function keyOf(scale, view, theme) {
@@ -184,7 +188,8 @@ function hover(scale) {
 }
 
 /**
- * A neutral, translucent sheet at the clip, where the loss is above it: the plateau without its noise.
+ * A neutral, translucent sheet at the clip, where the loss is above it: the plateau without its
+ * noise.
  * @type {(result: Result, scale: Scale, theme: Theme) => Trace[]}
  */
 function lid(result, scale, theme) {

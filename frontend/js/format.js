@@ -2,7 +2,7 @@
 
 import { language } from "./language.js";
 import { duration, number, range, whole } from "./numbers.js";
-import { t } from "./text.js";
+import { named, t } from "./text.js";
 
 /** @import { Grid, Job, NonFinite, Progress, Result, Spec } from "./types.d.ts" */
 
@@ -66,7 +66,8 @@ export function gridWords({ alpha, beta }) {
 }
 
 /**
- * The request of a job in one line: surface · 51 × 51 points on [−1, 1]² · all training images · seed 0.
+ * The request of a job in one line: surface · 51 × 51 points on [−1, 1]² · all training images ·
+ * seed 0.
  * @type {(spec: Spec) => string}
  */
 export function specWords(spec) {
@@ -92,8 +93,7 @@ function imagesWords({ subset, split }) {
 
 /** @type {(spec: Spec) => string | null} */
 function directionWords({ directions = "random" }) {
-  if (directions === "random") return null;
-  return directions === "gradient" ? t("spec.gradient") : t("spec.along", { directions });
+  return directions === "random" ? null : named(`choice.Source.${directions}`, directions);
 }
 
 /** @type {(spec: Spec) => string | null} */

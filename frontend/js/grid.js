@@ -1,13 +1,17 @@
 /**
- * Grids in the browser: the refinement levels of landscape/grid.py, and the part of an incomplete grid that can be
- * drawn. Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has j = 0.
+ * Grids in the browser: the refinement levels of landscape/grid.py, and the part of an incomplete
+ * grid that can be drawn. Pure. A point is (i, j): alpha = alphas[i], beta = betas[j]; a slice has
+ * j = 0.
  */
 
 import { KINDS } from "./kinds.js";
 
 /** @import { Kind, Matrix, Part, Result, SubGrid } from "./types.d.ts" */
 
-/** Axis levels up to this one (5 points) are computed as one: the first picture. As in landscape/grid.py. */
+/**
+ * Axis levels up to this one (5 points) are computed as one: the first picture. As in
+ * landscape/grid.py.
+ */
 export const COARSEST = 2;
 
 const VALUES = /** @type {const} */ (["losses", "accuracies", "standard_errors"]);
@@ -19,7 +23,8 @@ const VALUES = /** @type {const} */ (["losses", "accuracies", "standard_errors"]
 export const isLine = (kind) => KINDS[kind].axes === 1;
 
 /**
- * `change(matrix, name)` for every n × m matrix of a result, those in `extra` too; the rest of the result stays.
+ * `change(matrix, name)` for every n × m matrix of a result, those in `extra` too; the rest of the
+ * result stays.
  * @type {<R extends Result>(result: R, change: (matrix: Matrix, name: string) => Matrix) => R}
  */
 export function mapMatrices(result, change) {
@@ -80,7 +85,8 @@ export function completeLevel(result) {
 }
 
 /**
- * The part of a result on the rows and columns up to `level`; `rows` and `columns` say where they were.
+ * The part of a result on the rows and columns up to `level`; `rows` and `columns` say where they
+ * were.
  * @type {(result: Result, level: number) => SubGrid}
  */
 export function subGrid(result, level) {
@@ -100,10 +106,10 @@ export function subGrid(result, level) {
 }
 
 /**
- * What can be drawn now: the finest complete sub-grid, with the points of the next level that have arrived. Missing
- * points are interpolated on the coarser surface (bilinear), where it was drawn before; a hole stays a hole. At most
- * `most` points an axis. `level` is the complete one, `seen` the number of computed points (all: Infinity). Null where
- * nothing can be drawn yet.
+ * What can be drawn now: the finest complete sub-grid, with the points of the next level that have
+ * arrived. Missing points are interpolated on the coarser surface (bilinear), where it was drawn
+ * before; a hole stays a hole. At most `most` points an axis. `level` is the complete one, `seen`
+ * the number of computed points (all: Infinity). Null where nothing can be drawn yet.
  * @type {(result: Result, most?: number) => Part | null}
  */
 export function drawable(result, most = 201) {
@@ -127,7 +133,8 @@ export const known = /** @type {(values: (number | null)[]) => values is number[
 );
 
 /**
- * The whole grid, every missing cell holding the value of the nearest computed one; null where nothing is known.
+ * The whole grid, every missing cell holding the value of the nearest computed one; null where
+ * nothing is known.
  * @type {(matrix: Matrix, mask: boolean[][]) => Matrix}
  */
 export function nearestFilled(matrix, mask) {

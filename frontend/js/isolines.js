@@ -1,11 +1,15 @@
-/** Lines and regions of equal height: marching squares over a grid. For the lid of a surface and for thumbnails. Pure. */
+/**
+ * Lines and regions of equal height: marching squares over a grid. For the lid of a surface and for
+ * thumbnails. Pure.
+ */
 
 import { known } from "./grid.js";
 
 /** @import { Matrix } from "./types.d.ts" */
 
 /**
- * Corner pairs an isoline crosses, by which corners lie above: bits a (i, j), b (i+1, j), c (i+1, j+1), d (i, j+1).
+ * Corner pairs an isoline crosses, by which corners lie above: bits a (i, j), b (i+1, j), c (i+1,
+ * j+1), d (i, j+1).
  * @type {[number, number][][]}
  */
 const CASES = [
@@ -52,7 +56,8 @@ const cornersOf = (i, j) => [
 ];
 
 /**
- * Segments [x0, y0, x1, y1] of `level` in grid coordinates x = i, y = j; cells beside a null have none.
+ * Segments [x0, y0, x1, y1] of `level` in grid coordinates x = i, y = j; cells beside a null have
+ * none.
  * @type {(matrix: Matrix, level: number) => number[][]}
  */
 export function isoline(matrix, level) {
@@ -94,8 +99,9 @@ export function isopath(matrix, level, size) {
 }
 
 /**
- * The region where `matrix` lies above `level`, as triangles: { points: [[i, j], …] in grid coordinates, triangles: [[a, b, c], …] }.
- * Cut along the same line as `isoline`, so it meets the surface without a gap; cells beside a null are left out.
+ * The region where `matrix` lies above `level`, as triangles: { points: [[i, j], …] in grid
+ * coordinates, triangles: [[a, b, c], …] }. Cut along the same line as `isoline`, so it meets the
+ * surface without a gap; cells beside a null are left out.
  * @type {(matrix: Matrix, level: number) => { points: [number, number][]; triangles: [number,
  *   number, number][] }}
  */

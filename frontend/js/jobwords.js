@@ -8,7 +8,8 @@ import { t } from "./text.js";
 /** @import { Checkpoint, Dataset, Job, ReadyCheckpoint, Spec } from "./types.d.ts" */
 
 /**
- * The name of a data set in a job: the id of an upload, since a later upload may have the same name.
+ * The name of a data set in a job: the id of an upload, since a later upload may have the same
+ * name.
  * @type {(dataset: Pick<Dataset, "id" | "name">) => string}
  */
 export const keyOf = ({ id, name }) => id ?? name;
@@ -23,7 +24,8 @@ export function dataName(own, all) {
 }
 
 /**
- * The label of a checkpoint in the list: its architecture, with its file name where that is not unique.
+ * The label of a checkpoint in the list: its architecture, with its file name where that is not
+ * unique.
  * @type {(own: ReadyCheckpoint, all: ReadyCheckpoint[]) => string}
  */
 export function nameOf(own, all) {

@@ -3,7 +3,8 @@
 import { LANGUAGES } from "./strings/languages.js";
 
 /**
- * The first of the languages a user `wants` that is `present`, in any regional variant; else the first present.
+ * The first of the languages a user `wants` that is `present`, in any regional variant; else the
+ * first present.
  * @type {(wants: readonly string[], present: string[]) => string}
  */
 export function choose(wants, present) {

@@ -11,7 +11,8 @@ function valuesOf(tile, name) {
 }
 
 /**
- * `result` with the points of one `tile` event; rows that did not change are shared with the old result.
+ * `result` with the points of one `tile` event; rows that did not change are shared with the old
+ * result.
  * @type {(result: Result, tile: Tile) => Result}
  */
 export function merge(result, tile) {
@@ -35,7 +36,8 @@ export function merge(result, tile) {
 }
 
 /**
- * `fresh` from the API, plus the points that only `older` (updated by events) has; no point ever changes its value.
+ * `fresh` from the API, plus the points that only `older` (updated by events) has; no point ever
+ * changes its value.
  * @type {(older: Result | null, fresh: Result) => Result}
  */
 export function combine(older, fresh) {

@@ -2,27 +2,41 @@
  * The page: shows the view of the URL, and what surrounds it (header, banner, drop target).
  *
  * Hooks for browser tests (data-testid):
- *   everywhere  new-job, warning (job and compare), theme, banner, drop-input (file input; gallery and library), view-surface|contour|heatmap, height-linear|log|paper,
- *               value-loss|accuracy, reset-camera, plot (with data-drawn once painted; Plotly's .data: z[j][i] = height of losses[i][j],
+ *   everywhere  new-job, warning (job and compare), theme, banner, drop-input (file input; gallery
+ *               and library), view-surface|contour|heatmap, height-linear|log|paper,
+ *               value-loss|accuracy, reset-camera, plot (with data-drawn once painted; Plotly's
+ *               .data: z[j][i] = height of losses[i][j],
  *               customdata[j][i] = losses[i][j] itself)
  *   gallery     comparison (data-name), gallery-cell (data-job, data-state), gallery-compare
- *   library     upload-row (data-name, data-state waiting|sending|interrupted|paused|failed), upload-words, pause-upload, resume-upload, dismiss-upload,
+ *   library     upload-row (data-name, data-state waiting|sending|interrupted|paused|failed),
+ *               upload-words, pause-upload, resume-upload, dismiss-upload,
  *               checkpoint-row (data-id, data-name, data-state), checkpoint-state,
  *               choose-architecture (data-index), compute, delete, confirm
  *               dataset-row (data-id, data-name, data-state), dataset-state
- *   new job     job-kind, job-end, job-second, job-third, job-epochs, job-epoch, job-epochs-all, job-directions, job-repeats,
- *               job-normalization, job-orthogonality, job-biases, job-loss, job-batch-norm, job-also, job-checkpoint, job-dataset, job-split, job-images, job-subset, job-count-alpha, job-count-beta, job-min, job-max,
- *               job-own-beta, job-min-beta, job-max-beta, job-seed, job-subset-seed, job-precision, job-name, job-cost, job-problem, start-job,
+ *   new job     job-kind, job-end, job-second, job-third, job-epochs, job-epoch, job-epochs-all,
+ *               job-directions, job-repeats,
+ *               job-normalization, job-orthogonality, job-biases, job-loss, job-batch-norm,
+ *               job-also, job-checkpoint, job-dataset, job-split, job-images, job-subset,
+ *               job-count-alpha, job-count-beta, job-min, job-max,
+ *               job-own-beta, job-min-beta, job-max-beta, job-seed, job-subset-seed, job-precision,
+ *               job-name, job-cost, job-problem, start-job,
  *               request-curl, request-python
- *   jobs        job-row (data-id, data-state), select-job, compare-button, job-state, job-progress, cancel-job, retry-job, delete, confirm
- *   job         job-state, job-progress, cancel-job, retry-job, heatmap, surface, result, result-loss-center and result-accuracy-center
- *               (data-value: the number in full), result-least, result-most, number-NAME (the service's numbers, data-value), self-check (data-passed), caption, provenance, non-finite,
+ *   jobs        job-row (data-id, data-state), select-job, compare-button, job-state, job-progress,
+ *               cancel-job, retry-job, delete, confirm
+ *   job         job-state, job-progress, cancel-job, retry-job, heatmap, surface, result,
+ *               result-loss-center and result-accuracy-center
+ *               (data-value: the number in full), result-least, result-most, number-NAME (the
+ *               service's numbers, data-value), self-check (data-passed), caption, provenance,
+ *               non-finite,
  *               download-json|npz|csv|h5|png
- *               share, share-days, make-link, share-link (the address, in an input), link-row (data-id), revoke-link;
+ *               share, share-days, make-link, share-link (the address, in an input), link-row
+ *               (data-id), revoke-link;
  *               job-guest for guests with a link
  *   login       login-view, login-token, login; account (in the header), account-user, log-out
- *   account     token-user, token-read|submit|admin|work, token-days, make-token, new-token, token-row (data-id, data-user), revoke-token
- *   compare     compare-cell (data-job, data-state), cell-loss-center (data-value), number-KEY in a row with data-job (data-value), comparable
+ *   account     token-user, token-read|submit|admin|work, token-days, make-token, new-token,
+ *               token-row (data-id, data-user), revoke-token
+ *   compare     compare-cell (data-job, data-state), cell-loss-center (data-value), number-KEY in a
+ *               row with data-job (data-value), comparable
  *               (data-serious), caption, export-png
  */
 
@@ -68,7 +82,8 @@ let leave = new AbortController();
 let shown = null;
 
 /**
- * Show the view of the URL. A view gets { route, signal } and returns { title, node }; `signal` aborts when it is left.
+ * Show the view of the URL. A view gets { route, signal } and returns { title, node }; `signal`
+ * aborts when it is left.
  */
 function show() {
   const route = parse(location.hash);
@@ -100,7 +115,9 @@ function go() {
   if (inside === before) show();
 }
 
-/** Update the header for the logged-in user, and the view where a login or logout has changed it. */
+/**
+ * Update the header for the logged-in user, and the view where a login or logout has changed it.
+ */
 /** @type {string | null} */
 let inside = null;
 /** @type {(own: Account) => void} */
@@ -171,7 +188,10 @@ function showConnection({ online, retryAt }) {
   );
 }
 
-/** The text of index.html in the language of the page: data-text and data-label name keys of the catalogue. */
+/**
+ * The text of index.html in the language of the page: data-text and data-label name keys of the
+ * catalogue.
+ */
 function translateFrame() {
   const key = (/** @type {string | undefined} */ name) => /** @type {PlainKey} */ (name);
   document.documentElement.lang = language;

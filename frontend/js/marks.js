@@ -1,4 +1,7 @@
-/** Marks on a plot besides the loss: the center, the minimum, checkpoints, the path of a training run, holes. Pure. */
+/**
+ * Marks on a plot besides the loss: the center, the minimum, checkpoints, the path of a training
+ * run, holes. Pure.
+ */
 
 import { holes, escapeHtml } from "./format.js";
 import { centerIndex } from "./grid.js";
@@ -32,7 +35,8 @@ export function marksInPlane(result, theme) {
 }
 
 /**
- * Traces for a 3-D plot: holes on top of the box, where nothing hides them; the path at its own losses.
+ * Traces for a 3-D plot: holes on top of the box, where nothing hides them; the path at its own
+ * losses.
  * @type {(result: Result, scale: Scale, theme: Theme) => Trace[]}
  */
 export function marksInSpace(result, scale, theme) {
@@ -72,7 +76,8 @@ export function leastIndex(losses) {
 }
 
 /**
- * The center, the checkpoints that define the plane, and the smallest loss where it is none of them.
+ * The center, the checkpoints that define the plane, and the smallest loss where it is none of
+ * them.
  * @type {(result: Result, theme: Theme) => Mark[]}
  */
 function points(result, theme) {

@@ -1,11 +1,16 @@
-/** Requests to the service; tus.js uploads and events.js follows jobs with them. An effect module. */
+/**
+ * Requests to the service; tus.js uploads and events.js follows jobs with them. An effect module.
+ */
 
 import { account, connection } from "./state.js";
 import { t } from "./text.js";
 
 /** @import { Answer, JobState, Posted } from "./types.d.ts" */
 
-/** An error of the service or the network: `message` is a sentence for the user, `field` the field it is about. */
+/**
+ * An error of the service or the network: `message` is a sentence for the user, `field` the field
+ * it is about.
+ */
 export class ApiError extends Error {
   /**
    * @param {string} message
@@ -32,7 +37,8 @@ export const messageOf = (error) => (error instanceof Error ? error.message : St
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
 /**
- * GET as JSON. While the service is unreachable it waits and retries; it gives up only when `signal` aborts.
+ * GET as JSON. While the service is unreachable it waits and retries; it gives up only when
+ * `signal` aborts.
  * @type {<Path extends string>(path: Path, signal?: AbortSignal) => Promise<Answer<Path>>}
  */
 export async function get(path, signal) {
@@ -78,8 +84,9 @@ async function call(method, path, body, signal) {
 const renewed = new Map(); // by id of a job: whether it could be seen below /api
 
 /**
- * A link that was opened before there was /api/v1 left a cookie for /api alone. Asked there for the job, the service
- * sets it for both; then the request at `path`, which was refused, may be repeated. Once per job.
+ * A link that was opened before there was /api/v1 left a cookie for /api alone. Asked there for the
+ * job, the service sets it for both; then the request at `path`, which was refused, may be
+ * repeated. Once per job.
  * @type {(path: string, status: number) => Promise<boolean> | false}
  */
 function renewLink(path, status) {
@@ -156,8 +163,8 @@ export async function openLink(secret) {
 }
 
 /**
- * Run `task` now and `seconds` after each end, except while the tab is hidden, until `signal` aborts. Returns a
- * function that runs it at once.
+ * Run `task` now and `seconds` after each end, except while the tab is hidden, until `signal`
+ * aborts. Returns a function that runs it at once.
  * @type {(task: () => Promise<unknown>, seconds: number | (() => number), signal: AbortSignal)
  *   => () => void}
  */
@@ -190,7 +197,10 @@ export function unlessAborted(error) {
 /** @type {number | null} */
 let probing = null;
 
-/** Poll the health of the service with exponential back-off until it answers, or another request succeeds. */
+/**
+ * Poll the health of the service with exponential back-off until it answers, or another request
+ * succeeds.
+ */
 export function lost() {
   if (probing) return;
   let pause = 1;

@@ -1,6 +1,7 @@
 /**
- * Numbers as the page's language writes them: its decimal separator and digits. Groups of digits are separated by a
- * thin space in every language, as the SI has it, and minus is a minus sign. Pure.
+ * Numbers as the page's language writes them: its decimal separator and digits. Groups of digits
+ * are separated by a thin space in every language, as the SI has it, and minus is a minus sign.
+ * Pure.
  */
 
 import { language } from "./language.js";
@@ -24,7 +25,8 @@ export const DECIMAL =
     ?.value ?? ".";
 
 /**
- * A number with four significant digits: 0.0002131, 12.35, 1.2e-7 as 1.2 × 10⁻⁷. A dash where there is none.
+ * A number with four significant digits: 0.0002131, 12.35, 1.2e-7 as 1.2 × 10⁻⁷. A dash where there
+ * is none.
  * @type {(value: number | null | undefined, figures?: number) => string}
  */
 export function number(value, figures = 4) {

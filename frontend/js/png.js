@@ -18,9 +18,9 @@ function download(blob, name) {
 }
 
 /**
- * Figures in rows and columns as one PNG with title, labels, color key and caption, ready for a paper.
- * `cells[row][column]` is { make, label } or null, `caption` a list of lines, `key` as figures.js describes it or
- * absent, `colors` a theme.
+ * Figures in rows and columns as one PNG with title, labels, color key and caption, ready for a
+ * paper. `cells[row][column]` is { make, label } or null, `caption` a list of lines, `key` as
+ * figures.js describes it or absent, `colors` a theme.
  * @type {(figure: Export, size?: [number, number]) => Promise<void>}
  */
 export async function exportPng(

@@ -12,7 +12,9 @@ import {
 } from "./request.js";
 import { listed, named, t } from "./text.js";
 
-/** @import { Bounds, Dataset, Form, Input, Option, Problems, ReadyCheckpoint } from "./types.d.ts" */
+/**
+ * @import { Bounds, Dataset, Form, Input, Option, Problems, ReadyCheckpoint } from "./types.d.ts"
+ */
 
 /** @typedef {(place: Input, text: string | null | false) => unknown} Say */
 
@@ -23,7 +25,8 @@ const BOUNDS = /** @type {const} */ ({
 });
 
 /**
- * { input: sentence } for every error; empty where the form can be sent. `dataset` as the API lists it, or null.
+ * { input: sentence } for every error; empty where the form can be sent. `dataset` as the API lists
+ * it, or null.
  * @type {(form: Form, dataset: Dataset | null, checkpoints?: ReadyCheckpoint[]) => Problems}
  */
 export function problems(form, dataset, checkpoints = []) {
@@ -156,7 +159,10 @@ function checkpointProblems(form, checkpoints, say) {
   });
 }
 
-/** @type {(center: ReadyCheckpoint | undefined, checkpoints: ReadyCheckpoint[], count: number) => string} */
+/**
+ * @type {(center: ReadyCheckpoint | undefined, checkpoints: ReadyCheckpoint[], count: number) =>
+ * string}
+ */
 function missingProblem(center, checkpoints, count) {
   const present = center ? alike(center, checkpoints).length : count;
   return center && present < count

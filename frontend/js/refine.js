@@ -1,4 +1,7 @@
-/** What a result can be refined or extended to, and how many of its points are reused; as landscape/grid.py. Pure. */
+/**
+ * What a result can be refined or extended to, and how many of its points are reused; as
+ * landscape/grid.py. Pure.
+ */
 
 import { computed } from "./grid.js";
 import { LIMITS } from "./kinds.js";
@@ -55,7 +58,8 @@ export function scaled({ alpha, beta }, share) {
 }
 
 /**
- * A region, with intervals cut so that it has about as many points as the grid, twice as many an axis as now at least.
+ * A region, with intervals cut so that it has about as many points as the grid, twice as many an
+ * axis as now at least.
  * @type {(grid: Grid, ranges: Ranges, factor?: number) => Refinement}
  */
 export function region(grid, { alpha, beta }, factor = zoom(grid, { alpha, beta })) {
@@ -92,7 +96,8 @@ export function zoomed({ alpha, beta }, shown) {
 }
 
 /**
- * One seed more, if the kind of job is a mean over seeds; null otherwise, or where no more are allowed.
+ * One seed more, if the kind of job is a mean over seeds; null otherwise, or where no more are
+ * allowed.
  * @type {(job: Job) => Refinement | null}
  */
 export function oneMoreSeed({ kind, spec }) {
@@ -112,8 +117,8 @@ function isExcluded(kind, spec) {
 }
 
 /**
- * How an axis is cut: each end is moved outwards to the next coordinate of the cut axis. `first` is the place of that
- * coordinate on it, where 0 is the present minimum.
+ * How an axis is cut: each end is moved outwards to the next coordinate of the cut axis. `first` is
+ * the place of that coordinate on it, where 0 is the present minimum.
  * @type {(axis: Axis, factor: number, range?: Range) => { first: number; count: number }}
  */
 function cut({ min, max, count }, factor, range) {
@@ -126,7 +131,8 @@ function cut({ min, max, count }, factor, range) {
 }
 
 /**
- * The points that a refinement has, and those that are computed already: with more seeds, over the present seeds.
+ * The points that a refinement has, and those that are computed already: with more seeds, over the
+ * present seeds.
  * @type {(result: Result, refinement: Refinement) => { points: number; reused: number }}
  */
 export function pointsOf(result, { factor = 1, alpha, beta }) {

@@ -3,7 +3,8 @@
 import { KINDS } from "./kinds.js";
 
 /**
- * @import { Axis, Dataset, Definition, Form, Grid, Input, Kind, Option, OptionValue, ReadyCheckpoint,
+ * @import { Axis, Dataset, Definition, Form, Grid, Input, Kind, Option, OptionValue,
+ * ReadyCheckpoint,
  *   Spec } from "./types.d.ts"
  */
 
@@ -24,7 +25,8 @@ export const allOptions = () =>
   Object.assign({}, ...kindNames().map((kind) => definitionOf(kind).options));
 
 /**
- * The checkpoints of a kind besides its center, which is the input "checkpoint"; of a list, the last is the center.
+ * The checkpoints of a kind besides its center, which is the input "checkpoint"; of a list, the
+ * last is the center.
  * @type {(kind: Kind) => Definition["roles"]}
  */
 export const furtherRoles = (kind) =>
@@ -73,7 +75,8 @@ const UNUSED = { min: -1, max: 1, count: 51 };
 
 /**
  * Inputs of the grid, with the defaults of a kind.
- * @type {(kind: Kind) => Pick<Form, "alphaMin" | "alphaMax" | "alphaCount" | "betaMin" | "betaMax" | "betaCount">}
+ * @type {(kind: Kind) => Pick<Form, "alphaMin" | "alphaMax" | "alphaCount" | "betaMin" | "betaMax"
+ * | "betaCount">}
  */
 export function gridInputs(kind) {
   const { alpha = UNUSED, beta = UNUSED } = definitionOf(kind).grid ?? {};
@@ -107,7 +110,8 @@ const INPUTS = {
 };
 
 /**
- * The input of a field, or of the field it is a part of (`epochs.3`); undefined where the form has none.
+ * The input of a field, or of the field it is a part of (`epochs.3`); undefined where the form has
+ * none.
  * @type {(field: string | null | undefined) => Input | undefined}
  */
 export function inputOf(field) {
@@ -194,7 +198,8 @@ export const sameNetwork = (a, b) =>
   JSON.stringify(a.architecture) === JSON.stringify(b.architecture);
 
 /**
- * Checkpoints of the same network as `one`, itself too, in the order of their names: epoch 2 before epoch 10.
+ * Checkpoints of the same network as `one`, itself too, in the order of their names: epoch 2 before
+ * epoch 10.
  * @type {(one: ReadyCheckpoint, checkpoints: ReadyCheckpoint[]) => ReadyCheckpoint[]}
  */
 export const alike = (one, checkpoints) =>

@@ -32,7 +32,8 @@ result["losses"]  # ${t("code.order")}`;
 }
 
 /**
- * The request as a command of `landscape`, which uploads the files named if the service does not have them.
+ * The request as a command of `landscape`, which uploads the files named if the service does not
+ * have them.
  * @type {(spec: Spec, origin: string, nameOf: (id: string) => string) => string}
  */
 export function asShell(spec, origin, nameOf) {
@@ -63,7 +64,10 @@ function gridOptions(axes) {
   ];
 }
 
-/** @type {(name: string, value: unknown, option: Option, nameOf: (id: string) => string) => string[]} */
+/**
+ * @type {(name: string, value: unknown, option: Option, nameOf: (id: string) => string) =>
+ * string[]}
+ */
 function shellOptions(name, value, { type }, nameOf) {
   const flag = `--${name.replaceAll("_", "-")}`;
   if (type === "Subset") {
@@ -83,7 +87,8 @@ const JSON_WORDS = { null: "null", true: "true", false: "false", last: "" };
 const PYTHON_WORDS = { null: "None", true: "True", false: "False", last: "," };
 
 /**
- * JSON, or the same as Python writes it; small objects on a line. Strings are JSON strings, which Python reads the same.
+ * JSON, or the same as Python writes it; small objects on a line. Strings are JSON strings, which
+ * Python reads the same.
  * @type {(value: unknown, words: typeof JSON_WORDS, indent?: string) => string}
  */
 function literal(value, words, indent = "") {

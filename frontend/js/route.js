@@ -15,8 +15,8 @@ const PATTERNS = [
 ];
 
 /**
- * "#/jobs/abc?view=contour" as { name: "job", id: "abc", query: { view: "contour" } }; name is "missing" where no view
- * matches.
+ * "#/jobs/abc?view=contour" as { name: "job", id: "abc", query: { view: "contour" } }; name is
+ * "missing" where no view matches.
  * @type {(hash: string) => Route}
  */
 export function parse(hash) {

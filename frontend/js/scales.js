@@ -1,4 +1,7 @@
-/** Vertical scales: how a loss becomes a height, where the plot is clipped, its ticks and contour levels. Pure. */
+/**
+ * Vertical scales: how a loss becomes a height, where the plot is clipped, its ticks and contour
+ * levels. Pure.
+ */
 
 import { valueWords } from "./format.js";
 import { number } from "./numbers.js";
@@ -68,9 +71,9 @@ export function defaultHeight(results) {
 }
 
 /**
- * One scale for all `results`: the same heights, colors, ticks and lines for each of them. `of` maps a result to the
- * matrix that is drawn, `forward` one of its values to its height; `low` and `high` bound the box; `clip` is the loss
- * at which the plot is clipped, or null.
+ * One scale for all `results`: the same heights, colors, ticks and lines for each of them. `of`
+ * maps a result to the matrix that is drawn, `forward` one of its values to its height; `low` and
+ * `high` bound the box; `clip` is the loss at which the plot is clipped, or null.
  * @type {(results: Result[], chosen?: { value?: string; height?: Height }) => Scale}
  */
 export function sharedScale(results, { value = "loss", height = "paper" } = {}) {
@@ -202,8 +205,8 @@ function evenLines(low, high, count = 14) {
 }
 
 /**
- * Levels of the 2-D contours, in the loss or its logarithm: the paper's 0.1 … 10 in steps of 0.5 where the losses cross
- * three or more of them, else evenly spaced ones.
+ * Levels of the 2-D contours, in the loss or its logarithm: the paper's 0.1 … 10 in steps of 0.5
+ * where the losses cross three or more of them, else evenly spaced ones.
  * @type {(scale: Pick<Scale, "height" | "low" | "high" | "least" | "most">) => Contours}
  */
 function contoursOf({ height, low, high, least, most }) {

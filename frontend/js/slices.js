@@ -1,4 +1,7 @@
-/** Lines through the center as Plotly figures: loss and accuracy over alpha, one result or several. Pure. */
+/**
+ * Lines through the center as Plotly figures: loss and accuracy over alpha, one result or several.
+ * Pure.
+ */
 
 import { SERIES } from "./colors.js";
 import { base, legend } from "./layouts.js";
@@ -11,7 +14,8 @@ import { t } from "./text.js";
 
 /**
  * Loss (left, with a band of ± one standard error) and accuracy (right, dashed) over alpha.
- * `results` as [{result, label}]; `height` is linear, log or paper; `width` of the picture in pixels.
+ * `results` as [{result, label}]; `height` is linear, log or paper; `width` of the picture in
+ * pixels.
  * @type {(results: { result: Result; label: string }[], options: { theme: Theme; height?:
  *   Height; width?: number }) => Figure}
  */

@@ -5,7 +5,8 @@
 const WINDOW = 4000; // milliseconds: long enough to be steady, short enough to show changes
 
 /**
- * The samples ([{ at, sent }], at in milliseconds) with one more; old ones are dropped except one to measure from.
+ * The samples ([{ at, sent }], at in milliseconds) with one more; old ones are dropped except one
+ * to measure from.
  * @type {(samples: Sample[], at: number, sent: number) => Sample[]}
  */
 export function seen(samples, at, sent) {

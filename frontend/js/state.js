@@ -1,11 +1,15 @@
-/** State of the page: small stores with subscribers, the theme, the uploads in progress. An effect module. */
+/**
+ * State of the page: small stores with subscribers, the theme, the uploads in progress. An effect
+ * module.
+ */
 
 import { address } from "./route.js";
 
 /** @import { Account, Connection, Query, Route, Store, Upload } from "./types.d.ts" */
 
 /**
- * A value with subscribers. `set` takes the next value or a function of the old one; equal values are not announced.
+ * A value with subscribers. `set` takes the next value or a function of the old one; equal values
+ * are not announced.
  * @template Value
  * @param {Value} initial
  * @returns {Store<Value>}
@@ -35,7 +39,8 @@ export function store(initial) {
 export const connection = store(/** @type {Connection} */ ({ online: true, retryAt: null }));
 
 /**
- * The logged-in user: { user, scopes, access, expires }; `outside` where a login is required. network.js writes it.
+ * The logged-in user: { user, scopes, access, expires }; `outside` where a login is required.
+ * network.js writes it.
  */
 export const account = store(
   /** @type {Account} */ ({
@@ -48,8 +53,9 @@ export const account = store(
 );
 
 /**
- * Uploads of this visit, newest first: { key, file, name, size, sent, speed, state, error, data, checkpoint, dataset }; `data` where it is a data set,
- * `speed` in bytes a second or null, state waiting → sending ⇄ interrupted | paused → sent | failed.
+ * Uploads of this visit, newest first: { key, file, name, size, sent, speed, state, error, data,
+ * checkpoint, dataset }; `data` where it is a data set, `speed` in bytes a second or null, state
+ * waiting → sending ⇄ interrupted | paused → sent | failed.
  */
 export const uploads = store(/** @type {Upload[]} */ ([]));
 
@@ -62,7 +68,10 @@ export const changeUpload = (key, change) =>
 export const removeUpload = (key) =>
   uploads.set((list) => list.filter((upload) => upload.key !== key));
 
-/** "light" or "dark": the user's choice, else the system's. theme.js applied it before the first paint. */
+/**
+ * "light" or "dark": the user's choice, else the system's. theme.js applied it before the first
+ * paint.
+ */
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
 /** @type {Store<"light" | "dark">} */
 export const theme = store(currentTheme());
@@ -101,7 +110,8 @@ function remember(name, value) {
 }
 
 /**
- * Write choices into the URL without leaving the view, so that the view can be shared by copying it.
+ * Write choices into the URL without leaving the view, so that the view can be shared by copying
+ * it.
  * @type {(route: Route, change: Query) => void}
  */
 export function replaceQuery(route, change) {

@@ -8,8 +8,8 @@ import { whole } from "./numbers.js";
 const plurals = new Intl.PluralRules(language);
 
 /**
- * The string of a key: t("list.of", { done: 3, total: "all" }). Numbers are written as counts, text as it is; a string
- * that has plural forms takes the one for the number `count`.
+ * The string of a key: t("list.of", { done: 3, total: "all" }). Numbers are written as counts, text
+ * as it is; a string that has plural forms takes the one for the number `count`.
  * @type {<K extends Key>(key: K, ...values: Arguments<K, string | number>) => string}
  */
 export const t = (key, ...values) => parts(key, values[0] ?? {}).join("");
@@ -21,7 +21,8 @@ export const t = (key, ...values) => parts(key, values[0] ?? {}).join("");
 export const tNodes = (key, ...values) => parts(key, values[0] ?? {});
 
 /**
- * The string of a key that is put together of names, such as those of an option; `otherwise` where there is none.
+ * The string of a key that is put together of names, such as those of an option; `otherwise` where
+ * there is none.
  * @type {(key: string, otherwise?: string) => string}
  */
 export const named = (key, otherwise = "") =>

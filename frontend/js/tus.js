@@ -14,13 +14,14 @@ const PAUSES = [0, 1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30].map((seconds) => 1000
  */
 
 /**
- * Upload of one file by the tus protocol (vendor/tus.min.js): it survives lost connections, a restart of the service
- * and, for the same file in the same browser, a closed page. `purpose` is "checkpoint" or "dataset".
- * `run({ onProgress(sent), onInterruption() })` resolves to the Checkpoint or the Dataset, or to null after `pause()`;
- * `run` again resumes. `end()` removes it, here and on the service.
+ * Upload of one file by the tus protocol (vendor/tus.min.js): it survives lost connections, a
+ * restart of the service and, for the same file in the same browser, a closed page. `purpose` is
+ * "checkpoint" or "dataset". `run({ onProgress(sent), onInterruption() })` resolves to the
+ * Checkpoint or the Dataset, or to null after `pause()`; `run` again resumes. `end()` removes it,
+ * here and on the service.
  * @type {(file: File, purpose: "checkpoint" | "dataset") => { run(handlers: { onProgress(sent:
- *   number): void; onInterruption(): void }): Promise<Checkpoint | Dataset | null>; pause(): Promise<void>; end():
- *   Promise<void> }}
+ *   number): void; onInterruption(): void }): Promise<Checkpoint | Dataset | null>; pause():
+ *   Promise<void>; end(): Promise<void> }}
  */
 export function upload(file, purpose) {
   /** @type {Run | null} */
@@ -30,7 +31,8 @@ export function upload(file, purpose) {
     metadata: { filename: file.name, purpose },
     retryDelays: PAUSES,
     removeFingerprintOnSuccess: true,
-    // the key under which the browser remembers an upload keeps the endpoint from before /api/v1, so that older ones
+    // the key under which the browser remembers an upload keeps the endpoint from before /api/v1,
+    // so that older ones
     // resume
     fingerprint: (/** @type {File} */ one, /** @type {object} */ options) =>
       window.tus.defaultOptions.fingerprint(one, { ...options, endpoint: "/api/uploads" }),
@@ -64,7 +66,8 @@ export function upload(file, purpose) {
 }
 
 /**
- * Whether a retry can help: no answer, another request on the same upload, a rate limit, a service that is starting.
+ * Whether a retry can help: no answer, another request on the same upload, a rate limit, a service
+ * that is starting.
  * @type {(error: TusError) => boolean}
  */
 function isTransient(error) {

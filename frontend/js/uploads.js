@@ -1,4 +1,7 @@
-/** Uploads in progress, from chosen files to checkpoints and data sets. Connects network.js and state.js. */
+/**
+ * Uploads in progress, from chosen files to checkpoints and data sets. Connects network.js and
+ * state.js.
+ */
 
 import { isData } from "./datasets.js";
 import { messageOf } from "./network.js";
@@ -36,7 +39,8 @@ export async function send(files) {
 }
 
 /**
- * Upload a file, or resume one that was paused or failed. Resolves when it is complete, paused or failed again.
+ * Upload a file, or resume one that was paused or failed. Resolves when it is complete, paused or
+ * failed again.
  * @type {(key: string) => Promise<void>}
  */
 export async function resume(key) {

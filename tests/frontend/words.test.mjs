@@ -72,6 +72,14 @@ test("a grid is described with one squared range or with two", () => {
   );
 });
 
+test("directions that depend on the loss are named in the words of the form", () => {
+  const spec = { kind: "slice", split: "train", subset: null, seed: 0, precision: "float32" };
+  const words = (directions) => specWords({ ...spec, directions }).split(" · ");
+  assert.ok(words("gradient").includes("along the gradient"));
+  assert.ok(words("eigenvectors").includes("along the sharpest eigenvectors"));
+  assert.ok(!words("random").some((part) => part.startsWith("along")));
+});
+
 test("progress shows level, speed and time left, and omits what is unknown", () => {
   assert.equal(
     plain(

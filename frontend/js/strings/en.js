@@ -1,6 +1,6 @@
 /**
- * English. {braces} hold values; a string that depends on the number `count` is an object of the plural forms of
- * Intl.PluralRules. Of a data set, "train" and "test" are the usual splits.
+ * English. {braces} hold values; a string that depends on the number `count` is an object of the
+ * plural forms of Intl.PluralRules. Of a data set, "train" and "test" are the usual splits.
  */
 
 import { WORDS } from "../kinds.js";
@@ -81,8 +81,6 @@ export default /** @type {const} */ ({
   "spec.checkpoints": { one: "{count} checkpoint", other: "{count} checkpoints" },
   "spec.seed": "seed {seed}",
   "spec.seeds": "seeds {first}–{last}",
-  "spec.gradient": "along the gradient",
-  "spec.along": "along {directions}",
 
   // progress
   "progress.done": { one: "{done} of {count} point", other: "{done} of {count} points" },

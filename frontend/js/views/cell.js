@@ -119,7 +119,8 @@ export function makeCell({ id, label, facts }, place, { cameras, pause, testid, 
 }
 
 /**
- * A key for redraws during refinement: the level, and the share of the next one that has arrived, in eighths.
+ * A key for redraws during refinement: the level, and the share of the next one that has arrived,
+ * in eighths.
  * @type {(part: Part) => string}
  */
 function revisionOf(part) {

@@ -1,4 +1,7 @@
-/** Inputs of the form of a new job: each is bound to its entry of the form and named by the catalogue. */
+/**
+ * Inputs of the form of a new job: each is bound to its entry of the form and named by the
+ * catalogue.
+ */
 
 import { element, setChildren } from "../element.js";
 import { named } from "../text.js";
@@ -12,8 +15,8 @@ import { named } from "../text.js";
  */
 
 /**
- * Makes inputs that write what is entered into `form` and then call `onInput` with their name. `inputs` holds all of
- * them, by name.
+ * Makes inputs that write what is entered into `form` and then call `onInput` with their name.
+ * `inputs` holds all of them, by name.
  * @param {Form} form
  * @param {(name: Input) => void} onInput
  */

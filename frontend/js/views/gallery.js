@@ -138,7 +138,8 @@ function nothing() {
 }
 
 /**
- * One comparison. Its plots are replaced when its jobs change (they are submitted one after the other).
+ * One comparison. Its plots are replaced when its jobs change (they are submitted one after the
+ * other).
  * @type {(comparison: Comparison, options: { chosen: Chosen; signal: AbortSignal; retry(id:
  *   string): Promise<unknown> }) => Section}
  */

@@ -1,4 +1,7 @@
-/** The options of a new job that most jobs leave as they are, each drawn from its definition in kinds.js. */
+/**
+ * The options of a new job that most jobs leave as they are, each drawn from its definition in
+ * kinds.js.
+ */
 
 import { element, setChildren, setText } from "../element.js";
 import { IN_SENTENCE, allOptions, definitionOf } from "../request.js";

@@ -1,4 +1,7 @@
-/** The form of a new job as a sentence: "Surface of ResNet-20 on all 1 500 training images of digits, 51 × 51 …". */
+/**
+ * The form of a new job as a sentence: "Surface of ResNet-20 on all 1 500 training images of
+ * digits, 51 × 51 …".
+ */
 
 import { allImages } from "../cost.js";
 import { element, setChildren, setText } from "../element.js";

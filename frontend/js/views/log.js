@@ -11,7 +11,8 @@ const PAGE = 200;
 const POLL_SECONDS = 2; // seconds, while the job runs
 
 /**
- * The log of job `id`. `update(over)` says whether more may come; a failed job's log should be `open`.
+ * The log of job `id`. `update(over)` says whether more may come; a failed job's log should be
+ * `open`.
  * @type {(id: string, signal: AbortSignal) => { node: HTMLElement; update(ended: boolean):
  *   void; open(): void }}
  */

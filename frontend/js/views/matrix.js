@@ -1,6 +1,6 @@
 /**
- * Plots in rows and columns with the same camera, height and scale, as in Figures 5 and 6 of the paper: for the gallery
- * and the comparison. On a phone it is a strip, one plot at a time.
+ * Plots in rows and columns with the same camera, height and scale, as in Figures 5 and 6 of the
+ * paper: for the gallery and the comparison. On a phone it is a strip, one plot at a time.
  */
 
 import { THEMES } from "../colors.js";
@@ -19,9 +19,9 @@ import { colorKey, heightWords } from "./plotparts.js";
 /** @import { Chosen, Entry, MatrixOptions, Scale } from "../types.d.ts" */
 
 /**
- * `rows` and `columns` are labels ("" for none), `cells[r][c]` is { id, label, facts? } or null; `id` is null where the
- * job does not exist yet. `chosen` is { view, height, value }, read at each `update`. Returns { node, change(id,
- * entry), redraw(), reset(), png(name, title, caption) }.
+ * `rows` and `columns` are labels ("" for none), `cells[r][c]` is { id, label, facts? } or null;
+ * `id` is null where the job does not exist yet. `chosen` is { view, height, value }, read at each
+ * `update`. Returns { node, change(id, entry), redraw(), reset(), png(name, title, caption) }.
  * @type {(options: MatrixOptions) => { node: HTMLElement; change(id: string, entry: Entry):
  *   void; redraw(): void; reset(): void; png(name: string, title: string, caption: string):
  *   Promise<void> }}

@@ -25,7 +25,10 @@ import { jobSentence } from "./jobsentence.js";
 import { emptyState, noticeLine } from "./parts.js";
 import { requestCard } from "./requestcard.js";
 
-/** @import { Dataset, Input, Job, Problems, ReadyCheckpoint, Route, View, ViewContext } from "../types.d.ts" */
+/**
+ * @import { Dataset, Input, Job, Problems, ReadyCheckpoint, Route, View, ViewContext }
+ *   from "../types.d.ts"
+ */
 
 /** @type {(context: ViewContext) => View} */
 export function newJob({ route, signal }) {
@@ -65,7 +68,10 @@ async function load(node, route, signal) {
   setChildren(node, node.firstChild, content);
 }
 
-/** @type {(known: { ready: ReadyCheckpoint[]; datasets: Dataset[]; jobs: Job[]; asked?: string }) => HTMLElement} */
+/**
+ * @type {(known: { ready: ReadyCheckpoint[]; datasets: Dataset[]; jobs: Job[]; asked?: string }) =>
+ * HTMLElement}
+ */
 function jobForm({ ready, datasets, jobs, asked }) {
   const form = initialForm();
   form.checkpoint = ready.find(({ id }) => id === asked)?.id ?? ready[0].id;
@@ -107,8 +113,8 @@ function jobForm({ ready, datasets, jobs, asked }) {
   const found = () => ({ ...problems(form, dataset(), ready), ...refused });
 
   /**
-   * Update what depends on an input: the checkpoints of the same architecture, the splits of the data set, the grid of
-   * the kind.
+   * Update what depends on an input: the checkpoints of the same architecture, the splits of the
+   * data set, the grid of the kind.
    * @type {(name: Input) => void}
    */
   function follow(name) {
@@ -125,7 +131,10 @@ function jobForm({ ready, datasets, jobs, asked }) {
       if (!touched.has(own) && !IN_SENTENCE.includes(own)) setValue(own, value);
   }
 
-  /** Offer the checkpoints of the same network: the first ones to the inputs for one, all to the lists. */
+  /**
+   * Offer the checkpoints of the same network: the first ones to the inputs for one, all to the
+   * lists.
+   */
   function setCheckpoints() {
     const others = twins().filter(({ id }) => id !== form.checkpoint);
     /** @type {[string, string][]} */
@@ -171,7 +180,8 @@ function jobForm({ ready, datasets, jobs, asked }) {
   }
 
   /**
-   * Update everything that shows the form; errors of inputs that were not touched only where `all` are asked for.
+   * Update everything that shows the form; errors of inputs that were not touched only where `all`
+   * are asked for.
    * @type {(all?: boolean) => boolean}
    */
   function refresh(all = false) {
@@ -256,7 +266,8 @@ function jobForm({ ready, datasets, jobs, asked }) {
 }
 
 /**
- * The checkpoints that kinds need besides the center, each name once; `place` is which of the others it takes at first.
+ * The checkpoints that kinds need besides the center, each name once; `place` is which of the
+ * others it takes at first.
  * @type {() => { name: string; many: boolean; place: number }[]}
  */
 function uniqueRoles() {

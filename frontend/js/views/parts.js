@@ -1,4 +1,7 @@
-/** Components that several views share. They make nodes from data and call back; none of them makes requests. */
+/**
+ * Components that several views share. They make nodes from data and call back; none of them makes
+ * requests.
+ */
 
 import { element, svg, setChildren, setText } from "../element.js";
 import { messageOf } from "../network.js";
@@ -71,7 +74,8 @@ export function progressBar(label, testid) {
 let groups = 0;
 
 /**
- * A segmented control made of radio buttons. `options`: [{ value, label }]; test hooks are `name-value`.
+ * A segmented control made of radio buttons. `options`: [{ value, label }]; test hooks are
+ * `name-value`.
  * @type {<T extends string>(options: { name: string; legend: string; options: { value: T;
  *   label: string }[]; value: T; onchange(value: T): void }) => { node: HTMLElement;
  *   disable(disabled: boolean): void }}
@@ -138,7 +142,8 @@ export function confirmButton(label, question, act, { testid = "delete", icon = 
 
 /**
  * A panel that opens below a button, and closes on Escape and on a click elsewhere.
- * @type {(title: string, testid: string, content: Child, options: { onopen(): void; signal: AbortSignal }) =>
+ * @type {(title: string, testid: string, content: Child, options: { onopen(): void; signal:
+ * AbortSignal }) =>
  *   HTMLDetailsElement}
  */
 export function dropdown(title, testid, content, { onopen, signal }) {
@@ -187,7 +192,9 @@ export const emptyState = (title, ...rest) => emptyPart("h2", title, ...rest);
  */
 export const emptyView = (title, ...rest) => emptyPart("h1", title, ...rest);
 
-/** @type {(heading: "h1" | "h2", title: string, text: Child, ...actions: Child[]) => HTMLElement} */
+/**
+ * @type {(heading: "h1" | "h2", title: string, text: Child, ...actions: Child[]) => HTMLElement}
+ */
 function emptyPart(heading, title, text, ...actions) {
   return element(
     "section",

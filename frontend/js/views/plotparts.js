@@ -154,7 +154,8 @@ export function selfCheck(check) {
 }
 
 /**
- * The values that a plot of these results can show: loss, accuracy, and each extra array that all of them have.
+ * The values that a plot of these results can show: loss, accuracy, and each extra array that all
+ * of them have.
  * @type {(results: Result[]) => string[]}
  */
 export function valuesOf(results) {

@@ -1,4 +1,6 @@
-/** Refine or extend a result: a new job with more points, another range, a region or one more seed. */
+/**
+ * Refine or extend a result: a new job with more points, another range, a region or one more seed.
+ */
 
 import { element, setText } from "../element.js";
 import { finer, gridOf, oneMoreSeed, pointsOf, region, scaled, wider } from "../refine.js";
@@ -11,15 +13,16 @@ import { attempt, dropdown, noticeLine } from "./parts.js";
 /** @import { Child, Grid, Job, Ranges, Refinement, Result } from "../types.d.ts" */
 
 /**
- * One way to refine: its name, its button, and the refinement it makes of a result, or why it makes none.
+ * One way to refine: its name, its button, and the refinement it makes of a result, or why it makes
+ * none.
  * @typedef {{ node: HTMLElement; update(): void }} Way
  */
 
 /** @typedef {{ job: Job; result: Result }} Known */
 
 /**
- * A panel that opens from the button "Refine". `update` gives it the job and its result; `shown` are the ranges that
- * the plot shows now.
+ * A panel that opens from the button "Refine". `update` gives it the job and its result; `shown`
+ * are the ranges that the plot shows now.
  * @type {(options: { signal: AbortSignal; shown(): Ranges | null }) => { node: HTMLElement;
  *   update(job: Job, result: Result): void }}
  */
@@ -34,7 +37,10 @@ export function refining({ signal, shown }) {
       () => {},
     );
   const inputs = regionInputs(() => ways.forEach(({ update }) => update()));
-  /** @type {(name: string, title: string, make: (known: Known) => Refinement | null, more?: Child) => Way} */
+  /**
+   * @type {(name: string, title: string, make: (known: Known) => Refinement | null, more?: Child)
+   * => Way}
+   */
   const way = (name, title, make, more) =>
     row({ name, title, more, make, send, known: () => known });
   const ways = [
@@ -128,7 +134,8 @@ const AXES = /** @type {const} */ ([
 
 /**
  * Inputs for the ends of a region.
- * @type {(onchange: () => void) => { node: HTMLElement; fill(grid: Grid, shown: Ranges | null): void;
+ * @type {(onchange: () => void) => { node: HTMLElement; fill(grid: Grid, shown: Ranges | null):
+ * void;
  *   refinement(grid: Grid): Refinement | null }}
  */
 function regionInputs(onchange) {

@@ -15,8 +15,10 @@ const WAYS = /** @type {const} */ ([
 ]);
 
 /**
- * `show(spec, nameOf)` writes the request, or says that the form is incomplete; `nameOf` knows the file of an id.
- * @type {() => { node: HTMLElement; show(spec: Spec | null, nameOf: (id: string) => string): void }}
+ * `show(spec, nameOf)` writes the request, or says that the form is incomplete; `nameOf` knows the
+ * file of an id.
+ * @type {() => { node: HTMLElement; show(spec: Spec | null, nameOf: (id: string) => string): void
+ * }}
  */
 export function requestCard() {
   const blocks = WAYS.map(({ value, write }) => ({

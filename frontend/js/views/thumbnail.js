@@ -1,4 +1,7 @@
-/** Thumbnails: the contours of a surface, the line of a slice. Results are cached until the page is closed. */
+/**
+ * Thumbnails: the contours of a surface, the line of a slice. Results are cached until the page is
+ * closed.
+ */
 
 import { THEMES, colorscale } from "../colors.js";
 import { svg, setChildren } from "../element.js";
