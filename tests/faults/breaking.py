@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from service.queue.wakeups import QUEUE, WakeUps
-from tests.support.processes import api_process
+from tests.support.processes import api_processes
 from tests.support.servers import Server
 from tests.support.service import Service, wait_for
 
@@ -49,8 +49,12 @@ def stopped(*held: psutil.Process) -> Iterator[None]:
 
 
 def broker_url(service: Service) -> str:
-    """URL of the broker of the service: the password of a private one is only in the environment of its processes."""
-    return str(api_process(service).environ()["LANDSCAPE_BROKER"])
+    """URL of the broker of the service: the password of a private one is only in the environment of its processes.
+
+    Raises:
+        IndexError: the API is being restarted.
+    """
+    return str(api_processes(service)[0].environ()["LANDSCAPE_BROKER"])
 
 
 def send_wakeups(url: str, count: int) -> None:

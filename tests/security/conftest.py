@@ -75,15 +75,16 @@ def give_everything(user: User) -> None:
     wait_for(lambda: api.get(f"/api/jobs/{has['job_id']}").json()["state"] == "done", "a job to be done", 120)
     has["stopped"] = submit(user, LARGE)
     assert api.post(f"/api/jobs/{has['stopped']}/cancel").status_code == 200
-    has["running"] = submit(user, LARGE)
+    has["running"] = submit(user, LARGE, subset=None)  # of all samples: it outlasts the tests
     has["link"] = api.post(f"/api/jobs/{has['job_id']}/share", json={}).json()["link"]
     has["link_id"] = api.get(f"/api/jobs/{has['job_id']}/share").json()["items"][0]["id"]
     begun = api.post("/api/uploads", headers={**TUS, "Upload-Length": "1000"})
     has["upload_id"] = begun.headers["location"].rsplit("/", 1)[1]
 
 
-def submit(user: User, grid: dict[str, Any]) -> str:
-    spec = {"kind": "surface", "checkpoint": user.has["checkpoint_id"], "grid": grid, "subset": {"count": 20}}
+def submit(user: User, grid: dict[str, Any], subset: int | None = 20) -> str:
+    spec = {"kind": "surface", "checkpoint": user.has["checkpoint_id"], "grid": grid}
+    spec |= {"subset": {"count": subset}} if subset else {}
     answer = user.api.post("/api/jobs", json=spec)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
