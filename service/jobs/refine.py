@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from sqlalchemy.orm import Session
 
 from landscape.errors import GridError
@@ -11,33 +11,32 @@ from landscape.evaluation.reuse import note_of
 from landscape.grid import Grid, overlap
 from landscape.kinds.definition import MAX_FACTOR
 from landscape.kinds.prepare import grid_as_json
+from landscape.options import RepeatOptions, options_of
 
 from ..database.job_log import plural, write_line
 from ..database.tables import Job, grid_of, require
 from ..errors import ConflictError, InvalidError
 from ..queue.reuse import copy_finished, inherit, shared_parts
 from . import lifecycle
-from .spec import AnySpec, job_spec
+from .spec import AnySpec, Strict, job_spec, limits
+
+[REPEATS] = [option.bounds for option in options_of(RepeatOptions)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class RangeSpec(_Strict):
+class RangeSpec(Strict):
     """A range of coordinates. Each end is moved outwards to the next coordinate of the refined axis."""
 
     min: float
     max: float
 
 
-class Refinement(_Strict):
+class Refinement(Strict):
     """What a refinement adds to a job: at least one of finer intervals, another range, more seeds."""
 
     factor: int = Field(1, ge=1, le=MAX_FACTOR, description="Number of parts that every interval is cut into.")
     alpha: RangeSpec | None = Field(None, description="Wider or narrower range; the job's if omitted.")
     beta: RangeSpec | None = Field(None, description="The same of the second axis.")
-    repeats: int | None = Field(None, ge=1, le=64, description="Number of seeds in all; the job's if omitted.")
+    repeats: int | None = Field(None, **limits(REPEATS), description="Number of seeds in all; the job's if omitted.")
 
     def grid(self, of: Grid) -> Grid:
         """The refined grid.

@@ -23,15 +23,21 @@ else:
     Kind = Literal[tuple(KINDS)]
 
 
-def _limits(bounds: Bounds) -> dict[str, Any]:
+def limits(bounds: Bounds) -> dict[str, Any]:
     """The arguments of `Field` that hold a value to its bounds."""
-    limits: dict[str, Any] = {"ge": bounds.least, "le": bounds.most, "lt": bounds.below}
-    limits |= {"min_length": bounds.shortest, "max_length": bounds.longest}
-    return {name: limit for name, limit in limits.items() if limit is not None}
+    ends: dict[str, Any] = {"ge": bounds.least, "le": bounds.most, "lt": bounds.below}
+    ends |= {"min_length": bounds.shortest, "max_length": bounds.longest}
+    return {name: end for name, end in ends.items() if end is not None}
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a request: frozen, without conversions or further fields."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _Part(Strict):
+    """A part of a job's request."""
 
     @model_validator(mode="before")
     @classmethod
@@ -49,12 +55,12 @@ class _Strict(BaseModel):
         )
 
 
-class AxisSpec(_Strict):
+class AxisSpec(_Part):
     """Equally spaced coordinates, both ends included; unitless multiples of the direction."""
 
-    min: float = Field(-1.0, **_limits(AXIS_ENDS))
-    max: float = Field(1.0, **_limits(AXIS_ENDS))
-    count: int = Field(51, **_limits(AXIS_COUNT))
+    min: float = Field(-1.0, **limits(AXIS_ENDS))
+    max: float = Field(1.0, **limits(AXIS_ENDS))
+    count: int = Field(51, **limits(AXIS_COUNT))
 
     @model_validator(mode="after")
     def _is_an_axis(self) -> "AxisSpec":
@@ -73,7 +79,7 @@ class AxisSpec(_Strict):
         return Axis(self.min, self.max, self.count)
 
 
-class SliceGrid(_Strict):
+class SliceGrid(_Part):
     """The points of a line."""
 
     alpha: AxisSpec = AxisSpec()
@@ -83,7 +89,7 @@ class SliceGrid(_Strict):
         return Grid(self.alpha.axis())
 
 
-class SurfaceGrid(_Strict):
+class SurfaceGrid(_Part):
     """The points of a rectangle: `alpha` × `beta`."""
 
     alpha: AxisSpec = AxisSpec()
@@ -101,14 +107,14 @@ class SurfaceGrid(_Strict):
         return Grid(self.alpha.axis(), self.beta.axis())
 
 
-class SubsetSpec(_Strict):
+class SubsetSpec(_Part):
     """A fixed subset of the samples, the same at every point: `count` of them drawn by `seed`."""
 
-    count: int = Field(**_limits(SUBSET["count"]))
-    seed: int = Field(0, **_limits(SUBSET["seed"]))
+    count: int = Field(**limits(SUBSET["count"]))
+    seed: int = Field(0, **limits(SUBSET["seed"]))
 
 
-class AnySpec(_Strict):
+class AnySpec(_Part):
     """A job of any kind. The fields of each kind come from its definition."""
 
     if TYPE_CHECKING:  # those that every kind has
@@ -170,9 +176,9 @@ def _checkpoint(role: Role) -> tuple[Any, Any]:
 
 
 def _field(option: Option) -> tuple[Any, Any]:
-    limits = _limits(option.job_bounds or option.bounds)
     default = list(option.default) if isinstance(option.default, tuple) else option.default
-    return _type(option.job_type), Field(default, description=option.job_help or option.help, **limits)
+    held = limits(option.job_bounds or option.bounds)
+    return _type(option.job_type), Field(default, description=option.job_help or option.help, **held)
 
 
 def _type(source: str) -> Any:
