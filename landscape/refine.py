@@ -10,14 +10,14 @@ from typing import Any
 from .errors import LandscapeError, UnknownOptionError
 from .evaluation.progress import Progress
 from .evaluation.reuse import seeds_of, with_more_seeds
-from .evaluation.run import compute
+from .evaluation.run import compute, with_threads
 from .grid import Grid, Range
 from .kinds import kind_of
 from .kinds.prepare import prepare
+from .kinds.requested import request_of
 from .objective.random_state import keeps_random_state
-from .reproduce import call_of, with_threads
+from .reproduce import call_of
 from .result import Result
-from .results.requested import request_of
 
 _OF_POINTS = ("points", "coordinate_difference")  # entries of the note about reuse that a finer grid determines
 # The points of a grid with options of the request replaced, starting from an earlier result or from none.

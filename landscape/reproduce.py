@@ -5,25 +5,23 @@ SHA-256 are compared with those in the provenance before anything is computed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from .directions.files import read as read_directions
 from .errors import LandscapeError, UnknownNameError
 from .evaluation.progress import Progress
-from .evaluation.run import Evaluate, Prepared, compute, in_this_process, samples_digest
+from .evaluation.run import Evaluate, Prepared, compute, in_this_process, samples_digest, with_threads
 from .evaluation.setup import Call
 from .kinds import kind_of
 from .kinds.definition import Kind
 from .kinds.prepare import prepare
+from .kinds.requested import is_written, request_of
 from .objective.random_state import keeps_random_state
 from .result import Result
 from .results.agreement import Agreement, agreement, alike
-from .results.requested import is_written, request_of
 
 PrepareWith = Callable[[Mapping[str, Any] | None], Prepared]  # the engine's choice -> the landscape of the request
 
@@ -97,17 +95,6 @@ def compute_again(
 
     with with_threads(facts.get("threads")):
         return agreement(result, compute(prepared, progress=progress, evaluate=evaluate_those))
-
-
-@contextmanager
-def with_threads(count: int | None) -> Iterator[None]:
-    """Compute with this number of threads, on which the bits of gradients depend."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def require_same_inputs(result: Result, prepared: Prepared) -> None:

@@ -51,7 +51,7 @@ def recorded_request(result: "Result", checkpoints: list[str] | None, given: Rec
         LandscapeError: it names no checkpoints or data set that are on this machine, or has options that only Python
             has; the message says what to give.
     """
-    from ..results.requested import request_of
+    from ..kinds.requested import request_of
     from .kinds import in_order
 
     request = request_of(result)
@@ -114,7 +114,7 @@ def _options(request: dict[str, Any], *, by_files: bool) -> tuple[dict[str, Any]
     Args:
         by_files: the result was computed from files: then a loss that is an object is the data set's own.
     """
-    from ..results.requested import is_written
+    from ..kinds.requested import is_written
 
     options, file = dict(request["options"]), None
     if isinstance(options.get("directions"), dict):

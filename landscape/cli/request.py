@@ -45,8 +45,8 @@ def prepared(request: Request, *, device: str = "cpu", choice: Mapping[str, Any]
     Raises:
         LandscapeError: a file cannot be read, or files do not fit together.
     """
+    from ..evaluation.run import with_threads
     from ..kinds.prepare import prepare
-    from ..reproduce import with_threads
 
     network, label, states = _networks(request)
     network = network.to(device)

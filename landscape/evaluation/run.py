@@ -6,6 +6,7 @@ evaluation/setup.py prepares landscapes; other processes may evaluate the tiles 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +46,17 @@ class Prepared:
     facts: Mapping[str, Any] = field(default_factory=dict)  # names of data and network
     request: Mapping[str, Any] = field(default_factory=dict)  # what was asked for, as JSON; see kinds/prepare.py
     call: Any = None  # what it was prepared from, a `setup.Call`: its result can be reproduced from it
+
+
+@contextmanager
+def with_threads(count: int | None) -> Iterator[None]:
+    """Compute with this number of threads, on which the bits of gradients depend."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_this_process(landscape: Landscape, grid: Grid, work: list[list[Point]]) -> Iterator[tuple[list[Point], Rows]]:

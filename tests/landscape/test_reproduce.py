@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import landscape as ls
 from landscape.directions.plane import from_directions
 from landscape.errors import LandscapeError, UnknownOptionError
+from landscape.kinds.requested import request_of
 from landscape.reproduce import DifferentInputsError
-from landscape.results.requested import request_of
 from tests.support.paths import ROOT
 from tests.support.small_models import convolutional, perceptron, pictures, stirred, vectors
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import LandscapeError
-from .arrays import Arrays
+from ..options import DirectionOptions, choices_of
+from ..results.arrays import Arrays
+from . import kind_of
 
 UNWRITTEN = "python"  # {"python": "a name"}: an option that was an object: a function, tensors, given directions
-POLICIES = ("frozen", "recalibrated", "batch")
-SOURCES = ("gradient", "eigenvectors")  # of directions that are computed again
+POLICIES = choices_of("BatchNorm")
 ALONG_CHECKPOINTS = ("between checkpoints", "through checkpoints", "pca")  # directions that follow from the kind
-AROUND_ONE = ("surface", "slice", "curvature")  # kinds with a choice of directions
 NAMES = ("dataset", "split", "subset", "samples_in_split")
 
 
@@ -23,6 +23,7 @@ def request_of(result: Arrays) -> dict[str, Any]:
 
     Raises:
         LandscapeError: the result has no provenance: a .csv file, or one of the authors' code.
+        UnknownNameError: its kind is not known.
     """
     facts = result.provenance
     if "weights_sha256" not in facts:
@@ -73,7 +74,7 @@ def _further(result: Arrays) -> list[str]:
 def _loss(name: str) -> dict[str, Any]:
     """A loss by its name in the provenance; another name is that of a function."""
     base, _, smoothing = name.partition(", label smoothing ")
-    if base not in ("cross_entropy", "mse"):
+    if base not in choices_of("LossName"):
         return {"loss": {UNWRITTEN: name}}
     return {"loss": base, **({"label_smoothing": float(smoothing)} if smoothing else {})}
 
@@ -82,9 +83,9 @@ def _directions(result: Arrays, source: str, drawn: Mapping[str, Any]) -> dict[s
     facts = result.provenance
     if source in ALONG_CHECKPOINTS:
         return {}
-    if result.kind not in AROUND_ONE:
+    if DirectionOptions not in kind_of(result.kind).own:
         return {"directions": {UNWRITTEN: source}}
-    if source in SOURCES:
+    if source != "random" and source in choices_of("Source"):  # computed again
         drawn_too = source == "gradient" and len(result.betas) > 1  # the second direction, by a seed
         return {"directions": source, **({"seed": {UNWRITTEN: "seed"}} if drawn_too else {})}
     if source != "random":
