@@ -149,7 +149,7 @@ def call_of(result: Result, model: Any, images: Any, labels: Any, given: Mapping
         others = tuple(given.get(name, other) for name, other in zip(_others(kind), source.others, strict=True))
         samples = (source.images, source.labels) if images is None else (images, labels)
         own = source.own if model is None else None
-        return Call(model or source.model, *samples, others, result.grid, {**source.options, **options}, own)
+        return Call(kind.name, model or source.model, *samples, others, result.grid, {**source.options, **options}, own)
     missing = [name for name, value in (("model", model), ("images", images)) if value is None]
     missing += [name for name in _others(kind) if name not in given]
     missing += [name for name, value in request["options"].items() if name not in given and not _is_here(name, value)]
@@ -157,7 +157,7 @@ def call_of(result: Result, model: Any, images: Any, labels: Any, given: Mapping
         raise LandscapeError(_advice(request, missing))
     read = {name: _value(name, value, model) for name, value in request["options"].items() if name not in given}
     others = tuple(given[name] for name in _others(kind))
-    return Call(model, images, labels, others, result.grid, kind.complete({**read, **options}))
+    return Call(kind.name, model, images, labels, others, result.grid, kind.complete({**read, **options}))
 
 
 def _others(kind: Kind) -> list[str]:

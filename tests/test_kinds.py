@@ -219,7 +219,7 @@ def prepare(call: "Call") -> "Prepared":
     """The landscape along one random direction, from the center outwards."""
     from ..evaluation import setup
 
-    return setup.around_one(call, "ray", call.grid or Grid(Axis(0, 1, 5)))
+    return setup.around_one(call)
 
 
 KIND = Kind(

@@ -31,11 +31,12 @@ MARGIN = 0.2  # of the extent of the checkpoints, on every side
 class Call:
     """What a kind prepares its landscape from."""
 
+    kind: str
     model: nn.Module  # the center; of a trajectory, any network of its architecture
     images: Any  # samples in any form that `data.inputs.read_inputs` takes
     labels: Any
     others: tuple[Any, ...]  # the other checkpoints in the order of `Kind.roles`; a list counts as one
-    grid: Grid | None
+    grid: Grid | None  # the kind's default if none was given; None for one around the checkpoints
     options: Mapping[str, Any]  # every option of the kind
     own: State | None = None  # shapes of `model`; its state, if the other checkpoints use other names for it
 
@@ -49,7 +50,7 @@ class Call:
         return group(**{option.name: self.options[option.name] for option in options_of(group)})
 
 
-def around_one(call: Call, kind: str, grid: Grid, *, make: type[Landscape] = Landscape, **more: Any) -> Prepared:
+def around_one(call: Call, *, make: type[Landscape] = Landscape, **more: Any) -> Prepared:
     """A landscape around one checkpoint, along the directions that the options name; with `repeats`, for several seeds.
 
     Args:
@@ -61,18 +62,18 @@ def around_one(call: Call, kind: str, grid: Grid, *, make: type[Landscape] = Lan
         PlaneError: `also` is given for batches that are mappings, or a random direction moves nothing.
         LandscapeError: another option is not possible, see `Landscape`.
     """
+    assert call.grid
     directions = call.group(DirectionOptions)
     if isinstance(directions.directions, Plane):
-        _require_as_many(grid, directions.directions)
+        _require_as_many(call.grid, directions.directions)
     repeats = call.options.get("repeats", 1)
     if repeats > 1:
         make, more = RepeatedLandscape, {**more, "repeats": repeats}
-    return _prepared(make, call, kind, grid, directions, **more)
+    return _prepared(make, call, call.grid, directions, **more)
 
 
 def along(
     call: Call,
-    kind: str,
     grid: Grid,
     plane: Plane,
     *,
@@ -93,13 +94,11 @@ def along(
         LandscapeError: another option is not possible, see `Landscape`.
     """
     _require_as_many(grid, plane)
-    found = _prepared(Landscape, call, kind, grid, DirectionOptions(directions=plane))
+    found = _prepared(Landscape, call, grid, DirectionOptions(directions=plane))
     return replace(found, checkpoints=checkpoints or {}, path=path, epochs=epochs)
 
 
-def _prepared(
-    make: type[Landscape], call: Call, kind: str, grid: Grid, directions: DirectionOptions, **more: Any
-) -> Prepared:
+def _prepared(make: type[Landscape], call: Call, grid: Grid, directions: DirectionOptions, **more: Any) -> Prepared:
     objective: Any = call.group(ObjectiveOptions)
     inputs = read_inputs(call.model, call.images, call.labels, objective.loss)
     also = {name: _also(call.model, samples, inputs) for name, samples in (objective.also or {}).items()}
@@ -113,7 +112,7 @@ def _prepared(
         engine=call.group(EngineOptions),
         **more,
     )
-    return Prepared(landscape, grid, kind, facts=inputs.facts)
+    return Prepared(landscape, grid, call.kind, facts=inputs.facts)
 
 
 def _also(model: nn.Module, samples: Any, first: Inputs) -> Any:

@@ -22,8 +22,7 @@ def prepare(call: "Call") -> "Prepared":
     from ..evaluation.curvature_map import CurvatureLandscape
 
     over, most = call.options["over"], call.options["steps"]
-    grid = call.grid or Grid.square(11)
-    return setup.around_one(call, "curvature", grid, make=CurvatureLandscape, over=over, steps=most)
+    return setup.around_one(call, make=CurvatureLandscape, over=over, steps=most)
 
 
 KIND = Kind(

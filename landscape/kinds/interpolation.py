@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from ..evaluation.run import Prepared
     from ..evaluation.setup import Call
 
-GRID = Grid(Axis(-0.5, 1.5, 41))
-
 
 def prepare(call: "Call") -> "Prepared":
     """The landscape along the difference of two checkpoints.
@@ -25,7 +23,8 @@ def prepare(call: "Call") -> "Prepared":
 
     end = setup.state_of(call.others[0])
     line = line_between(call.state, end)
-    return setup.along(call, "interpolation", call.grid or GRID, line, checkpoints={"end": end})
+    assert call.grid
+    return setup.along(call, call.grid, line, checkpoints={"end": end})
 
 
 KIND = Kind(
@@ -34,7 +33,7 @@ KIND = Kind(
     summary="L on the line from one checkpoint (α = 0) to another (α = 1), BatchNorm's statistics as well.",
     prepare=prepare,
     axes=(1,),
-    grid=GRID,
+    grid=Grid(Axis(-0.5, 1.5, 41)),
     roles=(
         Role("checkpoint", "The network at α = 0."),
         Role(

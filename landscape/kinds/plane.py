@@ -24,7 +24,7 @@ def prepare(call: "Call") -> "Prepared":
     names = [name for name, _ in call.model.named_parameters()]
     spanned = plane_through(call.state, second, third, parameters=names)
     grid = call.grid or setup.grid_around([at for _, at in spanned.landmarks])
-    return setup.along(call, "plane", grid, spanned, checkpoints={"second": second, "third": third})
+    return setup.along(call, grid, spanned, checkpoints={"second": second, "third": third})
 
 
 KIND = Kind(

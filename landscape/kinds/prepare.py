@@ -46,7 +46,7 @@ def prepare(
     kind = kind_of(name)
     complete = kind.complete(options)
     _require_axes(kind, grid)
-    call = Call(model, images, labels, others, grid, complete, own)
+    call = Call(name, model, images, labels, others, grid or kind.grid, complete, own)
     prepared = kind.prepare(call)
     return replace(prepared, request=request(kind, prepared.grid, complete), call=call)
 

@@ -20,7 +20,7 @@ def prepare(call: "Call") -> "Prepared":
     """
     from ..evaluation import setup
 
-    return setup.around_one(call, "slice", call.grid or Grid.line())
+    return setup.around_one(call)
 
 
 KIND = Kind(

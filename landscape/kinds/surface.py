@@ -30,7 +30,7 @@ def prepare(call: "Call") -> "Prepared":
     """
     from ..evaluation import setup
 
-    return setup.around_one(call, "surface", call.grid or Grid.square())
+    return setup.around_one(call)
 
 
 KIND = Kind(

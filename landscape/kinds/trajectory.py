@@ -34,7 +34,7 @@ def prepare(call: "Call") -> "Prepared":
     plane = call.options["directions"] or principal_plane(principal(states, parameters=names))
     path = project(states, plane, parameters=names)
     grid = call.grid or setup.grid_around(path.coordinates)
-    return setup.along(replace(call, model=center), "trajectory", grid, plane, path=path, epochs=states)
+    return setup.along(replace(call, model=center), grid, plane, path=path, epochs=states)
 
 
 KIND = Kind(
