@@ -43,7 +43,7 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
     return "cast(extract(epoch from clock_timestamp()) as double precision)"
 
 
-REVISION = "0002"  # of the schema that this code needs: the newest in migrations/versions
+REVISION = "0003"  # of the schema that this code needs: the newest in migrations/versions
 
 
 class Base(DeclarativeBase):
@@ -63,6 +63,7 @@ class Checkpoint(Base):
     state: Mapped[str] = mapped_column(default="received")  # received → reading → ready | rejected
     reason: Mapped[str | None]  # why rejected, one sentence
     weights_sha256: Mapped[str | None]  # of the sanitized safetensors in the store
+    sanitized_size: Mapped[int] = mapped_column(BigInteger, server_default="0")  # bytes of that file
     candidates: Mapped[list[Any]] = mapped_column(default=list)  # architectures that fit
     architecture: Mapped[dict[str, Any] | None]  # the one chosen
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # metadata in the file
@@ -82,6 +83,7 @@ class Dataset(Base):
     state: Mapped[str] = mapped_column(default="received")  # received → reading → ready | rejected
     reason: Mapped[str | None]  # why rejected, one sentence
     data_sha256: Mapped[str | None]  # of the sanitized safetensors in the store
+    sanitized_size: Mapped[int] = mapped_column(BigInteger, server_default="0")  # bytes of that file
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # landscape.parsers.dataset.Described
     owner: Mapped[str | None] = mapped_column(index=True)  # name of the user; null: no owner, visible to all
     created: Mapped[float] = mapped_column(default=now(), index=True)
@@ -103,6 +105,8 @@ class Job(Base):
     error: Mapped[str | None]
     provenance: Mapped[dict[str, Any] | None]  # written when the job is prepared
     grid: Mapped[dict[str, Any] | None]  # alpha and beta; null until prepared if the request has none
+    preparing: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # {"step", "done", "total"} while it is prepared
+    values_sha256: Mapped[str | None]  # of the finished values, written once: the ETag of everything made from them
     device: Mapped[str | None]  # kind of device that computes all of it: bits differ between kinds
     points: Mapped[int]
     points_per_tile: Mapped[int] = mapped_column(default=1)
@@ -148,6 +152,7 @@ class Tile(Base):
     worker: Mapped[str | None]  # id of the worker that took it last
     leased_until: Mapped[float | None]  # by the clock of the database
     attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[float | None]  # by the clock of the database: not leased earlier, after a failed attempt
     values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, see queue/values.py
     sha256: Mapped[str | None]  # of points and values, verified whenever they are read
     seconds: Mapped[float | None]  # time it took
