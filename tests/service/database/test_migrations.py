@@ -13,7 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
+from sqlalchemy import Connection, Engine, MetaData, create_engine, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from service.database import migrations
@@ -56,7 +56,24 @@ def create_old(url: str, revision: str) -> None:
             if statement.strip():
                 connection.exec_driver_sql(statement)
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT setval('tiles_id_seq', (SELECT max(id) FROM tiles))")
+            for table in ("tiles", "log_lines"):
+                if inspect(connection).has_table(table):
+                    connection.exec_driver_sql(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))")
+
+
+def all_rows(url: str) -> dict[str, dict[str, list[object]]]:
+    """Every value of a database, by table and column, in the order of the primary key."""
+    with connected(url) as connection:
+        found = MetaData()
+        found.reflect(connection)
+        return {
+            table.name: {
+                column.name: list(connection.scalars(select(column).order_by(*table.primary_key)))
+                for column in table.columns
+            }
+            for table in found.sorted_tables
+            if table.name != "alembic_version"
+        }
 
 
 def differences(engine: Engine) -> list[object]:
@@ -92,6 +109,7 @@ def test_a_database_of_an_earlier_version_is_upgraded_with_all_its_data(database
             assert done.state == "done"
             assert results.load(session, done).losses.tolist() == [[1.0, 2.0], [3.0, 4.0]]
             assert half.state == "running"
+            assert {row.sanitized_size for row in session.scalars(select(Checkpoint))} == {0}, "counts as its upload"
             assert {row.owner for row in session.scalars(select(Tile))} == {""}
             assert [row.owner for row in session.scalars(select(Job))] == [None] * 3
 
@@ -126,8 +144,18 @@ def test_unfinished_jobs_of_an_earlier_version_are_finished_after_the_upgrade(da
         assert session.scalar(select(Tile.id).where(Tile.job_id == job.id)) is None
 
 
-def test_constraints_hold_after_an_upgrade(database_url: str) -> None:
-    create_old(database_url, "0001")
+def test_the_third_schema_keeps_every_value_of_the_second(database_url: str) -> None:
+    create_old(database_url, "0002")
+    before = all_rows(database_url)
+    assert all(next(iter(columns.values())) for columns in before.values()), "every table of the old database has rows"
+    with opened(database_url):
+        after = all_rows(database_url)
+    assert {name: {column: after[name][column] for column in columns} for name, columns in before.items()} == before
+
+
+@pytest.mark.parametrize("revision", OLDER)
+def test_constraints_hold_after_an_upgrade(database_url: str, revision: str) -> None:
+    create_old(database_url, revision)
     with opened(database_url) as database:
         for wrong in (
             "INSERT INTO tiles (purpose, job_id, owner, level, rank, count, points, turn, state, attempts) "
