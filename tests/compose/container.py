@@ -26,12 +26,13 @@ STOP_SIGNALS = {"database": signal.SIGINT}  # as in the image; at SIGTERM it wou
 ENTRYPOINTS = {
     "database": """
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" $POSTGRES_INITDB_ARGS -D "$PGDATA" >/dev/null
+  initdb --username=postgres --pwfile="$POSTGRES_PASSWORD_FILE" $POSTGRES_INITDB_ARGS -D "$PGDATA" >/dev/null
   echo 'host all all all scram-sha-256' >> "$PGDATA/pg_hba.conf"
   echo "listen_addresses = '*'" >> "$PGDATA/postgresql.conf"
   pg_ctl -D "$PGDATA" -w start -o "-c listen_addresses=''" >/dev/null
-  createdb --username="$POSTGRES_USER" --no-password "$POSTGRES_DB" 2>/dev/null \
-    || PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")" createdb --username="$POSTGRES_USER" "$POSTGRES_DB"
+  for file in /docker-entrypoint-initdb.d/*.sql; do
+    psql -v ON_ERROR_STOP=1 --username=postgres --no-password --no-psqlrc --dbname=postgres -f "$file"
+  done
   pg_ctl -D "$PGDATA" -m fast -w stop >/dev/null
 fi
 """

@@ -107,9 +107,10 @@ def locked(database: Path, seconds: float) -> Iterator[None]:
 def cut_connections(url: str) -> None:
     """Have PostgreSQL end every session on this database, in the middle of its transaction."""
     engine = create_engine(url)
-    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    mine = "datname = current_database() AND usename = current_user"  # it may not end autovacuum
     with contextlib.suppress(OperationalError), engine.connect() as connection:
-        connection.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
+        where = f"{mine} AND pid <> pg_backend_pid()"
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}"))
     engine.dispose()
 
 

@@ -80,7 +80,7 @@ def _postgresql_programs() -> Path | None:
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[Server]:
-    """A PostgreSQL server; its URL names the database `postgres`."""
+    """A PostgreSQL server; its URL names the database `postgres` and a role that is no superuser, as in a lab."""
     programs = _postgresql_programs()
     if programs is None:
         _missing("PostgreSQL was not found (apt-get install postgresql)")
@@ -92,17 +92,17 @@ def postgresql() -> Iterator[Server]:
         for path in (folder, folder / "password"):
             shutil.chown(path, "postgres", "postgres")
     data = str(folder / "data")
-    made = [str(programs / "initdb"), "-D", data, "-U", "landscape", "-A", "scram-sha-256", "-E", "UTF8"]
+    made = [str(programs / "initdb"), "-D", data, "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"]
     subprocess.run(
         [*as_user, *made, f"--pwfile={folder / 'password'}"], check=True, stdout=subprocess.DEVNULL, cwd=folder
     )
     options = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
     url = f"postgresql://landscape:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/postgres"
-    server = Server(
-        [*as_user, str(programs / "postgres"), "-D", data, *options], url, lambda: _connects(url), folder / "log"
-    )
+    command = [*as_user, str(programs / "postgres"), "-D", data, *options]
+    server = Server(command, url, lambda: _connects(_as_superuser(url)), folder / "log")
     try:
         server.start()
+        _as_superuser_run(url, f"CREATE ROLE landscape LOGIN PASSWORD '{PASSWORD}'")
         yield server
     finally:
         server.stop()
@@ -120,13 +120,21 @@ def _connects(url: str) -> bool:
         engine.dispose()
 
 
-def new_database(url: str) -> str:
-    """URL of an empty database on the server of `url`."""
-    name = f"test_{token_hex(6)}"
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+def _as_superuser(url: str) -> str:
+    return url.replace("//landscape:", "//postgres:")
+
+
+def _as_superuser_run(url: str, statement: str) -> None:
+    engine = create_engine(_as_superuser(url), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(statement))
     engine.dispose()
+
+
+def new_database(url: str) -> str:
+    """URL of an empty database on the server of `url`, owned by the role of `url`, which has no other rights."""
+    name = f"test_{token_hex(6)}"
+    _as_superuser_run(url, f"CREATE DATABASE {name} OWNER landscape")
     return f"{url.rsplit('/', 1)[0]}/{name}"
 
 
