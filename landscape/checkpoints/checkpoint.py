@@ -64,16 +64,22 @@ class Reading:
         return [{"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape)} for name, tensor in state.items()]
 
     def save(self, path: Path) -> None:
-        """Write every copy as float32 safetensors, one array in memory at a time; the averaged one is prefixed.
+        """Write every copy as float32 safetensors, one block in memory at a time; the averaged one is prefixed.
 
         Raises:
-            CheckpointError: a number that `finite_array` refuses.
-            FileError: a number of a packed network that is not finite or not possible.
+            CheckpointError: a number that `finite` refuses.
+            TooLongError: the file would be longer than this process may write.
+            FileError: a number of a packed network that is not finite or not possible, or a damaged file.
         """
         named = {copy + name: (name, tensor) for copy, state in self.copies.items() for name, tensor in state.items()}
         shapes = {full: (_written(tensor), tensor.shape) for full, (_, tensor) in named.items()}
-        checked = clean_part if self.packed else finite_array
-        safetensors.write(path, shapes, (checked(name, tensor) for name, tensor in named.values()), self.metadata)
+        blocks = (block for name, tensor in named.values() for block in self._checked(name, tensor))
+        safetensors.write_blocks(path, shapes, blocks, self.metadata)
+
+    def _checked(self, name: str, tensor: StoredTensor) -> Iterator[NDArray[Any]]:
+        if self.packed:
+            return iter([clean_part(name, tensor)])
+        return (finite(name, block) for block in tensor.blocks())
 
 
 def _written(tensor: StoredTensor) -> str:
@@ -165,24 +171,22 @@ def _every(copies: Mapping[str, Mapping[str, StoredTensor]]) -> Iterator[tuple[s
     return ((name, tensor) for state in copies.values() for name, tensor in state.items())
 
 
-def finite_array(name: str, tensor: StoredTensor) -> NDArray[np.float32]:
-    """The numbers of a tensor as float32, in the shape of the tensor, each finite.
+def finite(name: str, block: NDArray[Any]) -> NDArray[np.float32]:
+    """Numbers of the tensor `name` as float32, each finite.
 
     Raises:
         CheckpointError: NaN, infinity, a number too large for float32, or a negative variance.
-        FileError: see `StoredTensor.array`.
     """
-    array = tensor.array()
-    if not np.isfinite(array).all():
+    if not np.isfinite(block).all():
         raise CheckpointError(
             f"Parameter {printable(name)!r} holds NaN or infinity: there is no landscape around it. "
             "Use a checkpoint from before the training diverged."
         )
-    if name.endswith("running_var") and (array < 0).any():
+    if name.endswith("running_var") and (block < 0).any():
         raise CheckpointError(f"Buffer {printable(name)!r} holds a negative variance: the file is damaged.")
-    if array.dtype == np.float64 and (np.abs(array) > np.finfo(np.float32).max).any():
+    if block.dtype == np.float64 and (np.abs(block) > np.finfo(np.float32).max).any():
         raise CheckpointError(f"Parameter {printable(name)!r} holds numbers too large for float32.")
-    return array.astype(np.float32, copy=False)
+    return block.astype(np.float32, copy=False)
 
 
 def _named_by_file(candidates: list[Candidate], description: str) -> list[Candidate]:

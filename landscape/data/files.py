@@ -1,11 +1,9 @@
 """Data sets from files: local ones, read in this process, and uploads, already sanitized by the sandbox."""
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ..disk import digest_of
 from ..disk_cache import DiskCache
@@ -62,18 +60,17 @@ def load_clean(path: Path, name: str, split: str, *, cache: DiskCache | None = N
 
 def dataset(name: str, split: str, part: Part, cache: DiskCache | None, key: str) -> Dataset:
     """The `Dataset` of a split, its images normalized."""
-    described, inputs, targets = part
-    images = normalized(inputs, described) if inputs.dtype == torch.uint8 else inputs
+    described, inputs, targets, file = part
+    pixels = inputs.dtype == torch.uint8
+    images = normalized(inputs, described) if pixels else inputs
     mean, std = tuple(described.mean), tuple(described.std)
-    return Dataset(name, split, images, targets, described.classes, mean, std, described.targets, cache, key)
+    rest = (described.targets, cache, key, None if pixels else file)
+    return Dataset(name, split, images, targets, described.classes, mean, std, *rest)
 
 
 def _read(file: BinaryIO, split: str) -> Part:
     file.seek(0)
     samples = read(file)
     require_split(split, samples.described)
-    return Part(samples.described, *(_tensor(array) for array in samples.parts[split]))
-
-
-def _tensor(array: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    inputs, targets = (torch.from_numpy(array.load()) for array in samples.parts[split])
+    return Part(samples.described, inputs, targets)

@@ -7,11 +7,11 @@ unique names and offsets, and the file contains nothing else but padding.
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .source import BLOCK, FileError, Source, printable
 
-MAX_ENTRIES = 20_000
+MAX_ENTRIES, MAX_DIRECTORY = 20_000, 16 << 20  # bytes; names of 800 characters for as many entries
 STORED, DEFLATED = 0, 8
 _DAMAGED = "The zip archive is damaged: {}. Copy or save the file again."
 _ENCRYPTED, _DESCRIPTOR = 0x1, 0x8
@@ -64,8 +64,11 @@ class Archive:
         if total > most:
             raise FileError(f"The archive holds {total} bytes unpacked; at most {most} are read.")
 
-    def read(self, name: str) -> bytes:
-        """The whole content of a member, its checksum verified; raises as `blocks`."""
+    def read(self, name: str, most: int) -> bytes:
+        """The whole content of a member of at most `most` bytes, its checksum verified; raises as `blocks`."""
+        size = self.entries[name].size
+        if size > most:
+            raise FileError(f"Entry {printable(name)!r} of the archive has {size} bytes; at most {most} are read.")
         return b"".join(self.blocks(name))
 
     def blocks(self, name: str) -> Iterator[bytes]:
@@ -93,6 +96,7 @@ class Archive:
 
 
 def _unpacked(source: Source, entry: Entry) -> Iterator[bytes]:
+    """The content in blocks of at most `BLOCK` bytes, however much a packed one holds."""
     unpack = zlib.decompressobj(-15) if entry.method == DEFLATED else None
     for start in range(entry.start, entry.start + entry.packed, BLOCK):
         block = source.read(start, min(BLOCK, entry.start + entry.packed - start))
@@ -105,29 +109,53 @@ def _unpacked(source: Source, entry: Entry) -> Iterator[bytes]:
             except zlib.error:
                 raise FileError(_DAMAGED.format(f"entry {printable(entry.name)!r} cannot be unpacked")) from None
             block = unpack.unconsumed_tail
+    if unpack is not None:
+        yield unpack.flush()  # less than one match: its bytes were read, but had no place in the last block
 
 
 def _directory(source: Source) -> tuple[int, int, int]:
-    """(start, size, entries) of the central directory, which must end where the end record starts."""
+    """(start, size, entries) of the central directory, which must end where the end records start."""
     if source.size < _END:
         raise FileError(_DAMAGED.format("it is too short"))
     end = source.size - _END
-    signature, disk, first_disk, here, count, size, start, comment = struct.unpack("<4s4H2LH", source.read(end, _END))
+    signature, *plain, comment = struct.unpack("<4s4H2LH", source.read(end, _END))
     if signature != b"PK\x05\x06" or comment:
         raise FileError(_DAMAGED.format("its directory is not at the end"))
+    numbers = plain
     if end >= _LOCATOR + _END64 and source.read(end - _LOCATOR, 4) == b"PK\x06\x07":
         end -= _LOCATOR + _END64
-        record = struct.unpack("<4sQ2H2L4Q", source.read(end, _END64))
-        signature, disk, first_disk, here, count, size, start = record[0], *record[4:]
-        if signature != b"PK\x06\x06":
-            raise FileError(_DAMAGED.format("its directory is not at the end"))
+        numbers = _large_end(source, end)
+        _require_same(plain, numbers)
+    disk, first_disk, here, count, size, start = numbers
     if (disk, first_disk, here) != (0, 0, count):
         raise FileError(_DAMAGED.format("it is spread over several files"))
     if count > MAX_ENTRIES:
         raise FileError(f"The zip archive has {count} entries; at most {MAX_ENTRIES} are read.")
     if start + size != end:
         raise FileError(_DAMAGED.format("its directory is not where it says"))
+    if size > MAX_DIRECTORY:
+        raise FileError(f"The directory of the zip archive has {size} bytes; at most {MAX_DIRECTORY} are read.")
     return start, size, count
+
+
+def _large_end(source: Source, end: int) -> list[int]:
+    """The six numbers of zip64's end record at `end`; its locator follows and must point to it."""
+    signature, length, *_ = struct.unpack("<4sQ2H", record := source.read(end, 16))
+    _, disk, place, disks = struct.unpack("<4sLQL", source.read(end + _END64, _LOCATOR))
+    if signature != b"PK\x06\x06" or length != _END64 - 12 or (disk, place, disks) != (0, end, 1):
+        raise FileError(_DAMAGED.format("its directory is not at the end"))
+    return list(struct.unpack("<2L4Q", source.read(end + len(record), _END64 - len(record))))
+
+
+def _require_same(plain: list[int], large: list[int]) -> None:
+    """Require that the plain end record agrees with zip64's wherever it does not refer to it.
+
+    Raises:
+        FileError: a program that reads the other record would see another archive.
+    """
+    for number, other, refers in zip(plain, large, (0xFFFF,) * 4 + (_BIG,) * 2, strict=True):
+        if number not in (other, refers):
+            raise FileError(_DAMAGED.format(f"its two end records contradict each other, {number} and {other}"))
 
 
 def _entries(source: Source, start: int, size: int, count: int) -> dict[str, Entry]:
@@ -155,7 +183,8 @@ def _entry(source: Source, directory: bytes, at: int) -> tuple[Entry, int]:
     if after > len(directory) or disk or flags & _ENCRYPTED or (attributes >> 16) & 0o170000 == 0o120000:
         raise FileError(_DAMAGED.format(f"entry {printable(name)!r} is encrypted, a link or cut off"))
     packed, size, header = _large(directory[at + 46 + named : at + 46 + named + extra], packed, size, header)
-    return Entry(name, method, crc, packed, size, header, _content(source, name, header, method)), after
+    entry = Entry(name, method, crc, packed, size, header, 0)
+    return replace(entry, start=_content(source, entry)), after
 
 
 def _name(raw: bytes) -> str:
@@ -184,14 +213,18 @@ def _large(extra: bytes, packed: int, size: int, header: int) -> tuple[int, int,
     return found[1], found[0], found[2]
 
 
-def _content(source: Source, name: str, header: int, method: int) -> int:
+def _content(source: Source, entry: Entry) -> int:
     """Position of the content, after checking that the local header agrees with the directory."""
-    signature, flags, local, named, extra = struct.unpack("<4s2xHH16xHH", source.read(header, 30))
-    if signature != b"PK\x03\x04" or local != method or flags & _ENCRYPTED:
+    name, at = entry.name, entry.header
+    signature, flags, method, crc, packed, size, named, extra = struct.unpack("<4s2xHH4x3LHH", source.read(at, 30))
+    if signature != b"PK\x03\x04" or method != entry.method or flags & _ENCRYPTED:
         raise FileError(_DAMAGED.format(f"the header of entry {printable(name)!r} does not fit"))
-    if source.read(header + 30, named) != name.encode():
+    if source.read(at + 30, named) != name.encode():
         raise FileError(_DAMAGED.format(f"entry {printable(name)!r} has two names"))
-    return header + 30 + int(named) + int(extra)
+    packed, size, _ = _large(source.read(at + 30 + named, extra), packed, size, 0)
+    if not flags & _DESCRIPTOR and (crc, packed, size) != (entry.crc, entry.packed, entry.size):
+        raise FileError(_DAMAGED.format(f"entry {printable(name)!r} has two sizes or checksums"))
+    return at + 30 + int(named) + int(extra)
 
 
 def _require_apart(entries: list[Entry], directory: int) -> None:

@@ -5,22 +5,22 @@ Images given as uint8 stay uint8; landscape.data normalizes them.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import cifar_mnist, hdf5, npy, safetensors
-from .npy import StoredArray
+from . import cifar_mnist, forms, hdf5, npy, safetensors
+from .arrays import StoredArray, in_memory
 from .source import FileError, Source
 
-Parts = dict[str, tuple[NDArray[Any], NDArray[Any]]]
+Parts = dict[str, tuple[StoredArray, StoredArray]]
 
 MAX_BYTES = npy.MAX_BYTES
-MAX_CLASSES, MAX_SIDE = 100_000, 4096
+MAX_CLASSES, MAX_TOKEN, MAX_CHANNELS = 100_000, 1 << 24, 4096
+MIN_STD = 1e-4  # of pixels in [0, 1], whose steps are 1/255: a smaller one is not a standard deviation of pixels
 _INPUTS, _TARGETS = ("images", "inputs", "tokens", "x", "data"), ("labels", "targets", "y")
 SPLITS = {"train": ("{}", "train_{}", "{}_train"), "test": ("test_{}", "{}_test")}
 # (mean, std) per channel of pixels in [0, 1], from the literature; CIFAR-10's are those of the paper's authors.
@@ -48,21 +48,27 @@ class Described:
 
 @dataclass(frozen=True)
 class Samples:
-    """A clean data set."""
+    """A clean data set; its numbers are read from the file on demand, in blocks, never all at once."""
 
     described: Described
     parts: Parts  # split -> (samples, targets)
 
     def save(self, path: Path) -> None:
-        """Write the data set as safetensors, with its description in the metadata."""
-        arrays = {f"{split}/{name}": np.ascontiguousarray(array) for split, part in self.parts.items()
+        """Write the data set as safetensors, with its description in the metadata.
+
+        Raises:
+            TooLongError: the file would be longer than this process may write.
+            FileError: the source is damaged.
+        """
+        arrays = {f"{split}/{name}": array for split, part in self.parts.items()
                   for name, array in zip(("inputs", "targets"), part, strict=True)}  # fmt: skip
         shapes = {name: (safetensors.type_of(array), array.shape) for name, array in arrays.items()}
-        safetensors.write(path, shapes, arrays.values(), {"described": json.dumps(asdict(self.described))})
+        blocks = (block for array in arrays.values() for block in array.blocks())
+        safetensors.write_blocks(path, shapes, blocks, {"described": json.dumps(asdict(self.described))})
 
 
 def read(file: BinaryIO) -> Samples:
-    """The data set in an open file: .npz, .h5, .safetensors, or an official archive of CIFAR or MNIST.
+    """The data set in an open file, which must stay open: .npz, .h5, .safetensors, or an archive of CIFAR or MNIST.
 
     Raises:
         FileError: it cannot be read, or samples and targets are not as described in the README.
@@ -77,7 +83,7 @@ def read(file: BinaryIO) -> Samples:
         return assemble(hdf5.read(file))
     if safetensors.is_safetensors(source):
         tensors, _ = safetensors.read(source)
-        return assemble({n: StoredArray(t.shape, t.array().dtype, t.array) for n, t in tensors.items()})
+        return assemble({name: tensor.rows() for name, tensor in tensors.items()})
     if head[:4] == b"PK\x03\x04":
         arrays = npy.read(source)
         return assemble(arrays) if arrays else _known(*cifar_mnist.read(file))
@@ -91,94 +97,121 @@ def _known(name: str, parts: dict[str, cifar_mnist.Part]) -> Samples:
     if any(int(labels.max()) >= classes for _, labels in parts.values()):
         raise FileError(f"The archive has labels of more than the {classes} classes of {name}. Download it again.")
     described = Described("images", "classes", splits, classes, shape, mean, std, _words(mean, std, "published"))
-    return Samples(described, dict(parts))
+    return Samples(
+        described, {split: (in_memory(images), in_memory(labels)) for split, (images, labels) in parts.items()}
+    )
+
+
+class _Split(NamedTuple):
+    """Samples and targets of a split: as they are in the file, and as they are kept."""
+
+    name: str  # of the samples in the file
+    given: StoredArray
+    kind: str  # "images" | "vectors" | "tokens"
+    samples: StoredArray
+    target_name: str
+    given_targets: StoredArray
+    targets: StoredArray
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """What all splits of a data set have in common."""
+        return self.kind, self.samples.shape[1:], self.samples.dtype, self.targets.shape[1:], self.targets.dtype
 
 
 def assemble(arrays: Mapping[str, StoredArray]) -> Samples:
     """Samples and targets of every split, from arrays by name.
 
     Raises:
+        TooLongError: more bytes than this process may write; none of them were read.
         FileError: a name is missing, or shapes, types, numbers or lengths are not what they must be.
     """
-    total = sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays.values())
+    total = sum(array.size for array in arrays.values())
     if total > MAX_BYTES:
         raise FileError(f"The arrays have {total} bytes; the limit is {MAX_BYTES}.")
-    found = {split: _pair(arrays, split) for split in SPLITS}
-    given = {split: pair for split, pair in found.items() if pair is not None}
+    found = {split: _split(arrays, split) for split in SPLITS}
+    given = {name: split for name, split in found.items() if split is not None}
     if "train" not in given:
         raise FileError(
             "The file has no array 'images' with an array 'labels' (or 'inputs' or 'tokens', and 'targets'). "
             "Save them with numpy.savez(…, images=, labels=)."
         )
-    own = {name: arrays[name].load().ravel().tolist() for name in ("mean", "std") if name in arrays}
-    return _samples(given, own)
-
-
-def _pair(arrays: Mapping[str, StoredArray], split: str) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
-    """(name of the samples, samples, targets) of a split; None if the file lacks the split."""
-    names = {name: form.format(name) for form in SPLITS[split] for name in (*_INPUTS, *_TARGETS)
-             if form.format(name) in arrays}  # fmt: skip
-    inputs = next((name for name in _INPUTS if name in names), None)
-    targets = next((name for name in _TARGETS if name in names), None)
-    if inputs is None and targets is None:
-        return None
-    if inputs is None or (targets is None and inputs != "tokens"):
-        missing = "images" if inputs is None else "labels"
-        raise FileError(f"The file has no array {missing!r}. Save it with numpy.savez(…, images=, labels=).")
-    samples = _native(arrays[names[inputs]].load())
-    if targets is None:
-        _require_tokens(samples)
-        return inputs, samples[:, :-1], samples[:, 1:]
-    return inputs, samples, _targets(_native(arrays[names[targets]].load()), targets)
-
-
-def _samples(given: dict[str, tuple[str, NDArray[Any], NDArray[Any]]], own: Mapping[str, list[float]]) -> Samples:
-    parts, kinds = {}, set()
-    for split, (name, samples, targets) in given.items():
-        if len(samples) != len(targets):
-            raise FileError(
-                f"There are {len(samples)} images but {len(targets)} labels. Store one label for every image."
-            )
-        kind, checked = _inputs(name, samples)
-        if kind != "tokens" and targets.ndim == 2 and targets.dtype == np.int64:
-            raise FileError(f"'labels' has shape {targets.shape}; expected integers of shape (N,).")
-        parts[split] = checked, targets
-        kinds.add((kind, checked.shape[1:], checked.dtype, targets.ndim, targets.dtype))
-    if len(kinds) > 1:
+    if len({split.form for split in given.values()}) > 1:
         raise FileError("The test split has samples or targets of another shape or type than the training split.")
-    return Samples(_describe(kind, parts, own), parts)
+    safetensors.require_room(sum(split.samples.size + split.targets.size for split in given.values()))
+    described = _describe(given, {name: _statistic(name, arrays[name]) for name in ("mean", "std") if name in arrays})
+    return Samples(described, {name: (split.samples, split.targets) for name, split in given.items()})
 
 
-def _describe(
-    kind: str, parts: dict[str, tuple[NDArray[Any], NDArray[Any]]], own: Mapping[str, list[float]]
-) -> Described:
-    samples, targets = parts["train"]
-    every = [part[1] for part in parts.values()]
-    values = targets.dtype == np.float32
-    sort = "values" if values else "tokens" if targets.ndim == 2 else "classes"
-    classes = math.prod(targets.shape[1:]) if values else 1 + max(int(one.max()) for one in every)
-    mean, std, normalization = _normalization(samples, own)
-    vocabulary = 1 + max(int(part[0].max()) for part in parts.values()) if kind == "tokens" else 0
+def _split(arrays: Mapping[str, StoredArray], split: str) -> _Split | None:
+    """A split, from shapes and types alone; None if the file lacks it."""
+    there = {name: form.format(name) for form in SPLITS[split] for name in (*_INPUTS, *_TARGETS)
+             if form.format(name) in arrays}  # fmt: skip
+    name = next((name for name in _INPUTS if name in there), None)
+    target_name = next((name for name in _TARGETS if name in there), None)
+    if name is None and target_name is None:
+        return None
+    if name is None or (target_name is None and name != "tokens"):
+        missing = "images" if name is None else "labels"
+        raise FileError(f"The file has no array {missing!r}. Save it with numpy.savez(…, images=, labels=).")
+    given = arrays[there[name]]
+    if target_name is None:
+        samples, following = forms.sequences(given)
+        return _Split(name, given, "tokens", samples, name, given, following)
+    wanted = arrays[there[target_name]]
+    if given.shape and wanted.shape and given.shape[0] != wanted.shape[0]:
+        raise FileError(
+            f"There are {given.shape[0]} images but {wanted.shape[0]} labels. Store one label for every image."
+        )
+    kept = forms.targets(wanted, target_name)
+    kind, samples = forms.inputs(name, given)
+    if kind != "tokens" and len(kept.shape) == 2 and kept.dtype == np.int64:
+        raise FileError(f"'labels' has shape {kept.shape}; expected integers of shape (N,).")
+    return _Split(name, given, kind, samples, target_name, wanted, kept)
+
+
+def _describe(given: Mapping[str, _Split], own: Mapping[str, list[float]]) -> Described:
+    """What is known about the data set, after every number of it was looked at once."""
+    train = given["train"]
+    highest, vocabulary = 0, 0
+    for split in given.values():
+        if split.kind == "tokens":
+            vocabulary = max(vocabulary, 1 + forms.largest(split.given, "tokens", MAX_TOKEN))
+        elif split.samples.dtype == np.float32:
+            forms.require_finite(split.samples, split.name)
+        if split.targets.dtype == np.float32:
+            forms.require_finite(split.targets, "targets")
+        elif split.given_targets is not split.given:
+            highest = max(highest, forms.largest(split.given_targets, split.target_name, MAX_CLASSES))
+    mean, std, normalization = _normalization(train.samples, own)
+    values = train.targets.dtype == np.float32
+    sort = "values" if values else "tokens" if len(train.targets.shape) == 2 else "classes"
+    classes = math.prod(train.targets.shape[1:]) if values else 1 + highest
     classes = max(classes, vocabulary) if sort == "tokens" else classes
-    splits = {split: len(part[1]) for split, part in parts.items()}
-    shape = list(samples.shape[1:])
-    return Described(kind, sort, splits, classes, shape, mean, std, normalization, vocabulary)
+    splits = {name: split.samples.shape[0] for name, split in given.items()}
+    shape = list(train.samples.shape[1:])
+    return Described(train.kind, sort, splits, classes, shape, mean, std, normalization, vocabulary)
 
 
-def _normalization(samples: NDArray[Any], own: Mapping[str, list[float]]) -> tuple[list[float], list[float], str]:
+def _statistic(name: str, array: StoredArray) -> list[float]:
+    """The numbers of `mean` or `std`, one per channel."""
+    if math.prod(array.shape) > MAX_CHANNELS:
+        raise FileError(f"{name!r} has shape {array.shape}; expected one number per channel.")
+    return [float(value) for value in array.load().ravel().tolist()]
+
+
+def _normalization(samples: StoredArray, own: Mapping[str, list[float]]) -> tuple[list[float], list[float], str]:
     """(mean, std, description) for uint8 images: from the file, or from the training pixels (our choice)."""
     if samples.dtype != np.uint8:
         words = "tokens" if samples.dtype == np.int64 else "taken as already normalized"
         return [], [], words
     channels = samples.shape[1]
     if own.keys() >= {"mean", "std"}:
-        mean, std = ([float(value) for value in own[name]] for name in ("mean", "std"))
-        sound = len(mean) == len(std) == channels and all(map(math.isfinite, mean + std)) and min(std) > 0
-        if not sound:
-            raise FileError(f"'mean' and 'std' must be {channels} finite numbers each for pixels in [0, 1].")
+        mean, std = own["mean"], own["std"]
+        _require_sound(mean, std, channels)
         return mean, std, _words(mean, std, "from the file")
     counts = np.zeros((channels, 256), np.int64)
-    for block in _blocks(samples):
+    for block in samples.blocks():
         counts += [np.bincount(channel.ravel(), minlength=256) for channel in block.swapaxes(0, 1)]
     values = np.arange(256) / 255
     means = counts @ values / counts.sum(axis=1)
@@ -188,86 +221,26 @@ def _normalization(samples: NDArray[Any], own: Mapping[str, list[float]]) -> tup
     return mean, std, _words(mean, std, "of the training pixels")
 
 
-def _blocks(samples: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """The samples in blocks, since intermediate results are larger than the samples."""
-    return (samples[start : start + 1024] for start in range(0, len(samples), 1024))
+def _require_sound(mean: list[float], std: list[float], channels: int) -> None:
+    """Check statistics of pixels in [0, 1] that a file gives.
+
+    Raises:
+        FileError: not one per channel, not finite, or none that pixels can have.
+    """
+    if not len(mean) == len(std) == channels or not all(map(math.isfinite, mean + std)):
+        raise FileError(f"'mean' and 'std' must be {channels} finite numbers each for pixels in [0, 1].")
+    if min(std) < MIN_STD or max(std) > 1 or min(mean) < 0 or max(mean) > 1:
+        raise FileError(
+            f"'mean' and 'std' of pixels in [0, 1] are from 0 to 1, and 'std' is at least {MIN_STD:g}; the file gives "
+            f"mean {_listed(mean)} and std {_listed(std)}. Divide both by 255 if they are of pixels from 0 to 255."
+        )
 
 
 def _words(mean: list[float], std: list[float], source: str) -> str:
-    numbers = [", ".join(f"{value:.4f}" for value in values[:4]) for values in (mean, std)]
-    return f"(pixel / 255 − mean) / std, mean ({numbers[0]}), std ({numbers[1]}), {source}"
+    return f"(pixel / 255 − mean) / std, mean ({_listed(mean)}), std ({_listed(std)}), {source}"
 
 
-def _native(array: NDArray[Any]) -> NDArray[Any]:
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _inputs(name: str, samples: NDArray[Any]) -> tuple[str, NDArray[Any]]:
-    """(kind, samples as stored): images (N, C, H, W), vectors (N, F), tokens (N, T)."""
-    if 0 in samples.shape or samples.ndim < 2:
-        raise FileError(f"{name!r} has shape {samples.shape}; expected (N, C, H, W) or (N, H, W, C), none of them 0.")
-    if samples.dtype.kind in "iu" and samples.ndim == 2 and (name == "tokens" or samples.dtype != np.uint8):
-        _require_tokens(samples)
-        return "tokens", samples.astype(np.int64)
-    if samples.dtype == np.uint8:
-        return "images", _uint8_images(name, samples)
-    if samples.dtype.kind != "f" or samples.dtype.itemsize not in (2, 4, 8):
-        raise FileError(f"{name!r} has type {samples.dtype}; expected uint8, or float32 that is already normalized.")
-    with np.errstate(over="ignore"):
-        samples = np.ascontiguousarray(samples, dtype=np.float32)
-    if not all(np.isfinite(block).all() for block in _blocks(samples)):
-        raise FileError(f"{name!r} holds NaN or infinity. Remove those samples or repair them.")
-    if samples.ndim == 2:
-        return "vectors", samples
-    if samples.ndim != 4 or max(samples.shape[1:]) > MAX_SIDE:
-        raise FileError(f"{name!r} has shape {samples.shape}; expected (N, C, H, W) or (N, H, W, C), or (N, F).")
-    last = samples.shape[3] in (1, 3) and samples.shape[1] not in (1, 3) and samples.shape[1] == samples.shape[2]
-    return "images", np.ascontiguousarray(samples.transpose(0, 3, 1, 2)) if last else samples
-
-
-def _uint8_images(name: str, images: NDArray[Any]) -> NDArray[np.uint8]:
-    if images.ndim == 3:
-        images = images[:, None]
-    if images.ndim != 4 or max(images.shape[1:]) > MAX_SIDE:
-        raise FileError(f"{name!r} has shape {images.shape}; expected (N, C, H, W) or (N, H, W, C).")
-    first, last = images.shape[1] in (1, 3), images.shape[3] in (1, 3)
-    if first and last:
-        raise FileError(
-            f"{name!r} has shape {images.shape}: axis 1 and axis 3 could both be the channels. "
-            "Store float32 of shape (N, C, H, W), already normalized."
-        )
-    if not first and not last:
-        raise FileError(
-            f"{name!r} has shape {images.shape}: no axis for the channels. Expected 1 or 3 along axis 1 or axis 3."
-        )
-    return np.ascontiguousarray(images if first else images.transpose(0, 3, 1, 2))
-
-
-def _require_tokens(tokens: NDArray[Any]) -> None:
-    if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or 0 in tokens.shape or tokens.shape[1] < 2:
-        raise FileError(
-            f"'tokens' has shape {tokens.shape} and type {tokens.dtype}; expected integers of shape (N, T)."
-        )
-    if int(tokens.min()) < 0 or int(tokens.max()) >= 1 << 24:
-        raise FileError(f"'tokens' run from {tokens.min()} to {tokens.max()}; expected 0 to {(1 << 24) - 1} at most.")
-
-
-def _targets(targets: NDArray[Any], name: str) -> NDArray[Any]:
-    if targets.dtype.kind == "f" and name == "targets" and targets.ndim in (1, 2) and targets.size:
-        with np.errstate(over="ignore"):
-            values = np.ascontiguousarray(targets, dtype=np.float32)
-        if not np.isfinite(values).all():
-            raise FileError("'targets' holds NaN or infinity. Remove those samples or repair them.")
-        return values
-    if targets.ndim not in (1, 2) or targets.dtype.kind not in "iu":
-        raise FileError(
-            f"{name!r} has shape {targets.shape} and type {targets.dtype}; expected integers of shape (N,). "
-            "Numbers to predict go into 'targets'."
-        )
-    if not targets.size:
-        raise FileError(f"{name!r} is empty. Store at least one sample.")
-    if int(targets.min()) < 0 or int(targets.max()) >= MAX_CLASSES:
-        raise FileError(
-            f"{name!r} run from {targets.min()} to {targets.max()}; expected 0 to {MAX_CLASSES - 1} at most."
-        )
-    return targets.astype(np.int64)
+def _listed(values: list[float]) -> str:
+    return ", ".join(
+        f"{value:.4f}" if value == 0 or 1e-4 <= abs(value) < 1e4 else f"{value:.3g}" for value in values[:4]
+    )

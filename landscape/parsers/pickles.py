@@ -15,6 +15,7 @@ from typing import Any
 from .source import FileError, printable
 
 MAX_TEXT, MAX_DEPTH = 4096, 50
+MAX_OPCODES = 2_000_000  # objects take at most some 500 bytes each; 10 000 tensors need 400 000
 Maker = Callable[..., Any]
 
 _DAMAGED = "The file is damaged: its table of contents {}. Copy or save it again."
@@ -86,15 +87,18 @@ class Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.depths: dict[int, tuple[int, Any]] = {}  # id -> (depth, the object, kept so that its id is not reused)
+        self.made = 0  # arguments of all calls, and entries and bytes of what they returned
         self.take_protocol()
         try:
-            while (code := self.take(1)) != b".":
+            for _ in range(MAX_OPCODES):
+                if (code := self.take(1)) == b".":
+                    return self.pop()
                 _OPCODES[code](self)
-            return self.pop()
         except KeyError:
             raise FileError(_DAMAGED.format(f"uses opcode {code.hex()}, which data does not need")) from None
         except (IndexError, TypeError, ValueError, struct.error, OverflowError):
             raise FileError(_DAMAGED.format("makes no sense")) from None
+        raise FileError(f"The file's table of contents has more than {MAX_OPCODES} entries. Save model.state_dict().")
 
     def take_protocol(self) -> None:
         """Skip the opcode of the protocol.
@@ -245,7 +249,7 @@ class Machine:
 
         Raises:
             CodeError: the name has no maker.
-            FileError: the arguments are nested too deep.
+            FileError: the arguments are nested too deep, or calls have copied more than the pickle holds.
             ValueError: they are not a name and a tuple.
         """
         arguments, name = self.pop(), self.pop()
@@ -254,6 +258,9 @@ class Machine:
         if name.path not in self.makers:
             raise CodeError(name.path)
         made = self.makers[name.path](*arguments)
+        self.made += len(arguments) + (len(made) if type(made) in (dict, bytes) else 0)
+        if self.made > len(self.data):
+            raise FileError("The file's table of contents repeats its contents many times. Save model.state_dict().")
         self.note(made, arguments)
         self.push(made)
 

@@ -4,13 +4,16 @@ Source of the layout: the README of the safetensors project.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+import resource
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import StoredArray
 from .source import FileError, Source, printable
 from .tensors import NUMPY_TYPES, OTHER_TYPES, StoredTensor, item_size, stored
 
@@ -104,54 +107,60 @@ def _damaged(how: str) -> FileError:
     return FileError(f"The safetensors file is damaged: {how}. Copy or save it again.")
 
 
-def write(
-    path: Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]], arrays: Iterable[NDArray[Any]],
-    metadata: Mapping[str, str] | None = None,
-) -> None:  # fmt: skip
-    """Write arrays one by one, so that only one is in memory.
+class TooLongError(FileError):
+    """A file would be longer than this process may write; it was not begun."""
 
-    Args:
-        shapes: name -> (type, shape) of every array, in the order in which `arrays` yields them.
+    def __init__(self, size: int, most: int):
+        super().__init__(f"The contents of the file take {size} bytes when they are kept; at most {most} are possible.")
+        self.size, self.most = size, most  # bytes
 
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "numbers.safetensors"
-    ...     write(path, {"counts": ("I64", (3,))}, [np.array([2, 3, 5])])
-    ...     with path.open("rb") as file:
-    ...         read(Source(file))[0]["counts"].array().tolist()
-    [2, 3, 5]
+
+def require_room(size: int) -> None:
+    """Check that this process may write a file of `size` bytes, before anything of it is made.
+
+    Raises:
+        TooLongError: its limit on the size of files (RLIMIT_FSIZE) is lower.
     """
-    write_blocks(path, shapes, _as_described(shapes, arrays), metadata)
-
-
-def _as_described(
-    shapes: Mapping[str, tuple[str, tuple[int, ...]]], arrays: Iterable[NDArray[Any]]
-) -> Iterator[NDArray[Any]]:
-    for (dtype, shape), array in zip(shapes.values(), arrays, strict=True):
-        assert array.shape == shape
-        assert _WRITTEN[array.dtype.str] == dtype
-        yield array
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if most != resource.RLIM_INFINITY and size > most:
+        raise TooLongError(size, most)
 
 
 def write_blocks(
     path: Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]], blocks: Iterable[NDArray[Any]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Write the bytes of all arrays, one after the other, in blocks of any length: no whole array is in memory."""
+    """Write the bytes of all arrays, one after the other, in blocks of any length: no whole array is in memory.
+
+    Args:
+        shapes: name -> (type, shape) of every array, in the order in which `blocks` yields their numbers.
+
+    Raises:
+        TooLongError: see `require_room`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "numbers.safetensors"
+    ...     write_blocks(path, {"counts": ("I64", (3,))}, [np.array([2, 3]), np.array([5])])
+    ...     with path.open("rb") as file:
+    ...         read(Source(file))[0]["counts"].array().tolist()
+    [2, 3, 5]
+    """
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     at = 0
     for name, (dtype, shape) in shapes.items():
-        size = int(np.prod(shape, dtype=np.int64)) * item_size(dtype)
+        size = math.prod(shape) * item_size(dtype)
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header, ensure_ascii=False).encode()
     text += b" " * (-(8 + len(text)) % 64)  # so that a mapped first array starts at a cache line
+    require_room(8 + len(text) + at)
     with path.open("xb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         written = sum(file.write(np.ascontiguousarray(block).data) for block in blocks)
     assert written == at
 
 
-def type_of(array: NDArray[Any]) -> str:
-    """The type of a contiguous little-endian array, by the names of safetensors."""
+def type_of(array: NDArray[Any] | StoredArray) -> str:
+    """The type of a little-endian array, by the names of safetensors."""
     return _WRITTEN[array.dtype.str]

@@ -1,13 +1,15 @@
 """A tensor in a file: its type, shape and strides, checked against the bytes in the file; its numbers on demand."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .source import FileError, Source
+from .arrays import LARGEST, MAX_AXES, StoredArray, regrouped, require_possible
+from .source import BLOCK, FileError, Source
 
 # safetensors' names of types -> how numpy reads them. BF16 is the upper half of a float32.
 NUMPY_TYPES = {
@@ -28,7 +30,6 @@ NUMPY_TYPES = {
 # Types that are not read, with bytes per number; a file may hold them beside the weights.
 OTHER_TYPES = {"C64": 8, "C128": 16, "QINT8": 1, "QUINT8": 1, "QINT32": 4, "F8_E4M3": 1, "F8_E5M2": 1}
 FLOATING = ("F64", "F32", "F16", "BF16")
-MAX_AXES = 8
 
 
 def item_size(dtype: str) -> int:
@@ -62,21 +63,60 @@ class StoredTensor:
         """Count of numbers in the tensor, which may be fewer than in its storage."""
         return math.prod(self.shape)
 
-    def array(self) -> NDArray[Any]:
-        """The numbers, in `shape`, contiguous: float32 for floating types (float64 for F64), else the file's type.
+    @property
+    def read_type(self) -> np.dtype[Any]:
+        """The type of the numbers that `blocks` gives: float32 for F16 and BF16, else the file's.
 
         Raises:
-            FileError: the type is not supported, or the file became shorter.
+            FileError: the file's type is not supported.
         """
         if self.dtype in OTHER_TYPES:
             raise FileError(f"The file holds numbers of type {self.dtype}, which is not read. Save them as float32.")
-        size, span = item_size(self.dtype), _span(self.shape, self.strides)
-        raw = np.frombuffer(self.source.read(self.start + self.offset * size, span * size), NUMPY_TYPES[self.dtype])
-        view = np.lib.stride_tricks.as_strided(raw, self.shape, [stride * size for stride in self.strides])
-        dense = np.ascontiguousarray(view).reshape(self.shape)
-        if self.dtype == "BF16":
-            return (dense.astype(np.uint32) << 16).view(np.float32)
-        return dense.astype(np.float32) if self.dtype == "F16" else dense
+        return np.dtype("<f4" if self.dtype in ("F16", "BF16") else NUMPY_TYPES[self.dtype])
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """The numbers in the order of `shape`, in one-dimensional blocks: no whole tensor is in memory.
+
+        Raises:
+            FileError: the type is not supported, the file became shorter, or the strides need too much at a time.
+        """
+        size, read_type = item_size(self.dtype), self.read_type
+        shape, strides = self.shape, self.strides
+        if _in_order(shape, strides):
+            shape, strides = (self.elements,), (1,)
+        rows = self._rows_at_once(shape, strides)
+        for at in range(0, shape[0], rows):
+            part = min(rows, shape[0] - at), *shape[1:]
+            start = self.start + (self.offset + at * strides[0]) * size
+            raw = np.frombuffer(self.source.read(start, _span(part, strides) * size), NUMPY_TYPES[self.dtype])
+            view = np.lib.stride_tricks.as_strided(raw, part, [stride * size for stride in strides])
+            dense = np.ascontiguousarray(view).reshape(-1)
+            if self.dtype == "BF16":
+                dense = (dense.astype(np.uint32) << 16).view(np.float32)
+            yield dense.astype(read_type, copy=False)
+
+    def _rows_at_once(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
+        """The number of rows in a block: all if they interleave, since every row then spans most of the tensor."""
+        size = item_size(self.dtype)
+        row = max(1, _span(shape[1:], strides[1:]))
+        count = max(1, BLOCK // (row * size)) if strides[0] >= row else shape[0]
+        if _span((min(count, shape[0]), *shape[1:]), strides) * size > LARGEST:
+            raise FileError(
+                f"A tensor of shape {self.shape} is not stored row by row, and has more than the {LARGEST} bytes that "
+                "are read at a time. Save it with .contiguous()."
+            )
+        return count
+
+    def array(self) -> NDArray[Any]:
+        """All numbers, in `shape`, contiguous; raises as `blocks`."""
+        return StoredArray(self.shape, self.read_type, self.blocks).load()
+
+    def rows(self) -> StoredArray:
+        """This tensor as an array that is read in whole rows; raises as `read_type`."""
+        shape, read_type = self.shape, self.read_type
+        return StoredArray(
+            shape, read_type, lambda: regrouped((block.tobytes() for block in self.blocks()), 0, shape, read_type)
+        )
 
 
 def stored(
@@ -91,6 +131,7 @@ def stored(
     strides = contiguous(shape) if strides is None else _numbers(strides)
     if len(shape) != len(strides) or type(offset) is not int or offset < 0:
         raise FileError("The file is damaged: a tensor has sizes that make no sense. Save it again.")
+    require_possible(shape, "A tensor of the file")
     elements = math.prod(shape)
     if offset + _span(shape, strides) > count:
         raise FileError(
@@ -114,6 +155,14 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
         strides.append(size)
         size *= max(1, length)
     return tuple(reversed(strides))
+
+
+def _in_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether the numbers are stored row by row, without gaps."""
+    needed = contiguous(shape)
+    return 0 in shape or all(
+        stride == other for length, stride, other in zip(shape, strides, needed, strict=True) if length > 1
+    )  # fmt: skip
 
 
 def _span(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:

@@ -76,11 +76,8 @@ def read_zip(source: Source) -> Any:
     """
     archive = Archive(source, compressed=False, most=MAX_TOTAL)
     prefix = _prefix(archive)
-    table = archive.entries[f"{prefix}/data.pkl"]
-    if table.size > MAX_TABLE:
-        raise FileError(f"The table of contents has {table.size} bytes; at most {MAX_TABLE} are read.")
-    order = f"{prefix}/byteorder"
-    if order in archive.entries and (archive.entries[order].size > 16 or archive.read(order) != b"little"):
+    table, order = archive.read(f"{prefix}/data.pkl", MAX_TABLE), f"{prefix}/byteorder"
+    if order in archive.entries and archive.read(order, 16) != b"little":
         raise FileError("The file was written on a big-endian machine. Save it as safetensors there.")
     archive.verify()
 
@@ -91,7 +88,7 @@ def read_zip(source: Source) -> Any:
         return entry.start
 
     makers = _makers(source, place)
-    return Machine(makers, persistent=_storage).load(archive.read(f"{prefix}/data.pkl"))
+    return Machine(makers, persistent=_storage).load(table)
 
 
 def _prefix(archive: Archive) -> str:
@@ -164,13 +161,25 @@ class _Late:
     make: Callable[[], StoredTensor]
 
 
-def _settled(content: Any, depth: int = 0) -> Any:
-    """`content` with the `_Late` tensors in its dictionaries made, down to the depth at which weights are nested."""
-    if type(content) is _Late:
-        return content.make()
-    if type(content) is dict and depth < 4:
-        return {key: _settled(value, depth + 1) for key, value in content.items()}
-    return content
+def _settled(content: Any) -> Any:
+    """`content` with the `_Late` tensors in its dictionaries made, down to the depth at which weights are nested.
+
+    What is there many times is made once: a small table can name the same large dictionary a million times.
+    """
+    made: dict[tuple[int, int], Any] = {}  # (id, depth); `content` keeps all of its objects, so no id is used again
+
+    def settle(part: Any, depth: int) -> Any:
+        if type(part) is _Late:
+            make: Callable[[], Any] = part.make
+        elif type(part) is dict and depth < 4:
+            make = lambda: {name: settle(value, depth + 1) for name, value in part.items()}  # noqa: E731
+        else:
+            return part
+        if (id(part), depth) not in made:
+            made[id(part), depth] = make()
+        return made[id(part), depth]
+
+    return settle(content, 0)
 
 
 def _storage(identity: Any) -> _Storage:
