@@ -20,7 +20,7 @@ from ..database.tables import TERMINAL, Job, Tile, now, require
 from .leases import READS, Lease, changed_rows, is_held
 from .progress import level_count
 from .reuse import enqueue_missing, seeds_reused, with_note
-from .values import digest_of
+from .values import digest_of, digest_of_tiles
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def fail_subject(session: Session, purpose: str, subject: str, reason: str) -> N
 
 
 def end_job(session: Session, job_id: str, state: str, error: str | None = None) -> bool:
-    """Compare-and-set into a terminal state; waiting and leased tiles of the job are deleted."""
+    """Compare-and-set into a terminal state; its unfinished tiles are deleted, its finished ones get a digest."""
     ended = (
         update(Job)
         .where(Job.id == job_id, Job.state.not_in(TERMINAL))
@@ -153,6 +153,7 @@ def end_job(session: Session, job_id: str, state: str, error: str | None = None)
     if row is None:
         return False
     session.execute(delete(Tile).where(Tile.job_id == job_id, Tile.state.in_(("waiting", "leased"))))
+    session.execute(update(Job).where(Job.id == job_id).values(values_sha256=digest_of_tiles(session, job_id)))
     points = f"{row.points_done} of {plural(row.points, 'point')}"
     took = f" in {row.finished - row.started:.1f} s" if row.started else ""
     lines = {"done": f"Done: {points}{took}.", "cancelled": f"Cancelled after {points}.", "failed": f"Failed: {error}"}
