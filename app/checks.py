@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from landscape.disk import sync_file
 from service.database.tables import Worker, is_alive
+from service.errors import BusyError
 
 from .deps import Service
 
@@ -54,7 +55,7 @@ class Checks:
         try:
             with self._service.database.writing() as session:
                 session.execute(update(Worker).where(Worker.id == "").values(device=""))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, BusyError):
             return "locked"
         return "ok"
 

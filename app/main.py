@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from service import versions
 from service.access.tokens import record_use
+from service.data_folder import open_data_folder
 from service.database.sessions import Database
 from service.errors import ServiceError, TooManyError, UnauthorizedError
 from service.jobs.spec import Kind
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 FRONTEND = Path(__file__).parent.parent / "frontend"
 CLEAN_SECONDS = 60.0
 USED_SECONDS = 30.0
+WRITER_SECONDS = 2.0  # a request that writes waits this long for one that waits for another program
 MAX_JSON_BYTES = 1 << 20
 STATUS = {
     "checksum_format": 400,
@@ -76,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises as `Database` and `open_store`.
     """
     settings = settings or Settings()
-    settings.data.mkdir(parents=True, exist_ok=True)
+    open_data_folder(settings)
     app = FastAPI(
         title="Loss Landscape",
         version=version("loss-atlas"),
@@ -88,7 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.state.service = Service(
         settings,
-        Database(settings.database_url),
+        Database(settings.database_url, patience=WRITER_SECONDS),
         open_store(settings),
         WakeUps(settings.broker),
     )

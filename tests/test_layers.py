@@ -60,6 +60,7 @@ LAYERS = {
         "versions",
         "storage",
         "database",
+        "data_folder",
         "settings",
         "logs",
         "errors",

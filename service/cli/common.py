@@ -19,15 +19,27 @@ Broker = Annotated[str | None, typer.Option(help="Redis or Valkey that Celery us
 
 @contextlib.contextmanager
 def with_clear_errors() -> Iterator[None]:
-    """Report an error of the service like one of the library: one sentence and exit code 1.
+    """Report an error of the service, its database or its disk like one of the library: one sentence and exit code 1.
 
     Raises:
-        LandscapeError: in place of a ServiceError, with the same message.
+        LandscapeError: in place of a ServiceError, with the same message; of an error of the database or the disk.
     """
+    from sqlalchemy.exc import DatabaseError
+
+    from ..database.sessions import unusable
+
     try:
         yield
     except ServiceError as error:
         raise LandscapeError(str(error)) from None
+    except DatabaseError as error:
+        raise LandscapeError(str(unusable(error))) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise LandscapeError(
+            f"{error.filename} cannot be used: {error.strerror}. Correct that and repeat the command."
+        ) from None
 
 
 def settings_from(**given: Any) -> Any:

@@ -78,9 +78,10 @@ def clean(
 
 def _open(data: Path | None) -> "tuple[Settings, Database, Store]":
     """Settings, database and store of the service that the environment and the options name."""
+    from ..data_folder import open_data_folder
     from ..database.sessions import Database
     from ..storage.open import open_store
 
     settings = settings_from(data=data)
-    settings.data.mkdir(parents=True, exist_ok=True)
+    open_data_folder(settings)
     return settings, Database(settings.database_url), open_store(settings)

@@ -10,11 +10,12 @@ def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broke
     import uvicorn
 
     settings = settings_from(data=data, host=host, port=port, broker=broker)
-    settings.data.mkdir(parents=True, exist_ok=True)
     with with_clear_errors():
         from ..access.bootstrap import startup_messages
+        from ..data_folder import open_data_folder
         from ..database.sessions import Database
 
+        open_data_folder(settings)
         for line in startup_messages(Database(settings.database_url), settings):
             report(line)
     os.environ.update(settings.environment())  # uvicorn creates the application from them

@@ -76,12 +76,14 @@ def revoke(token: Annotated[str, typer.Argument(help="Its id, as `list` shows it
 
 @contextmanager
 def _writing(data: Path | None) -> Iterator[Any]:
+    from ..data_folder import open_data_folder
     from ..database.sessions import Database
 
     settings = settings_from(data=data)
-    settings.data.mkdir(parents=True, exist_ok=True)
-    with with_clear_errors(), Database(settings.database_url).writing() as session:
-        yield session
+    with with_clear_errors():
+        open_data_folder(settings)
+        with Database(settings.database_url).writing() as session:
+            yield session
 
 
 def _about(row: Any) -> dict[str, Any]:

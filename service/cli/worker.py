@@ -32,9 +32,11 @@ def worker(
     settings = settings_from(data=data, broker=broker, database=database, store=store, store_token_file=token_file)
     os.environ.update(settings.environment())
     with with_clear_errors():
+        from ..data_folder import open_data_folder
         from ..database.sessions import Database
         from ..versions import require_same_schema, require_same_version
 
+        open_data_folder(settings)
         require_same_schema(settings.database_url)
         require_same_version(Database(settings.database_url))
         if workers is not None:

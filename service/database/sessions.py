@@ -3,17 +3,21 @@
 A database of an earlier version is migrated when it is opened.
 """
 
+import contextlib
 import copy
 import json
 import math
+import os
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.orm import Session, sessionmaker
 
-from ..errors import ServiceError, UnavailableError
+from ..errors import DamagedError, ServiceError, UnavailableError
 from .tables import REVISION
+from .turns import Turns
 
 _SQLITE = {"timeout": 30}
 _POSTGRESQL = {
@@ -25,6 +29,13 @@ _POSTGRESQL = {
     # A process that stops in the middle of a transaction blocks all others: its session and its lock are ended.
     "options": "-c idle_in_transaction_session_timeout=20s -c lock_timeout=30s",
 }
+_ADVICE = {  # by what SQLite says
+    "unable to open": "Is it a file of this account, in a folder that it can write to?",
+    "readonly": "Make the file and its folder writable for this account, or name another data folder.",
+    "is locked": "Another program has locked it: end that program, or wait for it, and try again.",
+    "disk I/O": "Does the disk work, and is there space left on it?",
+    "is full": "Free some space on its disk.",
+}
 _WRITERS = 7_205_759_404  # key of the advisory lock: any number that no other program on the server uses
 
 
@@ -32,16 +43,23 @@ class Database:
     """Sessions on one database: `reading` sees a snapshot, `writing` is one transaction that locks from its start.
 
     Use `with database.writing() as session:`; the end commits, an error rolls back. Writers are serialized on either
-    kind of database: what one reads cannot change before it commits. So a writer must be fast.
+    kind of database: what one reads cannot change before it commits. So a writer must be fast. Of the threads of one
+    process only one waits for the database, and holds a connection, at a time; the others wait for their turn.
+
+    Args:
+        patience: seconds for which most writers wait while one of this process waits for another program; then
+            `writing` raises a `BusyError`. By default all wait for as long as it takes.
 
     Raises:
         ServiceError: the address is not that of a database, or PostgreSQL's driver is not installed.
         UnavailableError: the database does not answer.
-        ConflictError: another version made the database, and this one cannot upgrade it.
+        DamagedError: the file is damaged, or not a database.
+        ConflictError: another version or another program made the database.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, *, patience: float | None = None):
         self.engine = _engine(url)
+        self._turns = Turns(patience)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -54,15 +72,25 @@ class Database:
                 from .migrations import upgrade
 
                 upgrade(self.engine)
-        except OperationalError as error:
-            raise UnavailableError(f"The database does not answer: {str(error.orig).splitlines()[0]}") from None
+        except DatabaseError as error:
+            raise unusable(error) from None
         self._binds = reads, self.engine.execution_options(writes=True)
         self._make_sessions()
 
     def _make_sessions(self, **info: Any) -> None:
         reads, writes = self._binds
         self.reading = sessionmaker(reads, expire_on_commit=False, info=info)
-        self.writing = sessionmaker(writes, expire_on_commit=False, info=info).begin
+        self._writing = sessionmaker(writes, expire_on_commit=False, info=info)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session for one transaction that writes.
+
+        Raises:
+            BusyError: other writers of this process have waited for the database for too long.
+        """
+        with self._turns.take(), self._writing.begin() as session:
+            yield session
 
     def with_info(self, **info: Any) -> "Database":
         """The same database; its sessions carry `info`."""
@@ -78,10 +106,24 @@ class Database:
             return None
 
 
+def unusable(error: DatabaseError) -> ServiceError:
+    """An error of a database that cannot be used at all, as a sentence for the operator."""
+    said = str(error.orig).splitlines()[0]
+    if "malformed" in said or "not a database" in said:
+        return DamagedError(
+            f"The database is damaged: {said}. Nothing was changed. Restore a backup into a new data folder: "
+            "landscape restore BACKUP --data NEW-FOLDER"
+        )
+    advice = [words for begin, words in _ADVICE.items() if begin in said]
+    return UnavailableError(" ".join([f"The database does not answer: {said}.", *advice]))
+
+
 def _engine(url: str) -> Engine:
     try:
         if url.startswith("sqlite"):
-            return create_engine(url, connect_args=_SQLITE, json_serializer=_json)
+            engine = create_engine(url, connect_args=_SQLITE, json_serializer=_json)
+            _create_private(engine.url.database)
+            return engine
         return create_engine(url, connect_args=_POSTGRESQL, json_serializer=_json, pool_pre_ping=True)
     except ModuleNotFoundError:
         raise ServiceError("PostgreSQL needs psycopg: pip install 'loss-atlas[postgresql]'.") from None
@@ -89,6 +131,13 @@ def _engine(url: str) -> Engine:
         raise ServiceError(
             "LANDSCAPE_DATABASE is not the address of a database. Use postgresql://user:password@host/name."
         ) from None
+
+
+def _create_private(file: str | None) -> None:
+    """Create the file of a new database for this account alone; SQLite gives its other files the same permissions."""
+    if file and file != ":memory:":
+        with contextlib.suppress(OSError):  # SQLite reports it
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _json(value: Any) -> str:

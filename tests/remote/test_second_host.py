@@ -99,7 +99,7 @@ class Lab:
     def worker(self, **variables: str) -> "subprocess.Popen[bytes]":
         where = ["--database", self.database, "--broker", self.broker, "--store", self.url]
         return self.other.start(
-            *LANDSCAPE, "worker", *where, "--token-file", str(self.token()), "--data", str(self.other.data),
+            *LANDSCAPE, "worker", *where, "--token-file", str(self.token()), "--data", str(self.other.data / "worker"),
             hide=self.host.data, **variables,
         )  # fmt: skip
 
@@ -177,7 +177,7 @@ def _lab(host: Host, other: Host) -> Lab:
     wait_for(lambda: host.run(sys.executable, "-c", f"import psycopg, redis; {probe}").returncode == 0, "the servers")
     (host.data / "admin").write_text(token_hex(32))
     settings = {"LANDSCAPE_DATABASE": database, "LANDSCAPE_BROKER": broker, "LANDSCAPE_ACCESS": "on"}
-    settings |= {"LANDSCAPE_ADMIN_TOKEN_FILE": str(host.data / "admin"), "LANDSCAPE_DATA": str(host.data)}
+    settings |= {"LANDSCAPE_ADMIN_TOKEN_FILE": str(host.data / "admin"), "LANDSCAPE_DATA": str(host.data / "service")}
     host.start(*LANDSCAPE, "serve", "--host", at, "--port", "8000", **settings)
     lab = Lab(host, other, database, broker, f"http://{at}:8000", (host.data / "admin").read_text())
     wait_for(lambda: _answers(lab), "the API", 90)
@@ -199,11 +199,11 @@ def test_a_worker_on_another_host_reads_and_computes_without_a_shared_disk(lab: 
     )
     worker.terminate()
     assert worker.wait(60) == 0
-    assert not (lab.other.data / "store" / "unfinished").exists() or not list(
-        (lab.other.data / "store/unfinished").iterdir()
+    assert not (lab.other.data / "worker/store/unfinished").exists() or not list(
+        (lab.other.data / "worker/store/unfinished").iterdir()
     )
-    copies = list((lab.other.data / "store/cache").iterdir())
-    assert {path.name for path in copies} <= {path.name for path in lab.host.data.glob("store/*/*")}
+    copies = list((lab.other.data / "worker/store/cache").iterdir())
+    assert {path.name for path in copies} <= {path.name for path in lab.host.data.glob("service/store/*/*")}
     assert len(copies) == 2  # the upload, and the sanitized weights that it sent
     from landscape.checkpoints.inspect import inspect
     from landscape.data import load

@@ -21,7 +21,7 @@ def upgrade(engine: Engine) -> None:
     """Upgrade the database to `REVISION`; a failure leaves it as it was.
 
     Raises:
-        ConflictError: its version is not known to this code.
+        ConflictError: its version is not known to this code, or it is another program's.
     """
     with engine.execution_options(writes=True).connect() as connection:
         connection.detach()  # its settings must not return to the pool
@@ -40,7 +40,12 @@ def config(connection: Connection) -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
-    tables = inspect(connection).get_table_names()
+    tables = set(inspect(connection).get_table_names())
+    if tables and not {"jobs", "tiles"} <= tables:
+        raise ConflictError(
+            f"The database is that of another program: it has a table {min(tables)!r}, and none of Loss Landscape's. "
+            "Nothing was changed. Name another data folder, or another database."
+        )
     try:
         if tables and "alembic_version" not in tables:
             command.stamp(config(connection), FIRST)

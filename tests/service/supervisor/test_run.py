@@ -68,7 +68,7 @@ def test_a_process_that_ends_five_times_at_once_is_given_up_and_no_job_is_lost(
 ) -> None:
     broken, data = tmp_path / "broken", tmp_path / "data"
     broken.mkdir()
-    data.mkdir()
+    data.mkdir(mode=0o700)
     (broken / "sitecustomize.py").write_text(DIES.format(word=word, command="landscape.cli"))
     database = Database(f"sqlite:///{data / 'landscape.sqlite'}")
     with database.writing() as session:
