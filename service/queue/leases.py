@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, exists, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from landscape.grid import Point
@@ -19,6 +19,8 @@ from . import fair_queue
 from .reuse import seeds_reused
 
 Sizes = Mapping[str, int]  # points in about `tile_seconds` of a worker's time, by job
+
+LONGEST_PAUSE = 60.0  # seconds between two attempts at a job
 
 READS: dict[str, type[Checkpoint] | type[Dataset]] = {"read": Checkpoint, "read-data": Dataset}  # table by purpose
 
@@ -69,7 +71,7 @@ def lease(
 
 def _next(session: Session, device: str) -> Tile | None:
     """The first tile in the queue of the user served next, among users with work at the coarsest level that waits."""
-    free = and_(Tile.state == "waiting", or_(Tile.device.is_(None), Tile.device == device))
+    free = and_(is_due(), or_(Tile.device.is_(None), Tile.device == device))
     coarsest = and_(free, Tile.level == session.scalar(select(func.min(Tile.level)).where(free)))
     has_work = exists().where(coarsest, Tile.owner == Turn.owner)
     owner = session.scalar(select(Turn.owner).where(has_work).order_by(Turn.served, Turn.owner).limit(1))
@@ -86,11 +88,17 @@ def heartbeat(session: Session, held: Lease, seconds: float) -> bool:
 
 
 def count_waiting(session: Session, most: int = 100) -> int:
-    """Roughly the number of tiles that wait for a worker, counted up to `most`."""
-    rows = select(Tile.count, Tile.job_id).where(Tile.state == "waiting").limit(most).subquery()
+    """Roughly the number of tiles that a worker could take now, counted up to `most`."""
+    rows = select(Tile.count, Tile.job_id).where(is_due()).limit(most).subquery()
     tiles = rows.c.count // func.coalesce(Job.points_per_tile, 1) + 1
     found = session.scalar(select(func.sum(tiles)).select_from(rows).outerjoin(Job, Job.id == rows.c.job_id))
     return min(most, int(found or 0))
+
+
+def is_due() -> ColumnElement[bool]:
+    """SQL condition: a tile waits, and its job is not paused; or the clock was set back since it was paused."""
+    paused = and_(Tile.not_before > now(), Tile.not_before < now() + 1.5 * LONGEST_PAUSE)
+    return and_(Tile.state == "waiting", or_(Tile.not_before.is_(None), not_(paused)))
 
 
 def is_held(held: Lease) -> ColumnElement[bool]:

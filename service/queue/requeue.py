@@ -1,4 +1,7 @@
-"""Returns unfinished tiles to the queue: after a graceful stop, an error, an expired lease or a dead worker."""
+"""Returns unfinished tiles to the queue: after a graceful stop, an error, an expired lease or a dead worker.
+
+After a failed attempt the whole job pauses, twice as long each time: workers, which other jobs need, never do.
+"""
 
 import logging
 
@@ -10,15 +13,23 @@ from ..database.job_log import plural, write_line
 from ..database.tables import Tile, now
 from ..database.tables import Worker as WorkerRow
 from .completion import fail_subject
-from .leases import READS, Lease, is_held, subject_of
+from .leases import LONGEST_PAUSE, READS, Lease, is_held, subject_of
 
 logger = logging.getLogger(__name__)
 
 
-def release(session: Session, held: Lease) -> None:
-    """Return a tile that could not be finished for reasons outside it; the attempt does not count."""
-    offered = update(Tile).where(is_held(held))
-    session.execute(offered.values(state="waiting", lease=None, leased_until=None, attempts=Tile.attempts - 1))
+def release(session: Session, held: Lease, *, pause: float = 0.0) -> None:
+    """Return a tile that could not be finished for reasons outside it; the attempt does not count.
+
+    Args:
+        pause: seconds until a worker may take this tile, or another of its job.
+    """
+    tile = session.scalar(select(Tile).where(is_held(held)))
+    if tile is not None:
+        _return(session, tile)
+        tile.attempts -= 1
+        if pause:
+            _pause(session, tile, pause)
 
 
 def after_error(session: Session, held: Lease, max_attempts: int, reason: str) -> None:
@@ -70,16 +81,29 @@ def _lost(session: Session, tiles: list[Tile], max_attempts: int, reason: str) -
 def _retry_or_fail(session: Session, tile: Tile, max_attempts: int, reason: str) -> None:
     """Requeue a tile after a failed attempt; after `max_attempts` fail its job or upload."""
     subject, read = subject_of(tile), tile.purpose in READS
-    tile.lease, tile.leased_until = None, None
-    tile.state = "done" if tile.attempts >= max_attempts else "waiting"
-    session.flush()
+    _return(session, tile, state="done" if tile.attempts >= max_attempts else "waiting")
     logger.warning("attempt failed", extra={"tile": tile.id, "job": subject, "attempt": tile.attempts, "why": reason})
     if tile.state == "done":
         what = "reading this file" if read else "one part of this job"
         message = f"{plural(tile.attempts, 'attempt')} at {what} failed; the last: {reason}."
         fail_subject(session, tile.purpose, subject, message)
-    elif not read:
+        return
+    _pause(session, tile, min(LONGEST_PAUSE, 2.0 ** min(tile.attempts, 10)))
+    if not read:
         what = plural(len(tile.points), "point") if tile.points else "preparing the job"
         write_line(
             session, subject, f"Attempt {tile.attempts} of {max_attempts} at {what} failed: {reason}.", "warning"
         )
+
+
+def _return(session: Session, tile: Tile, state: str = "waiting") -> None:
+    tile.state, tile.lease, tile.leased_until = state, None, None
+    session.flush()
+
+
+def _pause(session: Session, tile: Tile, seconds: float) -> None:
+    """Let nobody take this tile for so many seconds, nor any other of its job."""
+    until = now() + seconds
+    same = Tile.id == tile.id if tile.job_id is None else Tile.job_id == tile.job_id
+    sooner = or_(Tile.not_before.is_(None), Tile.not_before < until)
+    session.execute(update(Tile).where(same, Tile.state == "waiting", sooner).values(not_before=until))

@@ -23,6 +23,7 @@ from service.errors import ConflictError
 from service.jobs import lifecycle, results
 from service.queue import completion, leases, requeue
 from service.queue.values import pack
+from tests.service.queue.steps import end_pauses
 
 REVISIONS = Path(__file__).parent / "revisions"
 OLDER = [path.stem for path in sorted(REVISIONS.glob("*.sql"))]
@@ -119,6 +120,7 @@ def test_unfinished_jobs_of_an_earlier_version_are_finished_after_the_upgrade(da
     create_old(database_url, revision)
     with opened(database_url) as database, database.writing() as session:
         requeue.reclaim(session, lease_seconds=8, max_attempts=3)
+        end_pauses(session)
         purposes = []
         while held := leases.lease(session, 60):
             purposes.append((held.purpose, held.subject[0], held.points))

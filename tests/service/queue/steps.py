@@ -62,6 +62,13 @@ def expire_leases(session: Session) -> None:
     session.expire_all()
 
 
+def end_pauses(session: Session) -> None:
+    """Let the time pass until jobs are tried again."""
+    session.flush()
+    session.execute(update(Tile).where(Tile.not_before.is_not(None)).values(not_before=0.0))
+    session.expire_all()
+
+
 def submit_square(session: Session, checkpoint: Checkpoint, count: int, owner: str | None = None) -> Job:
     axis = AxisSpec(count=count)
     spec = SurfaceSpec(checkpoint=checkpoint.id, grid=SurfaceGrid(alpha=axis, beta=axis))

@@ -9,6 +9,7 @@ from service.queue import completion, leases, requeue
 from tests.service.queue.steps import (
     GRID,
     compute_all,
+    end_pauses,
     expire_leases,
     finish,
     lease_next,
@@ -45,6 +46,7 @@ def test_a_number_that_is_not_finite_is_stored_as_null_on_either_database(sessio
 def test_the_log_of_a_job_records_every_step(session: Session) -> None:
     job = prepared_job(session, points_per_tile=8)
     requeue.after_error(session, lease_next(session), 3, "an internal error")
+    end_pauses(session)
     compute_all(session)
     *lines, done = log_of(session, job)
     assert lines == [
@@ -65,6 +67,7 @@ def test_counters_count_what_was_committed(session: Session) -> None:
     expire_leases(session)
     reclaim(session)
     assert not finish(session, held)
+    end_pauses(session)
     compute_all(session)
     counted = counters.read_all(session, ["tiles", "points", "tile_seconds", "leases_lost", "jobs_finished"])
     assert counted == {
