@@ -46,6 +46,7 @@ LAYERS = {
         "disk",
         "grid",
         "keywords",
+        "sandbox",
         "errors",
         "version",
     ),
