@@ -6,7 +6,10 @@
 # TORCH_INDEX is the address of PyTorch's package index for the build wanted (pytorch.org names it under "Get started":
 # one for CPU, one for each CUDA). By default, the default package index is used, which on Linux has the CUDA build:
 # it computes on a CPU too, in a far larger image. With EXTRAS=figures the api can return PNG and SVG (80 MB more).
-# All versions are those of constraints.txt; base images are pinned by their exact tags.
+#
+# Everything is pinned: packages with the hashes of their files (deploy/requirements/, made by `make locks`), base images
+# by digest (deploy/images.lock, by `make images`). Exceptions: Debian's g++, in the build only, and, with TORCH_INDEX,
+# torch and its CUDA libraries: that index has builds of its own, with the version of constraints.txt but other hashes.
 ARG PYTHON=3.11.13-slim-bookworm
 ARG CADDY=2.10.0-alpine
 
@@ -14,7 +17,10 @@ ARG CADDY=2.10.0-alpine
 FROM python:${PYTHON} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=/build/constraints.txt
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY deploy/requirements deploy/requirements
+RUN python -m venv --without-pip /build/tools
+RUN pip --python /build/tools/bin/python install --require-hashes -r deploy/requirements/build.txt
 COPY constraints.txt pyproject.toml setup.py MANIFEST.in README.md ./
 COPY landscape landscape
 COPY app app
@@ -23,23 +29,25 @@ COPY service service
 COPY frontend frontend
 COPY packaging packaging
 COPY deploy/slim.sh deploy/slim.sh
-RUN pip wheel --no-deps --wheel-dir /build/wheels . ./packaging/service
+RUN pip --python /build/tools/bin/python wheel --no-build-isolation --no-deps --wheel-dir /build/wheels . ./packaging/service
 
 # --- what each image installs ----------------------------------------------------------------------------------------
-# The service's wheel requires everything on one machine; an image holds a part, by an extra of the library.
+# The service's wheel requires everything on one machine; an image holds a part, by its own list.
 FROM build AS api-build
 ARG EXTRAS=
 RUN python -m venv --without-pip /opt/landscape
-RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/loss_atlas-*.whl)[service,postgresql,s3${EXTRAS:+,$EXTRAS}]"
-RUN pip --python /opt/landscape/bin/python install --no-compile --no-deps /build/wheels/loss_atlas_service-*.whl
+RUN pip --python /opt/landscape/bin/python install --no-compile --require-hashes -r "deploy/requirements/api${EXTRAS:+-$EXTRAS}.txt"
+RUN pip --python /opt/landscape/bin/python install --no-compile --no-deps /build/wheels/*.whl
 RUN sh deploy/slim.sh /opt/landscape
 
 FROM build AS worker-build
 ARG TORCH_INDEX=
 RUN python -m venv --without-pip /opt/landscape
-RUN pip --python /opt/landscape/bin/python install --no-compile ${TORCH_INDEX:+--index-url $TORCH_INDEX} torch
-RUN pip --python /opt/landscape/bin/python install --no-compile "$(echo /build/wheels/loss_atlas-*.whl)[worker,postgresql,s3]"
-RUN pip --python /opt/landscape/bin/python install --no-compile --no-deps /build/wheels/loss_atlas_service-*.whl
+RUN pip --python /opt/landscape/bin/python install --no-compile --require-hashes -r deploy/requirements/worker.txt
+RUN if [ -n "$TORCH_INDEX" ]; then set -- --index-url "$TORCH_INDEX" -c constraints.txt torch; \
+    else set -- --require-hashes -r deploy/requirements/torch.txt; fi; \
+    pip --python /opt/landscape/bin/python install --no-compile "$@"
+RUN pip --python /opt/landscape/bin/python install --no-compile --no-deps /build/wheels/*.whl
 
 # --- runtime of both -----------------------------------------------------------------------------------------------
 FROM python:${PYTHON} AS runtime

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pip._internal.models.index import PyPI  # address of the default index
 
 from tests.compose.dockerfile import stages
 from tests.support.paths import ROOT
@@ -23,8 +24,8 @@ BASE = 131  # MB of Debian's slim base image with Python, as published; measurin
 class Build:
     """Builds stages on top of each other; /build and /opt/landscape are folders of the test."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, **arguments: str):
+        self.folder, self.arguments = folder, arguments
         self.environment = {"PATH": f"{folder / 'path'}:/usr/bin:/bin", "HOME": str(folder)}
         (folder / "path").mkdir()
         for name in ("python", "pip"):  # the base image's
@@ -46,7 +47,7 @@ class Build:
         for keyword, text in stage.instructions:
             if keyword == "ARG":
                 key, _, value = text.partition("=")
-                arguments[key] = value
+                arguments[key] = self.arguments.get(key, value)
             elif keyword == "ENV":
                 self.environment |= {key: self.here(value) for key, value in re.findall(r"(\w+)=(\S+)", text)}
             elif keyword == "COPY" and not text.startswith("--from"):
@@ -58,7 +59,8 @@ class Build:
         return left
 
     def here(self, text: str) -> str:
-        return text.replace("/build", str(self.folder / "build")).replace("/opt/landscape", str(self.folder / "opt"))
+        text = re.sub(r"(?<!\w)/build", str(self.folder / "build"), text)
+        return text.replace("/opt/landscape", str(self.folder / "opt"))
 
     def copy(self, text: str) -> None:
         *sources, target = text.split()
@@ -152,12 +154,8 @@ def test_the_versions_are_those_of_the_constraints(image: Path) -> None:
     assert {name: pinned.get(re.sub(r"[-_.]+", "-", name).lower()) for name in installed} == installed
 
 
-def test_torch_is_installed_from_the_given_index() -> None:
-    assert "${TORCH_INDEX:+--index-url $TORCH_INDEX} torch" in stages()["worker-build"].all("RUN")[1]
-
-
 def test_the_worker_image_computes(tmp_path: Path) -> None:
-    build = Build(tmp_path)
+    build = Build(tmp_path, TORCH_INDEX=PyPI.simple_url)  # or what pip.conf adds: a build for CPU is far smaller
     assert build.run("worker-build") == ["apt-get"]
     lines = [
         "import importlib.util as u, landscape as ls, landscape.engine.native as native",
