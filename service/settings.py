@@ -87,6 +87,12 @@ class Settings(BaseSettings):
         30, gt=0, description="A client that neither reads nor sends anything for this long is disconnected"
     )
 
+    max_log_bytes: int = Field(
+        16 << 20,
+        ge=1 << 16,
+        description="A log file of `landscape up` is started over at this size; three earlier ones are kept",
+    )
+
     reader_memory_bytes: int = Field(6 << 30, ge=1 << 28, description="Address space of the sandbox that reads a file")
     reader_seconds: float = Field(30, gt=0, description="Wall time of the sandbox that reads a file")
 

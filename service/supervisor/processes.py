@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..database.sessions import Database
 from ..database.tables import Worker
 from ..errors import ServiceError
+from ..logs import rotate
 from ..queue import requeue
 from ..settings import WORKER_ID, Settings
 from . import guardian, memory
@@ -67,6 +68,12 @@ class Child:
                 start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the others in order
             )
         self.started = time.monotonic()
+
+    def limit_log(self, most_bytes: int) -> None:
+        """Start its log over once it has so many bytes."""
+        if self.log:
+            with contextlib.suppress(OSError):  # the disk's own trouble ends no service
+                rotate(self.log, most_bytes)
 
     @property
     def has_ended(self) -> bool:

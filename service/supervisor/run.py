@@ -102,6 +102,8 @@ def _run(
             answered = keep_workers_running(workers, database, settings, report)
             for child in others:  # without the database none can start, so an exit is no false start
                 child.keep_running(report, counts=answered)
+            for child in [*others, *workers]:
+                child.limit_log(settings.max_log_bytes)
             if terminal:
                 terminal.update(database)
             stop.wait(POLL_SECONDS)
