@@ -44,9 +44,10 @@ def _plain_or_gzipped(folder: Path, name: str) -> Path | None:
 
 
 def _add_file(database: Database, store: Store, name: str, path: Path) -> None:
-    """Add an archive, unless a data set of this name exists, even a rejected one."""
+    """Add an archive, unless it was added before, even if it was rejected; uploads of users may have the same name."""
+    added = select(Dataset.id).where(Dataset.name == name, Dataset.owner.is_(None)).limit(1)
     with database.reading() as session:
-        if session.scalar(select(Dataset.id).where(Dataset.name == name).limit(1)) is not None:
+        if session.scalar(added) is not None:
             return
     sha256, size = store.copy_in(path), path.stat().st_size
     with database.writing() as session:

@@ -7,11 +7,13 @@ their row, by the reader.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from ..access.callers import LOCAL
 from ..database.tables import Dataset
 from ..errors import InvalidError
+from .archives import FILES as ARCHIVES
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ DATASETS = {
 
 
 def dataset_facts(name: str, session: Session | None = None) -> DatasetFacts:
-    """The facts of the data set called `name`: a built-in one, or an uploaded one by id or name, the newest first.
+    """The facts of the data set called `name`: a built-in one, or the one that `find` gives.
 
     Raises:
         InvalidError: there is none, or it cannot be used; the message lists the known ones.
@@ -74,10 +76,17 @@ def dataset_facts(name: str, session: Session | None = None) -> DatasetFacts:
 
 
 def find(session: Session, name: str) -> Dataset | None:
-    """The uploaded data set with this id, else the newest usable one with this name, else the newest."""
-    by_name = select(Dataset).where(Dataset.name == name)
-    newest = by_name.order_by(Dataset.state != "ready", Dataset.created.desc(), Dataset.id).limit(1)
-    return session.get(Dataset, name) or session.scalar(newest)
+    """The data set with this id, else the one called so that is the caller's own or has no owner; other users' by id.
+
+    Of several, one that can be used goes first, then an official archive that has its own name, then the caller's own
+    uploads, then the newest. So nobody's upload takes the place of an archive or of another user's data set.
+    """
+    own = session.info.get("caller", LOCAL).name
+    theirs = or_(Dataset.owner == own, Dataset.owner.is_(None))
+    second_choice = Dataset.owner.is_not(None) if name in ARCHIVES else Dataset.owner.is_(None)
+    order = (Dataset.state != "ready", second_choice, Dataset.created.desc(), Dataset.id)
+    by_name = select(Dataset).where(Dataset.name == name, theirs).order_by(*order).limit(1)
+    return session.get(Dataset, name) or session.scalar(by_name)
 
 
 def facts_of(row: Dataset) -> DatasetFacts:

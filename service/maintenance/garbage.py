@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from ..database.sessions import Database
@@ -59,6 +59,7 @@ def clean(database: Database, store: Store, settings: Settings, *, dry_run: bool
         removed.datasets = _delete(database, unused[1], uploads.delete_dataset, dry_run)
     _collect(database, store, settings.collect_after_seconds, removed, dry_run)
     if not dry_run:
+        _measure(database, store)
         store.sweep()
     if removed and not dry_run:
         logger.info("cleaned", extra={name: len(ids) for name, ids in vars(removed).items() if name != "size"})
@@ -92,6 +93,18 @@ def _collect(database: Database, store: Store, older_than: float, removed: Remov
     found = sorted(sizes)
     removed.files = found if dry_run else remove_unused(database, store, found, older_than=older_than)
     removed.size = sum(sizes[sha256] for sha256 in removed.files)
+
+
+def _measure(database: Database, store: Store) -> None:
+    """Write the sizes of sanitized files that earlier versions did not write, so that they count for quotas."""
+    for table, digest in ((Checkpoint, Checkpoint.weights_sha256), (Dataset, Dataset.data_sha256)):
+        unknown = select(table.id, digest).where(table.sanitized_size == 0, digest.is_not(None))
+        with database.reading() as session:
+            found = session.execute(unknown).all()
+        for row_id, sha256 in found:
+            if (stored := store.find(sha256 or "")) is not None:
+                with database.writing() as session:
+                    session.execute(update(table).where(table.id == row_id).values(sanitized_size=stored.size))
 
 
 def _remove_expired(database: Database, store: Store, dry_run: bool) -> list[str]:

@@ -12,8 +12,8 @@ def open_store(settings: Settings, *, min_free_bytes: int | None = None) -> Stor
     """The store of this service.
 
     Args:
-        min_free_bytes: to keep free on the disk; by default the setting of this name. Workers keep none free, so that
-            an accepted upload can always be read.
+        min_free_bytes: to keep free on the disk; by default the setting of this name. Workers keep none free for copies
+            of stored files, so that jobs go on; for sanitized files they ask `service.jobs.quotas.sanitized_room`.
 
     Raises:
         InvalidError: a library that this store needs is not installed.

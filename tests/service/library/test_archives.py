@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from service.database.sessions import Database
 from service.database.tables import Dataset, Tile
-from service.library import archives
+from service.library import archives, uploads
 from service.storage.folder_store import FolderStore
 
 
@@ -31,3 +31,16 @@ def test_archives_in_the_data_folder_are_added_once_and_wait_to_be_read(tmp_path
     with tarfile.open(store.path(rows[1].sha256)) as archive:
         assert archive.getnames()[-1] == "t10k-labels-idx1-ubyte.gz"
     assert not list(store.unfinished.iterdir())
+
+
+def test_an_upload_of_a_user_with_the_name_of_an_archive_does_not_block_it(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
+    store, folder = FolderStore(tmp_path / "store", max_bytes=1 << 20), tmp_path / "datasets"
+    folder.mkdir()
+    (folder / "cifar-10-binary.tar.gz").write_bytes(b"an archive")
+    with database.writing() as session:
+        uploads.add_dataset(session, name="cifar10", sha256="0" * 64, size=1, owner="eve")
+    for _ in range(2):
+        archives.add(database, store, folder)
+    with database.reading() as session:
+        assert sorted(str(row.owner) for row in session.scalars(select(Dataset))) == ["None", "eve"]

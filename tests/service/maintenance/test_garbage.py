@@ -83,6 +83,21 @@ def test_unreferenced_bytes_are_removed_and_all_others_kept(database: Database, 
     assert not clean(database, store, settings())
 
 
+def test_sizes_that_earlier_versions_did_not_write_are_written(database: Database, store: FolderStore) -> None:
+    weights, samples = keep(store, b"weights"), keep(store, b"many samples")
+    found = checkpoint(database, store, b"upload", weights_sha256=weights), checkpoint(database, store, b"unread")
+    data = (
+        dataset(database, store, b"data", data_sha256=samples),
+        dataset(database, store, b"gone", data_sha256="0" * 64),
+    )
+    clean(database, store, settings())
+    with database.reading() as session:
+        sizes = {row.id: row.sanitized_size for row in session.scalars(select(Checkpoint))}
+        assert [sizes[one] for one in found] == [7, 0]
+        sizes = {row.id: row.sanitized_size for row in session.scalars(select(Dataset))}
+        assert [sizes[one] for one in data] == [12, 0]
+
+
 def test_unreferenced_bytes_are_kept_for_a_while(database: Database, store: FolderStore) -> None:
     young, old = keep(store, b"young"), keep(store, b"old")
     os.utime(store.path(old), (time.time() - 4000,) * 2)
