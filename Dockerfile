@@ -8,10 +8,10 @@
 # it computes on a CPU too, in a far larger image. With EXTRAS=figures the api can return PNG and SVG (80 MB more).
 #
 # Everything is pinned: packages with the hashes of their files (deploy/requirements/, made by `make locks`), base images
-# by digest (deploy/images.lock, by `make images`). Exceptions: Debian's g++, in the build only, and, with TORCH_INDEX,
+# by digest (`make images` says what is behind). Exceptions: Debian's g++, in the build only, and, with TORCH_INDEX,
 # torch and its CUDA libraries: that index has builds of its own, with the version of constraints.txt but other hashes.
-ARG PYTHON=3.11.13-slim-bookworm
-ARG CADDY=2.10.0-alpine
+ARG PYTHON=3.11.16-slim-bookworm@sha256:528257d48c1da0dcecc2e725d1ae34498d60c965f1241e39cd6a85a8859bdf84
+ARG CADDY=2.11.7-alpine@sha256:d8542f48d34a9cf4e4c11a478865229840e87e4c96ea3f439101f31a5d35f75f
 
 # --- library and service, each as a wheel ----------------------------------------------------------------------------
 FROM python:${PYTHON} AS build

@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,14 +53,19 @@ def wanted(requirement: Requirement) -> bool:
     images = {"python_version": "3.11", "python_full_version": "3.11.16", "sys_platform": "linux"}
     images |= {"platform_system": "Linux", "os_name": "posix", "implementation_name": "cpython"}
     marker = requirement.marker
-    return marker is None or any(
-        marker.evaluate({**default_environment(), **images, "platform_machine": machine}) for machine in MACHINES
-    )
+    return marker is None or any(marker.evaluate({**images, "platform_machine": machine}) for machine in MACHINES)
 
 
 def resolved(lock: str, source: list[str], given: str = "") -> dict[str, str]:
     """Lines by name of package. Versions that constraints.txt lacks stay as they are in the present lock."""
-    command = [Path(sys.executable).parent / "uv", "pip", "compile", "--quiet", "--no-config", "--universal"]
+    command: list[str | Path] = [
+        Path(sys.executable).parent / "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-config",
+        "--universal",
+    ]
     command += ["--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header"]
     present = FOLDER / f"{lock}.txt"
     command += ["--constraints", "constraints.txt", *(["--constraints", present] if _usable(present) else []), *source]
