@@ -7,7 +7,7 @@ BIN := .venv/bin
 DENO = DENO_DIR=../build/deno DENO_NO_UPDATE_CHECK=1 ../$(BIN)/deno
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
-.PHONY: demo test setup lint types kinds client reference first-minutes bench fuzz soak load readers clean
+.PHONY: demo test setup lint types kinds client reference first-minutes bench fuzz soak load readers locks images sbom clean
 
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
@@ -82,6 +82,18 @@ load: .venv/installed
 # VTK, 140 MB, for the test that reads our .vtp files with it; that test is skipped if VTK is missing.
 readers: .venv/installed
 	$(BIN)/pip install -q --no-deps -c constraints.txt --target build/readers vtk
+
+# Versions and hashes of the images' packages (deploy/requirements/), from pyproject.toml and constraints.txt.
+locks: .venv/installed
+	$(BIN)/python -m deploy.lock
+
+# Base images: what is behind, asked of their registries. UPDATE=--update writes new pins.
+images:
+	$(PYTHON) deploy/images.py $(UPDATE)
+
+# Bill of materials, as CycloneDX: build/sbom/*.json.
+sbom: .venv/installed
+	$(BIN)/python -m deploy.sbom build/sbom
 
 clean:
 	rm -rf .venv build *.egg-info packaging/service/build packaging/service/*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -66,9 +66,11 @@ def resolved(lock: str, source: list[str], given: str = "") -> dict[str, str]:
         "--no-config",
         "--universal",
     ]
-    command += ["--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header"]
-    present = FOLDER / f"{lock}.txt"
-    command += ["--constraints", "constraints.txt", *(["--constraints", present] if _usable(present) else []), *source]
+    command += ["--python-version", "3.11"]
+    command += ["--generate-hashes", "--no-annotate", "--no-header", "--constraints", "constraints.txt"]
+    if (present := FOLDER / f"{lock}.txt").exists() and "--upgrade" not in sys.argv:
+        command += ["--constraints", str(present)]
+    command += source
     done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(done.stderr)
@@ -77,10 +79,6 @@ def resolved(lock: str, source: list[str], given: str = "") -> dict[str, str]:
         if wanted(need):  # one package may have a version for each machine
             found[canonical(need.name)] = found.get(canonical(need.name), "") + lines
     return found
-
-
-def _usable(present: Path) -> bool:
-    return present.exists() and "--upgrade" not in sys.argv
 
 
 def write(lock: str, packages: dict[str, str]) -> None:
