@@ -93,7 +93,7 @@ class Objective:
         loss: Loss = CROSS_ENTROPY,
         batch: int = BATCH,
     ) -> "Objective":
-        """Build the objective in `precision` on the device of the model.
+        """Build the objective in `precision` on the device of the model; a packed network may lower `batch`.
 
         Raises:
             DataError: no samples, images and labels of different lengths, or a model without parameters.
@@ -107,6 +107,7 @@ class Objective:
         first = next(iter(model.parameters()), None)
         if first is None:
             raise DataError(f"The model {type(model).__name__} has no parameters: there is nothing to move along.")
+        batch = min(batch, getattr(model, "largest_batch", batch))  # of a packed network
         labels = labels if labels.is_floating_point() else labels.long()
         labels = _floating(labels.detach(), dtype).to(first.device)
         return cls(frozen_copy(model, dtype), images.detach().to(first.device), labels, batch, loss)

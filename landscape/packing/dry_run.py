@@ -1,27 +1,29 @@
-"""Dry run of a packed graph before it is used: on shapes alone, then on one blank sample.
+"""Dry run of a packed graph before it is used: on shapes alone at several batches, then on a blank batch.
 
-Runs in the sandbox process, where malicious arguments of an operator can do no harm.
+Runs in the sandbox process, where malicious arguments of an operator can do no harm. The blank batch is as large as the
+batches of a job, so that a network that would hold a worker for long is stopped by the sandbox's limit of CPU time.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..engine.graph.graph import Node
+from ..engine.graph.graph import Node, Size
 from ..engine.graph.interpret import operator, resolve
+from ..engine.graph.preconditions import require_countable, require_safe, signature
+from ..objective.objective import BATCH
 from ..parsers.source import FileError, printable
-from .allowlist import require_safe
+from .cost import work
 from .graph_json import PackedGraph
+from .linearity import BATCHES, Shape, require_linear
 
 MAX_NUMBERS = 2**27  # of one result, per sample: 512 MiB in float32
 MAX_TOTAL = 2**31  # of all results together
 MAX_WORK = 10**11  # multiply-adds per sample
-TRIED = 2 * 10**10  # multiply-adds up to which a blank sample is computed
-BATCHES = (2, 3)
+BATCH_NUMBERS = 2**26  # that a batch holds at a time: 256 MiB in float32
+BATCH_WORK = 4 * 10**10  # multiply-adds of a batch: about a second
 _PASSING = ("alias", "clone", "view", "slice", "_to_copy")  # operators whose result holds the same tokens
 
 
@@ -31,41 +33,75 @@ class Found:
 
     output: tuple[int, ...]  # shape of the output for one sample
     work: int  # multiply-adds per sample
+    batch: int  # samples that are computed together, at most
     vocabulary: int | None  # rows of the smallest table indexed by the input: tokens must be below
+
+
+@dataclass
+class _Pass:
+    """A run of the graph on shapes."""
+
+    shapes: dict[int, Shape]  # of every tensor
+    work: int = 0  # multiply-adds
+    peak: int = 0  # numbers held at a time, without parameters
 
 
 def dry_run(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> Found:
     """Output shape and cost of the graph with tensors of these shapes (constants by their prefixed names).
 
     Raises:
-        FileError: an operator refuses its arguments, sizes do not scale with the batch, or the cost is too high.
+        FileError: an operator refuses its arguments, sizes are not linear in the batch, or the cost is too high.
         UnknownNetworkError: see `PackedModule`.
     """
     values = {name: tensor.to("meta") for name, tensor in tensors.items()}
-    shapes, works = zip(*(_shape(packed, values, batch) for batch in BATCHES), strict=True)
-    output = shapes[0][1:]
-    if any(shape != (batch, *output) for shape, batch in zip(shapes, BATCHES, strict=True)) or not output:
+    passes = [_shapes(packed, values, batch) for batch in BATCHES]
+    _require_linear(packed, passes)
+    shape = passes[0].shapes[packed.graph.output]
+    if len(shape) < 2 or any(
+        one.shapes[packed.graph.output] != (batch, *shape[1:]) for one, batch in zip(passes, BATCHES, strict=True)
+    ):
         raise FileError("The packed network does not answer one row a sample. Pack a model whose output is (N, …).")
-    work = works[0] // BATCHES[0]
-    if work <= TRIED:
-        _compute(packed, tensors)
-    return Found(output, work, _vocabulary(packed, tensors))
+    one = passes[0]
+    batch = max(1, min(BATCH, BATCH_NUMBERS // max(one.peak, 1), BATCH_WORK // max(one.work, 1)))
+    _compute(packed, tensors, batch)
+    return Found(shape[1:], one.work, batch, _vocabulary(packed, tensors))
 
 
-def _shape(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> tuple[tuple[int, ...], int]:
-    """Shape of the output for `batch` samples, and multiply-adds; nothing is computed."""
+def _require_linear(packed: PackedGraph, passes: list[_Pass]) -> None:
+    graph = packed.graph
+    made = {index for node in graph.nodes for index in node.results}
+    lines = {
+        index: tuple(Size(0, size) for size in shape) for index, shape in passes[0].shapes.items() if index not in made
+    }
+    lines[graph.input] = (Size(1, 0), *(Size(0, size) for size in packed.sample))
+    for node in graph.nodes:
+        own = {index: [one.shapes[index] for one in passes] for index in node.results if index is not None}
+        require_linear(node, own, lines)
+
+
+def _shapes(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> _Pass:
+    """Shapes and cost for `batch` samples; nothing is computed."""
     graph, device = packed.graph, torch.device("meta")
     values = _inputs(packed, tensors)
     values[graph.input] = torch.zeros((batch, *packed.sample), dtype=getattr(torch, packed.dtype), device=device)
-    total = work = 0
-    for node in graph.nodes:
-        results, cost = _step(node, values, batch, device)
-        for index, tensor in results.items():
-            total, work = total + tensor.numel(), work + cost
-            if tensor.numel() > MAX_NUMBERS * batch or total > MAX_TOTAL * batch or work > MAX_WORK * batch:
-                raise FileError(f"The packed network is too large: operator {node.operator!r} makes {tensor.numel()}.")
-            values[index] = tensor
-    return tuple(values[graph.output].shape), work
+    found = _Pass({index: tuple(tensor.shape) for index, tensor in values.items()})
+    total, held = 0, values[graph.input].numel()
+    for node, ended in zip(graph.nodes, graph.ended, strict=True):
+        results, cost = _run(node, values, batch, device)
+        made = sum(tensor.numel() for tensor in results.values())
+        total, held, found.work = total + made, held + made, found.work + cost
+        if made > MAX_NUMBERS * batch or total > MAX_TOTAL * batch or found.work > MAX_WORK * batch:
+            raise FileError(
+                f"The packed network is too large: up to operator {node.operator!r} a sample has {total // batch} "
+                f"numbers and takes {found.work // batch} multiply-adds; at most {MAX_TOTAL} and {MAX_WORK} are read. "
+                "Pack it for smaller samples."
+            )
+        found.peak = max(found.peak, held)
+        values |= results
+        found.shapes |= {index: tuple(tensor.shape) for index, tensor in results.items()}
+        given = {*graph.parameters.values(), *graph.buffers.values(), *packed.constants}
+        held -= sum(values[index].numel() for index in ended if index in values and index not in given)
+    return found
 
 
 def _inputs(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
@@ -74,12 +110,12 @@ def _inputs(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> dict[int, Ten
     return named | {index: tensors[f"@constant/{index}"] for index in packed.constants}
 
 
-def _step(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.device) -> tuple[dict[int, Tensor], int]:
+def _run(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.device) -> tuple[dict[int, Tensor], int]:
     """Results of one operator on shapes, and its multiply-adds."""
     try:
         arguments = [resolve(argument, values, batch, device) for argument in node.arguments]
         options = {name: resolve(option, values, batch, device) for name, option in node.options.items()}
-        require_safe(node.operator, arguments)
+        require_safe(node.operator, arguments, options)
         results = operator(node.operator)(*arguments, **options)
     except FileError:
         raise
@@ -89,30 +125,22 @@ def _step(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.de
     every = results if isinstance(results, tuple | list) else (results,)
     if len(every) != len(node.results) or not all(isinstance(result, Tensor) for result in every):
         raise FileError(f"The packed network is damaged: operator {node.operator!r} has other results than it says.")
-    found = {index: result for index, result in zip(node.results, every, strict=True) if index is not None}
-    return found, _work(node.operator, arguments, every[0])
+    require_countable(node.operator, every)
+    names, defaults = signature(node.operator)
+    cost = work(node.operator, {**defaults, **dict(zip(names, arguments, strict=False)), **options}, every)
+    return {index: result for index, result in zip(node.results, every, strict=True) if index is not None}, cost
 
 
-def _work(name: str, arguments: list[Any], result: Tensor) -> int:
-    """Multiply-adds of an operator: those of its matrix product, else one per number of the result."""
-    if name == "aten.convolution.default":
-        return result.numel() * int(math.prod(arguments[1].shape[1:]))
-    if name in ("aten.mm.default", "aten.bmm.default"):
-        return result.numel() * int(arguments[0].shape[-1])
-    if name in ("aten.addmm.default", "aten.baddbmm.default"):
-        return result.numel() * int(arguments[1].shape[-1])
-    return result.numel()
-
-
-def _compute(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> None:
-    """Compute one blank sample: detects lookups out of range and the like."""
+def _compute(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> None:
+    """Compute a batch of blank samples: detects lookups out of range, and a cost that shapes do not tell."""
     from .module import PackedModule
 
-    x = torch.zeros((1, *packed.sample), dtype=getattr(torch, packed.dtype))
     module = PackedModule(packed, tensors)
     try:
         with torch.inference_mode():
-            module(x)
+            module(torch.zeros((batch, *packed.sample), dtype=getattr(torch, packed.dtype)))
+    except FileError:
+        raise
     except Exception as error:  # operators raise any kind of error for values that do not fit
         said = printable((str(error).splitlines() or [""])[0], 120)
         raise FileError(f"The packed network cannot be computed: {said}.") from None

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.graph.graph import Argument, Graph, Node, Ref, Size, Symbol
+from ..engine.graph.preconditions import schema
 from ..parsers.source import FileError
 from .allowlist import require_allowed
+from .arguments import SYMBOLS, require_types
 
 MAX_TEXT, MAX_NODES, MAX_NESTING, MAX_ARGUMENTS = 8_000_000, 20_000, 4, 64
-_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
-_FORMATS = ("strided", "contiguous_format", "preserve_format", "channels_last")
-SYMBOLS = frozenset(("device", *_FORMATS, *_DTYPES))
+_SYMBOLS = frozenset(name for names in SYMBOLS.values() for name in names)
 INPUT_TYPES = ("float32", "int64")
 
 
@@ -109,12 +109,15 @@ def _node(entry: Any, made: set[int]) -> Node:
     operator, arguments, options, results = entry
     if len(arguments) > MAX_ARGUMENTS or len(options) > MAX_ARGUMENTS or len(results) > 4096:
         raise ValueError
-    return Node(
-        require_allowed(operator),
+    alone = len(schema(require_allowed(operator)).returns) > 1  # further results are only for gradients
+    node = Node(
+        operator,
         tuple(_in(argument, made) for argument in arguments),
         {str(name): _in(option, made) for name, option in options.items()},
-        tuple(None if result is None else _new(result, made) for result in results),
+        tuple(None if result is None or (alone and at) else _new(result, made) for at, result in enumerate(results)),
     )
+    require_types(node)
+    return node
 
 
 def _in(argument: Any, made: set[int], depth: int = 0) -> Argument:
@@ -130,7 +133,7 @@ def _in(argument: Any, made: set[int], depth: int = 0) -> Argument:
     if kind == "n":
         per_sample, fixed = value
         return Size(_bounded(per_sample), _bounded(fixed))
-    if kind == "s" and value in SYMBOLS:
+    if kind == "s" and value in _SYMBOLS:
         return Symbol(value)
     if kind == "f" and value in ("inf", "-inf", "nan"):
         return float(value)

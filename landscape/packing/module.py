@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..engine.graph.interpret import interpret
 from ..errors import UnknownNetworkError
+from ..objective.objective import BATCH
 from ..parsers.source import printable
 from . import CONSTANT
 from .graph_json import PackedGraph
@@ -21,15 +22,17 @@ _CONSTANTS = "packed_constants."
 class PackedModule(nn.Module):
     """Samples (N, …) -> the output of the graph."""
 
-    def __init__(self, packed: PackedGraph, tensors: Mapping[str, Tensor]):
+    def __init__(self, packed: PackedGraph, tensors: Mapping[str, Tensor], *, batch: int = BATCH):
         """
         Args:
             tensors: every parameter and buffer by name, and every constant as "@constant/<index>".
+            batch: samples that are computed together, at most, so that memory and time of a batch are bounded.
 
         Raises:
             UnknownNetworkError: a name that torch does not allow, or a missing tensor.
         """
         super().__init__()
+        self.largest_batch = batch
         constants = {f"{_CONSTANTS}{index}": index for index in packed.constants}
         self._graph = replace(packed.graph, buffers={**packed.graph.buffers, **constants})
         try:

@@ -31,6 +31,7 @@ class Packed(Architecture):
     output: Shape
     vocabulary: int | None
     count: int
+    batch: int  # samples that are computed together, at most
 
     @property
     def label(self) -> str:
@@ -98,7 +99,7 @@ def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, st
     count = sum(state[name].elements for name in graph.parameters)
     name = printable(metadata.get("name", "") or "network", 40)
     tokens = packed.dtype == "int64"
-    return Packed(name, len(graph.nodes), packed.sample, tokens, found.output, found.vocabulary, count)
+    return Packed(name, len(graph.nodes), packed.sample, tokens, found.output, found.vocabulary, count, found.batch)
 
 
 def clean_part(name: str, tensor: StoredTensor) -> NDArray[Any]:

@@ -134,7 +134,9 @@ class Segment:
         weights, bias = prepared
         assert weights is not None
         assert bias is not None
-        given = {index: values[index].contiguous(memory_format=torch.channels_last) for index, _ in self.sources}
+        given = {
+            index: values[index].bfloat16().contiguous(memory_format=torch.channels_last) for index, _ in self.sources
+        }
         images = len(next(iter(given.values())))
         results = {index: self._empty(images, index) for index in self.results}
         into = [self._copy(given[index], *self.buffers[index, kind]) for index, kind in self.sources]

@@ -242,6 +242,7 @@ def _reads_once(reader: Layer | None, index: int, convolved: set[int]) -> bool:
 
 
 def _channels_last(x: Tensor) -> Tensor:
+    x = x.float()
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x.contiguous()
 
 

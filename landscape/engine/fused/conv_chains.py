@@ -83,7 +83,7 @@ class Chain:
         Raises:
             MemoryError: an allocation failed.
         """
-        given = {index: values[index].contiguous(memory_format=torch.channels_last) for index in self.sources}
+        given = {index: values[index].float().contiguous(memory_format=torch.channels_last) for index in self.sources}
         images = len(next(iter(given.values())))
         results = {index: self._empty(images, index) for index in self.results}
         whole = given | results

@@ -54,11 +54,13 @@ class OneDnn(Kernel):
         # torch has no 16-bit addition and ReLU after a grouped convolution
         apart = keep_nan or (self.half and layer.settings["groups"] > 1)
         relu = layer.relu and not apart
-        x = values[layer.inputs[0]]
+        x = values[layer.inputs[0]].to(weight.dtype)
         if layer.residual is None:
             result = convolution(x, weight, bias, layer.settings, relu=relu)
         else:
-            result = convolution_add(x, values[layer.residual], weight, bias, layer.settings, relu=relu)
+            result = convolution_add(
+                x, values[layer.residual].to(weight.dtype), weight, bias, layer.settings, relu=relu
+            )
         values[layer.result] = result.relu_() if layer.relu and apart else result
 
 

@@ -32,12 +32,18 @@ class TorchLayers(Kernel):
         return in_half(given) if self.half and self.network.layers[at].kind != "linear" else given
 
     def compute(self, at: int, values: Values, weights: Weights, *, keep_nan: bool) -> None:
-        """Add the results of layer `at` to `values`."""
+        """Add the results of layer `at` to `values`.
+
+        Raises:
+            FileError: arguments that do not fit an operator, or a size that is not linear in the batch.
+        """
         layer = self.network.layers[at]
         if layer.kind == "generic":
             given = dict(zip(layer.settings["slots"], weights, strict=True))
             x = values[self.network.input]
-            values |= run(layer.settings["node"], {**values, **given}, len(x), x.device)
+            made = run(layer.settings["node"], {**values, **given}, len(x), x.device)
+            self.network.require_shapes(made, len(x))
+            values |= made
             return
         result = KINDS[layer.kind](layer, [values[index] for index in layer.inputs], weights)
         result = result if layer.residual is None else result + values[layer.residual]
@@ -57,7 +63,9 @@ def in_half(weights: Weights) -> Weights:
 def _convolution(layer: Layer, inputs: list[Tensor], weights: Weights) -> Tensor:
     names = ("stride", "padding", "dilation", "transposed", "output_padding", "groups")
     numbers = (layer.settings[name] for name in names)
-    result: Tensor = torch.ops.aten.convolution(inputs[0], weights[0], weights[1], *numbers)
+    weight, bias = weights
+    assert weight is not None
+    result: Tensor = torch.ops.aten.convolution(inputs[0].to(weight.dtype), weight, bias, *numbers)
     return result
 
 

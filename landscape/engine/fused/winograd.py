@@ -52,9 +52,15 @@ class Winograd(Kernel):
         """
         layer, (weight, bias) = self.layers[at], weights
         assert weight is not None
-        residual = None if layer.residual is None else values[layer.residual]
+        residual = None if layer.residual is None else values[layer.residual].float()
         values[layer.result] = convolution(
-            values[layer.inputs[0]], weight, bias, residual, layer.settings["padding"][0], self.lanes, relu=layer.relu
+            values[layer.inputs[0]].float(),
+            weight,
+            bias,
+            residual,
+            layer.settings["padding"][0],
+            self.lanes,
+            relu=layer.relu,
         )
 
 

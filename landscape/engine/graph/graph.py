@@ -6,6 +6,7 @@ record.py makes a graph from a module, interpret.py runs it. The batch size is s
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Union
 
 from torch import Tensor
@@ -69,6 +70,17 @@ class Graph:
     def uses(self) -> Counter[int]:
         """How often every tensor is read; the output of the graph counts as a reader."""
         return Counter([index for node in self.nodes for index in node.reads()] + [self.output])
+
+    @cached_property
+    def ended(self) -> tuple[tuple[int, ...], ...]:
+        """For every node, the tensors that no later node reads: their memory can be freed after it."""
+        last = {index: at for at, node in enumerate(self.nodes) for index in (*node.results, *node.reads())}
+        last.pop(self.output, None)
+        found: list[list[int]] = [[] for _ in self.nodes]
+        for index, at in last.items():
+            if index is not None:
+                found[at].append(index)
+        return tuple(map(tuple, found))
 
     def pruned(self) -> "Graph":
         """Without nodes whose results are not read (functional operators have no other effect)."""

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...parsers.source import FileError
 from .graph import Argument, Graph, Node, Ref, Size, Symbol
+from .preconditions import require_countable, require_safe
 
 
 def interpret(graph: Graph, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -18,17 +20,27 @@ def interpret(graph: Graph, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
     values = {index: tensors[name] for name, index in names.items()}
     values |= {index: tensor.to(x.device) for index, tensor in graph.constants.items()}
     values[graph.input] = x
-    for node in graph.nodes:
+    for node, ended in zip(graph.nodes, graph.ended, strict=True):
         values |= run(node, values, len(x), x.device)
+        for index in ended:
+            values.pop(index, None)
     return values[graph.output]
 
 
 def run(node: Node, values: Mapping[int, Tensor], samples: int, device: torch.device) -> dict[int, Tensor]:
-    """Index -> result of one node for a batch of `samples` samples, each in the shape that the operator gives it."""
+    """Index -> result of one node for a batch of `samples` samples, each in the shape that the operator gives it.
+
+    Raises:
+        FileError: the precondition of the operator does not hold for this batch.
+    """
     arguments = [resolve(argument, values, samples, device) for argument in node.arguments]
     options = {name: resolve(option, values, samples, device) for name, option in node.options.items()}
+    require_safe(node.operator, arguments, options)
     results = operator(node.operator)(*arguments, **options)
     every = results if isinstance(results, tuple | list) else (results,)
+    require_countable(node.operator, every)
+    if len(every) != len(node.results):
+        raise FileError(f"The network is damaged: operator {node.operator!r} has {len(every)} results for this batch.")
     return {index: result for index, result in zip(node.results, every, strict=True) if index is not None}
 
 

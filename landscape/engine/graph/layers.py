@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...parsers.source import FileError
 from .affine import Affine
 from .graph import Graph, Node, Ref, Size
 
@@ -85,6 +86,20 @@ class Network:
                 counts[index] = counts.get(index, 0) + 1
         return counts
 
+    def require_shapes(self, made: Mapping[int, Tensor], samples: int) -> None:
+        """Refuse results of other shapes than `shapes` says: native kernels read as many numbers, whatever there are.
+
+        Raises:
+            FileError: a size that was linear in the batch when the network was recorded, and is not at this one.
+        """
+        for index, tensor in made.items():
+            shape = self.shapes.get(index)
+            if shape is not None and tensor.shape != (samples, *shape):
+                raise FileError(
+                    f"A batch of {samples} samples has values of shape {list(tensor.shape)} instead of "
+                    f"{[samples, *shape]}: sizes in the network must be linear in the batch, without limits."
+                )
+
 
 def lower(graph: Graph, weights: Mapping[int, Affine], fixed: Mapping[int, Tensor]) -> Network:
     """The layers of `graph`, whose parameters, buffers and constants are in `weights` or `fixed`, by index."""
@@ -152,6 +167,8 @@ class _Lowering:
         source, kernel = self.value(x), self.weight(weight)
         if source is None or kernel is None or (bias is not None and self.weight(bias) is None):
             return None
+        if node.options or not _fixed(node.arguments[3:]):
+            return None
         settings = {
             "stride": stride,
             "padding": padding,
@@ -203,7 +220,9 @@ class _Lowering:
 
     def _linear(self, node: Node, x: Any, weight: Any, bias: Any) -> Layer | None:
         source, matrix, offset = self.value(x), self.weight(weight), self.weight(bias)
-        if source is None or matrix is None or (bias is not None and (offset is None or offset.center.ndim != 1)):
+        if source is None or matrix is None or (bias is not None and offset is None):
+            return None
+        if offset is not None and offset.center.shape != matrix.center.shape[1:]:  # torch would repeat a single number
             return None
         return Layer("linear", (source,), node.results, (matrix.map(lambda tensor: tensor.t()), offset))
 
@@ -241,6 +260,8 @@ class _Lowering:
 
     def max_pool(self, node: Node) -> Layer | None:
         source, numbers = self.value(node.arguments[0]), list[Any](node.arguments[1:])
+        if node.options or not _fixed(numbers):
+            return None
         numbers += [(), (0, 0), (1, 1), False][len(numbers) - 1 :]
         kernel, stride, padding, dilation, ceil = numbers
         if source is None or not self.only_first(node) or ceil or tuple(_pair(dilation)) != (1, 1):
@@ -249,6 +270,8 @@ class _Lowering:
 
     def average_pool(self, node: Node) -> Layer | None:
         source, numbers = self.value(node.arguments[0]), list[Any](node.arguments[1:])
+        if node.options or not _fixed(numbers):
+            return None
         numbers += [(), (0, 0), False, True, None][len(numbers) - 1 :]
         kernel, stride, padding, ceil, _, divisor = numbers
         if source is None or ceil or divisor is not None or _pair(padding) != (0, 0):
@@ -258,6 +281,13 @@ class _Lowering:
     def _pool(self, kind: str, node: Node, source: int, kernel: Any, stride: Any, padding: Any) -> Layer:
         settings = {"kernel": _pair(kernel), "stride": _pair(stride or kernel), "padding": _pair(padding)}
         return Layer(kind, (source,), node.results[:1], (), settings)
+
+
+def _fixed(argument: Any) -> bool:
+    """Whether no number in an argument depends on the batch."""
+    if isinstance(argument, tuple | list):
+        return all(_fixed(item) for item in argument)
+    return not isinstance(argument, Size)
 
 
 def _pair(numbers: Any) -> tuple[int, int]:

@@ -257,8 +257,12 @@ class _Compiler:
         """Apply the operator to the line numbers, counted from 1, to make a table: a 0 in the result is padding."""
         numbers = [self._lines(index) for index in layer.inputs]
         table = len(self.tables)
-        result = rearranged([torch.stack([lines, lines]) for lines in numbers])[0]
-        self.tables += (_channels_last(result).flatten().long() - 1).tolist()
+        made = rearranged([torch.stack([lines, lines]) for lines in numbers])
+        self.network.require_shapes({layer.result: made}, 2)
+        entries = _channels_last(made[0]).flatten()
+        if not torch.isin(entries, torch.cat([torch.zeros(1), *(lines.flatten() for lines in numbers)])).all():
+            raise NotInLanes("padding with another number than zero")
+        self.tables += (entries.long() - 1).tolist()
         for index in layer.inputs:
             self.picture(index)
         self._emit("gather", layer, table=table)

@@ -163,8 +163,11 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no output": (lambda g: g.update(output=999), "no output"),
     "an unknown input type": (lambda g: g["input"].update(dtype="complex64"), "unknown input"),
     "samples of terabytes": (lambda g: g["input"].update(shape=[2**20, 2**20]), "impossible"),
-    "a result of terabytes": (lambda g: set_operator(g, "aten.repeat.default", [[2**20, 2**20]]), "too large"),
-    "sizes that do not fit": (lambda g: g["input"].update(shape=[5]), "refuses"),
+    "a result of terabytes": (
+        lambda g: set_operator(g, "aten.repeat.default", [[2**20, 2**20]]),
+        "than can be counted",
+    ),
+    "sizes that do not fit": (lambda g: g["input"].update(shape=[5]), "do not belong together"),
     "numbers beyond 64 bits": (lambda g: set_operator(g, "aten.sum.dim_IntList", [[2**70]]), "not what"),
     "deep arguments": (lambda g: set_operator(g, "aten.sum.dim_IntList", [[[[[[[1]]]]]]]), "not what"),
     "an unknown option": (lambda g: g["nodes"][0][2].update(out={"t": 0}), "refuses"),
