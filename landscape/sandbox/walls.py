@@ -32,8 +32,9 @@ def raise_walls(walls: Walls) -> tuple[str, ...]:
         not root, or Python's files can be read by root only. A wall that this machine lacks is left out.
     """
     alone = not kernel.LINUX or kernel.threads() == 1
-    readable = (*places.of_the_system(gpu=walls.gpu), *places.of_python(), *walls.readable)
-    allowed = [(places.NULL, landlock.WRITE), *((path, landlock.READ) for path in readable)]
+    readable = (*places.of_python(), *walls.readable)
+    allowed = [(places.NULL, landlock.WRITE)]
+    allowed += [(path, landlock.READ) for path in (*places.of_the_system(gpu=walls.gpu), *readable)]
     allowed += [(path, landlock.WRITE) for path in walls.writable]
     allowed += [(path, landlock.USE_DEVICE) for path in places.devices() if walls.gpu]
     with contextlib.suppress(kernel.MissingError):
@@ -53,8 +54,7 @@ def raise_walls(walls: Walls) -> tuple[str, ...]:
 
 def available() -> tuple[str, ...]:
     """The names of the walls that this machine can raise around a process of this account; nothing is raised."""
-    readable = (*places.of_the_system(gpu=False), *places.of_python())
-    own = user.is_root() and user.others_can_read(readable)
+    own = user.is_root() and user.others_can_read(places.of_python())
     able = {"limits": True, "user": own, "capabilities": kernel.LINUX and not own}
     able |= {"landlock": landlock.version() > 0, "seccomp": seccomp.supported()}
     return tuple(name for name, can in able.items() if can)
