@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +20,11 @@ from sqlalchemy.orm import Session
 
 from service.database.sessions import Database
 from service.database.tables import TERMINAL, Job
-from service.errors import BusyError, TooManyError
 from service.jobs import results
 from service.queue import progress
 from service.queue.values import is_intact
+
+from .slots import Slots
 
 logger = logging.getLogger(__name__)
 
@@ -78,39 +79,19 @@ class _Position:
 class Feeds:
     """The jobs that are followed, polled while there are any."""
 
-    def __init__(self, database: Database, *, most: int, most_each: int):
-        self._database, self._most, self._most_each = database, most, most_each
+    def __init__(self, database: Database, slots: Slots):
+        self._database, self.slots = database, slots
         self._feeds: dict[str, Feed] = {}
         self._poll_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._by_owner: Counter[str] = Counter()
 
-    @property
-    def streams(self) -> int:
-        """Number of open event streams."""
-        return self._by_owner.total()
-
-    def require_room(self, owner: str) -> None:
-        """Refuse a stream over the limits of the settings.
-
-        Raises:
-            BusyError: the limit of the service is reached.
-            TooManyError: the limit of this user is reached.
-        """
-        if self._by_owner[owner] >= self._most_each:
-            raise TooManyError(
-                f"{self._most_each} of your event streams are open, the most one user may have. Close some.", seconds=30
-            )
-        if self.streams >= self._most:
-            raise BusyError(f"{self._most} event streams are open, the most this service allows. Try again soon.")
-
-    async def events(self, jobs: Sequence[str], seen: Sequence[int], owner: str) -> AsyncIterator[bytes]:
+    async def events(self, jobs: Sequence[str], seen: Sequence[int]) -> AsyncIterator[bytes]:
         """`state` first and on every change, `tile` with values, `progress`; ends when every job has ended.
 
         Args:
             seen: sequence number of the last tile the client has, per job; an event's id contains all of them.
         """
-        with self._following(jobs, owner) as (feeds, wake):
+        with self._following(jobs) as (feeds, wake):
             positions = [_Position(feed, number) for feed, number in zip(feeds, seen, strict=True)]
             while True:
                 wake.clear()
@@ -153,9 +134,8 @@ class Feeds:
             return _encoded(session, job, number) if job else []
 
     @contextlib.contextmanager
-    def _following(self, jobs: Sequence[str], owner: str) -> Iterator[tuple[list[Feed], asyncio.Event]]:
+    def _following(self, jobs: Sequence[str]) -> Iterator[tuple[list[Feed], asyncio.Event]]:
         feeds, wake = [self._feeds.setdefault(job, Feed(job)) for job in jobs], asyncio.Event()
-        self._by_owner[owner] += 1
         for feed in feeds:
             feed.followers.add(wake)
         self._poll_now.set()
@@ -164,7 +144,6 @@ class Feeds:
         try:
             yield feeds, wake
         finally:
-            self._by_owner -= Counter((owner,))
             for feed in feeds:
                 feed.followers.discard(wake)
                 if not feed.followers:

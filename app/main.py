@@ -40,7 +40,7 @@ from .rate_limit import RateLimit
 from .routes import access, blobs, checkpoints, datasets, events, gallery, jobs, metrics, system, tus
 from .routes.metrics import CountRequests, Metrics
 from .schemas import ErrorBody, ErrorDetail
-from .uploads import UploadSlots
+from .slots import Slots
 
 logger = logging.getLogger(__name__)
 
@@ -95,10 +95,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         WakeUps(settings.broker),
     )
     service = app.state.service
-    app.state.upload_slots = UploadSlots(settings.max_uploads, settings.max_user_uploads)
+    app.state.upload_slots = Slots("uploads", settings.max_uploads, most_each={"user": settings.max_user_uploads})
     app.state.checks = Checks(service)
+    most_streams = {"user": settings.max_user_event_streams}
     app.state.feeds = Feeds(
-        service.database, most=settings.max_event_streams, most_each=settings.max_user_event_streams
+        service.database, Slots("event streams", settings.max_event_streams, most_each=most_streams)
     )
     app.state.metrics = Metrics(service, app.state.feeds)
     app.state.rate_limit = RateLimit()

@@ -20,6 +20,7 @@ from service.storage import resumable
 from service.storage.files import disk_full_as_error, try_lock
 
 from .deps import Service
+from .slots import Slots, holders_of
 from .uploads import Purpose, blocks_of, record_upload
 
 CHECKSUMS = ("sha1", "sha256")
@@ -66,7 +67,8 @@ async def append_bytes(request: Request, service: Service, upload: Upload, start
         SlowError: the body arrives too slowly.
         InvalidError: the connection broke.
     """
-    with request.app.state.upload_slots.acquire(service.owner):
+    slots: Slots = request.app.state.upload_slots
+    with slots.acquire(holders_of(request, service.caller)):
         task = asyncio.create_task(_append_body(request, service, upload, start, checksum))
         _appending[upload.id] = task
         try:

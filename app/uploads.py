@@ -4,10 +4,8 @@ A file is sent whole by PUT or resumed by tus (routes/tus.py); only the block th
 """
 
 import asyncio
-import contextlib
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Literal
 
 from fastapi import Request
@@ -17,45 +15,18 @@ from starlette.requests import ClientDisconnect
 
 from service.database import counters
 from service.database.tables import Checkpoint, Dataset
-from service.errors import BusyError, InvalidError, SlowError, TooManyError
+from service.errors import InvalidError, SlowError
 from service.jobs import quotas
 from service.library import uploads
 from service.library.datasets import DATASETS
 from service.settings import Settings
 
 from .deps import Service
+from .slots import Slots, holders_of
 
 Purpose = Literal["checkpoint", "dataset"]
 
 LONGEST_NAME = {"checkpoint": 255, "dataset": 64}
-
-
-class UploadSlots:
-    """A limit on uploads at a time; one more is refused before a byte of it is read."""
-
-    def __init__(self, most: int, most_each: int):
-        self.most, self.most_each, self.taken = most, most_each, Counter[str]()
-
-    @contextlib.contextmanager
-    def acquire(self, owner: str) -> Iterator[None]:
-        """Hold a slot while an upload of this user arrives.
-
-        Raises:
-            TooManyError: this user has too many uploads in progress.
-            BusyError: the service has.
-        """
-        if self.taken[owner] >= self.most_each:
-            raise TooManyError(
-                f"{self.most_each} of your uploads are in progress, the limit for one user. Try again in a moment.",
-                seconds=5,
-            )
-        if self.taken.total() >= self.most:
-            raise BusyError(f"{self.most} uploads are in progress, the limit of this service. Try again in a moment.")
-        self.taken[owner] += 1
-        try:
-            yield
-        finally:
-            self.taken -= Counter((owner,))
 
 
 async def receive_body(request: Request, service: Service) -> tuple[str, int]:
@@ -74,7 +45,8 @@ async def receive_body(request: Request, service: Service) -> tuple[str, int]:
     length = _content_length(request)
     service.store.require_space(length)
     await run_in_threadpool(_require_quota, service, length)
-    with request.app.state.upload_slots.acquire(service.owner), service.store.receive() as incoming:
+    slots: Slots = request.app.state.upload_slots
+    with slots.acquire(holders_of(request, service.caller)), service.store.receive() as incoming:
         async for block in blocks_of(request, service.settings):
             await run_in_threadpool(incoming.write, block)
         if incoming.size == 0:

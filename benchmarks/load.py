@@ -118,7 +118,8 @@ def streams_of(count: int) -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = stack.enter_context(servers.redis())
-        limits = {"max_event_streams": str(count), "max_user_event_streams": str(count), "client_patience_seconds": "5"}
+        limits = {"max_event_streams": str(2 * count), "max_user_event_streams": str(count)}
+        limits["client_patience_seconds"] = "5"
         api = stack.enter_context(api_alone(folder, broker.url, **limits))
         before = api.process.memory_info().rss
         print(f"{count} event streams of one process:")

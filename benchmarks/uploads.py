@@ -37,7 +37,7 @@ def measure(count: int = 200, large: int = 2000) -> None:
     """Measure each figure on a new service, so that memory does not carry over."""
     for figure in (lambda one: many(one, count), lambda one: by_put(one, large), lambda one: by_tus(one, large)):
         with tempfile.TemporaryDirectory() as folder:
-            service = start_service(Path(folder), workers=1, max_user_uploads=str(count))
+            service = start_service(Path(folder), workers=1, max_uploads=str(2 * count), max_user_uploads=str(count))
             try:
                 figure(service)
             finally:

@@ -46,7 +46,9 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(16 << 30, ge=1, description="Largest upload")
     min_free_bytes: int = Field(1 << 30, ge=0, description="Uploads are refused when the disk has less than this left")
-    max_uploads: int = Field(256, ge=1, description="Concurrent uploads; clients of more are told to retry later")
+    max_uploads: int = Field(
+        256, ge=1, description="Concurrent uploads; one user gets at most half of them, so that others get in"
+    )
     upload_patience_seconds: float = Field(30, gt=0, description="Timeout for an upload that makes no progress")
     upload_slowest_bytes: int = Field(1 << 10, ge=1, description="Smallest rate of an upload, bytes per second")
     upload_keep_hours: float = Field(
@@ -78,10 +80,13 @@ class Settings(BaseSettings):
     max_job_points: int = Field(1_002_001, ge=1, description="Grid points of one job")
     max_user_bytes: int = Field(200 << 30, ge=0, description="Bytes of all uploads of one user")
     max_user_uploads: int = Field(200, ge=1, description="Concurrent uploads of one user")
+    max_user_unfinished_uploads: int = Field(
+        500, ge=1, description="Resumable uploads of one user that have begun and are not complete"
+    )
     max_user_event_streams: int = Field(600, ge=1, description="Concurrent event streams of one user")
 
     max_event_streams: int = Field(
-        1000, ge=1, description="Concurrent event streams; clients of more are told to retry later"
+        1000, ge=1, description="Concurrent event streams; one user gets at most half of them, so that others get in"
     )
     client_patience_seconds: float = Field(
         30, gt=0, description="A client that neither reads nor sends anything for this long is disconnected"

@@ -79,6 +79,7 @@ LAYERS = {
         "guard",
         "slow_clients",
         "schemas",
+        "slots",
         "deps",
         "prefix",
     ),

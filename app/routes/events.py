@@ -6,11 +6,13 @@ A browser resumes with Last-Event-ID: no event is lost or repeated, whichever pr
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from service.access import tokens
 from service.database.tables import Job, require
@@ -19,6 +21,7 @@ from service.errors import InvalidError
 from ..deps import Guest, IdPath, Reader, Service
 from ..feeds import Feeds
 from ..openapi import errors, sends_events
+from ..slots import holders_of
 
 router = APIRouter(tags=["jobs"], responses={**errors(401, 403, 404, 422, 429), **sends_events()})
 
@@ -29,9 +32,25 @@ Jobs = Annotated[str, Query(pattern=r"^[a-z0-9]{16,64}(,[a-z0-9]{16,64}){0,31}$"
 
 
 class EventStream(StreamingResponse):
-    """For encoded events: FastAPI's own response starts before an error could be answered."""
+    """For encoded events: FastAPI's own response starts before an error could be answered.
+
+    It holds a slot as long as it lasts, and is answered like any error where there is none.
+    """
 
     media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncIterator[bytes], slot: AbstractContextManager[None]):
+        super().__init__(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self._slot = slot
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events.
+
+        Raises:
+            BusyError, TooManyError: there is no slot; nothing has been sent.
+        """
+        with self._slot:
+            await super().__call__(scope, receive, send)
 
 
 @router.get("/jobs/{job_id}/events", response_class=Response)
@@ -51,11 +70,11 @@ async def _stream(request: Request, service: Service, jobs: Sequence[str], last_
     seen = [int(number) for number in last_event_id.split(",")]
     if len(seen) != len(jobs):
         raise InvalidError("Last-Event-ID belongs to a stream of other jobs.", field="last-event-id")
-    feeds: Feeds = request.app.state.feeds
-    feeds.require_room(service.owner)
     await run_in_threadpool(_require_all, service, jobs)
-    events = _while_allowed(service, feeds.events(jobs, seen, service.owner))
-    return EventStream(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+    feeds: Feeds = request.app.state.feeds
+    return EventStream(
+        _while_allowed(service, feeds.events(jobs, seen)), feeds.slots.acquire(holders_of(request, service.caller))
+    )
 
 
 async def _while_allowed(service: Service, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -37,6 +37,8 @@ COUNTED: dict[str, tuple[str, str, Sequence[str]]] = {  # by counter: descriptio
     "upload_bytes": ("Bytes of complete uploads", "purpose", ("checkpoint", "dataset")),
 }
 STATES = ("queued", "running", "done", "failed", "cancelled")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "other"  # a client may make up any other method, and a label for each would stay in memory
 
 
 @router.get("/metrics", response_class=Response)
@@ -56,12 +58,12 @@ class Metrics:
             "landscape_http_seconds", "Time to the first byte", ("route",), buckets=LATENCY, registry=self.registry
         )
         streams = Gauge("landscape_event_streams", "Event streams open in this process", registry=self.registry)
-        streams.set_function(lambda: feeds.streams)
+        streams.set_function(lambda: feeds.slots.taken)
         self.registry.register(_InDatabase(service))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered, and the seconds to its first byte."""
-        self.requests.labels(method, route, str(status)).inc()
+        self.requests.labels(method if method in METHODS else OTHER, route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 
 
@@ -90,7 +92,7 @@ def _route(scope: Scope) -> str:
     """The path of the route; below /api for the REST API, whichever prefix was called: dashboards keep working."""
     path = str(getattr(scope.get("route"), "path", ""))
     if not path:
-        return "/static" if scope["path"].startswith("/static/") else "other"
+        return "/static" if scope["path"].startswith("/static/") else OTHER
     return ALIAS + path.removeprefix(API) if scope["path"].startswith(f"{API}/") else path
 
 

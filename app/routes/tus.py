@@ -13,9 +13,11 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from service.database.tables import Checkpoint, Dataset, Upload
-from service.errors import ConflictError, InvalidError, NotFoundError, ServiceError
+from service.errors import ConflictError, InvalidError, NotFoundError, ServiceError, TooManyError
 from service.jobs import quotas
 from service.storage import resumable
 
@@ -188,10 +190,24 @@ def _status(request: Request, upload: Upload, offset: int, status: int) -> Respo
 def _begin(service: Service, purpose: Purpose, name: str, size: int) -> Upload:
     hours = service.settings.upload_keep_hours
     with service.database.writing() as session:
+        _require_few(session, service)
         quotas.require_bytes(session, service.settings, service.owner, size)
         upload = resumable.begin(session, purpose=purpose, name=name, size=size, owner=service.owner, hours=hours)
     resumable.path_of(service.store, upload.id).touch()
     return upload
+
+
+def _require_few(session: Session, service: Service) -> None:
+    """Refuse one more upload than a user may have begun: each is a row and a file, before it has a byte."""
+    most = service.settings.max_user_unfinished_uploads
+    begun = select(func.count()).select_from(Upload).where(Upload.owner == service.owner)
+    if (session.scalar(begun) or 0) >= most:
+        raise TooManyError(
+            f"{most} of your resumable uploads are not complete, the most one user may have. Complete some, delete "
+            f"some with DELETE at their Location, or wait: each expires {service.settings.upload_keep_hours:g} h after "
+            "its last byte.",
+            seconds=60,
+        )
 
 
 async def _take_over(service: Service, upload_id: str) -> Upload | Checkpoint | Dataset:

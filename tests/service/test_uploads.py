@@ -74,7 +74,7 @@ def test_an_upload_over_the_limit_of_concurrent_ones_gets_a_retry_after_header(o
         first.sendall(b"PUT /api/checkpoints?name=a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nhalf")
         wait_for(lambda: unfinished(service), "the first upload to begin")
         refused = service.api.put("/checkpoints", params={"name": "b"}, content=b"second")
-        assert refused.status_code == 503
+        assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) > 0
         first.sendall(b"-done")
         assert b" 201 " in first.recv(1000)
