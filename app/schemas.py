@@ -143,6 +143,14 @@ class DatasetList(BaseModel):
     total: int
 
 
+class Preparing(BaseModel):
+    """How far preparing a job is."""
+
+    step: str = Field(description="checkpoints: reads them; path: their losses; first: first points; other")
+    done: int = Field(description="parts of this step that are done")
+    total: int = Field(description="parts of this step; 0: unknown")
+
+
 class Progress(BaseModel):
     """How much of a job is computed."""
 
@@ -152,6 +160,7 @@ class Progress(BaseModel):
     levels: int
     points_per_second: float | None
     eta_seconds: float | None
+    preparing: Preparing | None = Field(description="null unless a worker prepares the job now")
 
 
 class JobOut(BaseModel):

@@ -40,6 +40,12 @@ export interface Progress {
   levels: number;
   points_per_second: number | null;
   eta_seconds: number | null;
+  /** null unless a worker prepares the job now; a total of 0 is unknown */
+  preparing: {
+    step: "checkpoints" | "path" | "first" | "other";
+    done: number;
+    total: number;
+  } | null;
 }
 
 export interface Job {

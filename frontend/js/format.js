@@ -128,10 +128,15 @@ export function holes(nonFinite) {
 }
 
 /**
- * 123 of 2 601 points · level 3 of 5 · 12.3 points per second · 40 s left
+ * 123 of 2 601 points · level 3 of 5 · 12.3 points per second · 40 s left; or how far a job is
+ * prepared.
  * @type {(progress: Progress) => string}
  */
 export function progressWords(progress) {
+  if (progress.preparing) {
+    const { step, done, total } = progress.preparing;
+    return t(`progress.preparing.${step}`, { done: whole(done), total: whole(total) });
+  }
   const { level, levels, points_per_second: speed, eta_seconds: eta } = progress;
   return joined(
     doneWords(progress),
@@ -142,11 +147,19 @@ export function progressWords(progress) {
 }
 
 /**
+ * What part of the points is computed, from 0 to 1; while a job is prepared, what part of that.
+ * @type {(progress: Progress) => number}
+ */
+export function shareDone({ preparing, ...points }) {
+  const { done, total } = preparing ?? points;
+  return total ? done / total : 0;
+}
+
+/**
  * 123 of 2 601 points
  * @type {(progress: Pick<Progress, "done" | "total">) => string}
  */
-export const doneWords = ({ done, total }) =>
-  t("progress.done", { done: whole(done), count: total });
+const doneWords = ({ done, total }) => t("progress.done", { done: whole(done), count: total });
 
 /** @type {Record<string, string>} */
 const ESCAPED = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from ..evaluation.progress import Progress
+from ..evaluation.progress import Report
 from ..grid import Range
 from .errors import JobEndedError, RejectedError
 from .flow import Flow, Reply, Request, Wait
@@ -143,7 +143,7 @@ def fetch(job_id: str) -> "Flow[Result]":
     return Result.from_json((yield from get(f"/jobs/{job_id}/result")))
 
 
-def compute_again(request: Mapping[str, Any], report: Progress) -> "Flow[Result]":
+def compute_again(request: Mapping[str, Any], report: Report) -> "Flow[Result]":
     """The result of a new job with the same request.
 
     Raises:
@@ -155,7 +155,7 @@ def compute_again(request: Mapping[str, Any], report: Progress) -> "Flow[Result]
     return (yield from fetch(again.id))
 
 
-def wait_until_done(job_id: str, report: Progress, timeout: float | None) -> Flow[JobInfo]:
+def wait_until_done(job_id: str, report: Report, timeout: float | None) -> Flow[JobInfo]:
     """Wait until a job is done, and return it.
 
     Raises:
@@ -164,7 +164,10 @@ def wait_until_done(job_id: str, report: Progress, timeout: float | None) -> Flo
     """
     interval, deadline = 0.1, None if timeout is None else time.monotonic() + timeout
     while (info := (yield from job(job_id))).state not in TERMINAL:
-        report(info.progress.done, info.progress.total)
+        if info.progress.preparing:
+            report.preparing(str(info.progress.preparing), info.progress.preparing.done, info.progress.preparing.total)
+        else:
+            report(info.progress.done, info.progress.total)
         if deadline is not None and time.monotonic() > deadline:
             raise TimeoutError(f"Job {job_id} is {info.state} after {timeout:g} s. It goes on; wait again.")
         yield Wait(interval)

@@ -53,6 +53,25 @@ class Dataset(_Model):
     normalization: str
 
 
+PREPARING = {  # by step of preparing
+    "checkpoints": "preparing: reading checkpoint {done} of {total}",
+    "path": "preparing: loss of checkpoint {done} of {total}",
+    "first": "preparing: first points",
+}
+
+
+@dataclass(frozen=True)
+class Preparing(_Model):
+    """How far preparing a job is: it has no points before."""
+
+    step: str
+    done: int
+    total: int  # 0 if unknown
+
+    def __str__(self) -> str:
+        return PREPARING.get(self.step, "preparing").format(done=self.done, total=self.total)
+
+
 @dataclass(frozen=True)
 class Progress(_Model):
     """The progress of a job."""
@@ -63,6 +82,12 @@ class Progress(_Model):
     levels: int
     points_per_second: float | None
     eta_seconds: float | None
+    preparing: Preparing | None  # while a worker prepares it
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> "Progress":
+        preparing = answer.get("preparing")  # absent in answers of earlier services
+        return super().of({**answer, "preparing": Preparing.of(preparing) if preparing else None})
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def finish_preparing(
         fail_subject(session, held.purpose, job.id, difference)
         return True
     job.provenance, job.points_per_tile, job.device = with_note(job, provenance), points_per_tile, device
-    job.grid, job.points = asdict(grid), math.prod(grid.shape)
+    job.grid, job.points, job.preparing = asdict(grid), math.prod(grid.shape), None
     turn = session.scalar(select(Tile.turn).where(Tile.id == held.tile))
     enqueue_missing(session, job, turn=turn)
     session.execute(update(Job).where(Job.id == job.id, Job.state == "queued").values(state="running", started=now()))
@@ -146,7 +146,7 @@ def end_job(session: Session, job_id: str, state: str, error: str | None = None)
     ended = (
         update(Job)
         .where(Job.id == job_id, Job.state.not_in(TERMINAL))
-        .values(state=state, error=error, finished=now())
+        .values(state=state, error=error, finished=now(), preparing=None)
         .returning(Job.points_done, Job.points, Job.started, Job.finished)
     )
     row = session.execute(ended).one_or_none()

@@ -16,6 +16,7 @@ from landscape.grid import Point
 from ..database.tables import Checkpoint, Dataset, Job, Tile, Turn, now, require
 from ..database.tables import Worker as WorkerRow
 from . import fair_queue
+from .progress import prepared
 from .reuse import seeds_reused
 
 Sizes = Mapping[str, int]  # points in about `tile_seconds` of a worker's time, by job
@@ -82,9 +83,17 @@ def _next(session: Session, device: str) -> Tile | None:
     return session.scalar(select(Tile).where(coarsest, Tile.owner == owner).order_by(Tile.turn, Tile.id).limit(1))
 
 
-def heartbeat(session: Session, held: Lease, seconds: float) -> bool:
-    """Extend a lease. False: it was lost, or the job was cancelled or deleted; stop the work."""
-    return changed_rows(session, update(Tile).where(is_held(held)).values(leased_until=now() + seconds)) == 1
+def heartbeat(session: Session, held: Lease, seconds: float, preparing: Mapping[str, Any] | None = None) -> bool:
+    """Extend a lease. False: it was lost, or the job was cancelled or deleted; stop the work.
+
+    Args:
+        preparing: how far preparing the job is, {"step", "done", "total"}, if it is reported.
+    """
+    if changed_rows(session, update(Tile).where(is_held(held)).values(leased_until=now() + seconds)) != 1:
+        return False
+    if preparing is not None and held.purpose == "prepare":
+        session.execute(update(Job).where(Job.id == held.subject).values(preparing=prepared(preparing)))
+    return True
 
 
 def count_waiting(session: Session, most: int = 100) -> int:

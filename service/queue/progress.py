@@ -1,5 +1,6 @@
-"""Progress of a job: points, level, speed, time left."""
+"""Progress of a job: how far it is prepared; then points, level, speed, time left."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select
@@ -8,6 +9,8 @@ from sqlalchemy.orm import Session
 from ..database.tables import Job, Tile, grid_of, now
 
 RECENT_TILES = 12
+STEPS = ("checkpoints", "path", "first", "other")  # of preparing: faces say what each does; "other" for unknown ones
+MOST = 1_000_000_000  # a count of parts that is larger is none
 
 
 def of(session: Session, job: Job) -> dict[str, Any]:
@@ -22,6 +25,18 @@ def of(session: Session, job: Job) -> dict[str, Any]:
         "levels": level_count(job) if job.grid else 1,
         "points_per_second": round(speed, 3) if speed else None,
         "eta_seconds": round(left / speed, 1) if speed and running else None,
+        "preparing": job.preparing,
+    }
+
+
+def prepared(report: Mapping[str, Any]) -> dict[str, Any]:
+    """How far preparing is, from a report of the process that does it: a stranger's network runs in there."""
+    step, done, total = (report.get(name) for name in ("step", "done", "total"))
+    counted = type(done) is type(total) is int and 0 <= done <= total <= MOST
+    return {
+        "step": step if step in STEPS else "other",
+        "done": done if counted else 0,
+        "total": total if counted else 0,
     }
 
 

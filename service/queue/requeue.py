@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from ..database import counters
 from ..database.job_log import plural, write_line
-from ..database.tables import Tile, now
+from ..database.tables import Job, Tile, now
 from ..database.tables import Worker as WorkerRow
 from .completion import fail_subject
 from .leases import LONGEST_PAUSE, READS, Lease, is_held, subject_of
@@ -99,6 +99,8 @@ def _retry_or_fail(session: Session, tile: Tile, max_attempts: int, reason: str)
 def _return(session: Session, tile: Tile, state: str = "waiting") -> None:
     tile.state, tile.lease, tile.leased_until = state, None, None
     session.flush()
+    if tile.purpose == "prepare":
+        session.execute(update(Job).where(Job.id == tile.job_id).values(preparing=None))
 
 
 def _pause(session: Session, tile: Tile, seconds: float) -> None:

@@ -6,6 +6,7 @@ import {
   gridWords,
   holes,
   progressWords,
+  shareDone,
   specWords,
 } from "../../frontend/js/format.js";
 import { bytes, duration, large, number, percent, whole } from "../../frontend/js/numbers.js";
@@ -105,6 +106,30 @@ test("progress shows level, speed and time left, and omits what is unknown", () 
     }),
     "0 of 9 points",
   );
+});
+
+test("while a job is prepared, progress says what is done and how much of it", () => {
+  const points = {
+    done: 0,
+    total: 9,
+    level: 0,
+    levels: 1,
+    points_per_second: null,
+    eta_seconds: null,
+    preparing: null,
+  };
+  const preparing = { step: "path", done: 312, total: 1000 };
+  assert.equal(
+    plain(progressWords({ ...points, preparing })),
+    "Preparing: loss of checkpoint 312 of 1 000",
+  );
+  assert.equal(
+    progressWords({ ...points, preparing: { step: "other", done: 0, total: 0 } }),
+    "Preparing",
+  );
+  assert(near(shareDone({ ...points, preparing }), 0.312));
+  assert.equal(shareDone({ ...points, preparing: { step: "first", done: 0, total: 0 } }), 0);
+  assert(near(shareDone({ ...points, done: 3 }), 1 / 3));
 });
 
 test("holes are counted by kind", () => {

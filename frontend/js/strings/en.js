@@ -88,6 +88,10 @@ export default /** @type {const} */ ({
   "progress.speed": "{speed} points per second",
   "progress.left": "{time} left",
   "progress.of": "Progress of {name}",
+  "progress.preparing.checkpoints": "Preparing: reading checkpoint {done} of {total}",
+  "progress.preparing.path": "Preparing: loss of checkpoint {done} of {total}",
+  "progress.preparing.first": "Preparing: the first points",
+  "progress.preparing.other": "Preparing",
 
   // points without a value
   "holes.nan": { one: "{count} point NaN", other: "{count} points NaN" },

@@ -4,7 +4,7 @@ import { centerOf } from "../compare.js";
 import { picture } from "../drawing.js";
 import { element, setChildren, setText } from "../element.js";
 import { FIGURES } from "../figures.js";
-import { holes, progressWords, valueWords } from "../format.js";
+import { holes, progressWords, shareDone, valueWords } from "../format.js";
 import { revision } from "../live.js";
 import { number, percent } from "../numbers.js";
 import { t } from "../text.js";
@@ -140,6 +140,7 @@ function describe(name, result, scale) {
 /** @type {(entry: Entry) => string} */
 function waitingWords({ job, error }) {
   if (error) return error.message;
+  if (job?.progress.preparing) return progressWords(job.progress);
   if (!job || job.state === "queued") return t("plot.waiting");
   return job.state === "running" ? t("plot.computing") : t("plot.nothing");
 }
@@ -148,7 +149,7 @@ function waitingWords({ job, error }) {
 function showProgress({ job }, bar, node) {
   const running = job && (job.state === "running" || job.state === "queued");
   node.classList.toggle("running", Boolean(running));
-  if (job) bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
+  if (job) bar.update(shareDone(job.progress), progressWords(job.progress));
 }
 
 /**

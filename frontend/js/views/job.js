@@ -1,7 +1,8 @@
 /** One job: its tiles and surface while it runs, its result when it is done. */
 
-import { element, setChildren } from "../element.js";
+import { element, setChildren, setText } from "../element.js";
 import { follow } from "../events.js";
+import { progressWords, shareDone } from "../format.js";
 import { isLine } from "../grid.js";
 import { countComputed } from "../live.js";
 import { finished, post } from "../network.js";
@@ -10,7 +11,7 @@ import { factsOf } from "./facts.js";
 import { header } from "./jobhead.js";
 import { resultPicture, runningPictures, slicePicture } from "./jobplots.js";
 import { jobLog } from "./log.js";
-import { attempt, emptyState, emptyView, noticeLine } from "./parts.js";
+import { attempt, emptyState, emptyView, noticeLine, progressBar } from "./parts.js";
 import { caveat, warningsOf } from "./plotparts.js";
 
 /**
@@ -27,13 +28,21 @@ export function job({ route, signal }) {
   );
   /** @type {ReturnType<typeof layOut> | null} */
   let page = null;
+  /** @type {ReturnType<typeof early> | null} */
+  let waiting = null;
   const log = jobLog(route.id, signal);
   const following = follow([route.id], signal, (_, { job: own, result, error }) => {
     if (own) log.update(finished(own.state));
     if (own?.error || error?.code === "damaged") log.open();
     if (error && !page)
       return setChildren(node, broken(error, route.id), error.code === "damaged" && log.node);
-    if (own && !result && !page) return setChildren(node, early(own), log.node);
+    if (own && !result && !page) {
+      if (waiting?.state !== own.state) {
+        waiting = early(own, () => following.reload(route.id));
+        setChildren(node, waiting.node, log.node);
+      }
+      return waiting.update(own);
+    }
     if (!own || !result) return;
     page ??= layOut(node, own, { route, signal, log, reload: () => following.reload(route.id) });
     page.update(own, result);
@@ -72,17 +81,37 @@ const EARLY = { failed: "job.failedEarly", cancelled: "job.cancelledEarly" };
 
 /**
  * A plane or a trajectory whose range is not computed yet, or never will be.
- * @type {(job: Job) => HTMLElement}
+ * @type {(own: Job, reload: () => void) => { node: HTMLElement; state: JobState; update(job:
+ *   Job): void }}
  */
-function early(job) {
-  const words =
-    job.error ??
-    (finished(job.state) ? t(EARLY[job.state] ?? "job.doneEarly") : t("job.earlyHint"));
-  return emptyView(
-    t("job.early", { name: job.name, state: t(`state.${job.state}`) }),
+function early({ id, name, state, yours }, reload) {
+  const over = finished(state);
+  const notice = noticeLine();
+  const words = element("span", { "data-testid": "job-early" });
+  const bar = progressBar(t("job.progress"), "job-progress");
+  const stop = () =>
+    attempt(notice, () => post(`/api/v1/jobs/${id}/cancel`)).then(reload, () => {});
+  const cancel = element(
+    "button",
+    { type: "button", class: "button", "data-testid": "cancel-job", onclick: stop },
+    t("do.cancel"),
+  );
+  const view = emptyView(
+    t("job.early", { name, state: t(`state.${state}`) }),
     words,
+    !over && yours && cancel,
     element("a", { class: "button", href: "#/jobs" }, t("jobs.all")),
   );
+  return {
+    node: element("div", {}, view, bar.node, notice.node),
+    state,
+    update({ error, progress }) {
+      const told = progress.preparing ? progressWords(progress) : t("job.earlyHint");
+      setText(words, error ?? (over ? t(EARLY[state] ?? "job.doneEarly") : told));
+      bar.node.hidden = !progress.preparing;
+      bar.update(shareDone(progress), told);
+    },
+  };
 }
 
 /**

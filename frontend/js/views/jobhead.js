@@ -1,7 +1,7 @@
 /** The head of a job's view: name, state, caption, progress, actions. */
 
 import { element, setChildren, setText } from "../element.js";
-import { captionOf, progressWords } from "../format.js";
+import { captionOf, progressWords, shareDone } from "../format.js";
 import { countComputed } from "../live.js";
 import { finished, post, remove } from "../network.js";
 import { address } from "../route.js";
@@ -103,13 +103,13 @@ export function header(own, notice, { reload, signal, shown }) {
       other.hidden = job.state !== "done" || guest;
       erase.hidden = !over || !job.yours;
       bar.node.hidden = words.hidden = job.state === "done";
-      bar.update(job.progress.done / job.progress.total, progressWords(job.progress));
+      bar.update(shareDone(job.progress), progressWords(job.progress));
       if (over || Date.now() - told > 1000)
         [told] = [
           Date.now(),
           setText(
             words,
-            job.state === "queued"
+            job.state === "queued" && !job.progress.preparing
               ? t("job.queued")
               : progressWords(
                   over

@@ -1,7 +1,7 @@
 /** The list of jobs: follow, cancel, retry, delete, and select results to compare. */
 
 import { element, keyedList, setChildren, setText } from "../element.js";
-import { ago, joined, doneWords, progressWords, specWords } from "../format.js";
+import { ago, joined, progressWords, shareDone, specWords } from "../format.js";
 import { finished, get, post, remove, repeat } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
 import { replaceQuery } from "../state.js";
@@ -235,7 +235,7 @@ function jobRow({ id, name }, { notice, picked, onPick, again, signal }) {
       setText(words, ` · ${lineOf(job)}`);
       setText(when, ago(job.created, Date.now()));
       when.title = job.created;
-      bar.update(job.progress.done / job.progress.total, doneWords(job.progress));
+      bar.update(shareDone(job.progress), progressWords(job.progress));
       bar.node.hidden = over;
       cancel.hidden = over || !job.yours;
       retry.hidden = !job.yours || (job.state !== "failed" && job.state !== "cancelled");
@@ -248,6 +248,7 @@ function jobRow({ id, name }, { notice, picked, onPick, again, signal }) {
 /** @type {(job: Job) => string} */
 function lineOf({ kind, state, error, progress, spec }) {
   if (state === "failed" && error) return joined(t(`kind.${kind}`), error);
-  if (state === "running") return joined(t(`kind.${kind}`), progressWords(progress));
+  if (state === "running" || progress.preparing)
+    return joined(t(`kind.${kind}`), progressWords(progress));
   return specWords(spec);
 }

@@ -171,7 +171,9 @@ def test_every_event_of_a_job_is_described_in_the_document(
     assert seen == {"state", "progress", "tile"}
 
 
-@pytest.mark.parametrize("name", ["Checkpoint", "Dataset", "JobInfo", "Progress", "Number", "LogEntry", "Link"])
+@pytest.mark.parametrize(
+    "name", ["Checkpoint", "Dataset", "JobInfo", "Progress", "Preparing", "Number", "LogEntry", "Link"]
+)
 def test_the_fields_that_the_client_reads_are_required_in_responses(name: str, document: dict[str, Any]) -> None:
     theirs = {"Checkpoint": "CheckpointOut", "Dataset": "DatasetOut", "JobInfo": "JobOut", "Link": "LinkOut"}.get(
         name, name

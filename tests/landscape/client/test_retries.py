@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from landscape.client import Event, RefusedError, UnreachableError
+from landscape.client.calls import wait_until_done
 from landscape.client.events import EventParser, follow
 from landscape.client.flow import Flow, NextLine, Reply, Request, RunningFlow, Wait
+from landscape.evaluation.progress import Report
 
 
 def one(request: Request) -> Flow[Reply]:
@@ -138,3 +140,37 @@ def test_a_stream_that_never_sends_an_event_is_given_up_after_the_retries() -> N
             requests += isinstance(running.effect, Request)
             running.answer(Reply(200, {}) if isinstance(running.effect, Request) else None)
     assert requests == 3
+
+
+def test_waiting_for_a_job_tells_how_far_it_is_prepared_and_then_its_points() -> None:
+    told: list[tuple[str, int, int]] = []
+    report = Report("net", lambda title, done, total: told.append((title, done, total)))
+    answers = [
+        job(preparing={"step": "path", "done": 312, "total": 1000}),
+        job(preparing={"step": "of a later version", "done": 0, "total": 0}),
+        job(state="running", done=3),
+        job(state="done", done=9),
+    ]
+    del answers[3]["progress"]["preparing"]  # an earlier service
+    replies = [Reply(200, {}, json.dumps(answer).encode()) for answer in answers]
+    running, _ = play(wait_until_done("a", report, None), *replies)
+    assert running.result.state == "done"
+    assert told == [
+        ("net, preparing: loss of checkpoint 312 of 1000", 312, 1000),
+        ("net, preparing", 0, 0),
+        ("net", 3, 9),
+        ("net", 9, 9),
+    ]
+
+
+def job(state: str = "queued", done: int = 0, preparing: dict[str, Any] | None = None) -> dict[str, Any]:
+    points = {"done": done, "total": 9, "level": 0, "levels": 1, "points_per_second": None, "eta_seconds": None}
+    about = dict.fromkeys(("id", "kind", "name", "created", "started", "finished"), "")
+    return {
+        **about,
+        "state": state,
+        "error": None,
+        "spec": {},
+        "checkpoint": {},
+        "progress": {**points, "preparing": preparing},
+    }
