@@ -44,6 +44,7 @@ class Feed:
     state: str = ""
     error: str | None = None
     progress: str = ""
+    preparing: Any = None
     last: int = 0  # sequence number of the newest tile
     tiles: deque[Tile] = field(default_factory=lambda: deque(maxlen=KEPT_TILES))
     followers: set[asyncio.Event] = field(default_factory=set)
@@ -173,7 +174,7 @@ class Feeds:
 def _changes_of(session: Session, job: Job | None, feed: Feed) -> Mapping[str, Any] | None:
     if job is None:
         return {"state": GONE, "tiles": []}
-    if (job.state, job.tiles_done) == (feed.state, feed.last):
+    if (job.state, job.tiles_done, job.preparing) == (feed.state, feed.last, feed.preparing):
         return None
     now = {"job": job.id, **progress.of(session, job), "state": job.state}
     tiles = _encoded(session, job, max(feed.last, job.tiles_done - KEPT_TILES))
@@ -181,6 +182,7 @@ def _changes_of(session: Session, job: Job | None, feed: Feed) -> Mapping[str, A
         "state": job.state,
         "error": job.error,
         "progress": json.dumps(now),
+        "preparing": job.preparing,
         "tiles": [tile for tile in tiles if tile[0] <= job.tiles_done],
         "last": job.tiles_done,
     }
