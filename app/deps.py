@@ -16,6 +16,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from service.access import tokens
 from service.access.callers import LINK, LOCAL, Caller, with_link
+from service.access.local_peer import LocalPeer
 from service.access.visibility import seen_by
 from service.database.sessions import Database
 from service.errors import ForbiddenError, UnauthorizedError
@@ -23,8 +24,16 @@ from service.queue.wakeups import WakeUps
 from service.settings import Settings
 from service.storage.store import Store
 
+from .rate_limit import RateLimit
+
 SESSION_COOKIE = "landscape_session"
 LINK_COOKIE = "landscape_link"
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")  # headers of requests that a proxy passes on
+NO_TOKEN = "Log in, or send a valid token: Authorization: Bearer …"
+NOT_THE_OWN_ACCOUNT = (
+    "Only the account that runs this service needs no token. Log in, or send one that it made with "
+    "`landscape token make`: Authorization: Bearer …"
+)
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 bearer_scheme = HTTPBearer(
@@ -76,12 +85,13 @@ class Needs:
         """The service for the caller of this request, its database limited to what the caller may see.
 
         Raises:
-            UnauthorizedError: access control is on, and there is no valid credential.
+            UnauthorizedError: this caller needs a valid credential, and there is none.
+            TooManyError: the credential is wrong, as many before it from this address.
             ForbiddenError: the caller lacks the scope, or another site made the request.
         """
         service = _service(request)
         require_same_origin(request, by_cookie=bearer is None and cookie is not None)
-        caller = _caller(request, service, bearer, cookie) if service.settings.protected else LOCAL
+        caller = LOCAL if needs_no_token(request) else _caller(request, service, bearer, cookie)
         if not caller.may(self.scope):
             raise ForbiddenError(f"This needs a token with the scope {self.scope!r}.")
         return replace(service, caller=caller, database=_seen_by(service.database, caller))
@@ -110,13 +120,38 @@ def _caller(
         found = [tokens.authenticate(session, secret, kinds) for secret, kinds in credentials]
     known = [one for one in found if one is not None]
     if not known:
-        raise UnauthorizedError("Log in, or send a valid token: Authorization: Bearer …")
+        request.state.session_is_over = bool(cookie) and "authorization" not in request.headers
+        if any(secret for secret, _ in credentials):
+            count_wrong_secret(request)
+        raise UnauthorizedError(NO_TOKEN if service.settings.protected else NOT_THE_OWN_ACCOUNT)
     service.used.update(one.key for one in known if one.key)
     return known[0] if len(known) == 1 else with_link(known[0], known[1])
 
 
+def needs_no_token(request: Request) -> bool:
+    """Whether access control is off, or the request comes straight from a process of the account that runs us.
+
+    What a proxy passes on comes from others, whatever the account of the proxy.
+    """
+    settings = _service(request).settings
+    if settings.access == "off" or not settings.trusts_own_account:
+        return settings.access == "off"
+    peer: LocalPeer | None = getattr(request.state, "peer", None)
+    return peer is not None and peer.is_own_account and not any(name in request.headers for name in FORWARDED)
+
+
+def count_wrong_secret(request: Request) -> None:
+    """Count a wrong token, session or link of this address.
+
+    Raises:
+        TooManyError: there were too many within a minute.
+    """
+    limit: RateLimit = request.app.state.rate_limit
+    limit.count_wrong(request)
+
+
 def require_same_origin(request: Request, *, by_cookie: bool = False) -> None:
-    """Protection against cross-site request forgery, with our cookie and on a loopback service without access control.
+    """Protection against cross-site request forgery, with our cookie and on a loopback service that needs no token.
 
     Args:
         by_cookie: the caller is authenticated by a cookie; then a request without an origin is refused too.

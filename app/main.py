@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from service import versions
-from service.access.tokens import record_use
+from service.access.tokens import LONGEST_SECRET, record_use
 from service.data_folder import open_data_folder
 from service.database.sessions import Database
 from service.errors import ServiceError, TooManyError, UnauthorizedError
@@ -31,7 +31,8 @@ from service.settings import Settings
 from service.storage.open import open_store
 
 from .checks import Checks
-from .deps import Service, open_to_all, require_scopes
+from .cookies import delete_session
+from .deps import Anyone, Service, needs_no_token, open_to_all, require_scopes
 from .feeds import Feeds
 from .guard import HEADERS, Guard
 from .openapi import describe, errors
@@ -45,6 +46,7 @@ from .slots import Slots
 logger = logging.getLogger(__name__)
 
 FRONTEND = Path(__file__).parent.parent / "frontend"
+Token = Annotated[str | None, Query(max_length=LONGEST_SECRET)]  # in the address that `landscape up` prints
 CLEAN_SECONDS = 60.0
 USED_SECONDS = 30.0
 WRITER_SECONDS = 2.0  # a request that writes waits this long for one that waits for another program
@@ -105,10 +107,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.rate_limit = RateLimit()
     for resource in (access, checkpoints, datasets, jobs, events, gallery, system):
         require_scopes(resource.router.routes)
-        app.include_router(resource.router, prefix=API, max_body_size=MAX_JSON_BYTES, responses=errors(400, 413, 503))
+        app.include_router(
+            resource.router, prefix=API, max_body_size=MAX_JSON_BYTES, responses=errors(400, 413, 429, 503)
+        )
     for streaming in (tus, blobs):
         require_scopes(streaming.router.routes)
-        app.include_router(streaming.router, prefix=API, responses=errors(400, 503))
+        app.include_router(streaming.router, prefix=API, responses=errors(400, 429, 503))
     app.include_router(metrics.router)
     _serve_page(app)
     require_scopes([*app.routes, *metrics.router.routes])
@@ -175,9 +179,15 @@ def _serve_page(app: FastAPI) -> None:
 
     plotly_js = Path(offline.__file__).parent.parent / "package_data" / "plotly.min.js"
 
-    @app.get("/", include_in_schema=False, dependencies=[Depends(open_to_all)])
-    def page() -> FileResponse:
-        return FileResponse(FRONTEND / "index.html", headers={"Cache-Control": "no-cache"})
+    @app.get("/", include_in_schema=False)
+    def page(request: Request, service: Anyone, token: Token = None) -> Response:
+        if token is None:
+            return FileResponse(FRONTEND / "index.html", headers={"Cache-Control": "no-cache"})
+        response = RedirectResponse("/", 303, {"Cache-Control": "no-store"})  # an address without the token
+        of_another_site = request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if not of_another_site and not needs_no_token(request):
+            access.start_session(request, response, service, token)
+        return response
 
     @app.get("/static/plotly.min.js", include_in_schema=False, dependencies=[Depends(open_to_all)])
     def plotly() -> FileResponse:
@@ -191,7 +201,7 @@ def _error(status: int, code: str, message: str, field: str | None = None) -> JS
     return JSONResponse(body.model_dump(exclude_none=True), status, HEADERS)
 
 
-def _service_error(_: Request, error: Exception) -> JSONResponse:
+def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
     response = _error(STATUS.get(error.code, 422), error.code, str(error), error.field)
     if response.status_code == 503:
@@ -200,6 +210,8 @@ def _service_error(_: Request, error: Exception) -> JSONResponse:
         response.headers["Retry-After"] = str(error.seconds)
     if isinstance(error, UnauthorizedError):
         response.headers["WWW-Authenticate"] = "Bearer"
+    if getattr(request.state, "session_is_over", False):
+        delete_session(response)  # the page would send its cookie again and again
     return response
 
 

@@ -1,5 +1,6 @@
-"""A rate limit on failed logins, by address, against guessing of tokens."""
+"""A rate limit on wrong tokens, by address, against guessing. A right token gets in, whatever was sent before it."""
 
+import threading
 import time
 from collections import deque
 
@@ -12,30 +13,29 @@ MOST_ADDRESSES = 10_000
 
 
 class RateLimit:
-    """Failed attempts of each address; after `ATTEMPTS` within the window the next one must wait."""
+    """Wrong tokens, sessions and links of each address within the last minute."""
 
     def __init__(self) -> None:
-        self._failed: dict[str, deque[float]] = {}
+        self._wrong: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
 
-    def require(self, request: Request) -> None:
-        """Refuse an address with too many failed attempts.
+    def count_wrong(self, request: Request) -> None:
+        """Count a wrong secret of this address, which the caller then refuses.
 
         Raises:
-            TooManyError: with the seconds to wait.
+            TooManyError: it has sent `ATTEMPTS` within the window already; with the seconds to wait.
         """
-        failed = self._failed.get(_address(request), deque())
-        while failed and time.monotonic() - failed[0] > WINDOW_SECONDS:
-            failed.popleft()
-        if len(failed) >= ATTEMPTS:
-            wait = int(WINDOW_SECONDS - (time.monotonic() - failed[0])) + 1
-            raise TooManyError(f"Too many wrong tokens from this address. Try again in {wait} s.", seconds=wait)
-
-    def note_failure(self, request: Request) -> None:
-        """Count a failed attempt of this address."""
-        if len(self._failed) > MOST_ADDRESSES:
-            self._failed.clear()
-        self._failed.setdefault(_address(request), deque(maxlen=ATTEMPTS)).append(time.monotonic())
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+        address, clock = request.client.host if request.client else "", time.monotonic()
+        with self._lock:
+            if len(self._wrong) > MOST_ADDRESSES:
+                self._wrong.clear()
+            wrong = self._wrong.setdefault(address, deque())
+            while wrong and clock - wrong[0] > WINDOW_SECONDS:
+                wrong.popleft()
+            if len(wrong) < ATTEMPTS:
+                wrong.append(clock)
+                return
+            wait = int(WINDOW_SECONDS - (clock - wrong[0])) + 1
+        raise TooManyError(
+            f"Too many wrong tokens from this address. Send a valid one, or try again in {wait} s.", seconds=wait
+        )

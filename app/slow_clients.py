@@ -11,6 +11,7 @@ from typing import Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from service.access.local_peer import LocalPeer
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class StallTimeoutProtocol(H11Protocol, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start waiting for a request."""
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "peer": LocalPeer(transport.get_extra_info("socket"))}  # request.state.peer
         self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:

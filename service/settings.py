@@ -65,7 +65,9 @@ class Settings(BaseSettings):
     )
 
     access: Literal["auto", "on", "off"] = Field(
-        "auto", description="Whether clients need a token; auto: unless bound to the loopback address"
+        "auto",
+        description="Whether clients need a token; auto: yes, but for programs of the account that runs the service "
+        "when it is bound to the loopback address",
     )
     admin_token_file: Path | None = Field(
         None, description="File with the administrator's token; by default, one is created and shown at the first start"
@@ -148,8 +150,13 @@ class Settings(BaseSettings):
         return self.host == "localhost" or self.host.startswith("127.") or self.host == "::1"
 
     @property
+    def trusts_own_account(self) -> bool:
+        """Whether programs of the account that runs the service need no token, unlike those of other accounts."""
+        return self.access == "auto" and self.loopback
+
+    @property
     def protected(self) -> bool:
-        """Whether clients need a token."""
+        """Whether every client needs a token."""
         return self.access == "on" or (self.access == "auto" and not self.loopback)
 
     def admin_token(self) -> str:

@@ -75,12 +75,12 @@ LAYERS = {
         "feeds",
         "openapi",
         "cookies",
-        "rate_limit",
         "guard",
         "slow_clients",
         "schemas",
         "slots",
         "deps",
+        "rate_limit",
         "prefix",
     ),
 }

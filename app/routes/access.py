@@ -16,9 +16,19 @@ from service.database.tables import Access, Job
 from service.errors import UnauthorizedError
 
 from ..cookies import delete_session, set_link, set_session
-from ..deps import SESSION_COOKIE, Admin, Anyone, Guest, IdPath, Service, Submitter, require_same_origin
+from ..deps import (
+    SESSION_COOKIE,
+    Admin,
+    Anyone,
+    Guest,
+    IdPath,
+    Service,
+    Submitter,
+    count_wrong_secret,
+    needs_no_token,
+    require_same_origin,
+)
 from ..openapi import errors
-from ..rate_limit import RateLimit
 from ..schemas import moment
 
 router = APIRouter(tags=["access"])
@@ -67,7 +77,7 @@ class Who(BaseModel):
 
     user: str
     scopes: list[Scope | Literal["link"]]
-    access: bool = Field(description="whether access control is on")
+    access: bool = Field(description="whether this caller needed a token")
     expires: str | None = Field(description="when the session ends; null where there is none")
 
 
@@ -126,16 +136,22 @@ class Opened(BaseModel):
 def log_in(request: Request, response: Response, service: Anyone, login: Login) -> Who:
     """Log in: start a session of the page with a token. Its cookie is for the page; programs send the token itself."""
     require_same_origin(request)
-    if not service.settings.protected:
-        return _who(service, None)
-    rate_limit: RateLimit = request.app.state.rate_limit
-    rate_limit.require(request)
+    return _who(service, None) if needs_no_token(request) else start_session(request, response, service, login.token)
+
+
+def start_session(request: Request, response: Response, service: Service, token: str) -> Who:
+    """Start a session of the page with a token; `response` sets its cookie.
+
+    Raises:
+        UnauthorizedError: the token is not valid.
+        TooManyError: nor were many before it from this address.
+    """
     try:
         with service.database.writing() as session:
-            row, secret = tokens.log_in(session, login.token.strip(), service.settings.session_hours)
+            row, secret = tokens.log_in(session, token.strip(), service.settings.session_hours)
             answer = Who(user=row.owner, scopes=row.scopes, access=True, expires=moment(row.expires))
     except UnauthorizedError:
-        rate_limit.note_failure(request)
+        count_wrong_secret(request)
         raise
     set_session(request, response, secret, service.settings.session_hours * 3600)
     return answer
@@ -166,7 +182,7 @@ def _who(service: Service, expires: str | None) -> Who:
     return Who(
         user=caller.name,
         scopes=sorted(caller.scopes),
-        access=service.settings.protected,
+        access=caller.key is not None,
         expires=expires,
     )
 
@@ -237,12 +253,10 @@ def revoke_link(service: Submitter, job_id: IdPath, link_id: IdPath) -> None:
 def open_link(request: Request, response: Response, service: Anyone, opening: Opening) -> Opened:
     """For the page: exchange a link for a cookie that is valid for its job alone; programs send it as a token."""
     require_same_origin(request)
-    rate_limit: RateLimit = request.app.state.rate_limit
-    rate_limit.require(request)
     with service.database.reading() as session:
         caller = tokens.authenticate(session, opening.link, ("link",))
     if caller is None:
-        rate_limit.note_failure(request)
+        count_wrong_secret(request)
         raise UnauthorizedError("This link is not valid: it was revoked, has expired, or was not copied completely.")
     [job_id] = caller.linked
     set_link(request, response, opening.link, job_id)

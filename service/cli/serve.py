@@ -11,13 +11,14 @@ def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broke
 
     settings = settings_from(data=data, host=host, port=port, broker=broker)
     with with_clear_errors():
-        from ..access.bootstrap import startup_messages
+        from ..access.bootstrap import address, startup_messages
         from ..data_folder import open_data_folder
         from ..database.sessions import Database
 
         open_data_folder(settings)
         for line in startup_messages(Database(settings.database_url), settings):
             report(line)
+        report(f"Loss Landscape will be at {address(settings)}")
     os.environ.update(settings.environment())  # uvicorn creates the application from them
     uvicorn.run(
         "app.main:create_app",

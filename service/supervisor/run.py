@@ -18,7 +18,8 @@ from typing import TextIO
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..access.bootstrap import startup_messages
+from ..access.bootstrap import address, startup_messages
+from ..data_folder import open_data_folder
 from ..database.sessions import Database
 from ..database.tables import Job
 from ..errors import ServiceError
@@ -42,11 +43,11 @@ def run_service(settings: Settings, *, workers: int | None = None, demo: bool = 
         report: gets one line per event for the person at the terminal.
 
     Raises:
-        ServiceError: the port is taken, the service already runs on this data folder, or a process of it cannot run.
+        ServiceError: the port is taken, the data folder cannot be used or is in use, or a process cannot run.
         ConflictError: another version made the database.
         UnavailableError: the database does not answer.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
+    open_data_folder(settings)
     stop = _stop_event()
     with _lock(settings):
         _require_free_port(settings)
@@ -165,7 +166,7 @@ class _Terminal:
     def update(self, database: Database) -> None:
         if not self.announced and _answers(self.settings):
             self.announced = True
-            self.report(f"Loss Landscape is at http://{self.settings.host}:{self.settings.port}  (Ctrl-C stops it)")
+            self.report(f"Loss Landscape is at {address(self.settings)}  (Ctrl-C stops it)")
         if not self.announced:
             return
         with contextlib.suppress(SQLAlchemyError):  # the database does not answer just now

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.security.conftest import LARGE, Lab, User, submit
+from app.rate_limit import ATTEMPTS
+from tests.security.conftest import LARGE, Lab, User, from_own_address, submit
 
 
 def browser(lab: Lab, **headers: str) -> httpx.Client:
     """A client with cookies and the headers that a browser sends from our own page."""
     own = {"Origin": lab.url, "Sec-Fetch-Site": "same-origin"}
-    return httpx.Client(base_url=lab.url, headers={**own, **headers}, timeout=60, trust_env=False)
+    return httpx.Client(
+        base_url=lab.url, headers={**own, **headers}, timeout=60, trust_env=False, transport=from_own_address()
+    )
 
 
 @contextmanager
@@ -126,19 +129,60 @@ def test_a_cross_site_request_cannot_log_in_or_out(lab: Lab) -> None:
         assert client.get("/api/session").json()["user"] == "ada"
 
 
-def test_failed_logins_are_rate_limited_by_address(lab: Lab) -> None:
-    """127.0.0.9 guesses tokens; 127.0.0.1 can still log in."""
-    with httpx.Client(
-        base_url=lab.url, transport=httpx.HTTPTransport(local_address="127.0.0.9"), trust_env=False
-    ) as guesser:
-        tries = [guesser.post("/api/session", json={"token": f"guess {n}"}).status_code for n in range(10)]
-        assert set(tries) == {401}
-        refused = guesser.post("/api/session", json={"token": lab.ada.token})
-        assert refused.status_code == 429
-        assert 1 <= int(refused.headers["Retry-After"]) <= 61
-        assert "s." in refused.json()["error"]["message"]
-    with logged_in(lab, lab.ada.token):
-        pass
+WRONG = {  # ways to send a wrong secret
+    "a login": lambda client: client.post("/api/session", json={"token": "ll_wrong"}),
+    "an address": lambda client: client.get("/", params={"token": "ll_wrong"}),
+    "a token": lambda client: client.get("/api/jobs", headers={"Authorization": "Bearer ll_wrong"}),
+    "a link": lambda client: client.post("/api/shared", json={"link": "ll_wrong"}),
+    "a session": lambda client: client.get("/api/jobs", cookies={"landscape_session": "ll_wrong"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Setting per-request cookies")
+@pytest.mark.parametrize("way", WRONG)
+def test_wrong_secrets_slow_down_wrong_secrets_only(lab: Lab, way: str) -> None:
+    """After ten of an address, wrong ones of every kind get 429, and right ones get in at once."""
+    with browser(lab) as client:
+        assert {WRONG[way](client).status_code for _ in range(ATTEMPTS)} == {401}
+        for other in WRONG.values():
+            refused = other(client)
+            assert refused.status_code == 429
+            assert 1 <= int(refused.headers["Retry-After"]) <= 61
+            assert "Send a valid one, or try again in" in refused.json()["error"]["message"]
+        assert client.get("/api/jobs", headers={"Authorization": f"Bearer {lab.ada.token}"}).status_code == 200
+        assert client.post("/api/session", json={"token": lab.ada.token}).status_code == 200
+        assert client.get("/api/jobs").status_code == 200
+        assert client.post("/api/shared", json={"link": lab.ada.has["link"].rsplit("/", 1)[1]}).status_code == 200
+    with browser(lab) as another:
+        assert WRONG[way](another).status_code == 401
+
+
+def test_the_cookie_of_a_session_that_is_over_is_deleted(lab: Lab) -> None:
+    """The page would send it with every request, and be refused for too many wrong ones."""
+    with logged_in(lab, lab.ada.token) as client:
+        wrong = client.get("/api/jobs", headers={"Authorization": "Bearer ll_wrong"})
+        assert "set-cookie" not in wrong.headers
+        with lab.client(lab.admin.token) as program:
+            program.delete(
+                "/api/session", headers={"Cookie": f"landscape_session={client.cookies['landscape_session']}"}
+            )
+        assert client.get("/api/jobs").status_code == 401
+        assert "landscape_session" not in client.cookies
+
+
+def test_an_address_with_a_token_logs_in_and_shows_the_address_without_it(lab: Lab) -> None:
+    with browser(lab) as client:
+        client.headers.pop("Origin")
+        opened = client.get("/", params={"token": lab.ada.token}, headers={"Sec-Fetch-Site": "none"})
+        assert (opened.status_code, opened.headers["location"]) == (303, "/")
+        assert client.get("/api/session").json()["user"] == "ada"
+
+
+def test_another_site_cannot_log_in_by_an_address_with_its_own_token(lab: Lab) -> None:
+    with browser(lab) as client:
+        opened = client.get("/", params={"token": lab.bob.token}, headers={"Sec-Fetch-Site": "cross-site"})
+        assert opened.status_code == 303
+        assert client.get("/api/session").status_code == 401
 
 
 def test_no_secret_is_stored_or_logged(lab: Lab) -> None:
