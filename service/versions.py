@@ -1,9 +1,11 @@
 """Version check between a worker and its service: both must have the same version and the same database schema.
 
 A database of another version is never changed.
+While a lab is upgraded, host by host, workers of another version wait.
 """
 
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 
 from sqlalchemy import create_engine, delete, select, text
@@ -14,6 +16,8 @@ from .database.tables import REVISION, Count
 from .errors import ConflictError
 
 NAME = "version"  # of the row in which the service writes its version
+OTHER_VERSION = 75  # exit code of a worker: nothing is wrong with it, and it may be tried again (EX_TEMPFAIL)
+LONGEST_PAUSE = 30.0  # seconds between two looks at the version of the service
 
 
 def announce(database: Database) -> None:
@@ -21,6 +25,36 @@ def announce(database: Database) -> None:
     with database.writing() as session:
         session.execute(delete(Count).where(Count.name == NAME))
         session.add(Count(name=NAME, label=version("loss-atlas"), value=time.time()))
+
+
+def require_same(url: str) -> None:
+    """Refuse a service or a database of another version.
+
+    Raises:
+        ConflictError: the version of the service, or the schema of its database, is not this code's.
+    """
+    require_same_schema(url)
+    database = Database(url)
+    try:
+        require_same_version(database)
+    finally:
+        database.engine.dispose()
+
+
+def wait_for_same(url: str, report: Callable[[str], None], pause: float = 1.0) -> None:
+    """Return once the service has this version: a lab is upgraded host by host.
+
+    Args:
+        report: gets a line before each pause.
+        pause: seconds, doubled each time, up to `LONGEST_PAUSE`.
+    """
+    while True:
+        try:
+            return require_same(url)
+        except ConflictError as error:
+            report(f"{error} Waiting for the other to be upgraded; looking again in {pause:g} s.")
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, 2 * pause)
 
 
 def require_same_schema(url: str) -> None:

@@ -33,15 +33,19 @@ def worker(
     os.environ.update(settings.environment())
     with with_clear_errors():
         from ..data_folder import open_data_folder
-        from ..database.sessions import Database
-        from ..versions import require_same_schema, require_same_version
+        from ..errors import ConflictError
+        from ..versions import OTHER_VERSION, require_same, wait_for_same
 
         open_data_folder(settings)
-        require_same_schema(settings.database_url)
-        require_same_version(Database(settings.database_url))
         if workers is not None:
             from ..supervisor.run import run_workers
 
+            wait_for_same(settings.database_url, report)
             run_workers(settings, workers=workers, report=report)
             return
+        try:
+            require_same(settings.database_url)
+        except ConflictError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(OTHER_VERSION) from None
     os.execv(PROCESS[0], PROCESS)  # replaces this process: the service does not import the worker

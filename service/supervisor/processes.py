@@ -26,6 +26,7 @@ from ..errors import ServiceError
 from ..logs import rotate
 from ..queue import requeue
 from ..settings import WORKER_ID, Settings
+from ..versions import OTHER_VERSION
 from . import guardian, memory
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Child:
     environment: dict[str, str]
     log: Path | None  # absent: our own output
     process: "subprocess.Popen[bytes] | None" = None
+    worked: bool = False  # whether it has held a tile since its start, if it is a worker
     failures: int = 0  # short runs in a row: each doubles the back-off before the next start
     false_starts: int = 0  # short runs in a row that did nothing
     started: float = 0.0
@@ -81,30 +83,32 @@ class Child:
         return self.process is not None and self.process.poll() is not None
 
     def keep_running(self, report: Report, *, counts: bool = True) -> None:
-        """Restart it when it has ended: at once after a long run, with a growing back-off after short ones.
+        """Restart it when it has ended: at once after a long run or a tile, with a growing back-off after short ones.
 
         Args:
-            counts: whether a short run is a false start: not if it did some work, or if the database did not
-                answer.
+            counts: whether a short run is a false start: not if the database did not answer. One that had a tile,
+                or ended because the service has another version, never is one.
 
         Raises:
             ServiceError: too many false starts in a row.
         """
         if self.process is not None and self.has_ended:
             code = self.process.returncode
-            self.count_end(time.monotonic() - self.started, counts=counts)
+            waits = code == OTHER_VERSION
+            self.count_end(time.monotonic() - self.started, counts=counts and not waits)
             self.ask_to_stop()
             self.process = None
             if self.false_starts >= MOST_FALSE_STARTS:
                 self._give_up(code, report)
             where = f" (its log: {self.log})" if self.log else ""
-            report(f"{self.name} ended with code {code}; starting it again{where}")
+            why = "waits for the service to have its version" if waits else f"ended with code {code}"
+            report(f"{self.name} {why}; starting it again{where}")
         if self.process is None and time.monotonic() >= self.not_before:
             self.start()
 
     def count_end(self, lived: float, *, counts: bool) -> None:
-        """Record a run of so many seconds, and schedule the next start."""
-        short = lived <= LONG_LIFE
+        """Record a run of so many seconds, and schedule the next start: at once if it had a tile, whose job pauses."""
+        short = lived <= LONG_LIFE and not self.worked
         self.failures = self.failures + 1 if short else 0
         self.false_starts = self.false_starts + 1 if short and counts else 0
         pause = min(SLOWEST_RESTART, 2.0 ** (self.failures - 1)) if self.failures > 1 else 0.0
@@ -145,7 +149,6 @@ class WorkerChild(Child):
 
     id: str = ""
     heard: float = 0.0  # when its row changed last
-    worked: bool = False  # whether it has held a tile
     _seen: float | None = None
     _busy: tuple[float | None, float] = field(default=(None, 0.0))  # start of its tile, by its row and by our clock
 
@@ -217,11 +220,11 @@ def keep_workers_running(
         if why:
             report(f"{worker.name} is killed: {why}")
             worker.kill(row)
-        counts = not worker.worked
+        answered = True
         if worker.has_ended:
             held = _abandon(database, worker.id, settings, why or "its worker process died")
-            counts = counts and held == 0
-        worker.keep_running(report, counts=counts)
+            answered, worker.worked = held is not None, worker.worked or bool(held)
+        worker.keep_running(report, counts=answered)
     return True
 
 

@@ -24,7 +24,8 @@ from service.queue import leases
 from service.settings import Settings
 from service.supervisor import memory
 from service.supervisor.processes import MOST_FALSE_STARTS, WorkerChild, keep_workers_running
-from tests.service.queue.steps import lease_next, prepared_job
+from service.versions import OTHER_VERSION
+from tests.service.queue.steps import end_pauses, lease_next, prepared_job
 from tests.support.service import wait_for
 from worker.gpu import is_gpu_lost
 
@@ -112,6 +113,7 @@ def test_a_stopped_worker_is_killed_and_replaced_and_its_tile_requeued(supervise
     assert one.reported[0] == "worker 1 is killed: its worker did not answer for 10 s"
     assert one.last_log_line(job_id) == "Attempt 1 of 3 at 4 points failed: its worker did not answer for 10 s."
     with one.database.writing() as session:
+        end_pauses(session)
         assert lease_next(session).attempts == 2
 
 
@@ -172,8 +174,16 @@ def test_a_worker_that_dies_with_a_tile_is_not_given_up(supervise: Callable[...,
         job_id = prepared_job(session).id
     one.supervise_until(lambda: one.reported, "its death")
     assert one.reported[0].startswith("worker 1 ended with code 3; starting it again")
-    assert one.child.false_starts == 0
+    assert one.child.false_starts == one.child.failures == 0, "its job pauses; it does not"
     assert one.last_log_line(job_id) == "Attempt 1 of 3 at 4 points failed: its worker process died."
+
+
+def test_a_worker_of_another_version_is_tried_again_after_growing_pauses(supervise: Callable[..., Supervised]) -> None:
+    one = supervise(f"sys.exit({OTHER_VERSION})")
+    one.child.false_starts = MOST_FALSE_STARTS - 1
+    one.supervise_until(lambda: len(one.reported) == 2, "two ends")
+    assert one.reported[0].startswith("worker 1 waits for the service to have its version; starting it again")
+    assert (one.child.false_starts, one.child.failures) == (0, 2)
 
 
 def test_a_worker_that_dies_while_the_database_does_not_answer_is_not_given_up(
