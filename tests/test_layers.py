@@ -47,6 +47,7 @@ LAYERS = {
         "grid",
         "keywords",
         "sandbox",
+        "terminal",
         "errors",
         "version",
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Architecture, AsJson, subset_of
-from .output import print_json
+from .output import print_json, say
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +83,7 @@ def bench(
         found = {"machine": machine(device), "choice": choice, "rows": lines, "refused": contest.refused}
         print_json(facts | found)
         return
-    typer.echo(f"{label}, {len(samples)} samples of {samples.name}; {machine(device)}, {threads} thread(s)")
+    say(f"{label}, {len(samples)} samples of {samples.name}; {machine(device)}, {threads} thread(s)")
     _show(rows)
     _explain(contest)
 
@@ -119,11 +119,11 @@ def _explain(contest: "Contest") -> None:
     from ..engine.explain import explain
 
     chosen = contest.plans["float32"]
-    typer.echo(f"Chosen for float32: {explain(contest.objective, contest.directions, chosen.name)}.")
-    typer.echo(f"  {json.dumps(chosen.choice)}")
+    say(f"Chosen for float32: {explain(contest.objective, contest.directions, chosen.name)}.")
+    say(f"  {json.dumps(chosen.choice)}")
     for precision, reason in contest.refused.items():
-        typer.echo(f"No {precision}: {reason}")
+        say(f"No {precision}: {reason}")
     for remark in contest.remarks:
-        typer.echo(remark)
-    typer.echo("The error is that of the loss of 16 samples at one point, against the plain loop in float64.")
-    typer.echo("One thread is timed in CPU seconds, so that other processes on the core do not count.")
+        say(remark)
+    say("The error is that of the loss of 16 samples at one point, against the plain loop in float64.")
+    say("One thread is timed in CPU seconds, so that other processes on the core do not count.")

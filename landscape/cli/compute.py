@@ -13,7 +13,7 @@ import typer
 from ..errors import LandscapeError, UnknownNameError
 from . import options
 from .options import AsJson, CheckpointFile, DataOptions, Loss, Over, RunOptions, subset_of
-from .output import INTERRUPTED, print_json, require_folder, require_writable
+from .output import INTERRUPTED, print_json, require_folder, require_writable, say
 from .request import Request
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def spectrum(
         print_json({"output": str(output), "numbers": [number.to_json() for number in numbers]})
         return
     for number in numbers:
-        typer.echo(f"{number.name} = {number.value:.6g} ± {number.error or 0:.2g}, {number.definition}")
+        say(f"{number.name} = {number.value:.6g} ± {number.error or 0:.2g}, {number.definition}")
 
 
 def run(request: Request, output: Path, how: RunOptions) -> None:
@@ -129,7 +129,7 @@ def conclude(result: "Result", output: Path, partial: "PartialFile", *, as_json:
         finish(result, output, as_json=as_json)
         return
     done, total = int(result.computed.sum()), result.computed.size
-    typer.echo(
+    say(
         f"Interrupted: {done} of {total} points are in {partial.path}. The same command continues from there.", err=True
     )
     if as_json:
@@ -141,13 +141,13 @@ def finish(result: "Result", output: Path, *, as_json: bool) -> None:
     """Write a result, and print its self-checks and a summary."""
     result.save(output)
     if reused := result.provenance.get("reused"):
-        typer.echo(f"{reused['points']} of {result.computed.size} points were reused.", err=True)
+        say(f"{reused['points']} of {result.computed.size} points were reused.", err=True)
     for check in result.checks:
-        typer.echo(f"{'✓' if check.passed else '✗'} {check.name}: {check.text}", err=True)
+        say(f"{'✓' if check.passed else '✗'} {check.name}: {check.text}", err=True)
     if as_json:
         print_json({"output": str(output), **_summary(result), "interrupted": False})
     else:
-        typer.echo(f"{result.caption}; written to {output}")
+        say(f"{result.caption}; written to {output}")
 
 
 def _summary(result: "Result") -> dict[str, Any]:

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import UnknownNameError
 from .options import AsJson, one_of
-from .output import print_json, require_writable
+from .output import print_json, require_writable, say
 
 Height = Annotated[
     str,
@@ -57,7 +57,7 @@ def export(
     if as_json:
         print_json({"output": str(output), "kind": result.kind, "bytes": output.stat().st_size})
     else:
-        typer.echo(f"{result!r}; written to {output}")
+        say(f"{result!r}; written to {output}")
 
 
 def compare(
@@ -106,4 +106,4 @@ def compare(
     if as_json:
         print_json({"output": str(output), "results": len(results)})
     else:
-        typer.echo(f"{len(results)} results; written to {output}")
+        say(f"{len(results)} results; written to {output}")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..terminal import printable
 from .options import AsJson
-from .output import print_json
+from .output import print_json, say
 
 if TYPE_CHECKING:
     from ..checkpoints.inspect import Inspected
@@ -52,12 +53,12 @@ def inspect(
 
 def _show_networks(inspected: "Inspected") -> None:
     if len(inspected.candidates) > 1:
-        typer.echo("Several architectures fit; choose one with --architecture:")
+        say("Several architectures fit; choose one with --architecture:")
     for number, candidate in enumerate(inspected.candidates):
         mark = f"{number}: " if len(inspected.candidates) > 1 else ""
-        typer.echo(f"{mark}{candidate['label']}: {candidate['parameters']} parameters")
+        say(f"{mark}{candidate['label']}: {candidate['parameters']} parameters")
     for name, fact in inspected.facts.items():
-        typer.echo(f"{name}: {fact}")
+        say(f"{name}: {fact}")
 
 
 def _show_table(inspected: "Inspected", rows: int) -> None:
@@ -70,5 +71,5 @@ def _show_table(inspected: "Inspected", rows: int) -> None:
     table.add_column("numbers", justify="right")
     for tensor in inspected.tensors[:rows]:
         shape = " × ".join(map(str, tensor["shape"])) or "1"
-        table.add_row(Text(tensor["name"]), tensor["dtype"], shape, str(math.prod(tensor["shape"])))
+        table.add_row(Text(printable(tensor["name"])), tensor["dtype"], shape, str(math.prod(tensor["shape"])))
     Console().print(table)

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import LandscapeError
 from . import bench, compute, export, inspect, kinds, refine, remote, reproduce, train
-from .output import print_json
+from .output import print_json, say
 
 EPILOG = (
     "Exit codes: 0 done; 1 cannot be done, and stderr says why in one sentence (with --json, stdout has an object with "
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
             point.load()(app)
         app(args=arguments)
     except LandscapeError as error:
-        print(error, file=sys.stderr)
+        say(str(error), err=True)
         if "--json" in words:
             print_json({"error": {"code": error.code, "message": str(error)}})
         sys.exit(1)

@@ -8,9 +8,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ..errors import LandscapeError, UnknownNameError
+from ..terminal import printable
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as in a POSIX shell
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines for a person to stdout, or to stderr; names in them cannot steer the terminal or begin a line."""
+    for line in lines:
+        typer.echo(printable(line), err=err)
 
 
 def print_json(answer: Any) -> None:

@@ -10,7 +10,7 @@ from ..disk import digest_of
 from ..errors import LandscapeError, UnknownNameError
 from ..kinds import KINDS
 from .options import AsJson, Output, TokenFile
-from .output import INTERRUPTED, print_json, require_writable
+from .output import INTERRUPTED, print_json, require_writable, say
 
 if TYPE_CHECKING:
     from ..client import Checkpoint, Client, Dataset, Job
@@ -54,12 +54,12 @@ def login(
     url = _required(server)
     if forget:
         remove_token(url)
-        typer.echo(f"No token is saved for {url}.")
+        say(f"No token is saved for {url}.")
         return
     token = read_token(token_file) if token_file else typer.prompt("Token", hide_input=True, err=True).strip()
     with Client(url, token) as service:
         service.jobs(limit=1)
-    typer.echo(f"The token for {url} is saved in {save_token(url, token)}.")
+    say(f"The token for {url} is saved in {save_token(url, token)}.")
 
 
 def upload(
@@ -86,7 +86,7 @@ def upload(
     with connect(server, token_file) as service:
         send = service.upload_dataset if dataset else service.upload
         uploaded = send(file, name=name)
-    print_json(asdict(uploaded)) if as_json else typer.echo("\n".join(_description(uploaded)))
+    print_json(asdict(uploaded)) if as_json else say(*_description(uploaded))
 
 
 def jobs(
@@ -112,7 +112,7 @@ def jobs(
         return
     for info in found:
         points = f"{info.progress.done}/{info.progress.total}"
-        typer.echo(f"{info.id}  {info.state:9}  {info.kind:13}  {points:>15}  {info.name}")
+        say(f"{info.id}  {info.state:9}  {info.kind:13}  {points:>15}  {info.name}")
 
 
 def fetch(
@@ -135,7 +135,7 @@ def fetch(
         result = found.fetch() if now else wait_for(found, True)
     result.save(output)
     answer = {"output": str(output), "job": asdict(found.info)}
-    print_json(answer) if as_json else typer.echo(f"{result.caption}; written to {output}")
+    print_json(answer) if as_json else say(f"{result.caption}; written to {output}")
 
 
 def cancel(job: JobId, server: Server = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
@@ -147,7 +147,7 @@ def cancel(job: JobId, server: Server = None, token_file: TokenFile = None, as_j
     """
     with connect(server, token_file) as service:
         info = service.job(job).cancel().info
-    print_json(asdict(info)) if as_json else typer.echo(f"{info.id}  {info.state}")
+    print_json(asdict(info)) if as_json else say(f"{info.id}  {info.state}")
 
 
 def delete(job: JobId, server: Server = None, token_file: TokenFile = None) -> None:
@@ -159,7 +159,7 @@ def delete(job: JobId, server: Server = None, token_file: TokenFile = None) -> N
     """
     with connect(server, token_file) as service:
         service.job(job).delete()
-    typer.echo(f"{job}  deleted")
+    say(f"{job}  deleted")
 
 
 def compute(request: "Request", server: str, token_file: Path | None, progress: "bool | Progress" = True) -> "Result":
@@ -176,7 +176,7 @@ def wait_for(job: "Job", progress: "bool | Progress") -> "Result":
     try:
         return job.wait(progress=progress)
     except KeyboardInterrupt:
-        typer.echo(f"\nThe job keeps running. Fetch its result with: landscape fetch {job.id} -o FILE", err=True)
+        say("", f"The job keeps running. Fetch its result with: landscape fetch {job.id} -o FILE", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 

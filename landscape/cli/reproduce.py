@@ -6,7 +6,7 @@ import typer
 
 from .export import ResultFile
 from .options import RunOptions, with_options
-from .output import INTERRUPTED, print_json
+from .output import INTERRUPTED, print_json, say
 from .recorded import Checkpoints, RecordedOptions, recorded_request
 from .request import Request
 
@@ -47,7 +47,7 @@ def reproduce(
     if how.as_json:
         print_json({"result": str(file), **found.to_json()})
     else:
-        typer.echo(str(found))
+        say(*str(found).splitlines())
     interrupted = any(fact.name == "computed points" and not fact.same for fact in found.facts)
     raise typer.Exit(INTERRUPTED if interrupted else 0 if found.same else 1)
 

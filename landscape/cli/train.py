@@ -8,7 +8,7 @@ import typer
 
 from ..errors import LandscapeError
 from .options import AsJson
-from .output import print_json
+from .output import print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def train(
     if as_json:
         print_json({"output": str(output), **record})
         return
-    typer.echo(f"{architecture.label}: {_metrics(epoch)}; written to {output}")
+    say(f"{architecture.label}: {_metrics(epoch)}; written to {output}")
 
 
 def _with_progress_bar(epochs: "Iterator[Epoch]", *, total: int, title: str) -> "Iterator[Epoch]":

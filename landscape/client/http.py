@@ -20,7 +20,10 @@ def base_url(url: str) -> str:
     Raises:
         LandscapeError: it is not an http or https address.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that do not match
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise LandscapeError(f"The address of a service is like http://lab:8000; got {url!r}.")
     return url.rstrip("/").removesuffix("/api/v1").removesuffix("/api")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any
 
+from ..terminal import printable
+
 Progress = Callable[[int, int], None]  # (points done, points in total)
 
 
@@ -72,7 +74,9 @@ def _terminal_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
     except ModuleNotFoundError:
         yield lambda *_: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda title, done, total: bar.update(task, description=title, completed=done, total=total or None)
+        task = bar.add_task(printable(title), total=None)
+        yield lambda title, done, total: bar.update(
+            task, description=printable(title), completed=done, total=total or None
+        )

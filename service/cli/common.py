@@ -1,6 +1,7 @@
 """Shared by the commands of the service: options, settings, error messages, output."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from landscape.errors import LandscapeError
+from landscape.terminal import printable
 
 from ..errors import ServiceError
 
@@ -60,7 +62,7 @@ def settings_from(**given: Any) -> Any:
         raise LandscapeError(f"Setting {name!r} cannot be {first['input']!r}: {first['msg']}.") from None
 
 
-def report(text: str) -> None:
-    """Print a line and flush it."""
+def report(text: str, *, err: bool = False) -> None:
+    """Print a line and flush it; names in it cannot steer the terminal."""
     with contextlib.suppress(OSError):  # the terminal may be gone; a signal stops the service, not this error
-        print(text, flush=True)
+        print(printable(text), file=sys.stderr if err else sys.stdout, flush=True)

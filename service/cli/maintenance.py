@@ -7,7 +7,7 @@ import typer
 
 from landscape.errors import LandscapeError
 
-from .common import Data, settings_from, with_clear_errors
+from .common import Data, report, settings_from, with_clear_errors
 
 if TYPE_CHECKING:
     from ..database.sessions import Database
@@ -29,7 +29,7 @@ def backup(target: Target, data: Data = None) -> None:
     with with_clear_errors():
         _, database, store = _open(data)
         made = backup(database, store, target)
-    print(f"{sum(made.rows.values())} rows and {made.files} files ({made.size} bytes) are in {target}.")
+    report(f"{sum(made.rows.values())} rows and {made.files} files ({made.size} bytes) are in {target}.")
     if made.missing:
         digests = ", ".join(one[:12] for one in made.missing)
         raise LandscapeError(
@@ -48,7 +48,7 @@ def restore(source: Target, data: Data = None) -> None:
     with with_clear_errors():
         _, database, store = _open(data)
         done = restore(database, store, source)
-    print(
+    report(
         f"{sum(done.rows.values())} rows and {done.files} files ({done.size} bytes) are restored; every digest matches."
     )
 
@@ -73,7 +73,7 @@ def clean(
     found |= {"unused checkpoints": removed.checkpoints, "unused data sets": removed.datasets}
     for what, ids in found.items():
         size = f" ({removed.size} bytes)" if ids is removed.files and ids else ""
-        print(f"{len(ids):6} {what}{size} {verb}")
+        report(f"{len(ids):6} {what}{size} {verb}")
 
 
 def _open(data: Path | None) -> "tuple[Settings, Database, Store]":

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import Data, settings_from, with_clear_errors
+from .common import Data, report, settings_from, with_clear_errors
 
 commands = typer.Typer(
     help="Manage access tokens of users. Works on the database; the service need not run.",
@@ -46,7 +46,7 @@ def make(
     print(json.dumps({**about, "token": secret}) if as_json else secret)
     until = f"until {about['expires']}" if about["expires"] else "until it is revoked"
     words = f"Token {about['id']} of {user} ({', '.join(about['scopes'])}), valid {until}."
-    typer.echo(f"{words} The secret is shown only this once.", err=True)
+    report(f"{words} The secret is shown only this once.", err=True)
 
 
 @commands.command("list")
@@ -61,7 +61,7 @@ def list_tokens(data: Data = None, as_json: AsJson = False) -> None:
     for one in [] if as_json else found:
         until = f"until {one['expires']}" if one["expires"] else ""
         used = f"used {one['used']}" if one["used"] else "never used"
-        print("  ".join(filter(None, [one["id"], one["user"], ",".join(one["scopes"]), one["name"], used, until])))
+        report("  ".join(filter(None, [one["id"], one["user"], ",".join(one["scopes"]), one["name"], used, until])))
 
 
 @commands.command()
@@ -71,7 +71,7 @@ def revoke(token: Annotated[str, typer.Argument(help="Its id, as `list` shows it
 
     with _writing(data) as session:
         user = tokens.revoke(session, token, "token").owner
-    print(f"The token {token} of {user} is revoked.")
+    report(f"The token {token} of {user} is revoked.")
 
 
 @contextmanager
