@@ -87,9 +87,21 @@ class Settings(BaseSettings):
     )
     max_user_event_streams: int = Field(600, ge=1, description="Concurrent event streams of one user")
 
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        description="Connections to one API process, at most half of the files it may open; one address gets at most "
+        "half of them",
+    )
     max_event_streams: int = Field(
         1000, ge=1, description="Concurrent event streams; one user gets at most half of them, so that others get in"
     )
+    max_answers: int = Field(
+        12,
+        ge=1,
+        description="Large answers (results, files, summary numbers) being made; four times as many small ones",
+    )
+    answer_cache_bytes: int = Field(1 << 30, ge=0, description="Size of the cache of large answers, in the data folder")
     client_patience_seconds: float = Field(
         30, gt=0, description="A client that neither reads nor sends anything for this long is disconnected"
     )
@@ -100,19 +112,38 @@ class Settings(BaseSettings):
         description="A log file of `landscape up` is started over at this size; three earlier ones are kept",
     )
 
-    reader_memory_bytes: int = Field(6 << 30, ge=1 << 28, description="Address space of the sandbox that reads a file")
-    reader_seconds: float = Field(30, gt=0, description="Wall time of the sandbox that reads a file")
+    reader_memory_bytes: int = Field(
+        6 << 30,
+        ge=1 << 28,
+        description="Memory of the process that reads a large file; a small one gets 2 GiB and twice its size",
+    )
+    reader_seconds: float = Field(
+        30, gt=0, description="Computing time of the process that reads a file; ten times as long by the clock"
+    )
 
     lease_seconds: float = Field(
         8, gt=0, description="A tile is requeued this long after the last heartbeat of its worker"
     )
     tile_seconds: float = Field(2, gt=0, description="Target computing time of a tile")
-    tile_deadline_seconds: float = Field(3600, gt=0, description="A worker is killed when one tile takes this long")
+    tile_deadline_seconds: float = Field(
+        600,
+        gt=0,
+        description="Computing time of one tile: a job that needs more fails. Preparing a job and tiles of curvature "
+        "maps may take three times as long; on a busy machine, so may the clock",
+    )
     worker_silence_seconds: float = Field(
         30, ge=10, description="A worker that does not respond for this long is killed"
     )
     worker_memory_bytes: int | None = Field(
-        None, ge=1 << 28, description="A worker that uses more memory is killed; default: no limit"
+        None,
+        ge=1 << 28,
+        description="Memory of a worker and of the job that it computes; default: this worker's share of 80 % of the "
+        "machine's",
+    )
+    sandbox: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="Walls of the kernel around each job: those that it has, or refuse to start without Landlock and "
+        "seccomp (required), or none but limits",
     )
     max_attempts: int = Field(3, ge=1, description="Times a tile is started before its job fails")
     threads: int = Field(1, ge=1, description="Threads of one worker process")

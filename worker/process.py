@@ -16,12 +16,10 @@ from contextlib import contextmanager
 from functools import partial
 from uuid import uuid4
 
-import torch
 from celery.signals import setup_logging, worker_shutting_down
 from sqlalchemy import delete, update
 from sqlalchemy.exc import OperationalError
 
-from landscape.engine.out_of_memory import is_out_of_memory
 from landscape.errors import LandscapeError
 from landscape.objective.objective import Stop, Stopped
 from service.database.sessions import Database
@@ -34,9 +32,8 @@ from service.queue.leases import Lease
 from service.queue.wakeups import QUEUE, TASK, WakeUps
 from service.settings import WORKER_ID, Settings
 from service.storage.open import open_store
-from service.supervisor.memory import resident
 
-from .gpu import is_gpu_lost
+from .cell.cell import CellError
 from .reader import ReaderKilledError
 from .tiles import Outcome, TileRunner
 
@@ -47,24 +44,23 @@ GRACE_SECONDS = 15.0  # a tile may take this long once the process is told to st
 TRANSIENT = (UnavailableError, BusyError, NoSpaceError, OperationalError)  # not caused by the tile, which is retried
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 RETRY_SECONDS = 2.0
-GPU_LOST = 70  # exit code
+CELLS_SECONDS = 30.0  # cells of jobs are kept for so long while there is no work
 
 
 class Worker:
-    """One process that computes one tile at a time.
+    """One process that takes one tile at a time.
 
-    Raises as `Database` and `open_store`.
+    Raises as `Database`, `open_store` and `TileRunner`.
     """
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.database = Database(settings.database_url)
         self.wakeups = WakeUps(settings.broker)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.id = os.environ.get(WORKER_ID) or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-        self.tiles = TileRunner(settings, self.database, open_store(settings, min_free_bytes=0), self.device)
+        self.tiles = TileRunner(settings, self.database, open_store(settings, min_free_bytes=0))
         self._stop_by = math.inf
-        self._busy, self._polled = threading.Lock(), time.monotonic()
+        self._busy, self._polled, self._worked = threading.Lock(), time.monotonic(), time.monotonic()
 
     def work(self) -> bool:
         """Lease the next tile and process it. False: none waits, or this process is shutting down.
@@ -76,6 +72,9 @@ class Worker:
             held = None if self.shutting_down else self._lease()
             if held is not None:
                 self._run(held)
+                self._worked = time.monotonic()
+            elif time.monotonic() - self._worked > CELLS_SECONDS:
+                self.tiles.end_cells()
             self._polled = time.monotonic()
         if held is not None:
             with self.database.reading() as session:
@@ -90,7 +89,7 @@ class Worker:
             )
 
     def _run(self, held: Lease) -> None:
-        started, gpu_lost = time.perf_counter(), False
+        started = time.perf_counter()
         about = {"tile": held.tile, "purpose": held.purpose, "job": held.subject}
         outcome: Outcome
         try:
@@ -101,16 +100,12 @@ class Worker:
             outcome = partial(requeue.release, held=held)
         except Exception as error:
             logger.exception("tile failed", extra=about)
-            gpu_lost = is_gpu_lost(error)
             outcome = self._outcome_after(error, held)
         try:
             self._write(outcome)
         except UnavailableError:  # its stored bytes have since been deleted, or the store does not answer
             self._write(partial(requeue.release, held=held))
         logger.info("tile", extra={**about, "elapsed_s": round(time.perf_counter() - started, 3)})
-        if gpu_lost:
-            logger.error("the GPU is lost to this process; the process ends and is replaced")
-            os._exit(GPU_LOST)
 
     def _outcome_after(self, error: Exception, held: Lease) -> Outcome:
         """Release the tile after a transient error, fail its job after one of the request, else count an attempt."""
@@ -127,11 +122,8 @@ class Worker:
         """Why the attempt failed, for the log of the job."""
         if isinstance(error, ReaderKilledError):
             return "the process that read it was killed"
-        if is_out_of_memory(error):
-            self.tiles.free_memory()
-            return "the worker ran out of memory"
-        if is_gpu_lost(error):
-            return "the GPU failed, and the worker's process was replaced"
+        if isinstance(error, CellError):
+            return str(error)
         return f"an internal error ({type(error).__name__}), which the worker's log describes"
 
     def _write(self, outcome: Outcome) -> None:
@@ -157,7 +149,7 @@ class Worker:
             while not done.wait(self.settings.lease_seconds / 6) and not lost.is_set():
                 try:
                     with self.database.writing() as session:
-                        if not leases.heartbeat(session, held, self.settings.lease_seconds):
+                        if not leases.heartbeat(session, held, self.settings.lease_seconds, self.tiles.preparing):
                             lost.set()
                 except Exception:
                     logger.exception("heartbeat failed", extra={"tile": held.tile})
@@ -175,9 +167,9 @@ class Worker:
         fixed = {"id": self.id, "device": self.tiles.kind, "host": socket.gethostname(), "pid": os.getpid()}
         while not self.shutting_down:
             try:
-                used = torch.cuda.memory_reserved() if self.device.type == "cuda" else None
+                used = {"memory": self.tiles.resident, "device_memory": self.tiles.device_memory}
                 with self.database.writing() as session:
-                    session.merge(WorkerRow(**fixed, seen=now(), memory=resident(), device_memory=used))
+                    session.merge(WorkerRow(**fixed, seen=now(), **used))
             except Exception:
                 logger.exception("reporting presence failed")
             time.sleep(PRESENCE_SECONDS)
@@ -208,6 +200,7 @@ class Worker:
         self.begin_shutdown()
         with self._busy, self.database.writing() as session:
             session.execute(delete(WorkerRow).where(WorkerRow.id == self.id))
+        self.tiles.close()
 
 
 def main() -> None:
@@ -215,13 +208,12 @@ def main() -> None:
     log_as_json()
     setup_logging.connect(lambda **_: None, weak=False)  # Celery would set the levels of our loggers otherwise
     settings = Settings()
-    torch.set_num_threads(settings.threads)
     worker = Worker(settings)
     worker_shutting_down.connect(lambda **_: worker.begin_shutdown(), weak=False)
     worker.wakeups.celery.task(worker.work, name=TASK)
     for loop in (worker.report_presence, worker.poll_for_work):
         threading.Thread(target=loop, daemon=True).start()
-    logger.info("worker ready", extra={"worker": worker.id})
+    logger.info("worker ready", extra={"worker": worker.id, "device": worker.tiles.kind, "walls": worker.tiles.walls})
     options = ["--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
     try:
         worker.wakeups.celery.worker_main(["worker", *options, "-Q", QUEUE, "-n", worker.id])

@@ -1,52 +1,77 @@
 """The work of a tile: read an upload, prepare a job, or compute points.
 
+Files are read in the sandbox, jobs are computed in cells (worker/cell/); this process handles neither's contents.
 Nothing here writes to the database: a tile's outcome is a function that the caller runs in its transaction.
 """
 
+import contextlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import torch
 from sqlalchemy.orm import Session
 
 from landscape.data import BUILT_IN, load, load_clean
 from landscape.data import Dataset as Samples
 from landscape.disk_cache import DiskCache
-from landscape.engine import native
-from landscape.engine.fused.onednn import EMULATED, emulated
-from landscape.errors import LandscapeError
-from landscape.evaluation.run import coordinates
-from landscape.objective.objective import Stop
+from landscape.grid import Axis, Grid
+from landscape.objective.objective import Stop, Stopped
+from landscape.results.arrays import VALUES
 from service.database.sessions import Database
 from service.database.tables import Checkpoint, Dataset, Job, require
-from service.jobs.spec import job_spec
+from service.errors import ServiceError
+from service.jobs.spec import AnySpec, job_spec
 from service.queue import completion
 from service.queue.leases import Lease
-from service.queue.values import pack
 from service.settings import Settings
 from service.storage.store import Store
+from service.supervisor import memory
 
+from .cell.cell import Cell, CellError, ForkServer, Limits
 from .reader import RejectedError, read_checkpoint, read_dataset
-from .subject import Subject
 
 Outcome = Callable[[Session], object]
 Finished = tuple[Callable[..., object], dict[str, Any]]  # the function that writes the outcome, and its arguments
 
-_KEPT_SUBJECTS = 4
+MOST_CELLS = 4  # jobs whose cells are kept for their next tiles
+LONGER = 3  # a curvature map, or preparing a job, may take this many times the limit of a tile
+WALL = 3  # a tile may take this many times its computing time on a busy machine
+MOST_GROUP = 1 << 20  # points computed together: a cell cannot claim more
+STEPS = ("checkpoints", "path", "first")  # of preparing; the page has words for each
+
+
+class NoWallsError(ServiceError):
+    """The kernel lacks walls that the settings require."""
+
+    code = "no_walls"
 
 
 class TileRunner:
-    """Processes tiles one at a time; the data loaded for a job is kept for the job's next tile."""
+    """Processes tiles one at a time; the cell of a job is kept for the job's next tile."""
 
-    def __init__(self, settings: Settings, database: Database, store: Store, device: torch.device):
-        self.settings, self.database, self.store, self.device = settings, database, store, device
-        self.kind = kind_of(device)
+    def __init__(self, settings: Settings, database: Database, store: Store):
+        """
+        Raises:
+            CellError: no cell can be started.
+            NoWallsError: the kernel lacks walls that the settings require.
+        """
+        self.settings, self.database, self.store = settings, database, store
         self.sizes: dict[str, int] = {}  # points in about `tile_seconds` of this process, by job
-        self._subjects: OrderedDict[str, Subject] = OrderedDict()
+        self.preparing: dict[str, Any] | None = None  # how far the job that is being prepared is
+        self.most_memory = settings.worker_memory_bytes or int(memory.SHARE * memory.total())
+        self._server = ForkServer()
+        self._cells: OrderedDict[str, Cell] = OrderedDict()
+        empty = self._new_cell()
+        self.kind, self.gpu, self.walls = (empty.hello[name] for name in ("kind", "gpu", "walls"))
+        empty.end()
+        if settings.sandbox == "required" and not {"landlock", "seccomp"} <= set(self.walls):
+            raise NoWallsError(
+                f"This kernel gives the cells only {', '.join(self.walls)}; LANDSCAPE_SANDBOX=required needs Landlock "
+                "and seccomp. Use Linux 5.13 or later, or LANDSCAPE_SANDBOX=auto."
+            )
 
     def run(self, held: Lease, stop: Stop) -> Outcome:
         """Process a tile.
@@ -57,17 +82,40 @@ class TileRunner:
         Raises:
             Stopped: `stop` returned True.
             LandscapeError, ServiceError: the request cannot be carried out; the message says why.
+            CellError: the cell of the job ended or failed for another reason.
         """
         started = time.perf_counter()
         work = {"read": self._read, "read-data": self._read_data, "prepare": self._prepare, "points": self._compute}
-        write, details = work[held.purpose](held, stop)
+        self.preparing = None
+        try:
+            write, details = work[held.purpose](held, stop)
+        except CellError as error:
+            if error.memory:
+                self.end_cells()
+            raise
+        finally:
+            self._end_surplus()
         return partial(write, held=held, **details, seconds=time.perf_counter() - started)
 
-    def free_memory(self) -> None:
-        """Free the data kept for jobs."""
-        self._subjects.clear()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+    def end_cells(self) -> None:
+        """End every cell, and so free its memory."""
+        while self._cells:
+            self._end_oldest()
+
+    def close(self) -> None:
+        """End every cell, and the process that starts them."""
+        self.end_cells()
+        self._server.close()
+
+    @property
+    def device_memory(self) -> int | None:
+        """Bytes in use on the GPU by all cells, as they said last; None without a GPU."""
+        return sum(cell.device_memory or 0 for cell in list(self._cells.values())) if self.gpu else None
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory in use by this process and its cells; mapped files are not counted."""
+        return (memory.resident() or 0) + sum(cell.resident for cell in list(self._cells.values()))
 
     def _read(self, held: Lease, _: Stop) -> Finished:
         with self.database.reading() as session:
@@ -98,58 +146,104 @@ class TileRunner:
         self.store.require(sha256)
 
     def _prepare(self, held: Lease, stop: Stop) -> Finished:
-        subject = self._subject(held)
-        provenance = subject.provenance(stop)
-        first = coordinates(subject.grid, subject.grid.levels()[0][: subject.landscape.plan.group])
-        started = time.perf_counter()
-        subject.landscape.rows(first, stop)
-        size = self._size(subject, len(first), time.perf_counter() - started)
-        found = {"provenance": provenance, "grid": subject.grid, "points_per_tile": size, "device": self.kind}
-        if emulated(str((provenance.get("engine") or {}).get("precision")), self.device):
-            found["warning"] = f"bfloat16: {EMULATED}."
-        return completion.finish_preparing, found
+        with self._cell(held, stop) as (spec, _, cell):
+            found = cell.ask("prepare", self._limits(LONGER), stop=stop, report=self._note).head
+            cell.device_memory, size = found["device_memory"], self._size(found)
+            provenance, grid = dict(found["provenance"]), _grid(found["grid"])
+            if (spec.grid and grid != spec.grid.grid()) or math.prod(grid.shape) > self.settings.max_job_points:
+                raise CellError("the process that computed it answered with another grid")
+            cell.choice = provenance.get("engine")
+        details = {"provenance": provenance, "grid": grid, "points_per_tile": size, "device": self.kind}
+        return completion.finish_preparing, {**details, "warning": found["warning"]}
 
     def _compute(self, held: Lease, stop: Stop) -> Finished:
-        subject = self._subject(held)
-        started = time.perf_counter()
-        rows = subject.rows(held.points, held.earlier, stop)
-        if not subject.landscape.unchanged():
-            raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
-        size = self._size(subject, len(held.points), time.perf_counter() - started)
+        values, seeds = held.earlier or (b"", None)
+        points = [list(point) for point in held.points]
+        with self._cell(held, stop) as (_, job, cell):
+            limits = self._limits(LONGER if job.kind == "curvature" else 1)
+            answer = cell.ask("points", limits, stop=stop, body=values, points=points, earlier_seeds=seeds)
+            cell.device_memory, size = answer.head["device_memory"], self._size(answer.head)
+            columns = (job.provenance or {}).get("columns", VALUES)
+            if len(answer.body) != 8 * len(points) * len(columns):
+                raise CellError("the process that computed it answered with other points")
         self.sizes[held.subject] = min(size, 2 * self.sizes.get(held.subject, size))
-        return completion.finish_points, {"values": pack(rows)}
+        return completion.finish_points, {"values": answer.body}
 
-    def _size(self, subject: Subject, points: int, seconds: float) -> int:
+    def _size(self, found: dict[str, Any]) -> int:
         """Points that fit in `tile_seconds` at the measured speed: whole groups, since a part of one costs as much."""
-        group = subject.landscape.plan.group
-        each = seconds / math.ceil(points / group)
+        group = max(1, min(int(found["group"]), MOST_GROUP))
+        each = float(found["seconds"]) / math.ceil(int(found["points"]) / group)
         return group * max(1, round(self.settings.tile_seconds / max(each, 1e-6)))
 
-    def _subject(self, held: Lease) -> Subject:
-        """The loaded subject of the job, kept for its next tile."""
+    @contextlib.contextmanager
+    def _cell(self, held: Lease, stop: Stop) -> Iterator[tuple[AnySpec, Job, Cell]]:
+        """The request, the job and its cell, which is kept for the next tile unless there is an error."""
         with self.database.reading() as session:
             job = require(session, Job, held.subject)
             spec = job_spec.validate_python(job.spec)
             rows = [require(session, Checkpoint, one) for one in spec.checkpoints]
         choice = (job.provenance or {}).get("engine")  # chosen by the worker that prepared the job, followed by all
-        subject = self._subjects.pop(job.id, None)
-        if subject is None or choice not in (None, subject.landscape.plan.choice):
-            weights = [row.weights_sha256 or "" for row in rows]
-            subject = Subject(
-                spec,
-                job.checkpoint["architecture"],
-                weights,
-                store=self.store,
-                samples=self._samples(spec.dataset),
-                facts=rows[0].facts,
-                device=self.device,
-                choice=choice,
-            )
-        self._subjects[job.id] = subject
-        if len(self._subjects) > _KEPT_SUBJECTS:
-            oldest, _ = self._subjects.popitem(last=False)
-            self.sizes.pop(oldest, None)
-        return subject
+        cell = self._cells.pop(job.id, None)
+        if cell is not None and choice not in (None, cell.choice):
+            cell.end()
+            cell = None
+        cell = cell or self._filled_cell(spec, job, rows, choice, stop)
+        try:
+            yield spec, job, cell
+        except BaseException:
+            cell.end()
+            raise
+        self._cells[job.id] = cell
+
+    def _filled_cell(self, spec: AnySpec, job: Job, rows: list[Checkpoint], choice: Any, stop: Stop) -> Cell:
+        """A new cell with the request of a job, its weights and its samples."""
+        split_of, limits = self._samples(spec.dataset), self._limits(LONGER)
+        whole = split_of(spec.split)
+        samples = {"samples": whole.subset(spec.subset.count, spec.subset.seed) if spec.subset else whole}
+        if spec.also:
+            samples["also"] = split_of(spec.also)
+        cell = self._new_cell()
+        cell.choice = choice
+        order = {"architecture": job.checkpoint["architecture"], "facts": rows[0].facts, "choice": choice}
+        try:
+            cell.ask("job", limits, spec=job.spec, in_split=len(whole), **order)
+            for done, row in enumerate(rows):
+                self._note({"step": "checkpoints", "done": done, "total": len(rows)})
+                if stop():
+                    raise Stopped
+                with self.store.path(row.weights_sha256 or "").open("rb") as file:
+                    cell.ask("weights", limits, stop=stop, file=file.fileno())
+            for role, part in samples.items():
+                with part.open() as file:
+                    cell.ask("samples", limits, stop=stop, file=file.fileno(), role=role, **_described(part))
+        except BaseException:
+            cell.end()
+            raise
+        return cell
+
+    def _new_cell(self) -> Cell:
+        walls = self.settings.sandbox != "off"
+        return Cell(self._server, threads=self.settings.threads, limits=self._limits(1), walls=walls)
+
+    def _limits(self, times: float) -> Limits:
+        seconds = times * self.settings.tile_deadline_seconds
+        return Limits(seconds * self.settings.threads, WALL * seconds, self.most_memory)
+
+    def _note(self, progress: dict[str, Any]) -> None:
+        """Take over how far preparing is, for the next heartbeat."""
+        step, done, total = (progress.get(name) for name in ("step", "done", "total"))
+        if step in STEPS and type(done) is int and type(total) is int and 0 <= done <= total < 1 << 31:
+            self.preparing = {"step": step, "done": done, "total": total}
+
+    def _end_surplus(self) -> None:
+        """End the cells that were not used for longest: above `MOST_CELLS`, or if together they hold too much."""
+        while len(self._cells) > 1 and (len(self._cells) > MOST_CELLS or self.resident > self.most_memory):
+            self._end_oldest()
+
+    def _end_oldest(self) -> None:
+        job, cell = self._cells.popitem(last=False)
+        cell.end()
+        self.sizes.pop(job, None)
 
     def _samples(self, name: str) -> Callable[[str], Samples]:
         """A function from a split to its samples, of a built-in or an uploaded data set."""
@@ -163,10 +257,15 @@ class TileRunner:
         return lambda split: load_clean(path, row.name, split, cache=cache, key=key)
 
 
-def kind_of(device: torch.device) -> str:
-    """The kind of device, which determines a result's bits: the name of the GPU, or the instruction set of the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    names = [native.best_instruction_set(), "amx" if native.has_amx() else None]
-    known = ", ".join(name for name in names if name)
-    return f"CPU ({known})" if known else "CPU"
+def _described(samples: Samples) -> dict[str, Any]:
+    names = ("name", "split", "classes", "targets")
+    return {name: getattr(samples, name) for name in names} | {"mean": list(samples.mean), "std": list(samples.std)}
+
+
+def _grid(axes: dict[str, Any]) -> Grid:
+    """The grid that a cell answered with.
+
+    Raises:
+        GridError: it is not one.
+    """
+    return Grid(*(Axis(**axes[name]) for name in ("alpha", "beta") if axes.get(name)))

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from torch import Tensor, nn
 
+from .. import sanitized
 from ..errors import UnknownNetworkError
 from ..models import build
 from ..models.base import COUNTER
 from ..models.recognize import from_json
+from ..objective.objective import BATCH
 from ..packing.graph_json import from_text
 from ..packing.module import PackedModule
 
@@ -27,7 +28,8 @@ def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str
         FileError: the graph of a packed network is damaged.
     """
     if description.get("family") == "packed":
-        return PackedModule(from_text(graph or ""), state).eval()
+        batch = int(description.get("batch", BATCH))
+        return PackedModule(from_text(graph or ""), state, batch=batch).eval()
     module = build(from_json(description))
     named = own_copy(description, state)
     missing = [name for name in module.load_state_dict(named, strict=False).missing_keys if not name.endswith(COUNTER)]
@@ -38,9 +40,9 @@ def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str
 
 def clean_file(path: Path) -> tuple[dict[str, Tensor], str | None]:
     """Name -> tensor of a sanitized file, with the shapes of the checkpoint, and its graph if it has one."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        return {name: file.get_tensor(name) for name in file.keys()}, metadata.get("graph")  # noqa: SIM118
+    with path.open("rb") as file:
+        tensors, metadata = sanitized.tensors(file, writable=True)
+    return tensors, metadata.get("graph")
 
 
 def own_copy(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:

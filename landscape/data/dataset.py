@@ -1,9 +1,14 @@
 """A data set in memory: samples and labels in a fixed order, with a digest."""
 
+import contextlib
 import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -28,6 +33,7 @@ class Dataset:
     targets: str = "classes"  # "values" for regression, "tokens" for language models; see parsers.dataset
     cache: DiskCache | None = None  # shares the samples with other processes
     key: str = ""  # key of the samples in the cache
+    file: Path | None = None  # that the samples are mapped from, if they are
 
     def __len__(self) -> int:
         """Number of samples N."""
@@ -54,12 +60,35 @@ class Dataset:
             )
         key = f"{self.key}-{count}-{seed}"
         part = cached(self.cache, key, self.split, lambda: self._subset(count, seed))
-        return replace(self, images=part.inputs, labels=part.targets, key=key)
+        return replace(self, images=part.inputs, labels=part.targets, key=key, file=part.file)
+
+    def open(self) -> BinaryIO:
+        """A file with `images` and `labels` as "<split>/inputs" and "<split>/targets", opened for another process.
+
+        That is the file they are mapped from, which is then shared; for others a copy in memory.
+        """
+        if self.file is not None:
+            with contextlib.suppress(FileNotFoundError):  # it was evicted from the cache
+                return self.file.open("rb")
+        from safetensors.torch import save
+
+        parts = {f"{self.split}/inputs": self.images, f"{self.split}/targets": self.labels}
+        file = _memory_file()
+        file.write(save({name: tensor.contiguous() for name, tensor in parts.items()}))
+        file.flush()
+        return file
 
     def _subset(self, count: int, seed: int) -> Part:
         chosen = torch.tensor(sorted(shuffled(len(self), f"subset {seed}")[:count]))
         described = Described("chosen", self.targets, {self.split: count}, self.classes, list(self.images.shape[1:]))
         return Part(described, self.images[chosen], self.labels[chosen])
+
+
+def _memory_file() -> BinaryIO:
+    """An unnamed file, in memory where the system has that."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("samples"), "w+b")
+    return TemporaryFile()
 
 
 def data_digest(*tensors: Tensor) -> str:

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .. import sanitized
 from ..disk_cache import DiskCache
 from ..errors import UnknownNameError
 from ..parsers import safetensors
@@ -34,6 +35,7 @@ class Part(NamedTuple):
     described: Described
     inputs: Tensor  # (N, …): uint8 to be normalized, or ready for the model
     targets: Tensor  # (N,) or (N, …), as `Dataset.labels`
+    file: Path | None = None  # that these tensors are mapped from, in the form of `mapped`
 
 
 def cached(cache: DiskCache | None, key: str, split: str, make: Callable[[], Part]) -> Part:
@@ -61,12 +63,11 @@ def mapped(path: Path, split: str) -> Part:
     Raises:
         UnknownNameError: it has no such split; the message lists its splits.
     """
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        described = Described(**json.loads(file.metadata()["described"]))
-        require_split(split, described)
-        return Part(described, *(file.get_tensor(f"{split}/{part}") for part in ("inputs", "targets")))
+    with path.open("rb") as file:
+        tensors, metadata = sanitized.tensors(file, writable=True)
+    described = Described(**json.loads(metadata["described"]))
+    require_split(split, described)
+    return Part(described, tensors[f"{split}/inputs"], tensors[f"{split}/targets"], path)
 
 
 def require_split(split: str, described: Described) -> None:
@@ -106,7 +107,7 @@ def _normalized(pixels: Tensor, described: Described) -> Iterator[Tensor]:
 
 
 def _write(path: Path, split: str, made: Part) -> None:
-    described, inputs, targets = made
+    described, inputs, targets, _ = made
     pixels = inputs.dtype == torch.uint8
     images = _normalized(inputs, described) if pixels else torch.split(inputs, 1024)
     shapes = {

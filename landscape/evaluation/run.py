@@ -21,7 +21,7 @@ from ..directions.plane import State
 from ..directions.trajectory import Path
 from ..errors import ShapeMismatchError
 from ..grid import Grid, Point, tiles
-from ..objective.objective import Objective, Stop, copy_of
+from ..objective.objective import Objective, copy_of
 from ..result import Result
 from ..results.arrays import finite_or_none
 from .landscape import Landscape
@@ -117,20 +117,26 @@ def remaining_tiles(landscape: Landscape, grid: Grid, computed: NDArray[np.bool_
     return [tile for level in left for tile in tiles(level, landscape.plan.group)]
 
 
-def path_with_losses(prepared: Prepared, stop: Stop | None = None) -> dict[str, Any] | None:
+def path_with_losses(prepared: Prepared, *, report: Progress | None = None) -> dict[str, Any] | None:
     """The trajectory as JSON, with the loss of every epoch, and the loss of the plane at its projection.
 
+    Args:
+        report: is called after every epoch.
+
     Raises:
-        Stopped: `stop`, called before every batch, returned true.
         ShapeMismatchError: an epoch does not fit the model, see `with_state`.
         MemoryExhaustedError: memory does not suffice for the smallest batch.
     """
     path, landscape = prepared.path, prepared.landscape
     if path is None:
         return None
-    losses = tuple(landscape.loss_of_model(with_state(landscape.model, state), stop) for state in prepared.epochs)
-    plane_losses = tuple(value.loss for value in landscape.values(path.coordinates, stop))
-    return replace(path, losses=losses, plane_losses=plane_losses).to_json()
+    losses = []
+    for state in prepared.epochs:
+        losses.append(landscape.loss_of_model(with_state(landscape.model, state)))
+        if report is not None:
+            report(len(losses), len(prepared.epochs))
+    plane_losses = tuple(value.loss for value in landscape.values(path.coordinates))
+    return replace(path, losses=tuple(losses), plane_losses=plane_losses).to_json()
 
 
 def coordinates(grid: Grid, points: Sequence[Point]) -> list[tuple[float, float]]:
@@ -174,11 +180,10 @@ def further_samples(landscape: Landscape) -> dict[str, Any]:
     }
 
 
-def landmark_losses(prepared: Prepared, stop: Stop | None = None) -> list[dict[str, Any]]:
+def landmark_losses(prepared: Prepared) -> list[dict[str, Any]]:
     """For every checkpoint at a landmark: the plot's loss there, and the loss of the checkpoint evaluated alone.
 
     Raises:
-        Stopped: `stop`, called before every batch, returned true.
         ShapeMismatchError: a checkpoint does not fit the model, see `with_state`.
         MemoryExhaustedError: memory does not suffice for the smallest batch.
     """
@@ -186,8 +191,8 @@ def landmark_losses(prepared: Prepared, stop: Stop | None = None) -> list[dict[s
     for name, at in landscape.plane.landmarks:
         if name in checkpoints:
             alone = with_state(landscape.model, checkpoints[name])
-            [value] = landscape.values([at], stop)
-            pair = {"loss": value.loss, "independent_loss": landscape.loss_of_model(alone, stop)}
+            [value] = landscape.values([at])
+            pair = {"loss": value.loss, "independent_loss": landscape.loss_of_model(alone)}
             found.append({"name": name, **{key: finite_or_none(loss) for key, loss in pair.items()}})
     return found
 

@@ -1,8 +1,21 @@
-"""Memory use of a process."""
+"""Memory: of a process, and of the machine or the container."""
 
+import contextlib
+import os
 import resource
 import sys
 from pathlib import Path
+
+SHARE = 0.8  # of the memory, for all workers together
+
+
+def total() -> int:
+    """Bytes of memory of this machine, or fewer if the container or the control group of this process is limited."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # "max", or no such file
+            found.append(int((Path("/sys/fs/cgroup") / name).read_text()))
+    return min(found)
 
 
 def resident(pid: int | None = None) -> int | None:

@@ -39,6 +39,7 @@ SLOWEST_RESTART = 30.0
 LONG_LIFE = 10.0  # a process that ran for this long is restarted at once
 MOST_FALSE_STARTS = 5  # in a row, then it is given up: after 14 s of back-off plus the time of the starts
 START_SECONDS = 300.0  # a worker on a busy machine may take this long to load torch and write its row
+DEADLINES = 10  # of a tile: then its worker, which ends the computation itself after at most nine, is killed
 LOG_LINES = 20
 
 
@@ -173,8 +174,9 @@ class WorkerChild(Child):
         allowed = START_SECONDS if self._seen is None else settings.worker_silence_seconds
         if clock - self.heard > allowed:
             return f"its worker did not answer for {allowed:g} s"
-        if self._busy[0] is not None and clock - self._busy[1] > settings.tile_deadline_seconds:
-            return f"it took longer than {settings.tile_deadline_seconds:g} s, the limit for one part"
+        deadline = DEADLINES * settings.tile_deadline_seconds
+        if self._busy[0] is not None and clock - self._busy[1] > deadline:
+            return f"it took longer than {deadline:g} s, the limit for one part"
         held = row and (memory.resident(row.pid) or row.memory)
         if limit and held and held > limit:
             return f"it needed more than {limit / (1 << 30):.3g} GiB of memory, the limit of a worker"

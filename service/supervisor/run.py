@@ -24,13 +24,16 @@ from ..database.sessions import Database
 from ..database.tables import Job
 from ..errors import ServiceError
 from ..jobs import gallery
+from ..open_files import raise_limit
 from ..settings import Settings
 from ..storage.open import open_store
 from ..versions import announce
+from . import memory
 from .private_broker import PrivateBroker
 from .processes import PYTHON, Child, Report, WorkerChild, keep_workers_running
 
 POLL_SECONDS = 0.3
+MIN_MEMORY = 1 << 28  # bytes of a worker, however many there are
 _LANDSCAPE = [*PYTHON, "-m", "landscape.cli"]
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -48,6 +51,7 @@ def run_service(settings: Settings, *, workers: int | None = None, demo: bool = 
         UnavailableError: the database does not answer.
     """
     open_data_folder(settings)
+    raise_limit()  # of open files, for all processes
     stop = _stop_event()
     with _lock(settings):
         _require_free_port(settings)
@@ -73,6 +77,7 @@ def run_workers(settings: Settings, *, workers: int | None = None, report: Repor
         ConflictError: another version made the database.
         UnavailableError: the database does not answer.
     """
+    raise_limit()
     _run(settings, [], _workers(settings, workers, None), None, report, _stop_event())
 
 
@@ -118,9 +123,12 @@ def _run(
 
 
 def _workers(settings: Settings, count: int | None, logs: Path | None) -> list[WorkerChild]:
-    gpus, environment = _gpus(), _environment(settings)
+    gpus = _gpus()
+    count = count or len(gpus) or _cores()
+    share = settings.worker_memory_bytes or int(memory.SHARE * memory.total()) // count
+    environment = _environment(settings.model_copy(update={"worker_memory_bytes": max(share, MIN_MEMORY)}))
     children = []
-    for n in range(count or len(gpus) or _cores()):
+    for n in range(count):
         visible = {"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {}
         log = logs / f"worker-{n + 1}.log" if logs else None
         children.append(WorkerChild(f"worker {n + 1}", [*_LANDSCAPE, "worker"], environment | visible, log))

@@ -23,7 +23,7 @@ from tests.service.upgrade.make import ARCHIVE, AS_COMMANDS, start, surface
 from tests.support import tus
 from tests.support.servers import redis
 from tests.support.service import Service, client, landscape, wait_for
-from worker.tiles import kind_of
+from worker.cell.inside import kind_of
 
 OTHER_MACHINE = 1e-6  # relative: rounding differs between instruction sets
 
