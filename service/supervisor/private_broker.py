@@ -1,21 +1,33 @@
 """The private broker: a Redis-compatible server on a unix socket of this user, without a network port."""
 
+import contextlib
+import fcntl
+import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from secrets import token_hex
 
 from ..errors import ServiceError
+from ..storage.files import try_lock
+
+_PREFIX = "landscape-broker-"
+_LOCK = "lock"
 
 
 class PrivateBroker:
     """The socket of a server, and the command that starts it.
 
-    The socket is in the folder for temporary files: its path may have only about 100 characters.
+    The socket is in the folder for temporary files: its path may have only about 100 characters. Folders of
+    supervisors that were killed are removed.
     """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="landscape-"))  # mode 0700
+        _remove_abandoned(Path(tempfile.gettempdir()))
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
+        self._lock = (self.folder / _LOCK).open("xb")  # held while this process lives
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.socket = self.folder / "broker"
         self._password = token_hex(16)
 
@@ -41,6 +53,19 @@ class PrivateBroker:
     def remove(self) -> None:
         """Remove the folder, after the server has ended."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+
+def _remove_abandoned(temporary: Path) -> None:
+    """Remove folders of this account whose supervisor has ended: a living one holds the lock."""
+    for folder in temporary.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # being removed, made just now, or of another account
+            facts = folder.lstat()
+            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+                continue
+            with (folder / _LOCK).open("rb") as lock:
+                if try_lock(lock):
+                    shutil.rmtree(folder)
 
 
 def _server() -> str:
