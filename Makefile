@@ -7,7 +7,7 @@ BIN := .venv/bin
 DENO = DENO_DIR=../build/deno DENO_NO_UPDATE_CHECK=1 ../$(BIN)/deno
 NODE = $$($(BIN)/python -c 'import pathlib, playwright; print(pathlib.Path(playwright.__file__).parent / "driver" / "node")')
 
-.PHONY: demo test setup lint types kinds client reference first-minutes bench fuzz soak load readers locks images sbom clean
+.PHONY: demo test setup lint types kinds client reference first-minutes bench fuzz soak test-long two-users load readers locks images sbom clean
 
 demo: .venv/installed
 	@exec $(BIN)/landscape up --demo --host $(HOST) --port $(PORT) --data $(DATA)
@@ -63,10 +63,12 @@ SHORT ?= --short
 bench: .venv/installed
 	$(BIN)/python -m benchmarks $(SHORT)
 
-# Fuzzes the API for longer than `make test` does: EXAMPLES of each kind for every operation.
+# Fuzzes for longer than `make test` does: EXAMPLES requests of each kind for every operation of the API, then 20 times
+# as many packed graphs.
 EXAMPLES ?= 200
 fuzz: .venv/installed
 	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_fuzz.py -s
+	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_graph_fuzz.py -s --timeout 7200
 
 # Random faults on both kinds of installation, SOAK= seconds each (an hour in total), then the slow fault tests; SEED= repeats a run.
 SOAK ?= 1800
@@ -74,6 +76,18 @@ soak: .venv/installed
 	$(BIN)/python -m tests.faults.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.faults.soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED)) --lab
 	$(BIN)/pytest tests/faults --long
+
+# What is too long for `make test`, one after the other: see CONTRIBUTING.md.
+MUTATIONS ?= 100000
+test-long: .venv/installed
+	$(MAKE) fuzz
+	LANDSCAPE_MUTATIONS=$(MUTATIONS) $(BIN)/pytest tests/corpus/test_mutations.py -s --timeout 7200
+	$(MAKE) soak SOAK=600
+	$(MAKE) two-users
+
+# One user attacks by every means, another works: response times of the latter, calm and attacked.
+two-users: .venv/installed
+	$(BIN)/python -m benchmarks.two_users
 
 # Response times with ten thousand queued jobs, five hundred event streams, and clients that read nothing.
 load: .venv/installed

@@ -70,7 +70,7 @@ DATA = {
 }
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(900 + COUNT // 10)
 def test_every_mutation_of_a_good_file_ends_in_a_clean_verdict(tmp_path: Path) -> None:
     paths = []
     for name, make in {**BASES, **DATA}.items():
