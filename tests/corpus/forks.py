@@ -1,6 +1,7 @@
 """A long-lived reader for thousands of files: it imports the reader once, and forks for every file.
 
-Run as a script. A line of JSON in: {"task", "path", "seed"?}; a line out: {"answer" | "signal" | "code", "seconds"}.
+Run as a script. A line of JSON in: {"task", "path", "seed"?, "most"?: bytes that may be written, "cpu"?: seconds}; a
+line out: {"answer" | "signal" | "code", "seconds", "peak": bytes of memory}.
 Every fork puts itself under the limits of the real sandbox and calls the function that the real process calls. With a
 seed the file is first changed, in the fork, in one to eight places.
 """
@@ -18,7 +19,8 @@ import h5py  # noqa: F401 - imported before the forks
 
 import landscape.checkpoints.checkpoint
 import landscape.parsers.dataset  # noqa: F401
-from landscape.checkpoints.sandbox import limit, run_task
+from landscape.checkpoints.sandbox import run_task
+from landscape.sandbox import set_limits
 
 MEMORY, SECONDS = 4 << 30, 10
 
@@ -48,7 +50,8 @@ def mutated(content: bytes, seed: int) -> bytes:
 
 
 def serve_one(request: dict[str, object], clean: Path, result: int) -> None:
-    limit(MEMORY, SECONDS)
+    seconds, most = (int(str(request.get(name, usual))) for name, usual in (("cpu", SECONDS), ("most", MEMORY)))
+    set_limits(memory=MEMORY, cpu_seconds=seconds, file_bytes=most)
     with Path(str(request["path"])).open("rb") as file:
         descriptor = file.fileno()
         if "seed" in request:
@@ -81,8 +84,10 @@ def serve(clean: Path) -> None:
         os.close(sending)
         with os.fdopen(receiving, "rb") as pipe:
             text = pipe.read()
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        _, status, used = os.wait4(child, 0)
+        code = os.waitstatus_to_exitcode(status)
         ended: dict[str, object] = {"seconds": time.perf_counter() - started, "code": code}
+        ended["peak"] = used.ru_maxrss * 1024
         if code == 0:
             ended["answer"] = json.loads(text) if len(text) < 60_000 else {}
         clean.unlink(missing_ok=True)

@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 from landscape.checkpoints.sandbox import Limits, read_in_sandbox
 from landscape.models import CifarResNet, build
 from tests.corpus.bad import bad_files, live_files
+from tests.corpus.bad_data import AGREEING_ZIPS, BAD_DATA
 from tests.corpus.good import GOOD_FILES, ROUNDED
+from tests.corpus.large import LARGE, write
 from tests.corpus.parts import GOOD, legacy, one_tensor, saved, table, tensor, torch_zip
 from tests.support.landscapes import landscape_of
 
@@ -78,6 +80,33 @@ def test_a_bad_file_is_refused_with_a_sentence(name: str, reader: Server, tmp_pa
     assert ended["seconds"] < 5
     assert said in ended["answer"]["rejected"]
     require_clean(ended["answer"]["rejected"], tmp_path)
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_a_bad_data_set_is_refused_with_a_sentence(name: str, reader: Server, tmp_path: Path) -> None:
+    content, said = BAD_DATA[name]
+    (tmp_path / "bad.npz").write_bytes(content)
+    ended = reader(task="dataset", path=str(tmp_path / "bad.npz"))
+    assert ended["code"] == 0, ended
+    assert said in ended["answer"]["rejected"]
+    require_clean(ended["answer"]["rejected"], tmp_path)
+
+
+def test_zip_archives_with_two_end_records_that_agree_are_read(reader: Server, tmp_path: Path) -> None:
+    for content in AGREEING_ZIPS:
+        (tmp_path / "good.npz").write_bytes(content)
+        assert reader(task="dataset", path=str(tmp_path / "good.npz"))["answer"]["splits"] == {"train": 4}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_no_small_file_becomes_large_in_the_memory_of_its_reader(name: str, reader: Server, tmp_path: Path) -> None:
+    task, said, _ = LARGE[name]
+    write(name, tmp_path / "large")
+    ended = reader(task=task, path=str(tmp_path / "large"), most=1 << 30, cpu=120)
+    assert ended["code"] == 0, ended
+    assert said in ended["answer"]["rejected"]
+    require_clean(ended["answer"]["rejected"], tmp_path)
+    assert ended["peak"] < 2 << 30
 
 
 def test_live_payloads_run_in_an_unsafe_loader_and_not_in_ours(
