@@ -101,9 +101,9 @@ readers: .venv/installed
 locks: .venv/installed
 	$(BIN)/python -m deploy.lock
 
-# Base images: what is behind, asked of their registries. UPDATE=--update writes new pins.
+# Base images: what is behind, asked of REGISTRY= (by default, the engine's). UPDATE=--update writes new pins.
 images:
-	$(PYTHON) deploy/images.py $(UPDATE)
+	@$(PYTHON) deploy/images.py $(UPDATE) $(if $(REGISTRY),--registry $(REGISTRY))
 
 # Bill of materials, as CycloneDX: build/sbom/*.json.
 sbom: .venv/installed

@@ -88,6 +88,12 @@ def test_a_backup_of_one_lab_fills_another(lab: Project, prepare: Callable[..., 
         assert client.slice(checkpoint.id, grid=ls.Grid.line(3), subset=10).wait(progress=False).computed.all()
 
 
+def test_the_role_of_an_earlier_volume_is_demoted_as_documented(lab: Project, tmp_path: Path) -> None:
+    """Here the role has no rights any more; tests/compose/test_database_role.py demotes one that has."""
+    commands = [line for line in script("demote.sql").splitlines() if "exec" in line]
+    assert typed(lab, "\n".join(commands), tmp_path) == ["The role landscape is no superuser: nothing to do.\n"]
+
+
 @pytest.mark.parametrize(
     "words", [words for one in SCRIPTS for words in lines(one) if words[:2] == ["docker", "compose"]]
 )
