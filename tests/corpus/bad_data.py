@@ -65,11 +65,15 @@ def scalars() -> Files:
     def with_images(file: h5py.File) -> None:
         file["images"], file["labels"] = IMAGES, 1
 
+    def one_image(file: h5py.File) -> None:
+        file["images"], file["labels"] = 3.5, LABELS
+
     def nothing(file: h5py.File) -> None:
         file["images"], file["labels"] = h5py.Empty("f4"), LABELS
 
     return {
         "an HDF5 of two numbers": (h5(number), "shape ()"),
+        "an HDF5 with a number for images": (h5(one_image), "shape ()"),
         "an HDF5 with one label": (h5(with_images), "shape ()"),
         "an HDF5 with an empty value": (h5(nothing), "no array of numbers"),
         "an npz of two numbers": (npz(images=np.float32(1), labels=np.int64(1)), "shape ()"),
