@@ -97,7 +97,7 @@ class Needs:
         return replace(service, caller=caller, database=_seen_by(service.database, caller))
 
 
-def open_to_all(request: Request) -> Service:
+async def open_to_all(request: Request) -> Service:
     """The service for an endpoint that needs no authentication; the database is not limited."""
     return _service(request)
 

@@ -30,6 +30,7 @@ from service.queue.wakeups import WakeUps
 from service.settings import Settings
 from service.storage.open import open_store
 
+from .answers import Answers
 from .checks import Checks
 from .cookies import delete_session
 from .deps import Anyone, Service, needs_no_token, open_to_all, require_scopes
@@ -98,6 +99,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     service = app.state.service
     app.state.upload_slots = Slots("uploads", settings.max_uploads, most_each={"user": settings.max_user_uploads})
+    app.state.answers = Answers(settings)
     app.state.checks = Checks(service)
     most_streams = {"user": settings.max_user_event_streams}
     app.state.feeds = Feeds(
@@ -135,6 +137,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(versions.announce, service.database)
     loops = (_reconcile, _clean, _record_token_use)
     tasks = [asyncio.create_task(loop(service)) for loop in loops]
+    tasks.append(asyncio.create_task(_clean_answers(app.state.answers, service)))
     yield
     for task in tasks:
         task.cancel()
@@ -159,6 +162,15 @@ async def _clean(service: Service) -> None:
             await asyncio.to_thread(garbage.clean, service.database, service.store, service.settings)
         except Exception:
             logger.exception("garbage collection failed; it is retried")
+
+
+async def _clean_answers(answers: Answers, service: Service) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(answers.clean, service)
+        except Exception:
+            logger.exception("removing old answers failed; it is retried")
+        await asyncio.sleep(CLEAN_SECONDS)
 
 
 async def _record_token_use(service: Service) -> None:

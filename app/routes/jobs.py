@@ -2,26 +2,26 @@
 
 import re
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import AfterValidator
 from sqlalchemy import func, select
 
 from service.access.visibility import require_own
-from service.database.tables import TERMINAL, Job, LogLine, require
-from service.jobs import downloads, lifecycle, quotas, results
-from service.jobs.downloads import ENDINGS
+from service.database.tables import Job, LogLine, require
+from service.jobs import lifecycle, quotas
+from service.jobs.downloads import ENDINGS, NUMBERS, Asked
 from service.jobs.refine import Refinement, refine, refined_spec
 from service.jobs.spec import JobSpec, Kind
 from service.queue import progress
 
+from ..answers import Answers
 from ..cookies import renew_link
 from ..deps import Guest, IdPath, PageDep, Reader, Service, Submitter
 from ..openapi import errors
-from ..schemas import Accepted, JobList, JobLog, JobOut, LogEntry, Number, NumberList, Progress, moment
+from ..schemas import Accepted, JobList, JobLog, JobOut, LogEntry, NumberList, Progress, moment
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], responses=errors(401, 403, 422))
 
@@ -92,31 +92,31 @@ def list_jobs(
 def get_job(request: Request, response: Response, service: Guest, job_id: IdPath) -> JobOut:
     """A job and its progress."""
     renew_link(request, response, service.caller, job_id)
-    return _job(service, job_id)
+    return _job(request, service, job_id)
 
 
 @router.post("/{job_id}/cancel", responses=errors(404, 409))
-def cancel_job(service: Submitter, job_id: IdPath) -> JobOut:
+def cancel_job(request: Request, service: Submitter, job_id: IdPath) -> JobOut:
     """Cancel the job; what was computed is kept and can be fetched."""
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         lifecycle.cancel(session, job_id)
-    return _job(service, job_id)
+    return _job(request, service, job_id)
 
 
 @router.post("/{job_id}/retry", status_code=202, responses=errors(404, 409, 429))
-def retry_job(service: Submitter, job_id: IdPath) -> JobOut:
+def retry_job(request: Request, service: Submitter, job_id: IdPath) -> JobOut:
     """Submit a failed or cancelled job again; the new job reuses what was computed."""
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         quotas.require_job(session, service.settings, service.owner)
         new_id = lifecycle.retry(session, job_id).id
     service.wakeups.notify()
-    return _job(service, new_id)
+    return _job(request, service, new_id)
 
 
 @router.post("/{job_id}/refine", status_code=202, responses=errors(404, 409, 429))
-def refine_job(service: Submitter, job_id: IdPath, refinement: Refinement, key: Key = None) -> JobOut:
+def refine_job(request: Request, service: Submitter, job_id: IdPath, refinement: Refinement, key: Key = None) -> JobOut:
     """Submit a job with more points, another range or more seeds; it reuses every point that this job has computed.
 
     Any job that you may see, in any state, once it is prepared. `provenance.reused` of the result has the number of
@@ -129,7 +129,7 @@ def refine_job(service: Submitter, job_id: IdPath, refinement: Refinement, key: 
             quotas.require_job(session, service.settings, service.owner, spec)
             job = refine(session, job_id, refinement, owner=service.owner, job_id=key)
     service.wakeups.notify()
-    return _job(service, job.id)
+    return _job(request, service, job.id)
 
 
 @router.delete("/{job_id}", status_code=204, responses=errors(404, 409))
@@ -152,45 +152,47 @@ def get_log(service: Guest, job_id: IdPath, page: PageDep) -> JobLog:
         return JobLog(items=items, total=session.scalar(select(func.count()).where(of_job)) or 0)
 
 
-@router.get("/{job_id}/result", response_model=None, responses=errors(404, 409, 500))
-def get_result(
+@router.get("/{job_id}/result", response_model=None, responses=errors(404, 409, 429, 500, 507))
+async def get_result(
+    request: Request,
     service: Guest,
     job_id: IdPath,
     format: FileFormat = None,
     height: Annotated[str, Query(description="vertical scale of a picture: paper, linear or log")] = "paper",
     array: Annotated[str, Query(description="the array that a picture shows")] = "losses",
 ) -> Response:
-    """What has been computed so far, as JSON or a file; `losses[i][j]` is at (alphas[i], betas[j])."""
-    with service.database.reading() as session:
-        job = require(session, Job, job_id)
-        result = results.load(session, job)
-    described = {"id": job.id, "state": job.state, "name": job.name, **result.to_json()}
+    """What has been computed so far, as JSON or a file; `losses[i][j]` is at (alphas[i], betas[j]).
+
+    With the `ETag` of an earlier answer in `If-None-Match`, 304 says that it is still the same.
+    """
+
+    def as_file(name: str) -> dict[str, str]:
+        return {"Content-Disposition": attachment(f"{name} {job_id[:8]}.{format}")}
+
     if format is None:
-        return JSONResponse(described)
-    headers = {"Content-Disposition": attachment(f"{job.name} {job.id[:8]}.{format}")}
-    if format == "json":
-        return JSONResponse(described, headers=headers)
-    content, media = downloads.as_file(result, format, height=height, array=array)
-    return Response(content, media_type=media, headers=headers)
+        return await _answers(request).respond(request, service, Asked(job_id))
+    asked = Asked(job_id, format, height, array)
+    return await _answers(request).respond(request, service, asked, as_file)
 
 
-@router.get("/{job_id}/numbers", responses=errors(404, 409, 500))
-def get_numbers(
+@router.get("/{job_id}/numbers", response_model=NumberList, responses=errors(404, 409, 429, 500, 507))
+async def get_numbers(
+    request: Request,
     service: Guest,
     job_id: IdPath,
     level: Annotated[float, Query(allow_inf_nan=False, description="loss at the contour whose area is measured")] = 0.1,
     radius: Annotated[float, Query(gt=0, allow_inf_nan=False, description="of the sharpness, in the plane")] = 0.5,
-) -> NumberList:
-    """Summary numbers of the result, each with its definition, unit and error."""
-    with service.database.reading() as session:
-        result = results.load(session, require(session, Job, job_id))
-    return NumberList(items=[Number.model_validate(one.to_json()) for one in results.numbers(result, level, radius)])
+) -> Response:
+    """Summary numbers of the result, each with its definition, unit and error; `ETag` as at `result`."""
+    return await _answers(request).respond(request, service, Asked(job_id, NUMBERS, level=level, radius=radius))
 
 
-def _job(service: Service, job_id: str) -> JobOut:
+def _answers(request: Request) -> Answers:
+    return cast(Answers, request.app.state.answers)
+
+
+def _job(request: Request, service: Service, job_id: str) -> JobOut:
     with service.database.reading() as session:
         row = require(session, Job, job_id)
-        damage = results.damage_message(row, results.damaged(session, job_id) if row.state in TERMINAL else [])
-        return JobOut.of(row, Progress(**progress.of(session, row)), service.caller).model_copy(
-            update={"damaged": damage}
-        )
+        shown = JobOut.of(row, Progress(**progress.of(session, row)), service.caller)
+        return shown.model_copy(update={"damaged": _answers(request).damage(session, row)})

@@ -1,13 +1,13 @@
 """Results from the database: finished tiles as a `landscape.result.Result`, and as events for the page.
 
-Every tile's digest is verified: damaged values are never returned.
+Every tile's digest is verified when its values are read: damaged values are never returned.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from landscape.result import Result
@@ -19,17 +19,19 @@ from ..database.tables import TERMINAL, Job, Tile, grid_of
 from ..errors import ConflictError, DamagedError
 from ..queue.values import is_intact, unpack
 
-
-def damaged(session: Session, job_id: str) -> list[Tile]:
-    """Finished tiles of a job whose stored values have changed."""
-    return [tile for tile in finished_tiles(session, job_id) if not is_intact(tile)]
+_TILES_AT_ONCE = 4  # in memory while a result is loaded: the points of a large one are hundreds of megabytes of lists
 
 
-def damage_message(job: Job, tiles: Sequence[Tile]) -> str | None:
-    """A sentence that describes the damage; None if there is none."""
+def damaged(session: Session, job_id: str) -> list[int]:
+    """Ids of the finished tiles of a job whose stored values have changed."""
+    return [tile.id for tile in _each_finished(session, job_id) if not is_intact(tile)]
+
+
+def damage_message(job: Job, tiles: int) -> str | None:
+    """A sentence that describes the damage of so many tiles; None if there is none."""
     if not tiles:
         return None
-    parts = "1 part" if len(tiles) == 1 else f"{len(tiles)} parts"
+    parts = "1 part" if tiles == 1 else f"{tiles} parts"
     advice = "Retry computes the damaged parts again." if job.state in TERMINAL else "Cancel the job and retry it."
     return f"{parts} of this result changed on the disk after being computed, and nothing of it is shown. {advice}"
 
@@ -53,11 +55,14 @@ def load(session: Session, job: Job) -> Result:
     provenance, columns = dict(job.provenance or {}), columns_of(job)
     path = provenance.pop("path", None)
     result = Result.empty(grid_of(job), provenance, kind=job.kind, columns=columns)
-    tiles = finished_tiles(session, job.id)
-    if message := damage_message(job, [tile for tile in tiles if not is_intact(tile)]):
+    broken = 0
+    for tile in _each_finished(session, job.id):
+        if is_intact(tile):
+            result.put(tile.points, unpack(tile.values or b"", columns))
+        else:
+            broken += 1
+    if message := damage_message(job, broken):
         raise DamagedError(message)
-    for tile in tiles:
-        result.put([(i, j) for i, j in tile.points], unpack(tile.values or b"", columns))
     result = replace(result, path=path)
     if job.provenance and job.finished and job.started:
         return result.closed(seconds=round(job.finished - job.started, 3))
@@ -75,8 +80,16 @@ def numbers(result: Result, level: float, radius: float) -> list[Number]:
 
 def finished_tiles(session: Session, job_id: str, after: int = 0, *, most: int | None = None) -> list[Tile]:
     """Tiles of a job in the order they were finished, from the one after number `after`."""
-    done = select(Tile).where(Tile.job_id == job_id, Tile.sequence > after).order_by(Tile.sequence)
-    return list(session.scalars(done.limit(most)))
+    return list(session.scalars(_finished(job_id, after).limit(most)))
+
+
+def _each_finished(session: Session, job_id: str) -> Iterator[Tile]:
+    """The same, a few in memory at a time."""
+    yield from session.scalars(_finished(job_id), execution_options={"yield_per": _TILES_AT_ONCE})
+
+
+def _finished(job_id: str, after: int = 0) -> Select[Tile]:
+    return select(Tile).where(Tile.job_id == job_id, Tile.sequence > after).order_by(Tile.sequence)
 
 
 def tile_event(tile: Tile, columns: Sequence[str]) -> dict[str, Any]:

@@ -122,12 +122,12 @@ def test_the_api_image_serves_the_page_from_the_package(image: Path) -> None:
 def test_the_api_image_writes_every_format_except_pictures_which_it_refuses_with_a_sentence(image: Path) -> None:
     lines = [
         "import landscape as ls, numpy as np",
-        "from service.jobs.downloads import ENDINGS, InvalidError, as_file",
+        "from service.jobs.downloads import ENDINGS",
         "result = ls.Result.empty(ls.Grid.square(3))",
         "result.put([(i, j) for i in range(3) for j in range(3)], np.random.default_rng(0).random((9, 3)))",
         "for ending in ENDINGS:",
-        "    try: assert as_file(result, ending, height='paper', array='losses')[0]",
-        "    except InvalidError as error: print(ending, error)",
+        "    try: assert result.to_bytes(ending)",
+        "    except ls.LandscapeError as error: print(ending, error)",
     ]
     told = asked(image, "\n".join(lines)).splitlines()
     assert [line.split()[0] for line in told] == ["png", "svg"]
