@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,20 +21,21 @@ from pathlib import Path
 from statistics import median
 
 import httpx
+import numpy as np
 import psutil
 import torch
 from safetensors.torch import save
 
+from landscape.results.arrays import VALUES
 from service.database.sessions import Database
 from service.queue import completion, fair_queue, leases
-from service.queue.values import pack
 from tests.support.api_alone import LEASE_SECONDS, prepared_job
 from tests.support.paths import GALLERY
 from tests.support.service import Service, make_token, start_service
 
 ADDRESS = "127.0.0.1"
 SIDE = 1001  # a result of a million points
-LARGE_JOBS = 3
+LARGE_JOBS = 2
 WARM_UP = 15.0
 MOST = 240.0  # seconds of each half
 
@@ -46,6 +48,7 @@ def main() -> None:
     asked.add_argument("--only", nargs="*", default=[], help="names of functions of benchmarks.attacks")
     options = asked.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the service is stopped too
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory() as folder, _service(Path(folder) / "data") as (service, jobs):
@@ -144,8 +147,8 @@ def _service(data: Path) -> Iterator[tuple[Service, list[str]]]:
 
 def _large_job(database: Database) -> str:
     """Id of a finished job with a million points."""
-    job = prepared_job(SIDE, SIDE, SIDE * 20)
-    job.owner = "mallory"
+    job = prepared_job(SIDE, SIDE, SIDE * 100)
+    job.owner, job.provenance = "mallory", {"columns": list(VALUES)}
     with database.writing() as session:
         session.add(job)
         session.flush()
@@ -155,8 +158,8 @@ def _large_job(database: Database) -> str:
             held = leases.lease(session, LEASE_SECONDS)
             if held is None:
                 return job.id
-            values = pack([[float(i * j % 97)] for i, j in held.points])
-            completion.finish_points(session, held, values, seconds=1.0)
+            values = np.random.default_rng(0).random((len(held.points), len(VALUES)))
+            completion.finish_points(session, held, values.astype("<f8").tobytes(), seconds=1.0)
 
 
 @contextmanager
