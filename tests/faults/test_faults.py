@@ -288,12 +288,12 @@ def test_a_flipped_bit_on_the_disk_is_reported_as_damage_and_recomputed(
     tile = max(tiles_of(victim, job_id), key=lambda one: len(one.values or b""))
     with breaking.stopped(*processes.workers(victim), *processes.api_processes(victim)):
         breaking.flip_bit(victim.data / "landscape.sqlite", tile.values or b"")
-    seen = victim.job(job_id)
-    assert seen["state"] == "done"
-    assert "Retry" in seen["damaged"]
     for query in ({}, {"format": "npz"}, {"format": "csv"}):
-        answer = victim.api.get(f"/jobs/{job_id}/result", params=query)
-        assert answer.json()["error"] == {"code": "damaged", "message": seen["damaged"]}
+        error = victim.api.get(f"/jobs/{job_id}/result", params=query).json()["error"]
+        assert error["code"] == "damaged"
+        assert "Retry" in error["message"]
+    seen = victim.job(job_id)
+    assert (seen["state"], seen["damaged"]) == ("done", error["message"])
     answer = victim.api.post(f"/jobs/{job_id}/retry")
     assert answer.status_code == 202, answer.text
     again = answer.json()["id"]
@@ -314,8 +314,8 @@ def test_values_changed_in_the_database_are_reported_as_damage(
         session.execute(update(Tile).where(Tile.id == tile.id).values(points=moved))
     database.engine.dispose()
     if moved != tile.points:
-        assert victim.job(job_id)["damaged"]
         assert victim.api.get(f"/jobs/{job_id}/result").json()["error"]["code"] == "damaged"
+        assert victim.job(job_id)["damaged"]
 
 
 def test_a_worker_asked_to_stop_finishes_its_tile_first(victim: Service, log: ClientLog, checkpoint: str) -> None:
