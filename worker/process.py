@@ -121,7 +121,7 @@ class Worker:
     def _reason(self, error: Exception) -> str:
         """Why the attempt failed, for the log of the job."""
         if isinstance(error, ReaderKilledError):
-            return "the process that read it was killed"
+            return "the process that read it was killed, or the machine was too busy"
         if isinstance(error, CellError):
             return str(error)
         return f"an internal error ({type(error).__name__}), which the worker's log describes"

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -22,17 +22,19 @@ from landscape.objective.objective import Stop, Stopped
 from landscape.results.arrays import VALUES
 from service.database.sessions import Database
 from service.database.tables import Checkpoint, Dataset, Job, require
-from service.errors import ServiceError
+from service.errors import NoSpaceError, QuotaError, ServiceError
+from service.jobs.quotas import Room, require_bytes, sanitized_room
 from service.jobs.spec import AnySpec, job_spec
 from service.queue import completion
-from service.queue.leases import Lease
+from service.queue.leases import READS, Lease
 from service.settings import Settings
 from service.storage.store import Store
 from service.supervisor import memory
 
 from .cell.cell import Cell, CellError, ForkServer, Limits
-from .reader import RejectedError, read_checkpoint, read_dataset
+from .reader import RejectedError, TooLongError, read_checkpoint, read_dataset
 
+Upload = TypeVar("Upload", Checkpoint, Dataset)
 Outcome = Callable[[Session], object]
 Finished = tuple[Callable[..., object], dict[str, Any]]  # the function that writes the outcome, and its arguments
 
@@ -55,7 +57,7 @@ class TileRunner:
     def __init__(self, settings: Settings, database: Database, store: Store):
         """
         Raises:
-            CellError: no cell can be started.
+            CellError, TooMuchWorkError: no cell can be started.
             NoWallsError: the kernel lacks walls that the settings require.
         """
         self.settings, self.database, self.store = settings, database, store
@@ -117,33 +119,49 @@ class TileRunner:
         """Bytes of memory in use by this process and its cells; mapped files are not counted."""
         return (memory.resident() or 0) + sum(cell.resident for cell in list(self._cells.values()))
 
-    def _read(self, held: Lease, _: Stop) -> Finished:
-        with self.database.reading() as session:
-            sha256 = require(session, Checkpoint, held.subject).sha256
+    def _read(self, held: Lease, stop: Stop) -> Finished:
+        upload, room = self._upload(held, Checkpoint)
         try:
-            verdict = read_checkpoint(sha256, self.store, self.settings)
+            verdict = read_checkpoint(upload.sha256, self.store, self.settings, output_bytes=room.bytes, stop=stop)
         except RejectedError as rejected:
-            return completion.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
+            return completion.finish_reading, {"verdict": _rejected(rejected, room)}
         columns = {"state": "ready", **vars(verdict)}
         columns["architecture"] = verdict.candidates[0] if len(verdict.candidates) == 1 else None
         return self._finish_reading, {"verdict": columns, "sha256": verdict.weights_sha256}
 
-    def _read_data(self, held: Lease, _: Stop) -> Finished:
-        with self.database.reading() as session:
-            sha256 = require(session, Dataset, held.subject).sha256
+    def _read_data(self, held: Lease, stop: Stop) -> Finished:
+        upload, room = self._upload(held, Dataset)
         try:
-            facts, digest = read_dataset(sha256, self.store, self.settings)
+            facts, digest = read_dataset(upload.sha256, self.store, self.settings, output_bytes=room.bytes, stop=stop)
         except RejectedError as rejected:
-            return completion.finish_reading, {"verdict": {"state": "rejected", "reason": str(rejected)}}
+            return completion.finish_reading, {"verdict": _rejected(rejected, room)}
         verdict = {"state": "ready", "facts": facts, "data_sha256": digest}
         return self._finish_reading, {"verdict": verdict, "sha256": digest}
+
+    def _upload(self, held: Lease, table: type[Upload]) -> tuple[Upload, Room]:
+        """The row of an upload to be read, and how long the sanitized file may become."""
+        with self.database.reading() as session:
+            row = require(session, table, held.subject)
+            return row, sanitized_room(session, self.settings, row, self.store.free_bytes())
 
     def _finish_reading(
         self, session: Session, held: Lease, verdict: dict[str, Any], sha256: str, *, seconds: float
     ) -> None:
-        """Write a verdict that refers to stored bytes, unless garbage collection has removed them."""
+        """Write a verdict that refers to stored bytes, unless garbage collection has removed them.
+
+        The room is asked for again: other uploads of the same user may have been read at the same time.
+        """
+        row: Any = session.get_one(READS[held.purpose], held.subject)
+        stored = self.store.find(sha256)
+        verdict = {**verdict, "sanitized_size": stored.size if stored else 0}
+        try:
+            if row.owner is not None:
+                require_bytes(session, self.settings, row.owner, verdict["sanitized_size"])
+        except QuotaError as error:
+            verdict = {"state": "rejected", "reason": str(error)}
         completion.finish_reading(session, held, verdict, seconds=seconds)
-        self.store.require(sha256)
+        if verdict["state"] == "ready":
+            self.store.require(sha256)
 
     def _prepare(self, held: Lease, stop: Stop) -> Finished:
         with self._cell(held, stop) as (spec, _, cell):
@@ -255,6 +273,19 @@ class TileRunner:
         key = row.data_sha256 or ""
         path = self.store.path(key)
         return lambda split: load_clean(path, row.name, split, cache=cache, key=key)
+
+
+def _rejected(rejected: RejectedError, room: Room) -> dict[str, Any]:
+    """The verdict on a file that cannot be used.
+
+    Raises:
+        NoSpaceError: it can, once there is space on the disk.
+    """
+    if not isinstance(rejected, TooLongError):
+        return {"state": "rejected", "reason": str(rejected)}
+    if isinstance(room.reached, NoSpaceError):
+        raise room.reached
+    return {"state": "rejected", "reason": str(room.reached)}
 
 
 def _described(samples: Samples) -> dict[str, Any]:

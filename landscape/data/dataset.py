@@ -52,6 +52,7 @@ class Dataset:
 
         Raises:
             DataError: `count` is below 1 or above the number of samples.
+            FileError: a cached file is not what this module writes.
         """
         if not 1 <= count <= len(self):
             raise DataError(

@@ -51,6 +51,7 @@ def load_clean(path: Path, name: str, split: str, *, cache: DiskCache | None = N
 
     Raises:
         UnknownNameError: it has no such split; the message lists its splits.
+        FileError: the file is not what the sandbox writes.
     """
     part = mapped(path, split)
     if part.inputs.dtype == torch.uint8:  # other samples are mapped unchanged

@@ -43,6 +43,9 @@ def cached(cache: DiskCache | None, key: str, split: str, make: Callable[[], Par
 
     Args:
         key: identifies the source, such as its digest.
+
+    Raises:
+        FileError: the cached file is not what `mapped` takes.
     """
     if cache is None:
         return make()
@@ -62,6 +65,7 @@ def mapped(path: Path, split: str) -> Part:
 
     Raises:
         UnknownNameError: it has no such split; the message lists its splits.
+        FileError: the file is not what the reading process writes.
     """
     with path.open("rb") as file:
         tensors, metadata = sanitized.tensors(file, writable=True)

@@ -90,7 +90,6 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     "landscape.evaluation.reuse.with_more_seeds": {"UnknownNameError": "it asks for the results' own columns"},
     "landscape.evaluation.reuse.with_points_of": {"UnknownNameError": "both results have the same columns by then"},
     "landscape.evaluation.run.compute": {"Stopped": "it passes no `stop`"},
-    "landscape.evaluation.run.provenance": {"Stopped": "it passes no `stop`"},
     "landscape.formats.npz.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.formats.paper.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.hessian.products.Hessian.product_error": {"UnknownNameError": "it passes on its own `over`"},

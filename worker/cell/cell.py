@@ -133,6 +133,7 @@ class Cell:
         """
         Raises:
             CellError: it cannot be started.
+            TooMuchWorkError: its start took all the computing that `limits` allow.
         """
         own, end = socket.socketpair()
         self._server = server
@@ -147,7 +148,7 @@ class Cell:
         self._receiver = messages.Receiver(self._channel)
         self.choice: Any = None
         self.device_memory: int | None = None
-        self.hello = self._answer(limits, None, None).head
+        self.hello = self._answer(limits).head
 
     def ask(
         self,
@@ -180,7 +181,12 @@ class Cell:
             messages.send(self._channel, {"task": task, **fields}, body, file)
         except (messages.ClosedError, TimeoutError):
             raise self._ended() from None
-        message = self._answer(limits, stop, report)
+
+        def check() -> None:
+            if stop is not None and stop():
+                raise Stopped
+
+        message = self._answer(limits, check, report)
         if message.head.get("refused"):
             raise LandscapeError(str(message.head["refused"])[:_SENTENCE])
         if message.head.get("failed"):
@@ -201,7 +207,9 @@ class Cell:
         self._channel = None
         return self._server.status(self.pid)
 
-    def _answer(self, limits: Limits, stop: Stop | None, report: Report | None) -> messages.Message:
+    def _answer(
+        self, limits: Limits, check: Callable[[], None] | None = None, report: Report | None = None
+    ) -> messages.Message:
         assert self._channel is not None
         self._channel.settimeout(POLL_SECONDS)
         begun, computed = time.monotonic(), _cpu_seconds(self.pid)
@@ -213,7 +221,9 @@ class Cell:
                         return message
                     if report is not None:
                         report(message.head["progress"])
-                self._require_within(limits, begun, computed, stop)
+                if check is not None:
+                    check()
+                self._require_within(limits, begun, computed)
         except messages.ClosedError:
             raise self._ended() from None
         except messages.MessageError as error:
@@ -223,9 +233,7 @@ class Cell:
             self.end()
             raise
 
-    def _require_within(self, limits: Limits, begun: float, computed: float, stop: Stop | None) -> None:
-        if stop is not None and stop():
-            raise Stopped
+    def _require_within(self, limits: Limits, begun: float, computed: float) -> None:
         if (most := limits.cpu_seconds) < _cpu_seconds(self.pid) - computed:
             raise TooMuchWorkError(
                 f"One part of this job needs more than {most:g} s of computing, the limit of this service. Use fewer "

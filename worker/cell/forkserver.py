@@ -77,7 +77,11 @@ def _only(end: int) -> socket.socket:
 
 
 def main() -> None:
-    """Load everything that a cell may need, then serve."""
+    """Load everything that a cell may need, then serve.
+
+    Raises:
+        ClosedError: the worker has ended in the meantime.
+    """
     inside.die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):  # the worker decides when a cell ends
         signal.signal(number, signal.SIG_IGN)

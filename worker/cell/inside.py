@@ -62,6 +62,9 @@ def run(channel: Any, order: dict[str, Any]) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        ClosedError: the worker has ended while it was answered.
     """
     torch.set_num_threads(int(order["threads"]))
     device = _device()
