@@ -86,7 +86,7 @@ class Guard:
             await send(message)
 
         if "*" not in self._hosts and _name(Headers(scope=scope).get("host", "")) not in self._hosts:
-            return await _refuse(with_headers, 400, "bad_host", BAD_HOST)
+            return await refuse(with_headers, 400, "bad_host", BAD_HOST)
         return await self._app(scope, receive, _errors_as_json(with_headers))
 
 
@@ -99,7 +99,7 @@ def _errors_as_json(send: Send) -> Send:
         if message["type"] == "http.response.start" and message["status"] == 413:
             replaced = Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain")
             if replaced:
-                await _refuse(send, 413, "too_large", TOO_LARGE)
+                await refuse(send, 413, "too_large", TOO_LARGE)
         if not replaced:
             await send(message)
 
@@ -125,8 +125,11 @@ def _name(host: str) -> str:
     return (found[1] or found[2]) if found else ""
 
 
-async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+async def refuse(send: Send, status: int, code: str, message: str, *, retry_seconds: int | None = None) -> None:
+    """Answer with an error of the API."""
     body = ErrorBody(error=ErrorDetail(code=code, message=message)).model_dump_json(exclude_none=True).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if retry_seconds is not None:
+        headers.append((b"retry-after", str(retry_seconds).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

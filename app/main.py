@@ -32,6 +32,7 @@ from service.storage.open import open_store
 
 from .answers import Answers
 from .checks import Checks
+from .connections import LimitRequests, LoopErrors
 from .cookies import delete_session
 from .deps import Anyone, Service, needs_no_token, open_to_all, require_scopes
 from .feeds import Feeds
@@ -118,6 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(metrics.router)
     _serve_page(app)
     require_scopes([*app.routes, *metrics.router.routes])
+    app.add_middleware(LimitRequests, settings=settings)
     app.add_middleware(CountRequests, metrics=app.state.metrics)
     app.add_middleware(Alias)
     app.add_middleware(Guard, settings=settings)
@@ -132,6 +134,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     log_as_json()
+    asyncio.get_running_loop().set_exception_handler(LoopErrors())
     service = app.state.service
     await asyncio.to_thread(archives.add, service.database, service.store, service.settings.data / archives.FOLDER)
     await asyncio.to_thread(versions.announce, service.database)

@@ -7,7 +7,7 @@ from .common import Broker, Data, Host, Port, report, settings_from, with_clear_
 
 def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broker = None) -> None:
     """Start the API and the page alone; the broker and the workers are started separately."""
-    import uvicorn
+    from .server import run
 
     settings = settings_from(data=data, host=host, port=port, broker=broker)
     with with_clear_errors():
@@ -19,13 +19,5 @@ def serve(data: Data = None, host: Host = None, port: Port = None, broker: Broke
         for line in startup_messages(Database(settings.database_url), settings):
             report(line)
         report(f"Loss Landscape will be at {address(settings)}")
-    os.environ.update(settings.environment())  # uvicorn creates the application from them
-    uvicorn.run(
-        "app.main:create_app",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        http="app.slow_clients:StallTimeoutProtocol",
-        server_header=False,
-    )
+    os.environ.update(settings.environment())  # the application is created from them
+    run(settings)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..open_files import raise_limit
 from .common import Broker, Data, report, settings_from, with_clear_errors
 
 PROCESS = (sys.executable, "-P", "-m", "worker.process")
@@ -48,4 +49,5 @@ def worker(
         except ConflictError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(OTHER_VERSION) from None
+    raise_limit()
     os.execv(PROCESS[0], PROCESS)  # replaces this process: the service does not import the worker

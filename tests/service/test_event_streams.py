@@ -1,5 +1,6 @@
 """Event streams: no event is lost or repeated; many streams at once; clients that do not read."""
 
+import contextlib
 import json
 import socket
 import time
@@ -129,7 +130,9 @@ def open_socket(server: ApiAlone, request: bytes) -> socket.socket:
 
 
 def connections(server: ApiAlone) -> int:
-    return sum(one.status == "ESTABLISHED" for one in server.process.net_connections("tcp"))
+    """Connections of clients, without those to the broker."""
+    all_of_it = server.process.net_connections("tcp")
+    return sum(one.status == "ESTABLISHED" and one.laddr.port == server.port for one in all_of_it)
 
 
 LARGE = b"GET /static/plotly.min.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -156,13 +159,52 @@ def test_a_client_that_reads_slowly_gets_everything(server: ApiAlone) -> None:
     assert time.monotonic() - began > 2  # longer than the timeout
 
 
-@pytest.mark.parametrize(
-    "begun", [b"", b"GET /api/ver", b"PUT /api/checkpoints?name=a HTTP/1.1\r\nHost: a\r\nContent-L"]
-)
-def test_an_incomplete_request_is_disconnected(server: ApiAlone, begun: bytes) -> None:
-    with open_socket(server, begun) as client:
+BODY = b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n"
+INCOMPLETE = {
+    "nothing": b"",
+    "a method": b"GET /api/ver",
+    "headers": b"PUT /api/checkpoints?name=a HTTP/1.1\r\nHost: a\r\nContent-L",
+    "a long header": b"GET /api/version HTTP/1.1\r\nX: " + bytes(200_000),
+    "many headers": b"GET /api/version HTTP/1.1\r\n" + 20_000 * b"X: y\r\n",
+    "a body": BODY + b"\r\n{",
+    "no body after 100 Continue": BODY + b"Expect: 100-continue\r\n\r\n",
+    "a body behind another request": b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n" + BODY + b"\r\n{",
+    "a chunked body": BODY.replace(b"Content-Length: 9000", b"Transfer-Encoding: chunked") + b"\r\n1\r\n{\r\n",
+}
+
+
+def read_to_the_end(client: socket.socket) -> bytes:
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while block := client.recv(1 << 16):
+            received += block
+    return received
+
+
+@pytest.mark.parametrize("begun", INCOMPLETE)
+def test_an_incomplete_request_is_disconnected(server: ApiAlone, begun: str) -> None:
+    with open_socket(server, b"") as client:
         client.settimeout(60)
-        assert client.recv(100) == b""
+        with contextlib.suppress(ConnectionError):  # it may have been refused before all of it was sent
+            client.sendall(INCOMPLETE[begun])
+        received = read_to_the_end(client)
+    assert received.count(b"HTTP/1.1 200") == (begun == "a body behind another request")
+
+
+@pytest.mark.parametrize("piece", [b"{", b"1\r\n{\r\n"], ids=["one length", "in chunks"])
+def test_a_body_that_trickles_is_disconnected(server: ApiAlone, piece: bytes) -> None:
+    """One byte at a time, often enough that the connection is never silent."""
+    begun = INCOMPLETE["a body" if piece == b"{" else "a chunked body"]
+    with open_socket(server, begun) as client:
+
+        def refused() -> bool:
+            with contextlib.suppress(ConnectionError):
+                client.sendall(piece)
+                return False
+            return True
+
+        wait_for(refused, "the connection to be cut")
+    assert "sends too little" in (server.data / "serve.log").read_text()
 
 
 def test_the_log_of_a_job_is_paged(server: ApiAlone) -> None:
@@ -179,6 +221,7 @@ def test_the_log_of_a_job_is_paged(server: ApiAlone) -> None:
 
 
 def test_the_log_has_only_json_lines(server: ApiAlone, tmp_path: Path) -> None:
-    lines = (server.data / "serve.log").read_text().splitlines()
+    address, *lines = (server.data / "serve.log").read_text().splitlines()
+    assert address.startswith("Loss Landscape will be at http://")  # for the person at the terminal
     assert len(lines) > 3
     assert all({"time", "level", "event"} <= set(json.loads(line)) for line in lines)

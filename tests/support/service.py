@@ -161,14 +161,14 @@ class Api:
 
 
 @contextlib.contextmanager
-def serve(data: Path, **settings: str) -> Iterator[Api]:
+def serve(data: Path, *, program: Sequence[str] = LANDSCAPE, **settings: str) -> Iterator[Api]:
     """`landscape serve` in a separate process, once it answers; without a broker unless the settings name one."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     port, log = free_port(), data / "serve.log"
     settings = {"broker": f"redis://127.0.0.1:{free_port()}/0", **settings}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*LANDSCAPE, "serve", "--data", str(data), "--port", str(port)],
+            [*program, "serve", "--data", str(data), "--port", str(port)],
             env=environment(settings),
             stdout=output,
             stderr=output,
