@@ -23,7 +23,7 @@ MAX_NUMBERS = 2**27  # of one result, per sample: 512 MiB in float32
 MAX_TOTAL = 2**31  # of all results together
 MAX_WORK = 10**11  # multiply-adds per sample
 BATCH_NUMBERS = 2**26  # that a batch holds at a time: 256 MiB in float32
-BATCH_WORK = 4 * 10**10  # multiply-adds of a batch: about a second
+BATCH_WORK = 2 * 10**10  # multiply-adds of a batch: one to four seconds
 _PASSING = ("alias", "clone", "view", "slice", "_to_copy")  # operators whose result holds the same tokens
 
 

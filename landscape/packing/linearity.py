@@ -14,7 +14,7 @@ from ..engine.graph.preconditions import signature
 from ..parsers.source import FileError
 
 Shape = tuple[int, ...]
-BATCHES = (1, 2, 3, 8, 256, 4099)
+BATCHES = (1, 2, 3, 256, 4099)
 MANY = 2**20  # samples in a batch, at most
 _END = 2**63 - 1
 

@@ -3,7 +3,7 @@
 The engine records it like any other module and finds the same graph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
 import torch
@@ -33,6 +33,7 @@ class PackedModule(nn.Module):
         """
         super().__init__()
         self.largest_batch = batch
+        self._approved: set[Hashable] = set()
         constants = {f"{_CONSTANTS}{index}": index for index in packed.constants}
         self._graph = replace(packed.graph, buffers={**packed.graph.buffers, **constants})
         try:
@@ -46,8 +47,12 @@ class PackedModule(nn.Module):
             raise UnknownNetworkError(f"The packed network lacks {printable(str(error))}, or cannot name it.") from None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, …) -> the output of the graph for these samples."""
-        return interpret(self._graph, dict([*self.named_parameters(), *self.named_buffers()]), x)
+        """(N, …) -> the output of the graph for these samples.
+
+        Raises:
+            FileError: the precondition of an operator does not hold for so many samples.
+        """
+        return interpret(self._graph, dict([*self.named_parameters(), *self.named_buffers()]), x, self._approved)
 
 
 def _put(module: nn.Module, name: str, tensor: Tensor) -> None:

@@ -248,3 +248,15 @@ def test_good_arguments_pass_whether_given_by_place_or_by_name(name: str, argume
     require_safe(name, arguments(), {})
     names = [argument.name for argument in operator(name)._schema.arguments]
     require_safe(name, [], dict(zip(names, arguments(), strict=False)))
+
+
+def test_a_layout_that_was_approved_is_not_checked_again_and_any_other_is() -> None:
+    text, tensors = attack("lk")
+    graph = from_text(text).graph
+    approved: set[Any] = set()
+    for samples in (1, 3, 1):
+        interpret(graph, tensors, torch.zeros(samples, 1, 8, 8), approved)
+    assert len(approved) == 2
+    with pytest.raises(FileError, match="do not belong together"):
+        interpret(graph, tensors, torch.zeros(4, 1, 8, 8), approved)
+    assert len(approved) == 2

@@ -21,6 +21,7 @@ class TorchLayers(Kernel):
             half: weights in bfloat16, except for linear layers, whose results are the scores.
         """
         self.network, self.half = network, half
+        self.approved: set[tuple[int, int]] = set()  # layer, samples: shapes and types do not depend on numbers
 
     def takes(self, at: int) -> int:
         """1: it supports every layer."""
@@ -41,8 +42,11 @@ class TorchLayers(Kernel):
         if layer.kind == "generic":
             given = dict(zip(layer.settings["slots"], weights, strict=True))
             x = values[self.network.input]
-            made = run(layer.settings["node"], {**values, **given}, len(x), x.device)
-            self.network.require_shapes(made, len(x))
+            checked = (at, len(x)) not in self.approved
+            made = run(layer.settings["node"], {**values, **given}, len(x), x.device, checked=checked)
+            if checked:
+                self.network.require_shapes(made, len(x))
+                self.approved.add((at, len(x)))
             values |= made
             return
         result = KINDS[layer.kind](layer, [values[index] for index in layer.inputs], weights)
