@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from safetensors.torch import load_file, save_file
 
 import landscape as ls
 from landscape.checkpoints.inspect import inspect
@@ -19,6 +20,8 @@ from landscape.data import load as load_data
 from landscape.errors import LandscapeError
 from landscape.objective.objective import Stopped
 from landscape.sandbox import available
+from service.jobs import lifecycle
+from service.jobs.spec import job_spec
 from tests.support.paths import GALLERY
 from tests.worker.bench import Bench
 from worker.cell import messages
@@ -258,3 +261,28 @@ def test_a_cell_that_lost_its_gpu_is_ended_and_the_tile_is_tried_again(server: A
     with pytest.raises(CellError, match="the GPU failed, and the process that used it was replaced"):
         cell.ask("points", GENEROUS)
     assert cell.end() is None
+
+
+def test_preparing_a_trajectory_says_how_far_it_is(bench: Bench, checkpoint: str, tmp_path: Path) -> None:
+    """Checkpoints are read by the worker, their losses are computed in the cell: both are steps."""
+    state = load_file(RESNET)
+    others = []
+    for number in range(3):
+        some = list(state)[number::3]  # other parameters every time: in a line there would be no plane
+        moved = {name: tensor + 0.01 if name in some and tensor.ndim > 1 else tensor for name, tensor in state.items()}
+        save_file(moved, tmp_path / f"{number}.safetensors")
+        others.append(bench.upload(tmp_path / f"{number}.safetensors"))
+    bench.drain()
+    spec = {"kind": "trajectory", "epochs": [*others, checkpoint], "subset": {"count": 8}, "dataset": "digits"}
+    with bench.database.writing() as session:
+        lifecycle.submit(session, job_spec.validate_python(spec))
+    steps: list[Any] = []
+    tiles = bench.worker.tiles
+    noted = tiles._note
+    tiles._note = lambda progress: (noted(progress), steps.append(tiles.preparing))  # type: ignore[method-assign, assignment]
+    assert bench.worker.work()
+    tiles._note = noted  # type: ignore[method-assign]
+    assert [step for step in steps if step["step"] == "checkpoints"] == [
+        {"step": "checkpoints", "done": done, "total": 4} for done in range(4)
+    ]
+    assert {"step": "path", "done": 1, "total": 4} in steps
