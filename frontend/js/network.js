@@ -14,13 +14,14 @@ import { t } from "./text.js";
 export class ApiError extends Error {
   /**
    * @param {string} message
-   * @param {{ code?: string; field?: string | null; status?: number }} [about]
+   * @param {{ code?: string; field?: string | null; status?: number; retryAfter?: number }} [about]
    */
-  constructor(message, { code = "error", field = null, status = 0 } = {}) {
+  constructor(message, { code = "error", field = null, status = 0, retryAfter = 0 } = {}) {
     super(message);
     this.code = code;
     this.field = field;
     this.status = status;
+    this.retryAfter = retryAfter; // seconds
   }
 }
 
@@ -36,21 +37,57 @@ export const messageOf = (error) => (error instanceof Error ? error.message : St
  */
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
+const MOST_REFUSALS = 8; // of one request, then its error is shown
+const LONGEST_PAUSE = 30; // seconds
+
 /**
  * GET as JSON. While the service is unreachable it waits and retries; it gives up only when
- * `signal` aborts.
+ * `signal` aborts. Where the service asks to come back later (429), it does so a few times.
  * @type {<Path extends string>(path: Path, signal?: AbortSignal) => Promise<Answer<Path>>}
  */
-export async function get(path, signal) {
-  for (;;) {
+export const get = (path, signal) =>
+  withRetries(() => call("GET", path, undefined, signal), signal);
+
+/**
+ * Wait until the service has what a link at `path` downloads: a browser shows no error of a link.
+ * @type {(path: string) => Promise<void>}
+ */
+export const prepare = (path) =>
+  withRetries(async () => {
+    const response = await send("GET", path);
+    await response.body?.cancel();
+  });
+
+/** @type {<T>(ask: () => Promise<T>, signal?: AbortSignal) => Promise<T>} */
+async function withRetries(ask, signal) {
+  for (let refusals = 0; ;) {
     try {
-      return await call("GET", path, undefined, signal);
+      return await ask();
     } catch (error) {
-      if (!(error instanceof ApiError) || error.code !== "unreachable") throw error;
-      await untilOnline(signal);
+      if (!(error instanceof ApiError)) throw error;
+      if (error.code === "unreachable") await untilOnline(signal);
+      else if (error.status === 429 && refusals++ < MOST_REFUSALS)
+        await sleep(Math.min(error.retryAfter, LONGEST_PAUSE), signal);
+      else throw error;
     }
   }
 }
+
+/**
+ * That many seconds, and up to half as many more, so that those who wait do not all return at once.
+ * @type {(seconds: number, signal?: AbortSignal) => Promise<void>}
+ */
+function sleep(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * seconds * (1 + Math.random() / 2));
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(left());
+    });
+  });
+}
+
+const left = () => new DOMException("left", "AbortError");
 
 /** @type {<Path extends string>(path: Path, body?: unknown) => Promise<Posted<Path>>} */
 export const post = (path, body) => call("POST", path, body);
@@ -60,6 +97,15 @@ export const remove = (path) => call("DELETE", path);
 
 /** @type {(method: string, path: string, body?: unknown, signal?: AbortSignal) => Promise<any>} */
 async function call(method, path, body, signal) {
+  const response = await send(method, path, body, signal);
+  return response.status === 204 ? null : response.json();
+}
+
+/**
+ * @type {(method: string, path: string, body?: unknown, signal?: AbortSignal) =>
+ *   Promise<globalThis.Response>}
+ */
+async function send(method, path, body, signal) {
   const options = { method, signal };
   if (body !== undefined)
     Object.assign(options, {
@@ -76,8 +122,10 @@ async function call(method, path, body, signal) {
     lost();
     throw new ApiError(t("error.unreachable"), { code: "unreachable" });
   }
-  if (response.ok) return response.status === 204 ? null : response.json();
-  throw errorOf(response.status, await response.json().catch(() => null));
+  if (response.ok) return response;
+  const error = errorOf(response.status, await response.json().catch(() => null));
+  error.retryAfter = Number(response.headers.get("retry-after")) || 0;
+  throw error;
 }
 
 /** @type {Map<string, Promise<boolean>>} */
@@ -229,7 +277,7 @@ function untilOnline(signal) {
   return new Promise((resolve, reject) => {
     if (connection.get().online) return resolve();
     connection.subscribe(({ online }) => online && resolve(), signal);
-    signal?.addEventListener("abort", () => reject(new DOMException("left", "AbortError")));
+    signal?.addEventListener("abort", () => reject(left()));
   });
 }
 

@@ -8,6 +8,7 @@ import { FIGURES, keyOf } from "../figures.js";
 import { holes, sentence, captionOf } from "../format.js";
 import { drawable, isLine } from "../grid.js";
 import { revision } from "../live.js";
+import { prepare } from "../network.js";
 import { exportPng } from "../png.js";
 import { gridOf, zoomed } from "../refine.js";
 import { choice } from "../route.js";
@@ -228,18 +229,23 @@ const choices = ({ query }, heights, height, values = ["loss"]) => ({
 /** @type {(job: Job, png: () => Promise<void>, notice: Notice) => HTMLElement} */
 function downloads(job, png, notice) {
   /** @type {(format: string) => HTMLElement} */
-  const link = (format) =>
-    element(
+  const link = (format) => {
+    const href = `/api/v1/jobs/${job.id}/result?format=${format}`;
+    /** @type {(event: Event) => Promise<void>} */
+    const save = async (event) => {
+      event.preventDefault();
+      await attempt(notice, () => prepare(href)).then(
+        () => location.assign(href),
+        () => {},
+      );
+    };
+    return element(
       "a",
-      {
-        class: "button",
-        href: `/api/v1/jobs/${job.id}/result?format=${format}`,
-        download: "",
-        "data-testid": `download-${format}`,
-      },
+      { class: "button", href, download: "", "data-testid": `download-${format}`, onclick: save },
       iconOf("down"),
       format.toUpperCase(),
     );
+  };
   const picture = element(
     "button",
     {
