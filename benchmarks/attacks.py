@@ -1,9 +1,9 @@
 """What an authenticated user can do to others: `python -m benchmarks.attacks URL TOKEN VICTIM SECONDS JOBS…`.
 
 A process of its own for `benchmarks.two_users`. All attacks run at once, for SECONDS or until standard input ends; then
-one JSON object says how often each was answered with which status. It connects to this machine only, from another
-address than VICTIM, but for wrong tokens: those come from the address of the victim. JOBS are ids of finished jobs of
-the attacker with large results; a word `only=NAME` chooses attacks.
+one JSON object says how often each was answered with which status; a line before says that they begin. It connects to
+this machine only, each attack from an address of its own, but wrong tokens come from VICTIM, the address of the other
+user. JOBS are ids of finished jobs of the attacker with large results; a word `only=NAME` chooses attacks.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from safetensors.torch import save
 
 from tests.support.paths import GALLERY, ROOT
 
-ADDRESS = "127.0.0.77"  # on Linux every address of 127/8 is this machine
+ADDRESSES = "127.0.0.{}"  # on Linux every address of 127/8 is this machine
 TUS = {"Tus-Resumable": "1.0.0"}
 FORMATS = ("json", "npz", "csv", "h5")
 LARGE = {"alpha": {"count": 501}, "beta": {"count": 501}}
@@ -43,13 +43,21 @@ class Attacker:
         assert urlsplit(url).hostname == "127.0.0.1", "only this machine is attacked"
         self.url, self.victim, self.jobs, self.told = url, victim, jobs, dict[str, Told]()
         self.end = time.monotonic() + seconds
-        self.api = self.client(ADDRESS, {"Authorization": f"Bearer {token}"})
-        self.ready: list[str] = []
+        self.headers, self.clients = {"Authorization": f"Bearer {token}"}, dict[str, httpx.AsyncClient]()
+        self.ready: list[str] = []  # checkpoints made of hostile files
+        self.running: str | None = None  # a job
+        self.files = hostile_files()
 
     def client(self, address: str, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=None)
         transport = httpx.AsyncHTTPTransport(local_address=address, limits=limits)
         return httpx.AsyncClient(base_url=self.url, headers=headers, transport=transport, timeout=60, trust_env=False)
+
+    def own(self, what: str) -> httpx.AsyncClient:
+        """The client of one attack, with its address."""
+        if what not in self.clients:
+            self.clients[what] = self.client(ADDRESSES.format(70 + len(self.clients)), self.headers)
+        return self.clients[what]
 
     async def rounds(self, pause: float = WAITING) -> AsyncIterator[None]:
         while time.monotonic() < self.end:
@@ -57,7 +65,7 @@ class Attacker:
             await asyncio.sleep(pause)
 
     async def ask(self, what: str, method: str, path: str, **request: Any) -> httpx.Response | None:
-        tally, client = self.told.setdefault(what, Counter()), request.pop("client", self.api)
+        tally, client = self.told.setdefault(what, Counter()), request.pop("client", None) or self.own(what)
         try:
             answer: httpx.Response = await client.request(method, f"/api/v1{path}", **request)
         except httpx.HTTPError as error:
@@ -91,7 +99,7 @@ def _zeros_h5() -> bytes:
 
 def _zeros_npz() -> bytes:
     content = io.BytesIO()
-    np.savez_compressed(content, images=np.zeros((60_000, 1, 64, 64), np.uint8), labels=np.zeros(60_000, np.int64))
+    np.savez_compressed(content, images=np.zeros((10_000, 1, 64, 64), np.uint8), labels=np.zeros(10_000, np.int64))
     return content.getvalue()
 
 
@@ -104,9 +112,8 @@ def _expanded() -> bytes:
 
 async def upload_hostile_files(by: Attacker) -> None:
     """All of them, again and again, with other names; what is accepted is computed by the next attack."""
-    files = hostile_files()
     async for _ in by.rounds():
-        for name, content in files.items():
+        for name, content in by.files.items():
             kind = "datasets" if name.endswith("npz") else "checkpoints"
             params = {"name": f"{secrets.token_hex(3)} {name}"}
             answer = await by.ask("hostile uploads", "PUT", f"/{kind}", params=params, content=content)
@@ -138,6 +145,7 @@ async def hold_workers(by: Attacker) -> None:
 async def _for_a_while(by: Attacker, what: str, spec: dict[str, Any]) -> None:
     answer = await by.ask(what, "POST", "/jobs", json=spec)
     if answer is not None and answer.status_code == 202:
+        by.running = answer.json()["id"]
         await asyncio.sleep(3)
         await by.ask(what, "POST", f"/jobs/{answer.json()['id']}/cancel")
 
@@ -160,13 +168,13 @@ async def fetch_numbers(by: Attacker) -> None:
 # --- connections -----------------------------------------------------------------------------------------------------
 async def stay_connected(by: Attacker) -> None:
     """Connections that say nothing, and are made again when they are closed."""
-    parts, held = urlsplit(by.url), list[asyncio.StreamWriter]()
+    parts, own, held = urlsplit(by.url), (ADDRESSES.format(69), 0), list[asyncio.StreamWriter]()
     tally = by.told.setdefault("idle connections", Counter())
     async for _ in by.rounds(1):
         held = [one for one in held if not one.is_closing()]
         while len(held) < 600:
             try:
-                reader, writer = await asyncio.open_connection(parts.hostname, parts.port, local_addr=(ADDRESS, 0))
+                reader, writer = await asyncio.open_connection(parts.hostname, parts.port, local_addr=own)
             except OSError as error:
                 tally[type(error).__name__] += 1
                 break
@@ -197,7 +205,8 @@ async def hold_streams(by: Attacker) -> None:
     tally = by.told.setdefault("event streams", Counter())
     async for _ in by.rounds(1):
         with suppress(httpx.HTTPError):
-            async with by.api.stream("GET", "/api/v1/events") as answer:
+            job = by.running or by.jobs[0]
+            async with by.own("event streams").stream("GET", f"/api/v1/jobs/{job}/events") as answer:
                 tally[str(answer.status_code)] += 1
                 async for _line in answer.aiter_lines():
                     if time.monotonic() > by.end:
@@ -246,6 +255,7 @@ def main() -> None:
     jobs = [word for word in rest if not word.startswith("only=")]
     only = [word.removeprefix("only=") for word in rest if word.startswith("only=")]
     by = Attacker(url, token, victim, float(seconds), jobs)
+    print("ready", flush=True)
     asyncio.run(attack(by, only))
     print(json.dumps(by.told), flush=True)
     os._exit(0)  # a thread may still wait for standard input

@@ -166,6 +166,8 @@ def _large_job(database: Database) -> str:
 def _attacking(command: list[str]) -> "Iterator[subprocess.Popen[str]]":
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         time.sleep(WARM_UP)
         assert process.poll() is None, "the attack ended by itself"
         yield process
