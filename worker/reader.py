@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from landscape.checkpoints.sandbox import KilledError, Limits, StoppedError, read_in_sandbox
-from landscape.objective.objective import Stop, Stopped
+from landscape.stop import Stop, Stopped
 from service.errors import ServiceError
 from service.settings import Settings
 from service.storage.store import Store

@@ -63,7 +63,7 @@ class Reading:
         state = self.copies[self.candidates[0].copy]
         return [{"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape)} for name, tensor in state.items()]
 
-    def save(self, path: Path) -> None:
+    def save(self, target: Path | int) -> None:
         """Write every copy as float32 safetensors, one block in memory at a time; the averaged one is prefixed.
 
         Raises:
@@ -74,7 +74,7 @@ class Reading:
         named = {copy + name: (name, tensor) for copy, state in self.copies.items() for name, tensor in state.items()}
         shapes = {full: (_written(tensor), tensor.shape) for full, (_, tensor) in named.items()}
         blocks = (block for name, tensor in named.values() for block in self._checked(name, tensor))
-        safetensors.write_blocks(path, shapes, blocks, self.metadata)
+        safetensors.write_blocks(target, shapes, blocks, self.metadata)
 
     def _checked(self, name: str, tensor: StoredTensor) -> Iterator[NDArray[Any]]:
         if self.packed:

@@ -53,7 +53,7 @@ class Samples:
     described: Described
     parts: Parts  # split -> (samples, targets)
 
-    def save(self, path: Path) -> None:
+    def save(self, target: Path | int) -> None:
         """Write the data set as safetensors, with its description in the metadata.
 
         Raises:
@@ -64,7 +64,7 @@ class Samples:
                   for name, array in zip(("inputs", "targets"), part, strict=True)}  # fmt: skip
         shapes = {name: (safetensors.type_of(array), array.shape) for name, array in arrays.items()}
         blocks = (block for array in arrays.values() for block in array.blocks())
-        safetensors.write_blocks(path, shapes, blocks, {"described": json.dumps(asdict(self.described))})
+        safetensors.write_blocks(target, shapes, blocks, {"described": json.dumps(asdict(self.described))})
 
 
 def read(file: BinaryIO) -> Samples:

@@ -127,12 +127,13 @@ def require_room(size: int) -> None:
 
 
 def write_blocks(
-    path: Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]], blocks: Iterable[NDArray[Any]],
+    target: Path | int, shapes: Mapping[str, tuple[str, tuple[int, ...]]], blocks: Iterable[NDArray[Any]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
     """Write the bytes of all arrays, one after the other, in blocks of any length: no whole array is in memory.
 
     Args:
+        target: a new file, or the descriptor of an empty one, which is closed.
         shapes: name -> (type, shape) of every array, in the order in which `blocks` yields their numbers.
 
     Raises:
@@ -155,7 +156,7 @@ def write_blocks(
     text = json.dumps(header, ensure_ascii=False).encode()
     text += b" " * (-(8 + len(text)) % 64)  # so that a mapped first array starts at a cache line
     require_room(8 + len(text) + at)
-    with path.open("xb") as file:
+    with open(target, "xb") as file:  # noqa: PTH123 - a descriptor is not a path
         file.write(len(text).to_bytes(8, "little") + text)
         written = sum(file.write(np.ascontiguousarray(block).data) for block in blocks)
     assert written == at

@@ -4,7 +4,8 @@
 but those that it needs); nothing lowers a wall again. Standard library only; torch is loaded behind the walls.
 """
 
-from .limits import out_of_computing
+from .kernel import die_with_parent
+from .limits import out_of_computing, set_limits
 from .walls import Walls, available, raise_walls
 
-__all__ = ["Walls", "available", "out_of_computing", "raise_walls"]
+__all__ = ["Walls", "available", "die_with_parent", "out_of_computing", "raise_walls", "set_limits"]

@@ -1,14 +1,23 @@
 """Calls of the Linux kernel that Python has no function for, by number and with the C library's `prctl`."""
 
+import contextlib
 import ctypes
 import os
 import platform
+import signal
 import sys
 
 LINUX = sys.platform == "linux"
 MACHINE = platform.machine() if sys.maxsize > 1 << 32 else ""  # a 32-bit process has other numbers
 
-NO_NEW_PRIVILEGES, DUMPABLE, DROP_BOUNDING, AMBIENT, CLEAR_AMBIENT = 38, 4, 24, 47, 4  # <linux/prctl.h>
+_PARENT_DEATH, DUMPABLE, DROP_BOUNDING, NO_NEW_PRIVILEGES, AMBIENT, CLEAR_AMBIENT = (
+    1,
+    4,
+    24,
+    38,
+    47,
+    4,
+)  # <linux/prctl.h>
 
 
 class MissingError(OSError):
@@ -54,3 +63,9 @@ def _checked(function: str, *arguments: object) -> int:
 def threads() -> int:
     """The number of threads of this process."""
     return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names only
+
+
+def die_with_parent() -> None:
+    """On Linux the kernel kills this process when the thread that started it ends; to be called behind the walls."""
+    with contextlib.suppress(MissingError):
+        prctl(_PARENT_DEATH, signal.SIGKILL)

@@ -14,12 +14,12 @@ from . import kernel
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same number on every architecture
 _ASK_VERSION, _BENEATH = 1, 1
 # Rights on files (<linux/landlock.h>)
-_WRITE, _READ, _LIST, _REMOVE, _MAKE, _TRUNCATE, _DEVICE = 1 << 1, 1 << 2, 1 << 3, 1 << 5, 1 << 8, 1 << 14, 1 << 15
+_WRITE, _READ, _LIST, _TRUNCATE, _DEVICE = 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
 _OF_A_FILE = 1 << 0 | _WRITE | _READ | _TRUNCATE | _DEVICE
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # by ABI: how many rights there are
 _TCP, _SCOPES = 0b11, 0b11  # bind and connect; abstract sockets and signals
 
-READ, WRITE = _READ | _LIST, _READ | _LIST | _WRITE | _REMOVE | _MAKE | _TRUNCATE
+READ, WRITE = _READ | _LIST, _READ | _WRITE | _TRUNCATE
 USE_DEVICE = _READ | _WRITE | _DEVICE
 
 

@@ -7,12 +7,11 @@ import signal
 HARD_EXTRA = 1  # s of computing between the signal that names the reason and the end by force
 
 
-def set_limits(memory: int | None, address_space: int | None, cpu_seconds: int | None, file_bytes: int) -> None:
+def set_limits(*, memory: int | None, cpu_seconds: int | None, file_bytes: int) -> None:
     """Set the limits that are given; one that is already lower stays. No dumps of memory are written.
 
     Args:
         memory: bytes of private writable memory: neither reserved addresses nor read-only maps of files count.
-        address_space: bytes of addresses, reserved or used.
         cpu_seconds: of computing, all threads together; then the process gets SIGXCPU, which ends it.
         file_bytes: most bytes of a written file; pipes and sockets do not count. Writing more raises OSError (EFBIG).
     """
@@ -20,8 +19,6 @@ def set_limits(memory: int | None, address_space: int | None, cpu_seconds: int |
     _lower(resource.RLIMIT_FSIZE, file_bytes, file_bytes)
     if memory is not None:
         _lower(resource.RLIMIT_DATA, memory, memory)
-    if address_space is not None:
-        _lower(resource.RLIMIT_AS, address_space, address_space)
     if cpu_seconds is not None:
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
         _lower(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + HARD_EXTRA)

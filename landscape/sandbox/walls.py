@@ -1,22 +1,19 @@
 """All walls together, in the order in which each can still be raised."""
 
 import contextlib
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from . import kernel, landlock, limits, places, seccomp, user
 
 
 @dataclass(frozen=True)
 class Walls:
-    """What a process keeps: limits, and files beyond those that Python and torch need."""
+    """What a process keeps besides the files that Python and torch read; other files it gets as open descriptors."""
 
     memory: int | None = None  # bytes of private writable memory; neither reserved addresses nor files read by mapping
-    address_space: int | None = None  # bytes of addresses, reserved or used
     cpu_seconds: int | None = None  # of computing, all threads together; then SIGXCPU
-    file_bytes: int = 0  # largest file that may be written
-    readable: tuple[Path, ...] = ()  # files and folders
-    writable: tuple[Path, ...] = ()
+    file_bytes: int = 0  # largest file that may be written; pipes and sockets do not count
     gpu: bool = False  # a CUDA driver: its devices, and what it asks of the kernel
 
 
@@ -24,7 +21,8 @@ def raise_walls(walls: Walls) -> tuple[str, ...]:
     """Give up, for good, everything that computing does not need.
 
     To be called while the process has one thread: Landlock and capabilities bind the thread that asks and those it
-    starts. Open descriptors stay open; none should be a socket that can be sent to an address.
+    starts. Open descriptors stay open; none should be a socket that can be sent to an address. `PR_SET_PDEATHSIG` is
+    cleared with the account: see `die_with_parent`.
 
     Returns:
         The names of the walls that hold now, of "limits", "user" or "capabilities", "landlock", "seccomp". "user" is an
@@ -32,16 +30,16 @@ def raise_walls(walls: Walls) -> tuple[str, ...]:
         not root, or Python's files can be read by root only. A wall that this machine lacks is left out.
     """
     alone = not kernel.LINUX or kernel.threads() == 1
-    readable = (*places.of_python(), *walls.readable)
+    python = places.of_python()
     allowed = [(places.NULL, landlock.WRITE)]
-    allowed += [(path, landlock.READ) for path in (*places.of_the_system(gpu=walls.gpu), *readable)]
-    allowed += [(path, landlock.WRITE) for path in walls.writable]
+    allowed += [(path, landlock.READ) for path in (*places.of_the_system(gpu=walls.gpu), *python)]
     allowed += [(path, landlock.USE_DEVICE) for path in places.devices() if walls.gpu]
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = "/"  # torch makes a folder when it is asked for shapes, unless it exists
     with contextlib.suppress(kernel.MissingError):
         kernel.prctl(kernel.NO_NEW_PRIVILEGES, 1)
-    limits.set_limits(walls.memory, walls.address_space, walls.cpu_seconds, walls.file_bytes)
+    limits.set_limits(memory=walls.memory, cpu_seconds=walls.cpu_seconds, file_bytes=walls.file_bytes)
     user.drop_bounding()
-    own = user.others_can_read(readable) and user.lesser_user()
+    own = user.others_can_read(python) and user.lesser_user()
     powerless = user.drop_capabilities()
     with contextlib.suppress(kernel.MissingError):
         kernel.prctl(kernel.DUMPABLE, 0)  # its memory and /proc belong to root; a change of account has reset this

@@ -25,7 +25,7 @@ def show(array: object) -> None:
 
 torch.set_num_threads(2)
 draw = torch.Generator().manual_seed(0)
-images = torch.randn(24, 3, 16, 16, generator=draw)
+images = torch.randn(24, 3, 8, 8, generator=draw)
 weights = torch.randn(8, 3, 3, 3, generator=draw, requires_grad=True)
 F.conv2d(images, weights, padding=1).square().mean().backward()
 show(weights.grad)
@@ -38,7 +38,7 @@ show((square.bfloat16() @ square.bfloat16()).float())
 torch.manual_seed(0)
 model = build(CifarResNet(8, 4, "projection", 10, 3))
 print(library() is None)  # behind walls the native kernels are found as well
-show(ls.surface(model, images, torch.arange(24) % 10, grid=ls.Grid.square(3), seed=1, progress=False).losses)
+show(ls.surface(model, images, torch.arange(24) % 10, grid=ls.Grid.square(2), seed=1, progress=False).losses)
 
 _, (descriptor,), _, _ = socket.recv_fds(socket.socket(fileno=int(sys.argv[2])), 16, 1)
 with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as mapped:
