@@ -49,6 +49,7 @@ LAYERS = {
         "keywords",
         "sandbox",
         "terminal",
+        "stop",
         "errors",
         "version",
     ),

@@ -21,7 +21,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import OperationalError
 
 from landscape.errors import LandscapeError
-from landscape.objective.objective import Stop, Stopped
+from landscape.stop import Stop, Stopped
 from service.database.sessions import Database
 from service.database.tables import PRESENCE_SECONDS, now
 from service.database.tables import Worker as WorkerRow

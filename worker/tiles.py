@@ -18,8 +18,8 @@ from landscape.data import BUILT_IN, load, load_clean
 from landscape.data import Dataset as Samples
 from landscape.disk_cache import DiskCache
 from landscape.grid import Axis, Grid
-from landscape.objective.objective import Stop, Stopped
 from landscape.results.arrays import VALUES
+from landscape.stop import Stop, Stopped
 from service.database.sessions import Database
 from service.database.tables import Checkpoint, Dataset, Job, require
 from service.errors import NoSpaceError, QuotaError, ServiceError

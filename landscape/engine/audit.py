@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
-from ..objective.objective import Stop, Value
+from ..objective.objective import Value
+from ..stop import Stop
 
 AUDITED = 25
 

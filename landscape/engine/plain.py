@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..directions.random import Params
 from ..objective.batch_norm import Calibration, depends_on_batch
-from ..objective.objective import Objective, Stop, Stopped, Value
+from ..objective.objective import Objective, Value
+from ..stop import Stop, Stopped
 from .out_of_memory import with_smaller_batches
 from .tf32 import exact_float32
 

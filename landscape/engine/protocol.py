@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from ..objective.objective import Objective, Stop, Value
+from ..objective.objective import Objective, Value
+from ..stop import Stop
 from .graph.flat import Point, Statistics
 
 # {"engine": "fused", "batch": 64, "precision": "float32", "winograd": "avx512"}

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..directions.random import Params
 from ..objective.batch_norm import Calibration
-from ..objective.objective import Objective, Stop, Stopped, Value
+from ..objective.objective import Objective, Value
+from ..stop import Stop, Stopped
 from .choose import statistics_plan
 from .graph.compile import prepare
 from .graph.flat import Point

@@ -6,8 +6,9 @@ from typing import Any
 from ..errors import CurvatureError
 from ..grid import Grid
 from ..hessian.products import Hessian, names_over
-from ..objective.objective import Objective, Stop
+from ..objective.objective import Objective
 from ..results.arrays import finite_or_none
+from ..stop import Stop
 from .landscape import Landscape
 
 CURVATURES = ("lambda_min", "lambda_max", "curvature_ratio", "lambda_min_error", "lambda_max_error")

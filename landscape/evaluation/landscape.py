@@ -30,11 +30,12 @@ from ..objective.batch_norm import (
 )
 from ..objective.digest import state_digest
 from ..objective.losses import Loss, loss_of
-from ..objective.objective import PRECISIONS, Objective, Stop, Value, double_batch
+from ..objective.objective import PRECISIONS, Objective, Value, double_batch
 from ..objective.random_state import keeps_random_state
 from ..objective.validation import require_compatible
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
 from ..results.arrays import VALUES, finite_or_none
+from ..stop import Stop
 from ..version import __version__
 
 Samples = tuple[Tensor, Tensor]

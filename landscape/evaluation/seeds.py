@@ -14,8 +14,8 @@ import numpy as np
 from ..directions.measures import cosine
 from ..errors import DataError
 from ..grid import Grid
-from ..objective.objective import Stop
 from ..options import DirectionOptions, EngineOptions
+from ..stop import Stop
 from .landscape import Landscape
 from .reuse import SPREAD, combined
 

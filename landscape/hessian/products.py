@@ -13,7 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..directions.plane import Plane
 from ..directions.random import Params, has_filters
 from ..errors import CurvatureError, UnknownNameError
-from ..objective.objective import Objective, Stop, Stopped
+from ..objective.objective import Objective
+from ..stop import Stop, Stopped
 from . import lanczos
 from .lanczos import Eigenpair
 from .spectrum import Spectrum

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import DataError, UnknownNameError
 from ..keywords import checks_keywords
+from ..stop import Stop, Stopped
 from .losses import CROSS_ENTROPY, Loss
 from .random_state import keeps_random_state
 
@@ -21,7 +22,6 @@ PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 BATCH = 256
 DOUBLES = 65_536  # numbers in a float64 batch on a CPU: torch unfolds it to nine times its size for a 3 × 3 kernel
 
-Stop = Callable[[], bool]
 
 
 class Value(NamedTuple):
@@ -157,10 +157,6 @@ def movable(model: nn.Module) -> dict[str, Tensor]:
 
 def _floating(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
-
-class Stopped(Exception):
-    """`stop` returned true during an evaluation."""
 
 
 def evaluate(forward: Callable[[Tensor], Any], objective: Objective, *, stop: Stop | None = None) -> Value:

@@ -18,8 +18,8 @@ from landscape.checkpoints.inspect import inspect
 from landscape.checkpoints.load import load
 from landscape.data import load as load_data
 from landscape.errors import LandscapeError
-from landscape.objective.objective import Stopped
 from landscape.sandbox import available
+from landscape.stop import Stopped
 from service.jobs import lifecycle
 from service.jobs.spec import job_spec
 from tests.support.paths import GALLERY

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import LandscapeError
-from landscape.objective.objective import Stop, Stopped
+from landscape.stop import Stop, Stopped
 from service.errors import ServiceError
 from service.supervisor import memory
 from service.supervisor.processes import PYTHON

@@ -14,7 +14,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ...objective.objective import Objective, Stop, Stopped, Value
+from ...objective.objective import Objective, Value
+from ...stop import Stop, Stopped
 from ..graph.layers import Network
 from ..out_of_memory import with_smaller_batches
 from ..tf32 import exact_float32

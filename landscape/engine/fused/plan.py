@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ...errors import UnknownNameError
 from ...objective.batch_norm import depends_on_batch
-from ...objective.objective import Objective, Stop, Value, evaluate
+from ...objective.objective import Objective, Value, evaluate
+from ...stop import Stop
 from ..graph.flat import Point, Statistics
 from ..graph.fold_at_point import flat_weights
 from ..graph.layers import REARRANGING, Network

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ...errors import UnknownNameError
-from ...objective.objective import Objective, Stop, Stopped, Value
+from ...objective.objective import Objective, Value
+from ...stop import Stop, Stopped
 from .. import native
 from ..graph.affine import Affine
 from ..graph.flat import FlatWeights, Statistics

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ...errors import UnknownNameError
-from ...objective.objective import Objective, Stop, Stopped, Value
+from ...objective.objective import Objective, Value
+from ...stop import Stop, Stopped
 from .. import native
 from ..cost import total_work
 from ..graph.affine import Affine

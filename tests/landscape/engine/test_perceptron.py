@@ -14,7 +14,8 @@ from landscape.engine.lanes.perceptron import NotAPerceptron, PerceptronPlan, pa
 from landscape.engine.plain import PlainPlan
 from landscape.errors import UnknownNameError
 from landscape.objective.losses import loss_of
-from landscape.objective.objective import Objective, Stopped
+from landscape.objective.objective import Objective
+from landscape.stop import Stopped
 from tests.landscape.engine.zoo import directions, gaussian, generator, stirred
 
 SETS = [name for name in native.INSTRUCTION_SETS if native.width(name)]

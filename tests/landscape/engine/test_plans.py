@@ -14,7 +14,8 @@ from landscape.engine.choose import Choice
 from landscape.errors import UnknownNameError
 from landscape.models import CifarResNet, build
 from landscape.objective.batch_norm import with_batch_statistics
-from landscape.objective.objective import Objective, Stopped
+from landscape.objective.objective import Objective
+from landscape.stop import Stopped
 from tests.landscape.engine.zoo import directions, objective
 
 NAME = "resnet-20 with shortcuts"

@@ -13,7 +13,8 @@ from landscape.engine.choose import Choice
 from landscape.engine.plain import PlainPlan
 from landscape.objective.batch_norm import Calibration, with_batch_statistics
 from landscape.objective.losses import PerSample, loss_of
-from landscape.objective.objective import Objective, Stopped
+from landscape.objective.objective import Objective
+from landscape.stop import Stopped
 from tests.landscape.engine.test_equality import POINTS, SETS, require_close
 from tests.landscape.engine.zoo import directions, gaussian, generator, objective, stirred
 

@@ -15,7 +15,8 @@ from landscape.evaluation.curvature_map import CurvatureLandscape
 from landscape.grid import Axis, Grid
 from landscape.hessian import lanczos
 from landscape.hessian.products import Hessian, names_over
-from landscape.objective.objective import Objective, Stopped
+from landscape.objective.objective import Objective
+from landscape.stop import Stopped
 from tests.support.landscapes import landscape_of
 from tests.support.small_models import convolutional, gaussian, perceptron, pictures, vectors
 

@@ -12,7 +12,8 @@ from landscape.directions.random import random_directions
 from landscape.engine import plan
 from landscape.errors import DataError, UnknownNameError
 from landscape.objective.losses import loss_of
-from landscape.objective.objective import Objective, Stopped, Value, double_batch
+from landscape.objective.objective import Objective, Value, double_batch
+from landscape.stop import Stopped
 from tests.support.small_models import convolutional, gaussian, perceptron, pictures, the_answer, vectors
 
 
