@@ -131,7 +131,7 @@ def _caller(
 def needs_no_token(request: Request) -> bool:
     """Whether access control is off, or the request comes straight from a process of the account that runs us.
 
-    What a proxy passes on comes from others, whatever the account of the proxy.
+    What a proxy passes on comes from others, even if the proxy runs under our account.
     """
     settings = _service(request).settings
     if settings.access == "off" or not settings.trusts_own_account:

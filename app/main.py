@@ -94,7 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.state.service = Service(
         settings,
-        Database(settings.database_url, patience=WRITER_SECONDS),
+        Database(settings.database_url, writer_timeout=WRITER_SECONDS),
         open_store(settings),
         WakeUps(settings.broker),
     )

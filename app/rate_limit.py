@@ -1,4 +1,4 @@
-"""A rate limit on wrong tokens, by address, against guessing. A right token gets in, whatever was sent before it."""
+"""A rate limit on wrong tokens, by address, against guessing. It never holds up a right token."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Text of others on a terminal: names and messages that a file or a service brought cannot steer it."""
+"""Text of others on a terminal: names and messages from a file or a service cannot steer it."""
 
 import unicodedata
 

@@ -1,6 +1,6 @@
 """The data folder belongs to the account that runs the service alone, in PostgreSQL's manner.
 
-It holds everybody's uploads and results, and the digests of their tokens: other accounts of the machine see none of it.
+It holds all users' uploads and results, and the digests of their tokens: other accounts of the machine see none of it.
 """
 
 import os

@@ -27,7 +27,7 @@ def read_bytes(service: Remote, sha256: Digest) -> FileResponse:
     return FileResponse(service.store.path(sha256), media_type="application/octet-stream")
 
 
-@router.head("/{sha256}", responses=errors(400, 401, 403, 404, 422, 503, body=False))
+@router.head("/{sha256}", responses=errors(400, 401, 403, 404, 422, 429, 503, body=False))
 def find_bytes(service: Remote, sha256: Digest) -> Response:
     """Whether the bytes are here, how many, and their age in seconds; they are not read."""
     found = service.store.find(sha256)

@@ -103,7 +103,7 @@ async def create_upload(
     return _status(request, upload, offset, 201)
 
 
-@router.head("/{upload_id}", responses=errors(400, *FIND_ERRORS, 503, body=False))
+@router.head("/{upload_id}", responses=errors(400, *FIND_ERRORS, 429, 503, body=False))
 async def get_offset(request: Request, service: Submitter, upload_id: IdPath, version: Resumable = "") -> Response:
     """The number of bytes received. Of a complete upload, `Landscape-Id` is the id of its checkpoint or data set."""
     _require_version(version)

@@ -37,7 +37,7 @@ class LocalPeer:
     @property
     def is_own_account(self) -> bool:
         """Whether the process at the other end runs under the account of this one."""
-        return self.uid is not None and self.uid == os.geteuid() and self.uid != _nobody()
+        return self.uid is not None and self.uid == os.geteuid() and self.uid != _unknown_account()
 
 
 @cache
@@ -79,7 +79,7 @@ def _owner(peer: tuple[str, int], own: tuple[str, int]) -> tuple[int, int] | Non
     if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:  # an error: there is no such socket here
         return None
     _, state, _, _, _, _, _, uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
-    return None if state == _LISTEN or inode == 0 else (uid, inode)  # no inode: closed by its process, nobody's
+    return None if state == _LISTEN or inode == 0 else (uid, inode)  # no inode: its process has closed it
 
 
 def _state(connection: Any) -> int:
@@ -87,7 +87,7 @@ def _state(connection: Any) -> int:
 
 
 @cache
-def _nobody() -> int:
+def _unknown_account() -> int:
     """The number under which the kernel reports accounts that this user namespace does not know."""
     with suppress(OSError, ValueError):
         return int(Path("/proc/sys/kernel/overflowuid").read_text())

@@ -47,7 +47,7 @@ class Database:
     process only one waits for the database, and holds a connection, at a time; the others wait for their turn.
 
     Args:
-        patience: seconds for which most writers wait while one of this process waits for another program; then
+        writer_timeout: seconds for which most writers wait while one of this process waits for another program; then
             `writing` raises a `BusyError`. By default all wait for as long as it takes.
 
     Raises:
@@ -57,9 +57,9 @@ class Database:
         ConflictError: another version or another program made the database.
     """
 
-    def __init__(self, url: str, *, patience: float | None = None):
+    def __init__(self, url: str, *, writer_timeout: float | None = None):
         self.engine = _engine(url)
-        self._turns = Turns(patience)
+        self._turns = Turns(writer_timeout)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)

@@ -18,8 +18,8 @@ class Turns:
     Without this, every thread of the API would wait for a locked database, and none would be left for readers.
     """
 
-    def __init__(self, patience: float | None):
-        self._patience = patience  # seconds, of all but a few; None: all wait for as long as it takes
+    def __init__(self, timeout: float | None):
+        self._timeout = timeout  # seconds, of all but a few; None: all wait for as long as it takes
         self._free = threading.Condition()
         self._taken: float | None = None  # when the present turn began, by the monotonic clock
         self._waiting = 0
@@ -46,12 +46,12 @@ class Turns:
                 self._free.notify()
 
     def _wait(self, end: float | None) -> None:
-        """Wait until it is free; to the `end`, or else until the present turn has taken longer than the patience."""
+        """Wait until it is free; to the `end`, or else until the present turn has taken longer than the timeout."""
         while self._taken is not None:
-            if self._patience is None:
+            if self._timeout is None:
                 self._free.wait()
                 continue
-            left = (self._taken + self._patience if end is None else end) - time.monotonic()
+            left = (self._taken + self._timeout if end is None else end) - time.monotonic()
             if left <= 0:
                 raise BusyError(BUSY)
             self._free.wait(left)

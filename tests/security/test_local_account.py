@@ -76,7 +76,7 @@ def test_another_account_with_a_token_is_the_user_of_the_token(api: Api) -> None
     assert (who["user"], who["access"]) == ("local", False)
 
 
-def test_the_own_account_comes_in_whatever_it_sends_and_is_not_slowed_down(api: Api) -> None:
+def test_a_wrong_token_of_the_own_account_is_ignored_and_not_limited(api: Api) -> None:
     """A token for another service in the environment, for example."""
     assert {ask(api, "GET", "/api/v1/jobs", "ll_of_another_service").status_code for _ in range(30)} == {200}
 
@@ -86,7 +86,7 @@ def test_what_a_proxy_passes_on_is_not_of_the_own_account(api: Api, name: str) -
     assert ask(api, "GET", "/api/v1/jobs", headers={name: "127.0.0.1"}).status_code == 401
 
 
-def test_a_connection_that_its_process_closes_at_once_is_nobodys(api: Api) -> None:
+def test_a_connection_that_its_process_closes_at_once_has_no_account(api: Api) -> None:
     """The kernel reports such sockets like root's, who runs this service."""
     body = b'{"user": "eve", "scopes": ["admin"]}'
     request = (

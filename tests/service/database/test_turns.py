@@ -27,7 +27,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def test_of_sixty_writers_a_few_wait_the_others_are_told_and_readers_do_not_notice(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'landscape.sqlite'}", patience=0.2)
+    database = Database(f"sqlite:///{tmp_path / 'landscape.sqlite'}", writer_timeout=0.2)
 
     def write(_: int) -> str:
         try:
