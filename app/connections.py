@@ -101,7 +101,7 @@ def most_connections(settings: Settings) -> int:
 
 
 def refusal_of_connection(error: ServiceError) -> bytes:
-    """An answer to whatever a client will ask on a connection that is closed after it."""
+    """The answer, sent before a request has arrived, on a connection that is then closed."""
     status = "429 Too Many Requests" if isinstance(error, TooManyError) else "503 Service Unavailable"
     body = ErrorBody(error=ErrorDetail(code=error.code, message=str(error))).model_dump_json(exclude_none=True)
     headers = {

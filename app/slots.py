@@ -1,6 +1,6 @@
 """Slots of what is limited at a time: uploads, event streams, requests, connections.
 
-Nobody can hold all of them: a user, a link or an address may hold at most its share of the slots that are free, so that
+No holder can have all of them: a user, a link or an address may have at most its share of the slots that are free, so that
 one who holds many makes the limit of all others smaller, and one who holds none gets in. With a share of 1, one holds
 at most half of all, two a third each, n 1/(n + 1) each. The rule is that of ports which share the memory of a switch:
 Choudhury and Hahne 1998, "Dynamic queue length thresholds for shared-memory packet switches"; the shares are our own.
@@ -10,6 +10,7 @@ import contextlib
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from fastapi import Request
 
@@ -102,6 +103,7 @@ def holders_of(request: Request, caller: Caller) -> list[Holder]:
     return [("visitor", f"{link} {address}"), ("link", link), ("address", address)]
 
 
+@lru_cache(4096)
 def network_of(address: str) -> str:
     """The address by which a client is counted: of an IPv6 address, its network.
 

@@ -11,7 +11,7 @@ from ..open_files import raise_limit
 from ..settings import Settings
 
 WAITING = 2048  # connections that the system keeps until they are accepted
-MOST_AT_ONCE = 2048  # connections that are accepted before any of them is counted (app/connections.py)
+MOST_AT_ONCE = 64  # connections that are accepted before any of them is counted (app/connections.py) or served
 FAILED = 3  # exit code
 
 

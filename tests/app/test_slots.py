@@ -1,11 +1,13 @@
-"""Slots: nobody holds all of them, whoever and however many take what they can."""
+"""Slots: none can hold all of them, however many callers take what they can."""
 
 from collections import Counter
 from itertools import cycle, islice
 
 import pytest
+from fastapi import Request
 
-from app.slots import SHARES, Holder, Slots
+from app.slots import SHARES, Holder, Slots, holders_of
+from service.access.callers import LINK, Caller
 from service.errors import BusyError, TooManyError
 
 
@@ -51,6 +53,18 @@ def test_visitors_of_a_link_leave_room_for_its_other_visitors_and_for_users() ->
     assert sum(others) == pytest.approx(333 - first, abs=1)
     assert filled(slots, visitor("another link", "late")) >= [50]
     assert filled(slots, user("owner of the link")) >= [200]
+
+
+def test_a_request_is_counted_for_its_user_or_its_link_and_for_its_address() -> None:
+    request = Request({"type": "http", "client": ("2001:db8::1:2:3:4", 5), "headers": []})
+    ada = Caller("ada", frozenset({"read"}))
+    assert holders_of(request, ada) == [("user", "ada"), ("address", "2001:db8::/64")]
+    link = Caller("", frozenset({LINK}), key="id of the link")
+    assert holders_of(request, link) == [
+        ("visitor", "id of the link 2001:db8::/64"),
+        ("link", "id of the link"),
+        ("address", "2001:db8::/64"),
+    ]
 
 
 def test_a_limit_for_each_user_applies_beside_the_shares() -> None:
