@@ -1,6 +1,6 @@
 """Slots of what is limited at a time: uploads, event streams, requests, connections.
 
-No holder can have all of them: a user, a link or an address may have at most its share of the slots that are free, so that
+None can have all of them: a user, a link or an address may have at most its share of the slots that are free, so that
 one who holds many makes the limit of all others smaller, and one who holds none gets in. With a share of 1, one holds
 at most half of all, two a third each, n 1/(n + 1) each. The rule is that of ports which share the memory of a switch:
 Choudhury and Hahne 1998, "Dynamic queue length thresholds for shared-memory packet switches"; the shares are our own.
