@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DamagedError, ForbiddenError, InvalidError, NotFoundError, ServiceError, UnavailableError
+from ..errors import (
+    DamagedError,
+    ForbiddenError,
+    InvalidError,
+    NoSpaceError,
+    NotFoundError,
+    ServiceError,
+    TooLargeError,
+    UnavailableError,
+)
 from .cache import Cache
 from .files import BLOCK, blocks_of, require_digest
 from .store import DAMAGED, GONE, Store, StoredFile
@@ -118,7 +127,7 @@ class ApiStore(Store):
             if not isinstance(response, httpx.Response) or response.is_success:
                 return response
             if response.status_code not in _RETRIED:
-                raise _refusal(response)
+                raise refusal(response)
         raise UnavailableError(f"The store at {self.url} does not answer. Try again in a moment.")
 
 
@@ -136,7 +145,7 @@ def _address(sha256: str) -> str:
     return f"/api/store/{require_digest(sha256)}"
 
 
-def _refusal(response: "httpx.Response") -> ServiceError:
+def refusal(response: "httpx.Response") -> ServiceError:
     """The error that a local store would raise, made from the service's response."""
     if response.status_code == 404:
         return NotFoundError(GONE)
@@ -146,4 +155,5 @@ def _refusal(response: "httpx.Response") -> ServiceError:
         error = response.json()["error"]
     except (ValueError, KeyError, TypeError):
         return UnavailableError(f"The store answered with HTTP status {response.status_code}.")
-    return DamagedError(DAMAGED) if error["code"] == "damaged" else InvalidError(error["message"])
+    kinds = {"damaged": DamagedError, "no_space": NoSpaceError, "too_large": TooLargeError}
+    return kinds.get(error["code"], InvalidError)(DAMAGED if error["code"] == "damaged" else error["message"])

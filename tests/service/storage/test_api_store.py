@@ -10,8 +10,16 @@ from secrets import token_hex
 import httpx
 import pytest
 
-from service.errors import DamagedError, ForbiddenError, NotFoundError, UnavailableError
-from service.storage.api_store import ApiStore
+from service.errors import (
+    DamagedError,
+    ForbiddenError,
+    InvalidError,
+    NoSpaceError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+)
+from service.storage.api_store import ApiStore, refusal
 from service.storage.folder_store import FolderStore
 from service.storage.store import Store, StoredFile
 from tests.service.storage.test_store import (
@@ -167,6 +175,15 @@ def test_an_unreachable_service_is_reported_in_a_sentence(tmp_path: Path, monkey
     assert not store.usable()
     with pytest.raises(UnavailableError, match="does not answer"):
         store.path("0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("no_space", NoSpaceError), ("too_large", TooLargeError), ("invalid", InvalidError)]
+)
+def test_a_refusal_of_the_service_is_the_error_of_a_local_store(code: str, error: type[Exception]) -> None:
+    answer = httpx.Response(507, json={"error": {"code": code, "message": "Too little room."}})
+    assert type(refusal(answer)) is error
+    assert str(refusal(answer)) == "Too little room."
 
 
 def test_a_response_that_is_cut_off_is_requested_again(
