@@ -3,7 +3,7 @@
 A process of its own for `benchmarks.two_users`. All attacks run at once, for SECONDS or until standard input ends; then
 one JSON object says how often each was answered with which status; a line before says that they begin. It connects to
 this machine only, each attack from an address of its own, but wrong tokens come from VICTIM, the address of the other
-user. JOBS are ids of finished jobs of the attacker with large results; a word `only=NAME` chooses attacks.
+user. JOBS are ids of finished jobs of the attacker with large results; `only=NAME` and `without=NAME` choose attacks.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -202,15 +201,29 @@ async def announce_uploads(by: Attacker) -> None:
 
 
 async def hold_streams(by: Attacker) -> None:
-    tally = by.told.setdefault("event streams", Counter())
+    """Event streams of a job that is computed."""
     async for _ in by.rounds(1):
-        with suppress(httpx.HTTPError):
-            job = by.running or by.jobs[0]
-            async with by.own("event streams").stream("GET", f"/api/v1/jobs/{job}/events") as answer:
-                tally[str(answer.status_code)] += 1
-                async for _line in answer.aiter_lines():
-                    if time.monotonic() > by.end:
-                        return
+        if by.running:
+            await _follow(by, "event streams", by.running)
+
+
+async def replay_large_results(by: Attacker) -> None:
+    """Event streams of finished jobs, from their first of a million points."""
+    async for _ in by.rounds(1):
+        for job in by.jobs:
+            await _follow(by, "replayed streams", job)
+
+
+async def _follow(by: Attacker, what: str, job: str) -> None:
+    tally = by.told.setdefault(what, Counter())
+    try:
+        async with by.own(what).stream("GET", f"/api/v1/jobs/{job}/events") as answer:
+            tally[str(answer.status_code)] += 1
+            async for _ in answer.aiter_bytes():
+                if time.monotonic() > by.end:
+                    return
+    except httpx.HTTPError as error:
+        tally[type(error).__name__] += 1
 
 
 async def guess_tokens(by: Attacker) -> None:
@@ -233,13 +246,23 @@ ATTACKS: dict[Callable[[Attacker], Coroutine[Any, Any, None]], int] = {  # how m
     hold_upload_places: 200,
     announce_uploads: 4,
     hold_streams: 300,
+    replay_large_results: 20,
     guess_tokens: 4,
 }
 
 
-async def attack(by: Attacker, only: list[str]) -> None:
+def chosen_by(words: list[str]) -> dict[Callable[[Attacker], Coroutine[Any, Any, None]], int]:
+    """All attacks, or those that words like `only=NAME` and `without=NAME` leave."""
+    only, without = (
+        {word.removeprefix(key) for word in words if word.startswith(key)} for key in ("only=", "without=")
+    )
+    names = {one.__name__ for one in ATTACKS}
+    assert only | without <= names, f"attacks are {', '.join(sorted(names))}"
+    return {one: count for one, count in ATTACKS.items() if one.__name__ in (only or names) - without}
+
+
+async def attack(by: Attacker, chosen: dict[Callable[[Attacker], Coroutine[Any, Any, None]], int]) -> None:
     """Until the time is over or standard input ends."""
-    chosen = {one: count for one, count in ATTACKS.items() if not only or one.__name__ in only}
     tasks = [asyncio.create_task(one(by)) for one, count in chosen.items() for _ in range(count)]
     stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await asyncio.wait([stop], timeout=by.end - time.monotonic())
@@ -252,11 +275,9 @@ async def attack(by: Attacker, only: list[str]) -> None:
 
 def main() -> None:
     url, token, victim, seconds, *rest = sys.argv[1:]
-    jobs = [word for word in rest if not word.startswith("only=")]
-    only = [word.removeprefix("only=") for word in rest if word.startswith("only=")]
-    by = Attacker(url, token, victim, float(seconds), jobs)
+    by = Attacker(url, token, victim, float(seconds), [word for word in rest if "=" not in word])
     print("ready", flush=True)
-    asyncio.run(attack(by, only))
+    asyncio.run(attack(by, chosen_by(rest)))
     print(json.dumps(by.told), flush=True)
     os._exit(0)  # a thread may still wait for standard input
 

@@ -46,6 +46,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m benchmarks.two_users")
     asked.add_argument("--rounds", type=int, default=20, help="of Ada's requests, calm and attacked")
     asked.add_argument("--only", nargs="*", default=[], help="names of functions of benchmarks.attacks")
+    asked.add_argument("--without", nargs="*", default=[], help="names of functions of benchmarks.attacks to leave out")
     options = asked.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the service is stopped too
@@ -59,7 +60,12 @@ def main() -> None:
             work.round({})  # loads files and caches
             calm = work.times(options.rounds, "calm")
             command = [sys.executable, "-m", "benchmarks.attacks", service.url, mallory, ADDRESS]
-            command += ["1200", *jobs, *(f"only={name}" for name in options.only)]
+            command += [
+                "1200",
+                *jobs,
+                *(f"only={name}" for name in options.only),
+                *(f"without={name}" for name in options.without),
+            ]
             with _attacking(command) as attackers:
                 attacked = work.times(options.rounds, "attacked")
                 print(_load(service, attackers))
@@ -147,7 +153,7 @@ def _service(data: Path) -> Iterator[tuple[Service, list[str]]]:
 
 def _large_job(database: Database) -> str:
     """Id of a finished job with a million points."""
-    job = prepared_job(SIDE, SIDE, SIDE * 100)
+    job = prepared_job(SIDE, SIDE, SIDE * 5)
     job.owner, job.provenance = "mallory", {"columns": list(VALUES)}
     with database.writing() as session:
         session.add(job)
