@@ -35,7 +35,7 @@ TOO_MUCH_COMPUTING = "Reading the file needs more than {} s of computing, so it 
 MAX_ANSWER = 64 << 20  # bytes
 POLL, SOON = 0.25, 0.01  # s
 SMALL_FILE = 2 << 30  # bytes of memory for any file; a large one gets room for its numbers in float32 besides
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of the disk, whatever the file is like
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of the disk, which says nothing about the file
 
 
 class KilledError(LandscapeError):
@@ -54,7 +54,7 @@ class Limits:
 
     memory: int = 6 << 30  # bytes, for a large file; see SMALL_FILE
     seconds: float = 30.0  # of computing, rounded up to whole seconds
-    patience: float = 10.0  # wall time per computing time
+    wall: float = 10.0  # times as long by the clock
     output: int = 16 << 30  # bytes of the sanitized file
     walls: bool = True  # whether it also has the walls that this kernel can raise
 
@@ -99,7 +99,7 @@ def read_in_sandbox(
             memory = limits.memory_for(os.fstat(file.fileno()).st_size)
             seconds = max(1, math.ceil(limits.seconds))
             order = _Order(task, clean.fileno(), memory, seconds, limits.output, limits.walls)
-            answer = _answer(_Ended.of(order, file.fileno(), limits.patience * seconds, stop), order)
+            answer = _answer(_Ended.of(order, file.fileno(), limits.wall * seconds, stop), order)
         finally:
             if answer is None or "rejected" in answer:
                 output.unlink()
@@ -116,14 +116,14 @@ class _Ended:
     errors: bytes
 
     @classmethod
-    def of(cls, order: _Order, source: int, patience: float, stop: Callable[[], bool]) -> "_Ended":
-        """Run the process to its end, for `patience` seconds at most.
+    def of(cls, order: _Order, source: int, wall_seconds: float, stop: Callable[[], bool]) -> "_Ended":
+        """Run the process to its end, for so many seconds by the clock at most.
 
         Raises:
             KilledError: it took too long by the clock.
             StoppedError: `stop` returned true.
         """
-        until = time.monotonic() + patience
+        until = time.monotonic() + wall_seconds
         with _started(order, source) as child, selectors.DefaultSelector() as open_pipes:
             texts = {pipe: bytearray() for pipe in (child.stdout, child.stderr) if pipe}
             for pipe in texts:

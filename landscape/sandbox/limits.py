@@ -38,7 +38,7 @@ def out_of_computing(exit_status: int, used_seconds: float, cpu_seconds: int | N
 
     Args:
         exit_status: as `subprocess.Popen.returncode`: minus the signal that ended it.
-        used_seconds: of computing (`os.wait4`); tells the kernel's SIGKILL at the limit from anybody else's.
+        used_seconds: of computing (`os.wait4`); tells the kernel's SIGKILL at the limit from another.
         cpu_seconds: as given to `set_limits`.
     """
     if exit_status == -signal.SIGXCPU:

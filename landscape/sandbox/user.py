@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import kernel
 
-# Nobody's: above the ranges that systemd, containers and directories of accounts give out; the process number makes
+# Above the ranges that systemd, containers and directories of accounts give out; the process number makes
 # two cells of one moment two accounts. The second is for containers with few ids.
 _FIRST, _FIRST_OF_FEW, _FEW = 2_000_000_000, 61_184, 4_000
 _CAPSET = {"x86_64": 126, "aarch64": 91}
@@ -21,7 +21,7 @@ def is_root() -> bool:
 
 
 def lesser_user() -> bool:
-    """Become an account of one's own without groups; false if the process is not root or the ids do not exist."""
+    """Give this process an account of its own without groups; false if it is not root or there are no such ids."""
     if not is_root():
         return False
     for number in (_FIRST + os.getpid(), _FIRST_OF_FEW + os.getpid() % _FEW):

@@ -22,7 +22,7 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 _VICTIM = """
 import ctypes, sys
-ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER: anybody, where Yama asks
+ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, where Yama asks
 file = open(sys.argv[1])
 print(file.fileno(), flush=True)
 sys.stdin.read()
@@ -63,7 +63,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., di
     with ExitStack() as kept:
         folder = tmp_path_factory.mktemp("attempts")
         secret = folder / "secret"
-        secret.write_text("the numbers of somebody else")
+        secret.write_text("the numbers of another owner")
         command = [sys.executable, "-I", "-c", _VICTIM, str(secret)]
         victim = kept.enter_context(
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"PASSWORD": "secret"})
@@ -152,7 +152,7 @@ def test_what_succeeds_without_walls_is_refused_behind_them(
 
 
 @pytest.mark.skipif(
-    not SYSTEM_PYTHON.exists() or os.geteuid() != 0, reason="needs root and a Python that everybody can read"
+    not SYSTEM_PYTHON.exists() or os.geteuid() != 0, reason="needs root and a Python that all accounts can read"
 )
 def test_a_process_of_root_becomes_an_account_of_its_own(
     tried: Callable[..., dict[str, Any]], possible: set[str]
