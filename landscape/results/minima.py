@@ -29,37 +29,63 @@ def minima(losses: NDArray[np.float64]) -> list[Minimum]:
 
     A flat patch is one minimum. The lowest point of a region enclosed by holes is a minimum of infinite depth.
 
-    Source: Edelsbrunner, Letscher & Zomorodian 2002; points join in the order of their loss, the older one survives.
+    Source: Edelsbrunner, Letscher & Zomorodian 2002; valleys join in the order of the passes between them, and the
+    older one survives.
 
     >>> [(one.i, one.persistence) for one in minima(np.array([[0.0], [3.0], [1.0], [4.0]]))]
     [(0, inf), (2, 2.0)]
     """
-    order = np.argsort(losses, axis=None, kind="stable")
-    parent: dict[int, int] = {}
-    deaths: dict[int, float] = {}
-    m = losses.shape[1]
-    flat = losses.ravel()
-    for point in order[np.isfinite(flat[order])].tolist():
-        parent[point] = point
-        for root in sorted(
-            {_root(parent, near) for near in _near(point, losses.shape) if near in parent and near != point}
-        ):
-            own = _root(parent, point)
-            if root != own:
-                old, young = sorted((root, own), key=lambda index: (flat[index], index))
-                parent[young] = old
-                deaths[young] = float(flat[point])
+    shape, flat = losses.shape, losses.ravel()
+    order = np.argsort(flat, kind="stable")
+    order = order[np.isfinite(flat[order])]
+    ranks = np.full(losses.size, len(order))  # place of a point in that order; the same for all that are left out
+    ranks[order] = np.arange(len(order))
+    deaths = _deaths(_passes(ranks.reshape(shape), len(order)), flat[order])
     found = [
-        Minimum(index // m, index % m, float(flat[index]), deaths.get(index, math.inf))
-        for index in parent
-        if deaths.get(index, math.inf) > flat[index]
+        Minimum(index // shape[1], index % shape[1], float(flat[index]), death)
+        for index, death in ((int(order[root]), death) for root, death in deaths.items())
+        if death > flat[index]
     ]
     return sorted(found, key=lambda minimum: (-minimum.persistence, minimum.birth))
 
 
-def _near(point: int, shape: tuple[int, ...]) -> list[int]:
-    i, j = divmod(point, shape[1])
-    return [(i + di) * shape[1] + j + dj for di, dj in _AROUND if 0 <= i + di < shape[0] and 0 <= j + dj < shape[1]]
+def _passes(ranks: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """(k, 3) of the valleys that descent from every point ends in: two lowest points, and where one enters the other.
+
+    All are ranks. The pass between two valleys is the lowest of their neighboring points, of each pair the higher one;
+    passes come in their order. A valley itself is a row (lowest, lowest, lowest).
+    """
+    n, m = ranks.shape
+    padded = np.pad(ranks, 1, constant_values=count)
+    around = [padded[1 + di : 1 + di + n, 1 + dj : 1 + dj + m] for di, dj in _AROUND]
+    inside = ranks < count
+    lower = np.arange(count + 1)
+    lower[ranks[inside]] = np.minimum.reduce([ranks, *around])[inside]
+    while (lower[lower] != lower).any():
+        lower = lower[lower]
+    rows = [np.repeat(np.flatnonzero(lower[:count] == np.arange(count))[:, None], 3, axis=1)]
+    for near in around[:4]:  # every pair of neighbors once
+        between = (lower[ranks] != lower[near]) & inside & (near < count)
+        here, there = ranks[between], near[between]
+        ends = np.sort(np.stack([lower[here], lower[there]], axis=1), axis=1)
+        rows.append(np.column_stack([ends, np.maximum(here, there)]))
+    found = np.concatenate(rows)
+    found = found[np.argsort(found[:, 2], kind="stable")]
+    return found[np.sort(np.unique(found[:, 0] * (count + 1) + found[:, 1], return_index=True)[1])]
+
+
+def _deaths(passes: NDArray[np.int64], losses: NDArray[np.float64]) -> dict[int, float]:
+    """By rank of each local minimum the loss at which its valley joins a deeper one; `losses` are in their order."""
+    parent: dict[int, int] = {}
+    deaths: dict[int, float] = {}
+    for first, second, at in passes.tolist():
+        if first == second:
+            parent[first], deaths[first] = first, math.inf
+            continue
+        old, young = sorted((_root(parent, first), _root(parent, second)))
+        if old != young:
+            parent[young], deaths[young] = old, float(losses[at])
+    return deaths
 
 
 def _root(parent: dict[int, int], point: int) -> int:

@@ -164,6 +164,18 @@ def test_persistence_counts_the_components_that_scipy_labels_at_every_level() ->
         assert alive == label(noise <= level, structure=np.ones((3, 3)))[1]
 
 
+def test_persistence_counts_components_with_flat_patches_and_holes() -> None:
+    random = np.random.default_rng(4)
+    for _ in range(300):
+        heights = random.integers(0, random.integers(1, 9), size=random.integers(1, 9, 2)).astype(float)
+        heights[random.random(heights.shape) < random.choice([0, 0.2, 0.5])] = random.choice([np.nan, np.inf, -np.inf])
+        found = minima(heights)
+        for level in np.unique(heights[np.isfinite(heights)]):
+            alive = sum(minimum.birth <= level < minimum.death for minimum in found)
+            below = np.isfinite(heights) & (heights <= level)
+            assert alive == label(below, structure=np.ones((3, 3)))[1]
+
+
 def test_diagonal_neighbors_count() -> None:
     assert len(minima(np.array([[0.0, 5.0], [5.0, 1.0]]))) == 1
 
