@@ -59,13 +59,11 @@ def held_bytes(session: Session, owner: str) -> int:
 def require_bytes(session: Session, settings: Settings, owner: str, size: int) -> None:
     """Refuse bytes that would exceed the storage quota of a user.
 
-    Until the transaction ends, others that ask for the same user wait: bytes written by both count for both.
+    In a transaction that writes, since these come one after the other: bytes that two of them add count for both.
 
     Raises:
         QuotaError: they would.
     """
-    if session.get_bind().dialect.name == "postgresql":  # with SQLite one transaction writes at a time
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(owner, 0))))
     held = held_bytes(session, owner)
     if held + size > settings.max_user_bytes:
         raise QuotaError(

@@ -1,14 +1,10 @@
 """What counts for the storage quota, and how long the sanitized file of an upload may become."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
-from service.database.sessions import Database
 from service.database.tables import Checkpoint, Dataset
 from service.errors import InvalidError, NoSpaceError, QuotaError
 from service.jobs.quotas import SMALL, held_bytes, require_bytes, sanitized_room
@@ -39,25 +35,6 @@ def test_uploads_sanitized_files_and_announced_uploads_count_for_each_row_and_ow
     require_bytes(session, Settings(max_user_bytes=54370), "ann", 10)
     with pytest.raises(QuotaError, match="hold 54360 bytes; with 11 more"):
         require_bytes(session, Settings(max_user_bytes=54370), "ann", 11)
-
-
-def test_uploads_that_arrive_at_the_same_time_count_for_each_other(database: Database) -> None:
-    few, together = Settings(max_user_bytes=30), Barrier(6)
-
-    def add(number: int) -> bool:
-        together.wait()
-        try:
-            with database.writing() as session:
-                require_bytes(session, few, "ann", 10)
-                uploads.add_checkpoint(session, name="a", sha256=f"{number:064x}", size=10, owner="ann")
-                session.flush()
-                time.sleep(0.05)  # between the row and the end of its transaction
-        except QuotaError:
-            return False
-        return True
-
-    with ThreadPoolExecutor(6) as pool:
-        assert sum(pool.map(add, range(6))) == 3
 
 
 @pytest.mark.parametrize(("table", "growth"), [(Checkpoint, 4), (Dataset, 250)])
