@@ -3,16 +3,16 @@
 The engine records it like any other module and finds the same graph.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from ..engine.graph.interpret import interpret
+from ..engine.graph.interpret import Approved, interpret
 from ..errors import UnknownNetworkError
 from ..objective.objective import BATCH
-from ..parsers.source import printable
+from ..parsers.source import FileError, printable
 from . import CONSTANT
 from .graph_json import PackedGraph
 
@@ -33,7 +33,7 @@ class PackedModule(nn.Module):
         """
         super().__init__()
         self.largest_batch = batch
-        self._approved: set[Hashable] = set()
+        self._approved = Approved()
         constants = {f"{_CONSTANTS}{index}": index for index in packed.constants}
         self._graph = replace(packed.graph, buffers={**packed.graph.buffers, **constants})
         try:
@@ -50,9 +50,13 @@ class PackedModule(nn.Module):
         """(N, …) -> the output of the graph for these samples.
 
         Raises:
-            FileError: the precondition of an operator does not hold for so many samples.
+            FileError: the precondition of an operator does not hold for so many samples, or a table lacks a row.
         """
-        return interpret(self._graph, dict([*self.named_parameters(), *self.named_buffers()]), x, self._approved)
+        tensors = dict([*self.named_parameters(), *self.named_buffers()])
+        try:
+            return interpret(self._graph, tensors, x, self._approved)
+        except IndexError as error:  # a lookup: torch checks the numbers
+            raise FileError(f"The packed network cannot be computed: {printable(str(error), 120)}.") from None
 
 
 def _put(module: nn.Module, name: str, tensor: Tensor) -> None:

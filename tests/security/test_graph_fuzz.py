@@ -21,17 +21,22 @@ UNWORDED = 0.02  # share of computed networks at most whose values end in an err
 Outcome = dict[str, Any]
 
 
+def program(mark: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The program that computes hostile networks, in memory filled with `mark`."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.support.hostile_graphs", *arguments],
+        cwd=ROOT, env={**os.environ, "MALLOC_PERTURB_": mark, "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
 def run(mark: str) -> tuple[dict[tuple[int, int], Outcome], list[str]]:
     """(number, attempt) -> outcome of every network; and those at which the process ended."""
     outcomes: dict[tuple[int, int], Outcome] = {}
     crashes: list[str] = []
     start = 0
     while start < GRAPHS:
-        ended = subprocess.run(
-            [sys.executable, "-m", "tests.support.hostile_graphs", SEED, str(start), str(GRAPHS), mark],
-            cwd=ROOT, env={**os.environ, "MALLOC_PERTURB_": mark, "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"},
-            capture_output=True, text=True,
-        )  # fmt: skip
+        ended = program(mark, SEED, str(start), str(GRAPHS), mark)
         lines = [json.loads(line) for line in ended.stdout.splitlines()]
         outcomes |= {(line[1], line[2]): line[4] for line in lines if line[0] == "done"}
         if ended.returncode == 0:
@@ -55,3 +60,11 @@ def test_no_packed_network_ends_a_process_or_reads_what_lies_outside_its_tensors
     assert len(unworded) <= UNWORDED * len(told) + 2
     assert all(outcome.get("refused", ".").endswith(".") for outcome in one.values())
     assert [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)] == []
+
+
+def test_a_read_outside_of_tensors_shows_as_other_values() -> None:
+    """What the test above relies on."""
+    one, other = (program(mark, mark).stdout for mark in MARKS)
+    assert one
+    assert other
+    assert one != other

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from landscape.checkpoints.checkpoint import describe
 from landscape.engine import plan
-from landscape.engine.graph.interpret import interpret, operator
+from landscape.engine.graph.interpret import Approved, interpret, operator
 from landscape.engine.graph.layers import Network
 from landscape.engine.graph.preconditions import ANYTHING, CHECKS, require_safe
 from landscape.errors import CheckpointError
@@ -214,6 +214,15 @@ def test_memory_and_work_of_a_batch_are_bounded() -> None:
     assert Objective.of(module, torch.zeros(9, 3, 4), torch.zeros(9)).batch == found.batch
 
 
+def test_a_size_that_leaves_its_line_is_refused_where_the_operator_runs() -> None:
+    cut = ["aten.slice.Tensor", [W, 0, 0, {"n": [1, -8]}], {}, [8]]
+    module = PackedModule(from_text(network(cut, ["aten.relu.default", [X], {}, [9]])), {"w": torch.ones(4)})
+    for samples in (1, 3, 4, 1):  # the end is past the last of 4 numbers before the first: always empty
+        assert len(module(torch.zeros(samples, 3, 4))) == samples
+    with pytest.raises(FileError, match="linear in the batch"):
+        module(torch.zeros(10, 3, 4))
+
+
 def test_values_are_freed_when_nothing_reads_them() -> None:
     graph = from_text(
         network(*[["aten.relu.default", [{"t": 8 + k if k else 0}], {}, [9 + k]] for k in range(3)])
@@ -253,10 +262,10 @@ def test_good_arguments_pass_whether_given_by_place_or_by_name(name: str, argume
 def test_a_layout_that_was_approved_is_not_checked_again_and_any_other_is() -> None:
     text, tensors = attack("lk")
     graph = from_text(text).graph
-    approved: set[Any] = set()
+    approved = Approved()
     for samples in (1, 3, 1):
         interpret(graph, tensors, torch.zeros(samples, 1, 8, 8), approved)
-    assert len(approved) == 2
-    with pytest.raises(FileError, match="do not belong together"):
+    assert len(approved.layouts) == 2
+    with pytest.raises(FileError, match="linear in the batch"):
         interpret(graph, tensors, torch.zeros(4, 1, 8, 8), approved)
-    assert len(approved) == 2
+    assert len(approved.layouts) == 2

@@ -16,29 +16,64 @@ from .preconditions import require_countable, require_safe
 MOST_APPROVED = 64  # batch sizes and the like
 
 
-def interpret(graph: Graph, tensors: Mapping[str, Tensor], x: Tensor, approved: set[Hashable] | None = None) -> Tensor:
+class Approved:
+    """What was found to hold for a graph, so that it is checked once for each batch size.
+
+    Shapes and types of results do not depend on numbers: the same layouts of samples and tensors need no second check.
+    """
+
+    def __init__(self) -> None:
+        self.layouts: set[Hashable] = set()
+        self.shapes: dict[int, dict[int, torch.Size]] = {}  # batch -> index -> shape, for the first two batches
+
+    def require_linear(self, node: Node, made: Mapping[int, Tensor], samples: int) -> None:
+        """Refuse sizes that are not on one line with those at the first two batches.
+
+        Raises:
+            FileError: a size is not linear in the batch.
+        """
+        if samples in self.shapes or len(self.shapes) < 2:
+            self.shapes.setdefault(samples, {}).update({index: tensor.shape for index, tensor in made.items()})
+            return
+        (few, one), (more, other) = self.shapes.items()
+        for index, tensor in made.items():
+            if index not in one or index not in other:  # a batch that ended in an error
+                continue
+            rises = [(right - left) * (samples - few) for left, right in zip(one[index], other[index], strict=False)]
+            wanted = [left * (more - few) + rise for left, rise in zip(one[index], rises, strict=False)]
+            if wanted != [size * (more - few) for size in tensor.shape]:
+                raise FileError(
+                    f"A result of operator {node.operator!r} has shape {list(tensor.shape)} for {samples} samples, "
+                    f"{list(one[index])} for {few} and {list(other[index])} for {more}: sizes in the network must be "
+                    "linear in the batch."
+                )
+
+
+def interpret(graph: Graph, tensors: Mapping[str, Tensor], x: Tensor, approved: Approved | None = None) -> Tensor:
     """The output of `graph`, (N, …), on the batch `x`, (N, …), with its parameters and buffers by name in `tensors`.
 
     Args:
-        approved: layouts of samples and tensors for which every precondition was found to hold; receives this one.
-            Shapes and types do not depend on numbers, so the same layouts are not checked again.
+        approved: of earlier batches; receives this one.
 
     Raises:
-        FileError: the precondition of an operator does not hold for this batch.
+        FileError: the precondition of an operator does not hold for this batch, or a size is not linear in the batch.
     """
-    approved = set() if approved is None else approved
+    approved = approved or Approved()
     layout = (*map(_layout, tensors.values()), _layout(x))
-    checked = layout not in approved
+    checked = layout not in approved.layouts
     names = {**graph.parameters, **graph.buffers}
     values = {index: tensors[name] for name, index in names.items()}
     values |= {index: tensor.to(x.device) for index, tensor in graph.constants.items()}
     values[graph.input] = x
     for node, ended in zip(graph.nodes, graph.ended, strict=True):
-        values |= run(node, values, len(x), x.device, checked=checked)
+        made = run(node, values, len(x), x.device, checked=checked)
+        if checked:
+            approved.require_linear(node, made, len(x))
+        values |= made
         for index in ended:
             values.pop(index, None)
-    if checked and len(approved) < MOST_APPROVED:
-        approved.add(layout)
+    if checked and len(approved.layouts) < MOST_APPROVED:
+        approved.layouts.add(layout)
     return values[graph.output]
 
 
