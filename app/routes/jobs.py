@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from service.access.visibility import require_own
 from service.database.tables import Job, LogLine, require
+from service.errors import ConflictError
 from service.jobs import lifecycle, quotas
 from service.jobs.downloads import ENDINGS, NUMBERS, Asked
 from service.jobs.refine import Refinement, refine, refined_spec
@@ -106,7 +107,8 @@ def cancel_job(request: Request, service: Submitter, job_id: IdPath) -> JobOut:
 
 @router.post("/{job_id}/retry", status_code=202, responses=errors(404, 409, 429))
 def retry_job(request: Request, service: Submitter, job_id: IdPath) -> JobOut:
-    """Submit a failed or cancelled job again; the new job reuses what was computed."""
+    """Submit a failed, cancelled or damaged job again; the new job reuses what was computed."""
+    _require_retry(request, service, job_id)
     with service.database.writing() as session:
         require_own(session, Job, job_id)
         quotas.require_job(session, service.settings, service.owner)
@@ -185,6 +187,14 @@ async def get_numbers(
 ) -> Response:
     """Summary numbers of the result, each with its definition, unit and error; `ETag` as at `result`."""
     return await _answers(request).respond(request, service, Asked(job_id, NUMBERS, level=level, radius=radius))
+
+
+def _require_retry(request: Request, service: Service, job_id: str) -> None:
+    """Refuse a job that is done and not known to be damaged, before all its values are verified in a transaction."""
+    with service.database.reading() as session:
+        row = require_own(session, Job, job_id)
+        if row.state == "done" and not _answers(request).damage(session, row):
+            raise ConflictError(lifecycle.NOT_TO_RETRY.format(state=row.state))
 
 
 def _answers(request: Request) -> Answers:

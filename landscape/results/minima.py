@@ -69,9 +69,11 @@ def _passes(ranks: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         here, there = ranks[between], near[between]
         ends = np.sort(np.stack([lower[here], lower[there]], axis=1), axis=1)
         rows.append(np.column_stack([ends, np.maximum(here, there)]))
-    found = np.concatenate(rows)
-    found = found[np.argsort(found[:, 2], kind="stable")]
-    return found[np.sort(np.unique(found[:, 0] * (count + 1) + found[:, 1], return_index=True)[1])]
+    every = np.concatenate(rows)
+    every = every[np.argsort(every[:, 2], kind="stable")]
+    lowest = np.unique(every[:, 0] * (count + 1) + every[:, 1], return_index=True)[1]  # the first of each pair
+    passes: NDArray[np.int64] = every[np.sort(lowest)]
+    return passes
 
 
 def _deaths(passes: NDArray[np.int64], losses: NDArray[np.float64]) -> dict[int, float]:

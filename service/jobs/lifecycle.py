@@ -18,6 +18,8 @@ from ..queue.reuse import copy_finished, enqueue_missing, inherit, intact_tiles,
 from .compatibility import require_compatible
 from .spec import AnySpec, job_spec
 
+NOT_TO_RETRY = "The job is {state}; only a failed or cancelled job can be retried, or one whose result is damaged."
+
 
 def submit(
     session: Session,
@@ -139,7 +141,7 @@ def retry(session: Session, job_id: str) -> Job:
     """
     old = require(session, Job, job_id)
     if old.state not in TERMINAL or (old.state == "done" and len(intact_tiles(session, old.id)) == old.tiles_done):
-        raise ConflictError(f"The job is {old.state}; only a failed or cancelled job can be retried.")
+        raise ConflictError(NOT_TO_RETRY.format(state=old.state))
     job = submit(session, job_spec.validate_python(old.spec), owner=old.owner, gallery=old.gallery)
     if old.provenance is not None:
         job.grid, job.points = old.grid, old.points

@@ -259,6 +259,8 @@ def test_damage_is_found_when_values_are_read_and_then_shown(tmp_path: Path, cou
             assert (await client.get(f"/jobs/{job_id}")).json()["damaged"] is None
             with statements(app) as seen:
                 assert (await client.get(f"/jobs/{job_id}")).json()["damaged"] is None
+                refused = await client.post(f"/jobs/{job_id}/retry")
+            assert refused.status_code == 409
             assert not any("FROM tiles" in statement and "values" in statement for statement in seen)
             with app.state.service.database.writing() as session:
                 tile = results.finished_tiles(session, job_id)[-1]
