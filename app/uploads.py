@@ -5,6 +5,7 @@ A file is sent whole by PUT or resumed by tus (routes/tus.py); only the block th
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Literal
 
@@ -28,6 +29,9 @@ Purpose = Literal["checkpoint", "dataset"]
 
 LONGEST_NAME = {"checkpoint": 255, "dataset": 64}
 
+# Bytes of the uploads that are arriving, by user: they are written, but have no row that counts for the quota yet.
+_arriving: Counter[str] = Counter()
+
 
 async def receive_body(request: Request, service: Service) -> tuple[str, int]:
     """Store the body of the request.
@@ -44,19 +48,26 @@ async def receive_body(request: Request, service: Service) -> tuple[str, int]:
     """
     length = _content_length(request)
     service.store.require_space(length)
-    await run_in_threadpool(_require_quota, service, length)
+    most = await run_in_threadpool(_require_quota, service, length)
     slots: Slots = request.app.state.upload_slots
+    counted = 0
     with slots.acquire(holders_of(request, service.caller)), service.store.receive() as incoming:
-        async for block in blocks_of(request, service.settings):
-            await run_in_threadpool(incoming.write, block)
-        if incoming.size == 0:
-            raise InvalidError("The upload is empty. Send the file as the body of the request.")
-        return await run_in_threadpool(incoming.commit), incoming.size
+        try:
+            async for block in blocks_of(request, service.settings):
+                counted, _arriving[service.owner] = counted + len(block), _arriving[service.owner] + len(block)
+                if _arriving[service.owner] > most:  # a length need not be announced, or kept to
+                    most = await run_in_threadpool(_require_quota, service, _arriving[service.owner])
+                await run_in_threadpool(incoming.write, block)
+            if incoming.size == 0:
+                raise InvalidError("The upload is empty. Send the file as the body of the request.")
+            return await run_in_threadpool(incoming.commit), incoming.size
+        finally:
+            _arriving[service.owner] -= counted
 
 
-def _require_quota(service: Service, size: int) -> None:
+def _require_quota(service: Service, size: int) -> int:
     with service.database.reading() as session:
-        quotas.require_bytes(session, service.settings, service.owner, size)
+        return quotas.require_bytes(session, service.settings, service.owner, size)
 
 
 async def blocks_of(request: Request, settings: Settings) -> AsyncIterator[bytes]:

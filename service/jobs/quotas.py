@@ -56,10 +56,13 @@ def held_bytes(session: Session, owner: str) -> int:
     return sum(int(total or 0) for total in found)
 
 
-def require_bytes(session: Session, settings: Settings, owner: str, size: int) -> None:
+def require_bytes(session: Session, settings: Settings, owner: str, size: int) -> int:
     """Refuse bytes that would exceed the storage quota of a user.
 
     In a transaction that writes, since these come one after the other: bytes that two of them add count for both.
+
+    Returns:
+        The most bytes that would not have been refused.
 
     Raises:
         QuotaError: they would.
@@ -70,6 +73,7 @@ def require_bytes(session: Session, settings: Settings, owner: str, size: int) -
             f"Your uploads, and what was read from them, hold {held} bytes; with {size} more they would exceed the "
             f"{settings.max_user_bytes} that one user may store. Delete some first."
         )
+    return settings.max_user_bytes - held
 
 
 @dataclass(frozen=True)
