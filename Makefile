@@ -69,6 +69,7 @@ EXAMPLES ?= 200
 fuzz: .venv/installed
 	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_fuzz.py -s
 	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_graph_fuzz.py -s --timeout 7200
+	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/service/queue/test_model.py --timeout 7200
 
 # Random faults on both kinds of installation, SOAK= seconds each (an hour in total), then the slow fault tests; SEED= repeats a run.
 SOAK ?= 1800
