@@ -85,6 +85,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if torch.Tag.nondeterministic_seeded in func.tags:
             raise Unrecordable(f"{func} draws random numbers")
+        if func is torch.ops.aten.squeeze.default:  # would remove the batch of a single sample too
+            func, args = (
+                torch.ops.aten.squeeze.dims,
+                (args[0], [at for at, size in enumerate(args[0].shape) if size == 1]),
+            )
         arguments = tuple(self._encode(argument) for argument in args)
         options = {name: self._encode(argument) for name, argument in kwargs.items()}
         target = self._functional(func, args)

@@ -106,6 +106,22 @@ def test_the_vocabulary_of_a_language_model_is_known(tmp_path: Path) -> None:
     assert (candidate["vocabulary"], candidate["answers"]) == (50, 50)
 
 
+class Squeezed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(x.mean((2, 3), keepdim=True).squeeze())
+
+
+def test_a_batch_of_one_keeps_its_axis_where_the_network_removes_axes_of_one(tmp_path: Path) -> None:
+    model, x = Squeezed(), images(4, 3, 5, 5)
+    again = inspect(ls.pack(model, x, tmp_path / "network.safetensors")).model()
+    torch.testing.assert_close(again(x), model(x))
+    torch.testing.assert_close(again(x[:1]), model(x)[:1])
+
+
 class Sorting(nn.Module):
     def __init__(self) -> None:
         super().__init__()
