@@ -59,7 +59,7 @@ def inspect(path: str | Path) -> Inspected:
 
     Raises:
         CheckpointError: it is not usable; the message says why.
-        KilledError: the process that read it was killed from outside.
+        KilledError: the process that read it was killed from outside, or too slow just now.
         OSError: the file cannot be opened.
 
     >>> from landscape.gallery import FOLDER

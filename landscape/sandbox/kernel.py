@@ -61,8 +61,11 @@ def _checked(function: str, *arguments: object) -> int:
 
 
 def threads() -> int:
-    """The number of threads of this process."""
-    return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names only
+    """The number of threads of this process; 0 where it cannot be told."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names only
+    except OSError:
+        return 0
 
 
 def die_with_parent() -> None:
