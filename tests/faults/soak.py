@@ -1,7 +1,8 @@
 """Random faults against a real service under load: `python -m tests.faults.soak [--seconds N] [--lab]`.
 
-Threads submit jobs, cancel and upload, and log what was acknowledged; meanwhile processes are killed or stopped. At the
-end everything acknowledged must satisfy oracle.py. The seed is printed, and determines every choice.
+Threads submit jobs, cancel and upload, and log what was acknowledged; meanwhile processes are killed or stopped, and in
+a lab its network is cut. At the end everything acknowledged must satisfy oracle.py: the last line is the verdict. The
+seed is printed, and determines every choice.
 """
 
 import argparse
@@ -10,21 +11,24 @@ import os
 import platform
 import random
 import secrets
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 
 from tests.faults import breaking
+from tests.faults.network import Network, NoNetworkError, network
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost, slice_of, surface
 from tests.support import processes, servers
-from tests.support.service import Service, start_service
+from tests.support.service import LANDSCAPE, Service, environment, start_service, wait_for
 
 REQUESTS = [surface(9, 7, 1), surface(6, 5, 2), slice_of(25, 3), surface(13, 11, 4)]
 MOST_UNFINISHED = 25  # jobs, running ones included: all of them start soon, since coarse levels come first
@@ -38,10 +42,12 @@ SETTINGS = {  # small tiles, short leases, enough attempts for an hour of kills
 
 @dataclass(frozen=True)
 class Lab:
-    """PostgreSQL and Redis instead of SQLite and the private broker."""
+    """PostgreSQL and Redis instead of SQLite and the private broker, and workers on another host."""
 
     database: servers.Server
     broker: servers.Server
+    network: Network | None  # None where this machine cannot have one: all is on one host
+    far: Service | None = None  # the workers on the other host
 
 
 class Soak:
@@ -77,6 +83,8 @@ class Soak:
             for client in clients:
                 client.join()
         breaking.wait_until_it_answers(self.service)
+        for host in self._hosts:
+            assert host.process.poll() is None, "a supervisor has given up"
         return require_nothing_lost(self.service, self.log, seconds=600)
 
     def _break_something(self) -> None:
@@ -85,8 +93,38 @@ class Soak:
             fault(self)
             self.done[fault.__name__.replace("_", " ")] += 1
 
+    @property
+    def _hosts(self) -> list[Service]:
+        """The hosts with workers."""
+        return [self.service, self.lab.far] if self.lab and self.lab.far else [self.service]
+
     def worker_killed(self) -> None:
-        breaking.kill(self.rng.choice(processes.workers(self.service)))
+        breaking.kill(self.rng.choice(processes.workers(self.rng.choice(self._hosts))))
+
+    def cell_killed(self) -> None:
+        breaking.kill(self.rng.choice(processes.cells(self.rng.choice(self._hosts))))
+
+    def fork_server_killed(self) -> None:
+        breaking.kill(self.rng.choice(processes.fork_servers(self.rng.choice(self._hosts))))
+
+    def cell_stopped(self) -> None:
+        with breaking.stopped(self.rng.choice(processes.cells(self.rng.choice(self._hosts)))):
+            time.sleep(self.rng.uniform(0.5, 5.0))
+
+    def network_cut(self) -> None:
+        """Between one host and another or two, or between the database and everything, for longer than a lease or not.
+
+        Raises:
+            IndexError: there is no network that can be cut.
+        """
+        if self.lab is None or self.lab.network is None:
+            raise IndexError("all is on one host")
+        one = self.rng.choice(["service", "worker", "database"])
+        others = ["database", "broker"] if one != "database" else ["service", "worker"]
+        reached = self.rng.sample(others, self.rng.randint(1, 2))
+        with self.lab.network.cut(one, *reached):
+            time.sleep(self.rng.uniform(0.5, 15.0))
+        self.done[f"  of which {one} – {' and '.join(sorted(reached))}"] += 1
 
     def reader_killed(self) -> None:
         breaking.kill(self.rng.choice(processes.readers(self.service)))
@@ -102,7 +140,7 @@ class Soak:
             breaking.kill(processes.brokers(self.service)[0])
 
     def worker_stopped_for_longer_than_its_lease(self) -> None:
-        with breaking.stopped(self.rng.choice(processes.workers(self.service))):
+        with breaking.stopped(self.rng.choice(processes.workers(self.rng.choice(self._hosts)))):
             time.sleep(self.rng.uniform(2.0, 5.0))
 
     def broker_unresponsive(self) -> None:
@@ -180,6 +218,10 @@ class Soak:
 
 FAULTS: list[Callable[[Soak], None]] = [
     Soak.worker_killed,
+    Soak.cell_killed,
+    Soak.fork_server_killed,
+    Soak.cell_stopped,
+    Soak.network_cut,
     Soak.reader_killed,
     Soak.api_killed,
     Soak.broker_killed,
@@ -197,11 +239,41 @@ def start_soak(folder: Path, seed: int, *, lab: bool) -> Iterator[Soak]:
     with contextlib.ExitStack() as stack:
         settings, parts = dict(SETTINGS), None
         if lab:
-            parts = Lab(stack.enter_context(servers.postgresql()), stack.enter_context(servers.redis()))
+            parts = _lab(stack)
             settings |= {"database": servers.new_database(parts.database.url), "broker": parts.broker.url}
         service = start_service(folder, **settings)
         stack.callback(service.stop)
+        if parts and parts.network:
+            parts = replace(parts, far=_far_workers(service, parts.network, stack))
         yield Soak(service, seed, parts)
+
+
+def _lab(stack: contextlib.ExitStack) -> Lab:
+    """PostgreSQL and Redis, on hosts of their own if this machine can have a network."""
+    try:
+        net = stack.enter_context(network())
+    except NoNetworkError as error:
+        print(f"The network is not among the faults, and all is on one host: {error}.", flush=True)
+        return Lab(stack.enter_context(servers.postgresql()), stack.enter_context(servers.redis()), None)
+    database = servers.postgresql(net.addresses["database"], net.within("database"))
+    broker = servers.redis(address=net.addresses["broker"], within=net.within("broker"))
+    return Lab(stack.enter_context(database), stack.enter_context(broker), net)
+
+
+def _far_workers(service: Service, net: Network, stack: contextlib.ExitStack) -> Service:
+    """Workers on another host, which shares the folder of the store."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    settings = {**service.settings, "store": str(service.data / "store")}
+    command = [*net.within("worker"), *LANDSCAPE, "worker", "--workers", "1", "--data", str(folder)]
+    log = stack.enter_context((folder / "log").open("wb"))
+    process = subprocess.Popen(
+        command, env=environment(settings), stdout=log, stderr=log, text=True, start_new_session=True
+    )
+    far = Service(process, folder, service.port, service.api, settings)
+    stack.callback(process.wait, 60)
+    stack.callback(process.terminate)
+    wait_for(lambda: service.api.get("/health").json()["workers"] == 3, "the workers on the other host", 120)
+    return far
 
 
 def main() -> None:
@@ -214,8 +286,15 @@ def main() -> None:
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; seed {options.seed}", flush=True
     )
-    with tempfile.TemporaryDirectory() as folder, start_soak(Path(folder), options.seed, lab=options.lab) as soak:
-        print(soak.summary(soak.run(seconds=options.seconds)))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that servers, network and folders are removed
+    kind = "PostgreSQL and Redis" if options.lab else "SQLite and a private broker"
+    try:
+        with tempfile.TemporaryDirectory() as folder, start_soak(Path(folder), options.seed, lab=options.lab) as soak:
+            print(soak.summary(soak.run(seconds=options.seconds)))
+    except BaseException as error:
+        print(f"soak FAILED ({kind}, seed {options.seed}): {type(error).__name__}: {error}", flush=True)
+        raise
+    print(f"soak PASSED ({kind}, seed {options.seed}): nothing that was acknowledged is lost or wrong", flush=True)
 
 
 if __name__ == "__main__":

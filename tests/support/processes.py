@@ -48,6 +48,23 @@ def readers(service: Service) -> list[psutil.Process]:
     return _with(service, "landscape.checkpoints.sandbox")
 
 
+def fork_servers(service: Service) -> list[psutil.Process]:
+    """The processes that cells are forked from, one for each worker."""
+    return [one for one in _with(service, "worker.cell.forkserver") if not _is_cell(one)]
+
+
+def cells(service: Service) -> list[psutil.Process]:
+    """The processes that compute, each for one job: forks, with the command line of the fork server."""
+    return [one for one in _with(service, "worker.cell.forkserver") if _is_cell(one)]
+
+
+def _is_cell(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = process.parent()
+        return parent is not None and "worker.cell.forkserver" in parent.cmdline()
+    return True
+
+
 def brokers(service: Service) -> list[psutil.Process]:
     return [one for one in processes(service) if "valkey" in one.name() or "redis-server" in one.name()]
 

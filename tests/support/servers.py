@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import NoReturn
@@ -79,8 +79,12 @@ def _postgresql_programs() -> Path | None:
 
 
 @contextlib.contextmanager
-def postgresql() -> Iterator[Server]:
-    """A PostgreSQL server; its URL names the database `postgres` and a role that is no superuser, as in a lab."""
+def postgresql(address: str = "127.0.0.1", within: Sequence[str] = ()) -> Iterator[Server]:
+    """A PostgreSQL server; its URL names the database `postgres` and a role that is no superuser, as in a lab.
+
+    Args:
+        within: what its command begins with, for a server in another network namespace, at `address`.
+    """
     programs = _postgresql_programs()
     if programs is None:
         _missing("PostgreSQL was not found (apt-get install postgresql)")
@@ -96,9 +100,11 @@ def postgresql() -> Iterator[Server]:
     subprocess.run(
         [*as_user, *made, f"--pwfile={folder / 'password'}"], check=True, stdout=subprocess.DEVNULL, cwd=folder
     )
-    options = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
-    url = f"postgresql://landscape:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/postgres"
-    command = [*as_user, str(programs / "postgres"), "-D", data, *options]
+    with (folder / "data" / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all samenet scram-sha-256\n")
+    options = ["-p", str(port), "-k", str(folder), "-c", f"listen_addresses={address}", "-c", "max_connections=200"]
+    url = f"postgresql://landscape:{PASSWORD.replace(' ', '%20')}@{address}:{port}/postgres"
+    command = [*within, *as_user, str(programs / "postgres"), "-D", data, *options]
     server = Server(command, url, lambda: _connects(_as_superuser(url)), folder / "log")
     try:
         server.start()
@@ -139,12 +145,15 @@ def new_database(url: str) -> str:
 
 
 @contextlib.contextmanager
-def redis(*options: str, appended: Path | None = None) -> Iterator[Server]:
+def redis(
+    *options: str, appended: Path | None = None, address: str = "127.0.0.1", within: Sequence[str] = ()
+) -> Iterator[Server]:
     """A Redis server with a password and an append-only file.
 
     Args:
         options: further options of redis-server.
         appended: folder of append-only files that another server left; it starts with a copy of them.
+        address, within: see `postgresql`.
     """
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
@@ -152,13 +161,13 @@ def redis(*options: str, appended: Path | None = None) -> Iterator[Server]:
     folder, port = Path(tempfile.mkdtemp(prefix="redis-")), free_port()
     if appended:
         shutil.copytree(appended, folder / "appendonlydir")
-    url = f"redis://:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/0"
+    url = f"redis://:{PASSWORD.replace(' ', '%20')}@{address}:{port}/0"
     configuration = folder / "redis.conf"
     configuration.write_text(
-        f'bind 127.0.0.1\nport {port}\nrequirepass "{PASSWORD}"\ndir {folder}\nappendonly yes\nsave ""\n'
+        f'bind {address}\nport {port}\nrequirepass "{PASSWORD}"\ndir {folder}\nappendonly yes\nsave ""\n'
         "maxmemory-policy noeviction\n"
     )
-    server = Server([program, str(configuration), *options], url, lambda: _pings(url), folder / "log")
+    server = Server([*within, program, str(configuration), *options], url, lambda: _pings(url), folder / "log")
     try:
         server.start()
         yield server
