@@ -47,7 +47,7 @@ def worker(
         try:
             require_same(settings.database_url)
         except ConflictError as error:
-            typer.echo(str(error), err=True)
+            report(str(error), err=True)
             raise typer.Exit(OTHER_VERSION) from None
     raise_limit()
     os.execv(PROCESS[0], PROCESS)  # replaces this process: the service does not import the worker

@@ -8,8 +8,10 @@ import copy
 import json
 import math
 import os
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, DatabaseError
@@ -51,10 +53,11 @@ class Database:
             `writing` raises a `BusyError`. By default all wait for as long as it takes.
 
     Raises:
-        ServiceError: the address is not that of a database, or PostgreSQL's driver is not installed.
+        ServiceError: the address is not that of a database, the database is another program's, or PostgreSQL's driver
+            is not installed.
         UnavailableError: the database does not answer.
         DamagedError: the file is damaged, or not a database.
-        ConflictError: another version or another program made the database.
+        ConflictError: another version made the database, and this one cannot upgrade it.
     """
 
     def __init__(self, url: str, *, writer_timeout: float | None = None):
@@ -122,7 +125,9 @@ def _engine(url: str) -> Engine:
     try:
         if url.startswith("sqlite"):
             engine = create_engine(url, connect_args=_SQLITE, json_serializer=_json)
-            _create_private(engine.url.database)
+            if (file := engine.url.database) and file != ":memory:":
+                _require_own(file)
+                _create_private(file)
             return engine
         return create_engine(url, connect_args=_POSTGRESQL, json_serializer=_json, pool_pre_ping=True)
     except ModuleNotFoundError:
@@ -133,11 +138,22 @@ def _engine(url: str) -> Engine:
         ) from None
 
 
-def _create_private(file: str | None) -> None:
+def _require_own(file: str) -> None:
+    """Refuse the database of another program before a connection of ours changes its journal."""
+    from .migrations import require_own_tables
+
+    tables: list[str] = []
+    with contextlib.suppress(sqlite3.Error), contextlib.ExitStack() as stack:  # none yet, or it is reported later
+        connection = sqlite3.connect(f"file:{quote(file)}?mode=ro", uri=True)
+        stack.enter_context(contextlib.closing(connection))
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    require_own_tables(tables)
+
+
+def _create_private(file: str) -> None:
     """Create the file of a new database for this account alone; SQLite gives its other files the same permissions."""
-    if file and file != ":memory:":
-        with contextlib.suppress(OSError):  # SQLite reports it
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    with contextlib.suppress(OSError):  # SQLite reports it
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _json(value: Any) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from landscape.cli.main import main
 from service.data_folder import open_data_folder
 from service.database.sessions import Database
-from service.database.tables import Job
+from service.database.tables import Count, Job
 from service.errors import ServiceError
 from service.settings import Settings
 
@@ -156,7 +156,30 @@ def test_every_command_says_in_a_sentence_what_is_wrong_with_the_data(
     tmp_path: Path, command: str, make: Callable[[Path], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = make(tmp_path / "data")
+    before = files(tmp_path / "data")
     assert re.fullmatch(expected, refusal(command, tmp_path / "data", capsys))
+    assert files(tmp_path / "data").items() >= before.items()
+
+
+def files(data: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in data.parent.rglob("*") if path.is_file()}
+
+
+def test_damage_that_is_found_on_the_way_is_told_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    database = Database(f"sqlite:///{data / 'landscape.sqlite'}")
+    with database.writing() as session:
+        session.add_all(Count(name=f"counter {n}", label="x" * 500, value=1.0) for n in range(1000))
+    database.engine.dispose()
+    file = data / "landscape.sqlite"
+    content = bytearray(file.read_bytes())
+    for page in range(len(content) // 2 // 4096, len(content) // 4096):
+        content[page * 4096 : page * 4096 + 8] = b"\xff" * 8
+    file.write_bytes(content)
+    assert refusal("backup", data, capsys).startswith("The database is damaged: database disk image is malformed.")
 
 
 READ_ONLY = 'mount -t tmpfs tmpfs "$1" && mkdir -m 700 "$1/data" && mount -o remount,ro "$1" && shift && exec "$@"'

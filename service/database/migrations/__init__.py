@@ -3,6 +3,7 @@
 There are no downgrades, and a database made by a newer version is left untouched.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from alembic import command
@@ -11,7 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from ...errors import ConflictError
+from ...errors import ConflictError, ServiceError
 from ..tables import REVISION, Base
 
 FIRST = "0001"  # schema of the releases that had no revisions yet
@@ -21,7 +22,8 @@ def upgrade(engine: Engine) -> None:
     """Upgrade the database to `REVISION`; a failure leaves it as it was.
 
     Raises:
-        ConflictError: its version is not known to this code, or it is another program's.
+        ConflictError: its version is not known to this code.
+        ServiceError: it is another program's.
     """
     with engine.execution_options(writes=True).connect() as connection:
         connection.detach()  # its settings must not return to the pool
@@ -41,11 +43,7 @@ def config(connection: Connection) -> Config:
 
 def _upgrade(connection: Connection) -> None:
     tables = set(inspect(connection).get_table_names())
-    if tables and not {"jobs", "tiles"} <= tables:
-        raise ConflictError(
-            f"The database is that of another program: it has a table {min(tables)!r}, and none of Loss Landscape's. "
-            "Nothing was changed. Name another data folder, or another database."
-        )
+    require_own_tables(tables)
     try:
         if tables and "alembic_version" not in tables:
             command.stamp(config(connection), FIRST)
@@ -53,6 +51,19 @@ def _upgrade(connection: Connection) -> None:
     except (SQLAlchemyError, CommandError, KeyError) as error:
         raise _unknown(str(error)) from error
     _require_complete(connection)
+
+
+def require_own_tables(tables: Collection[str]) -> None:
+    """Refuse the database of another program.
+
+    Raises:
+        ServiceError: it has tables, and none of ours.
+    """
+    if tables and not {"jobs", "tiles"} & set(tables):
+        raise ServiceError(
+            f"The database is that of another program: it has a table {min(tables)!r}, and none of Loss Landscape's. "
+            "Nothing was changed. Name another data folder, or another database."
+        )
 
 
 def _require_complete(connection: Connection) -> None:
