@@ -64,7 +64,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks $(SHORT)
 
 # Fuzzes for longer than `make test` does: EXAMPLES requests of each kind for every operation of the API, then 20 times
-# as many packed graphs.
+# as many packed graphs, then EXAMPLES runs of the queue beside a model of it.
 EXAMPLES ?= 200
 fuzz: .venv/installed
 	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_fuzz.py -s
