@@ -55,7 +55,7 @@ def dry_run(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> Found:
     """
     values = {name: tensor.to("meta") for name, tensor in tensors.items()}
     passes = [_shapes(packed, values, batch) for batch in BATCHES]
-    _require_linear(packed, passes)
+    lines = _lines(packed, passes)
     shape = passes[0].shapes[packed.graph.output]
     if len(shape) < 2 or any(
         one.shapes[packed.graph.output] != (batch, *shape[1:]) for one, batch in zip(passes, BATCHES, strict=True)
@@ -63,11 +63,12 @@ def dry_run(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> Found:
         raise FileError("The packed network does not answer one row a sample. Pack a model whose output is (N, …).")
     one = passes[0]
     batch = max(1, min(BATCH, BATCH_NUMBERS // max(one.peak, 1), BATCH_WORK // max(one.work, 1)))
-    _compute(packed, tensors, batch)
+    _compute(packed, tensors, batch, lines)
     return Found(shape[1:], one.work, batch, _vocabulary(packed, tensors))
 
 
-def _require_linear(packed: PackedGraph, passes: list[_Pass]) -> None:
+def _lines(packed: PackedGraph, passes: list[_Pass]) -> dict[int, tuple[Size, ...]]:
+    """The sizes of every tensor, all linear in the batch."""
     graph = packed.graph
     made = {index for node in graph.nodes for index in node.results}
     lines = {
@@ -77,6 +78,7 @@ def _require_linear(packed: PackedGraph, passes: list[_Pass]) -> None:
     for node in graph.nodes:
         own = {index: [one.shapes[index] for one in passes] for index in node.results if index is not None}
         require_linear(node, own, lines)
+    return lines
 
 
 def _shapes(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> _Pass:
@@ -131,8 +133,10 @@ def _run(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.dev
     return {index: result for index, result in zip(node.results, every, strict=True) if index is not None}, cost
 
 
-def _compute(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> None:
-    """Compute a batch of blank samples: detects lookups out of range, and a cost that shapes do not tell."""
+def _compute(
+    packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int, lines: Mapping[int, tuple[Size, ...]]
+) -> None:
+    """Compute a batch of blank samples: detects lookups out of range, other shapes, a cost that shapes do not tell."""
     from .module import PackedModule
 
     module = PackedModule(packed, tensors)
@@ -144,6 +148,10 @@ def _compute(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> 
     except Exception as error:  # operators raise any kind of error for values that do not fit
         said = printable((str(error).splitlines() or [""])[0], 120)
         raise FileError(f"The packed network cannot be computed: {said}.") from None
+    for index, shape in module.shapes(batch).items():
+        wanted = [size.at(batch) for size in lines[index]]
+        if list(shape) != wanted:
+            raise FileError(f"The packed network is damaged: a result has shape {list(shape)} instead of {wanted}.")
 
 
 def _vocabulary(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> int | None:

@@ -58,6 +58,10 @@ class PackedModule(nn.Module):
         except IndexError as error:  # a lookup: torch checks the numbers
             raise FileError(f"The packed network cannot be computed: {printable(str(error), 120)}.") from None
 
+    def shapes(self, samples: int) -> Mapping[int, torch.Size]:
+        """Index -> shape of every result for a batch of `samples` samples, one of the first two computed."""
+        return self._approved.shapes[samples]
+
 
 def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
     """Register a parameter or buffer under a dotted name, creating the modules in between."""

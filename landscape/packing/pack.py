@@ -23,8 +23,8 @@ def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.sa
     """Write `model` as one safetensors file: its weights, and the network as a graph of ATen operators in JSON.
 
     The engine records the graph (engine/graph/record.py) of the model in evaluation mode; nothing in the file can run
-    code. The file is checked as the service will check it, so that problems are reported here. Every size must be linear
-    in the batch: name the axes that `squeeze` removes.
+    code. The file is checked as the service will check it, so that problems are reported here. Every size must be
+    linear in the batch.
 
     Args:
         model: the network; it is not changed.

@@ -168,6 +168,10 @@ HOSTILE: dict[str, list[list[Any]]] = {
         ["aten.unsqueeze.default", [X, 1], {}, [7]],
         ["aten.upsample_bilinear2d.default", [{"t": 7}, [6, 8], False, 1e-300, 1e-300], {}, [8]],
     ],
+    "weights of a larger shape than the samples": [
+        ["aten.slice.Tensor", [X, 1, 0, 1], {}, [7]],
+        ["aten._prelu_kernel.default", [{"t": 7}, X], {}, [8]],
+    ],
     "a result for gradients": [
         ["aten.native_layer_norm.default", [X, [4], W, None, 1e-5], {}, [6, 7, None]],
         ["aten.relu.default", [{"t": 7}], {}, [8]],

@@ -242,6 +242,15 @@ def glu(given: Given) -> None:
     require(fits(x, axis) and x.ndim > 0 and x.shape[axis] % 2 == 0, "needs an axis of even size")
 
 
+def prelu_kernel(given: Given) -> None:
+    """Weights that are repeated over the samples, not samples over the weights: the result has the samples' shape."""
+    x, weight = given["self"], given["weight"]
+    sizes = zip(reversed(x.shape), reversed(weight.shape), strict=False)
+    fitting = weight.ndim <= x.ndim and all(one in (1, size) for size, one in sizes)
+    require(fitting, "gets weights of a larger shape")
+    require(x.dtype == weight.dtype and x.is_floating_point(), "gets weights of another type")
+
+
 def prelu(given: Given) -> None:
     """One weight, or one for each channel."""
     x, weight = given["self"], given["weight"]

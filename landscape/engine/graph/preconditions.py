@@ -128,6 +128,7 @@ CHECKS: dict[str, Check] = {
     "aten.upsample_bicubic2d.default": argument_checks.upsampling("scales_h", "scales_w"),
     "aten.glu.default": argument_checks.glu,
     "aten.prelu.default": argument_checks.prelu,
+    "aten._prelu_kernel.default": argument_checks.prelu_kernel,
 }
 
 # Torch refuses for these what does not fit: element-wise operators, reductions, views.
@@ -135,7 +136,7 @@ ANYTHING = frozenset(
     f"aten.{name}"
     for overload, names in {
         "default": """
-            _prelu_kernel _to_copy abs alias amax amin atan bitwise_not ceil celu clamp clamp_max clamp_min clone cos
+            _to_copy abs alias amax amin atan bitwise_not ceil celu clamp clamp_max clamp_min clone cos
             detach elu erf exp expm1 flip floor full_like gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu
             lift_fresh lift_fresh_copy log log1p log_sigmoid_forward logical_and logical_not logical_or logsumexp
             maximum mean minimum mish neg ones_like permute reciprocal relu round rsqrt scalar_tensor sigmoid sign silu
