@@ -58,6 +58,7 @@ class Soak:
         self.log, self.rng = ClientLog(), random.Random(seed)
         self.checkpoint = service.upload(NETWORK)["id"]
         self.done: Counter[str] = Counter()
+        self.cuts: Counter[str] = Counter()  # of the network, by hosts
         self.seconds: list[float] = []  # response times while the API was up
         self._over = threading.Event()
 
@@ -124,7 +125,7 @@ class Soak:
         reached = self.rng.sample(others, self.rng.randint(1, 2))
         with self.lab.network.cut(one, *reached):
             time.sleep(self.rng.uniform(0.5, 15.0))
-        self.done[f"  of which {one} – {' and '.join(sorted(reached))}"] += 1
+        self.cuts[f"{one} from {' and '.join(sorted(reached))}"] += 1
 
     def reader_killed(self) -> None:
         breaking.kill(self.rng.choice(processes.readers(self.service)))
@@ -205,9 +206,10 @@ class Soak:
         """A summary of the faults and of lost work, as text."""
         quick = sorted(self.seconds) or [0.0]
         faults = "\n".join(f"  {count:5}  {name}" for name, count in sorted(self.done.items()))
+        cuts = f"cut off: {dict(self.cuts)}\n" if self.cuts else ""
         states = Counter(end[0] for end in self.log.ended.values())
         return (
-            f"{sum(self.done.values())} faults:\n{faults}\n"
+            f"{sum(self.done.values())} faults:\n{faults}\n{cuts}"
             f"acknowledged jobs lost: 0 of {len(self.log.jobs)} ({dict(states)}); "
             f"uploads lost: 0 of {len(self.log.uploads)}; wrong tiles: 0 of {tiles}\n"
             f"requests that acknowledged nothing: {dict(self.log.refused)}\n"
