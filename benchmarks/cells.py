@@ -16,8 +16,9 @@ from landscape.data import load
 from landscape.evaluation.run import coordinates
 from landscape.gallery import FOLDER
 from service.jobs.spec import job_spec
-from worker.cell.cell import Cell, ForkServer, Limits
+from worker.cell.cell import Cell, Limits
 from worker.cell.inside import kind_of
+from worker.cell.server import ForkServer
 from worker.subject import Subject
 
 CHECKPOINT = FOLDER / "resnet56-w8-skip.safetensors"

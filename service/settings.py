@@ -142,8 +142,8 @@ class Settings(BaseSettings):
     )
     sandbox: Literal["auto", "required", "off"] = Field(
         "auto",
-        description="Walls of the kernel around each job: those that it has, or refuse to start without Landlock and "
-        "seccomp (required), or none but limits",
+        description="Walls of the kernel around each upload and job: those that it has, or refuse to start without "
+        "Landlock and seccomp (required; on a GPU, seccomp), or none but limits",
     )
     max_attempts: int = Field(3, ge=1, description="Times a tile is started before its job fails")
     threads: int = Field(1, ge=1, description="Threads of one worker process")

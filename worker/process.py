@@ -33,7 +33,7 @@ from service.queue.wakeups import QUEUE, TASK, WakeUps
 from service.settings import WORKER_ID, Settings
 from service.storage.open import open_store
 
-from .cell.cell import CellError
+from .cell.server import CellError
 from .reader import ReaderKilledError
 from .tiles import Outcome, TileRunner
 

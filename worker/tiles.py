@@ -14,9 +14,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from landscape.data import BUILT_IN, load, load_clean
-from landscape.data import Dataset as Samples
-from landscape.disk_cache import DiskCache
 from landscape.grid import Axis, Grid
 from landscape.results.arrays import VALUES
 from landscape.stop import Stop, Stopped
@@ -25,13 +22,16 @@ from service.database.tables import Checkpoint, Dataset, Job, require
 from service.errors import NoSpaceError, QuotaError, ServiceError
 from service.jobs.quotas import Room, require_bytes, sanitized_room
 from service.jobs.spec import AnySpec, job_spec
+from service.library.datasets import DATASETS
 from service.queue import completion
 from service.queue.leases import READS, Lease
 from service.settings import Settings
 from service.storage.store import Store
 from service.supervisor import memory
 
-from .cell.cell import Cell, CellError, ForkServer, Limits
+from .cell.cell import Cell, Limits
+from .cell.messages import Message, closed
+from .cell.server import CellError, ForkServer
 from .reader import RejectedError, TooLongError, read_checkpoint, read_dataset
 
 Upload = TypeVar("Upload", Checkpoint, Dataset)
@@ -69,10 +69,11 @@ class TileRunner:
         empty = self._new_cell()
         self.kind, self.gpu, self.walls = (empty.hello[name] for name in ("kind", "gpu", "walls"))
         empty.end()
-        if settings.sandbox == "required" and not {"landlock", "seccomp"} <= set(self.walls):
+        needed = {"seccomp"} if self.gpu else {"landlock", "seccomp"}  # CUDA's own threads are not behind Landlock
+        if settings.sandbox == "required" and not needed <= set(self.walls):
             raise NoWallsError(
-                f"This kernel gives the cells only {', '.join(self.walls)}; LANDSCAPE_SANDBOX=required needs Landlock "
-                "and seccomp. Use Linux 5.13 or later, or LANDSCAPE_SANDBOX=auto."
+                f"This kernel gives the cells only {', '.join(self.walls)}; LANDSCAPE_SANDBOX=required needs "
+                f"{' and '.join(sorted(needed))}. Use Linux 5.13 or later, or LANDSCAPE_SANDBOX=auto."
             )
 
     def run(self, held: Lease, stop: Stop) -> Outcome:
@@ -215,33 +216,53 @@ class TileRunner:
 
     def _filled_cell(self, spec: AnySpec, job: Job, rows: list[Checkpoint], choice: Any, stop: Stop) -> Cell:
         """A new cell with the request of a job, its weights and its samples."""
-        split_of, limits = self._samples(spec.dataset), self._limits(LONGER)
-        whole = split_of(spec.split)
-        samples = {"samples": whole.subset(spec.subset.count, spec.subset.seed) if spec.subset else whole}
-        if spec.also:
-            samples["also"] = split_of(spec.also)
-        cell = self._new_cell()
-        cell.choice = choice
         order = {"architecture": job.checkpoint["architecture"], "facts": rows[0].facts, "choice": choice}
-        try:
-            cell.ask("job", limits, spec=job.spec, in_split=len(whole), **order)
-            for done, row in enumerate(rows):
-                self._note({"step": "checkpoints", "done": done, "total": len(rows)})
-                if stop():
-                    raise Stopped
-                with self.store.path(row.weights_sha256 or "").open("rb") as file:
-                    cell.ask("weights", limits, stop=stop, file=file.fileno())
-            for role, part in samples.items():
-                with part.open() as file:
-                    cell.ask("samples", limits, stop=stop, file=file.fileno(), role=role, **_described(part))
-        except BaseException:
-            cell.end()
-            raise
+        with self._samples(spec, stop) as samples:
+            cell, limits = self._new_cell(), self._limits(LONGER)
+            cell.choice = choice
+            try:
+                cell.ask("job", limits, spec=job.spec, in_split=samples["samples"].head["in_split"], **order)
+                for done, row in enumerate(rows):
+                    self._note({"step": "checkpoints", "done": done, "total": len(rows)})
+                    if stop():
+                        raise Stopped
+                    with self.store.path(row.weights_sha256 or "").open("rb") as file:
+                        cell.ask("weights", limits, stop=stop, file=file.fileno())
+                for role, part in samples.items():
+                    cell.ask("samples", limits, stop=stop, file=part.file, role=role, **part.head["described"])
+            except BaseException:
+                cell.end()
+                raise
         return cell
 
-    def _new_cell(self) -> Cell:
-        walls = self.settings.sandbox != "off"
-        return Cell(self._server, threads=self.settings.threads, limits=self._limits(1), walls=walls)
+    @contextlib.contextmanager
+    def _samples(self, spec: AnySpec, stop: Stop) -> Iterator[dict[str, Message]]:
+        """The samples of a job by role, each with an open file: prepared in a cell that sees nothing but them."""
+        cache = {"folder": str(self.store.prepared), "cache_bytes": self.settings.cache_bytes}
+        asked: dict[str, Any] = {**cache, "name": spec.dataset, "key": "", "path": None}
+        if spec.dataset not in DATASETS:
+            with self.database.reading() as session:
+                row = require(session, Dataset, spec.dataset)
+            key = row.data_sha256 or ""
+            asked |= {"name": row.name, "key": key, "path": str(self.store.path(key))}
+        subset = spec.subset.model_dump() if spec.subset else None
+        parts: dict[str, dict[str, Any]] = {"samples": {"split": spec.split, "subset": subset}}
+        if spec.also:
+            parts["also"] = {"split": spec.also, "subset": None}
+        cell, found = self._new_cell(samples=True), dict[str, Message]()
+        try:
+            for role, part in parts.items():
+                found[role] = cell.ask("split", self._limits(LONGER), stop=stop, **asked, **part)
+            yield found
+        finally:
+            cell.end()
+            for message in found.values():
+                closed(message.file)
+
+    def _new_cell(self, *, samples: bool = False) -> Cell:
+        walls = self.settings.sandbox != "off" and not samples
+        limits = self._limits(1)
+        return Cell(self._server, threads=self.settings.threads, limits=limits, walls=walls, samples=samples)
 
     def _limits(self, times: float) -> Limits:
         seconds = times * self.settings.tile_deadline_seconds
@@ -263,17 +284,6 @@ class TileRunner:
         cell.end()
         self.sizes.pop(job, None)
 
-    def _samples(self, name: str) -> Callable[[str], Samples]:
-        """A function from a split to its samples, of a built-in or an uploaded data set."""
-        cache = DiskCache(self.store.prepared, self.settings.cache_bytes)
-        if name in BUILT_IN:
-            return lambda split: load(name, split, cache=cache)
-        with self.database.reading() as session:
-            row = require(session, Dataset, name)
-        key = row.data_sha256 or ""
-        path = self.store.path(key)
-        return lambda split: load_clean(path, row.name, split, cache=cache, key=key)
-
 
 def _rejected(rejected: RejectedError, room: Room) -> dict[str, Any]:
     """The verdict on a file that cannot be used.
@@ -286,11 +296,6 @@ def _rejected(rejected: RejectedError, room: Room) -> dict[str, Any]:
     if isinstance(room.reached, NoSpaceError):
         raise room.reached
     return {"state": "rejected", "reason": str(room.reached)}
-
-
-def _described(samples: Samples) -> dict[str, Any]:
-    names = ("name", "split", "classes", "targets")
-    return {name: getattr(samples, name) for name in names} | {"mean": list(samples.mean), "std": list(samples.std)}
 
 
 def _grid(axes: dict[str, Any]) -> Grid:

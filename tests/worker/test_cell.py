@@ -25,7 +25,8 @@ from service.jobs.spec import job_spec
 from tests.support.paths import GALLERY
 from tests.worker.bench import Bench
 from worker.cell import messages
-from worker.cell.cell import Cell, CellError, Limits, TooMuchWorkError
+from worker.cell.cell import Cell, Limits, TooMuchWorkError
+from worker.cell.server import NAMES, ONE_THREAD, CellError
 
 RESNET = GALLERY / "resnet20-w8-skip.safetensors"
 LINE = {"alpha": {"min": -1.0, "max": 1.0, "count": 5}}
@@ -96,8 +97,6 @@ def test_a_cell_holds_nothing_of_the_worker(bench: Bench, checkpoint: str) -> No
 
 
 def worker_environment() -> set[str]:
-    from worker.cell.forkserver import NAMES, ONE_THREAD
-
     return {*NAMES, *ONE_THREAD, "PYTHONDONTWRITEBYTECODE"}
 
 

@@ -5,6 +5,8 @@ samples go into a cell as open files, which it maps read-only; numbers come out 
 
 messages.py    what the two processes say to each other, and how
 forkserver.py  a small process without secrets that has loaded torch; every cell is a fork of it
-inside.py      what runs in a cell: it raises the walls of landscape/sandbox, then computes
-cell.py        the worker's side: starts a cell, asks it, ends it when it takes too long or needs too much
+inside.py      what runs in a cell: it raises the walls of landscape/sandbox, then does its tasks (tasks.py): those of a
+               job (job.py); or, without walls, those of preparing its samples (samples.py)
+server.py      the worker's side of the fork server
+cell.py        the worker's side of a cell: starts a cell, asks it, ends it when it takes too long or needs too much
 """

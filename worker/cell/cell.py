@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,30 +19,16 @@ from landscape.errors import LandscapeError
 from landscape.stop import Stop, Stopped
 from service.errors import ServiceError
 from service.supervisor import memory
-from service.supervisor.processes import PYTHON
 
 from . import messages
-from .forkserver import environment
+from .server import SEND_SECONDS, CellError, ForkServer
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2  # between two looks at whether to stop, and at the process
-START_SECONDS = 300.0  # a fork server on a busy machine may take this long to load torch
-SEND_SECONDS = 60.0  # a cell that does not read what it is sent for this long is ended
 _SENTENCE = 1000  # characters of an error for the owner of the job
 
 Report = Callable[[dict[str, Any]], None]
-
-
-class CellError(Exception):
-    """A cell ended or failed for a reason that is not in the request; the message completes "failed: …".
-
-    `memory` says whether more memory would have helped.
-    """
-
-    def __init__(self, reason: str, *, memory: bool = False):
-        super().__init__(reason)
-        self.memory = memory
 
 
 class TooMuchWorkError(ServiceError):
@@ -61,65 +46,6 @@ class Limits:
     memory: int | None  # bytes resident
 
 
-class ForkServer:
-    """The fork server of this worker; it is started again if it has ended."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket
-        self._receiver: messages.Receiver
-
-    def fork(self, end: socket.socket, order: dict[str, Any]) -> int:
-        """Start a cell that talks over `end`; its process id.
-
-        Raises:
-            CellError: no process can be started.
-        """
-        try:
-            return int(self._ask(order, end.fileno())["pid"])
-        except (messages.ClosedError, TimeoutError, OSError):
-            self.close()
-        try:
-            return int(self._ask(order, end.fileno())["pid"])
-        except (messages.ClosedError, TimeoutError, OSError) as error:
-            raise CellError(f"no process could be started to compute it ({error})") from error
-
-    def status(self, pid: int) -> int | None:
-        """Wait for a cell that is ending: its exit code, or minus the signal; None if that is not known."""
-        try:
-            code = self._ask({"ended": pid})["status"]
-            return None if code is None else int(code)
-        except (messages.ClosedError, TimeoutError, OSError):
-            self.close()
-            return None
-
-    def close(self) -> None:
-        """End it and all its cells."""
-        if self._process is not None:
-            self._channel.close()
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def _ask(self, request: dict[str, Any], file: int | None = None) -> dict[str, Any]:
-        if self._process is None:
-            self._start()
-        messages.send(self._channel, request, file=file)
-        return self._receiver.receive().head
-
-    def _start(self) -> None:
-        self._channel, end = socket.socketpair()
-        with end:
-            command = [*PYTHON, "-m", "worker.cell.forkserver", str(end.fileno())]
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, env=environment(dict(os.environ)), pass_fds=[end.fileno()], cwd="/"
-            )
-        self._channel.settimeout(START_SECONDS)
-        self._receiver = messages.Receiver(self._channel)
-        self._receiver.receive()
-        self._channel.settimeout(SEND_SECONDS)
-
-
 class Cell:
     """One process with one job.
 
@@ -129,8 +55,12 @@ class Cell:
         device_memory: bytes it holds on a GPU, as it said last.
     """
 
-    def __init__(self, server: ForkServer, *, threads: int, limits: Limits, walls: bool):
+    def __init__(self, server: ForkServer, *, threads: int, limits: Limits, walls: bool, samples: bool = False):
         """
+        Args:
+            walls: whether to raise those of the kernel.
+            samples: whether it prepares samples, which come out of it as open files, instead of computing a job.
+
         Raises:
             CellError: it cannot be started.
             TooMuchWorkError: its start took all the computing that `limits` allow.
@@ -140,12 +70,14 @@ class Cell:
         self._channel: socket.socket | None = own
         try:
             with end:
-                self.pid = server.fork(end, {"threads": threads, "memory": limits.memory, "walls": walls})
+                self.pid = server.fork(
+                    end, {"threads": threads, "memory": limits.memory, "walls": walls, "samples": samples}
+                )
         except BaseException:
             own.close()
             raise
         self._handle = _handle(self.pid)
-        self._receiver = messages.Receiver(self._channel)
+        self._receiver = messages.Receiver(self._channel, files=samples)
         self.choice: Any = None
         self.device_memory: int | None = None
         self.hello = self._answer(limits).head

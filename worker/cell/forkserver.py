@@ -16,16 +16,9 @@ import socket
 import sys
 from typing import Any
 
+from landscape.sandbox import die_with_parent
+
 from . import inside, messages
-
-NAMES = ("PATH", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES", "TZ", "TMPDIR")
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # a fork must not find threads
-
-
-def environment(given: dict[str, str]) -> dict[str, str]:
-    """The environment of the fork server: nothing of `given` that could be a secret."""
-    kept = {name: given[name] for name in NAMES if name in given}
-    return {**kept, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def serve(channel: socket.socket) -> None:
@@ -82,7 +75,7 @@ def main() -> None:
     Raises:
         ClosedError: the worker has ended in the meantime.
     """
-    inside.die_with_parent()
+    die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):  # the worker decides when a cell ends
         signal.signal(number, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
