@@ -148,7 +148,7 @@ def _large_end(source: Source, end: int) -> list[int]:
 
 
 def _require_same(plain: list[int], large: list[int]) -> None:
-    """Require that the plain end record agrees with zip64's wherever it does not refer to it.
+    """Require that the plain end record agrees with zip64's in every number that does not refer to it.
 
     Raises:
         FileError: a program that reads the other record would see another archive.

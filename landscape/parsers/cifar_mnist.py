@@ -1,7 +1,7 @@
 """CIFAR-10, CIFAR-100 and MNIST from their official archives: readers of the exact formats, without unpickling.
 
-The archives are tar files (gzip), zip files or gzip files; nothing is written to disk. Whatever the archive says, its
-members are read one at a time, and those that are kept together have at most `MAX_TOTAL` bytes.
+The archives are tar files (gzip), zip files or gzip files; nothing is written to disk. Members are read one at a time,
+and those that are kept together have at most `MAX_TOTAL` bytes.
 Sources: the descriptions at the home pages of the CIFAR and MNIST data sets.
 """
 

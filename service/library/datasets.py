@@ -79,13 +79,13 @@ def find(session: Session, name: str) -> Dataset | None:
     """The data set with this id, else the one called so that is the caller's own or has no owner; other users' by id.
 
     Of several, one that can be used goes first, then an official archive that has its own name, then the caller's own
-    uploads, then the newest. So nobody's upload takes the place of an archive or of another user's data set.
+    uploads, then the newest. So no upload takes the place of an archive or of another user's data set.
     """
     own = session.info.get("caller", LOCAL).name
-    theirs = or_(Dataset.owner == own, Dataset.owner.is_(None))
+    nameable = or_(Dataset.owner == own, Dataset.owner.is_(None))
     second_choice = Dataset.owner.is_not(None) if name in ARCHIVES else Dataset.owner.is_(None)
     order = (Dataset.state != "ready", second_choice, Dataset.created.desc(), Dataset.id)
-    by_name = select(Dataset).where(Dataset.name == name, theirs).order_by(*order).limit(1)
+    by_name = select(Dataset).where(Dataset.name == name, nameable).order_by(*order).limit(1)
     return session.get(Dataset, name) or session.scalar(by_name)
 
 
