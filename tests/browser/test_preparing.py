@@ -24,7 +24,6 @@ def page(browser: Browser, server: ApiAlone) -> Iterator[Page]:
     context = browser.new_context(base_url=server.url)
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
     yield page
     context.close()
 
