@@ -5,6 +5,7 @@ Nothing here writes to the database: a tile's outcome is a function that the cal
 """
 
 import contextlib
+import json
 import math
 import time
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from landscape.grid import Axis, Grid
+from landscape.parsers.source import printable
 from landscape.results.arrays import VALUES
 from landscape.stop import Stop, Stopped
 from service.database.sessions import Database
@@ -41,7 +43,7 @@ Finished = tuple[Callable[..., object], dict[str, Any]]  # the function that wri
 MOST_CELLS = 4  # jobs whose cells are kept for their next tiles
 LONGER = 3  # a curvature map, or preparing a job, may take this many times the limit of a tile
 WALL = 3  # a tile may take this many times its computing time on a busy machine
-MOST_GROUP = 1 << 20  # points computed together: a cell cannot claim more
+MOST_GROUP, MOST_COLUMNS = 1 << 20, 64  # points computed together, numbers per point: a cell cannot claim more
 STEPS = ("checkpoints", "path", "first")  # of preparing; the page has words for each
 
 
@@ -167,13 +169,16 @@ class TileRunner:
     def _prepare(self, held: Lease, stop: Stop) -> Finished:
         with self._cell(held, stop) as (spec, _, cell):
             found = cell.ask("prepare", self._limits(LONGER), stop=stop, report=self._note).head
-            cell.device_memory, size = found["device_memory"], self._size(found)
-            provenance, grid = dict(found["provenance"]), _grid(found["grid"])
+            cell.device_memory, size = _bytes(found["device_memory"]), self._size(found)
+            provenance, grid = _provenance(found["provenance"]), _grid(found["grid"])
             if (spec.grid and grid != spec.grid.grid()) or math.prod(grid.shape) > self.settings.max_job_points:
                 raise CellError("the process that computed it answered with another grid")
             cell.choice = provenance.get("engine")
         details = {"provenance": provenance, "grid": grid, "points_per_tile": size, "device": self.kind}
-        return completion.finish_preparing, {**details, "warning": found["warning"]}
+        return completion.finish_preparing, {
+            **details,
+            "warning": found["warning"] and printable(str(found["warning"]), 300),
+        }
 
     def _compute(self, held: Lease, stop: Stop) -> Finished:
         values, seeds = held.earlier or (b"", None)
@@ -181,7 +186,7 @@ class TileRunner:
         with self._cell(held, stop) as (_, job, cell):
             limits = self._limits(LONGER if job.kind == "curvature" else 1)
             answer = cell.ask("points", limits, stop=stop, body=values, points=points, earlier_seeds=seeds)
-            cell.device_memory, size = answer.head["device_memory"], self._size(answer.head)
+            cell.device_memory, size = _bytes(answer.head["device_memory"]), self._size(answer.head)
             columns = (job.provenance or {}).get("columns", VALUES)
             if len(answer.body) != 8 * len(points) * len(columns):
                 raise CellError("the process that computed it answered with other points")
@@ -202,17 +207,19 @@ class TileRunner:
             spec = job_spec.validate_python(job.spec)
             rows = [require(session, Checkpoint, one) for one in spec.checkpoints]
         choice = (job.provenance or {}).get("engine")  # chosen by the worker that prepared the job, followed by all
-        cell = self._cells.pop(job.id, None)
+        cell = self._cells.get(job.id)
         if cell is not None and choice not in (None, cell.choice):
-            cell.end()
+            self._end(job.id)
             cell = None
-        cell = cell or self._filled_cell(spec, job, rows, choice, stop)
+        if cell is None:
+            cell = self._filled_cell(spec, job, rows, choice, stop)
+        self._cells[job.id] = cell
+        self._cells.move_to_end(job.id)
         try:
             yield spec, job, cell
         except BaseException:
-            cell.end()
+            self._end(job.id)
             raise
-        self._cells[job.id] = cell
 
     def _filled_cell(self, spec: AnySpec, job: Job, rows: list[Checkpoint], choice: Any, stop: Stop) -> Cell:
         """A new cell with the request of a job, its weights and its samples."""
@@ -280,9 +287,12 @@ class TileRunner:
             self._end_oldest()
 
     def _end_oldest(self) -> None:
-        job, cell = self._cells.popitem(last=False)
-        cell.end()
-        self.sizes.pop(job, None)
+        oldest = next(iter(self._cells))
+        self._end(oldest)
+        self.sizes.pop(oldest, None)
+
+    def _end(self, job: str) -> None:
+        self._cells.pop(job).end()
 
 
 def _rejected(rejected: RejectedError, room: Room) -> dict[str, Any]:
@@ -296,6 +306,28 @@ def _rejected(rejected: RejectedError, room: Room) -> dict[str, Any]:
     if isinstance(room.reached, NoSpaceError):
         raise room.reached
     return {"state": "rejected", "reason": str(room.reached)}
+
+
+def _bytes(found: Any) -> int | None:
+    """A number of bytes that a cell answered with."""
+    return found if type(found) is int and 0 <= found < 1 << 50 else None
+
+
+def _provenance(found: Any) -> dict[str, Any]:
+    """The provenance that a cell answered with: a JSON object whose texts can be stored, with columns.
+
+    Raises:
+        CellError: it is something else.
+    """
+    columns: Any = found.get("columns") if type(found) is dict else None
+    known = type(columns) is list and columns[: len(VALUES)] == list(VALUES) and len(columns) <= MOST_COLUMNS
+    if not known or not all(type(name) is str and name.isprintable() for name in columns):
+        raise CellError("the process that computed it answered without columns")
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise CellError("the process that computed it answered with half characters") from None
+    return dict(found)
 
 
 def _grid(axes: dict[str, Any]) -> Grid:

@@ -18,6 +18,7 @@ from landscape.checkpoints.inspect import inspect
 from landscape.checkpoints.load import load
 from landscape.data import load as load_data
 from landscape.errors import LandscapeError
+from landscape.results.arrays import VALUES
 from landscape.sandbox import available
 from landscape.stop import Stopped
 from service.jobs import lifecycle
@@ -27,6 +28,7 @@ from tests.worker.bench import Bench
 from worker.cell import messages
 from worker.cell.cell import Cell, Limits, TooMuchWorkError
 from worker.cell.server import NAMES, ONE_THREAD, CellError
+from worker.tiles import _bytes, _provenance
 
 RESNET = GALLERY / "resnet20-w8-skip.safetensors"
 LINE = {"alpha": {"min": -1.0, "max": 1.0, "count": 5}}
@@ -285,3 +287,24 @@ def test_preparing_a_trajectory_says_how_far_it_is(bench: Bench, checkpoint: str
         {"step": "checkpoints", "done": done, "total": 4} for done in range(4)
     ]
     assert {"step": "path", "done": 1, "total": 4} in steps
+
+
+WRONG: list[Any] = [
+    None,
+    {},
+    {"columns": "losses"},
+    {"columns": [*VALUES, "a\0b"]},
+    {"columns": [*VALUES, *map(str, range(100))]},
+    {"columns": list(VALUES), "center": "\ud800"},
+]
+
+
+@pytest.mark.parametrize("found", WRONG, ids=range(len(WRONG)))
+def test_a_provenance_that_cannot_be_stored_is_an_error_of_the_cell(found: Any) -> None:
+    with pytest.raises(CellError, match="the process that computed it answered with"):
+        _provenance(found)
+    assert _provenance({"columns": list(VALUES)}) == {"columns": list(VALUES)}
+
+
+def test_claimed_bytes_of_a_gpu_are_a_number_or_nothing() -> None:
+    assert [_bytes(found) for found in (3, 1 << 60, -1, "3", None, [])] == [3, None, None, None, None, None]

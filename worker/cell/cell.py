@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import LandscapeError
+from landscape.parsers.source import printable
 from landscape.stop import Stop, Stopped
 from service.errors import ServiceError
 from service.supervisor import memory
@@ -120,7 +121,7 @@ class Cell:
 
         message = self._answer(limits, check, report)
         if message.head.get("refused"):
-            raise LandscapeError(str(message.head["refused"])[:_SENTENCE])
+            raise LandscapeError(printable(str(message.head["refused"]), _SENTENCE))
         if message.head.get("failed"):
             raise self._failed(message.head)
         return message
@@ -187,7 +188,7 @@ class Cell:
 
     def _failed(self, head: dict[str, Any]) -> CellError:
         self.end()
-        name = str(head["failed"])[:60]
+        name = printable(str(head["failed"]))
         logger.error("a cell failed", extra={"error": name, "said": str(head.get("said"))[:4000]})
         if head.get("memory"):
             return CellError("the worker ran out of memory", memory=True)

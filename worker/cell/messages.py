@@ -13,7 +13,7 @@ from typing import Any
 
 from service.errors import ServiceError
 
-MAX_HEAD, MAX_BODY = 64 << 20, 256 << 20  # bytes: a path of a thousand checkpoints; the values of a tile
+MAX_HEAD, MAX_BODY = 16 << 20, 256 << 20  # bytes: the points of a tile, a path of a thousand checkpoints; values
 _SIZES = struct.Struct("<II")
 _BLOCK = 1 << 20
 FILE = "file"  # key of a head whose message comes with an open file
