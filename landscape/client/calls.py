@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from ..evaluation.progress import Report
 from ..grid import Range
+from ..terminal import printable
 from .errors import JobEndedError, RejectedError
 from .flow import Flow, Reply, Request, Wait
 from .models import TERMINAL, Checkpoint, Dataset, JobInfo, Link, Number
@@ -71,7 +72,7 @@ def wait_until_read(path: str) -> Flow[Mapping[str, Any]]:
         yield Wait(interval)
         interval = min(MAX_POLL_INTERVAL, interval * 1.5)
     if upload["state"] == "rejected":
-        raise RejectedError(upload["reason"] or "The file cannot be used.")
+        raise RejectedError(printable(upload["reason"] or "The file cannot be used."))
     answer: Mapping[str, Any] = upload
     return answer
 
@@ -174,5 +175,5 @@ def wait_until_done(job_id: str, report: Report, timeout: float | None) -> Flow[
         interval = min(MAX_POLL_INTERVAL, interval * 1.5)
     report(info.progress.done, info.progress.total)
     if info.state != "done":
-        raise JobEndedError(info.error or f"The job was {info.state}.", code=info.state, job_id=job_id)
+        raise JobEndedError(printable(info.error or f"The job was {info.state}."), code=info.state, job_id=job_id)
     return info

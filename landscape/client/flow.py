@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Generic, TypeVar
 
+from ..terminal import printable
 from .errors import RefusedError, UnreachableError
 from .models import Event
 
@@ -155,7 +156,7 @@ def _refusal(reply: Reply) -> RefusedError:
         message, code, where = str(error["message"]), str(error["code"]), error.get("field")
     except (ValueError, KeyError, TypeError):  # a proxy answered, or the answer to HEAD has no body
         message, code, where = f"The service answered with HTTP status {reply.status}.", f"http_{reply.status}", None
-    return RefusedError(message, code=code, status=reply.status, field=where)
+    return RefusedError(printable(message), code=code, status=reply.status, field=where)
 
 
 def _seconds(text: str | None) -> float:

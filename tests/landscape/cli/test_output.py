@@ -1,6 +1,7 @@
 """What the commands print: names of others cannot steer the terminal."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 
 from landscape.cli.main import main
 from landscape.cli.output import say
+from landscape.client.flow import Reply, _refusal
 from landscape.terminal import printable
 from service.cli.common import report
 from service.database.tables import Job
@@ -84,3 +86,10 @@ def _prints(node: ast.AST) -> bool:
         "typer.secho",
         "sys.stdout.write",
     )
+
+
+def test_the_message_of_a_service_is_harmless_in_a_traceback() -> None:
+    body = json.dumps({"error": {"code": "invalid", "message": HOSTILE}}).encode()
+    error = _refusal(Reply(422, {}, body))
+    assert is_harmless(str(error))
+    assert str(error).startswith("a\\x1b]0;title")
