@@ -88,11 +88,11 @@ def hostile_files() -> dict[str, bytes]:
 
 
 def _zeros_h5() -> bytes:
-    """A kilobyte or two that a reader fills up to gigabytes of zeros."""
+    """A few kilobytes that a reader fills up to gigabytes of zeros."""
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
-        file.create_dataset("fc1.weight", (1 << 15, 1 << 15), "f4", chunks=(1 << 12, 1 << 12), compression="gzip")
-        file.create_dataset("fc1.bias", (1 << 15,), "f4")
+        file.create_dataset("images", (1 << 19, 1, 32, 32), "f4", chunks=(1 << 10, 1, 32, 32), compression="gzip")
+        file.create_dataset("labels", data=np.zeros(1 << 19, np.uint8), compression="gzip")
     return content.getvalue()
 
 
@@ -113,7 +113,7 @@ async def upload_hostile_files(by: Attacker) -> None:
     """All of them, again and again, with other names; what is accepted is computed by the next attack."""
     async for _ in by.rounds():
         for name, content in by.files.items():
-            kind = "datasets" if name.endswith("npz") else "checkpoints"
+            kind = "datasets" if name.endswith((".npz", ".h5")) else "checkpoints"
             params = {"name": f"{secrets.token_hex(3)} {name}"}
             answer = await by.ask("hostile uploads", "PUT", f"/{kind}", params=params, content=content)
             if answer is not None and answer.status_code == 201 and kind == "checkpoints":
