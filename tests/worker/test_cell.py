@@ -1,9 +1,11 @@
 """Cells: a job is computed in a process that sees nothing else, and that the worker ends at any time."""
 
+import logging
 import os
 import signal
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from landscape.stop import Stopped
 from service.jobs import lifecycle
 from service.jobs.spec import job_spec
 from tests.support.paths import GALLERY
+from tests.support.service import wait_for
 from tests.worker.bench import Bench
 from worker.cell import messages
 from worker.cell.cell import Cell, Limits, TooMuchWorkError
@@ -177,6 +180,25 @@ def test_a_cell_that_must_stop_is_ended_while_it_computes(bench: Bench, checkpoi
     with pytest.raises(Stopped):
         cell.ask("points", GENEROUS, stop=lambda: next(polls), points=many, earlier_seeds=None)
     assert not psutil.pid_exists(cell.pid)
+
+
+def test_a_cancelled_job_ends_while_it_computes_and_the_next_one_is_served(
+    bench: Bench, checkpoint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A curvature map of all samples: one point of it takes a minute and more."""
+    bench.drain()
+    pair = {"min": -1.0, "max": 1.0, "count": 2}
+    job_id = bench.submit(checkpoint, kind="curvature", grid={"alpha": pair, "beta": pair})
+    caplog.set_level(logging.INFO)
+    working = threading.Thread(target=bench.worker.work)
+    working.start()
+    wait_for(lambda: job_id in bench.worker.tiles._cells, "its cell", 120)
+    with bench.database.writing() as session:
+        lifecycle.cancel(session, job_id)
+    working.join()
+    assert "tile dropped" in caplog.messages
+    assert job_id not in bench.worker.tiles._cells
+    assert bench.finish(bench.submit(checkpoint, grid=LINE, subset=SUBSET, seed=9)).state == "done"
 
 
 def test_computing_time_is_limited_in_words(bench: Bench, checkpoint: str) -> None:
