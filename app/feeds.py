@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi.sse import format_sse_event
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 KEEP_ALIVE_SECONDS = 15.0  # a comment this often, so that a dead connection is noticed
 KEPT_TILES = 64  # of a job, encoded once for all its followers; one that is further behind reads the database
+KEPT_BYTES = 8 << 20  # of their text: tiles of fast networks are large
+READ_TILES = 8  # at a time, for one that is further behind
 GONE = "gone"
 
 Tile = tuple[int, str | None]  # sequence number in its job, and data of its event; None if the tile is damaged
@@ -46,7 +49,7 @@ class Feed:
     progress: str = ""
     preparing: Any = None
     last: int = 0  # sequence number of the newest tile
-    tiles: deque[Tile] = field(default_factory=lambda: deque(maxlen=KEPT_TILES))
+    tiles: deque[Tile] = field(default_factory=deque)
     followers: set[asyncio.Event] = field(default_factory=set)
 
     @property
@@ -57,6 +60,9 @@ class Feed:
     def update(self, tiles: Sequence[Tile], **changes: Any) -> None:
         """Add new tiles, set the fields in `changes`, and wake every follower."""
         self.tiles.extend(tiles)
+        size = sum(len(data or "") for _, data in self.tiles)
+        while len(self.tiles) > KEPT_TILES or (size > KEPT_BYTES and len(self.tiles) > 1):
+            size -= len(self.tiles.popleft()[1] or "")
         for name, value in changes.items():
             setattr(self, name, value)
         for follower in self.followers:
@@ -82,6 +88,7 @@ class Feeds:
 
     def __init__(self, database: Database, slots: Slots):
         self._database, self.slots = database, slots
+        self._readers = CapacityLimiter(1)  # one at a time: several would hold up everything else in this process
         self._feeds: dict[str, Feed] = {}
         self._poll_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -123,16 +130,16 @@ class Feeds:
             yield feed.state_event()
 
     async def _after(self, position: _Position) -> list[Tile]:
-        """The next tiles, at most as many as a feed keeps."""
+        """The next tiles, those that the feed keeps or a few out of the database."""
         kept = position.feed.tiles
         if kept and kept[0][0] <= position.number + 1:
             return [tile for tile in kept if tile[0] > position.number]
-        return await asyncio.to_thread(self._tiles, position.feed.job, position.number)
+        return await to_thread.run_sync(self._tiles, position.feed.job, position.number, limiter=self._readers)
 
     def _tiles(self, job_id: str, number: int) -> list[Tile]:
         with self._database.reading() as session:
             job = session.get(Job, job_id)
-            return _encoded(session, job, number) if job else []
+            return _encoded(session, job, number, READ_TILES) if job else []
 
     @contextlib.contextmanager
     def _following(self, jobs: Sequence[str]) -> Iterator[tuple[list[Feed], asyncio.Event]]:
@@ -177,7 +184,7 @@ def _changes_of(session: Session, job: Job | None, feed: Feed) -> Mapping[str, A
     if (job.state, job.tiles_done, job.preparing) == (feed.state, feed.last, feed.preparing):
         return None
     now = {"job": job.id, **progress.of(session, job), "state": job.state}
-    tiles = _encoded(session, job, max(feed.last, job.tiles_done - KEPT_TILES))
+    tiles = _encoded(session, job, max(feed.last, job.tiles_done - KEPT_TILES), KEPT_TILES)
     return {
         "state": job.state,
         "error": job.error,
@@ -188,9 +195,9 @@ def _changes_of(session: Session, job: Job | None, feed: Feed) -> Mapping[str, A
     }
 
 
-def _encoded(session: Session, job: Job, after: int) -> list[Tile]:
+def _encoded(session: Session, job: Job, after: int, most: int) -> list[Tile]:
     columns = results.columns_of(job)
-    tiles = results.finished_tiles(session, job.id, after, most=KEPT_TILES)
+    tiles = results.finished_tiles(session, job.id, after, most=most)
     return [(tile.sequence or 0, _tile_data(tile, job, columns) if is_intact(tile) else None) for tile in tiles]
 
 
