@@ -33,7 +33,7 @@ class PackedModule(nn.Module):
         """
         super().__init__()
         self.largest_batch = batch
-        self._approved = Approved()
+        self._approved, self._sample = Approved(), packed.sample
         constants = {f"{_CONSTANTS}{index}": index for index in packed.constants}
         self._graph = replace(packed.graph, buffers={**packed.graph.buffers, **constants})
         try:
@@ -60,7 +60,7 @@ class PackedModule(nn.Module):
 
     def shapes(self, samples: int) -> Mapping[int, torch.Size]:
         """Index -> shape of every result for a batch of `samples` samples, one of the first two computed."""
-        return self._approved.shapes[samples]
+        return self._approved.shapes[torch.Size(self._sample)][samples]
 
 
 def _put(module: nn.Module, name: str, tensor: Tensor) -> None:

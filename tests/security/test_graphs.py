@@ -225,6 +225,7 @@ def test_a_size_that_leaves_its_line_is_refused_where_the_operator_runs() -> Non
         assert len(module(torch.zeros(samples, 3, 4))) == samples
     with pytest.raises(FileError, match="linear in the batch"):
         module(torch.zeros(10, 3, 4))
+    assert len(module(torch.zeros(10, 5, 5))) == 10  # other samples have other sizes
 
 
 def test_values_are_freed_when_nothing_reads_them() -> None:

@@ -24,18 +24,20 @@ class Approved:
 
     def __init__(self) -> None:
         self.layouts: set[Hashable] = set()
-        self.shapes: dict[int, dict[int, torch.Size]] = {}  # batch -> index -> shape, for the first two batches
+        # shape of a sample -> batch -> index -> shape, for the first two batches
+        self.shapes: dict[torch.Size, dict[int, dict[int, torch.Size]]] = {}
 
-    def require_linear(self, node: Node, made: Mapping[int, Tensor], samples: int) -> None:
+    def require_linear(self, node: Node, made: Mapping[int, Tensor], x: torch.Size) -> None:
         """Refuse sizes that are not on one line with those at the first two batches.
 
         Raises:
             FileError: a size is not linear in the batch.
         """
-        if samples in self.shapes or len(self.shapes) < 2:
-            self.shapes.setdefault(samples, {}).update({index: tensor.shape for index, tensor in made.items()})
+        samples, known = x[0], self.shapes.setdefault(x[1:], {})
+        if samples in known or len(known) < 2:
+            known.setdefault(samples, {}).update({index: tensor.shape for index, tensor in made.items()})
             return
-        (few, one), (more, other) = self.shapes.items()
+        (few, one), (more, other) = known.items()
         for index, tensor in made.items():
             if index not in one or index not in other:  # a batch that ended in an error
                 continue
@@ -68,7 +70,7 @@ def interpret(graph: Graph, tensors: Mapping[str, Tensor], x: Tensor, approved: 
     for node, ended in zip(graph.nodes, graph.ended, strict=True):
         made = run(node, values, len(x), x.device, checked=checked)
         if checked:
-            approved.require_linear(node, made, len(x))
+            approved.require_linear(node, made, x.shape)
         values |= made
         for index in ended:
             values.pop(index, None)
