@@ -5,6 +5,7 @@ Every process runs under a guardian (guardian.py), so none outlives this one, ho
 
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from ..database.sessions import Database
 from ..database.tables import Job
 from ..errors import ServiceError
 from ..jobs import gallery
+from ..logs import log_as_json
 from ..open_files import raise_limit
 from ..settings import Settings
 from ..storage.open import open_store
@@ -97,6 +99,7 @@ def _run(
     report: Report,
     stop: threading.Event,
 ) -> None:
+    log_as_json(logging.WARNING)
     try:
         database = Database(settings.database_url)
         if terminal:

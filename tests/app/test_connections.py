@@ -1,5 +1,6 @@
 """More connections than a process may have open files: others still get in, and the log stays small."""
 
+import asyncio
 import contextlib
 import resource
 import socket
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from app.connections import Connections, most_connections
+from app.slow_clients import _end_with_the_peer
 from service import open_files
 from service.errors import BusyError, TooManyError
 from service.settings import Settings
@@ -110,6 +112,16 @@ def test_requests_through_a_proxy_are_limited_by_the_address_that_it_names(few_f
     wait_for(lambda: asked("192.0.2.1") == 200, "room again")
 
 
+def test_a_flood_of_invalid_requests_writes_a_few_lines(few_files: Api) -> None:
+    log = few_files.data / "serve.log"
+    before = log.read_bytes().count(b"\n")
+    for n in range(200):
+        with socket.create_connection(("127.0.0.1", few_files.port), 60) as one:
+            one.sendall(b"%d what is this?\r\n\r\n" % n)
+            assert b" 400 " in one.recv(1000)
+    assert log.read_bytes().count(b"\n") - before < 100
+
+
 # The rules, without a process
 
 
@@ -174,6 +186,19 @@ def test_the_limit_of_open_files_is_raised_and_there_are_always_fewer_connection
     assert ended.stdout.split("\n")[0] == "1024 (1024, 1024) 512", ended.stderr
     assert most_connections(Settings(max_connections=10)) == 10
     assert open_files.limit() <= resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux ends connections this way")
+def test_the_system_ends_the_connection_of_a_machine_that_has_vanished() -> None:
+    class Transport(asyncio.Transport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            return {"socket": accepted}.get(name, default)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        accepted = server.accept()[0]
+        with accepted:
+            _end_with_the_peer(Transport())
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000  # milliseconds
 
 
 # A server without our limits that runs out of files: what asyncio says of it.
