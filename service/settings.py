@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     )
 
     max_upload_bytes: int = Field(16 << 30, ge=1, description="Largest upload")
-    min_free_bytes: int = Field(1 << 30, ge=0, description="Bytes of the disk that uploads, and the files made by reading them, leave free")
+    min_free_bytes: int = Field(
+        1 << 30, ge=0, description="Bytes of the disk that uploads, and files made by reading them, leave free"
+    )
     max_uploads: int = Field(
         256, ge=1, description="Concurrent uploads; one user gets at most half of them, so that others get in"
     )
@@ -80,7 +82,9 @@ class Settings(BaseSettings):
     session_hours: float = Field(168, gt=0, le=8760, description="The page asks for the token again after this time")
     max_unfinished_jobs: int = Field(1000, ge=1, description="Queued and running jobs of one user")
     max_job_points: int = Field(1_002_001, ge=1, description="Grid points of one job")
-    max_user_bytes: int = Field(200 << 30, ge=0, description="Bytes of all uploads of one user, and of the files made by reading them")
+    max_user_bytes: int = Field(
+        200 << 30, ge=0, description="Bytes of all uploads of one user, and of the files made by reading them"
+    )
     max_user_uploads: int = Field(200, ge=1, description="Concurrent uploads of one user")
     max_user_unfinished_uploads: int = Field(
         500, ge=1, description="Resumable uploads of one user that have begun and are not complete"
