@@ -104,7 +104,7 @@ def _return(session: Session, tile: Tile, state: str = "waiting") -> None:
 
 
 def _pause(session: Session, tile: Tile, seconds: float) -> None:
-    """Let nobody take this tile for so many seconds, nor any other of its job."""
+    """Keep this tile, and every other of its job, from all workers for so many seconds."""
     until = now() + seconds
     same = Tile.id == tile.id if tile.job_id is None else Tile.job_id == tile.job_id
     sooner = or_(Tile.not_before.is_(None), Tile.not_before < until)

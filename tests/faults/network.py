@@ -1,6 +1,6 @@
 """The parts of a lab on hosts of their own, whose connections can be cut: network namespaces on one bridge.
 
-Needs Linux, root and iproute2. A cut drops packets silently, as a dead switch does: nobody is told.
+Needs Linux, root and iproute2. A cut drops packets silently, as a dead switch does, without an error.
 """
 
 import contextlib

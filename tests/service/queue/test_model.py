@@ -189,7 +189,7 @@ class Queue(RuleBasedStateMachine):
             due = _due(session)
             held = leases.lease(session, LEASE_SECONDS, worker=worker, sizes=dict.fromkeys(self.jobs, size))
             if held is None:
-                assert not due, "nobody got the work that waits"
+                assert not due, "a worker got none of the work that waits"
                 return
             tile = session.get_one(Tile, held.tile)
             assert not session.scalar(select(Tile.id).where(Tile.id == held.tile, _paused())), "before its time"
