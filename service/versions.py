@@ -21,7 +21,11 @@ LONGEST_PAUSE = 30.0  # seconds between two looks at the version of the service
 
 
 def announce(database: Database) -> None:
-    """Write the version of the service to the database; called when it starts."""
+    """Write the version of the service to the database; called when it starts.
+
+    Raises:
+        BusyError: other writers have waited for the database for too long.
+    """
     with database.writing() as session:
         session.execute(delete(Count).where(Count.name == NAME))
         session.add(Count(name=NAME, label=version("loss-atlas"), value=time.time()))
@@ -32,6 +36,7 @@ def require_same(url: str) -> None:
 
     Raises:
         ConflictError: the version of the service, or the schema of its database, is not this code's.
+        ServiceError, UnavailableError, DamagedError: the database cannot be used; see `Database`.
     """
     require_same_schema(url)
     database = Database(url)
@@ -47,6 +52,9 @@ def wait_for_same(url: str, report: Callable[[str], None], pause: float = 1.0) -
     Args:
         report: gets a line before each pause.
         pause: seconds, doubled each time, up to `LONGEST_PAUSE`.
+
+    Raises:
+        ServiceError, UnavailableError, DamagedError: the database cannot be used; see `Database`.
     """
     while True:
         try:
