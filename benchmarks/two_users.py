@@ -21,15 +21,12 @@ from pathlib import Path
 from statistics import median
 
 import httpx
-import numpy as np
 import psutil
 import torch
 from safetensors.torch import save
 
-from landscape.results.arrays import VALUES
 from service.database.sessions import Database
-from service.queue import completion, fair_queue, leases
-from tests.support.api_alone import LEASE_SECONDS, prepared_job
+from tests.support.large_jobs import finished_surface
 from tests.support.paths import GALLERY
 from tests.support.service import Service, make_token, start_service
 
@@ -142,30 +139,14 @@ def _service(data: Path) -> Iterator[tuple[Service, list[str]]]:
     data.mkdir(mode=0o700)
     os.umask(0o077)
     database = Database(f"sqlite:///{data / 'landscape.sqlite'}")
-    jobs = [_large_job(database) for _ in range(LARGE_JOBS)]
+    with database.writing() as session:
+        jobs = [finished_surface(session, SIDE, owner="mallory").id for _ in range(LARGE_JOBS)]
     database.engine.dispose()
     service = start_service(data, workers=2, access="on")
     try:
         yield service, jobs
     finally:
         service.stop()
-
-
-def _large_job(database: Database) -> str:
-    """Id of a finished job with a million points."""
-    job = prepared_job(SIDE, SIDE, SIDE * 5)
-    job.owner, job.provenance = "mallory", {"columns": list(VALUES)}
-    with database.writing() as session:
-        session.add(job)
-        session.flush()
-        fair_queue.enqueue_points(session, job)
-    while True:
-        with database.writing() as session:
-            held = leases.lease(session, LEASE_SECONDS)
-            if held is None:
-                return job.id
-            values = np.random.default_rng(0).random((len(held.points), len(VALUES)))
-            completion.finish_points(session, held, values.astype("<f8").tobytes(), seconds=1.0)
 
 
 @contextmanager
