@@ -44,6 +44,7 @@ GRACE_SECONDS = 15.0  # a tile may take this long once the process is told to st
 TRANSIENT = (UnavailableError, BusyError, NoSpaceError, OperationalError)  # not caused by the tile, which is retried
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 RETRY_SECONDS = 2.0
+PAUSE_SECONDS = 5.0  # of a job after a transient error; others go on
 CELLS_SECONDS = 30.0  # cells of jobs are kept for so long while there is no work
 
 
@@ -110,8 +111,7 @@ class Worker:
     def _outcome_after(self, error: Exception, held: Lease) -> Outcome:
         """Release the tile after a transient error, fail its job after one of the request, else count an attempt."""
         if isinstance(error, TRANSIENT) or (isinstance(error, OSError) and error.errno in DISK_FULL):
-            time.sleep(RETRY_SECONDS)
-            return partial(requeue.release, held=held)
+            return partial(requeue.release, held=held, pause=PAUSE_SECONDS)
         if isinstance(error, LandscapeError | ServiceError):
             return partial(completion.fail, held=held, reason=str(error))
         return partial(
