@@ -172,7 +172,7 @@ def _every(copies: Mapping[str, Mapping[str, StoredTensor]]) -> Iterator[tuple[s
 
 
 def finite(name: str, block: NDArray[Any]) -> NDArray[np.float32]:
-    """Numbers of the tensor `name` as float32, each finite.
+    """Numbers (n,) of the tensor `name` as float32, each finite.
 
     Raises:
         CheckpointError: NaN, infinity, a number too large for float32, or a negative variance.

@@ -65,7 +65,11 @@ class Archive:
             raise FileError(f"The archive holds {total} bytes unpacked; at most {most} are read.")
 
     def read(self, name: str, most: int) -> bytes:
-        """The whole content of a member of at most `most` bytes, its checksum verified; raises as `blocks`."""
+        """The whole content of a member, its checksum verified.
+
+        Raises:
+            FileError: it has more than `most` bytes, or as `blocks`.
+        """
         size = self.entries[name].size
         if size > most:
             raise FileError(f"Entry {printable(name)!r} of the archive has {size} bytes; at most {most} are read.")

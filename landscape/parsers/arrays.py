@@ -52,6 +52,9 @@ class StoredArray:
 def in_memory(array: NDArray[Any]) -> StoredArray:
     """An array that is in memory already.
 
+    Raises:
+        FileError: see `rows_at_once`.
+
     >>> in_memory(np.arange(3)).load()
     array([0, 1, 2])
     """

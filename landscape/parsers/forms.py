@@ -15,7 +15,11 @@ MAX_SIDE = 4096
 
 
 def inputs(name: str, given: StoredArray) -> tuple[str, StoredArray]:
-    """(kind, samples as stored): images (N, C, H, W), vectors (N, F), tokens (N, T)."""
+    """(kind, samples as stored): images (N, C, H, W), vectors (N, F), tokens (N, T).
+
+    Raises:
+        FileError: samples have no such shape, or another type.
+    """
     shape, dtype = given.shape, given.dtype
     if len(shape) < 2 or 0 in shape:
         raise FileError(f"{name!r} has shape {shape}; expected (N, C, H, W) or (N, H, W, C), none of them 0.")
@@ -82,13 +86,22 @@ def sequences(tokens: StoredArray) -> tuple[StoredArray, StoredArray]:
 
 
 def require_token_shape(tokens: StoredArray) -> None:
+    """Check shape and type of tokens.
+
+    Raises:
+        FileError: they are not integers (N, T), T at least 2.
+    """
     shape = tokens.shape
     if len(shape) != 2 or tokens.dtype.kind not in "iu" or 0 in shape or shape[1] < 2:
         raise FileError(f"'tokens' has shape {shape} and type {tokens.dtype}; expected integers of shape (N, T).")
 
 
 def targets(given: StoredArray, name: str) -> StoredArray:
-    """Labels (N,) or (N, T) as int64, or numbers to predict (N,) or (N, K) as float32."""
+    """Labels (N,) or (N, T) as int64, or numbers to predict (N,) or (N, K) as float32.
+
+    Raises:
+        FileError: targets have no such shape, or another type.
+    """
     shape, dtype = given.shape, given.dtype
     if dtype.kind == "f" and name == "targets" and len(shape) in (1, 2) and 0 not in shape:
         return given.converted(_as_float32, shape, np.float32)
