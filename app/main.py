@@ -79,7 +79,7 @@ STATUS = {
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application with these settings, by default from the environment.
 
-    Raises as `Database` and `open_store`.
+    Raises as `open_data_folder`, `Database` and `open_store`.
     """
     settings = settings or Settings()
     open_data_folder(settings)

@@ -63,7 +63,7 @@ _PAIRS = (
 
 
 def add_checkpoints(database: Database, store: Store) -> None:
-    """Add the shipped checkpoints that are missing; raises as `Store.copy_in` and `Store.require`."""
+    """Add the shipped checkpoints that are missing. Raises as `Database.writing` and the store."""
     known = records()
     for name in (name for pair in _PAIRS for name in pair):
         with database.reading() as session:
@@ -85,6 +85,7 @@ def add_next_jobs(database: Database) -> bool:
 
     Raises:
         InvalidError: a shipped checkpoint cannot be used, as `submit` says.
+        BusyError: another program keeps the database locked.
     """
     with database.writing() as session:
         for pair in _PAIRS:
