@@ -1,7 +1,7 @@
 """Arguments in a packed graph have the types that torch's schema of their operator says.
 
 torch itself takes more: an integer as a type, a layout or a device (0 is the first GPU, 12 a quantized type), a word as
-a device ("meta" computes nothing). They are refused when a graph is read, whatever its sizes.
+a device ("meta" computes nothing). They are refused when a graph is read.
 """
 
 from collections.abc import Callable

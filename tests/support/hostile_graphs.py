@@ -324,7 +324,7 @@ def computed(text: str, tensors: Tensors, samples: int) -> dict[str, Any]:
             planned = plan(objective, directions, choice)
             found_values = planned.values([(0.0,), (0.3,)])
             values[f"{at} {planned.name}"] = [part.hex() for value in found_values for part in value[:2]]
-        except Exception as error:  # whatever an operator raises: the process goes on
+        except Exception as error:  # an operator raises any kind of error
             values[f"{at}"] = f"{type(error).__name__}: {str(error)[:200]}"
     return {"values": values}
 

@@ -87,7 +87,7 @@ class Network:
         return counts
 
     def require_shapes(self, made: Mapping[int, Tensor], samples: int) -> None:
-        """Refuse results of other shapes than `shapes` says: native kernels read as many numbers, whatever there are.
+        """Refuse results of other shapes than `shapes` says: native kernels read as many numbers.
 
         Raises:
             FileError: a size that was linear in the batch when the network was recorded, and is not at this one.

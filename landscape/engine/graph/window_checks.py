@@ -1,7 +1,7 @@
 """Preconditions of operators that move a window over their input: convolution and pooling.
 
 Their lists (stride, padding, dilation, size of the window) have a number for each axis of a sample, since some kernels
-read as many whatever the list holds.
+read as many even of a shorter list.
 """
 
 from collections.abc import Callable, Mapping, Sequence
