@@ -63,7 +63,10 @@ _PAIRS = (
 
 
 def add_checkpoints(database: Database, store: Store) -> None:
-    """Add the shipped checkpoints that are missing. Raises as `Database.writing` and the store."""
+    """Add the shipped checkpoints that are missing.
+
+    Raises as `Store.copy_in`, `Store.require` and `Database.writing`.
+    """
     known = records()
     for name in (name for pair in _PAIRS for name in pair):
         with database.reading() as session:
