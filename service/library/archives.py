@@ -23,7 +23,11 @@ _MNIST = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx
 
 
 def add(database: Database, store: Store, folder: Path) -> None:
-    """Add the archives in `folder` that are missing; raises as `Store.copy_in` and `Store.require`."""
+    """Add the archives in `folder` that are missing; raises as `Store.copy_in`, `Store.require`.
+
+    Raises:
+        BusyError: see `Database.writing`.
+    """
     for name, files in FILES.items():
         path = next((folder / file for file in files if (folder / file).is_file()), None)
         if path is not None:

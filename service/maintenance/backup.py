@@ -80,6 +80,7 @@ def restore(database: Database, store: Store, source: Path) -> Backup:
         DamagedError: a file in it has changed.
         NoSpaceError, TooLargeError: see `Store.receive`.
         ForbiddenError: see `Store.remove`, which is called after a failure.
+        BusyError: see `Database.writing`.
         ServiceError, UnavailableError: as `Database`, for the temporary one that upgrades an older backup.
     """
     with (

@@ -49,6 +49,7 @@ def clean(database: Database, store: Store, settings: Settings, *, dry_run: bool
     Raises:
         UnavailableError: the store does not answer.
         ForbiddenError: see `Store.remove`.
+        BusyError: see `Database.writing`.
     """
     removed = Removed(uploads=_remove_expired(database, store, dry_run))
     if settings.keep_results_days is not None:
@@ -75,6 +76,7 @@ def remove_unused(database: Database, store: Store, digests: Iterable[str], *, o
     Raises:
         NotFoundError: one of them is not a SHA-256.
         UnavailableError, ForbiddenError: see `Store.remove`.
+        BusyError: see `Database.writing`.
     """
     removed = []
     for sha256 in digests:
