@@ -39,7 +39,11 @@ def load(description: Mapping[str, Any], state: Mapping[str, Tensor], graph: str
 
 
 def clean_file(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    """Name -> tensor of a sanitized file, with the shapes of the checkpoint, and its graph if it has one."""
+    """Name -> tensor of a sanitized file, with the shapes of the checkpoint, and its graph if it has one.
+
+    Raises:
+        FileError: the file is not what the reading process writes.
+    """
     with path.open("rb") as file:
         tensors, metadata = sanitized.tensors(file, writable=True)
     return tensors, metadata.get("graph")
