@@ -23,7 +23,6 @@ BATCH = 256
 DOUBLES = 65_536  # numbers in a float64 batch on a CPU: torch unfolds it to nine times its size for a 3 × 3 kernel
 
 
-
 class Value(NamedTuple):
     """The value at one point of a landscape; infinities and NaN are results and are kept."""
 

@@ -43,7 +43,7 @@ class Lease:
 def lease(
     session: Session, seconds: float, *, worker: str = "", device: str = "", sizes: Sizes | None = None
 ) -> Lease | None:
-    """Lease the next tile: coarse levels of every job before fine levels of any, users and jobs in turn.
+    """Lease the next tile: users in turn; of one user, coarse levels of every job before fine levels of any.
 
     Args:
         worker: id of the worker that takes it.
@@ -71,16 +71,16 @@ def lease(
 
 
 def _next(session: Session, device: str) -> Tile | None:
-    """The first tile in the queue of the user served next, among users with work at the coarsest level that waits."""
+    """The first tile of the user served next, at the coarsest level at which this user has work."""
     free = and_(is_due(), or_(Tile.device.is_(None), Tile.device == device))
-    coarsest = and_(free, Tile.level == session.scalar(select(func.min(Tile.level)).where(free)))
-    has_work = exists().where(coarsest, Tile.owner == Turn.owner)
+    has_work = exists().where(free, Tile.owner == Turn.owner)
     owner = session.scalar(select(Turn.owner).where(has_work).order_by(Turn.served, Turn.owner).limit(1))
     if owner is None:
         return None
     last = select(func.max(Turn.served)).scalar_subquery()
     session.execute(update(Turn).where(Turn.owner == owner).values(served=last + 1))
-    return session.scalar(select(Tile).where(coarsest, Tile.owner == owner).order_by(Tile.turn, Tile.id).limit(1))
+    theirs = and_(free, Tile.owner == owner)
+    return session.scalar(select(Tile).where(theirs).order_by(Tile.level, Tile.turn, Tile.id).limit(1))
 
 
 def heartbeat(session: Session, held: Lease, seconds: float, preparing: Mapping[str, Any] | None = None) -> bool:

@@ -37,7 +37,7 @@ class Message:
 
     head: dict[str, Any]
     body: bytes = b""
-    file: int | None = field(default=None, compare=False)  # descriptor, owned by whoever received it
+    file: int | None = field(default=None, compare=False)  # descriptor, owned by its receiver
 
 
 def send(channel: socket.socket, head: dict[str, Any], body: bytes = b"", file: int | None = None) -> None:

@@ -202,11 +202,10 @@ class Queue(RuleBasedStateMachine):
         self.held.append(Held(worker, held, self.clock + LEASE_SECONDS))
 
     def _require_fair(self, due: list[tuple[int, str]], tile: Tile) -> None:
-        """The coarsest level that waits, and of its users the one who was served longest ago."""
-        level = min((level for level, _ in due), default=tile.level)
-        owners = {owner for at, owner in due if at == level} or {tile.owner}
-        assert tile.level == level
+        """The user who was served longest ago, and of this user's work the coarsest level."""
+        owners = {owner for _, owner in due} or {tile.owner}
         assert tile.owner == min(owners, key=lambda owner: (self.last_served.get(owner, 0), owner))
+        assert tile.level == min((level for level, owner in due if owner == tile.owner), default=tile.level)
 
     @rule(which=WHICH, report=st.sampled_from([None, {"step": "path", "done": 1, "total": 2}]))
     @_if_any("held")
