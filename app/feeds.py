@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ KEEP_ALIVE_SECONDS = 15.0  # a comment this often, so that a dead connection is 
 KEPT_TILES = 64  # of a job, encoded once for all its followers; one that is further behind reads the database
 KEPT_BYTES = 8 << 20  # of their text: tiles of fast networks are large
 READ_TILES = 8  # at a time, for one that is further behind
+REST = 3.0  # times as long as reading took, nothing is read for those: they get a quarter of this process
 GONE = "gone"
 
 Tile = tuple[int, str | None]  # sequence number in its job, and data of its event; None if the tile is damaged
@@ -88,7 +90,8 @@ class Feeds:
 
     def __init__(self, database: Database, slots: Slots):
         self._database, self.slots = database, slots
-        self._readers = CapacityLimiter(1)  # one at a time: several would hold up everything else in this process
+        self._readers = asyncio.Lock()  # one at a time: several would hold up everything else in this process
+        self._thread = CapacityLimiter(1)
         self._feeds: dict[str, Feed] = {}
         self._poll_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -134,7 +137,11 @@ class Feeds:
         kept = position.feed.tiles
         if kept and kept[0][0] <= position.number + 1:
             return [tile for tile in kept if tile[0] > position.number]
-        return await to_thread.run_sync(self._tiles, position.feed.job, position.number, limiter=self._readers)
+        async with self._readers:
+            started = time.monotonic()
+            tiles = await to_thread.run_sync(self._tiles, position.feed.job, position.number, limiter=self._thread)
+            await asyncio.sleep(REST * (time.monotonic() - started))
+        return tiles
 
     def _tiles(self, job_id: str, number: int) -> list[Tile]:
         with self._database.reading() as session:

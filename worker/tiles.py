@@ -42,6 +42,7 @@ Finished = tuple[Callable[..., object], dict[str, Any]]  # the function that wri
 
 MOST_CELLS = 4  # jobs whose cells are kept for their next tiles
 LONGER = 3  # a curvature map, or preparing a job, may take this many times the limit of a tile
+MOST_POINTS = 8192  # of a tile: an event of more keeps the API from others for too long
 WALL = 3  # a tile may take this many times its computing time on a busy machine
 MOST_GROUP, MOST_COLUMNS = 1 << 20, 64  # points computed together, numbers per point: a cell cannot claim more
 STEPS = ("checkpoints", "path", "first")  # of preparing; the page has words for each
@@ -197,7 +198,8 @@ class TileRunner:
         """Points that fit in `tile_seconds` at the measured speed: whole groups, since a part of one costs as much."""
         group = max(1, min(int(found["group"]), MOST_GROUP))
         each = float(found["seconds"]) / math.ceil(int(found["points"]) / group)
-        return group * max(1, round(self.settings.tile_seconds / max(each, 1e-6)))
+        most = max(1, MOST_POINTS // group)
+        return group * min(most, max(1, round(self.settings.tile_seconds / max(each, 1e-6))))
 
     @contextlib.contextmanager
     def _cell(self, held: Lease, stop: Stop) -> Iterator[tuple[AnySpec, Job, Cell]]:

@@ -34,6 +34,7 @@ TOO_LARGE = "The file needs more memory than reading may take."
 TOO_MUCH_COMPUTING = "Reading the file needs more than {} s of computing, so it cannot be used. Send a smaller one."
 MAX_ANSWER = 16 << 20  # bytes; that of ten thousand tensors is a million
 POLL, SOON = 0.25, 0.01  # s
+NICE = 5  # where cores are scarce, a service answers before it reads files
 SMALL_FILE = 2 << 30  # bytes of memory for any file; a large one gets room for its numbers in float32 besides
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of the disk, which says nothing about the file
 
@@ -248,6 +249,7 @@ TASKS: dict[str, Callable[[Any, Path | int], dict[str, Any]]] = {"checkpoint": _
 
 def main() -> None:
     """Read the file on standard input; print the answer as one JSON object."""
+    os.nice(NICE)
     order = _Order(**json.loads(sys.argv[1]))
     limits: dict[str, Any] = {"memory": order.memory, "cpu_seconds": order.seconds, "file_bytes": order.output_bytes}
     if order.walls:

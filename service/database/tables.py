@@ -191,11 +191,11 @@ def is_alive() -> ColumnElement[bool]:
 
 
 class Turn(Base):
-    """Fair queueing between users: the one with the lowest number is served next and then gets the highest."""
+    """Fair queueing between users: the one served longest ago is next."""
 
     __tablename__ = "turns"
     owner: Mapped[str] = mapped_column(primary_key=True)
-    served: Mapped[int] = mapped_column(BigInteger, default=0)
+    served: Mapped[int] = mapped_column(BigInteger, default=0)  # when, in microseconds; different for every turn
 
 
 class LogLine(Base):

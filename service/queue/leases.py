@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, and_, exists, func, not_, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CursorResult, and_, exists, false, func, not_, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from landscape.grid import Point
 
-from ..database.tables import Checkpoint, Dataset, Job, Tile, Turn, now, require
+from ..database.tables import Checkpoint, Dataset, Job, Tile, Turn, is_alive, now, require
 from ..database.tables import Worker as WorkerRow
 from . import fair_queue
 from .progress import prepared
@@ -21,6 +21,8 @@ from .reuse import seeds_reused
 
 Sizes = Mapping[str, int]  # points in about `tile_seconds` of a worker's time, by job
 
+MICROSECONDS = 1_000_000  # `Turn.served` is the time of the turn in these
+KEPT_SECONDS = 60.0  # one worker of several is kept free for users who were served in this time
 LONGEST_PAUSE = 60.0  # seconds between two attempts at a job
 
 READS: dict[str, type[Checkpoint] | type[Dataset]] = {"read": Checkpoint, "read-data": Dataset}  # table by purpose
@@ -44,6 +46,8 @@ def lease(
     session: Session, seconds: float, *, worker: str = "", device: str = "", sizes: Sizes | None = None
 ) -> Lease | None:
     """Lease the next tile: users in turn; of one user, coarse levels of every job before fine levels of any.
+
+    Of several workers, one is kept free for users who were served in the last minute.
 
     Args:
         worker: id of the worker that takes it.
@@ -74,13 +78,30 @@ def _next(session: Session, device: str) -> Tile | None:
     """The first tile of the user served next, at the coarsest level at which this user has work."""
     free = and_(is_due(), or_(Tile.device.is_(None), Tile.device == device))
     has_work = exists().where(free, Tile.owner == Turn.owner)
-    owner = session.scalar(select(Turn.owner).where(has_work).order_by(Turn.served, Turn.owner).limit(1))
+    ready = select(Turn.owner).where(has_work, not_(_holds_all_but_one(session)))
+    owner = session.scalar(ready.order_by(Turn.served, Turn.owner).limit(1))
     if owner is None:
         return None
-    last = select(func.max(Turn.served)).scalar_subquery()
-    session.execute(update(Turn).where(Turn.owner == owner).values(served=last + 1))
+    clock, last = session.execute(select(now(), func.max(Turn.served))).one()
+    turn = max(int(clock * MICROSECONDS), last + 1)  # the clock may be set back, the order of turns may not
+    session.execute(update(Turn).where(Turn.owner == owner).values(served=turn))
     theirs = and_(free, Tile.owner == owner)
     return session.scalar(select(Tile).where(theirs).order_by(Tile.level, Tile.turn, Tile.id).limit(1))
+
+
+def _holds_all_but_one(session: Session) -> ColumnElement[bool]:
+    """SQL condition: the user of a turn holds every worker but one, which is kept for users who were served just now.
+
+    A tile cannot be interrupted, so without this the next small job of another waits for the large tiles of one user.
+    """
+    workers = session.scalar(select(func.count()).select_from(WorkerRow).where(is_alive())) or 0
+    if workers < 2:
+        return false()
+    other = aliased(Turn)
+    just_now = (now() - KEPT_SECONDS) * MICROSECONDS
+    others = exists().where(other.owner != Turn.owner, other.served > just_now)
+    leased = select(func.count()).select_from(Tile).where(Tile.state == "leased", Tile.owner == Turn.owner)
+    return and_(others, leased.correlate(Turn).scalar_subquery() >= workers - 1)
 
 
 def heartbeat(session: Session, held: Lease, seconds: float, preparing: Mapping[str, Any] | None = None) -> bool:

@@ -20,6 +20,8 @@ from landscape.sandbox import die_with_parent
 
 from . import inside, messages
 
+NICE = 5  # where cores are scarce, the API and the worker answer before jobs compute
+
 
 def serve(channel: socket.socket) -> None:
     """Start a cell for every request that comes with a socket, and report how each ended, until the worker is gone."""
@@ -78,6 +80,7 @@ def main() -> None:
     die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):  # the worker decides when a cell ends
         signal.signal(number, signal.SIG_IGN)
+    os.nice(NICE)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a trajectory may have a thousand files
     channel = socket.socket(fileno=int(sys.argv[1]))

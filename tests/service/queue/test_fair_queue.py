@@ -1,8 +1,13 @@
 """Fair queueing: coarse levels first, users and jobs in turn."""
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Job
+from service.database.tables import Job, Turn
+from service.database.tables import Worker as WorkerRow
+from service.library import uploads
+from service.queue import leases
+from service.queue.completion import end_job
 from tests.service.queue.steps import compute_all, compute_next, ready_checkpoint, submit_square
 
 
@@ -61,3 +66,34 @@ def test_a_new_user_is_served_next(session: Session) -> None:
     compute_all(session, 60)
     job = submit_square(session, checkpoint, 5, owner="grace")
     assert (0, "prepare", job.id) in compute_all(session, 2)
+
+
+def test_uploads_of_one_user_keep_no_job_of_another_waiting(session: Session) -> None:
+    """Reading comes before every level of one's own jobs, not before those of others."""
+    job = submit_square(session, ready_checkpoint(session), 9, owner="grace")
+    for number in range(20):
+        uploads.add_checkpoint(session, name=f"{number}.pt", sha256="0" * 64, size=1, owner="ada")
+    assert any(leases.lease(session, 60).subject == job.id for _ in range(2))  # type: ignore[union-attr]
+
+
+def test_of_two_workers_one_is_kept_for_a_user_who_was_served_just_now(session: Session) -> None:
+    session.add_all([WorkerRow(id=name, device="CPU") for name in "kl"])
+    checkpoint = ready_checkpoint(session)
+    grace = submit_square(session, checkpoint, 5, owner="grace")
+    assert taken(session, "k") == grace.id
+    end_job(session, grace.id, "cancelled")
+    ada = submit_square(session, checkpoint, 33, owner="ada")
+    submit_square(session, checkpoint, 33, owner="ada")
+    assert taken(session, "k") == ada.id
+    assert taken(session, "l") is None  # though another job of hers waits
+    again = submit_square(session, checkpoint, 5, owner="grace")
+    assert taken(session, "l") == again.id
+    end_job(session, again.id, "cancelled")
+    session.execute(update(Turn).where(Turn.owner.in_(("grace", ""))).values(served=Turn.served - 61_000_000))
+    assert taken(session, "l") is not None
+
+
+def taken(session: Session, worker: str) -> str | None:
+    """The job of the tile that a worker gets."""
+    held = leases.lease(session, 60, worker=worker)
+    return held.subject if held else None
