@@ -34,7 +34,7 @@ TOO_LARGE = "The file needs more memory than reading may take."
 TOO_MUCH_COMPUTING = "Reading the file needs more than {} s of computing, so it cannot be used. Send a smaller one."
 MAX_ANSWER = 16 << 20  # bytes; that of ten thousand tensors is a million
 POLL, SOON = 0.25, 0.01  # s
-NICE = 5  # where cores are scarce, a service answers before it reads files
+NICE = 10  # where cores are scarce, a service answers before it reads files
 SMALL_FILE = 2 << 30  # bytes of memory for any file; a large one gets room for its numbers in float32 besides
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of the disk, which says nothing about the file
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 600.0
 MEMORY = 4 << 30  # bytes of address space
-NICENESS = 10  # the API and the workers go first
+NICENESS = 19  # the API and the workers go first
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 

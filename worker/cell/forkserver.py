@@ -20,7 +20,7 @@ from landscape.sandbox import die_with_parent
 
 from . import inside, messages
 
-NICE = 5  # where cores are scarce, the API and the worker answer before jobs compute
+NICE = 10  # where cores are scarce, the API and the worker answer before jobs compute
 
 
 def serve(channel: socket.socket) -> None:

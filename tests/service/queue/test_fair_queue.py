@@ -69,7 +69,7 @@ def test_a_new_user_is_served_next(session: Session) -> None:
 
 
 def test_uploads_of_one_user_keep_no_job_of_another_waiting(session: Session) -> None:
-    """Reading comes before every level of one's own jobs, not before those of others."""
+    """Uploads are read before the jobs of the same user, not before those of others."""
     job = submit_square(session, ready_checkpoint(session), 9, owner="grace")
     for number in range(20):
         uploads.add_checkpoint(session, name=f"{number}.pt", sha256="0" * 64, size=1, owner="ada")
