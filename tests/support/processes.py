@@ -66,7 +66,12 @@ def _is_cell(process: psutil.Process) -> bool:
 
 
 def brokers(service: Service) -> list[psutil.Process]:
-    return [one for one in processes(service) if "valkey" in one.name() or "redis-server" in one.name()]
+    found = []
+    for process in processes(service):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a cell that has ended meanwhile
+            if any(name in process.name() for name in ("valkey", "redis-server")):
+                found.append(process)
+    return found
 
 
 def _with(service: Service, *words: str) -> list[psutil.Process]:
