@@ -37,9 +37,10 @@ def kill(process: psutil.Process) -> None:
 
 @contextlib.contextmanager
 def stopped(*held: psutil.Process) -> Iterator[None]:
-    """SIGSTOP, and SIGCONT at the end."""
+    """SIGSTOP, and SIGCONT at the end; a process that has ended meanwhile is passed over."""
     for process in held:
-        process.send_signal(signal.SIGSTOP)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGSTOP)
     try:
         yield
     finally:
