@@ -58,7 +58,7 @@ def inspect(path: str | Path) -> Inspected:
         path: of a checkpoint file of PyTorch or safetensors, or one that `ls.pack` wrote.
 
     Raises:
-        CheckpointError: it is not usable; the message says why.
+        CheckpointError, FileError: it is not usable; the message says why.
         KilledError: the process that read it was killed from outside, or too slow just now.
         OSError: the file cannot be opened.
 

@@ -239,7 +239,7 @@ def _checkpoint(file: Any, output: Path | int) -> dict[str, Any]:
 def _dataset(file: Any, output: Path | int) -> dict[str, Any]:
     from ..parsers.dataset import read
 
-    samples = read(file)
+    samples = read(file, keeps=True)
     samples.save(output)
     return asdict(samples.described)
 

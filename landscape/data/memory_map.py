@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from errno import EFBIG
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,7 +120,10 @@ def _write(path: Path, split: str, made: Part) -> None:
         f"{split}/targets": (safetensors.type_of(targets.numpy()), tuple(targets.shape)),
     }
     metadata = {"described": json.dumps(asdict(described))}
-    safetensors.write_blocks(path, shapes, _arrays(images, targets), metadata)
+    try:
+        safetensors.write_blocks(path, shapes, _arrays(images, targets), metadata)
+    except safetensors.TooLongError as error:  # as if the disk were full
+        raise OSError(EFBIG, str(error)) from None
 
 
 def _arrays(images: "Iterator[Tensor] | tuple[Tensor, ...]", targets: Tensor) -> Iterator[NDArray[Any]]:

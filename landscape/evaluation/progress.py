@@ -21,6 +21,7 @@ class Report:
         self._title, self._show, self._points_only = title, show, points_only
 
     def __call__(self, done: int, total: int) -> None:
+        """Report points done and in total."""
         self._show(self._title, done, total)
 
     def preparing(self, what: str, done: int, total: int) -> None:

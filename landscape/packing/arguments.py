@@ -23,7 +23,8 @@ WORDS = ("none", "tanh")  # of gelu
 
 
 def require_types(node: Node) -> None:
-    """
+    """Refuse arguments that are not of the types of the operator's schema.
+
     Raises:
         FileError: an argument that the operator does not have, lacks, or of another type; or statistics would change.
     """

@@ -67,8 +67,11 @@ class Samples:
         safetensors.write_blocks(target, shapes, blocks, {"described": json.dumps(asdict(self.described))})
 
 
-def read(file: BinaryIO) -> Samples:
+def read(file: BinaryIO, *, keeps: bool = False) -> Samples:
     """The data set in an open file, which must stay open: .npz, .h5, .safetensors, or an archive of CIFAR or MNIST.
+
+    Args:
+        keeps: whether the samples will be written to a file: one longer than this process may write is refused early.
 
     Raises:
         FileError: it cannot be read, or samples and targets are not as described in the README.
@@ -80,13 +83,13 @@ def read(file: BinaryIO) -> Samples:
     if cifar_mnist.is_archive(head):
         return _known(*cifar_mnist.read(file))
     if hdf5.is_hdf5(head):
-        return assemble(hdf5.read(file))
+        return assemble(hdf5.read(file), keeps=keeps)
     if safetensors.is_safetensors(source):
         tensors, _ = safetensors.read(source)
-        return assemble({name: tensor.rows() for name, tensor in tensors.items()})
+        return assemble({name: tensor.rows() for name, tensor in tensors.items()}, keeps=keeps)
     if head[:4] == b"PK\x03\x04":
         arrays = npy.read(source)
-        return assemble(arrays) if arrays else _known(*cifar_mnist.read(file))
+        return assemble(arrays, keeps=keeps) if arrays else _known(*cifar_mnist.read(file))
     raise FileError("This is not a usable .npz, .h5 or .safetensors file, nor an archive of CIFAR or MNIST.")
 
 
@@ -119,7 +122,7 @@ class _Split(NamedTuple):
         return self.kind, self.samples.shape[1:], self.samples.dtype, self.targets.shape[1:], self.targets.dtype
 
 
-def assemble(arrays: Mapping[str, StoredArray]) -> Samples:
+def assemble(arrays: Mapping[str, StoredArray], *, keeps: bool = False) -> Samples:
     """Samples and targets of every split, from arrays by name.
 
     Raises:
@@ -138,7 +141,8 @@ def assemble(arrays: Mapping[str, StoredArray]) -> Samples:
         )
     if len({split.form for split in given.values()}) > 1:
         raise FileError("The test split has samples or targets of another shape or type than the training split.")
-    safetensors.require_room(sum(split.samples.size + split.targets.size for split in given.values()))
+    if keeps:
+        safetensors.require_room(sum(split.samples.size + split.targets.size for split in given.values()))
     described = _describe(given, {name: _statistic(name, arrays[name]) for name in ("mean", "std") if name in arrays})
     return Samples(described, {name: (split.samples, split.targets) for name, split in given.items()})
 

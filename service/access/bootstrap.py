@@ -30,6 +30,7 @@ def startup_messages(database: Database, settings: Settings) -> list[str]:
 
     Raises:
         InvalidError: the file named in the settings contains no secret.
+        BusyError: too many others write to the database.
     """
     if settings.access == "off":
         who = "every account of this machine" if settings.loopback else "anyone who can reach this address"

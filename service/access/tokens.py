@@ -136,7 +136,11 @@ def revoke(session: Session, access_id: str, kind: str, **columns: Any) -> Acces
 
 
 def record_use(database: Database, keys: Iterable[str]) -> None:
-    """Store when these credentials were last used, and delete expired sessions and links."""
+    """Store when these credentials were last used, and delete expired sessions and links.
+
+    Raises:
+        BusyError: too many others write to the database.
+    """
     keys = list(keys)
     with database.reading() as session:
         expired = session.scalars(select(Access.id).where(Access.kind != "token", Access.expires < now())).all()

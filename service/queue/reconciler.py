@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..database.job_log import write_line
 from ..database.sessions import Database
 from ..database.tables import Job, LogLine, Worker, is_alive, now
+from ..errors import BusyError
 from ..settings import Settings
 from . import leases, requeue
 from .wakeups import WakeUps
@@ -35,12 +36,12 @@ class Reconciler:
         """Wait for the next round and run it.
 
         Raises:
-            SQLAlchemyError: the database does not answer.
+            SQLAlchemyError, BusyError: the database does not answer.
         """
         self.wakeups.wait(PERIOD_SECONDS)
         try:
             waiting = self._reclaim()
-        except SQLAlchemyError:  # heartbeats failed too: workers get one lease time to send the next
+        except (SQLAlchemyError, BusyError):  # heartbeats failed too: workers get one lease time to send the next
             self._not_before = time.monotonic() + self.settings.lease_seconds
             raise
         self.wakeups.top_up(waiting)

@@ -204,6 +204,7 @@ def keep_workers_running(
     Raises:
         ServiceError: a worker had too many false starts in a row. One that has held a tile had no false start: a
             job that kills its workers fails after `max_attempts`.
+        BusyError: too many others write to the database.
     """
     try:
         with database.reading() as session:

@@ -50,7 +50,8 @@ def run_service(settings: Settings, *, workers: int | None = None, demo: bool = 
     Raises:
         ServiceError: the port is taken, the data folder cannot be used or is in use, or a process cannot run.
         ConflictError: another version made the database.
-        UnavailableError: the database does not answer.
+        UnavailableError, BusyError: the database does not answer.
+        DamagedError: the database is damaged.
     """
     open_data_folder(settings)
     raise_limit()  # of open files, for all processes
@@ -77,7 +78,8 @@ def run_workers(settings: Settings, *, workers: int | None = None, report: Repor
     Raises:
         ServiceError: a worker cannot run, or the address of the database is wrong.
         ConflictError: another version made the database.
-        UnavailableError: the database does not answer.
+        UnavailableError, BusyError: the database does not answer.
+        DamagedError: the database is damaged.
     """
     raise_limit()
     _run(settings, [], _workers(settings, workers, None), None, report, _stop_event())

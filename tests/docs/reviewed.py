@@ -61,6 +61,7 @@ _AROUND_ONE = {**_WITHOUT_EARLIER, "ShapeMismatchError": "there are no other che
 NEVER_RAISED: dict[str, dict[str, str]] = {
     **{f"landscape.api.{kind}": _WITHOUT_EARLIER for kind in ("interpolation", "plane", "trajectory")},
     **{f"landscape.api.{kind}": _AROUND_ONE for kind in ("surface", "slice", "curvature")},
+    "landscape.checkpoints.inspect.inspect": {"StoppedError": "it passes no `stop`"},
     "landscape.data.memory_map.cached": {"UnknownNameError": "a split is part of the key of its file"},
     "landscape.directions.random.random_directions": {"ShapeMismatchError": "both directions are drawn for the center"},
     "landscape.engine.choose.statistics_plan": {"NotInLanes": "it asks `lanes_take` first"},
@@ -89,7 +90,6 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     },
     "landscape.evaluation.reuse.with_more_seeds": {"UnknownNameError": "it asks for the results' own columns"},
     "landscape.evaluation.reuse.with_points_of": {"UnknownNameError": "both results have the same columns by then"},
-    "landscape.evaluation.run.compute": {"Stopped": "it passes no `stop`"},
     "landscape.formats.npz.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.formats.paper.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.hessian.products.Hessian.product_error": {"UnknownNameError": "it passes on its own `over`"},

@@ -19,7 +19,8 @@ class Unfit(Exception):
 
 
 def require(holds: bool, otherwise: str) -> None:
-    """
+    """Refuse arguments of an operator.
+
     Raises:
         Unfit: `holds` is false; with the message `otherwise`.
     """
