@@ -42,6 +42,8 @@ def config(connection: Connection) -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # other processes wait: it must not be ended because it is slow
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '10min'")
     tables = set(inspect(connection).get_table_names())
     require_own_tables(tables)
     try:
