@@ -1,5 +1,6 @@
 """Fixtures for every test: the real service, started as a user starts it, and the servers it may use."""
 
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", help="repeats a randomized test, which prints its seed")
     parser.addoption("--long", action="store_true", help="longer faults, for example a minute without the broker")
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """As in a login shell; commands of the service, which tests run in this process, change it."""
+    os.umask(0o022)
+    yield
+    os.umask(0o022)
 
 
 @pytest.fixture(scope="session")

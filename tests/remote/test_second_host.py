@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import landscape as ls
+from service.versions import OTHER_VERSION
 from tests.compose.container import postgresql, why_not
 from tests.compose.project import open_path
 from tests.support.paths import GALLERY
@@ -250,7 +251,7 @@ def test_a_worker_of_another_version_is_refused_with_a_sentence(lab: Lab, table:
     lab.query(f"UPDATE {table} SET {column} = '9.9.9' {only} RETURNING 1")
     try:
         worker = lab.worker()
-        assert worker.wait(60) == 1
+        assert worker.wait(60) == OTHER_VERSION
     finally:
         lab.query(f"UPDATE {table} SET {column} = '{before}' {only} RETURNING 1")
     message = lab.other.latest().strip()

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -31,14 +31,6 @@ COMMANDS = {
     "restore": ("restore", "TARGET"),
     "clean": ("clean",),
 }
-
-
-@pytest.fixture(autouse=True)
-def usual_umask() -> Iterator[None]:
-    """As in a login shell; commands of the service change it for their process."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def mode(path: Path) -> int:
