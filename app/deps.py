@@ -121,8 +121,8 @@ def _caller(
     known = [one for one in found if one is not None]
     if not known:
         request.state.session_is_over = bool(cookie) and "authorization" not in request.headers
-        if any(secret for secret, _ in credentials):
-            count_wrong_secret(request)
+        for secret in filter(None, (secret for secret, _ in credentials)):
+            count_wrong_secret(request, secret)
         raise UnauthorizedError(NO_TOKEN if service.settings.protected else NOT_THE_OWN_ACCOUNT)
     service.used.update(one.key for one in known if one.key)
     return known[0] if len(known) == 1 else with_link(known[0], known[1])
@@ -140,14 +140,14 @@ def needs_no_token(request: Request) -> bool:
     return peer is not None and peer.is_own_account and not any(name in request.headers for name in FORWARDED)
 
 
-def count_wrong_secret(request: Request) -> None:
+def count_wrong_secret(request: Request, secret: str) -> None:
     """Count a wrong token, session or link of this address.
 
     Raises:
-        TooManyError: there were too many within a minute.
+        TooManyError: there were too many others within a minute.
     """
     limit: RateLimit = request.app.state.rate_limit
-    limit.count_wrong(request)
+    limit.count_wrong(request, secret)
 
 
 def require_same_origin(request: Request, *, by_cookie: bool = False) -> None:

@@ -151,7 +151,7 @@ def start_session(request: Request, response: Response, service: Service, token:
             row, secret = tokens.log_in(session, token.strip(), service.settings.session_hours)
             answer = Who(user=row.owner, scopes=row.scopes, access=True, expires=moment(row.expires))
     except UnauthorizedError:
-        count_wrong_secret(request)
+        count_wrong_secret(request, token)
         raise
     set_session(request, response, secret, service.settings.session_hours * 3600)
     return answer
@@ -256,7 +256,7 @@ def open_link(request: Request, response: Response, service: Anyone, opening: Op
     with service.database.reading() as session:
         caller = tokens.authenticate(session, opening.link, ("link",))
     if caller is None:
-        count_wrong_secret(request)
+        count_wrong_secret(request, opening.link)
         raise UnauthorizedError("This link is not valid: it was revoked, has expired, or was not copied completely.")
     [job_id] = caller.linked
     set_link(request, response, opening.link, job_id)

@@ -25,7 +25,7 @@ from ..feeds import Feeds
 from ..openapi import errors
 from ..prefix import ALIAS, API
 
-router = APIRouter(tags=["system"], responses=errors(400, 401, 403, 503))
+router = APIRouter(tags=["system"], responses=errors(400, 401, 403, 429, 503))
 
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 SPEED_SECONDS = 60.0  # points per second are averaged over about this long

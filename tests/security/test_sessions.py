@@ -130,11 +130,11 @@ def test_a_cross_site_request_cannot_log_in_or_out(lab: Lab) -> None:
 
 
 WRONG = {  # ways to send a wrong secret
-    "a login": lambda client: client.post("/api/session", json={"token": "ll_wrong"}),
-    "an address": lambda client: client.get("/", params={"token": "ll_wrong"}),
-    "a token": lambda client: client.get("/api/jobs", headers={"Authorization": "Bearer ll_wrong"}),
-    "a link": lambda client: client.post("/api/shared", json={"link": "ll_wrong"}),
-    "a session": lambda client: client.get("/api/jobs", cookies={"landscape_session": "ll_wrong"}),
+    "a login": lambda client, secret: client.post("/api/session", json={"token": secret}),
+    "an address": lambda client, secret: client.get("/", params={"token": secret}),
+    "a token": lambda client, secret: client.get("/api/jobs", headers={"Authorization": f"Bearer {secret}"}),
+    "a link": lambda client, secret: client.post("/api/shared", json={"link": secret}),
+    "a session": lambda client, secret: client.get("/api/jobs", cookies={"landscape_session": secret}),
 }
 
 
@@ -143,9 +143,10 @@ WRONG = {  # ways to send a wrong secret
 def test_wrong_secrets_slow_down_wrong_secrets_only(lab: Lab, way: str) -> None:
     """After ten of an address, wrong ones of every kind get 429, and right ones get in at once."""
     with browser(lab) as client:
-        assert {WRONG[way](client).status_code for _ in range(ATTEMPTS)} == {401}
+        assert {WRONG[way](client, f"ll_{number}").status_code for number in range(ATTEMPTS)} == {401}
+        assert WRONG[way](client, "ll_0").status_code == 401  # the same again is no further guess
         for other in WRONG.values():
-            refused = other(client)
+            refused = other(client, "ll_wrong")
             assert refused.status_code == 429
             assert 1 <= int(refused.headers["Retry-After"]) <= 61
             assert "Send a valid one, or try again in" in refused.json()["error"]["message"]
@@ -154,7 +155,7 @@ def test_wrong_secrets_slow_down_wrong_secrets_only(lab: Lab, way: str) -> None:
         assert client.get("/api/jobs").status_code == 200
         assert client.post("/api/shared", json={"link": lab.ada.has["link"].rsplit("/", 1)[1]}).status_code == 200
     with browser(lab) as another:
-        assert WRONG[way](another).status_code == 401
+        assert WRONG[way](another, "ll_wrong").status_code == 401
 
 
 def test_the_cookie_of_a_session_that_is_over_is_deleted(lab: Lab) -> None:
