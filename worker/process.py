@@ -8,7 +8,9 @@ import errno
 import logging
 import math
 import os
+import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -207,6 +209,7 @@ def main() -> None:
     """Run one worker process until it is told to stop; SIGTERM lets it finish its tile."""
     log_as_json()
     setup_logging.connect(lambda **_: None, weak=False)  # Celery would set the levels of our loggers otherwise
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until Celery's handler takes its place
     settings = Settings()
     worker = Worker(settings)
     worker_shutting_down.connect(lambda **_: worker.begin_shutdown(), weak=False)

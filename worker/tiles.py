@@ -5,7 +5,6 @@ Nothing here writes to the database: a tile's outcome is a function that the cal
 """
 
 import contextlib
-import json
 import math
 import time
 from collections import OrderedDict
@@ -15,7 +14,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from landscape.grid import Axis, Grid
 from landscape.parsers.source import printable
 from landscape.results.arrays import VALUES
 from landscape.stop import Stop, Stopped
@@ -27,10 +25,12 @@ from service.jobs.spec import AnySpec, job_spec
 from service.library.datasets import DATASETS
 from service.queue import completion
 from service.queue.leases import READS, Lease
+from service.queue.progress import prepared
 from service.settings import Settings
 from service.storage.store import Store
 from service.supervisor import memory
 
+from .cell.answers import grid_in, memory_in, provenance_in
 from .cell.cell import Cell, Limits
 from .cell.messages import Message, closed
 from .cell.server import CellError, ForkServer
@@ -44,8 +44,7 @@ MOST_CELLS = 4  # jobs whose cells are kept for their next tiles
 LONGER = 3  # a curvature map, or preparing a job, may take this many times the limit of a tile
 MOST_POINTS = 8192  # of a tile: an event of more keeps the API from others for too long
 WALL = 3  # a tile may take this many times its computing time on a busy machine
-MOST_GROUP, MOST_COLUMNS = 1 << 20, 64  # points computed together, numbers per point: a cell cannot claim more
-STEPS = ("checkpoints", "path", "first")  # of preparing; the page has words for each
+MOST_GROUP = 1 << 20  # points computed together: a cell cannot claim more
 
 
 class NoWallsError(ServiceError):
@@ -170,8 +169,8 @@ class TileRunner:
     def _prepare(self, held: Lease, stop: Stop) -> Finished:
         with self._cell(held, stop) as (spec, _, cell):
             found = cell.ask("prepare", self._limits(LONGER), stop=stop, report=self._note).head
-            cell.device_memory, size = _bytes(found["device_memory"]), self._size(found)
-            provenance, grid = _provenance(found["provenance"]), _grid(found["grid"])
+            cell.device_memory, size = memory_in(found["device_memory"]), self._size(found)
+            provenance, grid = provenance_in(found["provenance"]), grid_in(found["grid"])
             if (spec.grid and grid != spec.grid.grid()) or math.prod(grid.shape) > self.settings.max_job_points:
                 raise CellError("the process that computed it answered with another grid")
             cell.choice = provenance.get("engine")
@@ -187,7 +186,7 @@ class TileRunner:
         with self._cell(held, stop) as (_, job, cell):
             limits = self._limits(LONGER if job.kind == "curvature" else 1)
             answer = cell.ask("points", limits, stop=stop, body=values, points=points, earlier_seeds=seeds)
-            cell.device_memory, size = _bytes(answer.head["device_memory"]), self._size(answer.head)
+            cell.device_memory, size = memory_in(answer.head["device_memory"]), self._size(answer.head)
             columns = (job.provenance or {}).get("columns", VALUES)
             if len(answer.body) != 8 * len(points) * len(columns):
                 raise CellError("the process that computed it answered with other points")
@@ -279,9 +278,7 @@ class TileRunner:
 
     def _note(self, progress: dict[str, Any]) -> None:
         """Take over how far preparing is, for the next heartbeat."""
-        step, done, total = (progress.get(name) for name in ("step", "done", "total"))
-        if step in STEPS and type(done) is int and type(total) is int and 0 <= done <= total < 1 << 31:
-            self.preparing = {"step": step, "done": done, "total": total}
+        self.preparing = prepared(progress)
 
     def _end_surplus(self) -> None:
         """End the cells that were not used for longest: above `MOST_CELLS`, or if together they hold too much."""
@@ -308,34 +305,3 @@ def _rejected(rejected: RejectedError, room: Room) -> dict[str, Any]:
     if isinstance(room.reached, NoSpaceError):
         raise room.reached
     return {"state": "rejected", "reason": str(room.reached)}
-
-
-def _bytes(found: Any) -> int | None:
-    """A number of bytes that a cell answered with."""
-    return found if type(found) is int and 0 <= found < 1 << 50 else None
-
-
-def _provenance(found: Any) -> dict[str, Any]:
-    """The provenance that a cell answered with: a JSON object whose texts can be stored, with columns.
-
-    Raises:
-        CellError: it is something else.
-    """
-    columns: Any = found.get("columns") if type(found) is dict else None
-    known = type(columns) is list and columns[: len(VALUES)] == list(VALUES) and len(columns) <= MOST_COLUMNS
-    if not known or not all(type(name) is str and name.isprintable() for name in columns):
-        raise CellError("the process that computed it answered without columns")
-    try:
-        json.dumps(found, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise CellError("the process that computed it answered with half characters") from None
-    return dict(found)
-
-
-def _grid(axes: dict[str, Any]) -> Grid:
-    """The grid that a cell answered with.
-
-    Raises:
-        GridError: it is not one.
-    """
-    return Grid(*(Axis(**axes[name]) for name in ("alpha", "beta") if axes.get(name)))

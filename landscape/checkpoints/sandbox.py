@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LandscapeError
-from ..sandbox import Walls, die_with_parent, out_of_computing, raise_walls, set_limits
+from ..sandbox import NICE, Walls, die_with_parent, out_of_computing, raise_walls, set_limits, thread_variables
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ TOO_LARGE = "The file needs more memory than reading may take."
 TOO_MUCH_COMPUTING = "Reading the file needs more than {} s of computing, so it cannot be used. Send a smaller one."
 MAX_ANSWER = 16 << 20  # bytes; that of ten thousand tensors is a million
 POLL, SOON = 0.25, 0.01  # s
-NICE = 10  # where cores are scarce, a service answers before it reads files
 SMALL_FILE = 2 << 30  # bytes of memory for any file; a large one gets room for its numbers in float32 besides
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of the disk, which says nothing about the file
 
@@ -164,7 +163,7 @@ def _started(order: _Order, source: int) -> Iterator["subprocess.Popen[bytes]"]:
         stdin=source,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        env=thread_variables(1),
         pass_fds=[order.output],
         start_new_session=True,
         cwd="/",

@@ -5,7 +5,16 @@ but those that it needs); nothing lowers a wall again. Standard library only; to
 """
 
 from .kernel import die_with_parent
-from .limits import out_of_computing, set_limits
+from .limits import NICE, out_of_computing, set_limits, thread_variables
 from .walls import Walls, available, raise_walls
 
-__all__ = ["Walls", "available", "die_with_parent", "out_of_computing", "raise_walls", "set_limits"]
+__all__ = [
+    "NICE",
+    "Walls",
+    "available",
+    "die_with_parent",
+    "out_of_computing",
+    "raise_walls",
+    "set_limits",
+    "thread_variables",
+]

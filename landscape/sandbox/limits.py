@@ -4,7 +4,13 @@ import contextlib
 import resource
 import signal
 
+NICE = 10  # of processes that read or compute: where cores are scarce, a service answers first
 HARD_EXTRA = 1  # s of computing between the signal that names the reason and the end by force
+
+
+def thread_variables(count: int) -> dict[str, str]:
+    """The environment variables with which a new process computes in so many threads."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count))
 
 
 def set_limits(*, memory: int | None, cpu_seconds: int | None, file_bytes: int) -> None:

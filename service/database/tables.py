@@ -153,7 +153,7 @@ class Tile(Base):
     leased_until: Mapped[float | None]  # by the clock of the database
     attempts: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[float | None]  # by the clock of the database: not leased earlier, after a failed attempt
-    values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, see queue/values.py
+    values: Mapped[bytes | None] = mapped_column(LargeBinary)  # float64 little-endian, see queue/rows.py
     sha256: Mapped[str | None]  # of points and values, verified whenever they are read
     seconds: Mapped[float | None]  # time it took
     sequence: Mapped[int | None]  # order in which the tiles of a job were finished: id of its event

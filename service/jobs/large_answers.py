@@ -16,6 +16,8 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any
 
+from landscape.sandbox import thread_variables
+
 from ..database.sessions import Database
 from ..errors import InvalidError, NoSpaceError, ServiceError, UnavailableError
 from .downloads import Asked, write
@@ -25,7 +27,6 @@ logger = logging.getLogger(__name__)
 SECONDS = 600.0
 MEMORY = 4 << 30  # bytes of address space
 NICENESS = 19  # the API and the workers go first
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def make(database_url: str, asked: Asked, path: Path, *, seconds: float = SECONDS) -> None:
@@ -40,7 +41,7 @@ def make(database_url: str, asked: Asked, path: Path, *, seconds: float = SECOND
         [sys.executable, "-P", "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, **_ONE_THREAD},
+        env={**os.environ, **thread_variables(1)},
     )
     assert child.stdin is not None
     assert child.stdout is not None

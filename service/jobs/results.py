@@ -17,7 +17,8 @@ from landscape.results.metrics import Number
 
 from ..database.tables import TERMINAL, Job, Tile, grid_of
 from ..errors import ConflictError, DamagedError
-from ..queue.values import is_intact, unpack
+from ..queue.rows import unpack
+from ..queue.values import is_intact
 
 _TILES_AT_ONCE = 4  # in memory while a result is loaded: the points of a large one are hundreds of megabytes of lists
 

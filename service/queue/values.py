@@ -1,25 +1,13 @@
-"""The values of a tile as bytes, and their digest."""
+"""Digests of the values of tiles (rows.py)."""
 
 import json
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
 
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..database.tables import Tile
-
-
-def pack(rows: Sequence[Sequence[float]]) -> bytes:
-    """The numbers of each point as float64, little-endian."""
-    return np.array(rows, dtype="<f8").tobytes()
-
-
-def unpack(values: bytes, columns: Sequence[str]) -> Any:
-    """The array (points, columns) that `pack` was given."""
-    return np.frombuffer(values, dtype="<f8").reshape(-1, len(columns))
 
 
 def digest_of(points: Sequence[Sequence[int]], values: bytes) -> str:

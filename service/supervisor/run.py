@@ -19,6 +19,8 @@ from typing import TextIO
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from landscape.sandbox import thread_variables
+
 from ..access.bootstrap import address, startup_messages
 from ..data_folder import open_data_folder
 from ..database.sessions import Database
@@ -141,8 +143,7 @@ def _workers(settings: Settings, count: int | None, logs: Path | None) -> list[W
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    threads = dict.fromkeys(names, str(settings.threads))
+    threads = thread_variables(settings.threads)
     return {**os.environ, **settings.environment(), **threads, "PYTHONUNBUFFERED": "1"}
 
 

@@ -13,7 +13,7 @@ from service.database.tables import Checkpoint, Job, require
 from service.jobs import lifecycle
 from service.jobs.spec import AxisSpec, SurfaceGrid, SurfaceSpec
 from service.queue import completion, leases
-from service.queue.values import pack
+from service.queue.rows import pack
 from tests.support.paths import GALLERY
 from tests.support.service import Service
 

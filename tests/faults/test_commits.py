@@ -15,7 +15,8 @@ from sqlalchemy import select
 from service.database.sessions import Database
 from service.database.tables import Job, Tile
 from service.queue import completion, fair_queue, leases
-from service.queue.values import is_intact, pack
+from service.queue.rows import pack
+from service.queue.values import is_intact
 from tests.support.api_alone import prepared_job
 
 KILLS, AT_ONCE = 100, 5

@@ -8,7 +8,7 @@ from pathlib import Path
 from service.database.sessions import Database
 from service.database.tables import Job, new_id
 from service.queue import completion, fair_queue, leases
-from service.queue.values import pack
+from service.queue.rows import pack
 from tests.support.service import Api, serve
 
 LEASE_SECONDS = 3600.0  # no lease runs out during a test

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from landscape.result import Result
 from service.database.tables import Job, Tile, grid_of
-from service.queue.values import digest_of, digest_of_tiles, pack
+from service.queue.rows import pack
+from service.queue.values import digest_of, digest_of_tiles
 from tests.support.api_alone import prepared_job
 
 COLUMNS = ["losses", "accuracies", "standard_errors"]

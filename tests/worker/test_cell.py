@@ -21,7 +21,7 @@ from landscape.checkpoints.load import load
 from landscape.data import load as load_data
 from landscape.errors import LandscapeError
 from landscape.results.arrays import VALUES
-from landscape.sandbox import available
+from landscape.sandbox import available, thread_variables
 from landscape.stop import Stopped
 from service.jobs import lifecycle
 from service.jobs.spec import job_spec
@@ -29,9 +29,9 @@ from tests.support.paths import GALLERY
 from tests.support.service import wait_for
 from tests.worker.bench import Bench
 from worker.cell import messages
+from worker.cell.answers import memory_in, provenance_in
 from worker.cell.cell import Cell, Limits, TooMuchWorkError
-from worker.cell.server import NAMES, ONE_THREAD, CellError
-from worker.tiles import _bytes, _provenance
+from worker.cell.server import NAMES, CellError
 
 RESNET = GALLERY / "resnet20-w8-skip.safetensors"
 LINE = {"alpha": {"min": -1.0, "max": 1.0, "count": 5}}
@@ -102,7 +102,7 @@ def test_a_cell_holds_nothing_of_the_worker(bench: Bench, checkpoint: str) -> No
 
 
 def worker_environment() -> set[str]:
-    return {*NAMES, *ONE_THREAD, "PYTHONDONTWRITEBYTECODE"}
+    return {*NAMES, *thread_variables(1), "PYTHONDONTWRITEBYTECODE"}
 
 
 def in_memory(pid: int, marker: bytes) -> bool:
@@ -324,9 +324,9 @@ WRONG: list[Any] = [
 @pytest.mark.parametrize("found", WRONG, ids=range(len(WRONG)))
 def test_a_provenance_that_cannot_be_stored_is_an_error_of_the_cell(found: Any) -> None:
     with pytest.raises(CellError, match="the process that computed it answered with"):
-        _provenance(found)
-    assert _provenance({"columns": list(VALUES)}) == {"columns": list(VALUES)}
+        provenance_in(found)
+    assert provenance_in({"columns": list(VALUES)}) == {"columns": list(VALUES)}
 
 
 def test_claimed_bytes_of_a_gpu_are_a_number_or_nothing() -> None:
-    assert [_bytes(found) for found in (3, 1 << 60, -1, "3", None, [])] == [3, None, None, None, None, None]
+    assert [memory_in(found) for found in (3, 1 << 60, -1, "3", None, [])] == [3, None, None, None, None, None]

@@ -8,5 +8,6 @@ forkserver.py  a small process without secrets that has loaded torch; every cell
 inside.py      what runs in a cell: it raises the walls of landscape/sandbox, then does its tasks (tasks.py): those of a
                job (job.py); or, without walls, those of preparing its samples (samples.py)
 server.py      the worker's side of the fork server
+answers.py     checks of what a cell answered
 cell.py        the worker's side of a cell: starts a cell, asks it, ends it when it takes too long or needs too much
 """

@@ -10,17 +10,15 @@ Run as `python -m worker.cell.forkserver DESCRIPTOR`.
 import contextlib
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
 from typing import Any
 
-from landscape.sandbox import die_with_parent
+from landscape.sandbox import NICE, die_with_parent
+from service.open_files import raise_limit
 
 from . import inside, messages
-
-NICE = 10  # where cores are scarce, the API and the worker answer before jobs compute
 
 
 def serve(channel: socket.socket) -> None:
@@ -81,8 +79,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the worker decides when a cell ends
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICE)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a trajectory may have a thousand files
+    raise_limit()  # of open files: a trajectory may have a thousand
     channel = socket.socket(fileno=int(sys.argv[1]))
     inside.load()
     gc.collect()

@@ -5,7 +5,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from landscape import sanitized
@@ -15,6 +14,7 @@ from landscape.errors import LandscapeError
 from landscape.evaluation.run import coordinates
 from landscape.results.arrays import VALUES
 from service.jobs.spec import job_spec
+from service.queue.rows import pack, unpack
 
 from ..subject import Subject
 from . import messages
@@ -83,12 +83,12 @@ class Job(Tasks):
         earlier = None
         if seeds:
             columns = subject.landscape.columns if seeds > 1 else VALUES
-            earlier = np.frombuffer(message.body, dtype="<f8").reshape(-1, len(columns)), seeds
+            earlier = unpack(message.body, columns), seeds
         started = time.perf_counter()
         rows = subject.rows(points, earlier)
         if not subject.landscape.unchanged():
             raise LandscapeError("The parameters of the network changed while it was evaluated; nothing was kept.")
-        return Answer(self._speed(subject, len(points), started), np.array(rows, dtype="<f8").tobytes())
+        return Answer(self._speed(subject, len(points), started), pack(rows))
 
     def _loaded(self) -> Subject:
         if self._subject is None:

@@ -1,10 +1,12 @@
 """The fork server of a worker (forkserver.py), as the worker sees it: started when needed, and again if it ends."""
 
+import atexit
 import os
 import socket
 import subprocess
 from typing import Any
 
+from landscape.sandbox import thread_variables
 from service.supervisor.processes import PYTHON
 
 from . import messages
@@ -12,13 +14,12 @@ from . import messages
 START_SECONDS = 300.0  # a fork server on a busy machine may take this long to load torch
 SEND_SECONDS = 60.0  # a process that does not read what it is sent for this long is ended
 NAMES = ("PATH", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES", "TZ", "TMPDIR")
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # a fork must not find threads
 
 
 def environment(given: dict[str, str]) -> dict[str, str]:
     """The environment of the fork server: nothing of `given` that could be a secret."""
     kept = {name: given[name] for name in NAMES if name in given}
-    return {**kept, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, **thread_variables(1), "PYTHONDONTWRITEBYTECODE": "1"}  # a fork must not find threads
 
 
 class CellError(Exception):
@@ -36,6 +37,7 @@ class ForkServer:
     """The fork server of this worker; it is started again if it has ended."""
 
     def __init__(self) -> None:
+        atexit.register(self.close)  # also of a worker that is told to stop while it starts
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket
         self._receiver: messages.Receiver
@@ -57,6 +59,8 @@ class ForkServer:
 
     def status(self, pid: int) -> int | None:
         """Wait for a cell that is ending: its exit code, or minus the signal; None if that is not known."""
+        if self._process is None:
+            return None
         try:
             code = self._ask({"ended": pid})["status"]
             return None if code is None else int(code)

@@ -22,7 +22,7 @@ from service.database.tables import REVISION, Base, Checkpoint, Dataset, Job, Ti
 from service.errors import ConflictError
 from service.jobs import lifecycle, results
 from service.queue import completion, leases, requeue
-from service.queue.values import pack
+from service.queue.rows import pack
 from tests.service.queue.steps import end_pauses
 
 REVISIONS = Path(__file__).parent / "revisions"

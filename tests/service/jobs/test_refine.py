@@ -16,7 +16,7 @@ from service.jobs.refine import RangeSpec, Refinement, refine
 from service.jobs.spec import job_spec
 from service.queue import completion, leases, progress
 from service.queue.leases import Lease
-from service.queue.values import pack
+from service.queue.rows import pack
 from tests.service.queue.steps import log_of, ready_checkpoint
 
 GRID = Grid(Axis(-1, 1, 5), Axis(-0.5, 1, 4))  # 0 is a coordinate of both

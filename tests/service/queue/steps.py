@@ -12,7 +12,7 @@ from service.jobs.spec import AxisSpec, SurfaceGrid, SurfaceSpec
 from service.library import uploads
 from service.queue import completion, leases, requeue
 from service.queue.leases import Lease
-from service.queue.values import pack
+from service.queue.rows import pack
 
 ARCHITECTURE = {"label": "ResNet-8, width 4, with shortcuts", "classes": 10, "channels": 1, "parameters": 1}
 ALPHA, BETA = AxisSpec(count=5), AxisSpec(count=3)
