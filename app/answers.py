@@ -162,11 +162,8 @@ def _slot(slots: Slots, holders: Sequence[Holder]) -> Iterator[None]:
             f"Too many results are being prepared, for you or for all. Try again in {RETRY_SECONDS} s.",
             seconds=RETRY_SECONDS,
         )
-    slots.take(holders)
-    try:
+    with slots.acquire(holders):
         yield
-    finally:
-        slots.release(holders)
 
 
 def _find(service: Service, asked: Asked) -> _Found:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..engine.graph.graph import Node, Size
-from ..engine.graph.interpret import operator, resolve
-from ..engine.graph.preconditions import require_countable, require_safe, signature
+from ..engine.graph.interpret import resolve
+from ..engine.graph.preconditions import bound, operator, require_countable, require_safe
 from ..objective.objective import BATCH
 from ..parsers.source import FileError, printable
+from . import CONSTANT
 from .cost import work
 from .graph_json import PackedGraph
 from .linearity import BATCHES, Shape, require_linear
@@ -88,6 +89,7 @@ def _shapes(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> _
     values[graph.input] = torch.zeros((batch, *packed.sample), dtype=getattr(torch, packed.dtype), device=device)
     found = _Pass({index: tuple(tensor.shape) for index, tensor in values.items()})
     total, held = 0, values[graph.input].numel()
+    given = {*graph.parameters.values(), *graph.buffers.values(), *packed.constants}
     for node, ended in zip(graph.nodes, graph.ended, strict=True):
         results, cost = _run(node, values, batch, device)
         made = sum(tensor.numel() for tensor in results.values())
@@ -101,7 +103,6 @@ def _shapes(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> _
         found.peak = max(found.peak, held)
         values |= results
         found.shapes |= {index: tuple(tensor.shape) for index, tensor in results.items()}
-        given = {*graph.parameters.values(), *graph.buffers.values(), *packed.constants}
         held -= sum(values[index].numel() for index in ended if index in values and index not in given)
     return found
 
@@ -109,7 +110,7 @@ def _shapes(packed: PackedGraph, tensors: Mapping[str, Tensor], batch: int) -> _
 def _inputs(packed: PackedGraph, tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
     graph = packed.graph
     named = {index: tensors[name] for name, index in {**graph.parameters, **graph.buffers}.items()}
-    return named | {index: tensors[f"@constant/{index}"] for index in packed.constants}
+    return named | {index: tensors[f"{CONSTANT}{index}"] for index in packed.constants}
 
 
 def _run(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.device) -> tuple[dict[int, Tensor], int]:
@@ -128,8 +129,7 @@ def _run(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.dev
     if len(every) != len(node.results) or not all(isinstance(result, Tensor) for result in every):
         raise FileError(f"The packed network is damaged: operator {node.operator!r} has other results than it says.")
     require_countable(node.operator, every)
-    names, defaults = signature(node.operator)
-    cost = work(node.operator, {**defaults, **dict(zip(names, arguments, strict=False)), **options}, every)
+    cost = work(node.operator, bound(node.operator, arguments, options), every)
     return {index: result for index, result in zip(node.results, every, strict=True) if index is not None}, cost
 
 

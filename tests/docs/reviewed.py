@@ -61,6 +61,8 @@ _AROUND_ONE = {**_WITHOUT_EARLIER, "ShapeMismatchError": "there are no other che
 NEVER_RAISED: dict[str, dict[str, str]] = {
     **{f"landscape.api.{kind}": _WITHOUT_EARLIER for kind in ("interpolation", "plane", "trajectory")},
     **{f"landscape.api.{kind}": _AROUND_ONE for kind in ("surface", "slice", "curvature")},
+    "app.answers.Answers.respond": {"BusyError": "it asks for a refusal before it takes a slot"},
+    "landscape.packing.dry_run.dry_run": {"Unfit": "torch has taken the same arguments before"},
     "landscape.checkpoints.inspect.inspect": {"StoppedError": "it passes no `stop`"},
     "landscape.data.memory_map.cached": {"UnknownNameError": "a split is part of the key of its file"},
     "landscape.directions.random.random_directions": {"ShapeMismatchError": "both directions are drawn for the center"},

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from landscape.checkpoints.checkpoint import describe
 from landscape.engine import plan
-from landscape.engine.graph.interpret import Approved, interpret, operator
+from landscape.engine.graph.interpret import Approved, interpret
 from landscape.engine.graph.layers import Network
-from landscape.engine.graph.preconditions import ANYTHING, CHECKS, require_safe
+from landscape.engine.graph.preconditions import ANYTHING, CHECKS, operator, require_safe
 from landscape.errors import CheckpointError
 from landscape.objective.objective import Objective
 from landscape.packing.allowlist import ALLOWED

@@ -16,7 +16,7 @@ FAR = 2**31  # positions, diagonals, shifts
 
 
 def batch_norm(given: Given) -> None:
-    """Statistics and weights of as many numbers as there are channels."""
+    """Statistics and weights of as many numbers as there are channels; raises as `require`."""
     x = given["input"]
     require(x.ndim >= 2, "needs a batch and channels")
     parts = [given[name] for name in ("weight", "bias", "running_mean", "running_var")]
@@ -26,7 +26,7 @@ def batch_norm(given: Given) -> None:
 
 
 def group_norm(given: Given) -> None:
-    """Sizes that are those of the samples, and groups of equal size."""
+    """Sizes that are those of the samples, and groups of equal size; raises as `require`."""
     x, channels, groups = given["input"], given["C"], given["group"]
     whole = x.ndim >= 2 and tuple(x.shape[:2]) == (given["N"], channels) and x.numel() > 0
     require(whole and math.prod(x.shape[2:]) == given["HxW"], "gets sizes that do not belong together")
@@ -35,7 +35,7 @@ def group_norm(given: Given) -> None:
 
 
 def layer_norm(given: Given) -> None:
-    """A shape that is that of the last axes."""
+    """A shape that is that of the last axes; raises as `require`."""
     x, shape = given["input"], tuple(given["normalized_shape"])
     fitting = 0 < len(shape) <= x.ndim and tuple(x.shape[-len(shape) :]) == shape
     require(fitting and x.numel() > 0, "gets sizes that do not belong together")
@@ -54,22 +54,22 @@ def _require_parts(x: Tensor, parts: Sequence[Tensor | None], shape: Sequence[in
 
 
 def mm(given: Given) -> None:
-    """Two matrices, (n, k) and (k, m)."""
+    """Two matrices, (n, k) and (k, m); raises as `require`."""
     _require_product(given["self"], given["mat2"], 2)
 
 
 def bmm(given: Given) -> None:
-    """Batches of matrices, (b, n, k) and (b, k, m)."""
+    """Batches of matrices, (b, n, k) and (b, k, m); raises as `require`."""
     _require_product(given["self"], given["mat2"], 3)
 
 
 def addmm(given: Given) -> None:
-    """A product of matrices, (n, k) and (k, m), and what can be added to it."""
+    """A product of matrices, (n, k) and (k, m), and what can be added to it; raises as `require`."""
     _require_added(given, given["mat1"], given["mat2"], 2)
 
 
 def baddbmm(given: Given) -> None:
-    """Products of matrices, (b, n, k) and (b, k, m), and what can be added to them."""
+    """Products of matrices, (b, n, k) and (b, k, m), and what can be added to them; raises as `require`."""
     _require_added(given, given["batch1"], given["batch2"], 3)
 
 
@@ -90,14 +90,14 @@ def _require_product(one: Tensor, other: Tensor, axes: int) -> None:
 
 
 def embedding(given: Given) -> None:
-    """A table (rows, numbers), and whole numbers; torch checks that they are rows."""
+    """A table (rows, numbers), and whole numbers; torch checks that they are rows; raises as `require`."""
     weight, indices = given["weight"], given["indices"]
     require(weight.ndim == 2 and weight.is_floating_point() and weight.shape[0] > 0, "needs a table of rows")
     require(indices.dtype in (torch.int64, torch.int32), "needs whole numbers as indices")
 
 
 def remainder(given: Given) -> None:
-    """Whole numbers: the remainder of the smallest one by −1 is a hardware fault."""
+    """Whole numbers: the remainder of the smallest one by −1 is a hardware fault; raises as `require`."""
     x, other = given["self"], given["other"]
     if isinstance(other, Tensor):
         require(other.is_floating_point(), "divides by whole numbers in a tensor; use floating ones")
@@ -106,7 +106,7 @@ def remainder(given: Given) -> None:
 
 
 def arange(given: Given) -> None:
-    """Finite numbers, and not too many of them."""
+    """Finite numbers, and not too many of them; raises as `require`."""
     start, end, between = given.get("start", 0), given["end"], given.get("step", 1)
     finite = all(math.isfinite(number) and abs(number) < 2**53 for number in (start, end, between))
     require(
@@ -127,7 +127,7 @@ def of_sizes(name: str) -> Callable[[Given], None]:
 
 
 def repeated(given: Given) -> None:
-    """A number of repetitions for each axis."""
+    """A number of repetitions for each axis; raises as `require`."""
     of_sizes("repeats")(given)
     x, repeats = given["self"], given["repeats"]
     require(len(repeats) >= x.ndim, "needs a number of repetitions for each axis")
@@ -145,19 +145,19 @@ def with_axis(name: str) -> Callable[[Given], None]:
 
 
 def roll(given: Given) -> None:
-    """A shift for each axis."""
+    """A shift for each axis; raises as `require`."""
     x, shifts, axes = given["self"], given["shifts"], given["dims"]
     require(len(shifts) == max(1, len(axes)) and all(abs(shift) < FAR for shift in shifts), "needs a shift per axis")
     require(all(fits(x, axis) for axis in axes), "names an axis that its tensor lacks")
 
 
 def triangle(given: Given) -> None:
-    """A matrix, or a batch of them, and one of its diagonals."""
+    """A matrix, or a batch of them, and one of its diagonals; raises as `require`."""
     require(given["self"].ndim >= 2 and abs(given["diagonal"]) < FAR, "needs a matrix and a diagonal near it")
 
 
 def joined(given: Given) -> None:
-    """Equal shapes but for the axis that is joined."""
+    """Equal shapes but for the axis that is joined; raises as `require`."""
     tensors, axis = given["tensors"], given["dim"]
     require(len(tensors) > 0 and all(fits(one, axis) for one in tensors), "joins tensors along an axis that they lack")
     rest = {(one.ndim, *(size for at, size in enumerate(one.shape) if at != axis % one.ndim)) for one in tensors}
@@ -165,13 +165,13 @@ def joined(given: Given) -> None:
 
 
 def stacked(given: Given) -> None:
-    """Equal shapes."""
+    """Equal shapes; raises as `require`."""
     tensors = given["tensors"]
     require(len({tuple(one.shape) for one in tensors}) == 1, "stacks tensors of different shapes")
 
 
 def divided(given: Given) -> None:
-    """Parts of at least one number along an axis."""
+    """Parts of at least one number along an axis; raises as `require`."""
     require(fits(given["self"], given["dim"]), "names an axis that its tensor lacks")
     sizes = given["split_size"] if "split_size" in given else given["split_sizes"]
     every = sizes if isinstance(sizes, Sequence) else (sizes,)
@@ -179,7 +179,7 @@ def divided(given: Given) -> None:
 
 
 def padded(given: Given) -> None:
-    """Two numbers for each axis padded, from the last on; negative ones cut off."""
+    """Two numbers for each axis padded, from the last on; negative ones cut off; raises as `require`."""
     x, pad = given["self"], given["pad"]
     require(len(pad) % 2 == 0 and len(pad) <= 2 * x.ndim, "needs two numbers for each axis that it pads")
     require(all(abs(number) < FAR for number in pad), "pads too far")
@@ -202,7 +202,7 @@ def bordered(axes: int, *, reflected: bool) -> Callable[[Given], None]:
 
 
 def shuffled(given: Given) -> None:
-    """Channels that are a multiple of the factor's square."""
+    """Channels that are a multiple of the factor's square; raises as `require`."""
     x, factor = given["self"], given["upscale_factor"]
     require(x.ndim >= 3 and 1 <= factor < 2**15, "needs channels and a positive factor")
     require(x.shape[-3] % factor**2 == 0, "needs channels that the factor's square divides")
@@ -237,13 +237,16 @@ def upsampling(*scales: str) -> Callable[[Given], None]:
 
 
 def glu(given: Given) -> None:
-    """An axis of even size."""
+    """An axis of even size; raises as `require`."""
     x, axis = given["self"], given["dim"]
     require(fits(x, axis) and x.ndim > 0 and x.shape[axis] % 2 == 0, "needs an axis of even size")
 
 
 def prelu_kernel(given: Given) -> None:
-    """Weights that are repeated over the samples, not samples over the weights: the result has the samples' shape."""
+    """Weights that are repeated over the samples, not samples over the weights; raises as `require`.
+
+    So the result has the shape of the samples.
+    """
     x, weight = given["self"], given["weight"]
     sizes = zip(reversed(x.shape), reversed(weight.shape), strict=False)
     fitting = weight.ndim <= x.ndim and all(one in (1, size) for size, one in sizes)
@@ -252,7 +255,7 @@ def prelu_kernel(given: Given) -> None:
 
 
 def prelu(given: Given) -> None:
-    """One weight, or one for each channel."""
+    """One weight, or one for each channel; raises as `require`."""
     x, weight = given["self"], given["weight"]
     require(weight.ndim <= 1 and weight.numel() in (1, *x.shape[1:2]), "needs one weight, or one for each channel")
     require(x.dtype == weight.dtype and x.is_floating_point(), "gets weights of another type")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...parsers.source import FileError
 from .graph import Argument, Graph, Node, Ref, Size, Symbol
-from .preconditions import require_countable, require_safe
+from .preconditions import operator, require_countable, require_safe
 
 MOST_APPROVED = 64  # batch sizes and the like
 
@@ -105,12 +105,6 @@ def run(
     if len(every) != len(node.results):
         raise FileError(f"The network is damaged: operator {node.operator!r} has {len(every)} results for this batch.")
     return {index: result for index, result in zip(node.results, every, strict=True) if index is not None}
-
-
-def operator(name: str) -> Any:
-    """The operator called "aten.convolution.default"."""
-    namespace, base, overload = name.split(".")
-    return getattr(getattr(getattr(torch.ops, namespace), base), overload)
 
 
 def resolve(argument: Argument, values: Mapping[int, Tensor], samples: int, device: torch.device) -> Any:

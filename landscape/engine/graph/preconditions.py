@@ -34,7 +34,7 @@ def require_safe(name: str, arguments: Sequence[Any], options: Mapping[str, Any]
     if check is None:
         return
     try:
-        check(_bound(name, arguments, options))
+        check(bound(name, arguments, options))
     except Unfit as unfit:
         raise FileError(f"The network is damaged: operator {name!r} {unfit}.") from None
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RuntimeError):
@@ -53,8 +53,12 @@ def require_countable(name: str, results: Sequence[Any]) -> None:
         raise FileError(f"The network is too large: a result of operator {name!r} has more than {MOST} numbers.")
 
 
-def _bound(name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Given:
-    """Arguments by name, with the defaults of the schema."""
+def bound(name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Given:
+    """Arguments by name, with the defaults of the schema.
+
+    Raises:
+        Unfit: the operator does not have so many, or one of these names.
+    """
     names, defaults = signature(name)
     if len(arguments) > len(names) or any(option not in defaults for option in options):
         raise Unfit("gets arguments that it does not know")
@@ -71,8 +75,13 @@ def signature(name: str) -> tuple[tuple[str, ...], dict[str, Any]]:
 
 def schema(name: str) -> Any:
     """torch's schema of the operator called "aten.convolution.default"."""
+    return operator(name)._schema
+
+
+def operator(name: str) -> Any:
+    """The operator called "aten.convolution.default"."""
     namespace, base, overload = name.split(".")
-    return getattr(getattr(getattr(torch.ops, namespace), base), overload)._schema
+    return getattr(getattr(getattr(torch.ops, namespace), base), overload)
 
 
 Check = Callable[[Given], None]

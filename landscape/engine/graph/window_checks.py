@@ -69,8 +69,7 @@ def max_pool(axes: int) -> Callable[[Given], None]:
     """Check of a maximum over windows of `axes` axes, which gives the largest number and its place."""
 
     def check(given: Given) -> None:
-        x = given["self"]
-        _require_pooled(x, given, axes, given["dilation"])
+        _require_pooled(given["self"], given, axes, given["dilation"])
 
     return check
 
