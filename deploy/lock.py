@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "deploy/requirements"
@@ -32,14 +33,11 @@ MACHINES = ("x86_64", "aarch64")
 _PINNED = re.compile(r"(?m)^([A-Za-z0-9._-]+)==(\S+)$")
 
 
-def canonical(name: str) -> str:
-    """A name of a package as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def constraints() -> dict[str, str]:
     """Version of every package in constraints.txt."""
-    return {canonical(name): version for name, version in _PINNED.findall((ROOT / "constraints.txt").read_text())}
+    return {
+        canonicalize_name(name): version for name, version in _PINNED.findall((ROOT / "constraints.txt").read_text())
+    }
 
 
 def blocks(text: str) -> Iterator[tuple[Requirement, str]]:
@@ -77,7 +75,7 @@ def resolved(lock: str, source: list[str], given: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     for need, lines in blocks(done.stdout):
         if wanted(need):  # one package may have a version for each machine
-            found[canonical(need.name)] = found.get(canonical(need.name), "") + lines
+            found[canonicalize_name(need.name)] = found.get(canonicalize_name(need.name), "") + lines
     return found
 
 

@@ -18,6 +18,7 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
+from packaging.utils import canonicalize_name
 from plotly.offline import get_plotlyjs_version
 
 from deploy import images, lock
@@ -30,7 +31,7 @@ def packages(name: str) -> Iterator[Component]:
     for need, lines in lock.blocks((lock.FOLDER / f"{name}.txt").read_text()):
         [pin] = need.specifier
         hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})", lines)
-        yield _component("pypi", lock.canonical(need.name), pin.version, hashes)
+        yield _component("pypi", canonicalize_name(need.name), pin.version, hashes)
 
 
 def libraries_of_the_page() -> Iterator[Component]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from deploy.lock import BUILD, EXTRAS, FOLDER, blocks, canonical, constraints, wanted
+from deploy.lock import BUILD, EXTRAS, FOLDER, blocks, constraints, wanted
 from tests.compose.dockerfile import stages
 from tests.support.paths import ROOT
 
@@ -24,17 +25,17 @@ def locked(name: str) -> dict[str, tuple[str, int]]:
         assert pin.operator == "=="
         hashes = re.findall(r"--hash=sha256:[0-9a-f]{64}\b", lines)
         assert len(lines.strip().splitlines()) == 1 + len(hashes), lines
-        found[canonical(need.name)] = (pin.version, len(hashes))
+        found[canonicalize_name(need.name)] = (pin.version, len(hashes))
     return found
 
 
 def needed(requirement: Requirement, seen: set[str]) -> Iterator[str]:
     """Names of all packages that a requirement installs, from what is installed here."""
-    key = f"{canonical(requirement.name)}[{','.join(sorted(requirement.extras))}]"
+    key = f"{canonicalize_name(requirement.name)}[{','.join(sorted(requirement.extras))}]"
     if key in seen:
         return
     seen.add(key)
-    yield canonical(requirement.name)
+    yield canonicalize_name(requirement.name)
     for line in requires(requirement.name) or ():
         other = Requirement(line)
         if _asked(other, requirement.extras):

@@ -2,12 +2,13 @@
 
 import io
 import struct
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import h5py
 import numpy as np
+
+from tests.corpus.parts import npy, zipped_arrays
 
 IMAGES, LABELS = np.arange(4 * 12, dtype=np.uint8).reshape(4, 3, 2, 2), np.arange(4) % 2
 Files = dict[str, tuple[bytes, str]]
@@ -26,29 +27,15 @@ def h5(write: Callable[[h5py.File], object]) -> bytes:
     return file.getvalue()
 
 
-def npy(shape: str, content: bytes = b"", dtype: str = "|u1") -> bytes:
-    """An array with any shape in its header."""
-    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + content
-
-
-def zipped(**arrays: bytes) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in arrays.items():
-            archive.writestr(f"{name}.npy", content)
-    return file.getvalue()
-
-
 def impossible_shapes() -> Files:
     shapes = ("(2**70, 0)", "(1180591620717411303424, 0)", "(1099511627776, 1099511627776, 0)", "(0,) * 3", "(1,)" * 2)
     said = ("no sense", "no array can have", "no array can have", "no sense", "no sense")
     labels = npy("(1,)", b"\0")
     return {
-        f"images of shape {shape}": (zipped(images=npy(shape), labels=labels), words)
+        f"images of shape {shape}": (zipped_arrays(images=npy(shape), labels=labels), words)
         for shape, words in zip(shapes, said, strict=True)
     } | {
-        "nine axes": (zipped(images=npy(str((1,) * 9), b"\0"), labels=labels), "no array can have"),
+        "nine axes": (zipped_arrays(images=npy(str((1,) * 9), b"\0"), labels=labels), "no array can have"),
         "a mean of an impossible shape": (npz(mean=np.zeros((2, 0)), std=np.zeros(3)), "3 finite numbers"),
         "a mean for every pixel": (npz(mean=np.zeros((70, 70)), std=np.zeros(3)), "one number per channel"),
         "an HDF5 of impossible length": (
@@ -77,7 +64,7 @@ def scalars() -> Files:
         "an HDF5 with one label": (h5(with_images), "shape ()"),
         "an HDF5 with an empty value": (h5(nothing), "no array of numbers"),
         "an npz of two numbers": (npz(images=np.float32(1), labels=np.int64(1)), "shape ()"),
-        "one token": (zipped(tokens=npy("()", bytes(8), "<i8")), "shape ()"),
+        "one token": (zipped_arrays(tokens=npy("()", bytes(8), "<i8")), "shape ()"),
     }
 
 

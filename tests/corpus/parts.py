@@ -36,6 +36,17 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
     return file.getvalue()
 
 
+def npy(shape: str, content: bytes = b"", dtype: str = "|u1") -> bytes:
+    """An array with any shape in its header."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + content
+
+
+def zipped_arrays(**arrays: bytes) -> bytes:
+    """An .npz of `.npy` contents by name."""
+    return zipped({f"{name}.npy": content for name, content in arrays.items()}, zipfile.ZIP_DEFLATED)
+
+
 def torch_zip(table: bytes, *storages: bytes, **members: bytes) -> bytes:
     """A file in torch.save's zip layout with a custom pickle."""
     data = {f"archive/data/{index}": content for index, content in enumerate(storages)}

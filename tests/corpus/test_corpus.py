@@ -66,6 +66,13 @@ def require_clean(sentence: str, folder: Path) -> None:
         assert word not in sentence
 
 
+def require_refused(ended: dict[str, Any], said: str, folder: Path) -> None:
+    """The reader goes on, and its verdict has these words."""
+    assert ended["code"] == 0, ended
+    assert said in ended["answer"]["rejected"]
+    require_clean(ended["answer"]["rejected"], folder)
+
+
 def test_the_corpus_is_as_large_as_promised(tmp_path: Path) -> None:
     assert len(BAD) + len(dict(live_files(str(tmp_path / "mark")))) >= 100
     assert len(GOOD_FILES) >= 20
@@ -76,10 +83,8 @@ def test_a_bad_file_is_refused_with_a_sentence(name: str, reader: Server, tmp_pa
     content, said = BAD[name]
     (tmp_path / "bad.pt").write_bytes(content)
     ended = reader(task="checkpoint", path=str(tmp_path / "bad.pt"))
-    assert ended["code"] == 0, ended
+    require_refused(ended, said, tmp_path)
     assert ended["seconds"] < 5
-    assert said in ended["answer"]["rejected"]
-    require_clean(ended["answer"]["rejected"], tmp_path)
 
 
 @pytest.mark.parametrize("name", BAD_DATA)
@@ -87,9 +92,7 @@ def test_a_bad_data_set_is_refused_with_a_sentence(name: str, reader: Server, tm
     content, said = BAD_DATA[name]
     (tmp_path / "bad.npz").write_bytes(content)
     ended = reader(task="dataset", path=str(tmp_path / "bad.npz"))
-    assert ended["code"] == 0, ended
-    assert said in ended["answer"]["rejected"]
-    require_clean(ended["answer"]["rejected"], tmp_path)
+    require_refused(ended, said, tmp_path)
 
 
 def test_zip_archives_with_two_end_records_that_agree_are_read(reader: Server, tmp_path: Path) -> None:
@@ -103,9 +106,7 @@ def test_no_small_file_becomes_large_in_the_memory_of_its_reader(name: str, read
     task, said, _ = LARGE[name]
     write(name, tmp_path / "large")
     ended = reader(task=task, path=str(tmp_path / "large"), most=1 << 30, cpu=120)
-    assert ended["code"] == 0, ended
-    assert said in ended["answer"]["rejected"]
-    require_clean(ended["answer"]["rejected"], tmp_path)
+    require_refused(ended, said, tmp_path)
     assert ended["peak"] < 2 << 30
 
 

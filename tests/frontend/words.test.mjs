@@ -81,6 +81,15 @@ test("directions that depend on the loss are named in the words of the form", ()
   assert.ok(!words("random").some((part) => part.startsWith("along")));
 });
 
+const BEGUN = {
+  done: 0,
+  total: 9,
+  level: 0,
+  levels: 1,
+  points_per_second: null,
+  eta_seconds: null,
+};
+
 test("progress shows level, speed and time left, and omits what is unknown", () => {
   assert.equal(
     plain(
@@ -95,29 +104,11 @@ test("progress shows level, speed and time left, and omits what is unknown", () 
     ),
     "123 of 2 601 points · level 2 of 5 · 12.3 points per second · 40 s left",
   );
-  assert.equal(
-    progressWords({
-      done: 0,
-      total: 9,
-      level: 0,
-      levels: 1,
-      points_per_second: null,
-      eta_seconds: null,
-    }),
-    "0 of 9 points",
-  );
+  assert.equal(progressWords(BEGUN), "0 of 9 points");
 });
 
 test("while a job is prepared, progress says what is done and how much of it", () => {
-  const points = {
-    done: 0,
-    total: 9,
-    level: 0,
-    levels: 1,
-    points_per_second: null,
-    eta_seconds: null,
-    preparing: null,
-  };
+  const points = { ...BEGUN, preparing: null };
   const preparing = { step: "path", done: 312, total: 1000 };
   assert.equal(
     plain(progressWords({ ...points, preparing })),

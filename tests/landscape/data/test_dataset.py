@@ -1,10 +1,8 @@
 """Data sets: the digits, user-supplied files, subsets, digests."""
 
 import hashlib
-import io
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import torch
 
 from landscape.data import Dataset, load, load_file
 from landscape.errors import DataError, UnknownNameError
+from tests.corpus.parts import npy, zipped_arrays
 
 
 def rng() -> np.random.Generator:
@@ -199,21 +198,8 @@ def test_a_file_that_does_not_fit_is_refused_in_words(tmp_path: Path, arrays: di
     assert said in str(caught.value)
 
 
-def header(shape: str, dtype: str = "|u1") -> bytes:
-    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
-
-
-def zipped(**members: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(f"{name}.npy", content)
-    return buffer.getvalue()
-
-
-GOOD = zipped(images=header("(1, 1, 2, 2)") + bytes(4), labels=header("(1,)", "<i8") + bytes(8))
-SIZE = len(header("(1, 1, 2, 2)") + bytes(4)).to_bytes(4, "little")
+GOOD = zipped_arrays(images=npy("(1, 1, 2, 2)") + bytes(4), labels=npy("(1,)", dtype="<i8") + bytes(8))
+SIZE = len(npy("(1, 1, 2, 2)") + bytes(4)).to_bytes(4, "little")
 
 
 @pytest.mark.parametrize(
@@ -222,12 +208,15 @@ SIZE = len(header("(1, 1, 2, 2)") + bytes(4)).to_bytes(4, "little")
         (b"", "is empty"),
         (b"\x80\x04\x95not a zip", "not a usable .npz"),
         (GOOD[:-30], "damaged"),
-        (zipped(images=b"", labels=b""), "its header makes no sense"),
-        (zipped(images=header("(10**9,)"), labels=header("(1,)")), "its header makes no sense"),
-        (zipped(images=header(f"({10**14}, 1, 1, 1)") + bytes(9), labels=header("(1,)") + b"\0"), "another number of"),
-        (zipped(images=header("(1000000, 1000000)", "|S0"), labels=b""), "text, not numbers"),
+        (zipped_arrays(images=b"", labels=b""), "its header makes no sense"),
+        (zipped_arrays(images=npy("(10**9,)"), labels=npy("(1,)")), "its header makes no sense"),
+        (zipped_arrays(images=npy(f"({10**14}, 1, 1, 1)") + bytes(9), labels=npy("(1,)") + b"\0"), "another number of"),
+        (zipped_arrays(images=npy("(1000000, 1000000)", dtype="|S0"), labels=b""), "text, not numbers"),
         (GOOD.replace(SIZE, b"\xf0\xff\xff\xff", 2), "at most 4294967296 are read"),
-        (zipped(images=header("(-4, 1, -1, 1)") + bytes(4), labels=header("(1,)", "<i8") + bytes(8)), "(-4, 1, -1, 1)"),
+        (
+            zipped_arrays(images=npy("(-4, 1, -1, 1)") + bytes(4), labels=npy("(1,)", dtype="<i8") + bytes(8)),
+            "(-4, 1, -1, 1)",
+        ),
     ],
     ids=range(9),
 )
