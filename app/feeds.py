@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from anyio import CapacityLimiter, to_thread
 from fastapi.sse import format_sse_event
 from sqlalchemy import select
@@ -191,7 +192,9 @@ def _changes_of(session: Session, job: Job | None, feed: Feed) -> Mapping[str, A
     if (job.state, job.tiles_done, job.preparing) == (feed.state, feed.last, feed.preparing):
         return None
     now = {"job": job.id, **progress.of(session, job), "state": job.state}
-    tiles = _encoded(session, job, max(feed.last, job.tiles_done - KEPT_TILES), KEPT_TILES)
+    # A follower who wants what was there before the feed reads it itself, a little at a time.
+    after = max(feed.last, job.tiles_done - KEPT_TILES) if feed.state else job.tiles_done
+    tiles = _encoded(session, job, after, KEPT_TILES)
     return {
         "state": job.state,
         "error": job.error,
@@ -209,7 +212,8 @@ def _encoded(session: Session, job: Job, after: int, most: int) -> list[Tile]:
 
 
 def _tile_data(tile: Any, job: Job, columns: Sequence[str]) -> str:
-    return json.dumps({"job": job.id, **results.tile_event(tile, columns)})
+    event = {"job": job.id, **results.tile_event(tile, columns)}
+    return orjson.dumps(event).decode()  # null where a number is not finite; json would hold up other threads
 
 
 def _event(name: str, data: str, number: str | None = None) -> bytes:

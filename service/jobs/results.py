@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from landscape.result import Result
 from landscape.results import metrics
-from landscape.results.arrays import VALUES, finite_or_none, name_of
+from landscape.results.arrays import VALUES, name_of
 from landscape.results.metrics import Number
 
 from ..database.tables import TERMINAL, Job, Tile, grid_of
@@ -94,13 +95,10 @@ def _finished(job_id: str, after: int = 0) -> Select[Tile]:
 
 
 def tile_event(tile: Tile, columns: Sequence[str]) -> dict[str, Any]:
-    """A finished tile as an event for the page: numbers that are not finite are null, and listed by name."""
-    values = unpack(tile.values or b"", columns).tolist()
-    numbers: dict[str, Any] = {name: [finite_or_none(row[k]) for row in values] for k, name in enumerate(columns)}
+    """A finished tile as an event for the page; losses that are not finite, which JSON lacks, are listed by name."""
+    values = unpack(tile.values or b"", columns)
+    numbers: dict[str, Any] = {name: values[:, k].tolist() for k, name in enumerate(columns)}
     extra = {name: numbers.pop(name) for name in columns if name not in VALUES}
-    non_finite = [
-        {"i": i, "j": j, "value": name_of(row[0])}
-        for (i, j), row in zip(tile.points, values, strict=True)
-        if finite_or_none(row[0]) is None
-    ]
+    wrong = [(tile.points[k], values[k, 0]) for k in np.flatnonzero(~np.isfinite(values[:, 0]))]
+    non_finite = [{"i": i, "j": j, "value": name_of(loss)} for (i, j), loss in wrong]
     return {"level": tile.level, "points": tile.points, **numbers, "extra": extra, "non_finite": non_finite}
