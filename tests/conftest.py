@@ -27,11 +27,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def usual_umask() -> Iterator[None]:
-    """As in a login shell; commands of the service, which tests run in this process, change it."""
+def usual_process() -> Iterator[None]:
+    """Umask and environment as in a login shell; commands of the service, run in this process, change both."""
     os.umask(0o022)
+    variables = dict(os.environ)
     yield
     os.umask(0o022)
+    if dict(os.environ) != variables:
+        os.environ.clear()
+        os.environ.update(variables)
 
 
 @pytest.fixture(scope="session")

@@ -84,9 +84,9 @@ LAYERS = {
         "connections",
         "guard",
         "schemas",
-        "slots",
         "deps",
         "rate_limit",
+        "slots",
         "prefix",
     ),
 }
