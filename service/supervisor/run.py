@@ -6,7 +6,9 @@ Every process runs under a guardian (guardian.py), so none outlives this one, ho
 import contextlib
 import fcntl
 import logging
+import logging.handlers
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -37,6 +39,8 @@ from .private_broker import PrivateBroker
 from .processes import PYTHON, Child, Report, WorkerChild, keep_workers_running
 
 POLL_SECONDS = 0.3
+MOST_LINES = 1000  # that wait to be written to the terminal
+LAST_LINES_SECONDS = 2.0  # to write them at the end
 MIN_MEMORY = 1 << 28  # bytes of a worker, however many there are
 _LANDSCAPE = [*PYTHON, "-m", "landscape.cli"]
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -58,7 +62,7 @@ def run_service(settings: Settings, *, workers: int | None = None, demo: bool = 
     open_data_folder(settings)
     raise_limit()  # of open files, for all processes
     stop = _stop_event()
-    with _lock(settings):
+    with _lock(settings), _written_by_a_thread(report) as report:
         _require_free_port(settings)
         broker = None if "broker" in settings.model_fields_set else PrivateBroker()
         if broker:
@@ -84,7 +88,50 @@ def run_workers(settings: Settings, *, workers: int | None = None, report: Repor
         DamagedError: the database is damaged.
     """
     raise_limit()
-    _run(settings, [], _workers(settings, workers, None), None, report, _stop_event())
+    with _written_by_a_thread(report) as report:
+        _run(settings, [], _workers(settings, workers, None), None, report, _stop_event())
+
+
+@contextlib.contextmanager
+def _written_by_a_thread(report: Report) -> Iterator[Report]:
+    """Reports and logs that nothing waits for: a terminal that is held (Ctrl-S), or a pipe that nobody reads, blocks.
+
+    What is more than `MOST_LINES` behind is not written.
+    """
+    lines: queue.Queue[str | logging.LogRecord | None] = queue.Queue(MOST_LINES)
+    log_as_json(logging.WARNING)
+    root = logging.getLogger()
+    handlers, root.handlers = root.handlers, [_Queued(lines)]
+
+    def write() -> None:
+        while (line := lines.get()) is not None:
+            if isinstance(line, str):
+                report(line)
+            else:
+                for handler in handlers:
+                    handler.handle(line)
+
+    def put(line: str | None) -> None:
+        with contextlib.suppress(queue.Full):
+            lines.put_nowait(line)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield put
+    finally:
+        root.handlers = handlers
+        put(None)
+        thread.join(LAST_LINES_SECONDS)
+
+
+class _Queued(logging.handlers.QueueHandler):
+    """Puts records into a queue, or drops them if it is full."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Never waits."""
+        with contextlib.suppress(queue.Full):
+            self.queue.put_nowait(record)
 
 
 def _stop_event() -> threading.Event:
@@ -103,7 +150,6 @@ def _run(
     report: Report,
     stop: threading.Event,
 ) -> None:
-    log_as_json(logging.WARNING)
     try:
         database = Database(settings.database_url)
         if terminal:

@@ -76,6 +76,7 @@ class Soak:
             client.start()
         try:
             while rounds > 0 or len(self.log.jobs) < jobs or time.monotonic() < end:
+                self._require_supervisors()
                 rounds -= 1
                 time.sleep(self.rng.uniform(0.3, 2.0))
                 self._break_something()
@@ -84,9 +85,12 @@ class Soak:
             for client in clients:
                 client.join()
         breaking.wait_until_it_answers(self.service)
+        self._require_supervisors()
+        return require_nothing_lost(self.service, self.log, seconds=600)
+
+    def _require_supervisors(self) -> None:
         for host in self._hosts:
             assert host.process.poll() is None, "a supervisor has given up"
-        return require_nothing_lost(self.service, self.log, seconds=600)
 
     def _break_something(self) -> None:
         fault = self.rng.choice(FAULTS)

@@ -1,18 +1,23 @@
 """The processes of the service: they start and end together, and leave nothing behind."""
 
+import contextlib
 import json
+import os
 import signal
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from tests.faults import breaking
 from tests.faults.conftest import SETTINGS
 from tests.faults.oracle import NETWORK, ClientLog, require_nothing_lost
 from tests.faults.test_faults import LONG, started
-from tests.support.service import Service, free_port, landscape, wait_for
+from tests.support import processes
+from tests.support.service import LANDSCAPE, Service, client, environment, free_port, landscape, wait_for
 
 
 def test_several_workers_share_one_job(victim: Service, log: ClientLog, checkpoint: str) -> None:
@@ -47,7 +52,30 @@ def test_every_process_ends_when_the_service_is_stopped(own: Any, number: int) -
     assert service.process.returncode == 0
     assert f"http://127.0.0.1:{service.port}" in output
     assert output.endswith("stopped\n")
-    assert not [process for process in everyone if process.is_running()]
+    assert not psutil.wait_procs(everyone, timeout=10)[1]  # init may take a moment to reap one whose parent went first
+
+
+def test_a_terminal_that_is_held_holds_up_nothing(tmp_path: Path) -> None:
+    """As after Ctrl-S: whatever the supervisor writes would block."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 4096)
+    os.set_blocking(write, True)
+    port = free_port()
+    command = [*LANDSCAPE, "up", "--data", str(tmp_path / "data"), "--port", str(port), "--workers", "1"]
+    process = subprocess.Popen(command, stdout=write, stderr=write, env=environment({}), start_new_session=True)
+    with client(port, None) as api:
+        service = Service(process, tmp_path / "data", port, api, {})
+        breaking.wait_until_it_answers(service)
+        for _ in range(2):
+            breaking.kill(wait_for(lambda: processes.api_processes(service), "the API")[0])
+            breaking.wait_until_it_answers(service)
+        process.terminate()
+        process.wait(60)
+    os.close(read)
+    os.close(write)
 
 
 def test_a_second_start_on_the_same_folder_is_refused_and_harmless(service: Service) -> None:

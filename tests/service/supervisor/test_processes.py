@@ -186,6 +186,14 @@ def test_a_worker_of_another_version_is_tried_again_after_growing_pauses(supervi
     assert (one.child.false_starts, one.child.failures) == (0, 2)
 
 
+def test_a_worker_that_is_killed_is_not_given_up(supervise: Callable[..., Supervised]) -> None:
+    one = supervise("os.kill(os.getpid(), 9)")
+    one.child.false_starts = MOST_FALSE_STARTS - 1
+    one.supervise_until(lambda: one.reported, "its death")
+    assert one.reported[0].startswith("worker 1 was killed; starting it again")
+    assert (one.child.false_starts, one.child.failures) == (0, 1)
+
+
 def test_a_worker_that_dies_while_the_database_does_not_answer_is_not_given_up(
     supervise: Callable[..., Supervised],
 ) -> None:
