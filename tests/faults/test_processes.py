@@ -66,14 +66,17 @@ def test_a_terminal_that_is_held_holds_up_nothing(tmp_path: Path) -> None:
     port = free_port()
     command = [*LANDSCAPE, "up", "--data", str(tmp_path / "data"), "--port", str(port), "--workers", "1"]
     process = subprocess.Popen(command, stdout=write, stderr=write, env=environment({}), start_new_session=True)
-    with client(port, None) as api:
-        service = Service(process, tmp_path / "data", port, api, {})
-        breaking.wait_until_it_answers(service)
-        for _ in range(2):
-            breaking.kill(wait_for(lambda: processes.api_processes(service), "the API")[0])
+    try:
+        with client(port, None) as api:
+            service = Service(process, tmp_path / "data", port, api, {})
             breaking.wait_until_it_answers(service)
-        process.terminate()
-        process.wait(60)
+            for _ in range(2):
+                breaking.kill(wait_for(lambda: processes.api_processes(service), "the API")[0])
+                breaking.wait_until_it_answers(service)
+            process.terminate()
+            process.wait(60)
+    finally:
+        process.kill()
     os.close(read)
     os.close(write)
 
