@@ -121,8 +121,9 @@ def _caller(
     known = [one for one in found if one is not None]
     if not known:
         request.state.session_is_over = bool(cookie) and "authorization" not in request.headers
-        for secret in filter(None, (secret for secret, _ in credentials)):
-            count_wrong_secret(request, secret)
+        for secret, _ in credentials:
+            if secret:
+                count_wrong_secret(request, secret)
         raise UnauthorizedError(NO_TOKEN if service.settings.protected else NOT_THE_OWN_ACCOUNT)
     service.used.update(one.key for one in known if one.key)
     return known[0] if len(known) == 1 else with_link(known[0], known[1])

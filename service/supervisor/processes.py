@@ -38,6 +38,7 @@ PYTHON = (sys.executable, "-P")  # the working directory, which may contain anyt
 SLOWEST_RESTART = 30.0
 LONG_LIFE = 10.0  # a process that ran for this long is restarted at once
 KILLED = 128 + signal.SIGKILL  # exit code of a guardian whose command was killed: by the system for memory, or a person
+NO_FAULT = {OTHER_VERSION: "waits for the service to have its version", KILLED: "was killed"}  # by exit code
 MOST_FALSE_STARTS = 5  # in a row, then it is given up: after 14 s of back-off plus the time of the starts
 START_SECONDS = 300.0  # a worker on a busy machine may take this long to load torch and write its row
 DEADLINES = 10  # of a tile: then its worker, which ends the computation itself after at most nine, is killed
@@ -96,14 +97,13 @@ class Child:
         """
         if self.process is not None and self.has_ended:
             code = self.process.returncode
-            others = {OTHER_VERSION: "waits for the service to have its version", KILLED: "was killed"}
-            self.count_end(time.monotonic() - self.started, counts=counts and code not in others)
+            self.count_end(time.monotonic() - self.started, counts=counts and code not in NO_FAULT)
             self.ask_to_stop()
             self.process = None
             if self.false_starts >= MOST_FALSE_STARTS:
                 self._give_up(code, report)
             where = f" (its log: {self.log})" if self.log else ""
-            why = others.get(code, f"ended with code {code}")
+            why = NO_FAULT.get(code, f"ended with code {code}")
             report(f"{self.name} {why}; starting it again{where}")
         if self.process is None and time.monotonic() >= self.not_before:
             self.start()

@@ -94,7 +94,7 @@ def run_workers(settings: Settings, *, workers: int | None = None, report: Repor
 
 @contextlib.contextmanager
 def _written_by_a_thread(report: Report) -> Iterator[Report]:
-    """Reports and logs that nothing waits for: a terminal that is held (Ctrl-S), or a pipe that nobody reads, blocks.
+    """Reports and logs that nothing waits for: a terminal that is held (Ctrl-S), or a pipe without a reader, blocks.
 
     What is more than `MOST_LINES` behind is not written.
     """

@@ -35,8 +35,7 @@ def test_a_killed_service_resumes_its_unfinished_job(own: Any, log: ClientLog) -
     job_id = started(service, log, service.upload(NETWORK)["id"])
     everyone = psutil.Process(service.process.pid).children(recursive=True)
     service.stop(signal.SIGKILL)
-    psutil.wait_procs(everyone, timeout=40)
-    assert not [process for process in everyone if process.is_running()]
+    assert not psutil.wait_procs(everyone, timeout=40)[1]
     service = own(**SETTINGS)
     assert service.job(job_id)["progress"]["done"] > 0
     require_nothing_lost(service, log)
@@ -56,7 +55,7 @@ def test_every_process_ends_when_the_service_is_stopped(own: Any, number: int) -
 
 
 def test_a_terminal_that_is_held_holds_up_nothing(tmp_path: Path) -> None:
-    """As after Ctrl-S: whatever the supervisor writes would block."""
+    """As after Ctrl-S: every write of the supervisor would block."""
     read, write = os.pipe()
     os.set_blocking(write, False)
     with contextlib.suppress(BlockingIOError):
