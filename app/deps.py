@@ -25,6 +25,7 @@ from service.settings import Settings
 from service.storage.store import Store
 
 from .rate_limit import RateLimit
+from .slots import holders_of
 
 SESSION_COOKIE = "landscape_session"
 LINK_COOKIE = "landscape_link"
@@ -126,7 +127,9 @@ def _caller(
                 count_wrong_secret(request, secret)
         raise UnauthorizedError(NO_TOKEN if service.settings.protected else NOT_THE_OWN_ACCOUNT)
     service.used.update(one.key for one in known if one.key)
-    return known[0] if len(known) == 1 else with_link(known[0], known[1])
+    caller = known[0] if len(known) == 1 else with_link(known[0], known[1])
+    request.state.caller = holders_of(request, caller)[0]  # whose turn the next request is (turns.py)
+    return caller
 
 
 def needs_no_token(request: Request) -> bool:

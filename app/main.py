@@ -44,6 +44,7 @@ from .routes import access, blobs, checkpoints, datasets, events, gallery, jobs,
 from .routes.metrics import CountRequests, Metrics
 from .schemas import ErrorBody, ErrorDetail
 from .slots import Slots
+from .turns import TakeTurns
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(metrics.router)
     _serve_page(app)
     require_scopes([*app.routes, *metrics.router.routes])
+    app.add_middleware(TakeTurns)
     app.add_middleware(LimitRequests, settings=settings)
     app.add_middleware(CountRequests, metrics=app.state.metrics)
     app.add_middleware(Alias)

@@ -86,6 +86,7 @@ LAYERS = {
         "schemas",
         "deps",
         "rate_limit",
+        "turns",
         "slots",
         "prefix",
     ),
