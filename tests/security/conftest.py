@@ -123,7 +123,7 @@ def stop_lab(lab: Lab) -> None:
     lab.service.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with furnished(tmp_path_factory.mktemp("lab")) as lab:
         yield lab
