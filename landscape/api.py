@@ -44,6 +44,7 @@ def surface(
     batch_norm: BatchNorm = "frozen",
     compare_batch_norm: Sequence[BatchNorm] = (),
     calibration: Tensor | int = 512,
+    batch: int | None = None,
     also: Mapping[str, Any] | None = None,
     precision: Precision = "float32",
     choice: Mapping[str, Any] | None = None,
@@ -86,6 +87,8 @@ def surface(
             'frozen', 'recalibrated', 'batch'. Default: ().
         calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
             (K, …). Default: 512.
+        batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+            samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
         also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
             separate columns.
         precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
@@ -129,6 +132,7 @@ def surface(
             batch_norm=batch_norm,
             compare_batch_norm=compare_batch_norm,
             calibration=calibration,
+            batch=batch,
             also=also,
             precision=precision,
             choice=choice,
@@ -158,6 +162,7 @@ def slice(
     batch_norm: BatchNorm = "frozen",
     compare_batch_norm: Sequence[BatchNorm] = (),
     calibration: Tensor | int = 512,
+    batch: int | None = None,
     also: Mapping[str, Any] | None = None,
     precision: Precision = "float32",
     choice: Mapping[str, Any] | None = None,
@@ -200,6 +205,8 @@ def slice(
             'frozen', 'recalibrated', 'batch'. Default: ().
         calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
             (K, …). Default: 512.
+        batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+            samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
         also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
             separate columns.
         precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
@@ -243,6 +250,7 @@ def slice(
             batch_norm=batch_norm,
             compare_batch_norm=compare_batch_norm,
             calibration=calibration,
+            batch=batch,
             also=also,
             precision=precision,
             choice=choice,
@@ -273,6 +281,7 @@ def curvature(
     batch_norm: BatchNorm = "frozen",
     compare_batch_norm: Sequence[BatchNorm] = (),
     calibration: Tensor | int = 512,
+    batch: int | None = None,
     also: Mapping[str, Any] | None = None,
     precision: Precision = "float32",
     choice: Mapping[str, Any] | None = None,
@@ -316,6 +325,8 @@ def curvature(
             'frozen', 'recalibrated', 'batch'. Default: ().
         calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
             (K, …). Default: 512.
+        batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+            samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
         also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
             separate columns.
         precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
@@ -361,6 +372,7 @@ def curvature(
             batch_norm=batch_norm,
             compare_batch_norm=compare_batch_norm,
             calibration=calibration,
+            batch=batch,
             also=also,
             precision=precision,
             choice=choice,
@@ -384,6 +396,7 @@ def interpolation(
     batch_norm: BatchNorm = "frozen",
     compare_batch_norm: Sequence[BatchNorm] = (),
     calibration: Tensor | int = 512,
+    batch: int | None = None,
     also: Mapping[str, Any] | None = None,
     precision: Precision = "float32",
     choice: Mapping[str, Any] | None = None,
@@ -411,6 +424,8 @@ def interpolation(
             'frozen', 'recalibrated', 'batch'. Default: ().
         calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
             (K, …). Default: 512.
+        batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+            samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
         also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
             separate columns.
         precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
@@ -451,6 +466,7 @@ def interpolation(
             batch_norm=batch_norm,
             compare_batch_norm=compare_batch_norm,
             calibration=calibration,
+            batch=batch,
             also=also,
             precision=precision,
             choice=choice,
@@ -475,6 +491,7 @@ def plane(
     batch_norm: BatchNorm = "frozen",
     compare_batch_norm: Sequence[BatchNorm] = (),
     calibration: Tensor | int = 512,
+    batch: int | None = None,
     also: Mapping[str, Any] | None = None,
     precision: Precision = "float32",
     choice: Mapping[str, Any] | None = None,
@@ -504,6 +521,8 @@ def plane(
             'frozen', 'recalibrated', 'batch'. Default: ().
         calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
             (K, …). Default: 512.
+        batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+            samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
         also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
             separate columns.
         precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
@@ -545,6 +564,7 @@ def plane(
             batch_norm=batch_norm,
             compare_batch_norm=compare_batch_norm,
             calibration=calibration,
+            batch=batch,
             also=also,
             precision=precision,
             choice=choice,
@@ -569,6 +589,7 @@ def trajectory(
     batch_norm: BatchNorm = "frozen",
     compare_batch_norm: Sequence[BatchNorm] = (),
     calibration: Tensor | int = 512,
+    batch: int | None = None,
     also: Mapping[str, Any] | None = None,
     precision: Precision = "float32",
     choice: Mapping[str, Any] | None = None,
@@ -601,6 +622,8 @@ def trajectory(
             'frozen', 'recalibrated', 'batch'. Default: ().
         calibration: Samples on which BatchNorm is recalibrated: their number, evenly spaced, or a tensor
             (K, …). Default: 512.
+        batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+            samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
         also: More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into
             separate columns.
         precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
@@ -642,6 +665,7 @@ def trajectory(
             batch_norm=batch_norm,
             compare_batch_norm=compare_batch_norm,
             calibration=calibration,
+            batch=batch,
             also=also,
             precision=precision,
             choice=choice,

@@ -249,6 +249,13 @@ class ObjectiveOptions:
         label="Samples to recalibrate on",
         job_bounds=Bounds(2, 100_000),
     )
+    batch: int | None = option(
+        None,
+        "Samples of a batch where the values depend on it: all of them by default if the losses of samples depend on "
+        "each other (a contrastive loss), 256 for BatchNorm.",
+        bounds=Bounds(1),
+        label="Batch",
+    )
     also: Mapping[str, Any] | None = option(
         None,
         "More data sets by name, such as {'test': (images, labels)}, evaluated in the same pass into separate columns.",

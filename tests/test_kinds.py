@@ -77,7 +77,8 @@ def test_the_schema_of_a_job_has_the_fields_with_their_defaults_bounds_and_words
         default = list(option.default) if isinstance(option.default, tuple) else option.default
         assert field["default"] == default, option.name
         assert field["description"] == (option.job_help or option.help), option.name
-        assert {name: field.get(name) for name in numbers} == numbers, option.name
+        number = {**field, **field.get("anyOf", [{}])[0]}  # it may be null instead
+        assert {name: number.get(name) for name in numbers} == numbers, option.name
         if option.choices:
             assert enumerated(field) == set(option.choices), option.name
 

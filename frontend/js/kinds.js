@@ -51,6 +51,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         longest: 2,
       },
       calibration: { type: "int", default: 512, least: 2, most: 100000 },
+      batch: { type: "int", default: null, least: 1 },
       also: { type: "Split", default: null, choices: ["train", "test"] },
       precision: {
         type: "Precision",
@@ -105,6 +106,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         longest: 2,
       },
       calibration: { type: "int", default: 512, least: 2, most: 100000 },
+      batch: { type: "int", default: null, least: 1 },
       also: { type: "Split", default: null, choices: ["train", "test"] },
       precision: {
         type: "Precision",
@@ -160,6 +162,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         longest: 2,
       },
       calibration: { type: "int", default: 512, least: 2, most: 100000 },
+      batch: { type: "int", default: null, least: 1 },
       also: { type: "Split", default: null, choices: ["train", "test"] },
       precision: {
         type: "Precision",
@@ -204,6 +207,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         longest: 2,
       },
       calibration: { type: "int", default: 512, least: 2, most: 100000 },
+      batch: { type: "int", default: null, least: 1 },
       also: { type: "Split", default: null, choices: ["train", "test"] },
       precision: {
         type: "Precision",
@@ -243,6 +247,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         longest: 2,
       },
       calibration: { type: "int", default: 512, least: 2, most: 100000 },
+      batch: { type: "int", default: null, least: 1 },
       also: { type: "Split", default: null, choices: ["train", "test"] },
       precision: {
         type: "Precision",
@@ -278,6 +283,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         longest: 2,
       },
       calibration: { type: "int", default: 512, least: 2, most: 100000 },
+      batch: { type: "int", default: null, least: 1 },
       also: { type: "Split", default: null, choices: ["train", "test"] },
       precision: {
         type: "Precision",
@@ -353,6 +359,9 @@ export const WORDS = {
     "Further BatchNorm policies to compare with, in separate columns.",
   "option.calibration": "Samples to recalibrate on",
   "option.calibration.help": "Number of samples on which BatchNorm is recalibrated.",
+  "option.batch": "Batch",
+  "option.batch.help":
+    "Samples of a batch where the values depend on it: all of them by default if the losses of samples depend on each other (a contrastive loss), 256 for BatchNorm.",
   "option.also": "Second split",
   "option.also.help": "A second split, evaluated in the same pass into separate columns.",
   "option.precision": "Precision",

@@ -60,7 +60,7 @@ def bench(
     from ..engine.timing import Contest, interleaved
     from ..evaluation.progress import reporting
     from ..objective.objective import Objective
-    from ..objective.validation import require_compatible
+    from ..objective.trial import tried
     from .request import model as model_in
     from .request import samples as samples_of
 
@@ -71,8 +71,7 @@ def bench(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     whole = samples_of(dataset, split)
     samples = whole.subset(drawn.count, drawn.seed) if drawn.count < len(whole) else whole
-    objective = Objective.of(model.to(device), samples.images, samples.labels)
-    require_compatible(objective)
+    objective = tried(Objective.of(model.to(device), samples.images, samples.labels))
     contest = Contest.of(objective, random_directions(objective.parameters(), seed=0))
     with reporting(True, checkpoint.name) as report:
         times, peaks = interleaved(contest.measures(), seconds=seconds, device=device, report=report)

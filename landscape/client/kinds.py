@@ -45,6 +45,7 @@ class Kinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -82,6 +83,8 @@ class Kinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -109,6 +112,7 @@ class Kinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -139,6 +143,7 @@ class Kinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -176,6 +181,8 @@ class Kinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -203,6 +210,7 @@ class Kinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -234,6 +242,7 @@ class Kinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -273,6 +282,8 @@ class Kinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -301,6 +312,7 @@ class Kinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -325,6 +337,7 @@ class Kinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -349,6 +362,8 @@ class Kinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -369,6 +384,7 @@ class Kinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -395,6 +411,7 @@ class Kinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -420,6 +437,8 @@ class Kinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -440,6 +459,7 @@ class Kinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -465,6 +485,7 @@ class Kinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -488,6 +509,8 @@ class Kinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -508,6 +531,7 @@ class Kinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -546,6 +570,7 @@ class AsyncKinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -583,6 +608,8 @@ class AsyncKinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -610,6 +637,7 @@ class AsyncKinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -640,6 +668,7 @@ class AsyncKinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -677,6 +706,8 @@ class AsyncKinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -704,6 +735,7 @@ class AsyncKinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -735,6 +767,7 @@ class AsyncKinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -774,6 +807,8 @@ class AsyncKinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -802,6 +837,7 @@ class AsyncKinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -826,6 +862,7 @@ class AsyncKinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -850,6 +887,8 @@ class AsyncKinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -870,6 +909,7 @@ class AsyncKinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -896,6 +936,7 @@ class AsyncKinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -921,6 +962,8 @@ class AsyncKinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -941,6 +984,7 @@ class AsyncKinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },
@@ -966,6 +1010,7 @@ class AsyncKinds(Generic[Job]):
         batch_norm: BatchNorm = "frozen",
         compare_batch_norm: Sequence[BatchNorm] = (),
         calibration: int = 512,
+        batch: int | None = None,
         also: Split | None = None,
         precision: Precision = "float32",
     ) -> Job:
@@ -989,6 +1034,8 @@ class AsyncKinds(Generic[Job]):
                 'frozen', 'recalibrated', 'batch'. Default: ().
             calibration: Number of samples on which BatchNorm is recalibrated. 2 or more and at most 100000.
                 Default: 512.
+            batch: Samples of a batch where the values depend on it: all of them by default if the losses of
+                samples depend on each other (a contrastive loss), 256 for BatchNorm. 1 or more.
             also: A second split, evaluated in the same pass into separate columns. One of 'train', 'test'.
             precision: Floating-point precision; bfloat16 is audited against float32, float64 is slow and exact.
                 One of 'float32', 'float64', 'bfloat16'. Default: 'float32'.
@@ -1009,6 +1056,7 @@ class AsyncKinds(Generic[Job]):
                     "batch_norm": batch_norm,
                     "compare_batch_norm": compare_batch_norm,
                     "calibration": calibration,
+                    "batch": batch,
                     "also": also,
                     "precision": precision,
                 },

@@ -1,7 +1,7 @@
 """Direction files, to share instead of seeds: the authors' HDF5 (paper_files.py) and safetensors.
 
-A safetensors file holds "delta.<name>" and, for a plane, "eta.<name>", float64 or float32; parameters that are
-missing do not move. Its metadata hold "format": "landscape directions".
+A safetensors file holds "delta.<name>" and, for a plane, "eta.<name>", float64 or float32, of complex parameters both
+parts on a last axis; parameters that are missing do not move. Its metadata hold "format": "landscape directions".
 """
 
 import json
@@ -20,6 +20,7 @@ from ..errors import FormatError, UnknownNameError
 from ..objective.objective import movable
 from . import paper_files
 from .plane import Plane, State, from_directions
+from .random import like, real
 
 ENDINGS = (".safetensors", ".h5")
 PREFIXES = ("delta.", "eta.")
@@ -33,6 +34,7 @@ def write(path: str | Path, plane: Plane, model: nn.Module) -> None:
 
     Raises:
         UnknownNameError: the ending is not known.
+        FormatError: HDF5 for a network with complex parameters.
 
     >>> from tempfile import TemporaryDirectory
     >>> model = nn.Linear(2, 1)
@@ -53,7 +55,7 @@ def write(path: str | Path, plane: Plane, model: nn.Module) -> None:
         )
         return
     tensors = {
-        f"{prefix}{name}": tensor.contiguous()
+        f"{prefix}{name}": real(tensor).contiguous()
         for prefix, direction in zip(PREFIXES, plane.directions, strict=False)
         for name, tensor in direction.items()
     }
@@ -96,8 +98,19 @@ def _read_safetensors(path: Path, center: State) -> Plane:
             f"{path.name} holds no direction: it has no tensor named 'delta.…', as files written here have."
         )
     facts: dict[str, Any] = {"file": path.name, "label": f"directions of {path.name}", "made_as": words.get("source")}
-    return from_directions([direction for direction in directions if direction], center, source="file", **facts)
+    found = [_complex_where(direction, center) for direction in directions if direction]
+    return from_directions(found, center, source="file", **facts)
 
 
 def _named(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _complex_where(direction: Mapping[str, torch.Tensor], center: State) -> dict[str, torch.Tensor]:
+    """The direction, with the tensors complex whose parameters are, if both parts are there."""
+    return {
+        name: like(tensor, center[name])
+        if name in center and center[name].is_complex() and tensor.shape == real(center[name]).shape
+        else tensor
+        for name, tensor in direction.items()
+    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .random import Params, dot, filter_norms, has_filters, norm
+from .random import Params, dot, filter_norms, has_filters, norm, rows
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class DirectionMeasures:
     """Measurements of one direction or a pair; NaN where there is nothing to measure."""
 
     cosine: float | None  # cos(delta, eta) over all parameters, unitless; None for a single direction
+    turned_cosine: float | None  # the same without one-element filters, where two directions cannot be orthogonal
     filter_ratio_min: float  # smallest and largest ‖direction filter‖ / ‖center filter‖ over the directions
     filter_ratio_max: float
     layer_ratio_min: float  # the same for whole parameters that have filters
@@ -22,7 +23,7 @@ class DirectionMeasures:
     filters: int  # filters of the center with a norm above zero
     zero_filters: int  # filters of the center that are zero, and therefore do not move
     zero_names: list[str]  # the parameters they belong to, at most five
-    parallel_filters: int  # one-element filters, where two directions cannot be orthogonal
+    parallel_filters: int  # one-element filters
 
 
 def measure_directions(directions: Sequence[Params], center: Mapping[str, Tensor]) -> DirectionMeasures:
@@ -33,10 +34,11 @@ def measure_directions(directions: Sequence[Params], center: Mapping[str, Tensor
     low, high = _range([filters for filters, _ in ratios])
     layer_low, layer_high = _range([layers for _, layers in ratios])
     norms = torch.cat([filter_norms(center[name]) for name in filtered] or [torch.zeros(0)])
-    single = sum(len(center[name]) for name in filtered if center[name][0].numel() < 2) if len(directions) > 1 else 0
-    moved = [{name: direction[name] for name in center} for direction in directions]  # without running statistics
+    single = [name for name in center if rows(center[name]).shape[1] < 2 and _may_move(name, filtered, directions)]
+    turned = [{name: one for name, one in direction.items() if name not in single} for direction in directions]
     return DirectionMeasures(
-        cosine=cosine(moved[0], moved[1]) if len(moved) == 2 else None,
+        cosine=cosine(directions[0], directions[1]) if len(directions) == 2 else None,
+        turned_cosine=cosine(turned[0], turned[1]) if len(directions) == 2 else None,
         filter_ratio_min=low,
         filter_ratio_max=high,
         layer_ratio_min=layer_low,
@@ -44,8 +46,12 @@ def measure_directions(directions: Sequence[Params], center: Mapping[str, Tensor
         filters=int((norms > 0).sum()),
         zero_filters=int((norms == 0).sum()),
         zero_names=[name for name in filtered if bool((filter_norms(center[name]) == 0).any())][:5],
-        parallel_filters=single,
+        parallel_filters=sum(len(rows(center[name])) for name in single) if len(directions) > 1 else 0,
     )
+
+
+def _may_move(name: str, filtered: list[str], directions: Sequence[Params]) -> bool:
+    return name in filtered or any(bool(direction[name].any()) for direction in directions)
 
 
 def _ratios(direction: Params, center: Mapping[str, Tensor], names: list[str]) -> tuple[Tensor, Tensor]:

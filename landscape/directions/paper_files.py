@@ -27,8 +27,13 @@ def write_directions(
     Args:
         center: the parameters, in the order of `model.parameters()`.
         buffers: the whole state dict in its order, if the statistics move too (the authors' type `states`).
+
+    Raises:
+        FormatError: a direction is complex.
     """
     names = list(buffers or center)
+    if any(tensor.is_complex() for direction in plane.directions for tensor in direction.values()):
+        raise FormatError("The authors' files hold real numbers; this network has complex ones. Write .safetensors.")
     with h5py.File(path, "w") as file:
         for group, direction in zip(GROUPS, plane.directions, strict=False):
             for index, name in enumerate(names):

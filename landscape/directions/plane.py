@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import NotFiniteError, PlaneError, ShapeMismatchError
 from ..results.content import ComparedByContent
-from .random import Params, combine, completed, dot, norm
+from .random import Params, combine, completed, dot, double, norm
 
 State = Mapping[str, Tensor]
 Landmark = tuple[str, tuple[float, ...]]  # name and coordinates of a point
@@ -48,7 +48,7 @@ class Plane(ComparedByContent):
         moves = [coefficient * direction[name] for coefficient, direction in pairs if name in direction]
         if not moves:
             return tensor
-        moved = tensor.detach().to("cpu", torch.float64) + torch.stack(moves).sum(0)
+        moved = double(tensor) + torch.stack(moves).sum(0)
         return moved.to(tensor.device, tensor.dtype)
 
     def moves(self, names: Collection[str]) -> bool:
@@ -74,14 +74,12 @@ def from_directions(directions: Sequence[State], center: State, *, source: str =
 
 
 def floating_tensors(state: State) -> Params:
-    """The floating tensors of a state dict, of unchanged shapes, in float64 on the CPU; counters are left out.
+    """The real and complex tensors of a state dict, of unchanged shapes, in float64 or complex128 on the CPU.
 
     Raises:
         NotFiniteError: one holds NaN or infinity.
     """
-    kept = {
-        name: tensor.detach().to("cpu", torch.float64) for name, tensor in state.items() if tensor.is_floating_point()
-    }
+    kept = {name: double(tensor) for name, tensor in state.items() if tensor.is_floating_point() or tensor.is_complex()}
     for name, tensor in kept.items():
         if not bool(torch.isfinite(tensor).all()):
             raise NotFiniteError(f"Parameter {name!r} of a checkpoint holds NaN or infinity: no plane goes through it.")

@@ -32,7 +32,7 @@ def has_filters(parameter: Tensor) -> bool:
 
 
 def draw(center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = False) -> Params:
-    """Draw a Gaussian direction, every element from N(0, 1), in float64 on the CPU.
+    """Draw a Gaussian direction, every element from N(0, 1), in float64 on the CPU; of complex numbers both parts.
 
     Each parameter has its own generator, seeded by (seed, axis, name): any process draws the same direction, in any
     order. Parameters without filters are zero, as in the authors' commands, unless `biases`.
@@ -62,7 +62,10 @@ def draw_as_authors(center: Mapping[str, Tensor], *, seed: int, count: int = 2) 
     """
     generator = torch.Generator().manual_seed(seed)
     return tuple(
-        {name: torch.randn(parameter.shape, generator=generator).double() for name, parameter in center.items()}
+        {
+            name: like(torch.randn(_real_shape(parameter), generator=generator).double(), parameter)
+            for name, parameter in center.items()
+        }
         for _ in range(count)
     )
 
@@ -70,11 +73,31 @@ def draw_as_authors(center: Mapping[str, Tensor], *, seed: int, count: int = 2) 
 def _gaussian(parameter: Tensor, key: str) -> Tensor:
     digest = hashlib.sha256(key.encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-    return torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return like(torch.randn(_real_shape(parameter), generator=generator, dtype=torch.float64), parameter)
 
 
 def _zero(parameter: Tensor) -> Tensor:
-    return torch.zeros(parameter.shape, dtype=torch.float64)
+    return like(torch.zeros(_real_shape(parameter), dtype=torch.float64), parameter)
+
+
+def double(tensor: Tensor) -> Tensor:
+    """The tensor in its shape, in float64 or complex128 on the CPU, detached."""
+    return tensor.detach().to("cpu", torch.complex128 if tensor.is_complex() else torch.float64)
+
+
+def real(tensor: Tensor) -> Tensor:
+    """A tensor of real numbers in the same shape; of complex ones both parts, (…, 2)."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
+def like(numbers: Tensor, wanted: Tensor) -> Tensor:
+    """Real numbers in any shape as a tensor with the shape of `wanted`, complex if it is: the inverse of `real`."""
+    whole = numbers.reshape(_real_shape(wanted))
+    return torch.view_as_complex(whole.contiguous()) if wanted.is_complex() else whole
+
+
+def _real_shape(tensor: Tensor) -> tuple[int, ...]:
+    return (*tensor.shape, 2) if tensor.is_complex() else tuple(tensor.shape)
 
 
 def normalize(
@@ -112,21 +135,24 @@ def normalize(
 
 
 def _normalized(direction: Tensor, center: Tensor, kind: str, biases: str) -> Tensor:
-    center = center.detach().to("cpu", torch.float64)
+    center = double(center)
     if not has_filters(center) and biases != "random":
         return center.clone() if biases == "parameter" else torch.zeros_like(center)
-    drawn, wanted = rows(direction.detach().to("cpu", torch.float64)), rows(center)
-    return (drawn * KINDS[kind](drawn, wanted)).view(direction.shape)
+    drawn, wanted = rows(double(direction)), rows(center)
+    return like(drawn * KINDS[kind](drawn, wanted), direction)
 
 
 def rows(parameter: Tensor) -> Tensor:
-    """(filters, entries): the filters of a parameter, one per row; a parameter without filters is one row."""
-    return parameter.flatten(1) if has_filters(parameter) else parameter.reshape(1, -1)
+    """(filters, entries): the filters of a parameter, one per row; a parameter without filters is one row.
+
+    A complex number is two entries, its parts: so the norm of a filter is over both.
+    """
+    return real(parameter).flatten(1) if has_filters(parameter) else real(parameter).reshape(1, -1)
 
 
 def filter_norms(parameter: Tensor) -> Tensor:
     """(filters,) float64: the Frobenius norm of every filter."""
-    return rows(parameter.detach().to("cpu", torch.float64)).square().sum(1).sqrt()
+    return rows(double(parameter)).square().sum(1).sqrt()
 
 
 def orthogonalize_filters(eta: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> Params:
@@ -158,7 +184,7 @@ def _reject(eta: Tensor, delta: Tensor) -> Tensor:
     squares = (onto * onto).sum(1, keepdim=True)
     for _ in range(2):  # the second pass removes what rounding left of the first
         filters = filters - torch.where(squares > 0, (filters * onto).sum(1, keepdim=True) / squares, 0.0) * onto
-    return filters.view_as(eta)
+    return like(filters, eta)
 
 
 def random_directions(
@@ -245,8 +271,8 @@ def _orthogonal_overall(
 
 
 def dot(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
-    """The inner product over the names of `one`, summed in float64."""
-    return sum(float((one[name].double() * other[name].double()).sum()) for name in one)
+    """The inner product over the names of `one`, summed in float64; of complex numbers over both parts."""
+    return sum(float((real(one[name]).double() * real(other[name]).double()).sum()) for name in one)
 
 
 def norm(direction: Mapping[str, Tensor]) -> float:
@@ -256,12 +282,9 @@ def norm(direction: Mapping[str, Tensor]) -> float:
 
 def combine(directions: Sequence[Mapping[str, Tensor]], coefficients: Sequence[float]) -> Params:
     """Σ coefficients[k] · directions[k], with the names and shapes of the directions, in float64 on the CPU."""
-    doubles = [
-        {name: tensor.detach().to("cpu", torch.float64) for name, tensor in direction.items()}
-        for direction in directions
-    ]
+    doubles = [{name: double(tensor) for name, tensor in direction.items()} for direction in directions]
     return {
-        name: torch.stack([c * double[name] for c, double in zip(coefficients, doubles, strict=True)]).sum(0)
+        name: torch.stack([c * one[name] for c, one in zip(coefficients, doubles, strict=True)]).sum(0)
         for name in doubles[0]
     }
 
@@ -276,7 +299,7 @@ def completed(direction: Mapping[str, Tensor], center: Mapping[str, Tensor]) -> 
     whole = {**{name: _zero(tensor) for name, tensor in center.items()}, **direction}
     _require_same_shapes(whole, center)
     _require_finite(direction, "direction")
-    return {name: tensor.detach().to("cpu", torch.float64) for name, tensor in whole.items()}
+    return {name: double(tensor) for name, tensor in whole.items()}
 
 
 def _require_known(what: str, name: str, known: tuple[str, ...]) -> None:

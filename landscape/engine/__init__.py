@@ -22,8 +22,8 @@ from torch import Tensor
 
 from ..directions.random import Params
 from ..errors import UnknownNameError
-from ..objective.batch_norm import Calibration, depends_on_batch
-from ..objective.objective import Objective
+from ..objective.batch_norm import Calibration
+from ..objective.objective import Objective, depends_on_batch
 from .choose import build, default_choice
 from .graph.compile import prepare
 from .graph.record import Unrecordable
@@ -59,7 +59,9 @@ def plan(
         UnknownNameError: the engine is not known, or the network has operators without bfloat16.
     """
     plain = PlainPlan(objective, directions, calibration)
-    if (choice is not None and choice.get("engine") == "plain") or _ends_in_one(objective):
+    if (choice is not None and choice.get("engine") == "plain") or not _recordable(objective, directions):
+        return plain
+    if objective.ends_in_one or (calibration is not None and depends_on_batch(objective.model)):
         return plain
     try:
         network = prepare(objective, directions, recalibrated=calibration is not None)
@@ -76,9 +78,12 @@ def plan(
     return plain
 
 
-def _ends_in_one(objective: Objective) -> bool:
-    """Whether the last batch is a single sample with its own statistics, for which torch may raise an error."""
-    return len(objective.images) % objective.batch == 1 and depends_on_batch(objective.model)
+def _recordable(objective: Objective, directions: Sequence[Params]) -> bool:
+    """Whether a graph can stand for the network: one forward pass for each sample, and real numbers that move."""
+    found = objective.behaviour
+    alone = not (found.together or found.random or found.keeps_state)
+    moved = (tensor for direction in directions for tensor in direction.values())
+    return alone and found.autograd == "off" and not any(tensor.is_complex() and tensor.any() for tensor in moved)
 
 
 def agree(plain: Plan, faster: Plan, images: Tensor) -> bool:
@@ -87,7 +92,7 @@ def agree(plain: Plan, faster: Plan, images: Tensor) -> bool:
     A wrongly recorded network is wrong everywhere; rounding is a thousand times below the tolerance.
     """
     point = (0.5,) * faster.directions
-    expected, got = plain.scores(point, images), faster.scores(point, images)
+    expected, got = (plan.scores(point, images.clone()) for plan in (plain, faster))  # the network may write to them
     size = float(expected.abs().nan_to_num(0.0, 0.0, 0.0).max())
     tolerance = 0.2 if faster.choice.get("precision") == "bfloat16" else 1e-3
     if torch.allclose(expected, got, rtol=0.0, atol=tolerance * size, equal_nan=True):

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from ..errors import UnknownNameError
-from ..objective.batch_norm import depends_on_batch
-from ..objective.objective import Objective, double_batch
+from ..objective.objective import Objective, depends_on_batch, double_batch
 from . import native
 from .cost import fused_time, lanes_time
 from .fused import amx, batch_statistics, onednn, winograd

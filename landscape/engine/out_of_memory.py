@@ -31,7 +31,7 @@ def with_smaller_batches(compute: Callable[[int], T], batch: int, *, divisible: 
     """The result of `compute` for the first of batch, batch/2, batch/4, … that fits into memory; and that batch.
 
     Args:
-        divisible: False if the values depend on the batch (BatchNorm with the statistics of each batch).
+        divisible: False if the values depend on the batch (BatchNorm with its statistics, a contrastive loss).
 
     Raises:
         MemoryExhaustedError: memory does not suffice for a single sample, or the batch cannot be divided.
@@ -62,6 +62,6 @@ def _advice(batch: int, divisible: bool) -> str:
     if divisible:
         return "There is not enough memory to evaluate the network on a single sample. Use a machine with more of it."
     return (
-        f"There is not enough memory for a batch of {batch} samples, and batch_norm='batch' takes its statistics from "
-        "whole batches. Use another BatchNorm policy, or a machine with more memory."
+        f"There is not enough memory for a batch of {batch} samples, which cannot be divided: the losses depend on the "
+        "whole batch. Use fewer samples, another BatchNorm policy, or a machine with more memory."
     )

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..directions.random import Params
-from ..objective.batch_norm import Calibration, depends_on_batch
-from ..objective.objective import Objective, Value
+from ..objective.batch_norm import Calibration
+from ..objective.objective import Objective, Value, depends_on_batch
 from ..stop import Stop, Stopped
 from .out_of_memory import with_smaller_batches
 from .tf32 import exact_float32
@@ -23,7 +23,8 @@ class PlainPlan:
     def __init__(self, objective: Objective, directions: Sequence[Params], calibration: Calibration | None = None):
         """With `calibration`, the statistics of BatchNorm are computed from its samples at every point."""
         self.objective, self.calibration, self.choice = objective, calibration, {"engine": "plain"}
-        self.batch, self.divisible = objective.batch, not depends_on_batch(objective.model)
+        self.batch = objective.batch
+        self.divisible = not (objective.behaviour.together or depends_on_batch(objective.model))
         self.center = objective.parameters()
         self.directions, self.steps = (
             len(directions),

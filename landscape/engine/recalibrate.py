@@ -73,7 +73,7 @@ class RecalibratedPlan:
     def statistics(self, point: Point) -> Mapping[str, Tensor]:
         """Name -> running mean or variance (channels,) of every BatchNorm at `point`.
 
-        Of its last run, if a layer runs twice.
+        The mean over its runs, if a layer runs twice.
 
         Raises:
             Stopped: the `stop` of `values` returned true.

@@ -14,34 +14,32 @@ from ..directions.measures import measure_directions
 from ..directions.plane import Plane
 from ..directions.random import Params, dot, norm, random_directions
 from ..engine.audit import audit, spread
-from ..engine.out_of_memory import with_smaller_batches
 from ..engine.protocol import Plan
-from ..errors import PlaneError, UnknownNameError
+from ..errors import DataError, PlaneError, UnknownNameError
 from ..grid import Grid
 from ..hessian.products import eigenvector_plane, gradient_plane
 from ..keywords import checks_keywords
 from ..objective.batch_norm import (
     Calibration,
     calibration_subset,
-    depends_on_batch,
     has_batch_norm,
     require_policy,
     with_batch_statistics,
 )
-from ..objective.digest import state_digest
+from ..objective.digest import same_bits, state_digest
 from ..objective.losses import Loss, loss_of
-from ..objective.objective import PRECISIONS, Objective, Value, double_batch
+from ..objective.objective import BATCH, PRECISIONS, Objective, Value, depends_on_batch
 from ..objective.random_state import keeps_random_state
-from ..objective.validation import require_compatible
+from ..objective.trial import tried
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
 from ..results.arrays import VALUES, finite_or_none
 from ..stop import Stop
 from ..version import __version__
+from .independent import Independent
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
 SOURCES = tuple(name for name in choices_of("Source") if name != "random")  # of directions that depend on the loss
-WIDER = 8  # estimated size of the largest activation relative to the input: 5 for a ResNet-20
 
 
 @checks_keywords
@@ -89,8 +87,11 @@ class Landscape:
         self.precision: str = engine.precision
         self.weight_decay: float = objective.weight_decay
         self.batch_norm: str = policy
+        self._batch: int | None = objective.batch
         self.loss: Loss = loss_of(objective.loss, label_smoothing=objective.label_smoothing)
         self.objective: Objective = self._objective(images, labels)
+        if len(images) < 2 and "batch" in (policy, *further) and has_batch_norm(model):
+            raise DataError("BatchNorm has no statistics of a batch of 1 sample; give it at least 2.")
         self.center: Params = {name: parameter.detach() for name, parameter in model.named_parameters()}
         drawn = directions.directions == "random"
         self.seed: int | None = directions.seed if drawn else None
@@ -144,6 +145,7 @@ class Landscape:
         """
         [value] = self.values([(0.0,) * len(self.directions)], stop)
         facts = asdict(measure_directions(self.directions, self.center))
+        policy, tracked = self.batch_norm, has_batch_norm(self.model)
         return {
             "weights_sha256": self.digest,
             "seed": self.seed,
@@ -152,9 +154,11 @@ class Landscape:
             "directions": {"source": self.plane.source, **self.plane.facts},
             "landmarks": [{"name": name, "coordinates": list(at)} for name, at in self.plane.landmarks],
             "loss": {"name": self.loss.name, "unit": self.loss.unit, "weight_decay": self.weight_decay},
-            "batch_norm": self.batch_norm,
-            "has_batch_norm": has_batch_norm(self.model),
+            "batch_norm": policy,
+            "has_batch_norm": tracked,
+            "batch_statistics": depends_on_batch(self.model) or (policy == "batch" and tracked),
             "batch": self.objective.batch,
+            "forward": {**asdict(self.objective.behaviour), "moves": self._moves()},
             "calibration_samples": len(self.calibration.images) if self.calibration else None,
             "mode": "training" if any(module.training for module in self.objective.model.modules()) else "evaluation",
             "precision": self.precision,
@@ -163,8 +167,9 @@ class Landscape:
                 "on_grid": grid.center is not None,
                 "point": list(grid.center) if grid.center is not None else None,
                 **{name: finite_or_none(number) for name, number in value._asdict().items()},
-                "independent_loss": finite_or_none(self.independent_center(stop)),
-                "independent_method": "plain float64 forward pass",
+                "independent_loss": finite_or_none(self.loss_of_model(self.model, stop)),
+                "independent_method": self.independent.method.words,
+                "independent_precision": self.independent.method.precision,
             },
             "audit": self._audit(grid) if self.fast else None,
             "model_unchanged": self.unchanged(),
@@ -173,44 +178,28 @@ class Landscape:
             "versions": {"landscape": __version__, "torch": torch.__version__, "python": platform.python_version()},
         }
 
-    def independent_center(self, stop: Stop | None = None) -> float:
-        """Loss of the model itself, without engine or directions: float64, batch by batch, in the loss's unit.
-
-        Raises:
-            Stopped, MemoryExhaustedError: see `values`.
-        """
-        return self.loss_of_model(self.model, stop)
+    @cached_property
+    def independent(self) -> Independent:
+        """Evaluates modules by themselves, without engine or directions."""
+        calibration = self.calibration.images if self.calibration else None
+        return Independent(
+            self.model,
+            self.objective,
+            weight_decay=self.weight_decay,
+            batch_norm=self.batch_norm,
+            calibration=calibration,
+            plain=self.plan.name == "plain",
+        )
 
     @keeps_random_state
     def loss_of_model(self, model: nn.Module, stop: Stop | None = None) -> float:
-        """Loss of any `model` on the first data set, computed like `independent_center`.
+        """Loss of any `model` on the first data set, in its unit, evaluated alone; see `Independent`.
 
         Raises:
             Stopped: `stop`, called before every batch, returned true.
             MemoryExhaustedError: memory does not suffice for the smallest batch.
-            DataError: the samples do not fit this model.
         """
-        single = self.objective
-        double = Objective.of(
-            model, single.images, single.labels, precision="float64", loss=self.loss, batch=single.batch
-        )
-        parameters = {name: parameter.detach() for name, parameter in double.model.named_parameters()}
-        if self.batch_norm == "batch":
-            double = with_batch_statistics(double)
-        if self.batch_norm == "recalibrated" and self.calibration is not None:
-            fresh = Calibration(double.model, self.calibration.images)
-            double.model.load_state_dict(fresh.statistics(parameters), strict=False)
-        penalty = 0.5 * self.weight_decay * dot(parameters, parameters) if self.weight_decay else 0.0
-        losses, _ = with_smaller_batches(
-            lambda batch: replace(double, batch=batch).sample_losses({}, stop=stop), self._quick_batch(double)
-        )
-        return float(losses.mean()) + penalty
-
-    def _quick_batch(self, double: Objective) -> int:
-        """The batch of the objective if on a GPU, run plainly, or part of the value; else one that fits the cache."""
-        if self.plan.name == "plain" or depends_on_batch(double.model) or double.images.device.type != "cpu":
-            return double.batch
-        return min(double.batch, double_batch(WIDER * double.images[0].numel()))
+        return self.independent.loss(model, stop)
 
     @keeps_random_state
     def sample_losses(self, point: Sequence[float], stop: Stop | None = None) -> Tensor:
@@ -227,16 +216,16 @@ class Landscape:
         return objective, parameters
 
     def _objective(self, images: Tensor, labels: Tensor) -> Objective:
+        precision = "float32" if self.fast else self.precision
         objective = Objective.of(
-            self.model, images, labels, precision="float32" if self.fast else self.precision, loss=self.loss
+            self.model, images, labels, precision=precision, loss=self.loss, batch=self._batch or BATCH
         )
-        require_compatible(objective)
-        return objective
+        return tried(objective, whole=self._batch is None)
 
     def _calibration(self, samples: Tensor | int) -> Calibration:
         images = self.objective.images
         chosen = calibration_subset(images, samples) if isinstance(samples, int) else samples
-        return Calibration(self.objective.model, chosen.to(images.device))
+        return Calibration(self.objective, chosen.to(images.device))
 
     def _plan(
         self, objective: Objective, policy: str, choice: Mapping[str, Any] | None, *, exact: bool = False
@@ -254,6 +243,16 @@ class Landscape:
         if not self.weight_decay:
             return values
         return [value._replace(loss=value.loss + self._penalty(at)) for value, at in zip(values, points, strict=True)]
+
+    def _moves(self) -> bool:
+        """Whether the losses of a few samples change at all along the directions; a forward pass may keep weights."""
+        few = replace(self.objective, images=self.objective.images[:8], labels=self.objective.labels[:8])
+        center, moved = (
+            few.sample_losses(self.plane.at(few.parameters(), (length,) * len(self.directions)))
+            for length in (0.0, 0.5)
+        )
+        still = not any(norm(direction) for direction in self.directions) or not bool(center.any())
+        return still or not same_bits(center, moved)
 
     def _penalty(self, point: Sequence[float]) -> float:
         at = torch.tensor([1.0, *point], dtype=torch.float64)

@@ -155,11 +155,10 @@ class Hessian:
         return self.objective.loss(outputs, labels).sum()
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        objective, size = self.objective, self.objective.batch
-        for start in range(0, len(objective.images), size):
+        for part in self.objective.batches():
             if self.stop is not None and self.stop():
                 raise Stopped
-            yield objective.samples(start, start + size), objective.labels[start : start + size]
+            yield self.objective.pair(part.start, part.stop)
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:
@@ -176,12 +175,14 @@ def names_over(objective: Objective, over: str) -> list[str]:
 
     Raises:
         UnknownNameError: `over` is neither.
-        CurvatureError: no parameter has two axes or more.
+        CurvatureError: no parameter has two axes or more, or one is complex.
     """
     if over not in OVER:
         raise UnknownNameError("choice of parameters", over, OVER)
     named = dict(objective.model.named_parameters())
     names = [name for name, parameter in named.items() if over == "all" or has_filters(parameter)]
+    if any(named[name].is_complex() for name in names):
+        raise CurvatureError("The network has complex parameters; its Hessian is not computed. Losses are.")
     if not names:
         raise CurvatureError("No parameter has two axes or more: there is nothing to differentiate by. Use over='all'.")
     return names

@@ -1,4 +1,4 @@
-"""SHA-256 of models, to tell whether two are equal bit for bit. For data see data.dataset.data_digest."""
+"""Whether models or tensors are equal bit for bit; of models, by SHA-256. For data see data.dataset.data_digest."""
 
 import hashlib
 
@@ -13,6 +13,11 @@ def state_digest(model: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one shape and type are equal bit for bit, NaN included."""
+    return _bytes(one) == _bytes(other)
 
 
 def _bytes(tensor: Tensor) -> bytes:

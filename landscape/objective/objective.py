@@ -5,12 +5,14 @@ unchanged. The caller's model is never changed.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import DataError, UnknownNameError
 from ..keywords import checks_keywords
@@ -51,14 +53,49 @@ def dtype_of(precision: str) -> torch.dtype:
 
 
 def frozen_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of `model` in evaluation mode with its floating-point tensors in `dtype`; the original is not changed."""
-    return copy_of(model).eval().to(dtype).requires_grad_(False)
+    """A copy of `model` in evaluation mode with its numbers in `dtype`; the original is not changed.
+
+    Complex numbers get the complex type of that precision: `Module.to` would drop their imaginary parts.
+    """
+    copied = copy_of(model).eval()._apply(lambda tensor: tensor.to(type_like(tensor, dtype)))  # type: ignore[no-untyped-call]
+    return cast(nn.Module, copied.requires_grad_(False))
+
+
+def type_like(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """The type of `tensor` in the precision of `dtype`: real, complex, or unchanged if its numbers are integers."""
+    if tensor.is_complex():
+        return dtype.to_complex()
+    return dtype if tensor.is_floating_point() else tensor.dtype
+
+
+def has_numbers(tensor: Tensor) -> bool:
+    """Whether its numbers are real or complex, so that they can be moved along a direction; not if integers."""
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def copy_of(model: nn.Module) -> nn.Module:
     """A deep copy of `model`. Tensors kept from its last forward pass are detached: torch does not copy them."""
     kept = [tensor for part in model.modules() for tensor in vars(part).values() if isinstance(tensor, Tensor)]
     return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in kept if not tensor.is_leaf})
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a forward pass and its loss treat what they are given, as a trial on a few samples showed.
+
+    Attributes:
+        autograd: "off"; "on" if they differentiate; "samples" if with respect to the samples.
+        writes: they write to samples or labels, so that each batch is a copy.
+        together: the loss of a sample depends on the others in its batch, so that the batch is part of the objective.
+        random: they draw random numbers, so that a value belongs to one draw.
+        keeps_state: a second pass over the same samples gives other losses.
+    """
+
+    autograd: str = "off"
+    writes: bool = False
+    together: bool = False
+    random: bool = False
+    keeps_state: bool = False
 
 
 @checks_keywords
@@ -73,6 +110,8 @@ class Objective:
         labels: (N, …); class indices (N,) for the losses by name.
         batch: samples per forward pass.
         loss: of each sample, see `objective.losses.loss_of`.
+        behaviour: how forward pass and loss treat what they are given; see `objective.trial.tried`.
+        same: samples and labels are one tensor, and reach a loss that differentiates as one.
     """
 
     model: nn.Module
@@ -80,6 +119,8 @@ class Objective:
     labels: Tensor
     batch: int = BATCH
     loss: Loss = CROSS_ENTROPY
+    behaviour: Behaviour = Behaviour()
+    same: bool = False
 
     @classmethod
     def of(
@@ -107,18 +148,48 @@ class Objective:
         if first is None:
             raise DataError(f"The model {type(model).__name__} has no parameters: there is nothing to move along.")
         batch = min(batch, getattr(model, "largest_batch", batch))  # of a packed network
-        labels = labels if labels.is_floating_point() else labels.long()
-        labels = _floating(labels.detach(), dtype).to(first.device)
-        return cls(frozen_copy(model, dtype), images.detach().to(first.device), labels, batch, loss)
+        same = images.data_ptr() == labels.data_ptr() and images.shape == labels.shape
+        labels = labels.detach().to(type_like(labels, dtype) if has_numbers(labels) else torch.int64).to(first.device)
+        return cls(frozen_copy(model, dtype), images.detach().to(first.device), labels, batch, loss, same=same)
 
     @property
     def dtype(self) -> torch.dtype:
         """Type in which the model takes the samples."""
-        return next(self.model.parameters()).dtype if self.images.is_floating_point() else self.images.dtype
+        return type_like(self.images, self.model_dtype)
+
+    @property
+    def model_dtype(self) -> torch.dtype:
+        """Type of the real numbers of the model."""
+        return next(self.model.parameters()).dtype.to_real()
+
+    @property
+    def ends_in_one(self) -> bool:
+        """Whether the last batch would be a single sample, with BatchNorm that takes the statistics of each batch."""
+        return len(self.images) % self.batch == 1 and len(self.images) > 1 and depends_on_batch(self.model)
+
+    def batches(self) -> Iterator[slice]:
+        """The samples of every batch; a last one of a single sample, which has no variance, joins the one before."""
+        count = len(self.images)
+        last = count - 1 if self.ends_in_one else count
+        for start in range(0, last, self.batch):
+            yield slice(start, count if start + self.batch >= last else start + self.batch)
 
     def samples(self, start: int, stop: int | None) -> Tensor:
         """`images[start:stop]`, (stop − start, …), as the model takes them."""
-        return self.images[start:stop].to(self.dtype)
+        return _own(self.images[start:stop].to(self.dtype), self.behaviour.writes)
+
+    def pair(self, start: int, stop: int | None) -> tuple[Tensor, Tensor]:
+        """The same samples and their labels, (n, …) each, as forward pass and loss take them."""
+        samples = self.samples(start, stop)
+        if self.behaviour.autograd == "samples" and samples.is_floating_point():
+            samples.requires_grad_()
+            if self.same:
+                return samples, samples
+        return samples, _own(self.labels[start:stop], self.behaviour.writes)
+
+    def running(self) -> AbstractContextManager[object]:
+        """The context of a forward pass and its loss: gradients are recorded only if they differentiate."""
+        return torch.inference_mode() if self.behaviour.autograd == "off" else torch.enable_grad()
 
     def parameters(self) -> dict[str, Tensor]:
         """Everything a direction may move: names, shapes and values of `movable`, detached."""
@@ -148,14 +219,19 @@ class Objective:
         return lambda images: torch.func.functional_call(self.model, fixed, (images,))
 
 
+def depends_on_batch(model: nn.Module) -> bool:
+    """Whether any BatchNorm uses batch statistics, so that values depend on the batches."""
+    return any(isinstance(layer, _BatchNorm) and layer.running_mean is None for layer in model.modules())
+
+
 def movable(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and floating-point buffers of `model`, by name and in their shapes; a tied parameter has one name."""
-    buffers = {name: tensor for name, tensor in model.named_buffers() if tensor.is_floating_point()}
+    """Parameters and buffers of real or complex numbers, by name and in their shapes; a tied parameter has one name."""
+    buffers = {name: tensor for name, tensor in model.named_buffers() if has_numbers(tensor)}
     return {**dict(model.named_parameters()), **buffers}
 
 
-def _floating(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+def _own(tensor: Tensor, copied: bool) -> Tensor:
+    return tensor.clone() if copied else tensor
 
 
 def evaluate(forward: Callable[[Tensor], Any], objective: Objective, *, stop: Stop | None = None) -> Value:
@@ -187,14 +263,13 @@ def losses_and_hits(
     count, device = len(objective.images), objective.images.device
     losses = torch.empty(count, dtype=torch.float64, device=device)
     hits: Tensor | None = torch.empty(count, dtype=torch.bool, device=device)
-    for start in range(0, count, objective.batch):
+    for part in objective.batches():
         if stop is not None and stop():
             raise Stopped
-        part = slice(start, start + objective.batch)
-        labels = objective.labels[part]
-        with torch.inference_mode():
-            outputs = forward(objective.samples(part.start, part.stop))
-            losses[part] = objective.loss(outputs, labels)
+        with objective.running():
+            samples, labels = objective.pair(part.start, part.stop)
+            outputs = forward(samples)
+            losses[part] = objective.loss(outputs, labels).detach()
             right = objective.loss.correct(outputs, labels, losses[part])
             if right is None or hits is None:
                 hits = None

@@ -29,6 +29,16 @@ def random_state_kept() -> Iterator[None]:
             torch.cuda.set_rng_state_all(on_devices)
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """All global generators begin with `seed`; at the end their states are restored."""
+    with random_state_kept():
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        yield
+
+
 def keeps_random_state(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
     """`function` under `random_state_kept`."""
 

@@ -39,6 +39,7 @@ def settings(grid: Grid, facts: Facts) -> dict[str, str]:
         "grid": _points(grid),
         "directions": " · ".join(filter(None, _directions(facts, pair=grid.beta is not None))),
         "loss": _loss(facts.get("loss") or {}),
+        "batch": _batch(facts),
         "batch_norm": _batch_norm(facts),
         "seed": _seeds(facts),
         "precision": facts["precision"] if facts["precision"] != "float32" else "",
@@ -87,10 +88,18 @@ def _seeds(facts: Facts) -> str:
     return f"mean of seeds {f'{seeds[0]} to {seeds[-1]}' if in_a_row else ', '.join(map(str, seeds))}"
 
 
+def _batch(facts: Facts) -> str:
+    if not (facts.get("forward") or {}).get("together"):
+        return ""
+    one = facts["batch"] >= facts["samples"]
+    return f"loss of {'one batch' if one else 'batches'} of {facts['samples'] if one else facts['batch']}"
+
+
 def _batch_norm(facts: Facts) -> str:
-    policy = facts.get("batch_norm", "frozen")
-    if facts.get("has_batch_norm") is False:
-        return "no BatchNorm"
-    if policy == "recalibrated":
-        return f"BatchNorm recalibrated on {facts['calibration_samples']} samples"
-    return f"BatchNorm of batches of {facts['batch']}" if policy == "batch" else "BatchNorm frozen"
+    policy, tracked = facts.get("batch_norm", "frozen"), facts.get("has_batch_norm") is not False
+    by_batch = facts.get("batch_statistics", policy == "batch" and tracked)
+    parts = [f"BatchNorm recalibrated on {facts['calibration_samples']} samples"] if policy == "recalibrated" else []
+    parts += ["BatchNorm frozen"] if policy == "frozen" else []
+    parts = parts if tracked else []
+    parts += [f"BatchNorm of batches of {facts['batch']}"] if by_batch else []
+    return ", ".join(parts) or "no BatchNorm"

@@ -35,7 +35,7 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "landscape.objective.losses": ("mse", "loss_of"),
     "landscape.objective.objective": ("evaluate",),
     "landscape.objective.random_state": (),
-    "landscape.objective.validation": (),
+    "landscape.objective.trial": (),
     # Outside of these packages:
     "landscape.engine.fused.batch_statistics": ("BatchStatistics",),
     "landscape.engine.fused.winograd": ("prepare", "convolution"),
@@ -80,10 +80,8 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
         "CurvatureError": "the constructor has found parameters to differentiate by",
         "UnknownNameError": "the constructor has checked `over`",
     },
-    "landscape.evaluation.landscape.Landscape.independent_center": {
-        "DataError": "the constructor has made an objective of these samples"
-    },
-    "landscape.evaluation.landscape.Landscape.loss_of_model": {"UnknownNameError": "float64 is always known"},
+    "landscape.evaluation.independent.Independent.loss": {"DataError": "the landscape has made its own calibration"},
+    "landscape.evaluation.independent.Independent.method": {"DataError": "the landscape has made its own calibration"},
     "landscape.evaluation.landscape.Landscape.provenance": {"UnknownNameError": "the audit lets the engine choose"},
     "landscape.evaluation.resume.PartialFile.write": {
         "FormatError": "an .npz holds every result",
@@ -94,6 +92,7 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     "landscape.evaluation.reuse.with_points_of": {"UnknownNameError": "both results have the same columns by then"},
     "landscape.formats.npz.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.formats.paper.write": {"UnknownNameError": "it asks for the result's own columns"},
+    "landscape.objective.trial.tried": {"Stopped": "it is called without `stop`"},
     "landscape.hessian.products.Hessian.product_error": {"UnknownNameError": "it passes on its own `over`"},
     "landscape.hessian.products.gradient_plane": {"UnknownNameError": 'it passes over="all"'},
     "landscape.plots.heights.drawable": {"GridError": "axes of one coordinate are left out, others are valid"},

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ...errors import UnknownNameError
-from ...objective.batch_norm import depends_on_batch
-from ...objective.objective import Objective, Value, evaluate
+from ...objective.batch_norm import mean_over_runs
+from ...objective.objective import Objective, Value, depends_on_batch, evaluate
 from ...stop import Stop
 from ..graph.flat import Point, Statistics
 from ..graph.fold_at_point import flat_weights
@@ -132,18 +132,16 @@ class FusedPlan:
     def statistics(self, points: Sequence[Point]) -> list[dict[str, Tensor]]:
         """Name -> mean or unbiased variance (channels,) of every BatchNorm that keeps them.
 
-        Over all samples as one batch; for a layer that runs twice, those of its last run.
+        Over all samples as one batch; for a layer that runs twice, the mean over its runs.
         """
         return [self._statistics(point) for point in points]
 
     def _statistics(self, point: Point) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
         with torch.inference_mode():
             weights = self.weights(point)
             self.outputs(self.objective.images, weights, keep_nan=False)
-            for step, given in zip(self.steps, weights, strict=True):
-                found |= step.kernel.statistics(step.layers.start, given)
-        return found
+            steps = zip(self.steps, weights, strict=True)
+            return mean_over_runs(step.kernel.statistics(step.layers.start, given) for step, given in steps)
 
     def to_compute_format(self, images: Tensor) -> Tensor:
         """`images` in the precision and layout of the computation, their shape unchanged.

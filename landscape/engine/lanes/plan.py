@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ...errors import UnknownNameError
+from ...objective.batch_norm import mean_over_runs
 from ...objective.objective import Objective, Value
 from ...stop import Stop, Stopped
 from .. import native
@@ -97,10 +98,8 @@ class LanesPlan:
         """
         self._set_weights(points)
         self._outputs(_channels_last(self.objective.images), threads=1)
-        found: dict[str, Tensor] = {}
-        for layer in self.norms:
-            mean, variance = self._last_statistics(layer)
-            found |= dict(zip(layer.settings["buffers"], (mean, variance), strict=True))
+        runs = [dict(zip(layer.settings["buffers"], self._last_statistics(layer), strict=True)) for layer in self.norms]
+        found = mean_over_runs(runs)
         return [{name: both[:, lane] for name, both in found.items()} for lane in range(len(points))]
 
     def release(self) -> None:

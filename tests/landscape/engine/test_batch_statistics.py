@@ -163,7 +163,7 @@ def test_networks_with_statistics_of_each_batch_agree_with_float64_to_1e_6(
 def test_recalibrated_networks_agree_with_float64_to_1e_6(name: str, instruction_set: str) -> None:
     given, exact = objective(name), objective(name, "float64")
     along = directions(given, everything=True)
-    calibrations = [Calibration(one.model, one.images[:30]) for one in (given, exact)]
+    calibrations = [Calibration(one, one.images[:30]) for one in (given, exact)]
     plan = engine.plan(given, along, choice_of(instruction_set), calibration=calibrations[0])
     assert plan.name == "fused"
     require_close(plan.values(POINTS), PlainPlan(exact, along, calibrations[1]).values(POINTS), 1e-6)
@@ -350,7 +350,7 @@ def test_the_fixed_rule_chooses_the_kernels_and_its_choice_gives_the_same_bits()
 
 def test_a_recalibrated_plan_states_its_kernels_and_its_choice_gives_the_same_bits() -> None:
     given = objective("resnet-20 of width 16")
-    along, calibration = directions(given), Calibration(given.model, given.images[:30])
+    along, calibration = directions(given), Calibration(given, given.images[:30])
     plan = engine.plan(given, along, calibration=calibration)
     assert plan.choice["normed"] == SETS[0]
     again = engine.plan(given, along, plan.choice, calibration=calibration)

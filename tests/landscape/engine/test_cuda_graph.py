@@ -53,7 +53,7 @@ def test_the_captured_plan_in_float64_agrees_to_1e_12(name: str) -> None:
 @pytest.mark.parametrize("loss", ["mse", lambda outputs, labels: outputs.square().sum(1)], ids=["mse", "a callable"])
 def test_recalibrated_statistics_and_other_losses_run_on_the_captured_plan(loss: Any) -> None:
     given, exact = (replace(objective(NAME, one), loss=loss_of(loss)) for one in ("float32", "float64"))
-    calibrations = [Calibration(one.model, one.images[:30]) for one in (given, exact)]
+    calibrations = [Calibration(one, one.images[:30]) for one in (given, exact)]
     plan = engine.plan(given, directions(given), CAPTURED, calibration=calibrations[0])
     assert plan.name == "captured"
     require_close(plan.values(POINTS), PlainPlan(exact, directions(given), calibrations[1]).values(POINTS), 1e-6)

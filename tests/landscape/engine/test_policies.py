@@ -76,7 +76,7 @@ def test_a_variance_below_zero_makes_nan_at_its_own_point_only(name: str, choice
 
 
 def calibrated(given: Objective) -> Calibration:
-    return Calibration(given.model, given.images[:30])
+    return Calibration(given, given.images[:30])
 
 
 @every_choice

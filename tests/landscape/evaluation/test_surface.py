@@ -16,6 +16,7 @@ from landscape.directions.random import random_directions
 from landscape.errors import DataError, GridError, PlaneError, ShapeMismatchError, UnknownNameError
 from landscape.grid import Axis, Grid
 from landscape.objective.batch_norm import Calibration, calibration_subset
+from landscape.objective.objective import Objective
 from tests.support.landscapes import landscape_of
 from tests.support.small_models import convolutional, perceptron, pictures, shipped, vectors
 
@@ -163,7 +164,7 @@ def test_recalibrated_statistics_are_the_means_and_variances_of_the_calibration_
     model, (images, _) = convolutional().double().eval(), pictures()
     images = images.double()
     weight = model[0].weight.detach() * 1.5
-    found = Calibration(model, images).statistics({"0.weight": weight})
+    found = Calibration(Objective(model, images, images), images).statistics({"0.weight": weight})
     before = F.conv2d(images, weight, padding=1).transpose(0, 1).flatten(1)
     torch.testing.assert_close(found["1.running_mean"], before.mean(1), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found["1.running_var"], before.var(1), rtol=1e-12, atol=0)
