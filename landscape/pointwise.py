@@ -22,6 +22,7 @@ from .kinds.prepare import prepare
 from .objective.losses import PerSample, loss_of
 from .objective.objective import Objective
 from .objective.random_state import keeps_random_state
+from .objective.trial import tried
 from .options import BatchNorm, Biases, Draw, LossName, Normalization, Orthogonality, Over, Precision, Source
 
 
@@ -38,6 +39,7 @@ def spectrum(
     probes: int = 8,
     loss: LossName | PerSample = "cross_entropy",
     label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
     batch_norm: BatchNorm = "frozen",
     calibration: Tensor | int = 512,
     precision: Precision = "float32",
@@ -45,7 +47,7 @@ def spectrum(
     """Extreme eigenvalues, trace and density of the Hessian of the mean loss at the model.
 
     Args:
-        model, images, labels, loss, label_smoothing, batch_norm, calibration, precision: as in `surface`.
+        model, images, labels, loss, label_smoothing, weight_decay, batch_norm, calibration, precision: as in `surface`.
         over: parameters the Hessian is taken over: "filters" (those with filters) or "all".
         seed: of the random vectors.
         steps: products of the Hessian with a vector, per random vector.
@@ -67,12 +69,14 @@ def spectrum(
         grid=Grid.line(2),
         loss=loss,
         label_smoothing=label_smoothing,
+        weight_decay=weight_decay,
         batch_norm=batch_norm,
         calibration=calibration,
         precision=precision,
     )
     objective, parameters = prepared.landscape.objective_at((0.0,))
-    return Hessian(objective, parameters, over=over).spectrum(seed=seed, steps=steps, probes=probes)
+    hessian = Hessian(objective, parameters, over=over, weight_decay=weight_decay)
+    return hessian.spectrum(seed=seed, steps=steps, probes=probes)
 
 
 class Paired(NamedTuple):
@@ -99,6 +103,7 @@ def paired(
     drawn: Draw = "named",
     loss: LossName | PerSample = "cross_entropy",
     label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
     batch_norm: BatchNorm = "frozen",
     calibration: Tensor | int = 512,
     precision: Precision = "float32",
@@ -111,7 +116,7 @@ def paired(
         model, images, labels: as in `surface`.
         first, second: the two points, in units of the directions.
         directions, seed, normalization, biases, orthogonality, drawn: which directions, as in `surface`.
-        loss, label_smoothing, batch_norm, calibration, precision: as in `surface`.
+        loss, label_smoothing, weight_decay, batch_norm, calibration, precision: as in `surface`.
 
     Raises:
         UnknownOptionError, UnknownNameError: an option, or the name that it is given, is not known.
@@ -134,6 +139,7 @@ def paired(
         drawn=drawn,
         loss=loss,
         label_smoothing=label_smoothing,
+        weight_decay=weight_decay,
         batch_norm=batch_norm,
         calibration=calibration,
         precision=precision,
@@ -142,7 +148,8 @@ def paired(
     differences = landscape.sample_losses(first) - landscape.sample_losses(second)
     count = len(differences)
     error = float(differences.std()) / count**0.5 if count > 1 else math.nan
-    return Paired(float(differences.mean()), error)
+    decayed = landscape.penalty(first) - landscape.penalty(second)
+    return Paired(float(differences.mean()) + decayed, error)
 
 
 @checks_keywords
@@ -157,13 +164,14 @@ def plane_along(
     seed: int = 0,
     precision: Precision = "float32",
     loss: LossName | PerSample = "cross_entropy",
+    weight_decay: float = 0.0,
 ) -> Plane:
     """Directions that depend on the loss at the model, to pass to `surface` and `slice` as `directions`.
 
     `surface(…, directions="gradient")` computes them by itself; this function is for using them more than once.
 
     Args:
-        model, images, labels, loss, precision: as in `surface`.
+        model, images, labels, loss, weight_decay, precision: as in `surface`.
         directions: "gradient" (the second direction is random) or "eigenvectors" (of largest |λ|, over all parameters).
         dimensions: 1 or 2 directions.
         seed: of the random second direction, and of the first vector of the search for eigenvectors.
@@ -175,4 +183,4 @@ def plane_along(
     """
     inputs = read_inputs(model, images, labels, loss)
     objective = Objective.of(inputs.model, inputs.images, inputs.labels, precision=precision, loss=loss_of(inputs.loss))
-    return plane_of(objective, directions, dimensions, seed)
+    return plane_of(tried(objective), directions, dimensions, seed, weight_decay)

@@ -85,6 +85,8 @@ export interface Provenance {
   landmarks?: { name: string; coordinates: [number, number] }[];
   warnings?: string[];
   loss?: { unit?: string };
+  /** of a mean over seeds */
+  repeated?: { seeds: number[] };
   /** where a job started from points of an earlier one; `seeds`: over which they are means */
   reused?: { job: string; points: number; seeds?: number };
 }

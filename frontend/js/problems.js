@@ -6,6 +6,8 @@ import {
   axis,
   definitionOf,
   furtherRoles,
+  inputValue,
+  isEmptyNumber,
   numberOf,
   samples,
   sameNetwork,
@@ -79,6 +81,7 @@ function optionProblem(value, option) {
   if (Array.isArray(value))
     return value.length > longest && t("problem.chosen", { most: longest, chosen: value.length });
   const text = String(value);
+  if (isEmptyNumber(option, text)) return null;
   if (type === "int") return wholeProblem(text, option);
   if (type === "float") return numberProblem(text, option);
   return text.length > longest && t("problem.longest", { most: longest, length: text.length });
@@ -105,10 +108,10 @@ function exclusionProblems(form, say) {
   const { excludes, options } = definitionOf(form.kind);
   /** @type {(name: string) => boolean} */
   const isChanged = (name) => {
-    const { type, default: usual } = options[name];
+    const { default: usual } = options[name];
     const value = form[name];
     if (Array.isArray(value)) return value.length > 0;
-    const given = type === "int" || type === "float" ? numberOf(String(value)) : value || null;
+    const given = inputValue(String(value), options[name]);
     return given !== usual;
   };
   for (const { option, others } of excludes)

@@ -160,15 +160,30 @@ export function complete(spec) {
 const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** @type {(form: Form, name: string, option: Option) => unknown} */
-function valueOf(form, name, { type }) {
-  if (type === "Subset")
+function valueOf(form, name, option) {
+  if (option.type === "Subset")
     return form.images === "all"
       ? null
       : { count: Number(form.subsetCount), seed: Number(form.subsetSeed) };
   const input = form[name];
   if (Array.isArray(input)) return input;
-  const text = String(input).trim();
-  return type === "int" || type === "float" ? numberOf(text) : text || null;
+  return inputValue(String(input).trim(), option);
+}
+
+/**
+ * Whether a number is left out where the default is none.
+ * @type {(option: Option, text: string) => boolean}
+ */
+export const isEmptyNumber = (option, text) => option.default === null && !text.trim();
+
+/**
+ * The value of an option as it is typed; null if nothing is.
+ * @type {(text: string, option: Option) => string | number | null}
+ */
+export function inputValue(text, option) {
+  const { type } = option;
+  const number = (type === "int" || type === "float") && !isEmptyNumber(option, text);
+  return number ? numberOf(text) : text || null;
 }
 
 /** @type {(form: Form) => Grid} */

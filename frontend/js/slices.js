@@ -10,10 +10,10 @@ import { hoverLabel } from "./marks.js";
 import { extent } from "./scales.js";
 import { t } from "./text.js";
 
-/** @import { Figure, Height, Layout, Result, Theme, Trace } from "./types.d.ts" */
+/** @import { Figure, Height, Layout, Matrix, Result, Theme, Trace } from "./types.d.ts" */
 
 /**
- * Loss (left, with a band of ± one standard error) and accuracy (right, dashed) over alpha.
+ * Loss (left, with the band of its uncertainty) and accuracy (right, dashed) over alpha.
  * `results` as [{result, label}]; `height` is linear, log or paper; `width` of the picture in
  * pixels.
  * @type {(results: { result: Result; label: string }[], options: { theme: Theme; height?:
@@ -79,9 +79,8 @@ export const column = (matrix) => matrix.map((row) => row[0]);
  *   }) => Trace[]}
  */
 function sliceTraces(result, label, color, { theme, many }) {
-  const [loss, accuracy, error] = [result.losses, result.accuracies, result.standard_errors].map(
-    column,
-  );
+  const [loss, accuracy] = [result.losses, result.accuracies].map(column);
+  const band = bandOf(result);
   const hoverlabel = hoverLabel(theme);
   const prefix = many ? `${label}: ` : "";
   const line = {
@@ -92,7 +91,7 @@ function sliceTraces(result, label, color, { theme, many }) {
     hoverlabel,
   };
   return [
-    ...bands(result.alphas, loss, error, color, label),
+    ...bands(result.alphas, loss, column(band.errors), { color, label, name: band.name }),
     {
       ...line,
       mode: "lines+markers",
@@ -117,11 +116,28 @@ function sliceTraces(result, label, color, { theme, many }) {
 }
 
 /**
- * ± one standard error, one closed polygon for each run of computed points.
- * @type {(alphas: number[], loss: (number | null)[], error: (number | null)[], color: string,
- *   label: string) => Trace[]}
+ * How uncertain the losses are, and what that is: of a mean over seeds the spread of the seeds, else
+ * the standard error over the samples.
+ * @type {(result: Result) => { errors: Matrix; name: string; says: string }}
  */
-function bands(alphas, loss, error, color, label) {
+export function bandOf(result) {
+  const deviations = result.extra.seed_deviations;
+  if (!deviations)
+    return { errors: result.standard_errors, name: t("trace.error"), says: t("plot.band") };
+  const count = result.provenance?.repeated?.seeds.length ?? "";
+  return {
+    errors: deviations,
+    name: t("trace.seeds", { count }),
+    says: t("plot.bandOfSeeds", { count }),
+  };
+}
+
+/**
+ * The band of ± these errors, one closed polygon for each run of computed points.
+ * @type {(alphas: number[], loss: (number | null)[], error: (number | null)[], options: { color:
+ *   string; label: string; name: string }) => Trace[]}
+ */
+function bands(alphas, loss, error, { color, label, name }) {
   /** @type {(k: number) => [number, number]} */
   const at = (k) => [loss[k] ?? NaN, error[k] ?? NaN];
   /** @type {(loss: number, error: number) => number} */
@@ -135,7 +151,7 @@ function bands(alphas, loss, error, color, label) {
     line: { width: 0 },
     hoverinfo: "skip",
     showlegend: false,
-    name: t("trace.error"),
+    name,
     legendgroup: label,
     x: [...run.map((k) => alphas[k]), ...run.toReversed().map((k) => alphas[k])],
     y: [...run.map((k) => at(k)[0] + at(k)[1]), ...run.toReversed().map((k) => floor(...at(k)))],

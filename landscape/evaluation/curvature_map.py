@@ -1,6 +1,7 @@
 """Curvature over a plane: a landscape whose rows also hold the extreme Hessian eigenvalues."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import CurvatureError
@@ -70,15 +71,16 @@ class CurvatureLandscape(Landscape):
         """Error of a Hessian-vector product at the checkpoint against gradients, in float64 on the first samples."""
         samples = (self.objective.images[:CHECKED], self.objective.labels[:CHECKED])
         double = Objective.of(self.model, *samples, precision="float64", loss=self.loss)
-        return Hessian(double, {}, over=self.over).product_error()
+        double = replace(double, behaviour=self.objective.behaviour)
+        return Hessian(double, {}, over=self.over, weight_decay=self.weight_decay).product_error()
 
     def _curvature(self, point: Sequence[float], stop: Stop | None) -> tuple[float, ...]:
         objective, parameters = self.objective_at(point)
-        hessian = Hessian(objective, parameters, over=self.over, stop=stop)
+        hessian = Hessian(objective, parameters, over=self.over, weight_decay=self.weight_decay, stop=stop)
         try:
             low, high = hessian.extremes(steps=self.steps, tolerance=TOLERANCE)
         except CurvatureError:
             return (float("nan"),) * len(CURVATURES)
-        least, most = (pair.value + self.weight_decay for pair in (low, high))
+        least, most = low.value, high.value
         ratio = abs(least / most) if most else float("nan")
         return least, most, ratio, low.residual, high.residual

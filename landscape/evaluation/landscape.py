@@ -96,7 +96,7 @@ class Landscape:
         drawn = directions.directions == "random"
         self.seed: int | None = directions.seed if drawn else None
         self.normalization: str = directions.normalization if drawn else "none"
-        self.plane: Plane = _plane(directions, self.objective, self.center, dimensions)
+        self.plane: Plane = _plane(directions, self.objective, self.center, dimensions, self.weight_decay)
         self.directions: tuple[Params, ...] = self.plane.directions
         recalibrated = "recalibrated" in (policy, *further)
         self.calibration: Calibration | None = self._calibration(objective.calibration) if recalibrated else None
@@ -242,7 +242,7 @@ class Landscape:
         values = plan.values(points, stop)
         if not self.weight_decay:
             return values
-        return [value._replace(loss=value.loss + self._penalty(at)) for value, at in zip(values, points, strict=True)]
+        return [value._replace(loss=value.loss + self.penalty(at)) for value, at in zip(values, points, strict=True)]
 
     def _moves(self) -> bool:
         """Whether the losses of a few samples change at all along the directions; a forward pass may keep weights."""
@@ -254,7 +254,10 @@ class Landscape:
         still = not any(norm(direction) for direction in self.directions) or not bool(center.any())
         return still or not same_bits(center, moved)
 
-    def _penalty(self, point: Sequence[float]) -> float:
+    def penalty(self, point: Sequence[float]) -> float:
+        """Half of the weight decay times ‖θ‖² at `point`, in the unit of the loss."""
+        if not self.weight_decay:
+            return 0.0
         at = torch.tensor([1.0, *point], dtype=torch.float64)
         return 0.5 * self.weight_decay * float(at @ self._squares @ at)
 
@@ -272,14 +275,16 @@ class Landscape:
         return {name: finite_or_none(number) for name, number in asdict(found).items()}
 
 
-def _plane(options: DirectionOptions, objective: Objective, center: Mapping[str, Tensor], dimensions: int) -> Plane:
+def _plane(
+    options: DirectionOptions, objective: Objective, center: Mapping[str, Tensor], dimensions: int, decay: float
+) -> Plane:
     source = options.directions
     if source == "random":
         return _random_plane(options, center, dimensions)
-    return source if isinstance(source, Plane) else plane_along(objective, source, dimensions, options.seed)
+    return source if isinstance(source, Plane) else plane_along(objective, source, dimensions, options.seed, decay)
 
 
-def plane_along(objective: Objective, source: str, dimensions: int, seed: int) -> Plane:
+def plane_along(objective: Objective, source: str, dimensions: int, seed: int, weight_decay: float = 0.0) -> Plane:
     """Directions that depend on the loss at the model; see `landscape.pointwise.plane_along`.
 
     Raises:
@@ -287,7 +292,7 @@ def plane_along(objective: Objective, source: str, dimensions: int, seed: int) -
         CurvatureError: the gradient is zero, or the Hessian has too few eigenvectors.
     """
     if source == "gradient":
-        return gradient_plane(objective, dimensions=dimensions, seed=seed)
+        return gradient_plane(objective, dimensions=dimensions, seed=seed, weight_decay=weight_decay)
     if source == "eigenvectors":
         return eigenvector_plane(objective, count=dimensions, over="all", seed=seed)
     raise UnknownNameError("source of directions", source, SOURCES)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import LandscapeError
 from ..grid import Grid, overlap
 from ..result import Result
-from ..results.arrays import VALUES
+from ..results.arrays import SEED_DEVIATIONS, VALUES
 
 # The settings that the numbers depend on: their names in the provenance, and in messages.
 SETTINGS = {
@@ -37,7 +37,7 @@ SETTINGS = {
     "versions": "the versions",
 }
 _OF_SEEDS = ("seed", "repeated")
-SPREAD = ("seed_deviations", "lowest_losses", "highest_losses")  # of the losses over several seeds
+SPREAD = (SEED_DEVIATIONS, "lowest_losses", "highest_losses")  # of the losses over several seeds
 Rows = NDArray[np.float64]  # (…, columns)
 
 

@@ -81,8 +81,9 @@ def _line(axes: Any, result: Arrays, picture: PictureOptions) -> None:
     values = np.ma.masked_invalid(result.array(picture.array)[:, 0])
     axes.plot(result.alphas, values, label=picture.array)
     if picture.array == "losses":
-        error = result.standard_errors[:, 0]
-        axes.fill_between(result.alphas, values - error, values + error, alpha=0.3, label="± standard error")
+        errors, words = result.band
+        error = errors[:, 0]
+        axes.fill_between(result.alphas, values - error, values + error, alpha=0.3, label=words)
     if picture.height == "log" and holds_losses(picture.array):
         axes.set_yscale("log")
     axes.set(xlabel="α", ylabel=picture.array)

@@ -26,12 +26,19 @@ class Hessian:
     """The Hessian of an objective at one point, over all parameters or those with filters: products with vectors."""
 
     def __init__(
-        self, objective: Objective, at: Mapping[str, Tensor], *, over: str = "filters", stop: Stop | None = None
+        self,
+        objective: Objective,
+        at: Mapping[str, Tensor],
+        *,
+        over: str = "filters",
+        weight_decay: float = 0.0,
+        stop: Stop | None = None,
     ):
         """
         Args:
             at: parameters and statistics of the point, by name; missing ones keep the model's values.
             over: "filters": parameters with two axes or more, as in the authors' code; "all": every parameter.
+            weight_decay: adds half of it times ‖θ‖² to the loss, and so the same number to every eigenvalue.
 
         Raises:
             UnknownNameError: `over` is not known.
@@ -39,6 +46,7 @@ class Hessian:
         """
         self.objective: Objective = objective
         self.over: str = over
+        self.weight_decay: float = weight_decay
         self.stop: Stop | None = stop
         self.at: Params = {**objective.parameters(), **at}
         self.names: list[str] = names_over(objective, over)
@@ -63,7 +71,7 @@ class Hessian:
         with sdpa_kernel(SDPBackend.MATH):  # the faster attention kernels have no second derivative
             for images, labels in self._batches():
                 total += self._batch_product(along, images, labels)
-        return total / len(self.objective.images)
+        return total / len(self.objective.images) + self.weight_decay * vector
 
     def _batch_product(self, along: list[Tensor], images: Tensor, labels: Tensor) -> Tensor:
         moving = self._moving()
@@ -85,7 +93,10 @@ class Hessian:
         for images, labels in self._batches():
             moving = self._moving()
             total += self._joined(moving, [self._sum(moving, images, labels)], None)
-        return total / len(self.objective.images)
+        return total / len(self.objective.images) + self.weight_decay * self._point()
+
+    def _point(self) -> Tensor:
+        return torch.cat([self.at[name].detach().to("cpu", torch.float64).flatten() for name in self.names])
 
     def product_error(self, *, seed: int = 0, steps: Sequence[float] = (1e-6, 1e-7)) -> float:
         """‖H v − D‖ / ‖D‖ for a random unit v, D a central difference of gradients: an independent check of `product`.
@@ -105,7 +116,12 @@ class Hessian:
 
     def _difference(self, along: Params, step: float) -> Tensor:
         ahead, behind = (
-            Hessian(self.objective, {**self.at, **_moved(self.at, along, sign * step)}, over=self.over).gradient()
+            Hessian(
+                self.objective,
+                {**self.at, **_moved(self.at, along, sign * step)},
+                over=self.over,
+                weight_decay=self.weight_decay,
+            ).gradient()
             for sign in (1, -1)
         )
         return (ahead - behind) / (2 * step)
@@ -188,8 +204,8 @@ def names_over(objective: Objective, over: str) -> list[str]:
     return names
 
 
-def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0) -> Plane:
-    """The line along the gradient of the mean loss at the checkpoint, scaled to norm 1.
+def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0, weight_decay: float = 0.0) -> Plane:
+    """The line along the gradient of the mean loss, with weight decay, at the checkpoint, scaled to norm 1.
 
     With two `dimensions` the second is a random direction of norm 1, orthogonal to the gradient over all parameters
     together (our choice).
@@ -197,7 +213,7 @@ def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0) 
     Raises:
         CurvatureError: the gradient is zero or not finite.
     """
-    hessian = Hessian(objective, {}, over="all")
+    hessian = Hessian(objective, {}, over="all", weight_decay=weight_decay)
     slope = hessian.gradient()
     size = float(slope.norm())
     if not 0 < size < float("inf"):

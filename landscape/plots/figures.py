@@ -89,7 +89,7 @@ def contour_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
 
 
 def slice_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
-    """The line, and for losses the band of one standard error around it.
+    """The line, and for losses the band of their uncertainty around it; see `Arrays.band`.
 
     Raises:
         UnknownNameError: the array is not known.
@@ -98,7 +98,8 @@ def slice_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
     line = {"type": "scatter", "x": x, "y": losses, "name": array, "mode": "lines"}
     if array != "losses":
         return [line]
-    error = result.standard_errors[:, 0]
+    errors, words = result.band
+    error = errors[:, 0]
     edges = np.concatenate([losses + error, (losses - error)[::-1]])
     band = {
         "type": "scatter",
@@ -107,7 +108,7 @@ def slice_traces(result: Arrays, array: str) -> list[dict[str, Any]]:
         "fill": "toself",
         "line": {"width": 0},
         "opacity": 0.3,
-        "name": "± standard error",
+        "name": words,
     }
     return [band, line]
 

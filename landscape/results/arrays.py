@@ -16,6 +16,7 @@ from .self_check import Check, self_check
 
 Array = NDArray[np.float64]
 VALUES = ("losses", "accuracies", "standard_errors")
+SEED_DEVIATIONS = "seed_deviations"  # of the losses over several seeds: the standard deviation of single ones
 PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # table column -> array
 _SINGULAR = {array: column for column, array in PLURAL.items()}
 # Entries of the provenance that say how it was asked for and run, and not what was computed.
@@ -106,6 +107,19 @@ class Arrays(ComparedByContent):
             raise UnknownNameError("array", name, self.columns)
         found: Array = self.extra[name] if name in self.extra else getattr(self, name)
         return found
+
+    @property
+    def band(self) -> tuple[Array, str]:
+        """(n, m) by how much the losses are uncertain, and in words what that is.
+
+        Of a mean over seeds, the spread of the seeds, which is what another plane would show; else the standard error
+        over the samples.
+        """
+        if SEED_DEVIATIONS in self.extra:
+            seeds = (self.provenance.get("repeated") or {}).get("seeds", ())
+            of = f"{len(seeds)} seeds" if seeds else "the seeds"
+            return self.extra[SEED_DEVIATIONS], f"± standard deviation over {of}"
+        return self.standard_errors, "± standard error of the mean over the samples"
 
     def put(self, points: Sequence[Point], values: "Array | Sequence[Sequence[float]]") -> None:
         """Write `values` (one row of numbers per point, in the order of `columns`) at `points`."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import GridError
 from ..keywords import checks_keywords
-from .arrays import Array, Arrays
+from .arrays import SEED_DEVIATIONS, Array, Arrays
 from .field import Field, interpolated
 from .minima import minima
 
@@ -68,13 +68,23 @@ def numbers(
     1.0
     """
     losses = np.where(result.computed & np.isfinite(result.array(array)), result.array(array), np.nan)
-    errors = result.array(array.replace("losses", "standard_errors"))
+    errors = _errors(result, array)
     field = Field(result.alphas, result.betas, losses)
     unit = ((result.provenance.get("loss") or {}).get("unit", "nats")) or "loss"
     return [
         Number(name, measure(field), words, _error(measure, field, errors), definition)
         for name, words, measure, definition in _measures(levels, radius, unit, field.line)
     ]
+
+
+def _errors(result: Arrays, array: str) -> Array:
+    """(n, m) standard errors of losses: over the samples and, of a mean over seeds, over these too."""
+    errors = result.array(array.replace("losses", "standard_errors"))
+    seeds = len((result.provenance.get("repeated") or {}).get("seeds", ()))
+    if array != "losses" or seeds < 2 or SEED_DEVIATIONS not in result.extra:
+        return errors
+    both: Array = np.hypot(errors, result.extra[SEED_DEVIATIONS] / seeds**0.5)
+    return both
 
 
 def _measures(levels: Sequence[float], radius: float, unit: str, line: bool) -> list[tuple[str, str, Measure, str]]:

@@ -195,6 +195,16 @@ test("a slice draws its column, with a band of one standard error", () => {
   assert.deepEqual(band.x.slice(5), [1, 0.5, 0, -0.5, -1]);
 });
 
+test("the band of a mean over seeds is their spread", () => {
+  const result = resultOf((a) => 3 + a * a, { n: 5, kind: "slice" });
+  result.extra = { seed_deviations: result.losses.map(() => [2]) };
+  result.provenance = { ...result.provenance, repeated: { seeds: [0, 1, 2] } };
+  const { data } = slicesFigure([{ result, label: "x" }], { theme });
+  const band = data.find(({ fill }) => fill === "toself");
+  assert.deepEqual(band.y.slice(0, 5), [6, 5.25, 5, 5.25, 6]);
+  assert.equal(band.name, "± one standard deviation over 3 seeds");
+});
+
 test("a band has a gap at missing points", () => {
   assert.deepEqual(runs([1, 2, null, 4, 5, 6, null, 8], [1, 1, 1, 1, 1, null, 1, 1]), [
     [0, 1],

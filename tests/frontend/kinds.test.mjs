@@ -102,7 +102,8 @@ for (const kind of Object.keys(KINDS)) {
       if (least !== undefined) wrong.push(String(least - 1));
       if (most !== undefined) wrong.push(String(most + 1));
       if (below !== undefined) wrong.push(String(below));
-      if (type === "int" || type === "float") wrong.push("", "x", "1e999");
+      if (type === "int" || type === "float") wrong.push("x", "1e999");
+      if ((type === "int" || type === "float") && usual !== null) wrong.push("");
       if (type === "int") wrong.push(String(least + 0.5));
       if (Array.isArray(usual)) wrong.push(choices.concat(choices).slice(0, longest + 1));
       else if (longest !== undefined) wrong.push("x".repeat(longest + 1));

@@ -161,6 +161,8 @@ export default /** @type {const} */ ({
   "plot.offGrid": "(0, 0) is not a grid point; it was evaluated separately.",
   "plot.holes": "◆ {holes}: shown as holes.",
   "plot.band": "The band is ± one standard error of the mean over the images.",
+  "plot.bandOfSeeds":
+    "The band is ± one standard deviation over the {count} seeds: what another plane would show.",
   "plot.tooFew": "Too few points were computed for a plot. Retry computes the missing ones.",
   "plot.waiting": "Waiting for a worker",
   "plot.computing": "Computing the first 25 points…",
@@ -191,6 +193,7 @@ export default /** @type {const} */ ({
   "trace.epoch": "saved epoch {epoch}",
   "trace.accuracyRight": "accuracy, right",
   "trace.error": "± one standard error",
+  "trace.seeds": "± one standard deviation over {count} seeds",
   "axis.accuracy": "accuracy, %",
   "hover.loss": "loss {value}",
   "hover.value": "{name} {value}",

@@ -13,7 +13,7 @@ import { exportPng } from "../png.js";
 import { gridOf, zoomed } from "../refine.js";
 import { choice } from "../route.js";
 import { HEIGHT_NAMES, defaultHeight, sharedScale } from "../scales.js";
-import { defaultSliceHeight, slicesFigure } from "../slices.js";
+import { bandOf, defaultSliceHeight, slicesFigure } from "../slices.js";
 import { theme, replaceQuery } from "../state.js";
 import { t } from "../text.js";
 import { attempt, iconOf } from "./parts.js";
@@ -212,7 +212,7 @@ export function slicePicture({ job, result, route, signal, notice }) {
         "div",
         { class: "card" },
         host,
-        element("p", { class: "under says" }, t("plot.band")),
+        element("p", { class: "under says" }, bandOf(latest).says),
       ),
       downloads(job, png, notice),
     ),

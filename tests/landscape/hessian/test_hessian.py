@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+import landscape as ls
 from landscape import api
+from landscape.directions.measures import cosine
 from landscape.errors import CurvatureError, UnknownNameError
 from landscape.evaluation.curvature_map import CurvatureLandscape
 from landscape.grid import Axis, Grid
@@ -282,3 +284,23 @@ def test_a_stop_request_ends_a_product_between_batches() -> None:
     objective, at = located(perceptron(), vectors())
     with pytest.raises(Stopped):
         Hessian(objective, at, stop=lambda: True).product(torch.ones(56).double())
+
+
+def test_weight_decay_enters_spectrum_gradient_and_paired_differences() -> None:
+    """Its Hessian is a multiple of the identity, and its gradient one of the parameters."""
+    model, samples, decay = perceptron(), vectors(), 0.3
+    plain, decayed = (
+        ls.spectrum(model, *samples, precision="float64", weight_decay=one, probes=4) for one in (0.0, decay)
+    )
+    assert decayed.lambda_max - plain.lambda_max == pytest.approx(decay, rel=1e-6)
+    assert decayed.trace.value - plain.trace.value == pytest.approx(decay * plain.parameters, rel=1e-6)
+    differences = [
+        ls.paired(model, *samples, (1.0,), (0.0,), precision="float64", weight_decay=one).difference
+        for one in (0.0, decay)
+    ]
+    line = ls.slice(model, *samples, grid=Grid.line(3), precision="float64", weight_decay=decay, progress=False)
+    assert differences[1] == pytest.approx(line.losses[2, 0] - line.losses[1, 0], rel=1e-9)
+    assert abs(differences[1] - differences[0]) > 1e-3
+    [direction] = ls.plane_along(model, *samples, directions="gradient", dimensions=1, weight_decay=1e6).directions
+    center = {name: parameter.detach().double() for name, parameter in model.named_parameters()}
+    assert cosine(direction, center) == pytest.approx(1, abs=1e-6)
