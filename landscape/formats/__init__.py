@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import FormatError, MissingLibraryError, UnknownNameError
-from ..results.arrays import Arrays
+from ..results.arrays import Arrays, by_digest, with_digest
 from .picture import PictureOptions
 
 
@@ -65,12 +65,16 @@ def write(result: Arrays, ending: str, picture: PictureOptions | None = None) ->
     if picture not in (None, PictureOptions()) and not chosen.drawn:
         drawn = ", ".join(one for one, each in FORMATS.items() if each.drawn)
         raise FormatError(f"A .{ending} file holds numbers: 'height' and 'array' apply to pictures ({drawn}) only.")
+    if chosen.reads and result.provenance:
+        result = with_digest(result)
     content: bytes = _function(chosen, "write")(result, ending, picture or PictureOptions())
     return content
 
 
 def read(content: bytes, name: str) -> Arrays:
     """The result in a file called `name`, whose ending names the format.
+
+    Its self-check fails if values were changed since the file was written.
 
     Raises:
         UnknownNameError: the format is not known, or is write-only, since its files hold too little.
@@ -82,7 +86,7 @@ def read(content: bytes, name: str) -> Arrays:
     if ending not in readable:
         raise UnknownNameError("format to read", ending, readable)
     result: Arrays = _function(FORMATS[ending], "read")(content, name)
-    return result
+    return by_digest(result)
 
 
 def _known(ending: str) -> Format:

@@ -1,5 +1,6 @@
 """The data of a result: coordinates and values as NumPy arrays, provenance, and what is derived from them."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ VALUES = ("losses", "accuracies", "standard_errors")
 SEED_DEVIATIONS = "seed_deviations"  # of the losses over several seeds: the standard deviation of single ones
 PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standard_errors"}  # table column -> array
 _SINGULAR = {array: column for column, array in PLURAL.items()}
+_DIGEST = "values_sha256"  # in the provenance of a file
 # Entries of the provenance that say how it was asked for and run, and not what was computed.
 NOT_COMPARED = ("request", "reused", "seconds", "threads")
 
@@ -182,7 +184,7 @@ class Arrays(ComparedByContent):
             FormatError: it is not the JSON of a result.
         """
         try:
-            return cls(**_fields_of(found)).frozen()
+            return cls(**vars(by_digest(Arrays(**_fields_of(found))))).frozen()
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise FormatError(f"This is not the JSON of a result: {type(error).__name__}, {error}.") from error
 
@@ -245,3 +247,28 @@ def finite_or_none(number: float) -> float | None:
 def name_of(number: float) -> str:
     """ "nan", "inf" or "-inf"."""
     return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"
+
+
+def with_digest(result: Arrays) -> Arrays:
+    """The result with the digest of its values in its provenance, for a file."""
+    return replace(result, provenance={**result.provenance, _DIGEST: values_digest(result)})
+
+
+def by_digest(result: Arrays) -> Arrays:
+    """A result as it is read, without the digest; its self-check fails if the values are not those of the digest."""
+    facts = dict(result.provenance)
+    digest = facts.pop(_DIGEST, None)
+    if digest is not None and digest != values_digest(result):
+        facts["values_changed"] = True
+    return replace(result, provenance=facts)
+
+
+def values_digest(result: Arrays) -> str:
+    """SHA-256 (hex) of the coordinates and all values; other values than losses that are not finite count as equal."""
+    digest = hashlib.sha256()
+    for name in ("alphas", "betas", "computed", *sorted(result.columns)):
+        array = np.asarray(result.array(name) if name in result.columns else getattr(result, name), dtype=np.float64)
+        odd = np.isnan(array) if name == "losses" else ~np.isfinite(array)
+        digest.update(f"{name} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(np.where(odd, np.nan, array)).tobytes())
+    return digest.hexdigest()

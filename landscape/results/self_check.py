@@ -39,6 +39,7 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
         Check("model unchanged", facts["model_unchanged"], "parameters and buffers compared before and after"),
         Check("evaluation mode", facts["mode"] == "evaluation", f"{facts['mode']} mode, BatchNorm {_policy(facts)}"),
         _data(facts),
+        _values(facts),
         _product(facts),
         _finite(facts, losses, computed),
     ]
@@ -160,6 +161,12 @@ def _data(facts: Facts) -> Check | None:
         return None
     same = facts.get("data_unchanged", True)
     return Check("data digest", same, f"{facts['samples']} samples, SHA-256 {digest[:12]}…")
+
+
+def _values(facts: Facts) -> Check | None:
+    """Of a file whose values are not those that were written."""
+    changed = facts.get("values_changed")
+    return Check("values", False, "values in the file were changed after it was written") if changed else None
 
 
 def _product(facts: Facts) -> Check | None:

@@ -6,6 +6,7 @@ import math
 import re
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +25,7 @@ from vtkio.reader.api import load_vtk_data
 from landscape import api
 from landscape.directions.plane import from_directions
 from landscape.errors import FormatError, MissingLibraryError, UnknownNameError
-from landscape.formats import FORMATS
+from landscape.formats import FORMATS, read, write
 from landscape.formats.solid import BASE, PIT, RELIEF, WIDTH
 from landscape.grid import Axis, Grid
 from landscape.plots.heights import drawable
@@ -358,3 +359,44 @@ def test_an_html_page_draws_offline_in_a_browser_without_an_upload_button(
             assert not [title for title in titles if "hare" in title or "loud" in title or "tudio" in title]
     assert not foreign
     assert not said
+
+
+def changed_npz(content: bytes) -> bytes:
+    with np.load(io.BytesIO(content)) as file:
+        arrays = dict(file)
+    arrays["losses"][0, 0] += 1e-12
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def changed_json(content: bytes) -> bytes:
+    found = json.loads(content)
+    found["accuracies"][0][0] = 1 - found["accuracies"][0][0]
+    return json.dumps(found).encode()
+
+
+def changed_h5(content: bytes) -> bytes:
+    file = io.BytesIO(content)
+    with h5py.File(file, "r+") as opened:
+        opened["landscape/losses"][0, 0] *= 2
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("ending", "change"), [("npz", changed_npz), ("json", changed_json), ("h5", changed_h5)])
+def test_values_changed_in_a_saved_file_fail_its_self_check(ending: str, change: Callable[[bytes], bytes]) -> None:
+    result = api.surface(perceptron(), *vectors(), grid=Grid.square(3), progress=False)
+    content = write(result, ending)
+    assert read(content, f"r.{ending}") == result
+    broken = read(change(content), f"r.{ending}")
+    assert [check.name for check in broken.checks if not check.passed][-1:] == ["values"]
+
+
+def test_a_result_with_holes_is_unchanged_by_saving() -> None:
+    result = api.surface(perceptron(), *vectors(), grid=Grid.square(3), progress=False)
+    for name in ("losses", "accuracies", "standard_errors"):
+        holes = result.array(name).copy()
+        holes[0] = [np.nan, np.inf, -np.inf]
+        result = replace(result, **{name: holes})
+    for ending in ("npz", "json", "h5"):
+        assert "values" not in [check.name for check in read(write(result, ending), f"r.{ending}").checks]
