@@ -13,7 +13,7 @@ from .. import engine
 from ..directions.measures import measure_directions
 from ..directions.plane import Plane
 from ..directions.random import Params, dot, norm, random_directions
-from ..engine.audit import audit, spread
+from ..engine.audit import audit, audited
 from ..engine.protocol import Plan
 from ..errors import DataError, PlaneError, UnknownNameError
 from ..grid import Grid
@@ -268,10 +268,11 @@ class Landscape:
         return torch.tensor([[dot(one, other) for other in moves] for one in moves], dtype=torch.float64)
 
     def _audit(self, grid: Grid) -> dict[str, Any]:
-        """The error of 16-bit values against float32, at 25 points spread over the grid."""
+        """The error of 16-bit values against float32, at 25 points of the grid."""
         coordinates = [(alpha, beta)[: len(self.directions)] for alpha in grid.alphas for beta in grid.betas]
         exact = self._plan(self.objective, self.batch_norm, None, exact=True)
-        found = audit(self.plan, exact, spread(coordinates))
+        marks = [(0.0,) * len(self.directions), *(at for _, at in self.plane.landmarks)]
+        found = audit(self.plan, exact, audited(coordinates, marks))
         return {name: finite_or_none(number) for name, number in asdict(found).items()}
 
 

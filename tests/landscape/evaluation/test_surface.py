@@ -211,6 +211,17 @@ def test_a_network_without_batchnorm_has_the_same_surface_under_every_policy_and
         assert "no BatchNorm" in result.caption
 
 
+def test_the_audit_of_bfloat16_finds_the_largest_error_which_is_where_the_loss_is_lowest() -> None:
+    model, samples = shipped("resnet20-w8-skip"), load("digits", "train").subset(60, seed=0)
+    grid = Grid.square(9)
+    exact, fast = (
+        api.surface(model, samples.images, samples.labels, grid=grid, precision=precision, progress=False)  # type: ignore[arg-type]
+        for precision in ("float32", "bfloat16")
+    )
+    errors = np.abs(fast.losses - exact.losses) / exact.losses
+    assert fast.provenance["audit"]["worst"] == pytest.approx(float(errors.max()), rel=1e-3)
+
+
 def test_the_self_check_of_bfloat16_contains_an_audit_against_float32() -> None:
     model, samples = convolutional(), pictures()
     fast = api.surface(model, *samples, grid=GRID, precision="bfloat16")
