@@ -26,7 +26,7 @@ class Result(Arrays):
     Its data are described at `results.arrays.Arrays`; `losses[i, j]` belongs to `(alphas[i], betas[j])` everywhere.
     """
 
-    def figure(self, *, height: str = "paper", array: str = "losses") -> "Figure":
+    def figure(self, *, height: str = "auto", array: str = "losses") -> "Figure":
         """A Plotly figure with caption and self-check; see plots.figures.figure.
 
         Raises:
@@ -58,7 +58,7 @@ class Result(Arrays):
             raise MissingLibraryError("Data frames", "pandas", "tables") from error
         return DataFrame(self.table())
 
-    def to_bytes(self, ending: str, *, height: str = "paper", array: str = "losses") -> bytes:
+    def to_bytes(self, ending: str, *, height: str = "auto", array: str = "losses") -> bytes:
         """The content of a file in the format called `ending`; `height` and `array` are for pictures.
 
         Raises:
@@ -66,7 +66,7 @@ class Result(Arrays):
         """
         return write(self, ending, PictureOptions(height, array))
 
-    def save(self, path: "str | Path", *, height: str = "paper", array: str = "losses") -> None:
+    def save(self, path: "str | Path", *, height: str = "auto", array: str = "losses") -> None:
         """Write the result to `path`, whose ending chooses the format. Raises as `to_bytes`."""
         path = Path(path)
         path.write_bytes(self.to_bytes(path.suffix.lstrip("."), height=height, array=array))

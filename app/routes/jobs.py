@@ -160,7 +160,7 @@ async def get_result(
     service: Guest,
     job_id: IdPath,
     format: FileFormat = None,
-    height: Annotated[str, Query(description="vertical scale of a picture: paper, linear or log")] = "paper",
+    height: Annotated[str, Query(description="vertical scale of a picture: auto, paper, linear or log")] = "auto",
     array: Annotated[str, Query(description="the array that a picture shows")] = "losses",
 ) -> Response:
     """What has been computed so far, as JSON or a file; `losses[i][j]` is at (alphas[i], betas[j]).

@@ -63,11 +63,15 @@ export const matrixOf = (result, value) =>
       : result.extra?.[value]) ?? result.losses;
 
 /**
- * The default scale: the paper's, unless a loss is negative (then there is no logarithm).
+ * The scale that fits the losses: the paper's for nats that begin below its clipping; others are
+ * linear, or logarithmic if they are positive and span more than three decades.
  * @type {(results: Result[]) => Height}
  */
 export function defaultHeight(results) {
-  return extent(results.map(({ losses }) => losses))[0] < 0 ? "linear" : "paper";
+  const [least, most] = extent(results.map(({ losses }) => losses));
+  const nats = results.every(({ provenance }) => (provenance?.loss?.unit ?? "nats") === "nats");
+  if (nats && !(least < 0 || least > CLIP)) return "paper";
+  return least > 0 && most > 1e3 * least ? "log" : "linear";
 }
 
 /**

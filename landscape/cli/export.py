@@ -13,8 +13,8 @@ Height = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="Height axis of a picture: paper (as in the paper), linear or log.",
-        autocompletion=one_of("paper", "linear", "log"),
+        help="Height axis of a picture: paper (as in the paper), linear, log, or auto, the one that fits the losses.",
+        autocompletion=one_of("auto", "paper", "linear", "log"),
     ),
 ]
 Array = Annotated[
@@ -36,7 +36,7 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Output file; its extension is the format.")
     ],
-    height: Height = "paper",
+    height: Height = "auto",
     array: Array = "losses",
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +80,7 @@ def compare(
             metavar="NAME", help="Kind of picture: surface or contour.", autocompletion=one_of("surface", "contour")
         ),
     ] = "surface",
-    height: Height = "paper",
+    height: Height = "auto",
     array: Array = "losses",
     as_json: AsJson = False,
 ) -> None:

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..plots.figures import CONTOURS
-from ..plots.heights import drawable, holds_losses
+from ..plots.heights import drawable, fitting, holds_losses
 from ..results.arrays import Array, Arrays
 from .picture import PictureOptions
 
@@ -84,7 +84,7 @@ def _line(axes: Any, result: Arrays, picture: PictureOptions) -> None:
         errors, words = result.band
         error = errors[:, 0]
         axes.fill_between(result.alphas, values - error, values + error, alpha=0.3, label=words)
-    if picture.height == "log" and holds_losses(picture.array):
+    if holds_losses(picture.array) and fitting([result], picture.height, picture.array) == "log":
         axes.set_yscale("log")
     axes.set(xlabel="α", ylabel=picture.array)
     axes.legend(fontsize=7)

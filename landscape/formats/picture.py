@@ -7,5 +7,5 @@ from dataclasses import dataclass
 class PictureOptions:
     """What a picture shows. Numeric files hold everything and take no such options."""
 
-    height: str = "paper"  # one of plots.heights.HEIGHTS
+    height: str = "auto"  # or one of plots.heights.HEIGHTS
     array: str = "losses"  # one of the result's columns

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from trimesh import Trimesh
 
 from ..errors import FormatError
-from ..plots.heights import drawable, height_of
+from ..plots.heights import drawable, fitting, height_of
 from ..results.arrays import Array, Arrays
 from .picture import PictureOptions
 
@@ -28,7 +28,8 @@ def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
     part = drawable(result)
     if len(part.betas) < 2:
         raise FormatError(f"A slice is a line: .{ending} files hold the solid of a surface. Use svg, png or csv.")
-    vertices, faces = solid(part.alphas, part.betas, height_of(part, picture.height, picture.array))
+    height = fitting([part], picture.height, picture.array)
+    vertices, faces = solid(part.alphas, part.betas, height_of(part, height, picture.array))
     content = Trimesh(vertices, faces, process=False).export(file_type=ending)
     return content.encode() if isinstance(content, str) else bytes(content)
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plots.heights import drawable, height_of
+from ..plots.heights import drawable, fitting, height_of
 from ..results.arrays import Arrays
 from .picture import PictureOptions
 
@@ -23,7 +23,7 @@ def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:
         UnknownNameError: the height or the array is not known.
     """
     part = drawable(result)
-    z = height_of(part, picture.height, picture.array)
+    z = height_of(part, fitting([part], picture.height, picture.array), picture.array)
     kept = np.isfinite(z)
     numbered = np.where(kept, np.cumsum(kept.ravel()).reshape(kept.shape) - 1, -1)
     alphas, betas = np.meshgrid(part.alphas, part.betas, indexing="ij")

@@ -10,7 +10,7 @@ from ..errors import LandscapeError, UnknownNameError
 from ..keywords import checks_keywords
 from ..results.arrays import Arrays
 from .figures import MODEBAR, contour_traces, slice_traces, surface_traces
-from .heights import drawable, height_of, height_title
+from .heights import AUTO, drawable, fitting, height_of, height_title
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -29,7 +29,7 @@ def compare(
     labels: Sequence[str] | None = None,
     columns: int | None = None,
     view: str = "surface",
-    height: str = "paper",
+    height: str = AUTO,
     array: str = "losses",
 ) -> "Figure":
     """Results side by side, a Plotly figure: every picture has the same camera, ranges, colors and contour levels.
@@ -62,6 +62,7 @@ def compare(
     _require_alike(every)
     line = len(every[0].betas) == 1
     parts = [drawable(result) for result in every]
+    height = fitting(parts, height, array)
     scenes = view == "surface" and not line
     figure = _empty(rows, named, scenes=scenes)
     places = [(i, j) for i, row in enumerate(rows, 1) for j in range(1, len(row) + 1)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..results.arrays import Array, Arrays
-from .heights import drawable, height_of, height_title, heights, holds_losses, plotly_z
+from .heights import AUTO, drawable, fitting, height_of, height_title, heights, holds_losses, plotly_z
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -24,17 +24,19 @@ CAPTION_WIDTH = 110  # characters a line
 _PASSED, _FAILED, _UNKNOWN = "#18794e", "#c62828", "#60646c"
 
 
-def figure(result: Arrays, *, height: str = "paper", array: str = "losses") -> "Figure":
-    """A surface in 3-D, or the line of a slice with its standard error.
+def figure(result: Arrays, *, height: str = AUTO, array: str = "losses") -> "Figure":
+    """A surface in 3-D, or the line of a slice with the band of its uncertainty.
 
     Args:
-        height: one of `HEIGHTS`; for a slice "paper" is "linear".
+        height: one of `HEIGHTS`, or "auto": the paper's if the losses are of its kind, else linear or logarithmic; for
+            a slice "paper" is "linear".
         array: which array of the result, for example "test_losses" or "curvature_ratio".
 
     Raises:
         UnknownNameError: the height or the array is not known.
     """
     part = drawable(result)
+    height = fitting([part], height, array)
     height_of(part, height, array)  # raises on unknown names first
     if len(result.betas) == 1:
         scale = "log" if height == "log" and holds_losses(array) else "linear"

@@ -1,5 +1,6 @@
 """Heights of losses in a plot (the paper's scale, linear, logarithmic), and the drawable part of a result."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,8 @@ from ..results.arrays import Array, Arrays
 
 CLIP = 10.0  # losses above are clipped, as in Figure 1 of the paper
 HEIGHTS = ("paper", "linear", "log")
+AUTO = "auto"  # the one that fits the data: `fitting`
+DECADES = 3  # losses that span more are drawn on a logarithmic scale, if they are not of the paper's kind
 
 
 def plotly_z(losses: Array) -> Array:
@@ -43,6 +46,28 @@ def heights(losses: Array, height: str = "paper", clip: float = CLIP) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = np.log(np.minimum(finite, clip) + 0.1) if height == "paper" else np.log10(finite)
     return np.where(np.isfinite(drawn), drawn, np.nan)
+
+
+def fitting(results: Sequence[Arrays], height: str = AUTO, array: str = "losses") -> str:
+    """`height`, or for `AUTO` the one that fits all of these results.
+
+    The paper's for losses in nats that begin below its clipping at 10; a loss below 0 has no logarithm, and those above
+    10 would be cut off. Others are linear, or logarithmic if they are positive and span more than `DECADES`.
+
+    Raises:
+        UnknownNameError: the height is neither `AUTO` nor one of `HEIGHTS`.
+    """
+    if height != AUTO:
+        if height not in HEIGHTS:
+            raise UnknownNameError("height", height, (AUTO, *HEIGHTS))
+        return height
+    values = np.concatenate([result.array(array).ravel() for result in results])
+    finite = values[np.isfinite(values)]
+    units = {(result.provenance.get("loss") or {}).get("unit", "nats") for result in results}
+    least, most = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    if units == {"nats"} and 0 <= least <= CLIP:
+        return "paper"
+    return "log" if least > 0 and most > 10**DECADES * least else "linear"
 
 
 def holds_losses(array: str) -> bool:

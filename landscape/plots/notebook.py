@@ -14,7 +14,7 @@ import numpy as np
 from ..results.arrays import Array, Arrays
 from ..results.summary import summary_line
 from ..results.tables import FAILED, PASSED
-from .heights import drawable, heights
+from .heights import drawable, fitting, heights
 
 MOST = 128  # points along an axis of the picture, at most
 SIDE, LEFT, TOP = 300, 46, 8  # pixels: side of the picture, and margins to its left and above
@@ -43,8 +43,8 @@ def _html(result: Arrays) -> str:
 
 
 def _map(result: Arrays) -> str:
-    """Heights ln(min(loss, 10) + 0.1) as colors, with the path of a trajectory."""
-    z, alphas, betas = heights(result.losses), result.alphas, result.betas
+    """Heights as colors, with the path of a trajectory."""
+    z, alphas, betas = heights(result.losses, fitting([result])), result.alphas, result.betas
     image = base64.b64encode(_png(z)).decode()
     body = (
         f'<image x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" preserveAspectRatio="none" '

@@ -32,7 +32,7 @@ class Asked:
 
     job: str
     answer: str = "json"
-    height: str = "paper"
+    height: str = "auto"
     array: str = "losses"
     level: float = 0.1
     radius: float = 0.5

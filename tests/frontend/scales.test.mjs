@@ -103,8 +103,13 @@ test("round steps cover the range and are 1, 2, 2.5 or 5 times a power of ten ap
   }
 });
 
-test("results with a negative loss default to linear, others to the paper's height", () => {
+test("the default height is the paper's where the losses are of its kind", () => {
   assert.equal(defaultHeight([small]), "paper");
+  const large = resultOf((a, b) => 30 + a * a + b * b);
+  assert.equal(defaultHeight([large]), "linear");
+  const provenance = { loss: { unit: "" } };
+  assert.equal(defaultHeight([{ ...resultOf((a) => 2 + a * a), provenance }]), "linear");
+  assert.equal(defaultHeight([{ ...small, provenance }]), "log");
   assert.equal(defaultHeight([small, resultOf((a, b) => 10 * a + b)]), "linear");
 });
 

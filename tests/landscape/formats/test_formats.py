@@ -179,7 +179,7 @@ def test_every_format_writes_a_surface_and_all_but_solids_a_slice(ten_x_plus_y: 
 
 
 def test_height_and_array_are_refused_for_files_of_numbers(ten_x_plus_y: Result) -> None:
-    assert ten_x_plus_y.to_bytes("vtp", height="linear") != ten_x_plus_y.to_bytes("vtp")
+    assert ten_x_plus_y.to_bytes("vtp", height="linear") != ten_x_plus_y.to_bytes("vtp", height="paper")
     with pytest.raises(FormatError, match=r"A \.csv file holds numbers"):
         ten_x_plus_y.to_bytes("csv", height="log")
     with pytest.raises(UnknownNameError, match="Known: losses, accuracies"):
@@ -199,7 +199,7 @@ def vtp(content: bytes, folder: Path) -> tuple[Any, Any, Any]:
 def test_a_vtp_file_has_every_point_at_its_coordinates_with_unclipped_losses(
     ten_x_plus_y: Result, tmp_path: Path
 ) -> None:
-    points, cells, arrays = vtp(ten_x_plus_y.to_bytes("vtp"), tmp_path)
+    points, cells, arrays = vtp(ten_x_plus_y.to_bytes("vtp", height="paper"), tmp_path)
     assert points.shape == (15, 3)
     assert len(cells) == 4 * 2
     assert arrays["losses"].ravel() == pytest.approx(10 * points[:, 0] + points[:, 1] + 11)
@@ -273,7 +273,7 @@ def test_a_hole_is_a_pit_in_a_solid_that_stays_watertight(holes: Result, ending:
 def test_losses_above_the_clip_are_clipped_in_pictures_and_kept_in_files_of_numbers(
     ten_x_plus_y: Result, tmp_path: Path
 ) -> None:
-    points, _, arrays = vtp(ten_x_plus_y.to_bytes("vtp"), tmp_path)
+    points, _, arrays = vtp(ten_x_plus_y.to_bytes("vtp", height="paper"), tmp_path)
     assert points[:, 2].max() == pytest.approx(math.log(10.1))
     assert arrays["losses"].max() == 25
 

@@ -80,7 +80,7 @@ def test_results_that_cannot_be_compared_are_refused_with_the_reason(
         ls.compare(three, labels=["a"])
     with pytest.raises(UnknownNameError, match="Known: surface, contour"):
         ls.compare(three, view="heatmap")
-    with pytest.raises(UnknownNameError, match="Known: paper, linear, log"):
+    with pytest.raises(UnknownNameError, match="Known: auto, paper, linear, log"):
         ls.compare(three, height="cubic")
 
 

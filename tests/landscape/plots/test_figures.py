@@ -9,7 +9,9 @@ import torch
 
 import landscape as ls
 from landscape.errors import UnknownNameError
-from landscape.plots.heights import heights, plotly_z
+from landscape.grid import Grid
+from landscape.plots.heights import fitting, heights, plotly_z
+from landscape.results.arrays import Arrays
 
 GRID = ls.Grid(ls.Axis(-1.0, 1.0, 5), ls.Axis(0.0, 0.5, 3))
 
@@ -74,3 +76,34 @@ def test_an_unknown_height_or_array_is_refused_with_the_known_ones(result: ls.Re
         result.figure(height="cubic")
     with pytest.raises(UnknownNameError, match="accuracies"):
         result.figure(array="test_losses")
+
+
+def numbered(losses: list[float], unit: str) -> Arrays:
+    grid = Grid.square(3)
+    result = Arrays.empty(grid)
+    points = [(i, j) for i in range(3) for j in range(3)]
+    result.put(points, [(loss, math.nan, math.nan) for loss in losses])
+    return replace(result, provenance={"loss": {"unit": unit}})
+
+
+@pytest.mark.parametrize(
+    ("losses", "unit", "height"),
+    [
+        ([0.5, 1, 2, 3, 4, 5, 6, 7, 1000], "nats", "paper"),
+        ([-0.5, 1, 2, 3, 4, 5, 6, 7, 8], "nats", "linear"),
+        ([11, 12, 13, 14, 15, 16, 17, 18, 19], "nats", "linear"),
+        ([0.5, 1, 2, 3, 4, 5, 6, 7, 30], "", "linear"),
+        ([0.01, 1, 2, 3, 4, 5, 6, 7, 300], "", "log"),
+    ],
+)
+def test_the_default_height_fits_the_losses_so_that_none_is_left_out(
+    losses: list[float], unit: str, height: str
+) -> None:
+    result = numbered(losses, unit)
+    assert fitting([result]) == height
+    assert np.isfinite(heights(result.losses, fitting([result]))).all()
+
+
+def test_an_unknown_height_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="auto, paper, linear, log"):
+        fitting([numbered([1.0] * 9, "nats")], "papper")
