@@ -75,8 +75,9 @@ def spectrum(
         precision=precision,
     )
     objective, parameters = prepared.landscape.objective_at((0.0,))
-    hessian = Hessian(objective, parameters, over=over, weight_decay=weight_decay)
-    return hessian.spectrum(seed=seed, steps=steps, probes=probes)
+    return Hessian(objective, parameters, over=over, weight_decay=weight_decay).spectrum(
+        seed=seed, steps=steps, probes=probes
+    )
 
 
 class Paired(NamedTuple):

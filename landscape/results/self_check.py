@@ -134,7 +134,7 @@ def _norms(facts: Facts) -> Check:
     if kind == "layer":
         return _ratio("layer", facts.get("layer_ratio_min"), facts.get("layer_ratio_max"), "")
     low, high, still = facts["filter_ratio_min"], facts["filter_ratio_max"], _zero_filters(facts)
-    if not facts["filters"] and not facts.get("zero_filters"):
+    if facts.get("filters") == 0 and not facts.get("zero_filters"):
         return Check("filter norms", True, "no parameter has filters, which have two axes or more")
     if kind == "filter":
         return _ratio("filter", low, high, still)

@@ -97,6 +97,7 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     "landscape.hessian.products.gradient_plane": {"UnknownNameError": 'it passes over="all"'},
     "landscape.plots.heights.drawable": {"GridError": "axes of one coordinate are left out, others are valid"},
     "landscape.plots.notebook.mime_bundle": {"UnknownNameError": "it draws the default height"},
+    "landscape.results.arrays.values_digest": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.pointwise.spectrum": {
         "GridError": "it asks for a slice of two points, in a random direction",
         "Stopped": "its objective has no `stop`",

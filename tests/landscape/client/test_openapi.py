@@ -83,6 +83,7 @@ _COMMON = {
     "architecture": "ResNet-20, width 8, with shortcuts",
     "dataset": "digits",
     "split": "test",
+    "batch": 64,
     "subset": {"count": 20, "seed": 1},
     "loss": "mse",
     "weight_decay": 0.1,

@@ -192,12 +192,12 @@ def test_a_network_with_statistics_of_each_batch_is_computed_in_the_batches_of_t
         require_close(plan.values(POINTS), expected, 1e-6)
 
 
-def test_a_last_batch_of_one_sample_is_refused_as_torch_refuses_it() -> None:
+def test_a_last_batch_of_one_sample_joins_the_one_before() -> None:
     images, labels = gaussian(257, 3, 8, 6), torch.randint(0, 10, (257,), generator=generator())
     given = with_batch_statistics(Objective.of(perceptron_with_batch_norm(), images, labels))
-    plan = engine.plan(given, random_directions(given.parameters(), seed=0))
-    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
-        plan.values(POINTS)
+    whole = replace(given, batch=257)  # one batch of all
+    plans = [engine.plan(one, random_directions(one.parameters(), seed=0)) for one in (given, whole)]
+    require_close(plans[0].values(POINTS), plans[1].values(POINTS), 1e-6)
 
 
 class Embedded(nn.Module):
