@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..directions.random import Params
 from ..objective.batch_norm import Calibration
-from ..objective.objective import Objective, Value, depends_on_batch
+from ..objective.objective import Objective, Value
 from ..stop import Stop, Stopped
 from .out_of_memory import with_smaller_batches
 from .tf32 import exact_float32
@@ -24,7 +24,7 @@ class PlainPlan:
         """With `calibration`, the statistics of BatchNorm are computed from its samples at every point."""
         self.objective, self.calibration, self.choice = objective, calibration, {"engine": "plain"}
         self.batch = objective.batch
-        self.divisible = not (objective.behaviour.together or depends_on_batch(objective.model))
+        self.divisible = objective.divisible
         self.center = objective.parameters()
         self.directions, self.steps = (
             len(directions),

@@ -16,7 +16,6 @@ from ..objective.batch_norm import Calibration, with_batch_statistics
 from ..objective.objective import (
     Objective,
     copy_of,
-    depends_on_batch,
     double_batch,
     frozen_copy,
     has_numbers,
@@ -71,9 +70,9 @@ class Independent:
         own = self._own(self._model)
         name = str(own.model_dtype).removeprefix("torch.")
         few = min(FEW, len(own.images)) if not own.behaviour.together else len(own.images)
-        expected = self._losses(_first(own, few))
+        expected = self._losses(own.first(few))
         try:
-            found = self._losses(_first(self._double(self._model), few))
+            found = self._losses(self._double(self._model).first(few))
         except Stopped:
             raise
         except Exception as error:
@@ -107,7 +106,7 @@ class Independent:
             parameters = {name: parameter.detach() for name, parameter in objective.model.named_parameters()}
             fresh = Calibration(objective, self._calibration).statistics(parameters)
             objective.model.load_state_dict(fresh, strict=False)
-        divisible = not (objective.behaviour.together or depends_on_batch(objective.model))
+        divisible = objective.divisible
         losses, _ = with_smaller_batches(
             lambda batch: replace(objective, batch=batch).sample_losses({}, stop=stop),
             self._batch(objective) if divisible else objective.batch,
@@ -133,7 +132,3 @@ class Independent:
         if has_numbers(labels):
             labels = labels.to(type_like(labels, next(model.parameters()).dtype.to_real()))
         return replace(objective, labels=labels)
-
-
-def _first(objective: Objective, count: int) -> Objective:
-    return replace(objective, images=objective.images[:count], labels=objective.labels[:count])

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +30,7 @@ from ..objective.digest import same_bits, state_digest
 from ..objective.losses import Loss, loss_of
 from ..objective.objective import BATCH, PRECISIONS, Objective, Value, depends_on_batch
 from ..objective.random_state import keeps_random_state
-from ..objective.trial import tried
+from ..objective.trial import FEW, tried
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
 from ..results.arrays import VALUES, finite_or_none
 from ..stop import Stop
@@ -246,11 +246,9 @@ class Landscape:
 
     def _moves(self) -> bool:
         """Whether the losses of a few samples change at all along the directions; a forward pass may keep weights."""
-        few = replace(self.objective, images=self.objective.images[:8], labels=self.objective.labels[:8])
-        center, moved = (
-            few.sample_losses(self.plane.at(few.parameters(), (length,) * len(self.directions)))
-            for length in (0.0, 0.5)
-        )
+        few = self.objective.first(FEW)
+        center = few.sample_losses({})
+        moved = few.sample_losses(self.plane.at(few.parameters(), (0.5,) * len(self.directions)))
         still = not any(norm(direction) for direction in self.directions) or not bool(center.any())
         return still or not same_bits(center, moved)
 

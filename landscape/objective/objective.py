@@ -7,7 +7,7 @@ unchanged. The caller's model is never changed.
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -161,6 +161,15 @@ class Objective:
     def model_dtype(self) -> torch.dtype:
         """Type of the real numbers of the model."""
         return next(self.model.parameters()).dtype.to_real()
+
+    def first(self, count: int) -> "Objective":
+        """The same objective on the first `count` samples."""
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
+
+    @property
+    def divisible(self) -> bool:
+        """Whether batches of any size give the same values."""
+        return not (self.behaviour.together or depends_on_batch(self.model))
 
     @property
     def ends_in_one(self) -> bool:

@@ -90,7 +90,7 @@ def _is_about_gradients(error: Exception) -> bool:
 
 def _observed(objective: Objective, whole: bool) -> Objective:
     """The objective, with what two passes over the same few samples show, and one in which they are apart."""
-    few = replace(objective, images=objective.images[:FEW], labels=objective.labels[:FEW], batch=FEW)
+    few = replace(objective.first(FEW), batch=FEW)
     first, again, other = (_losses(few, seed) for seed in (0, 0, 1))
     found = replace(objective.behaviour, keeps_state=_differ(first, again))
     if not found.keeps_state:

@@ -98,8 +98,11 @@ def _batch(facts: Facts) -> str:
 def _batch_norm(facts: Facts) -> str:
     policy, tracked = facts.get("batch_norm", "frozen"), facts.get("has_batch_norm") is not False
     by_batch = facts.get("batch_statistics", policy == "batch" and tracked)
-    parts = [f"BatchNorm recalibrated on {facts['calibration_samples']} samples"] if policy == "recalibrated" else []
-    parts += ["BatchNorm frozen"] if policy == "frozen" else []
-    parts = parts if tracked else []
-    parts += [f"BatchNorm of batches of {facts['batch']}"] if by_batch else []
+    parts = []
+    if tracked and policy == "recalibrated":
+        parts.append(f"BatchNorm recalibrated on {facts['calibration_samples']} samples")
+    if tracked and policy == "frozen":
+        parts.append("BatchNorm frozen")
+    if by_batch:
+        parts.append(f"BatchNorm of batches of {facts['batch']}")
     return ", ".join(parts) or "no BatchNorm"

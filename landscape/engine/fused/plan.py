@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...errors import UnknownNameError
 from ...objective.batch_norm import mean_over_runs
-from ...objective.objective import Objective, Value, depends_on_batch, evaluate
+from ...objective.objective import Objective, Value, evaluate
 from ...stop import Stop
 from ..graph.flat import Point, Statistics
 from ..graph.fold_at_point import flat_weights
@@ -74,7 +74,7 @@ class FusedPlan:
         self.steps = steps_of(network, kernels)
         self.watches = any(step.kernel.fuses_relu for step in self.steps)
         self.flat = flat_weights(network, directions, dtype=dtype, device=device)
-        self.batch, self.divisible = batch, not depends_on_batch(objective.model)
+        self.batch, self.divisible = batch, objective.divisible
         self.objective = replace(objective, batch=batch)
         self.fixed = {index: tensor.to(device) for index, tensor in network.fixed.items()}
 
