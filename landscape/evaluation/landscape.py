@@ -293,7 +293,7 @@ def plane_along(objective: Objective, source: str, dimensions: int, seed: int, w
     if source == "gradient":
         return gradient_plane(objective, dimensions=dimensions, seed=seed, weight_decay=weight_decay)
     if source == "eigenvectors":
-        return eigenvector_plane(objective, count=dimensions, over="all", seed=seed)
+        return eigenvector_plane(objective, count=dimensions, over="all", seed=seed, weight_decay=weight_decay)
     raise UnknownNameError("source of directions", source, SOURCES)
 
 

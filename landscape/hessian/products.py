@@ -229,7 +229,13 @@ def gradient_plane(objective: Objective, *, dimensions: int = 1, seed: int = 0, 
 
 
 def eigenvector_plane(
-    objective: Objective, *, count: int = 2, over: str = "filters", seed: int = 0, steps: int = lanczos.STEPS
+    objective: Objective,
+    *,
+    count: int = 2,
+    over: str = "filters",
+    seed: int = 0,
+    steps: int = lanczos.STEPS,
+    weight_decay: float = 0.0,
 ) -> Plane:
     """The plane (or line, `count` 1) of the Hessian's eigenvectors with the largest |λ|, each of norm 1.
 
@@ -241,7 +247,7 @@ def eigenvector_plane(
 
     Source: Yao et al. 2020, arXiv:1912.07145, who plot the loss along the first two eigenvectors.
     """
-    hessian = Hessian(objective, {}, over=over)
+    hessian = Hessian(objective, {}, over=over, weight_decay=weight_decay)
     pairs = lanczos.largest(hessian.product, hessian.size, count=count, seed=seed, steps=steps)
     directions = tuple(_as_direction(_signed(pair.vector), hessian, objective) for pair in pairs)
     values = [pair.value for pair in pairs]

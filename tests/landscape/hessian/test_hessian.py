@@ -304,3 +304,9 @@ def test_weight_decay_enters_spectrum_gradient_and_paired_differences() -> None:
     [direction] = ls.plane_along(model, *samples, directions="gradient", dimensions=1, weight_decay=1e6).directions
     center = {name: parameter.detach().double() for name, parameter in model.named_parameters()}
     assert cosine(direction, center) == pytest.approx(1, abs=1e-6)
+    planes = [
+        ls.plane_along(model, *samples, directions="eigenvectors", dimensions=1, precision="float64", weight_decay=one)
+        for one in (0.0, decay)
+    ]
+    [plain_value], [decayed_value] = (plane.facts["eigenvalues"] for plane in planes)
+    assert decayed_value - plain_value == pytest.approx(decay, rel=1e-3)
