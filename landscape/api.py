@@ -19,7 +19,7 @@ from .keywords import checks_keywords
 from .kinds.prepare import prepare
 from .objective.losses import PerSample
 from .objective.random_state import keeps_random_state
-from .options import BatchNorm, Biases, Draw, LossName, Normalization, Orthogonality, Over, Precision, Source
+from .options import BatchNorm, Biases, Draw, Filters, LossName, Normalization, Orthogonality, Over, Precision, Source
 from .result import Result
 
 
@@ -37,6 +37,7 @@ def surface(
     biases: Biases = "fixed",
     orthogonality: Orthogonality = "filter",
     drawn: Draw = "named",
+    filters: Filters = "weights",
     repeats: int = 1,
     loss: LossName | PerSample = "cross_entropy",
     label_smoothing: float = 0.0,
@@ -74,6 +75,9 @@ def surface(
             or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
         drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
             One of 'named', 'authors'. Default: 'named'.
+        filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+            scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+            weight norm. One of 'weights', 'axes'. Default: 'weights'.
         repeats: Number of seeds, from `seed` on; above 1, their mean and the spread. 1 or more and at most
             64. Default: 1.
         loss: 'cross_entropy', 'mse', or a callable (outputs, labels) -> (N,), one loss per sample. Default:
@@ -125,6 +129,7 @@ def surface(
             biases=biases,
             orthogonality=orthogonality,
             drawn=drawn,
+            filters=filters,
             repeats=repeats,
             loss=loss,
             label_smoothing=label_smoothing,
@@ -155,6 +160,7 @@ def slice(
     biases: Biases = "fixed",
     orthogonality: Orthogonality = "filter",
     drawn: Draw = "named",
+    filters: Filters = "weights",
     repeats: int = 1,
     loss: LossName | PerSample = "cross_entropy",
     label_smoothing: float = 0.0,
@@ -192,6 +198,9 @@ def slice(
             or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
         drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
             One of 'named', 'authors'. Default: 'named'.
+        filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+            scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+            weight norm. One of 'weights', 'axes'. Default: 'weights'.
         repeats: Number of seeds, from `seed` on; above 1, their mean and the spread. 1 or more and at most
             64. Default: 1.
         loss: 'cross_entropy', 'mse', or a callable (outputs, labels) -> (N,), one loss per sample. Default:
@@ -243,6 +252,7 @@ def slice(
             biases=biases,
             orthogonality=orthogonality,
             drawn=drawn,
+            filters=filters,
             repeats=repeats,
             loss=loss,
             label_smoothing=label_smoothing,
@@ -273,6 +283,7 @@ def curvature(
     biases: Biases = "fixed",
     orthogonality: Orthogonality = "filter",
     drawn: Draw = "named",
+    filters: Filters = "weights",
     over: Over = "filters",
     steps: int = 60,
     loss: LossName | PerSample = "cross_entropy",
@@ -311,6 +322,9 @@ def curvature(
             or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
         drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
             One of 'named', 'authors'. Default: 'named'.
+        filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+            scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+            weight norm. One of 'weights', 'axes'. Default: 'weights'.
         over: Parameters the Hessian is taken over: those with filters, or all. One of 'filters', 'all'.
             Default: 'filters'.
         steps: Products of the Hessian with a vector, per point at most. 4 or more. Default: 60.
@@ -364,6 +378,7 @@ def curvature(
             biases=biases,
             orthogonality=orthogonality,
             drawn=drawn,
+            filters=filters,
             over=over,
             steps=steps,
             loss=loss,

@@ -26,6 +26,7 @@ Normalization = Literal["filter", "layer", "weight", "dfilter", "dlayer", "none"
 Biases = Literal["fixed", "parameter", "random"]
 Orthogonality = Literal["filter", "overall", "none"]
 Draw = Literal["named", "authors"]
+Filters = Literal["weights", "axes"]
 Source = Literal["random", "gradient", "eigenvectors"]
 LossName = Literal["cross_entropy", "mse"]
 BatchNorm = Literal["frozen", "recalibrated", "batch"]
@@ -37,6 +38,7 @@ CHOICES = {
     "Biases": Biases,
     "Orthogonality": Orthogonality,
     "Draw": Draw,
+    "Filters": Filters,
     "Source": Source,
     "LossName": LossName,
     "BatchNorm": BatchNorm,
@@ -186,6 +188,12 @@ class DirectionOptions:
     )
     drawn: Draw = option(
         "named", "Draw by name and seed, the same in any process; or in the authors' order from one generator."
+    )
+    filters: Filters = option(
+        "weights",
+        "What has filters: weights; or any parameter with two axes or more (the authors' code), scales with several "
+        "axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of weight norm.",
+        label="What has filters",
     )
 
 

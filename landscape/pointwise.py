@@ -5,8 +5,9 @@ None of the functions changes the caller's model or any global random state.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,11 +20,12 @@ from .hessian.products import Hessian
 from .hessian.spectrum import Spectrum
 from .keywords import checks_keywords
 from .kinds.prepare import prepare
+from .objective.interval import Interval, interval
 from .objective.losses import PerSample, loss_of
 from .objective.objective import Objective
 from .objective.random_state import keeps_random_state
 from .objective.trial import tried
-from .options import BatchNorm, Biases, Draw, LossName, Normalization, Orthogonality, Over, Precision, Source
+from .options import BatchNorm, Biases, Draw, Filters, LossName, Normalization, Orthogonality, Over, Precision, Source
 
 
 @checks_keywords
@@ -80,11 +82,16 @@ def spectrum(
     )
 
 
-class Paired(NamedTuple):
-    """The difference of the loss between two points, over the same samples."""
+@dataclass(frozen=True)
+class Paired:
+    """The difference of the loss between two points, over the same samples; unpacks as the first two numbers."""
 
     difference: float  # mean over the samples, unit of the loss
     standard_error: float  # of that mean; far below the errors of both losses, since the samples are the same
+    interval: Interval  # of that mean, 95 %: also where few samples carry the difference
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.difference, self.standard_error))
 
 
 @checks_keywords
@@ -102,6 +109,7 @@ def paired(
     biases: Biases = "fixed",
     orthogonality: Orthogonality = "filter",
     drawn: Draw = "named",
+    filters: Filters = "weights",
     loss: LossName | PerSample = "cross_entropy",
     label_smoothing: float = 0.0,
     weight_decay: float = 0.0,
@@ -116,7 +124,7 @@ def paired(
     Args:
         model, images, labels: as in `surface`.
         first, second: the two points, in units of the directions.
-        directions, seed, normalization, biases, orthogonality, drawn: which directions, as in `surface`.
+        directions, seed, normalization, biases, orthogonality, drawn, filters: which directions, as in `surface`.
         loss, label_smoothing, weight_decay, batch_norm, calibration, precision: as in `surface`.
 
     Raises:
@@ -138,6 +146,7 @@ def paired(
         biases=biases,
         orthogonality=orthogonality,
         drawn=drawn,
+        filters=filters,
         loss=loss,
         label_smoothing=label_smoothing,
         weight_decay=weight_decay,
@@ -149,8 +158,8 @@ def paired(
     differences = landscape.sample_losses(first) - landscape.sample_losses(second)
     count = len(differences)
     error = float(differences.std()) / count**0.5 if count > 1 else math.nan
-    decayed = landscape.penalty(first) - landscape.penalty(second)
-    return Paired(float(differences.mean()) + decayed, error)
+    differences = differences + landscape.penalty(first) - landscape.penalty(second)
+    return Paired(float(differences.mean()), error, interval(differences))
 
 
 @checks_keywords

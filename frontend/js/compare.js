@@ -39,7 +39,12 @@ const MUST = [
   [
     "differ.normalization",
     ({ spec }) =>
-      [spec.normalization, spec.orthogonality ?? "filter", spec.biases ?? "fixed"].join(),
+      [
+        spec.normalization,
+        spec.orthogonality ?? "filter",
+        spec.biases ?? "fixed",
+        spec.filters ?? "axes",
+      ].join(),
   ],
   ["differ.batchNorm", ({ spec }) => spec.batch_norm ?? "frozen"],
   [

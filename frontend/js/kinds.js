@@ -35,6 +35,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         choices: ["filter", "overall", "none"],
       },
       drawn: { type: "Draw", default: "named", choices: ["named", "authors"] },
+      filters: { type: "Filters", default: "weights", choices: ["weights", "axes"] },
       repeats: { type: "int", default: 1, least: 1, most: 64 },
       loss: { type: "LossName", default: "cross_entropy", choices: ["cross_entropy", "mse"] },
       label_smoothing: { type: "float", default: 0.0, least: 0, below: 1 },
@@ -90,6 +91,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         choices: ["filter", "overall", "none"],
       },
       drawn: { type: "Draw", default: "named", choices: ["named", "authors"] },
+      filters: { type: "Filters", default: "weights", choices: ["weights", "axes"] },
       repeats: { type: "int", default: 1, least: 1, most: 64 },
       loss: { type: "LossName", default: "cross_entropy", choices: ["cross_entropy", "mse"] },
       label_smoothing: { type: "float", default: 0.0, least: 0, below: 1 },
@@ -145,6 +147,7 @@ export const KINDS = /** @satisfies {Record<string, Definition>} */ ({
         choices: ["filter", "overall", "none"],
       },
       drawn: { type: "Draw", default: "named", choices: ["named", "authors"] },
+      filters: { type: "Filters", default: "weights", choices: ["weights", "axes"] },
       over: { type: "Over", default: "filters", choices: ["filters", "all"] },
       steps: { type: "int", default: 60, least: 4, most: 1000 },
       loss: { type: "LossName", default: "cross_entropy", choices: ["cross_entropy", "mse"] },
@@ -342,6 +345,9 @@ export const WORDS = {
   "option.drawn": "Drawn",
   "option.drawn.help":
     "Draw by name and seed, the same in any process; or in the authors' order from one generator.",
+  "option.filters": "What has filters",
+  "option.filters.help":
+    "What has filters: weights; or any parameter with two axes or more (the authors' code), scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of weight norm.",
   "option.repeats": "Repeats",
   "option.repeats.help": "Number of seeds, from seed on; above 1, their mean and the spread.",
   "option.loss": "Loss",

@@ -9,7 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..grid import Grid
-from ..options import BatchNorm, Biases, Draw, LossName, Normalization, Orthogonality, Over, Precision, Source, Split
+from ..options import (
+    BatchNorm,
+    Biases,
+    Draw,
+    Filters,
+    LossName,
+    Normalization,
+    Orthogonality,
+    Over,
+    Precision,
+    Source,
+    Split,
+)
 from .options import CheckpointLike, job_body
 
 Job = TypeVar("Job")  # of the client: `Job` or `AsyncJob`
@@ -38,6 +50,7 @@ class Kinds(Generic[Job]):
         biases: Biases = "fixed",
         orthogonality: Orthogonality = "filter",
         drawn: Draw = "named",
+        filters: Filters = "weights",
         repeats: int = 1,
         loss: LossName = "cross_entropy",
         label_smoothing: float = 0.0,
@@ -71,6 +84,9 @@ class Kinds(Generic[Job]):
                 or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
             drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
                 One of 'named', 'authors'. Default: 'named'.
+            filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+                scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+                weight norm. One of 'weights', 'axes'. Default: 'weights'.
             repeats: Number of seeds, from `seed` on; above 1, their mean and the spread. 1 or more and at most
                 64. Default: 1.
             loss: Loss function. One of 'cross_entropy', 'mse'. Default: 'cross_entropy'.
@@ -105,6 +121,7 @@ class Kinds(Generic[Job]):
                     "biases": biases,
                     "orthogonality": orthogonality,
                     "drawn": drawn,
+                    "filters": filters,
                     "repeats": repeats,
                     "loss": loss,
                     "label_smoothing": label_smoothing,
@@ -136,6 +153,7 @@ class Kinds(Generic[Job]):
         biases: Biases = "fixed",
         orthogonality: Orthogonality = "filter",
         drawn: Draw = "named",
+        filters: Filters = "weights",
         repeats: int = 1,
         loss: LossName = "cross_entropy",
         label_smoothing: float = 0.0,
@@ -169,6 +187,9 @@ class Kinds(Generic[Job]):
                 or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
             drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
                 One of 'named', 'authors'. Default: 'named'.
+            filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+                scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+                weight norm. One of 'weights', 'axes'. Default: 'weights'.
             repeats: Number of seeds, from `seed` on; above 1, their mean and the spread. 1 or more and at most
                 64. Default: 1.
             loss: Loss function. One of 'cross_entropy', 'mse'. Default: 'cross_entropy'.
@@ -203,6 +224,7 @@ class Kinds(Generic[Job]):
                     "biases": biases,
                     "orthogonality": orthogonality,
                     "drawn": drawn,
+                    "filters": filters,
                     "repeats": repeats,
                     "loss": loss,
                     "label_smoothing": label_smoothing,
@@ -234,6 +256,7 @@ class Kinds(Generic[Job]):
         biases: Biases = "fixed",
         orthogonality: Orthogonality = "filter",
         drawn: Draw = "named",
+        filters: Filters = "weights",
         over: Over = "filters",
         steps: int = 60,
         loss: LossName = "cross_entropy",
@@ -268,6 +291,9 @@ class Kinds(Generic[Job]):
                 or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
             drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
                 One of 'named', 'authors'. Default: 'named'.
+            filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+                scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+                weight norm. One of 'weights', 'axes'. Default: 'weights'.
             over: Parameters the Hessian is taken over: those with filters, or all. One of 'filters', 'all'.
                 Default: 'filters'.
             steps: Products of the Hessian with a vector, per point at most. 4 or more and at most 1000.
@@ -304,6 +330,7 @@ class Kinds(Generic[Job]):
                     "biases": biases,
                     "orthogonality": orthogonality,
                     "drawn": drawn,
+                    "filters": filters,
                     "over": over,
                     "steps": steps,
                     "loss": loss,
@@ -563,6 +590,7 @@ class AsyncKinds(Generic[Job]):
         biases: Biases = "fixed",
         orthogonality: Orthogonality = "filter",
         drawn: Draw = "named",
+        filters: Filters = "weights",
         repeats: int = 1,
         loss: LossName = "cross_entropy",
         label_smoothing: float = 0.0,
@@ -596,6 +624,9 @@ class AsyncKinds(Generic[Job]):
                 or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
             drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
                 One of 'named', 'authors'. Default: 'named'.
+            filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+                scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+                weight norm. One of 'weights', 'axes'. Default: 'weights'.
             repeats: Number of seeds, from `seed` on; above 1, their mean and the spread. 1 or more and at most
                 64. Default: 1.
             loss: Loss function. One of 'cross_entropy', 'mse'. Default: 'cross_entropy'.
@@ -630,6 +661,7 @@ class AsyncKinds(Generic[Job]):
                     "biases": biases,
                     "orthogonality": orthogonality,
                     "drawn": drawn,
+                    "filters": filters,
                     "repeats": repeats,
                     "loss": loss,
                     "label_smoothing": label_smoothing,
@@ -661,6 +693,7 @@ class AsyncKinds(Generic[Job]):
         biases: Biases = "fixed",
         orthogonality: Orthogonality = "filter",
         drawn: Draw = "named",
+        filters: Filters = "weights",
         repeats: int = 1,
         loss: LossName = "cross_entropy",
         label_smoothing: float = 0.0,
@@ -694,6 +727,9 @@ class AsyncKinds(Generic[Job]):
                 or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
             drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
                 One of 'named', 'authors'. Default: 'named'.
+            filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+                scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+                weight norm. One of 'weights', 'axes'. Default: 'weights'.
             repeats: Number of seeds, from `seed` on; above 1, their mean and the spread. 1 or more and at most
                 64. Default: 1.
             loss: Loss function. One of 'cross_entropy', 'mse'. Default: 'cross_entropy'.
@@ -728,6 +764,7 @@ class AsyncKinds(Generic[Job]):
                     "biases": biases,
                     "orthogonality": orthogonality,
                     "drawn": drawn,
+                    "filters": filters,
                     "repeats": repeats,
                     "loss": loss,
                     "label_smoothing": label_smoothing,
@@ -759,6 +796,7 @@ class AsyncKinds(Generic[Job]):
         biases: Biases = "fixed",
         orthogonality: Orthogonality = "filter",
         drawn: Draw = "named",
+        filters: Filters = "weights",
         over: Over = "filters",
         steps: int = 60,
         loss: LossName = "cross_entropy",
@@ -793,6 +831,9 @@ class AsyncKinds(Generic[Job]):
                 or not. One of 'filter', 'overall', 'none'. Default: 'filter'.
             drawn: Draw by name and seed, the same in any process; or in the authors' order from one generator.
                 One of 'named', 'authors'. Default: 'named'.
+            filters: What has filters: weights; or any parameter with two axes or more (the authors' code),
+                scales with several axes too: of LayerNorm over two axes, layer scales (C, 1, 1), the g of
+                weight norm. One of 'weights', 'axes'. Default: 'weights'.
             over: Parameters the Hessian is taken over: those with filters, or all. One of 'filters', 'all'.
                 Default: 'filters'.
             steps: Products of the Hessian with a vector, per point at most. 4 or more and at most 1000.
@@ -829,6 +870,7 @@ class AsyncKinds(Generic[Job]):
                     "biases": biases,
                     "orthogonality": orthogonality,
                     "drawn": drawn,
+                    "filters": filters,
                     "over": over,
                     "steps": steps,
                     "loss": loss,

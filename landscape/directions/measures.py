@@ -1,13 +1,13 @@
 """Measured angles and norms of directions, for the self-check."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .random import Params, dot, filter_norms, has_filters, norm, rows
+from .random import Params, dot, filter_norms, filtered, norm, rows
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,19 @@ class DirectionMeasures:
     parallel_filters: int  # one-element filters
 
 
-def measure_directions(directions: Sequence[Params], center: Mapping[str, Tensor]) -> DirectionMeasures:
-    """Measure a pair of directions (or one) against its center, in float64."""
+def measure_directions(
+    directions: Sequence[Params], center: Mapping[str, Tensor], scales: Collection[str] = ()
+) -> DirectionMeasures:
+    """Measure a pair of directions (or one) against its center, in float64; `scales` have no filters."""
     directions = [{name: direction[name] for name in center} for direction in directions]  # no running statistics
-    filtered = [name for name, parameter in center.items() if has_filters(parameter)]
-    ratios = [_ratios(direction, center, filtered) for direction in directions]
+    names = filtered(center, scales)
+    ratios = [_ratios(direction, center, names) for direction in directions]
     low, high = _range([filters for filters, _ in ratios])
     layer_low, layer_high = _range([layers for _, layers in ratios])
-    norms = torch.cat([filter_norms(center[name]) for name in filtered] or [torch.zeros(0)])
-    single = [name for name in center if rows(center[name]).shape[1] < 2 and _may_move(name, filtered, directions)]
+    norms = torch.cat([filter_norms(center[name]) for name in names] or [torch.zeros(0)])
+    single = [
+        name for name in center if rows(center[name], name in names).shape[1] < 2 and _may_move(name, names, directions)
+    ]
     turned = [{name: one for name, one in direction.items() if name not in single} for direction in directions]
     return DirectionMeasures(
         cosine=cosine(directions[0], directions[1]) if len(directions) == 2 else None,
@@ -45,13 +49,13 @@ def measure_directions(directions: Sequence[Params], center: Mapping[str, Tensor
         layer_ratio_max=layer_high,
         filters=int((norms > 0).sum()),
         zero_filters=int((norms == 0).sum()),
-        zero_names=[name for name in filtered if bool((filter_norms(center[name]) == 0).any())][:5],
-        parallel_filters=sum(len(rows(center[name])) for name in single) if len(directions) > 1 else 0,
+        zero_names=[name for name in names if bool((filter_norms(center[name]) == 0).any())][:5],
+        parallel_filters=sum(len(rows(center[name], name in names)) for name in single) if len(directions) > 1 else 0,
     )
 
 
-def _may_move(name: str, filtered: list[str], directions: Sequence[Params]) -> bool:
-    return name in filtered or any(bool(direction[name].any()) for direction in directions)
+def _may_move(name: str, names: list[str], directions: Sequence[Params]) -> bool:
+    return name in names or any(bool(direction[name].any()) for direction in directions)
 
 
 def _ratios(direction: Params, center: Mapping[str, Tensor], names: list[str]) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,13 @@ A direction has the names and shapes of its center. The center and the global ra
 A *filter* is one entry along the first axis of a parameter with two axes or more, in any layer: an output channel of a
 convolution (grouped and depthwise too), an output neuron of a linear layer, one entry of an embedding, and an *input*
 channel of a transposed convolution, whose outputs are on the second axis. That is the authors' rule; it needs names and
-shapes only. A tied parameter is one parameter.
+shapes only. Scales with several axes (LayerNorm over two axes, a layer scale) have no filters either, but only the
+network shows which these are: `objective.scales` finds them. A tied parameter is one parameter.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,12 +28,14 @@ DRAWS = ("named", "authors")
 _ROUNDS = 200  # at most, to make two directions orthogonal overall; each gains a factor of 10 or more on real networks
 
 
-def has_filters(parameter: Tensor) -> bool:
-    """Whether a parameter has filters: it does with two axes or more; biases and scales have none."""
-    return parameter.ndim > 1
+def filtered(parameters: Mapping[str, Tensor], scales: Collection[str] = ()) -> list[str]:
+    """Names of the parameters that have filters: those with two axes or more which are not among the `scales`."""
+    return [name for name, parameter in parameters.items() if parameter.ndim > 1 and name not in scales]
 
 
-def draw(center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = False) -> Params:
+def draw(
+    center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = False, scales: Collection[str] = ()
+) -> Params:
     """Draw a Gaussian direction, every element from N(0, 1), in float64 on the CPU; of complex numbers both parts.
 
     Each parameter has its own generator, seeded by (seed, axis, name): any process draws the same direction, in any
@@ -42,8 +46,9 @@ def draw(center: Mapping[str, Tensor], *, seed: int, axis: int, biases: bool = F
 
     Source: Li et al. 2018, section 4; a generator for every parameter is ours.
     """
+    drawn = set(center if biases else filtered(center, scales))
     return {
-        name: _gaussian(parameter, f"{seed}/{axis}/{name}") if biases or has_filters(parameter) else _zero(parameter)
+        name: _gaussian(parameter, f"{seed}/{axis}/{name}") if name in drawn else _zero(parameter)
         for name, parameter in center.items()
     }
 
@@ -101,7 +106,12 @@ def _real_shape(tensor: Tensor) -> tuple[int, ...]:
 
 
 def normalize(
-    direction: Mapping[str, Tensor], center: Mapping[str, Tensor], *, kind: str = "filter", biases: str = "fixed"
+    direction: Mapping[str, Tensor],
+    center: Mapping[str, Tensor],
+    *,
+    kind: str = "filter",
+    biases: str = "fixed",
+    scales: Collection[str] = (),
 ) -> Params:
     """Rescale `direction` against `center` by Frobenius norms; a factor is 0 where it would divide by 0.
 
@@ -111,6 +121,7 @@ def normalize(
             every filter, every parameter gets norm 1; "none": unchanged.
         biases: what parameters without filters become. "fixed": zero; "parameter": the parameter itself; "random":
             what was drawn, rescaled by `kind` with the whole parameter as one filter (our choice).
+        scales: names of parameters without filters although they have two axes or more.
 
     Returns:
         A new mapping with the names and shapes of `center`, float64 on the CPU, unitless. Arguments are not changed.
@@ -131,23 +142,24 @@ def normalize(
     _require_known("normalization", kind, NORMALIZATIONS)
     _require_known("treatment of biases", biases, BIASES)
     _require_same_shapes(direction, center)
-    return {name: _normalized(direction[name], center[name], kind, biases) for name in center}
+    known = set(filtered(center, scales))
+    return {name: _normalized(direction[name], center[name], kind, biases, name in known) for name in center}
 
 
-def _normalized(direction: Tensor, center: Tensor, kind: str, biases: str) -> Tensor:
+def _normalized(direction: Tensor, center: Tensor, kind: str, biases: str, filters: bool) -> Tensor:
     center = double(center)
-    if not has_filters(center) and biases != "random":
+    if not filters and biases != "random":
         return center.clone() if biases == "parameter" else torch.zeros_like(center)
-    drawn, wanted = rows(double(direction)), rows(center)
+    drawn, wanted = rows(double(direction), filters), rows(center, filters)
     return like(drawn * KINDS[kind](drawn, wanted), direction)
 
 
-def rows(parameter: Tensor) -> Tensor:
-    """(filters, entries): the filters of a parameter, one per row; a parameter without filters is one row.
+def rows(parameter: Tensor, filters: bool = True) -> Tensor:
+    """(filters, entries): the filters of a parameter, one per row; a parameter without `filters` is one row.
 
     A complex number is two entries, its parts: so the norm of a filter is over both.
     """
-    return real(parameter).flatten(1) if has_filters(parameter) else real(parameter).reshape(1, -1)
+    return real(parameter).flatten(1) if filters and parameter.ndim > 1 else real(parameter).reshape(1, -1)
 
 
 def filter_norms(parameter: Tensor) -> Tensor:
@@ -155,7 +167,9 @@ def filter_norms(parameter: Tensor) -> Tensor:
     return rows(double(parameter)).square().sum(1).sqrt()
 
 
-def orthogonalize_filters(eta: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> Params:
+def orthogonalize_filters(
+    eta: Mapping[str, Tensor], delta: Mapping[str, Tensor], scales: Collection[str] = ()
+) -> Params:
     """Remove from every filter of `eta` its component along the same filter of `delta`: Gram–Schmidt inside the filter.
 
     A one-element filter cannot be orthogonal to another: it stays as drawn, and is counted in `DirectionMeasures`.
@@ -174,11 +188,12 @@ def orthogonalize_filters(eta: Mapping[str, Tensor], delta: Mapping[str, Tensor]
     [[0.0, 4.0], [1.0, -1.0]]
     """
     _require_same_shapes(eta, delta)
-    return {name: _reject(eta[name], delta[name]) for name in eta}
+    known = set(filtered(eta, scales))
+    return {name: _reject(eta[name], delta[name], name in known) for name in eta}
 
 
-def _reject(eta: Tensor, delta: Tensor) -> Tensor:
-    filters, onto = rows(eta), rows(delta)
+def _reject(eta: Tensor, delta: Tensor, has_filters: bool) -> Tensor:
+    filters, onto = rows(eta, has_filters), rows(delta, has_filters)
     if filters.shape[1] < 2:
         return eta.clone()
     squares = (onto * onto).sum(1, keepdim=True)
@@ -196,11 +211,12 @@ def random_directions(
     biases: str = "fixed",
     orthogonality: str = "filter",
     drawn: str = "named",
+    scales: Collection[str] = (),
 ) -> tuple[Params, ...]:
     """Draw `count` (1 or 2) random directions, made orthogonal and normalized.
 
     Args:
-        normalization, biases: see `normalize`.
+        normalization, biases, scales: see `normalize`.
         orthogonality: "filter": inside every filter, and therefore overall, exact to rounding together with the
             normalization (rescaling keeps a filter's angle; with "weight" the second direction is orthogonalized last);
             "overall": as one vector, likewise; "none": independent draws, as the authors do. With `biases` "parameter"
@@ -229,34 +245,37 @@ def random_directions(
     _require_finite(center)
 
     def scaled(direction: Params) -> Params:
-        return normalize(direction, center, kind=normalization, biases=biases)
+        return normalize(direction, center, kind=normalization, biases=biases, scales=scales)
 
-    raw = _draws(center, seed=seed, count=count, biases=biases == "random", drawn=drawn)
+    raw = _draws(center, seed=seed, count=count, biases=biases == "random", drawn=drawn, scales=scales)
     delta = scaled(raw[0])
     if count == 1:
         return (delta,)
-    turning = {name for name in center if has_filters(center[name]) or biases == "random"}
+    turning = set(center if biases == "random" else filtered(center, scales))
     if orthogonality == "none":
         return delta, scaled(raw[1])
     if orthogonality == "overall":
         # Multiply by the weights once, not in every round.
         kind = "none" if normalization == "weight" else normalization
-        return delta, _orthogonal_overall(scaled(raw[1]), delta, center, turning, kind=kind, biases=biases)
+        how = {"kind": kind, "biases": biases, "scales": scales}
+        return delta, _orthogonal_overall(scaled(raw[1]), delta, center, turning, **how)
     if normalization != "weight":
-        return delta, scaled(orthogonalize_filters(raw[1], delta))
-    turned = orthogonalize_filters(eta := scaled(raw[1]), delta)
+        return delta, scaled(orthogonalize_filters(raw[1], delta, scales))
+    turned = orthogonalize_filters(eta := scaled(raw[1]), delta, scales)
     return delta, {name: turned[name] if name in turning else eta[name] for name in eta}
 
 
-def _draws(center: Mapping[str, Tensor], *, seed: int, count: int, biases: bool, drawn: str) -> tuple[Params, ...]:
+def _draws(
+    center: Mapping[str, Tensor], *, seed: int, count: int, biases: bool, drawn: str, scales: Collection[str]
+) -> tuple[Params, ...]:
     _require_known("draw", drawn, DRAWS)
     if drawn == "authors":
         return draw_as_authors(center, seed=seed, count=count)
-    return tuple(draw(center, seed=seed, axis=axis, biases=biases) for axis in range(count))
+    return tuple(draw(center, seed=seed, axis=axis, biases=biases, scales=scales) for axis in range(count))
 
 
 def _orthogonal_overall(
-    eta: Params, delta: Params, center: Mapping[str, Tensor], turning: set[str], *, kind: str, biases: str
+    eta: Params, delta: Params, center: Mapping[str, Tensor], turning: set[str], **how: Any
 ) -> Params:
     """Alternate removing from `eta` its component along `delta` and normalizing, until both hold to rounding."""
     onto = {name: delta[name] for name in turning}
@@ -266,7 +285,7 @@ def _orthogonal_overall(
         if not squares or abs(overlap) <= 1e-15 * (squares * dot(eta, eta)) ** 0.5:
             break
         eta = {name: eta[name] - overlap / squares * delta[name] if name in turning else eta[name] for name in eta}
-        eta = normalize(eta, center, kind=kind, biases=biases)
+        eta = normalize(eta, center, **how)
     return eta
 
 

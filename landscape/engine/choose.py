@@ -39,6 +39,7 @@ GPU_BATCHES = tuple(2**power for power in range(14))
 GPU_BATCH_NUMBERS = 67_108_864  # 256 MiB in float32: 4096 images of CIFAR's shape with 16 channels; not measured
 BATCH_BLOCK = 24  # images, for batch statistics: a batch of 256 is padded to 264
 MOST_LINES = 1 << 21  # lines for the values of such a batch: 128 MiB
+LANES_NUMBERS = 1 << 28  # weights of a perceptron for all lanes: 1 GiB
 LANE_BLOCK = 96  # at most; wide layers take fewer (lanes/allocation.py)
 
 
@@ -111,10 +112,11 @@ def _native(objective: Objective) -> bool:
 
 def _is_perceptron(objective: Objective, network: Network, lanes: int) -> bool:
     try:
-        pack(network, lanes)
+        weights = pack(network, lanes).weights
     except NotAPerceptron:
         return False
-    return objective.labels.ndim == 1
+    numbers = lanes * sum(weight.center.numel() for weight in weights)  # as many points are in memory at once
+    return objective.labels.ndim == 1 and numbers <= LANES_NUMBERS
 
 
 def _lanes_win(objective: Objective, network: Network, lanes: int) -> bool:

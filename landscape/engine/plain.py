@@ -1,12 +1,13 @@
 """The plain plan, the reference for the others: moves the parameters and runs the model. Works for every model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..directions.random import Params
+from ..directions.regenerated import Regenerated
 from ..objective.batch_norm import Calibration
 from ..objective.objective import Objective, Value
 from ..stop import Stop, Stopped
@@ -26,13 +27,13 @@ class PlainPlan:
         self.batch = objective.batch
         self.divisible = objective.divisible
         self.center = objective.parameters()
-        self.directions, self.steps = (
-            len(directions),
-            [
-                {name: tensor.to(self.center[name]) for name, tensor in direction.items() if tensor.any()}
-                for direction in directions
-            ],
-        )
+        self.directions, self.steps = len(directions), [self._step(direction) for direction in directions]
+
+    def _step(self, direction: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What moves, in the types of the center; a direction that is not kept stays as it is."""
+        if isinstance(direction, Regenerated):
+            return direction
+        return {name: tensor.to(self.center[name]) for name, tensor in direction.items() if tensor.any()}
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.
@@ -68,5 +69,5 @@ class PlainPlan:
         moved = self.center[name]
         for coefficient, direction in zip(coefficients, self.steps, strict=True):
             if name in direction:
-                moved = moved + coefficient * direction[name]
+                moved = moved + coefficient * direction[name].to(moved)
         return moved

@@ -73,7 +73,7 @@ class Contest:
         if name == PLAIN:
             return engine.plan(self.objective, self.directions, {"engine": "plain"})
         if name == "float64":
-            return engine.plan(in_double(self.objective), self.directions)
+            return engine.plan(self.objective.in_double(), self.directions)
         return engine.plan(self.objective, self.directions, precision=name if name == "bfloat16" else None)
 
     def measures(self) -> dict[str, Measure]:
@@ -104,7 +104,7 @@ class Contest:
         None if either is not finite, or the exact loss is 0.
         """
         images, labels, point = *self._few(), POINT[: len(self.directions)]
-        exact = engine.plan(in_double(self.objective, CHECKED), self.directions, {"engine": "plain"})
+        exact = engine.plan(self.objective.first(CHECKED).in_double(), self.directions, {"engine": "plain"})
         expected = exact.values([point])[0].loss
         found = {
             name: float(self.objective.loss(plan.scores(point, images.to(_type(plan, images))), labels).mean())
@@ -122,12 +122,6 @@ def _relative_error(loss: float, exact: float) -> float | None:
 
 def _type(plan: engine.Plan, images: torch.Tensor) -> torch.dtype:
     return plan.objective.dtype if images.is_floating_point() and plan.name != "lanes" else images.dtype
-
-
-def in_double(objective: Objective, samples: int | None = None) -> Objective:
-    """The objective in float64, on all samples or the first few."""
-    images, labels = objective.images[:samples], objective.labels[:samples]
-    return Objective.of(objective.model, images, labels, precision="float64", loss=objective.loss)
 
 
 def clock(device: torch.device | None = None) -> Callable[[], float]:

@@ -6,14 +6,13 @@ from typing import Any
 
 from ..errors import CurvatureError
 from ..grid import Grid
-from ..hessian.products import Hessian, names_over
+from ..hessian.products import CHECKED, Hessian, names_over
 from ..objective.objective import Objective
 from ..results.arrays import finite_or_none
 from ..stop import Stop
 from .landscape import Landscape
 
 CURVATURES = ("lambda_min", "lambda_max", "curvature_ratio", "lambda_min_error", "lambda_max_error")
-CHECKED = 256  # samples on which the Hessian-vector product is checked
 TOLERANCE = 1e-3  # of an eigenvalue, relative to the larger magnitude: enough for the colors of a map
 
 
@@ -22,7 +21,7 @@ class CurvatureLandscape(Landscape):
 
     Raises:
         UnknownNameError: `over` is not known.
-        CurvatureError: no parameter has two axes or more.
+        CurvatureError: no parameter has filters.
         DataError, NotFiniteError, PlaneError, UnknownNameError: see `Landscape`.
 
     Source: Li et al. 2018, section 6 and Figure 7, where the ratio is shown from 0 to 0.5.
@@ -36,8 +35,8 @@ class CurvatureLandscape(Landscape):
             arguments, options: those of `Landscape`.
         """
         super().__init__(*arguments, **options)
-        names_over(self.objective, over)
         self.over, self.steps = over, steps
+        self.names: list[str] = names_over(self.objective, over, self.filters)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,7 +55,7 @@ class CurvatureLandscape(Landscape):
             CurvatureError: see `Hessian.product`.
             Stopped, MemoryExhaustedError: see `Landscape.values`.
         """
-        size = sum(self.center[name].numel() for name in names_over(self.objective, self.over))
+        size = sum(self.center[name].numel() for name in self.names)
         curvature = {
             "over": self.over,
             "steps": self.steps,
@@ -72,11 +71,11 @@ class CurvatureLandscape(Landscape):
         samples = (self.objective.images[:CHECKED], self.objective.labels[:CHECKED])
         double = Objective.of(self.model, *samples, precision="float64", loss=self.loss)
         double = replace(double, behaviour=self.objective.behaviour)
-        return Hessian(double, {}, over=self.over, weight_decay=self.weight_decay).product_error()
+        return Hessian(double, {}, over=self.names, weight_decay=self.weight_decay).product_error()
 
     def _curvature(self, point: Sequence[float], stop: Stop | None) -> tuple[float, ...]:
         objective, parameters = self.objective_at(point)
-        hessian = Hessian(objective, parameters, over=self.over, weight_decay=self.weight_decay, stop=stop)
+        hessian = Hessian(objective, parameters, over=self.names, weight_decay=self.weight_decay, stop=stop)
         try:
             low, high = hessian.extremes(steps=self.steps, tolerance=TOLERANCE)
         except CurvatureError:

@@ -49,6 +49,7 @@ class Independent:
         batch_norm: str = "frozen",
         calibration: Tensor | None = None,
         plain: bool = False,
+        exact: bool = True,
     ):
         """
         Args:
@@ -56,9 +57,10 @@ class Independent:
             objective: the samples, and how forward pass and loss are run.
             calibration: (n, …), samples for the policy "recalibrated".
             plain: the network runs in batches as large as the objective's anyway.
+            exact: there is memory for a copy in float64.
         """
         self._model, self._objective, self._weight_decay = model, objective, weight_decay
-        self._batch_norm, self._calibration, self._plain = batch_norm, calibration, plain
+        self._batch_norm, self._calibration, self._plain, self._exact = batch_norm, calibration, plain, exact
 
     @cached_property
     def method(self) -> Method:
@@ -67,6 +69,10 @@ class Independent:
         Raises:
             MemoryExhaustedError: memory does not suffice for the smallest batch.
         """
+        if not self._exact:
+            own_type = next(self._model.parameters()).dtype.to_real()
+            name = str(own_type).removeprefix("torch.")
+            return Method(name, f"plain {name} forward pass (there is no memory for float64)")
         own = self._own(self._model)
         name = str(own.model_dtype).removeprefix("torch.")
         few = min(FEW, len(own.images)) if not own.behaviour.together else len(own.images)
@@ -86,7 +92,11 @@ class Independent:
         return Method(name, f"plain {name} forward pass (in float64 its losses differ by up to {worst:.2g})")
 
     def loss(self, model: nn.Module, stop: Stop | None = None) -> float:
-        """Mean loss of `model` over all samples, with weight decay, in the loss's unit.
+        """Mean loss of `model` over all samples, with weight decay, in the loss's unit; raises as `losses`."""
+        return float(self.losses(model, stop).mean())
+
+    def losses(self, model: nn.Module, stop: Stop | None = None) -> Tensor:
+        """(N,) float64: the loss of every sample, each with the weight decay, in the loss's unit.
 
         Raises:
             Stopped: `stop`, called before every batch, returned true.
@@ -96,7 +106,7 @@ class Independent:
         objective = self._double(model) if double else self._own(model)
         parameters = {name: parameter.detach() for name, parameter in objective.model.named_parameters()}
         penalty = 0.5 * self._weight_decay * dot(parameters, parameters) if self._weight_decay else 0.0
-        return float(self._losses(objective, stop).mean()) + penalty
+        return self._losses(objective, stop) + penalty
 
     def _losses(self, objective: Objective, stop: Stop | None = None) -> Tensor:
         """(n,) float64: the loss of every sample."""

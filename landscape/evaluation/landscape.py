@@ -13,6 +13,7 @@ from .. import engine
 from ..directions.measures import measure_directions
 from ..directions.plane import Plane
 from ..directions.random import Params, dot, norm, random_directions
+from ..directions.regenerated import can_be_regenerated, regenerated_directions
 from ..engine.audit import audit, audited
 from ..engine.protocol import Plan
 from ..errors import DataError, PlaneError, UnknownNameError
@@ -27,15 +28,18 @@ from ..objective.batch_norm import (
     with_batch_statistics,
 )
 from ..objective.digest import same_bits, state_digest
+from ..objective.interval import interval
 from ..objective.losses import Loss, loss_of
 from ..objective.objective import BATCH, PRECISIONS, Objective, Value, depends_on_batch
 from ..objective.random_state import keeps_random_state
+from ..objective.scales import scales
 from ..objective.trial import FEW, tried
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
 from ..results.arrays import VALUES, finite_or_none
 from ..stop import Stop
 from ..version import __version__
 from .independent import Independent
+from .large import Way, way
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
@@ -74,6 +78,7 @@ class Landscape:
         Raises:
             DataError, NotFiniteError, PlaneError, UnknownNameError: see `Objective.of` and `random_directions`.
             CurvatureError: see `plane_along`.
+            MemoryExhaustedError: it needs more memory than there is; the message has the figures.
         """
         for group in (directions, objective, engine):
             require_bounds(group)
@@ -89,22 +94,28 @@ class Landscape:
         self.batch_norm: str = policy
         self._batch: int | None = objective.batch
         self.loss: Loss = loss_of(objective.loss, label_smoothing=objective.label_smoothing)
+        drawn = directions.directions == "random"
+        given = (engine.choice or {}).get("engine", "plain") != "plain"
+        self.way: Way = way(model, can_regenerate=drawn and _each_alone(directions), engine_only=given)
         self.objective: Objective = self._objective(images, labels)
         if len(images) < 2 and "batch" in (policy, *further) and has_batch_norm(model):
             raise DataError("BatchNorm has no statistics of a batch of 1 sample; give it at least 2.")
         self.center: Params = {name: parameter.detach() for name, parameter in model.named_parameters()}
-        drawn = directions.directions == "random"
         self.seed: int | None = directions.seed if drawn else None
         self.normalization: str = directions.normalization if drawn else "none"
-        self.plane: Plane = _plane(directions, self.objective, self.center, dimensions, self.weight_decay)
+        self.filters: str = directions.filters
+        self.scales: tuple[str, ...] = scales(self.objective) if directions.filters == "weights" else ()
+        self.plane: Plane = self._plane(directions, dimensions)
         self.directions: tuple[Params, ...] = self.plane.directions
         recalibrated = "recalibrated" in (policy, *further)
         self.calibration: Calibration | None = self._calibration(objective.calibration) if recalibrated else None
-        self.plan: Plan = self._plan(self.objective, policy, engine.choice)
+        choice = engine.choice if self.way.engine else {"engine": "plain"}
+        self.plan: Plan = self._plan(self.objective, policy, choice)
         also = objective.also or {}
         self.also: dict[str, Objective] = {name: self._objective(*samples) for name, samples in also.items()}
         self._further_plans = {name: self._plan(one, policy, self.plan.choice) for name, one in self.also.items()}
-        self._further_plans |= {one: self._plan(self.objective, one, None) for one in further if one != policy}
+        choice = None if self.way.engine else choice
+        self._further_plans |= {one: self._plan(self.objective, one, choice) for one in further if one != policy}
 
     @property
     def fast(self) -> bool:
@@ -144,19 +155,23 @@ class Landscape:
             Stopped, MemoryExhaustedError: see `values`.
         """
         [value] = self.values([(0.0,) * len(self.directions)], stop)
-        facts = asdict(measure_directions(self.directions, self.center))
+        facts = asdict(measure_directions(self.directions, self.center, self.scales))
         policy, tracked = self.batch_norm, has_batch_norm(self.model)
+        by_batch = depends_on_batch(self.model) or (policy == "batch" and tracked)
+        alone = self.independent.losses(self.model, stop)
+        apart = not (by_batch or self.objective.behaviour.together)  # so that the losses of samples are independent
         return {
             "weights_sha256": self.digest,
             "seed": self.seed,
             "normalization": self.normalization,
             **{name: finite_or_none(fact) if isinstance(fact, float) else fact for name, fact in facts.items()},
+            "scales": list(self.scales),
             "directions": {"source": self.plane.source, **self.plane.facts},
             "landmarks": [{"name": name, "coordinates": list(at)} for name, at in self.plane.landmarks],
             "loss": {"name": self.loss.name, "unit": self.loss.unit, "weight_decay": self.weight_decay},
             "batch_norm": policy,
             "has_batch_norm": tracked,
-            "batch_statistics": depends_on_batch(self.model) or (policy == "batch" and tracked),
+            "batch_statistics": by_batch,
             "batch": self.objective.batch,
             "forward": {**asdict(self.objective.behaviour), "moves": self._moves()},
             "calibration_samples": len(self.calibration.images) if self.calibration else None,
@@ -167,13 +182,15 @@ class Landscape:
                 "on_grid": grid.center is not None,
                 "point": list(grid.center) if grid.center is not None else None,
                 **{name: finite_or_none(number) for name, number in value._asdict().items()},
-                "independent_loss": finite_or_none(self.loss_of_model(self.model, stop)),
+                "independent_loss": finite_or_none(float(alone.mean())),
+                "interval": interval(alone).to_json() if apart else None,
                 "independent_method": self.independent.method.words,
                 "independent_precision": self.independent.method.precision,
             },
             "audit": self._audit(grid) if self.fast else None,
             "model_unchanged": self.unchanged(),
             "engine": self.plan.choice,
+            **({"memory": self.way.why} if self.way.why else {}),
             "device": str(self.objective.images.device),
             "versions": {"landscape": __version__, "torch": torch.__version__, "python": platform.python_version()},
         }
@@ -189,6 +206,7 @@ class Landscape:
             batch_norm=self.batch_norm,
             calibration=calibration,
             plain=self.plan.name == "plain",
+            exact=self.way.exact,
         )
 
     @keeps_random_state
@@ -214,6 +232,14 @@ class Landscape:
         if self.batch_norm == "recalibrated" and self.calibration is not None:
             parameters |= self.calibration.statistics(parameters)
         return objective, parameters
+
+    def _plane(self, options: DirectionOptions, dimensions: int) -> Plane:
+        source = options.directions
+        if source == "random":
+            return _random_plane(options, self.center, dimensions, self.scales, kept=self.way.kept)
+        if isinstance(source, Plane):
+            return source
+        return plane_along(self.objective, source, dimensions, options.seed, self.weight_decay)
 
     def _objective(self, images: Tensor, labels: Tensor) -> Objective:
         precision = "float32" if self.fast else self.precision
@@ -274,15 +300,6 @@ class Landscape:
         return {name: finite_or_none(number) for name, number in asdict(found).items()}
 
 
-def _plane(
-    options: DirectionOptions, objective: Objective, center: Mapping[str, Tensor], dimensions: int, decay: float
-) -> Plane:
-    source = options.directions
-    if source == "random":
-        return _random_plane(options, center, dimensions)
-    return source if isinstance(source, Plane) else plane_along(objective, source, dimensions, options.seed, decay)
-
-
 def plane_along(objective: Objective, source: str, dimensions: int, seed: int, weight_decay: float = 0.0) -> Plane:
     """Directions that depend on the loss at the model; see `landscape.pointwise.plane_along`.
 
@@ -297,18 +314,27 @@ def plane_along(objective: Objective, source: str, dimensions: int, seed: int, w
     raise UnknownNameError("source of directions", source, SOURCES)
 
 
-def _random_plane(options: DirectionOptions, center: Mapping[str, Tensor], dimensions: int) -> Plane:
+def _random_plane(
+    options: DirectionOptions, center: Mapping[str, Tensor], dimensions: int, scales: Sequence[str], *, kept: bool
+) -> Plane:
     how = {"biases": options.biases, "orthogonality": options.orthogonality, "drawn": options.drawn}
-    directions = random_directions(
-        center, seed=options.seed, count=dimensions, normalization=options.normalization, **how
+    draw: Any = random_directions if kept else regenerated_directions
+    directions = draw(
+        center, seed=options.seed, count=dimensions, normalization=options.normalization, scales=scales, **how
     )
     if not all(norm(direction) for direction in directions):
         raise PlaneError(
             "Every filter of the network is zero, or it has none: a random direction moves nothing. "
-            "Use biases='random' to move parameters with one axis, or pass your own directions."
+            "Use biases='random' to move biases and scales, or pass your own directions."
         )
-    return Plane(directions, "random", how)
+    return Plane(directions, "random", {**how, "filters": options.filters})
+
+
+def _each_alone(options: DirectionOptions) -> bool:
+    return can_be_regenerated(drawn=options.drawn, orthogonality=options.orthogonality)
 
 
 def _restricted_to(directions: Sequence[Params], names: Collection[str]) -> list[Params]:
+    if all(name in names for direction in directions for name in direction):
+        return list(directions)
     return [{name: tensor for name, tensor in direction.items() if name in names} for direction in directions]

@@ -51,6 +51,16 @@ class Estimate:
     standard_error: float
     probes: int
 
+    @property
+    def error(self) -> float:
+        """Half of the 95 % confidence interval, by Student's t for so few probes: 2.4 standard errors for 8.
+
+        Source: Student 1908, doi:10.2307/2331554.
+        """
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.probes - 1, 0.975)) * self.standard_error if self.probes > 1 else math.nan
+
 
 @dataclass(frozen=True, eq=False)
 class Density(ComparedByContent):

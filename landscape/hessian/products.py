@@ -5,21 +5,24 @@ theirs are larger by the number of batches. The model is never changed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..directions.plane import Plane
-from ..directions.random import Params, has_filters
+from ..directions.random import Params, filtered
 from ..errors import CurvatureError, UnknownNameError
-from ..objective.objective import Objective
+from ..objective.objective import Objective, type_like
+from ..objective.scales import scales
 from ..stop import Stop, Stopped
 from . import lanczos
 from .lanczos import Eigenpair
 from .spectrum import Spectrum
 
 OVER = ("filters", "all")
+CHECKED = 256  # samples on which products are compared with those in float64
 
 
 class Hessian:
@@ -30,26 +33,25 @@ class Hessian:
         objective: Objective,
         at: Mapping[str, Tensor],
         *,
-        over: str = "filters",
+        over: str | Sequence[str] = "filters",
         weight_decay: float = 0.0,
         stop: Stop | None = None,
     ):
         """
         Args:
             at: parameters and statistics of the point, by name; missing ones keep the model's values.
-            over: "filters": parameters with two axes or more, as in the authors' code; "all": every parameter.
+            over: "filters": parameters with filters, as in the authors' code; "all": every parameter; or their names.
             weight_decay: adds half of it times ‖θ‖² to the loss, and so the same number to every eigenvalue.
 
         Raises:
             UnknownNameError: `over` is not known.
-            CurvatureError: no parameter has two axes or more.
+            CurvatureError: no parameter has filters.
         """
         self.objective: Objective = objective
-        self.over: str = over
         self.weight_decay: float = weight_decay
         self.stop: Stop | None = stop
         self.at: Params = {**objective.parameters(), **at}
-        self.names: list[str] = names_over(objective, over)
+        self.names: list[str] = names_over(objective, over) if isinstance(over, str) else list(over)
         self.sizes: list[int] = [self.at[name].numel() for name in self.names]
 
     @property
@@ -119,7 +121,7 @@ class Hessian:
             Hessian(
                 self.objective,
                 {**self.at, **_moved(self.at, along, sign * step)},
-                over=self.over,
+                over=self.names,
                 weight_decay=self.weight_decay,
             ).gradient()
             for sign in (1, -1)
@@ -141,7 +143,36 @@ class Hessian:
         Raises:
             Stopped, CurvatureError: see `product`; or a product is NaN or infinite.
         """
-        return lanczos.extremes(self.product, self.size, seed=seed, steps=steps, tolerance=tolerance)
+        low, high = lanczos.extremes(self.product, self.size, seed=seed, steps=steps, tolerance=tolerance)
+        return self._bounded(low), self._bounded(high)
+
+    def largest(self, count: int, *, seed: int = 0, steps: int = lanczos.STEPS) -> list[Eigenpair]:
+        """The `count` eigenpairs of largest magnitude, largest first.
+
+        Raises:
+            Stopped: see `product`.
+            CurvatureError: there are fewer eigenpairs, or a product is NaN or infinite.
+        """
+        pairs = lanczos.largest(self.product, self.size, count=count, seed=seed, steps=steps)
+        return [self._bounded(pair) for pair in pairs]
+
+    def _bounded(self, pair: Eigenpair) -> Eigenpair:
+        """The pair, with the rounding of products added to its residual, which in float32 falls to 1e-20 by itself."""
+        return replace(pair, residual=pair.residual + self._rounding(pair))
+
+    def _rounding(self, pair: Eigenpair) -> float:
+        """‖H v − H₆₄ v‖ on the first samples; where the network has no float64, 1000 times the rounding of its type."""
+        few = self.objective.first(CHECKED)
+        if few.model_dtype == torch.float64:
+            return 0.0
+        try:
+            at = {name: one.to(type_like(one, torch.float64)) for name, one in self.at.items()}
+            exact = Hessian(few.in_double(), at, over=self.names, stop=self.stop).product(pair.vector)
+            return float((Hessian(few, self.at, over=self.names, stop=self.stop).product(pair.vector) - exact).norm())
+        except Stopped:
+            raise
+        except Exception:
+            return 1e3 * torch.finfo(few.model_dtype).eps * abs(pair.value)
 
     def spectrum(self, *, seed: int = 0, steps: int = lanczos.STEPS, probes: int = 8) -> Spectrum:
         """Extreme eigenvalues, trace and density at this point.
@@ -186,21 +217,26 @@ def _moved(at: Params, along: Params, length: float) -> Params:
     return {name: at[name] + length * step for name, step in along.items()}
 
 
-def names_over(objective: Objective, over: str) -> list[str]:
-    """Names of the parameters to differentiate with respect to: "filters" (two axes or more) or "all".
+def names_over(objective: Objective, over: str, filters: str = "weights") -> list[str]:
+    """Names of the parameters to differentiate with respect to: those with "filters", or "all".
+
+    Args:
+        filters: "weights", or "axes": scales with two axes or more have filters too.
 
     Raises:
         UnknownNameError: `over` is neither.
-        CurvatureError: no parameter has two axes or more, or one is complex.
+        CurvatureError: no parameter has filters, or one is complex.
     """
     if over not in OVER:
         raise UnknownNameError("choice of parameters", over, OVER)
     named = dict(objective.model.named_parameters())
-    names = [name for name, parameter in named.items() if over == "all" or has_filters(parameter)]
+    names = list(named)
+    if over == "filters":
+        names = filtered(named, scales(objective) if filters == "weights" else ())
     if any(named[name].is_complex() for name in names):
         raise CurvatureError("The network has complex parameters; its Hessian is not computed. Losses are.")
     if not names:
-        raise CurvatureError("No parameter has two axes or more: there is nothing to differentiate by. Use over='all'.")
+        raise CurvatureError("No parameter has filters: there is nothing to differentiate by. Use over='all'.")
     return names
 
 
@@ -248,7 +284,7 @@ def eigenvector_plane(
     Source: Yao et al. 2020, arXiv:1912.07145, who plot the loss along the first two eigenvectors.
     """
     hessian = Hessian(objective, {}, over=over, weight_decay=weight_decay)
-    pairs = lanczos.largest(hessian.product, hessian.size, count=count, seed=seed, steps=steps)
+    pairs = hessian.largest(count, seed=seed, steps=steps)
     directions = tuple(_as_direction(_signed(pair.vector), hessian, objective) for pair in pairs)
     values = [pair.value for pair in pairs]
     facts = {"eigenvalues": values, "residuals": [pair.residual for pair in pairs]}

@@ -32,7 +32,7 @@ class Spectrum:
         single = ("lambda_min", "lambda_max", "residual_min", "residual_max", "ratio", "parameters")
         return {
             **{name: getattr(self, name) for name in single},
-            "trace": vars(self.trace),
+            "trace": {**vars(self.trace), "error": self.trace.error},
             "density": {"eigenvalues": self.density.eigenvalues.tolist(), "density": self.density.density.tolist()},
         }
 
@@ -48,6 +48,10 @@ def numbers_of(found: Spectrum) -> list[Number]:
         extreme("λ_max", found.lambda_max, found.residual_max, "largest"),
         extreme("λ_min", found.lambda_min, found.residual_min, "smallest"),
         Number(
-            "trace", found.trace.value, unit, found.trace.standard_error, "sum of all eigenvalues, by random probes"
+            "trace",
+            found.trace.value,
+            unit,
+            found.trace.error,
+            "sum of all eigenvalues, by random probes, and half of its 95 % interval",
         ),
     ]

@@ -32,8 +32,17 @@ def request_of(result: Arrays) -> dict[str, Any]:
             "file that `save` wrote."
         )
     recorded = facts.get("request") or {"kind": result.kind, "options": _options(result)}
-    options = {**recorded["options"], **_seeds(facts)}
+    options = {**as_before(recorded["kind"], recorded["options"]), **_seeds(facts)}
     return {**{name: facts[name] for name in NAMES if name in facts}, **recorded, "options": options}
+
+
+def as_before(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a request, with the meaning of those that earlier versions did not have.
+
+    Raises:
+        UnknownNameError: the kind is not known.
+    """
+    return {**({"filters": "axes"} if DirectionOptions in kind_of(kind).own else {}), **options}
 
 
 def is_written(value: Any) -> bool:
@@ -90,7 +99,7 @@ def _directions(result: Arrays, source: str, drawn: Mapping[str, Any]) -> dict[s
         return {"directions": source, **({"seed": {UNWRITTEN: "seed"}} if drawn_too else {})}
     if source != "random":
         return {"directions": {"file": drawn["file"]} if "file" in drawn else {UNWRITTEN: source}}
-    how = {name: drawn[name] for name in ("biases", "orthogonality", "drawn") if name in drawn}
+    how = {name: drawn[name] for name in ("biases", "orthogonality", "drawn", "filters") if name in drawn}
     return {"seed": facts["seed"], "normalization": facts["normalization"], **how}
 
 

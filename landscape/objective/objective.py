@@ -166,6 +166,11 @@ class Objective:
         """The same objective on the first `count` samples."""
         return replace(self, images=self.images[:count], labels=self.labels[:count])
 
+    def in_double(self) -> "Objective":
+        """The same objective with a copy of the model, and labels that are not integers, in float64."""
+        labels = self.labels.to(type_like(self.labels, torch.float64))
+        return replace(self, model=frozen_copy(self.model, torch.float64), labels=labels)
+
     @property
     def divisible(self) -> bool:
         """Whether batches of any size give the same values."""

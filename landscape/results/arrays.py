@@ -22,7 +22,7 @@ PLURAL = {"loss": "losses", "accuracy": "accuracies", "standard_error": "standar
 _SINGULAR = {array: column for column, array in PLURAL.items()}
 _DIGEST = "values_sha256"  # in the provenance of a file
 # Entries of the provenance that say how it was asked for and run, and not what was computed.
-NOT_COMPARED = ("request", "reused", "seconds", "threads")
+NOT_COMPARED = ("request", "reused", "seconds", "threads", "memory")
 
 
 @dataclass(frozen=True, eq=False)

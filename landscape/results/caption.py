@@ -71,7 +71,15 @@ def _directions(facts: Facts, *, pair: bool) -> list[str]:
     words = NORMALIZED[facts["normalization"]]
     if pair:
         words += f", {ORTHOGONAL[drawing.get('orthogonality', 'filter')]}"
-    return [words, BIASES[drawing.get("biases", "fixed")]]
+    return [words, BIASES[drawing.get("biases", "fixed")], _scales(facts, drawing)]
+
+
+def _scales(facts: Facts, drawing: Facts) -> str:
+    """What parameters with several axes are that are not weights."""
+    count = len(facts.get("scales") or [])
+    if not count or drawing.get("biases", "fixed") != "fixed":
+        return ""
+    return f"{count} {'scales and shifts' if count > 1 else 'scale'} of several axes fixed"
 
 
 def _loss(loss: Facts) -> str:

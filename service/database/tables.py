@@ -43,7 +43,7 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
     return "cast(extract(epoch from clock_timestamp()) as double precision)"
 
 
-REVISION = "0003"  # of the schema that this code needs: the newest in migrations/versions
+REVISION = "0004"  # of the schema that this code needs: the newest in migrations/versions
 
 
 class Base(DeclarativeBase):

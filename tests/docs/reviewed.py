@@ -19,6 +19,7 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     ),
     "landscape.directions.paper_files": (),
     "landscape.directions.plane": ("line_between", "plane_through"),
+    "landscape.directions.regenerated": (),
     "landscape.directions.random": (
         "draw",
         "draw_as_authors",
@@ -27,14 +28,16 @@ FORMULAS: dict[str, tuple[str, ...]] = {
         "random_directions",
     ),
     "landscape.directions.trajectory": ("principal", "project"),
-    "landscape.hessian.lanczos": ("Lanczos", "extremes", "eigenpairs_of", "trace", "density"),
+    "landscape.hessian.lanczos": ("Estimate.error", "Lanczos", "extremes", "eigenpairs_of", "trace", "density"),
     "landscape.hessian.products": ("Hessian.product", "Hessian.product_error", "eigenvector_plane"),
     "landscape.hessian.spectrum": ("Spectrum.ratio",),
     "landscape.objective.batch_norm": ("Calibration", "with_batch_statistics"),
     "landscape.objective.digest": (),
+    "landscape.objective.interval": ("interval",),
     "landscape.objective.losses": ("mse", "loss_of"),
     "landscape.objective.objective": ("evaluate",),
     "landscape.objective.random_state": (),
+    "landscape.objective.scales": (),
     "landscape.objective.trial": (),
     # Outside of these packages:
     "landscape.engine.fused.batch_statistics": ("BatchStatistics",),
@@ -68,10 +71,6 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     "landscape.directions.random.random_directions": {"ShapeMismatchError": "both directions are drawn for the center"},
     "landscape.engine.choose.statistics_plan": {"NotInLanes": "it asks `lanes_take` first"},
     "landscape.engine.timing.Contest.errors": {"UnknownNameError": "the plain engine is always known"},
-    "landscape.engine.timing.in_double": {
-        "DataError": "the given objective has samples and parameters",
-        "UnknownNameError": "float64 is always known",
-    },
     "landscape.evaluation.curvature_map.CurvatureLandscape.provenance": {
         "DataError": "the constructor has made an objective of these samples",
         "UnknownNameError": "the constructor has checked `over`",
@@ -80,7 +79,7 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
         "CurvatureError": "the constructor has found parameters to differentiate by",
         "UnknownNameError": "the constructor has checked `over`",
     },
-    "landscape.evaluation.independent.Independent.loss": {"DataError": "the landscape has made its own calibration"},
+    "landscape.evaluation.independent.Independent.losses": {"DataError": "the landscape has made its own calibration"},
     "landscape.evaluation.independent.Independent.method": {"DataError": "the landscape has made its own calibration"},
     "landscape.evaluation.landscape.Landscape.provenance": {"UnknownNameError": "the audit lets the engine choose"},
     "landscape.evaluation.resume.PartialFile.write": {

@@ -92,7 +92,10 @@ _COMMON = {
     "name": "openapi",
 }
 _MORE = {"label_smoothing": 0.0, "calibration": 64}
-_DRAWN = {"seed": 2, "normalization": "layer", "biases": "random", "orthogonality": "overall", "drawn": "authors"}
+_DRAWN = {
+    **{"seed": 2, "normalization": "layer", "biases": "random", "orthogonality": "overall", "drawn": "authors"},
+    "filters": "axes",
+}
 EVERY_OPTION: dict[str, dict[str, Any]] = {
     "surface": {**_COMMON, **_DRAWN, "also": "train", "compare_batch_norm": ["batch"]},
     "slice": {**_COMMON, **_DRAWN, **_MORE, "repeats": 2, "directions": "random"},

@@ -229,7 +229,7 @@ def test_repeated_slices_have_the_mean_and_the_band_of_their_seeds() -> None:
 
 def test_points_and_networks_without_curvature_are_refused_with_the_reason() -> None:
     objective = Objective.of(nn.BatchNorm1d(5), *vectors())
-    with pytest.raises(CurvatureError, match="No parameter has two axes or more"):
+    with pytest.raises(CurvatureError, match="No parameter has filters"):
         names_over(objective, "filters")
     with pytest.raises(UnknownNameError, match=r"'weights'\. Known: filters, all"):
         names_over(objective, "weights")
@@ -310,3 +310,49 @@ def test_weight_decay_enters_spectrum_gradient_and_paired_differences() -> None:
     ]
     [plain_value], [decayed_value] = (plane.facts["eigenvalues"] for plane in planes)
     assert decayed_value - plain_value == pytest.approx(decay, rel=1e-3)
+
+
+@pytest.mark.parametrize("over", ["filters", "all"])
+def test_in_float32_the_residual_bounds_the_distance_from_the_eigenvalue_in_float64(over: str) -> None:
+    """Lanczos' own residual falls to 1e-20, far below the rounding of the products."""
+    for model, samples in CASES:
+        exact, at = located(model(), samples())
+        values = torch.linalg.eigvalsh(dense(exact, at, names_over(exact, over)))
+        rough, here = located(model(), samples(), precision="float32")
+        hessian = Hessian(rough, here, over=over)
+        low, high = hessian.extremes(steps=hessian.size)
+        for pair, value in ((low, values[0]), (high, values[-1])):
+            assert abs(pair.value - float(value)) <= pair.residual <= 1e-4 * float(values.abs().max())
+        [first, _] = Hessian(rough, here, over=over).largest(2, steps=hessian.size)
+        assert first.residual > 1e-10 * abs(first.value)
+
+
+def test_where_the_network_has_no_float64_the_residual_allows_for_the_rounding_of_its_type() -> None:
+    class Narrow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(x.float(), self.linear.weight, self.linear.bias).square()
+
+    torch.manual_seed(0)
+    samples = (torch.randn(9, 5), torch.randint(3, (9,)))
+    _, high = Hessian(Objective.of(Narrow(), *samples), {}).extremes(steps=40)
+    assert high.residual >= 1e-4 * abs(high.value)
+
+
+@pytest.mark.parametrize("probes", [4, 8, 30])
+def test_the_error_of_the_trace_holds_it_in_95_of_100_cases(probes: int) -> None:
+    torch.manual_seed(0)
+    root = torch.randn(40, 40, dtype=torch.float64)
+    matrix = root @ root.T
+    found = [lanczos.trace(lambda vector: matrix @ vector, 40, probes=probes, seed=seed) for seed in range(1500)]
+    held = np.mean([abs(one.value - float(matrix.trace())) <= one.error for one in found])
+    assert 0.93 <= held <= 0.97
+    if probes == 4:  # two standard errors to either side do not
+        assert np.mean([abs(one.value - float(matrix.trace())) <= 2 * one.standard_error for one in found]) < 0.9
+
+
+def test_one_probe_has_no_error() -> None:
+    assert math.isnan(lanczos.trace(lambda vector: vector, 3, probes=1).error)

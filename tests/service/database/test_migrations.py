@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -62,7 +63,7 @@ def create_old(url: str, revision: str) -> None:
                     connection.exec_driver_sql(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))")
 
 
-def all_rows(url: str) -> dict[str, dict[str, list[object]]]:
+def all_rows(url: str) -> dict[str, dict[str, list[Any]]]:
     """Every value of a database, by table and column, in the order of the primary key."""
     with connected(url) as connection:
         found = MetaData()
@@ -146,12 +147,20 @@ def test_unfinished_jobs_of_an_earlier_version_are_finished_after_the_upgrade(da
         assert session.scalar(select(Tile.id).where(Tile.job_id == job.id)) is None
 
 
-def test_the_third_schema_keeps_every_value_of_the_second(database_url: str) -> None:
-    create_old(database_url, "0002")
+@pytest.mark.parametrize("revision", ["0002", "0003"])
+def test_later_schemas_keep_every_value_but_requests_that_now_name_their_filters(
+    database_url: str, revision: str
+) -> None:
+    create_old(database_url, revision)
     before = all_rows(database_url)
     assert all(next(iter(columns.values())) for columns in before.values()), "every table of the old database has rows"
     with opened(database_url):
         after = all_rows(database_url)
+    specs, kinds = after["jobs"].pop("spec"), after["jobs"]["kind"]
+    assert "surface" in kinds
+    for earlier, later, kind in zip(before["jobs"].pop("spec"), specs, kinds, strict=True):
+        drawn = {"filters": "axes"} if kind in ("slice", "surface", "curvature") else {}
+        assert later == {**earlier, **drawn}
     assert {name: {column: after[name][column] for column in columns} for name, columns in before.items()} == before
 
 
