@@ -107,7 +107,11 @@ def _graph(described: Mapping[str, Any]) -> PackedGraph:
 def _tried(entry: Any) -> Tried | None:
     if entry is None:
         return None
-    if entry["precision"] not in tuple(LIMITS) or type(entry["trials"]) is not list or len(entry["trials"]) > len(TRIALS):
+    if (
+        entry["precision"] not in tuple(LIMITS)
+        or type(entry["trials"]) is not list
+        or len(entry["trials"]) > len(TRIALS)
+    ):
         raise _damaged("it says nothing known about its original")
     return Tried(entry["precision"], tuple(_trial(*one) for one in entry["trials"]))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..engine.graph.interpret import Approved, interpret
 from ..errors import UnknownNetworkError
-from ..objective.objective import BATCH
+from ..objective.objective import BATCH, type_like
 from ..parsers.source import FileError, printable
 from . import CONSTANT
 from .graph_json import PackedGraph
@@ -88,10 +88,6 @@ def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
 
 
 def as_saved(tensor: Tensor) -> Tensor:
-    """A tensor as stored in a packed file, in its shape: floating numbers as float32, on the CPU, contiguous."""
+    """A tensor as stored in a packed file, in its shape: float32, complex64 or integers, on the CPU, contiguous."""
     tensor = tensor.detach().cpu()
-    return (
-        (tensor.float() if tensor.is_floating_point() else tensor)
-        .contiguous()
-        .clone(memory_format=torch.contiguous_format)
-    )
+    return tensor.to(type_like(tensor, torch.float32)).clone(memory_format=torch.contiguous_format).resolve_conj()

@@ -1,7 +1,7 @@
 """The original module of a packed network: what it answered when it was packed, compared where the network is used.
 
-A graph is recorded from a module, and may compute something else: a number that `forward` takes from values in Python, a
-weight kept from before, a type. Engine and independent value at the center both run the graph, so neither would notice.
+A graph is recorded from a module, and may compute something else: a number that `forward` takes from values in Python,
+a weight kept from before, a type. Engine and independent value at the center both run the graph; neither would notice.
 """
 
 import math
@@ -70,14 +70,13 @@ def require_possible(tried: Tried, tensors: Mapping[str, Tensor], found: Found, 
 
 
 def _impossible(how: str) -> FileError:
-    return FileError(
-        f"The packed network is damaged: {how}. Write it again with landscape.pack(model, example_input)."
-    )
+    return FileError(f"The packed network is damaged: {how}. Write it again with landscape.pack(model, example_input).")
 
 
 def trials_within(batch: int, work: int) -> tuple[Trial, ...]:
     """The trials of a network that computes `batch` samples together at most, with `work` multiply-adds for each."""
-    chosen, total = [], 0
+    chosen: list[Trial] = []
+    total = 0
     for trial in TRIALS:
         total += trial.count * work
         if trial.count <= batch and (total <= MOST_WORK or not chosen):
@@ -106,20 +105,20 @@ def evaluated(
     kind = type_like(example, real)
     weights = {name: parameter.detach().clone() for name, parameter in own.named_parameters()}
     found: list[tuple[Trial, Tensor]] = []
-    with _plainly(own):
-        for trial in trials:
-            x = batch_of(trial, numbers, tuple(example.shape[1:])).to(example.device, kind)
-            for name, parameter in own.named_parameters():
-                parameter.data.copy_(moved(name, weights[name], trial.point))
-            try:
-                outputs = sketch(own(x.to(weights[name].device)), trial.count).float()
-            except Exception as error:  # a module may raise anything; noise need not be possible for it
-                if trial.samples == "example" and trial.point == 0 and trial.count > 1:
-                    said = printable((str(error).splitlines() or [""])[0], 200)
-                    raise CheckpointError(f"The model fails on example_input: {said}.") from error
-                continue
-            if bool(outputs.isfinite().all()):
-                found.append((trial, outputs))
+    for trial in trials:
+        for name, parameter in own.named_parameters():
+            parameter.data.copy_(moved(name, weights[name], trial.point))
+        x = batch_of(trial, numbers, tuple(example.shape[1:])).to(weights[name].device, kind)
+        try:
+            with _plainly(own):
+                outputs = sketch(own(x), trial.count).float()
+        except Exception as error:  # a module may raise anything; noise need not be possible for it
+            if trial.samples == "example" and trial.point == 0 and trial.count > 1:
+                said = printable((str(error).splitlines() or [""])[0], 200)
+                raise CheckpointError(f"The model fails on example_input: {said}.") from error
+            continue
+        if bool(outputs.isfinite().all()):
+            found.append((trial, outputs))
     tensors = {output_name(at): outputs for at, (_, outputs) in enumerate(found)}
     precision = str(real).removeprefix("torch.")
     return Tried(precision, tuple(trial for trial, _ in found)), {EXAMPLE: numbers, **tensors}
@@ -127,7 +126,7 @@ def evaluated(
 
 @contextmanager
 def _plainly(model: nn.Module) -> Iterator[None]:
-    """Without gradients, autocast and TensorFloat-32; random states are kept."""
+    """Without gradients, autocast (with its copies of weights) and TensorFloat-32; random states are kept."""
     device = next(model.parameters()).device.type
     with random_state_kept(), exact_float32(), torch.no_grad(), torch.autocast(device, enabled=False):
         yield
@@ -173,10 +172,10 @@ class Original:
         weights = {name: parameter.detach() for name, parameter in module.named_parameters()}
         device = next(iter(weights.values())).device
         found = []
-        with _plainly(module):
-            for trial, expected in pairs:
-                x = batch_of(trial, self.numbers, self.sample).to(device)
-                at = {name: moved(name, weight, trial.point) for name, weight in weights.items()} if trial.point else {}
+        for trial, expected in pairs:
+            x = batch_of(trial, self.numbers, self.sample).to(device)
+            at = {name: moved(name, weight, trial.point) for name, weight in weights.items()} if trial.point else {}
+            with _plainly(module):
                 found.append(_difference(module, at, x, expected))
         return {
             "trials": [[trial.samples, trial.count, trial.point] for trial, _ in pairs],

@@ -20,6 +20,9 @@ from .original import evaluated, require_same, trials_within
 
 _TYPES = {torch.float32: "float32", torch.float64: "float32", torch.int64: "int64", torch.int32: "int64"}
 
+# What torch notes on a view, to be computed where it is read, is computed at once.
+_AT_ONCE = {"aten._conj.default": "aten.conj_physical.default", "aten._neg_view.default": "aten.neg.default"}
+
 
 @checks_keywords
 def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.safetensors") -> Path:
@@ -84,6 +87,7 @@ def _checked(model: nn.Module, example: Tensor) -> tuple[str, dict[str, Tensor]]
 
 def _graph(model: nn.Module, sample: tuple[int, ...], dtype: str) -> tuple[Graph, dict[str, Tensor]]:
     """The graph, and every tensor that it reads, by its name in the file."""
+    given = model
     fast = torch.backends.mha.get_fastpath_enabled()
     model = frozen_copy(model, torch.float32)
     try:
@@ -93,6 +97,10 @@ def _graph(model: nn.Module, sample: tuple[int, ...], dtype: str) -> tuple[Graph
         raise CheckpointError(f"The model cannot be written as a graph: {printable(str(error), 300)}.") from None
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+    _require_own(graph, given)
+    graph = replace(
+        graph, nodes=tuple(replace(node, operator=_AT_ONCE.get(node.operator, node.operator)) for node in graph.nodes)
+    )
     used = graph.uses()
     buffers = {name: index for name, index in graph.buffers.items() if used[index]}
     constants = {index: tensor for index, tensor in graph.constants.items() if used[index]}
@@ -100,3 +108,18 @@ def _graph(model: nn.Module, sample: tuple[int, ...], dtype: str) -> tuple[Graph
     tensors = {name: as_saved(state[name]) for name in (*graph.parameters, *buffers)}
     tensors |= {f"{CONSTANT}{index}": as_saved(tensor) for index, tensor in constants.items()}
     return replace(graph, buffers=buffers, constants=constants), tensors
+
+
+def _require_own(graph: Graph, model: nn.Module) -> None:
+    """Refuse a graph that holds a parameter of `model` as a constant: its copy was recorded.
+
+    Raises:
+        CheckpointError: forward() reads the parameter otherwise than from its module.
+    """
+    storages = {tensor.untyped_storage().data_ptr() for tensor in graph.constants.values() if tensor.numel()}
+    for name, parameter in model.named_parameters():
+        if parameter.numel() and parameter.untyped_storage().data_ptr() in storages:
+            raise CheckpointError(
+                f"The model reads its parameter {printable(name)!r} from a function or list that holds it, so that its "
+                "moves would not be seen. Read it from self in forward()."
+            )

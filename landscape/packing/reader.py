@@ -137,18 +137,20 @@ def clean_part(name: str, tensor: StoredTensor) -> NDArray[Any]:
 
 
 def clean(name: str, tensor: StoredTensor, *, weight: bool) -> NDArray[Any]:
-    """The numbers of a tensor in its shape: float32, or int64 and bool if not weights. Masks may hold infinities.
+    """The numbers of a tensor in its shape: float32, complex64, or int64 and bool if not weights.
+
+    Masks may hold infinities.
 
     Raises:
-        FileError: NaN, an infinite weight, a weight that is not floating, a negative variance.
+        FileError: NaN, an infinite weight, a weight of integers, a negative variance.
     """
     array = tensor.array()
-    if tensor.floating:
+    if tensor.floating or tensor.dtype == "C64":
         with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
+            array = array.astype(np.float32 if tensor.floating else np.complex64)
         if np.isnan(array).any() or (weight and np.isinf(array).any()):
             raise FileError(f"Tensor {printable(name)!r} holds NaN or infinity: there is no landscape around it.")
-        if name.endswith("running_var") and (array < 0).any():
+        if name.endswith("running_var") and tensor.floating and (array < 0).any():
             raise FileError(f"Buffer {printable(name)!r} holds a negative variance: the file is damaged.")
         return array
     if weight:
