@@ -128,8 +128,10 @@ def evaluated(
 def _plainly(model: nn.Module) -> Iterator[None]:
     """Without gradients, autocast (with its copies of weights) and TensorFloat-32; random states are kept."""
     device = next(model.parameters()).device.type
+    torch.clear_autocast_cache()
     with random_state_kept(), exact_float32(), torch.no_grad(), torch.autocast(device, enabled=False):
         yield
+    torch.clear_autocast_cache()
 
 
 @dataclass(frozen=True, eq=False)
