@@ -9,6 +9,7 @@ cost.py         what an operator costs, from shapes alone
 module.py       an nn.Module that runs the graph
 trials.py       samples, and weights around the center, on which a packed network and its original are compared
 original.py     what the original module answered; the comparison
+claims.py       what a file says of its original is possible
 reader.py       reads a packed file in the sandbox
 pack.py         `landscape.pack`
 """

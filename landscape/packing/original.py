@@ -19,10 +19,9 @@ from ..errors import CheckpointError
 from ..objective.digest import state_digest
 from ..objective.objective import copy_of, type_like
 from ..objective.random_state import random_state_kept
-from ..parsers.source import FileError, printable
+from ..parsers.source import printable
 from . import ORIGINAL
-from .dry_run import Found
-from .trials import LIMITS, MOST_BYTES, TRIALS, Trial, Tried, batch_of, difference, kept, moved, sketch, widths_of
+from .trials import LIMITS, TRIALS, Trial, Tried, batch_of, difference, kept, moved, sketch
 
 EXAMPLE = f"{ORIGINAL}example"
 MOST_WORK = 2 * 10**11  # multiply-adds of all trials: up to ten seconds on one core
@@ -37,40 +36,6 @@ def output_name(at: int) -> str:
 def names_of(tried: Tried | None) -> tuple[str, ...]:
     """The names of the tensors that a file keeps of the original module."""
     return () if tried is None else (EXAMPLE, *(output_name(at) for at in range(len(tried.trials))))
-
-
-def require_possible(tried: Tried, tensors: Mapping[str, Tensor], found: Found, dtype: str) -> None:
-    """Refuse what a file says of its original if `pack` cannot have written it.
-
-    Args:
-        tensors: those of `names_of` among them, as the reader cleaned them.
-        found: by the dry run.
-        dtype: of the samples.
-
-    Raises:
-        FileError: a shape, type or number is not possible.
-    """
-    numbers = tensors[EXAMPLE]
-    integers, vocabulary = dtype == "int64", found.vocabulary
-    if numbers.ndim != 1 or not 1 <= numbers.numel() * numbers.element_size() <= MOST_BYTES:
-        raise _impossible("its example has an impossible length")
-    if numbers.dtype != getattr(torch, dtype) or not bool(numbers.isfinite().all()):
-        raise _impossible("its example is not finite, or of another type than its samples")
-    if integers and vocabulary and not 0 <= int(numbers.min()) <= int(numbers.max()) < vocabulary:
-        raise _impossible("its example holds tokens that it does not know")
-    counts = [trial.count for trial in tried.trials]
-    if counts[1:] and (sum(counts) * found.work > MOST_WORK or max(counts) > found.batch):
-        raise _impossible("its original was tried on more samples than such a network is")
-    for at, count in enumerate(counts):
-        outputs = tensors[output_name(at)]
-        if outputs.shape not in [(count, width) for width in widths_of(found.output)]:
-            raise _impossible("outputs of its original have an impossible shape")
-        if outputs.dtype != torch.float32 or not bool(outputs.isfinite().all()):
-            raise _impossible("outputs of its original are not finite real numbers")
-
-
-def _impossible(how: str) -> FileError:
-    return FileError(f"The packed network is damaged: {how}. Write it again with landscape.pack(model, example_input).")
 
 
 def trials_within(batch: int, work: int) -> tuple[Trial, ...]:

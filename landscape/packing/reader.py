@@ -86,9 +86,10 @@ def architecture_of(state: Mapping[str, StoredTensor], metadata: Mapping[str, st
     """
     import torch
 
+    from .claims import require_possible
     from .dry_run import dry_run
     from .graph_json import from_text
-    from .original import names_of, require_possible
+    from .original import names_of
 
     torch.set_num_threads(1)
     packed = from_text(metadata.get("graph", ""))

@@ -32,7 +32,8 @@ def require_safe(name: str, arguments: Sequence[Any], options: Mapping[str, Any]
     """
     if (name in CHECKS or name in ANYTHING) and name not in COMPLEX and _holds_complex((*arguments, *options.values())):
         raise FileError(
-            f"Operator {name!r} gets complex numbers, which it may not. Use their parts, by view_as_real()."
+            f"The network is damaged, or not for packing: operator {name!r} gets complex numbers, which it may not. "
+            "Compute it from their parts, by torch.view_as_real()."
         )
     check = CHECKS.get(name)
     if check is None:

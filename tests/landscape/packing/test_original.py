@@ -1,4 +1,4 @@
-"""Packed files carry what the original module answers: recording errors are refused, and noticed where a file is used."""
+"""Packed files carry what the original module answers: errors of recording are refused, and noticed at every use."""
 
 import json
 import warnings
@@ -231,7 +231,7 @@ def test_weights_that_were_changed_after_reading_are_not_verified(tmp_path: Path
 def test_a_file_of_a_later_format_is_refused_with_advice(tmp_path: Path) -> None:
     path = ls.pack(perceptron(), vectors()[0][:3], tmp_path / "network.safetensors")
     path.write_bytes(path.read_bytes().replace(FORMAT.encode(), FORMAT.replace("2", "9").encode()))
-    with pytest.raises(CheckpointError, match="packed network 9.*Update the package"):
+    with pytest.raises(CheckpointError, match=r"packed network 9.*Update the package"):
         ls.inspect(path)
 
 
