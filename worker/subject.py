@@ -20,7 +20,8 @@ from landscape.evaluation.seeds import RepeatedLandscape
 from landscape.grid import Point
 from landscape.kinds.prepare import prepare
 from landscape.objective.losses import loss_for
-from landscape.packing import CONSTANT
+from landscape.packing import CONSTANT, ORIGINAL
+from landscape.results.self_check import not_verified
 from service.jobs.spec import AnySpec
 
 State = Mapping[str, Tensor]
@@ -84,11 +85,12 @@ class Subject:
         """
         spec, landscape = self.spec, self.landscape
         own = landscape.provenance(self.grid)
-        warning = mismatch(self.facts, own["center"]["accuracy"], spec.split)
+        unsure = not_verified(own)
+        warnings = (mismatch(self.facts, own["center"]["accuracy"], spec.split), unsure and f"The network is {unsure}.")
         path = path_with_losses(self.prepared, report=partial(report, "path"))
         return {
             **own,
-            "warnings": [warning] if warning else [],
+            "warnings": [warning for warning in warnings if warning],
             "columns": list(landscape.columns),
             "dataset": self.samples.name,
             "dataset_id": spec.dataset,
@@ -135,5 +137,6 @@ class Subject:
 
 
 def _weights(architecture: Mapping[str, Any], state: State) -> State:
-    """Parameters and buffers of the chosen copy of the weights, without the constants of a packed network."""
-    return {name: tensor for name, tensor in own_copy(architecture, state).items() if not name.startswith(CONSTANT)}
+    """Parameters and buffers of the chosen copy of the weights, without the other tensors of a packed network."""
+    every, others = own_copy(architecture, state), (CONSTANT, ORIGINAL)
+    return {name: tensor for name, tensor in every.items() if not name.startswith(others)}

@@ -84,7 +84,7 @@ class Reading:
 
 def _written(tensor: StoredTensor) -> str:
     """The type of the tensor in a sanitized file."""
-    return "F32" if tensor.floating else "BOOL" if tensor.dtype == "BOOL" else "I64"
+    return "F32" if tensor.floating else tensor.dtype if tensor.dtype in ("BOOL", "C64") else "I64"
 
 
 def describe(source: Source) -> Reading:

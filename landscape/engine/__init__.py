@@ -82,6 +82,8 @@ def _recordable(objective: Objective, directions: Sequence[Params]) -> bool:
     """Whether a graph can stand for the network: one forward pass for each sample, and real numbers that move."""
     found = objective.behaviour
     alone = not (found.together or found.random or found.keeps_state)
+    if any(parameter.is_complex() for parameter in objective.model.parameters()):
+        return False
     moved = (tensor for direction in directions for tensor in direction.values())
     return alone and found.autograd == "off" and not any(tensor.is_complex() and tensor.any() for tensor in moved)
 

@@ -35,6 +35,7 @@ from ..objective.random_state import keeps_random_state
 from ..objective.scales import scales
 from ..objective.trial import FEW, tried
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
+from ..packing.module import PackedModule
 from ..results.arrays import VALUES, finite_or_none
 from ..stop import Stop
 from ..version import __version__
@@ -188,6 +189,7 @@ class Landscape:
                 "independent_precision": self.independent.method.precision,
             },
             "audit": self._audit(grid) if self.fast else None,
+            **({"original": self.model.compared()} if isinstance(self.model, PackedModule) else {}),
             "model_unchanged": self.unchanged(),
             "engine": self.plan.choice,
             **({"memory": self.way.why} if self.way.why else {}),

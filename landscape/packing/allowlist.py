@@ -20,6 +20,7 @@ _BY_NAME = {
         adaptive_max_pool2d upsample_bilinear2d upsample_nearest2d upsample_nearest1d upsample_bicubic2d
         _adaptive_avg_pool2d _adaptive_avg_pool3d _log_softmax _safe_softmax _softmax _unsafe_view _to_copy squeeze
         split_with_sizes prelu _prelu_kernel log_sigmoid_forward hardshrink celu glu atan expm1
+        angle complex conj_physical polar view_as_complex view_as_real _fft_r2c _fft_c2c _fft_c2r
     """,
     "Tensor": """
         add sub mul div rsub slice split unsafe_split eq ne lt le gt ge remainder bitwise_and bitwise_or masked_fill

@@ -12,7 +12,7 @@ from ..engine.graph.graph import Argument, Node, Ref, Size, Symbol
 from ..engine.graph.preconditions import schema
 from ..parsers.source import FileError, printable
 
-DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
+DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool", "complex64")
 SYMBOLS = {
     "ScalarType": DTYPES,
     "Layout": ("strided",),

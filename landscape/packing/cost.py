@@ -17,12 +17,13 @@ _VIEWS = frozenset(
         *("alias.default", "detach.default", "expand.default", "permute.default", "select.int", "slice.Tensor"),
         *("split.Tensor", "split_with_sizes.default", "squeeze.default", "squeeze.dim", "squeeze.dims", "t.default"),
         *("transpose.int", "unbind.int", "unsafe_split.Tensor", "unsqueeze.default", "view.default"),
-        *("_unsafe_view.default", "lift_fresh.default"),
+        *("_unsafe_view.default", "lift_fresh.default", "view_as_complex.default", "view_as_real.default"),
     )
 )
 _SLOW = """
-    _log_softmax _safe_softmax _softmax atan celu cos elu erf exp expm1 gelu glu log log1p log_sigmoid_forward logsumexp
-    mish native_group_norm native_layer_norm pow remainder rsqrt sigmoid silu sin softplus tanh var
+    _fft_c2c _fft_c2r _fft_r2c _log_softmax _safe_softmax _softmax angle atan celu cos elu erf exp expm1 gelu glu
+    log log1p log_sigmoid_forward logsumexp mish native_group_norm native_layer_norm polar pow remainder rsqrt
+    sigmoid silu sin softplus tanh var
 """
 _FUNCTIONS = frozenset(_SLOW.split())
 _TAPS = {"upsample_bicubic2d": 16, "upsample_bilinear2d": 4}  # numbers read for each of the result

@@ -15,6 +15,7 @@ from ..engine.graph.preconditions import schema
 from ..parsers.source import FileError
 from .allowlist import require_allowed
 from .arguments import SYMBOLS, require_types
+from .trials import LIMITS, MOST_SAMPLES, POINTS, SAMPLES, TRIALS, Trial, Tried
 
 MAX_TEXT, MAX_NODES, MAX_NESTING, MAX_ARGUMENTS = 8_000_000, 20_000, 4, 64
 _SYMBOLS = frozenset(name for names in SYMBOLS.values() for name in names)
@@ -29,11 +30,12 @@ class PackedGraph:
     constants: tuple[int, ...]
     sample: tuple[int, ...]  # shape of one sample
     dtype: str  # of the samples, one of INPUT_TYPES
+    tried: Tried | None = None  # trials of the original module; None in a file of the first format
 
 
-def to_text(graph: Graph, *, sample: Iterable[int], dtype: str) -> str:
+def to_text(graph: Graph, *, sample: Iterable[int], dtype: str, tried: Tried | None = None) -> str:
     """The graph as JSON."""
-    described = {
+    described: dict[str, Any] = {
         "input": {"index": graph.input, "shape": list(sample), "dtype": dtype},
         "parameters": graph.parameters,
         "buffers": graph.buffers,
@@ -45,6 +47,9 @@ def to_text(graph: Graph, *, sample: Iterable[int], dtype: str) -> str:
         ],
         "output": graph.output,
     }  # fmt: skip
+    if tried is not None:
+        trials = [[trial.samples, trial.count, trial.point] for trial in tried.trials]
+        described["original"] = {"precision": tried.precision, "trials": trials}
     return json.dumps(described, separators=(",", ":"), allow_nan=False)
 
 
@@ -96,7 +101,25 @@ def _graph(described: Mapping[str, Any]) -> PackedGraph:
     if not 1 <= math.prod(sample) <= 2**28 or len(sample) > 5:
         raise _damaged("its samples have an impossible shape")
     graph = Graph(given["index"], parameters, buffers, {}, nodes, output, {})
-    return PackedGraph(graph, constants, sample, given["dtype"])
+    return PackedGraph(graph, constants, sample, given["dtype"], _tried(described.get("original")))
+
+
+def _tried(entry: Any) -> Tried | None:
+    if entry is None:
+        return None
+    if (
+        entry["precision"] not in tuple(LIMITS)
+        or type(entry["trials"]) is not list
+        or len(entry["trials"]) > len(TRIALS)
+    ):
+        raise _damaged("it says nothing known about its original")
+    return Tried(entry["precision"], tuple(_trial(*one) for one in entry["trials"]))
+
+
+def _trial(samples: Any, count: Any, point: Any) -> Trial:
+    if samples not in SAMPLES or not 1 <= _index(count) <= MOST_SAMPLES or _index(point) >= POINTS:
+        raise _damaged("its original was tried in an unknown way")
+    return Trial(samples, count, point)
 
 
 def _named(entries: Mapping[str, Any], made: set[int]) -> dict[str, int]:

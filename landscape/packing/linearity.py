@@ -75,6 +75,8 @@ def _holds_throughout(name: str, given: Mapping[str, Any], sizes: tuple[Size, ..
     """Whether a result that is linear at some batches is so at all of them, for the first tensor's `sizes`."""
     if name == "slice":
         return _one_side(given, sizes)
+    if name.startswith("_fft"):
+        return not any(sizes[axis].per_sample for axis in given["dim"])
     axes = _windowed(name, len(sizes))
     return not any(size.per_sample for size in sizes[len(sizes) - axes :])
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from ..engine.graph.interpret import Approved, interpret
 from ..errors import UnknownNetworkError
-from ..objective.objective import BATCH
+from ..objective.objective import BATCH, type_like
 from ..parsers.source import FileError, printable
 from . import CONSTANT
 from .graph_json import PackedGraph
+from .original import EXAMPLE, Facts, Original, unverified
 
 _CONSTANTS = "packed_constants."
 
@@ -25,7 +26,8 @@ class PackedModule(nn.Module):
     def __init__(self, packed: PackedGraph, tensors: Mapping[str, Tensor], *, batch: int = BATCH):
         """
         Args:
-            tensors: every parameter and buffer by name, and every constant as "@constant/<index>".
+            tensors: every parameter and buffer by name, every constant as "@constant/<index>", and what the file keeps
+                of the original module.
             batch: samples that are computed together, at most, so that memory and time of a batch are bounded.
 
         Raises:
@@ -45,6 +47,9 @@ class PackedModule(nn.Module):
                 _put(self, name, tensors[f"{CONSTANT}{index}"].clone())
         except (KeyError, AttributeError, TypeError) as error:
             raise UnknownNetworkError(f"The packed network lacks {printable(str(error))}, or cannot name it.") from None
+        self._original = None
+        if packed.tried is not None and EXAMPLE in tensors:
+            self._original = Original.of(self, packed.graph, packed.sample, packed.tried, tensors)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, …) -> the output of the graph for these samples.
@@ -57,6 +62,12 @@ class PackedModule(nn.Module):
             return interpret(self._graph, tensors, x, self._approved)
         except IndexError as error:  # a lookup: torch checks the numbers
             raise FileError(f"The packed network cannot be computed: {printable(str(error), 120)}.") from None
+
+    def compared(self) -> Facts:
+        """How much this network and the module that it was made from differ; see `Original.compared`."""
+        if self._original is None:
+            return unverified("the file holds no outputs of it; write it again with landscape.pack")
+        return self._original.compared(self)
 
     def shapes(self, samples: int) -> Mapping[int, torch.Size]:
         """Index -> shape of every result for a batch of `samples` samples, one of the first two computed."""
@@ -77,10 +88,6 @@ def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
 
 
 def as_saved(tensor: Tensor) -> Tensor:
-    """A tensor as stored in a packed file, in its shape: floating numbers as float32, on the CPU, contiguous."""
+    """A tensor as stored in a packed file, in its shape: float32, complex64 or integers, on the CPU, contiguous."""
     tensor = tensor.detach().cpu()
-    return (
-        (tensor.float() if tensor.is_floating_point() else tensor)
-        .contiguous()
-        .clone(memory_format=torch.contiguous_format)
-    )
+    return tensor.to(type_like(tensor, torch.float32)).clone(memory_format=torch.contiguous_format).resolve_conj()

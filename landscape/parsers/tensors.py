@@ -26,9 +26,10 @@ NUMPY_TYPES = {
     "U16": "<u2",
     "U8": "<u1",
     "BOOL": "<u1",
+    "C64": "<c8",
 }
 # Types that are not read, with bytes per number; a file may hold them beside the weights.
-OTHER_TYPES = {"C64": 8, "C128": 16, "QINT8": 1, "QUINT8": 1, "QINT32": 4, "F8_E4M3": 1, "F8_E5M2": 1}
+OTHER_TYPES = {"C128": 16, "QINT8": 1, "QUINT8": 1, "QINT32": 4, "F8_E4M3": 1, "F8_E5M2": 1}
 FLOATING = ("F64", "F32", "F16", "BF16")
 
 

@@ -33,7 +33,7 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
         losses: (n, m).
         computed: (n, m), which of them are computed.
     """
-    lines = [_forward(facts) or _center(facts, losses, computed), *_far_end(facts), _audit(facts)]
+    lines = [_forward(facts) or _center(facts, losses, computed), _original(facts), *_far_end(facts), _audit(facts)]
     lines += [_cosine(facts), _norms(facts)]
     lines += [
         Check("model unchanged", facts["model_unchanged"], "parameters and buffers compared before and after"),
@@ -85,6 +85,28 @@ def _center(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool
         close, words = _agree(value, loss, facts)
         text += f"; on the grid {_short(value)}"
     return Check("center loss", close, text)
+
+
+def _original(facts: Facts) -> Check | None:
+    """Whether a packed network computes the same as the module that it was made from."""
+    found = facts.get("original")
+    if not found:
+        return None
+    if "unverified" in found:
+        return Check("original module", True, not_verified(facts))
+    trials, differences, limit = found["trials"], found["differences"], found["limit"]
+    close = all(worst is not None and worst <= limit for worst in differences)
+    worst = "not finite" if None in differences else f"{max(differences):.1e}"
+    samples, moved = sum(count for _, count, _ in trials), len({point for _, _, point in trials} - {0})
+    where = f"{len(trials)} batches of {samples} samples in all, with its weights and {moved} others near them"
+    text = f"its outputs in {found['precision']} and those of the packed network: relative difference {worst} ({where})"
+    return Check("original module", close, text)
+
+
+def not_verified(facts: Facts) -> str:
+    """Of a packed network that could not be compared with its original, a sentence that says so; else empty."""
+    reason = (facts.get("original") or {}).get("unverified")
+    return f"not verified against the original: {reason}" if reason else ""
 
 
 def _far_end(facts: Facts) -> list[Check]:

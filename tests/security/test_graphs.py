@@ -110,6 +110,11 @@ NOT_LINEAR: dict[str, list[list[Any]]] = {
         ["aten.permute.default", [X, [1, 2, 0]], {}, [7]],
         ["aten.avg_pool2d.default", [{"t": 7}, [1, 1], [1, 1]], {}, [8]],
     ],
+    "a transform along the batch": [["aten._fft_r2c.default", [X, [0], 0, True], {}, [8]]],
+    "a transform of complex numbers along the batch": [
+        ["aten._to_copy.default", [X], {"dtype": {"s": "complex64"}}, [7]],
+        ["aten._fft_c2c.default", [{"t": 7}, [2, -3], 0, True], {}, [8]],
+    ],
     "an axis that is gone for one sample": [["aten.squeeze.default", [X], {}, [8]]],
     "a square of the batch": [
         ["aten.expand.default", [W, [{"n": [1, 0]}, 4]], {}, [7]],
@@ -130,6 +135,11 @@ LINEAR: dict[str, list[list[Any]]] = {
     "all but the last sample": [["aten.slice.Tensor", [X, 0, 0, -1], {}, [8]]],
     "samples side by side": [["aten.view.default", [X, [{"n": [3, 0]}, 4]], {}, [8]]],
     "a part of each": [["aten.slice.Tensor", [X, 2, -2, 2**63 - 1], {}, [8]]],
+    "a transform of each, and back": [
+        ["aten._fft_r2c.default", [X, [1, 2], 0, True], {}, [6]],
+        ["aten._fft_c2c.default", [{"t": 6}, [1], 2, False], {}, [7]],
+        ["aten._fft_c2r.default", [{"t": 7}, [2], 2, 4], {}, [8]],
+    ],
     "positions": [["aten.arange.start", [0, {"n": [1, 2]}], {}, [8]]],
 }
 
@@ -139,7 +149,41 @@ def test_sizes_that_are_linear_in_the_batch_are_taken(name: str) -> None:
     assert tried(*LINEAR[name], ZEROS).output == (2,)
 
 
+COMPLEX = ["aten._to_copy.default", [X], {"dtype": {"s": "complex64"}}, [7]]
 HOSTILE: dict[str, list[list[Any]]] = {
+    "a transform of another size": [COMPLEX, ["aten._fft_c2r.default", [{"t": 7}, [2], 2, 9], {}, [8]]],
+    "a transform of no size": [COMPLEX, ["aten._fft_c2r.default", [{"t": 7}, [2], 2, 0], {}, [8]]],
+    "a transform along one axis twice": [["aten._fft_r2c.default", [X, [2, -1], 0, True], {}, [8]]],
+    "a transform along an axis that is not there": [["aten._fft_r2c.default", [X, [3], 0, True], {}, [8]]],
+    "a transform along no axis": [["aten._fft_r2c.default", [X, [], 0, True], {}, [8]]],
+    "a transform divided in an unknown way": [["aten._fft_r2c.default", [X, [2], 3, True], {}, [8]]],
+    "a transform of real numbers as complex ones": [["aten._fft_c2c.default", [X, [2], 0, True], {}, [8]]],
+    "a transform of complex numbers as real ones": [
+        COMPLEX,
+        ["aten._fft_r2c.default", [{"t": 7}, [2], 0, True], {}, [8]],
+    ],
+    "a transform of no numbers": [
+        ["aten.slice.Tensor", [X, 2, 0, 0], {}, [7]],
+        ["aten._fft_r2c.default", [{"t": 7}, [1], 0, True], {}, [8]],
+    ],
+    "complex numbers in a window": [
+        COMPLEX,
+        ["aten.max_pool2d_with_indices.default", [{"t": 7}, [2, 2]], {}, [8, None]],
+    ],
+    "complex numbers in a norm": [
+        COMPLEX,
+        ["aten.native_layer_norm.default", [{"t": 7}, [4], None, None, 1e-5], {}, [8, None, None]],
+    ],
+    "complex numbers in a sum of powers": [COMPLEX, ["aten.cumsum.default", [{"t": 7}, 1], {}, [8]]],
+    "complex numbers as weights": [
+        ["aten._to_copy.default", [W], {"dtype": {"s": "complex64"}}, [7]],
+        ["aten.native_layer_norm.default", [X, [4], {"t": 7}, None, 1e-5], {}, [8, None, None]],
+    ],
+    "pairs of three": [
+        ["aten.slice.Tensor", [X, 2, 0, 3], {}, [7]],
+        ["aten.view_as_complex.default", [{"t": 7}], {}, [8]],
+    ],
+    "a type of complex halves": [["aten._to_copy.default", [X], {"dtype": {"s": "complex32"}}, [8]]],
     "a device": [["aten.zeros.default", [[4]], {"device": "meta"}, [8]]],
     "a device by number": [["aten.zeros.default", [[4]], {"device": 0}, [8]]],
     "a type by number": [["aten.zeros.default", [[4]], {"dtype": 12}, [8]]],

@@ -86,7 +86,7 @@ def _require_product(one: Tensor, other: Tensor, axes: int) -> None:
     require(one.ndim == other.ndim == axes, f"multiplies matrices of {axes} axes")
     fitting = one.shape[-1] == other.shape[-2] and one.shape[:-2] == other.shape[:-2]
     require(fitting and one.dtype == other.dtype, "multiplies matrices that do not belong together")
-    require(one.is_floating_point(), "needs floating numbers")
+    require(one.is_floating_point() or one.is_complex(), "needs floating or complex numbers")
 
 
 def embedding(given: Given) -> None:
@@ -149,6 +149,18 @@ def roll(given: Given) -> None:
     x, shifts, axes = given["self"], given["shifts"], given["dims"]
     require(len(shifts) == max(1, len(axes)) and all(abs(shift) < FAR for shift in shifts), "needs a shift per axis")
     require(all(fits(x, axis) for axis in axes), "names an axis that its tensor lacks")
+
+
+def fourier(given: Given) -> None:
+    """Different axes with numbers along each, real or complex as it takes; raises as `require`."""
+    x, axes, last = given["self"], given["dim"], given.get("last_dim_size")
+    require(1 <= len(axes) <= 3 and all(fits(x, axis) for axis in axes), "names an axis that its tensor lacks")
+    require(len({axis % x.ndim for axis in axes}) == len(axes), "names an axis twice")
+    require(x.numel() > 0 and max(x.shape) < FAR, "needs numbers to transform")
+    require(given["normalization"] in (0, 1, 2), "divides in an unknown way")
+    taken = (torch.float32, torch.float64) if "onesided" in given else (torch.complex64, torch.complex128)
+    require(x.dtype in taken, "gets numbers of another type")
+    require(last is None or (last > 0 and last // 2 + 1 == x.shape[axes[-1]]), "has another size than its tensor")
 
 
 def triangle(given: Given) -> None:

@@ -30,6 +30,11 @@ def require_safe(name: str, arguments: Sequence[Any], options: Mapping[str, Any]
     Raises:
         FileError: the precondition does not hold; the message names it.
     """
+    if (name in CHECKS or name in ANYTHING) and name not in COMPLEX and _holds_complex((*arguments, *options.values())):
+        raise FileError(
+            f"The network is damaged, or not for packing: operator {name!r} gets complex numbers, which it may not. "
+            "Compute it from their parts, by torch.view_as_real()."
+        )
     check = CHECKS.get(name)
     if check is None:
         return
@@ -41,6 +46,15 @@ def require_safe(name: str, arguments: Sequence[Any], options: Mapping[str, Any]
         raise FileError(
             f"The network is damaged: operator {name!r} gets arguments that do not belong together."
         ) from None
+
+
+def _holds_complex(arguments: Sequence[Any]) -> bool:
+    """Whether a tensor of complex numbers is among the arguments, or in a list among them."""
+    return any(
+        argument.is_complex() if isinstance(argument, Tensor)
+        else isinstance(argument, tuple | list) and _holds_complex(argument)
+        for argument in arguments
+    )  # fmt: skip
 
 
 def require_countable(name: str, results: Sequence[Any]) -> None:
@@ -112,6 +126,7 @@ CHECKS: dict[str, Check] = {
     "aten._log_softmax.default": argument_checks.with_axis("dim"),
     "aten._safe_softmax.default": argument_checks.with_axis("dim"),
     "aten.roll.default": argument_checks.roll,
+    **dict.fromkeys((f"aten._fft_{kind}.default" for kind in ("r2c", "c2c", "c2r")), argument_checks.fourier),
     "aten.tril.default": argument_checks.triangle,
     "aten.triu.default": argument_checks.triangle,
     "aten.cat.default": argument_checks.joined,
@@ -150,6 +165,7 @@ ANYTHING = frozenset(
             lift_fresh lift_fresh_copy log log1p log_sigmoid_forward logical_and logical_not logical_or logsumexp
             maximum mean minimum mish neg ones_like permute reciprocal relu round rsqrt scalar_tensor sigmoid sign silu
             sin softplus sqrt square squeeze sum t tanh unsqueeze zeros_like
+            angle complex conj_physical polar view_as_complex view_as_real
         """,
         "Scalar": "add div eq ge gt le lt masked_fill mul ne rsub sub",
         "Tensor": "add bitwise_and bitwise_or div eq ge gt le lt masked_fill mul ne rsub slice sub",
@@ -160,6 +176,28 @@ ANYTHING = frozenset(
         "Tensor_Scalar": "pow",
         "Tensor_Tensor": "pow",
         "correction": "var",
+        "self": "where",
+    }.items()
+    for name in (f"{base}.{overload}" for base in names.split())
+)
+
+# Those of both tables that may get complex numbers; others have kernels for real ones only.
+COMPLEX = frozenset(
+    f"aten.{name}"
+    for overload, names in {
+        "default": """
+            _fft_c2c _fft_c2r _to_copy _unsafe_view abs addmm alias angle baddbmm bmm cat clone complex
+            conj_physical constant_pad_nd cos detach exp expand flip full_like lift_fresh lift_fresh_copy log mean
+            mm neg ones_like permute polar reciprocal repeat roll sin split_with_sizes sqrt square squeeze stack sum
+            t tanh unsqueeze view view_as_complex view_as_real zeros_like
+        """,
+        "Scalar": "add div mul rsub sub",
+        "Tensor": "add div mul rsub slice split sub unsafe_split",
+        "dim": "mean squeeze",
+        "dims": "squeeze",
+        "dim_IntList": "sum",
+        "int": "select transpose unbind",
+        "Tensor_Scalar": "pow",
         "self": "where",
     }.items()
     for name in (f"{base}.{overload}" for base in names.split())
