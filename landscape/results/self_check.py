@@ -206,6 +206,10 @@ def _finite(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool
     text = f"{nan} NaN, {infinite} infinite of {int(computed.sum())} points"
     if nan and (facts.get("directions") or {}).get("moves_statistics") and _policy(facts) == "frozen":
         text += "; running variances turn negative beyond the checkpoints: recalibrate BatchNorm there"
+    elif infinite:
+        text += "; numbers overflow there: the loss is above what the precision holds, a smaller window shows the rest"
+    elif nan:
+        text += "; a step of the network or loss has no value there: ∞ − ∞, 0 / 0, or a root or logarithm below 0"
     return Check("finite losses", not nan and not infinite, text)
 
 
