@@ -1,0 +1,86 @@
+"""Random small networks against an obvious float64 loop: no line of the self-check is green over a wrong value.
+
+`make fuzz` runs more seeds; LANDSCAPE_FUZZ=N runs N of them, LANDSCAPE_SEED=S the one.
+"""
+
+import os
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from landscape import api
+from landscape.errors import LandscapeError
+from landscape.result import Result
+from tests.support.random_networks import Case, case
+from tests.support.random_reference import obvious_losses
+
+SEEDS = int(os.environ.get("LANDSCAPE_FUZZ", "200"))
+LIMITS = {"float32": 5e-5, "float64": 5e-9}  # relative: five times the rounding that the self-check allows
+COARSE = {"coarse": 5e-5, "bfloat16": 0.02}
+UNCERTAIN = {"random", "state", "kept"}  # no value of such a network is certain
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: "right", "red", "refused", or a fault."""
+
+    verdict: str
+    text: str = ""
+
+
+def landscape_of(given: Case) -> Result:
+    sample, options = (given.images.clone(), given.target.labels.clone()), dict(given.options)
+    options |= {"loss": given.target.loss, "progress": False, "grid": given.grid}
+    if given.kind == "interpolation":
+        for name in ("seed", "normalization", "biases", "orthogonality", "drawn"):
+            options.pop(name, None)
+        return api.interpolation(given.model, given.other, *sample, **options)
+    return (api.surface if given.kind == "surface" else api.slice)(given.model, *sample, **options)
+
+
+def errors(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Relative differences, absolute ones of values below 0.001; infinite where only one is finite."""
+    with np.errstate(invalid="ignore"):
+        relative = np.abs(found - expected) / np.maximum(np.abs(expected), 1e-3)
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    return np.where(same, 0.0, np.where(np.isfinite(relative), relative, np.inf))
+
+
+def outcome(given: Case) -> Outcome:
+    try:
+        result = landscape_of(given)
+    except LandscapeError as error:
+        return Outcome("refused", f"{type(error).__name__}: {error}")
+    red = [f"{check.name}: {check.text}" for check in result.checks if not check.passed]
+    limit = max(LIMITS[given.options["precision"]], *(COARSE.get(tag, 0.0) for tag in given.tags), 0.0)
+    words = "in its own types"
+    try:
+        expected, spread = obvious_losses(given, double=True)
+        words = "in float64"
+        if limit > 1e-7 and not given.tags & UNCERTAIN:
+            own, _ = obvious_losses(given, double=False)
+            limit = max(limit, 10 * float(errors(own, expected).max()))
+    except Exception:  # the network cannot be computed in float64
+        expected, spread = obvious_losses(given, double=False)
+        limit = max(limit, COARSE["coarse"])
+    wrong = float(errors(result.losses, expected).max())
+    text = f"largest error {wrong:.2g}, limit {limit:.2g} {words}; red: {red}; {result.provenance['engine']}"
+    infinite = not np.isfinite(expected).all()
+    right = wrong <= limit
+    if not red:
+        if "kept" in given.tags:
+            return Outcome("kept, and green", text)
+        return Outcome("right" if right else "FALSE GREEN", text)
+    if right and not given.tags & UNCERTAIN and not infinite:
+        return Outcome("FALSE RED", text)
+    return Outcome("red", text)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_no_line_is_green_over_a_wrong_value(seed: int) -> None:
+    given = case(seed)
+    found = outcome(given)
+    assert found.verdict in ("right", "red", "refused"), f"{found.verdict}: {found.text}\n{given}"
