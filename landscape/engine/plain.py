@@ -29,7 +29,11 @@ class PlainPlan:
         self.directions, self.steps = (
             len(directions),
             [
-                {name: tensor.to(self.center[name]) for name, tensor in direction.items() if tensor.any()}
+                {
+                    name: tensor.to(self.center[name])
+                    for name, tensor in direction.items()
+                    if name in self.center and tensor.any()  # a checkpoint has a name for every use of a tied parameter
+                }
                 for direction in directions
             ],
         )

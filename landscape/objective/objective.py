@@ -53,12 +53,17 @@ def dtype_of(precision: str) -> torch.dtype:
 
 
 def frozen_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of `model` in evaluation mode with its numbers in `dtype`; the original is not changed.
+    """A copy of `model` in evaluation mode with its numbers in `dtype`; the original is not changed."""
+    return converted(copy_of(model).eval(), dtype)
+
+
+def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """`model` itself, with its numbers in `dtype`, and none of them to be trained.
 
     Complex numbers get the complex type of that precision: `Module.to` would drop their imaginary parts.
     """
-    copied = copy_of(model).eval()._apply(lambda tensor: tensor.to(type_like(tensor, dtype)))  # type: ignore[no-untyped-call]
-    return cast(nn.Module, copied.requires_grad_(False))
+    model._apply(lambda tensor: tensor.to(type_like(tensor, dtype)))  # type: ignore[no-untyped-call]
+    return model.requires_grad_(False)
 
 
 def type_like(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
@@ -112,6 +117,7 @@ class Objective:
         loss: of each sample, see `objective.losses.loss_of`.
         behaviour: how forward pass and loss treat what they are given; see `objective.trial.tried`.
         same: samples and labels are one tensor, and reach a loss that differentiates as one.
+        as_given: samples keep the type of `images`.
     """
 
     model: nn.Module
@@ -121,6 +127,7 @@ class Objective:
     loss: Loss = CROSS_ENTROPY
     behaviour: Behaviour = Behaviour()
     same: bool = False
+    as_given: bool = False
 
     @classmethod
     def of(
@@ -155,7 +162,7 @@ class Objective:
     @property
     def dtype(self) -> torch.dtype:
         """Type in which the model takes the samples."""
-        return type_like(self.images, self.model_dtype)
+        return self.images.dtype if self.as_given else type_like(self.images, self.model_dtype)
 
     @property
     def model_dtype(self) -> torch.dtype:

@@ -13,7 +13,10 @@ from .random_state import random_state_kept, seeded
 
 WAYS = ("off", "on", "samples")  # of `Behaviour.autograd`, the cheapest first
 FEW = 8  # samples that are evaluated together and apart
-ROUNDING = 1e-4  # relative to the largest loss: two passes over the same samples may differ by this much
+# Relative to the largest loss, two passes over the same samples may differ by this much, in the precision of the model:
+AGAIN = {torch.float64: 1e-9, torch.float32: 1e-6}  # in the same batch, where a CPU gives the same bits
+APART = {torch.float64: 1e-6, torch.float32: 2e-5}  # in other batches, for which other kernels may be chosen
+COARSE = 1e-2  # in a coarser type
 
 
 def tried(objective: Objective, *, whole: bool = True) -> Objective:
@@ -92,9 +95,11 @@ def _observed(objective: Objective, whole: bool) -> Objective:
     """The objective, with what two passes over the same few samples show, and one in which they are apart."""
     few = replace(objective.first(FEW), batch=FEW)
     first, again, other = (_losses(few, seed) for seed in (0, 0, 1))
-    found = replace(objective.behaviour, keeps_state=_differ(first, again))
+    limits = AGAIN if objective.images.device.type == "cpu" else APART  # sums on a GPU have no fixed order
+    same = limits.get(objective.model_dtype, COARSE)
+    found = replace(objective.behaviour, keeps_state=_differ(first, again, same))
     if not found.keeps_state:
-        found = replace(found, random=_differ(first, other))
+        found = replace(found, random=_differ(first, other, same))
     if not (found.keeps_state or found.random or depends_on_batch(objective.model)) and len(first) > 1:
         found = replace(found, together=_depend_on_each_other(few, first))
     count = len(objective.images)
@@ -109,7 +114,7 @@ def _depend_on_each_other(few: Objective, together: Tensor) -> bool:
         apart = _losses(replace(few, batch=-(-len(together) // 2)), 0)
     except Exception:  # a batch of one sample is no batch for every network
         return False
-    return _differ(together, apart)
+    return _differ(together, apart, APART.get(few.model_dtype, COARSE))
 
 
 def _losses(few: Objective, seed: int) -> Tensor:
@@ -118,9 +123,9 @@ def _losses(few: Objective, seed: int) -> Tensor:
         return few.sample_losses({})
 
 
-def _differ(one: Tensor, other: Tensor) -> bool:
+def _differ(one: Tensor, other: Tensor, limit: float) -> bool:
     size = float(one.abs().nan_to_num(0.0, 0.0, 0.0).max())
-    return not torch.allclose(one, other, rtol=0.0, atol=ROUNDING * size, equal_nan=True)
+    return not torch.allclose(one, other, rtol=0.0, atol=limit * size, equal_nan=True)
 
 
 def _require_indices(objective: Objective) -> None:

@@ -21,13 +21,18 @@ Array = NDArray[np.float64]
 Moved = dict[str, Tensor]
 
 
-def obvious_losses(given: Case, *, double: bool) -> tuple[Array, Array]:
-    """Mean losses and their standard errors over the grid, (n, m) each; `double`: in float64, else in its own types."""
+# Ways to run a network: all in float64; as it is, with samples in the type of its first parameter, or as they are; all
+# in float32.
+WAYS = ("float64", "own types", "own types, samples as given", "float32")
+
+
+def obvious_losses(given: Case, way: str) -> tuple[Array, Array]:
+    """Mean losses and their standard errors over the grid, (n, m) each, in one of `WAYS`."""
     center = _named(given.model, statistics=given.other is not None)
     directions = _directions(given, center)
     betas = given.grid.betas if given.grid.beta else (0.0,)
     points = [[(alpha, beta)[: len(directions)] for beta in betas] for alpha in given.grid.alphas]
-    found = [[_value(given, center, directions, point, double) for point in row] for row in points]
+    found = [[_value(given, center, directions, point, way) for point in row] for row in points]
     return np.array([[one[0] for one in row] for row in found]), np.array([[one[1] for one in row] for row in found])
 
 
@@ -51,6 +56,12 @@ def _wide(tensor: Tensor) -> Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
+def _narrow(tensor: Tensor) -> Tensor:
+    if tensor.is_complex():
+        return tensor.to(torch.complex64)
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
 def fresh(given: Case) -> nn.Module:
     """The network of the case, not yet run."""
     try:
@@ -60,19 +71,22 @@ def fresh(given: Case) -> nn.Module:
 
 
 def _value(
-    given: Case, center: Moved, directions: Sequence[Mapping[str, Tensor]], point: Sequence[float], double: bool
+    given: Case, center: Moved, directions: Sequence[Mapping[str, Tensor]], point: Sequence[float], way: str
 ) -> tuple[float, float]:
     model = fresh(given).eval()
-    if double:
+    if way.startswith("float"):
         model._apply(_wide)
-    tensors = {**dict(model.named_buffers()), **dict(model.named_parameters())}
+    if way == "float32":
+        model._apply(_narrow)
+    named = (model.named_buffers(remove_duplicate=False), model.named_parameters(remove_duplicate=False))
+    tensors = {name: tensor for both in named for name, tensor in both}
     for name, start in center.items():
         moved = _wide(start)
         for coefficient, direction in zip(point, directions, strict=True):
             moved = moved + coefficient * direction[name]
         tensors[name].data.copy_(moved)
     images = given.images
-    if images.is_floating_point() or images.is_complex():
+    if (images.is_floating_point() or images.is_complex()) and "given" not in way:
         first = next(model.parameters()).dtype.to_real()
         images = images.to(first.to_complex() if images.is_complex() else first)
     losses = torch.cat([_losses(given, model, images[rows], given.target.labels[rows]) for rows in _batches(given, model, images)])
@@ -117,10 +131,11 @@ def _batches(given: Case, model: nn.Module, images: Tensor) -> list[slice]:
         for one in tracked:
             one.train()
             one.momentum = 0.0
-    by_batch = any(one.running_mean is None for one in _norms(model)) or (policy == "batch" and bool(tracked))
+    always = any(one.running_mean is None for one in _norms(model))
+    by_batch = always or (policy == "batch" and bool(tracked))
     if not by_batch and not given.tags & {"together", "branches"}:
         return [slice(0, count)]
-    most = given.options.get("batch") or (256 if by_batch else count)
+    most = given.options.get("batch") or (256 if always or "together" not in given.tags else count)
     starts = list(range(0, count, most))
     if by_batch and count % most == 1 and count > 1:
         starts = starts[:-1]
