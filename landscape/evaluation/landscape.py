@@ -28,7 +28,7 @@ from ..objective.batch_norm import (
 )
 from ..objective.digest import state_digest
 from ..objective.losses import Loss, loss_of
-from ..objective.objective import BATCH, PRECISIONS, Objective, Value, depends_on_batch
+from ..objective.objective import BATCH, PRECISIONS, Objective, Value, depends_on_batch, has_numbers
 from ..objective.random_state import keeps_random_state
 from ..objective.trial import tried
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
@@ -93,7 +93,9 @@ class Landscape:
         self.objective: Objective = self._objective(images, labels)
         if len(images) < 2 and "batch" in (policy, *further) and has_batch_norm(model):
             raise DataError("BatchNorm has no statistics of a batch of 1 sample; give it at least 2.")
-        self.center: Params = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        self.center: Params = {
+            name: parameter.detach() for name, parameter in model.named_parameters() if has_numbers(parameter)
+        }
         drawn = directions.directions == "random"
         self.seed: int | None = directions.seed if drawn else None
         self.normalization: str = directions.normalization if drawn else "none"

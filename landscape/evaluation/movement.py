@@ -19,6 +19,7 @@ from ..objective.random_state import seeded
 from ..objective.trial import FEW
 
 POINT = (0.5, 0.3)  # directions of a filter with one number are equal or opposite: at equal coordinates they may cancel
+TORCHS = ("_parameters", "_buffers", "_modules", "_flat_weights")  # of recurrent layers: the weights themselves
 SAME = 1e-4  # relative to the largest output: the same network in the same types
 
 
@@ -140,8 +141,9 @@ def _remade(model: nn.Module, moved: Params, dtype: torch.dtype) -> nn.Module:
 def _held(model: nn.Module) -> Iterator[Tensor]:
     """Tensors in plain attributes of any part of a network: neither parameters nor buffers."""
     for part in model.modules():
-        own = [value for name, value in vars(part).items() if name not in ("_parameters", "_buffers", "_modules")]
-        yield from (one for one in _tensors(own) if has_numbers(one) and one.numel())
+        own = [value for name, value in vars(part).items() if name not in TORCHS]
+        plain = (one for one in _tensors(own) if not isinstance(one, nn.Parameter))  # a list of them is no copy
+        yield from (one for one in plain if has_numbers(one) and one.numel())
 
 
 def _numbers_of(held: Tensor, parameter: Tensor) -> bool:

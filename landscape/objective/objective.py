@@ -242,8 +242,8 @@ def depends_on_batch(model: nn.Module) -> bool:
 
 def movable(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers of real or complex numbers, by name and in their shapes; a tied parameter has one name."""
-    buffers = {name: tensor for name, tensor in model.named_buffers() if has_numbers(tensor)}
-    return {**dict(model.named_parameters()), **buffers}
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {name: tensor for name, tensor in named.items() if has_numbers(tensor)}
 
 
 def _own(tensor: Tensor, copied: bool) -> Tensor:

@@ -46,7 +46,12 @@ def tried(objective: Objective, *, whole: bool = True) -> Objective:
 
 
 def _run(few: Objective, every_label: Tensor) -> bool:
-    """Run forward pass and loss; whether they write to samples or labels."""
+    """Run forward pass and loss; whether they write to samples or labels.
+
+    The samples are converted first, so that those that are written to are those looked at: elsewhere, in another
+    precision, the caller's own would be.
+    """
+    few = replace(few, images=few.images.to(few.dtype))
     before = replace(few, images=few.images.clone(), labels=few.labels.clone())
     with random_state_kept(), few.running():
         samples, labels = few.pair(0, None)

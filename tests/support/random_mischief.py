@@ -111,6 +111,9 @@ def tracking(p: random.Random, shape: Shape) -> nn.Module:
     return Tracking()
 
 
+ALIAS = "the parameter, in a list"
+
+
 class Kept(nn.Module):
     """A linear layer that computes with a copy of its weights: made with it, at the first pass, or in evaluation."""
 
@@ -119,6 +122,7 @@ class Kept(nn.Module):
         self.inner, self.way = nn.Linear(width, width), way
         self.kept: Tensor | None = None
         self.many: dict[str, Tensor] = {}
+        self.alias = [self.inner.weight]
         if way in ("made", "transposed"):
             self.kept = self._copy()
 
@@ -133,6 +137,8 @@ class Kept(nn.Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.way == ALIAS:
+            return F.linear(x, self.alias[0], self.inner.bias)
         if self.way == "in a dictionary":
             return F.linear(x, self.many.setdefault("w", self._copy()), self.inner.bias)
         if self.kept is None:
@@ -146,7 +152,7 @@ class Kept(nn.Module):
 
 @awkward("kept")
 def kept(p: random.Random, shape: Shape) -> nn.Module:
-    return Kept(shape[-1], p.choice(["made", "transposed", "first pass", "in evaluation", "in a dictionary"]))
+    return Kept(shape[-1], p.choice(["made", "transposed", "first pass", "in evaluation", "in a dictionary", ALIAS]))
 
 
 class Force(nn.Module):

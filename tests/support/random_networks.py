@@ -72,7 +72,7 @@ def case(seed: int) -> Case:
         model.train(p.random() < 0.3)
         if p.random() < 0.2 and not tags & {"random", "state"}:
             model.eval()
-            with contextlib.suppress(RuntimeError), torch.no_grad():
+            with contextlib.suppress(RuntimeError, ValueError), torch.no_grad():
                 model(_cast(images, model))  # was used before
         options = _options(p, model, wanted, tags, len(images))
         kind = p.choice(["surface"] * 3 + ["slice", "interpolation"])
@@ -82,13 +82,12 @@ def case(seed: int) -> Case:
 
 
 def _other(model: nn.Module) -> dict[str, Tensor]:
-    """The state of another network of the same architecture."""
-    return {
-        name: tensor + 0.2 * torch.randn_like(tensor) * (0 if name.endswith("var") else 1)
-        if tensor.is_floating_point() or tensor.is_complex()
-        else tensor.clone()
-        for name, tensor in model.state_dict().items()
-    }
+    """The state of another network of the same architecture; tied weights are tied in it too."""
+    found: dict[int, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        moves = (tensor.is_floating_point() or tensor.is_complex()) and not name.endswith("var")
+        found.setdefault(tensor.data_ptr(), tensor + 0.2 * torch.randn_like(tensor) if moves else tensor.clone())
+    return {name: found[tensor.data_ptr()] for name, tensor in model.state_dict().items()}
 
 
 def _cast(images: Tensor, model: nn.Module) -> Tensor:

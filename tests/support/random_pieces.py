@@ -450,7 +450,7 @@ def _complex(x: Tensor, w: Tensor) -> Tensor:
 @piece(1)
 def table(p: random.Random, shape: Shape) -> nn.Module:
     if p.random() < 0.5:
-        return Do("Embedding of argmax", lambda x, inner: x[:, :1] + inner(x.argmax(1)), inner=nn.Embedding(shape[0], 4))
+        return Do("Embedding of argmax", lambda x, inner: x[:, :1] + inner(x.argmax(1) % inner.num_embeddings), inner=nn.Embedding(shape[0], 4))
     return Do("experts", _experts, gate=nn.Linear(shape[0], 3), every=nn.ModuleList(nn.Linear(shape[0], 4) for _ in "123"))
 
 

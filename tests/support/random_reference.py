@@ -46,8 +46,7 @@ def _directions(given: Case, center: Moved) -> Sequence[Mapping[str, Tensor]]:
         return [{name: _wide(given.other[name]) - _wide(one) for name, one in center.items()}]
     asked = {name: given.options[name] for name in ("normalization", "biases", "orthogonality", "drawn") if name in given.options}
     count = 2 if given.grid.beta else 1
-    named = {name: one.detach() for name, one in given.model.named_parameters()}
-    return random_directions(named, seed=given.options["seed"], count=count, **asked)
+    return random_directions(center, seed=given.options["seed"], count=count, **asked)
 
 
 def _wide(tensor: Tensor) -> Tensor:
@@ -98,8 +97,12 @@ def _value(
 
 
 def _losses(given: Case, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    with torch.enable_grad():
-        out = model(images.clone())
+    try:
+        with torch.enable_grad():  # some differentiate
+            out = model(images.clone())
+    except RuntimeError:  # some write where gradients would flow
+        with torch.no_grad():
+            out = model(images.clone())
     scores = {"dict": lambda: out["scores"], "tuple": lambda: out[0], "tensor": lambda: out}[given.target.wrap]()
     wanted = labels.double() if labels.is_floating_point() else labels
     return given.target.defined(_wide(scores.detach()), wanted)
@@ -129,8 +132,8 @@ def _batches(given: Case, model: nn.Module, images: Tensor) -> list[slice]:
         model.eval()
     if policy == "batch":
         for one in tracked:
-            one.train()
-            one.momentum = 0.0
+            one.running_mean = one.running_var = one.num_batches_tracked = None
+            one.track_running_stats = False
     always = any(one.running_mean is None for one in _norms(model))
     by_batch = always or (policy == "batch" and bool(tracked))
     if not by_batch and not given.tags & {"together", "branches"}:

@@ -48,6 +48,11 @@ def errors(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return np.where(same, 0.0, np.where(np.isfinite(relative), relative, np.inf))
 
 
+def _skew(result: Result) -> bool:
+    """Whether directions that should be orthogonal are not, which a red line says rightly."""
+    return abs(result.provenance["cosine"] or 0.0) > 1e-6
+
+
 def _expected(given: Case) -> tuple[Array, Array, str]:
     for way in WAYS:
         try:
@@ -88,7 +93,7 @@ def outcome(given: Case) -> Outcome:
         if "kept" in given.tags:
             return Outcome("kept, and green", text)
         return Outcome("right" if right else "FALSE GREEN", text)
-    if right and not given.tags & UNCERTAIN and not infinite:
+    if right and not given.tags & UNCERTAIN and not infinite and not _skew(result):
         return Outcome("FALSE RED", text)
     return Outcome("red", text)
 
