@@ -23,6 +23,7 @@ from ..objective.objective import (
     double_batch,
     frozen_copy,
     has_numbers,
+    number_type,
     type_like,
 )
 from ..stop import Stop, Stopped
@@ -122,7 +123,7 @@ class Independent:
             MemoryExhaustedError: memory does not suffice for the smallest batch.
         """
         objective = self.method.make(model)
-        parameters = {name: parameter.detach() for name, parameter in objective.model.named_parameters()}
+        parameters = {name: one.detach() for name, one in objective.model.named_parameters() if has_numbers(one)}
         penalty = 0.5 * self._weight_decay * dot(parameters, parameters) if self._weight_decay else 0.0
         return float(self._losses(objective, stop).mean()) + penalty
 
@@ -165,7 +166,7 @@ class Independent:
         objective = replace(self._objective, model=model)
         labels = objective.labels
         if has_numbers(labels):
-            labels = labels.to(type_like(labels, next(model.parameters()).dtype.to_real()))
+            labels = labels.to(type_like(labels, number_type(model)))
         return replace(objective, labels=labels)
 
 

@@ -78,6 +78,11 @@ def has_numbers(tensor: Tensor) -> bool:
     return tensor.is_floating_point() or tensor.is_complex()
 
 
+def number_type(model: nn.Module) -> torch.dtype:
+    """Type of the real numbers of `model`: of the first parameter that can be moved, since others may be integers."""
+    return next(one.dtype.to_real() for one in model.parameters() if has_numbers(one))
+
+
 def copy_of(model: nn.Module) -> nn.Module:
     """A deep copy of `model`. Tensors kept from its last forward pass are detached: torch does not copy them."""
     kept = [tensor for part in model.modules() for tensor in vars(part).values() if isinstance(tensor, Tensor)]
@@ -151,7 +156,7 @@ class Objective:
                 f"Got {len(images)} images and {len(labels)} labels. Use one label per image, at least one."
             )
         dtype = dtype_of(precision)
-        first = next(iter(model.parameters()), None)
+        first = next((one for one in model.parameters() if has_numbers(one)), None)
         if first is None:
             raise DataError(f"The model {type(model).__name__} has no parameters: there is nothing to move along.")
         batch = min(batch, getattr(model, "largest_batch", batch))  # of a packed network
@@ -167,7 +172,7 @@ class Objective:
     @property
     def model_dtype(self) -> torch.dtype:
         """Type of the real numbers of the model."""
-        return next(self.model.parameters()).dtype.to_real()
+        return number_type(self.model)
 
     def first(self, count: int) -> "Objective":
         """The same objective on the first `count` samples."""

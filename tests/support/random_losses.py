@@ -94,7 +94,7 @@ def target(p: random.Random, outputs: int, count: int) -> Target:
             kind,
             (values > 0).float(),
             lambda out, to: F.binary_cross_entropy_with_logits(out, to, reduction="none").mean(1),
-            lambda out, to: ((1 + out.exp()).log() - to * out).mean(1),
+            lambda out, to: (out.clamp(min=0) + (-out.abs()).exp().log1p() - to * out).mean(1),
         )
     if kind == "huber":
         return Target(

@@ -91,7 +91,7 @@ def _other(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _cast(images: Tensor, model: nn.Module) -> Tensor:
-    return images.to(next(model.parameters()).dtype.to_real()) if images.is_floating_point() else images
+    return images.to(next(one.dtype.to_real() for one in model.parameters() if one.is_floating_point() or one.is_complex())) if images.is_floating_point() else images
 
 
 def _samples(p: random.Random) -> tuple[Tensor, list[nn.Module]]:

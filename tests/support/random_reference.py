@@ -55,6 +55,11 @@ def _wide(tensor: Tensor) -> Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
+def type_of(model: nn.Module) -> torch.dtype:
+    """The type of the first real or complex parameter."""
+    return next(one.dtype.to_real() for one in model.parameters() if one.is_floating_point() or one.is_complex())
+
+
 def _narrow(tensor: Tensor) -> Tensor:
     if tensor.is_complex():
         return tensor.to(torch.complex64)
@@ -86,7 +91,7 @@ def _value(
         tensors[name].data.copy_(moved)
     images = given.images
     if (images.is_floating_point() or images.is_complex()) and "given" not in way:
-        first = next(model.parameters()).dtype.to_real()
+        first = type_of(model)
         images = images.to(first.to_complex() if images.is_complex() else first)
     losses = torch.cat([_losses(given, model, images[rows], given.target.labels[rows]) for rows in _batches(given, model, images)])
     parameters = [_wide(one.detach()) for one in model.parameters() if one.is_floating_point() or one.is_complex()]
@@ -115,6 +120,7 @@ def _norms(model: nn.Module) -> list[_BatchNorm]:
 def _batches(given: Case, model: nn.Module, images: Tensor) -> list[slice]:
     """The batches of the samples; BatchNorm is made ready for them by the policy."""
     policy, count = given.options.get("batch_norm", "frozen"), len(images)
+    always = any(one.running_mean is None for one in _norms(model))
     tracked = [one for one in _norms(model) if one.running_mean is not None]
     for one in _norms(model):
         if isinstance(one, nn.SyncBatchNorm):
@@ -134,7 +140,6 @@ def _batches(given: Case, model: nn.Module, images: Tensor) -> list[slice]:
         for one in tracked:
             one.running_mean = one.running_var = one.num_batches_tracked = None
             one.track_running_stats = False
-    always = any(one.running_mean is None for one in _norms(model))
     by_batch = always or (policy == "batch" and bool(tracked))
     if not by_batch and not given.tags & {"together", "branches"}:
         return [slice(0, count)]

@@ -17,7 +17,7 @@ from tests.support.random_networks import Case, case
 from tests.support.random_reference import WAYS, Array, obvious_losses
 
 SEEDS = int(os.environ.get("LANDSCAPE_FUZZ", "200"))
-LIMITS = {"float32": 5e-5, "float64": 5e-9}  # relative: five times the rounding that the self-check allows
+STATED = {"float32": 1e-5, "float64": 1e-9}  # relative: the rounding that the self-check allows
 COARSE = {"coarse": 5e-5, "bfloat16": 0.02}
 UNCERTAIN = {"random", "state", "kept"}  # no value of such a network is certain
 
@@ -76,7 +76,7 @@ def outcome(given: Case) -> Outcome:
     except LandscapeError as error:
         return Outcome("refused", f"{type(error).__name__}: {error}")
     red = [f"{check.name}: {check.text}" for check in result.checks if not check.passed]
-    limit = max(LIMITS[given.options["precision"]], *(COARSE.get(tag, 0.0) for tag in given.tags), 0.0)
+    limit = max(5 * STATED[given.options["precision"]], *(COARSE.get(tag, 0.0) for tag in given.tags), 0.0)
     expected, spread, way = _expected(given)
     if way != "float64":
         limit = max(limit, COARSE["coarse"])
@@ -93,7 +93,7 @@ def outcome(given: Case) -> Outcome:
         if "kept" in given.tags:
             return Outcome("kept, and green", text)
         return Outcome("right" if right else "FALSE GREEN", text)
-    if right and not given.tags & UNCERTAIN and not infinite and not _skew(result):
+    if wrong <= STATED[given.options["precision"]] and not given.tags & UNCERTAIN and not infinite and not _skew(result):
         return Outcome("FALSE RED", text)
     return Outcome("red", text)
 
