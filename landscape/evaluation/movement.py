@@ -28,7 +28,7 @@ class Movement:
     """What moving the parameters does to the outputs for a few samples.
 
     Attributes:
-        moves: it changes them.
+        moves: it changes them, or they are computed from the parameters and happen not to change.
         follows: a copy of the network that gets the moved parameters before evaluation mode gives the same outputs.
         still: names of parameters that move along the directions, and on which no output depends.
         kept: those of them whose numbers the network also holds elsewhere.
@@ -62,7 +62,7 @@ def movement(model: nn.Module, objective: Objective, plane: Plane) -> Movement:
     )
     held = list(_held(few.model))
     return Movement(
-        moves=not _same(before, after),
+        moves=bool(reached.intersection(names)) or not _same(before, after),  # a network may be flat
         follows=_close(after, _outputs(few, _remade(model, moved, objective.model_dtype), {})),
         still=still,
         kept=tuple(name for name in still if any(_numbers_of(one, center[name]) for one in held)),

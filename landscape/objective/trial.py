@@ -1,5 +1,6 @@
 """A trial on a few samples, before the first point: whether model, samples, labels and loss fit together, and how."""
 
+import operator
 from dataclasses import replace
 from typing import Any
 
@@ -99,10 +100,14 @@ def _is_about_gradients(error: Exception) -> bool:
 def _observed(objective: Objective, whole: bool) -> Objective:
     """The objective, with what two passes over the same few samples show, and one in which they are apart."""
     few = replace(objective.first(FEW), batch=FEW)
+    kept = list(few.model.buffers())
+    marks = [_version(buffer) for buffer in kept]
     first, again, other = (_losses(few, seed) for seed in (0, 0, 1))
     limits = AGAIN if objective.images.device.type == "cpu" else APART  # sums on a GPU have no fixed order
     same = limits.get(objective.model_dtype, COARSE)
-    found = replace(objective.behaviour, keeps_state=_differ(first, again, same))
+    now = list(few.model.buffers())
+    written = any(map(operator.is_not, kept, now)) or marks != [_version(buffer) for buffer in now]
+    found = replace(objective.behaviour, keeps_state=_differ(first, again, 0.0 if written else same))
     if not found.keeps_state:
         found = replace(found, random=_differ(first, other, same))
     if not (found.keeps_state or found.random or depends_on_batch(objective.model)) and len(first) > 1:

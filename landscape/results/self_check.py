@@ -34,8 +34,10 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
         computed: (n, m), which of them are computed.
     """
     forward = _forward(facts)
-    lines = [_center(facts, losses, computed)] if forward is None or forward.passed else []
-    lines += [forward, *_far_end(facts), _audit(facts), _cosine(facts), _norms(facts)]
+    lines: list[Check | None] = [forward]
+    if forward is None or forward.passed:
+        lines.insert(0, _center(facts, losses, computed))
+    lines += [*_far_end(facts), _audit(facts), _cosine(facts), _norms(facts)]
     lines += [
         Check("model unchanged", facts["model_unchanged"], "parameters and buffers compared before and after"),
         Check("evaluation mode", facts["mode"] == "evaluation", f"{facts['mode']} mode, BatchNorm {_policy(facts)}"),
@@ -73,7 +75,7 @@ def _forward(facts: Facts) -> Check | None:
     elif found.get("kept"):
         text = f"moving {_names(found['kept'])} changes nothing: the network computes with a copy that it keeps"
     elif not found.get("follows", True):
-        text = "a network that got the moved parameters anew gives other outputs: this one keeps something from before"
+        text = "a new copy with the moved parameters gives other outputs: the network keeps something from before"
     elif found.get("still"):
         return Check("forward pass", True, f"no output depends on {_names(found['still'])}: moving it changes nothing")
     else:

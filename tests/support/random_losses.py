@@ -70,7 +70,9 @@ def target(p: random.Random, outputs: int, count: int) -> Target:
             return (1 - share) * _cross_entropy(scores, labels) - share * log_probabilities(scores).mean(1)
 
         return Target(f"{share} smoothed", labels, "cross_entropy", smooth, smoothing=share)
-    kind = p.choice(["squared", "weighted", "soft", "logits", "huber", "contrastive", "dict", "tuple", "in place", "L1"])
+    kind = p.choice(
+        ["squared", "weighted", "soft", "logits", "huber", "contrastive", "dict", "tuple", "in place", "L1"]
+    )
     if kind in ("squared", "dict", "tuple", "in place"):
         return _of_values(kind, values)
     if kind == "weighted":
@@ -116,7 +118,10 @@ def target(p: random.Random, outputs: int, count: int) -> Target:
             tags=frozenset({"together"}),
         )
     return Target(
-        kind, values, lambda out, to: F.l1_loss(out, to, reduction="none").sum(1), lambda out, to: (out - to).abs().sum(1)
+        kind,
+        values,
+        lambda out, to: F.l1_loss(out, to, reduction="none").sum(1),
+        lambda out, to: (out - to).abs().sum(1),
     )
 
 
@@ -132,7 +137,5 @@ def _of_values(kind: str, values: Tensor) -> Target:
             wrap="tuple",
         )
     if kind == "in place":
-        return Target(
-            kind, values, lambda out, to: out.sub_(to).square().mean(1), _squared
-        )
+        return Target(kind, values, lambda out, to: out.sub_(to).square().mean(1), _squared)
     return Target(kind, values, lambda out, to: F.mse_loss(out, to, reduction="none").mean(1), _squared)

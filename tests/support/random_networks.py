@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landscape.grid import Axis, Grid
+from tests.support import random_layers
 from tests.support.random_losses import Target, target
 from tests.support.random_mischief import AWKWARD
 from tests.support.random_pieces import ANY, BY_RANK, WAYS, Do, Shape, Twice
 
+__all__ = ["Case", "case", "random_layers"]  # whose pieces are registered when it is imported
 MOST = 400  # numbers per sample between two pieces
 CLASSES = 3
 
@@ -46,7 +48,6 @@ class Case:
     options: dict[str, Any]
     tags: frozenset[str]
     other: dict[str, Tensor] | None = None  # the far end of an interpolation
-
 
     def __str__(self) -> str:
         given = f"{tuple(self.images.shape)} {self.images.dtype}, loss {self.target.name}, {self.options}"
@@ -91,7 +92,13 @@ def _other(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _cast(images: Tensor, model: nn.Module) -> Tensor:
-    return images.to(next(one.dtype.to_real() for one in model.parameters() if one.is_floating_point() or one.is_complex())) if images.is_floating_point() else images
+    return (
+        images.to(
+            next(one.dtype.to_real() for one in model.parameters() if one.is_floating_point() or one.is_complex())
+        )
+        if images.is_floating_point()
+        else images
+    )
 
 
 def _samples(p: random.Random) -> tuple[Tensor, list[nn.Module]]:

@@ -5,8 +5,7 @@ It shares with the library only the directions, which have tests of their own.
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -44,7 +43,11 @@ def _named(model: nn.Module, *, statistics: bool) -> Moved:
 def _directions(given: Case, center: Moved) -> Sequence[Mapping[str, Tensor]]:
     if given.other is not None:
         return [{name: _wide(given.other[name]) - _wide(one) for name, one in center.items()}]
-    asked = {name: given.options[name] for name in ("normalization", "biases", "orthogonality", "drawn") if name in given.options}
+    asked = {
+        name: given.options[name]
+        for name in ("normalization", "biases", "orthogonality", "drawn")
+        if name in given.options
+    }
     count = 2 if given.grid.beta else 1
     return random_directions(center, seed=given.options["seed"], count=count, **asked)
 
@@ -93,7 +96,9 @@ def _value(
     if (images.is_floating_point() or images.is_complex()) and "given" not in way:
         first = type_of(model)
         images = images.to(first.to_complex() if images.is_complex() else first)
-    losses = torch.cat([_losses(given, model, images[rows], given.target.labels[rows]) for rows in _batches(given, model, images)])
+    losses = torch.cat(
+        [_losses(given, model, images[rows], given.target.labels[rows]) for rows in _batches(given, model, images)]
+    )
     parameters = [_wide(one.detach()) for one in model.parameters() if one.is_floating_point() or one.is_complex()]
     penalty = 0.5 * given.options.get("weight_decay", 0.0) * sum(float((one.abs() ** 2).sum()) for one in parameters)
     count = len(losses)

@@ -91,9 +91,14 @@ def outcome(given: Case) -> Outcome:
     right = wrong <= limit
     if not red:
         if "kept" in given.tags:
-            return Outcome("kept, and green", text)
+            return Outcome("FALSE GREEN, kept weights", text)
         return Outcome("right" if right else "FALSE GREEN", text)
-    if wrong <= STATED[given.options["precision"]] and not given.tags & UNCERTAIN and not infinite and not _skew(result):
+    if (
+        wrong <= STATED[given.options["precision"]]
+        and not given.tags & UNCERTAIN
+        and not infinite
+        and not _skew(result)
+    ):
         return Outcome("FALSE RED", text)
     return Outcome("red", text)
 

@@ -82,6 +82,17 @@ def test_samples_that_the_forward_pass_writes_to_stay_the_callers(way: str, give
     assert red(result) == []
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("given", [torch.float32, torch.float64], ids=str)
+def test_samples_stay_the_callers_in_whichever_precision_they_are_needed(given: torch.dtype, precision: str) -> None:
+    images, labels = vectors(30)
+    images = images.to(given)
+    before = images.clone()
+    result = slice_of(Before(minus), images, labels, precision=precision)
+    assert torch.equal(images, before)
+    assert red(result) == []
+
+
 def test_labels_that_the_loss_writes_to_stay_the_callers() -> None:
     images, wanted = vectors(30)[0], gaussian(30, 3)
 
@@ -204,6 +215,19 @@ class Counting(nn.Module):
         return self.inner(x) * self.calls
 
 
+class Tracking(nn.Module):
+    """An average that moves in evaluation mode too, by very little on the first samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = perceptron()
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.mean = 0.9 * self.mean + 1e-6 * x[0].mean()
+        return self.inner(x - self.mean)
+
+
 class Keeping(nn.Module):
     """Computes with weights that it has kept, as after merging or caching them."""
 
@@ -217,7 +241,13 @@ class Keeping(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("make", "words"), [(Drawing, "draws random numbers"), (Counting, "keeps state"), (Keeping, "changes no loss")]
+    ("make", "words"),
+    [
+        (Drawing, "draws random numbers"),
+        (Counting, "keeps state"),
+        (Tracking, "keeps state"),
+        (Keeping, "changes nothing"),
+    ],
 )
 def test_a_forward_pass_without_a_value_of_its_own_is_said_instead_of_a_center_loss(
     make: type[nn.Module], words: str
@@ -226,6 +256,12 @@ def test_a_forward_pass_without_a_value_of_its_own_is_said_instead_of_a_center_l
     [line] = [check for check in result.checks if not check.passed]
     assert line.name == "forward pass"
     assert words in line.text
+
+
+@pytest.mark.parametrize("share", [1.0, 1e-3])
+def test_a_little_dependence_on_the_batch_is_noticed(share: float) -> None:
+    model = Before(lambda x: x - share * x.mean(0))
+    assert tried(Objective.of(model, *vectors())).behaviour.together
 
 
 def test_ordinary_networks_behave() -> None:
