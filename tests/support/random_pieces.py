@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+torch.set_num_threads(1)  # with several threads networks this small are ten times slower
+
 Shape = tuple[int, ...]
 Make = Callable[[random.Random, Shape], nn.Module]
 
