@@ -78,6 +78,12 @@ def _outputs(few: Objective, samples: Tensor) -> Any:
             raise DataError(f"The network differentiates inside its forward pass, which failed: {said}") from error
         if few.model_dtype == torch.float64 and "float" in said.lower():
             raise DataError(f"The network cannot be computed in float64: {said}. Use precision='float32'.") from error
+        if any(word in said for word in ("dtype", "scalar type", "weight type", "bias type")):
+            name = str(few.model_dtype).removeprefix("torch.")
+            raise DataError(
+                f"The network cannot be computed in {name}: {said}. It names a type in its forward pass; take that of "
+                "its weights instead, as x.to(self.weight.dtype) does."
+            ) from error
         shape = tuple(few.images.shape[1:])
         raise DataError(f"The network cannot take samples of shape {shape}: {said}") from None
 

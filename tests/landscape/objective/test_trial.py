@@ -172,6 +172,12 @@ def test_a_loss_that_differentiates_by_the_samples_gets_them_as_labels() -> None
     assert red(result) == []
 
 
+def test_a_type_named_in_the_forward_pass_is_said() -> None:
+    model = Before(lambda x: x.double(), perceptron().double())
+    with pytest.raises(DataError, match=r"cannot be computed in float32: .* names a type in its forward pass"):
+        slice_of(model, *vectors())
+
+
 def test_what_cannot_be_differentiated_is_said() -> None:
     def broken(u: Tensor, x: Tensor) -> Tensor:
         return torch.autograd.grad(u.sum(), x)[0].sum(1)
