@@ -1,4 +1,4 @@
-"""The loss of a module by itself, whatever types it has."""
+"""The loss of a module by itself, of one or several types."""
 
 import numpy as np
 import pytest

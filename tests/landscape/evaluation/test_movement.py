@@ -154,7 +154,7 @@ class Recurrent(nn.Module):
 
 
 class Flat(nn.Module):
-    """All scores are equal, whatever the weights are."""
+    """All scores are equal, for any weights."""
 
     def __init__(self) -> None:
         super().__init__()
