@@ -64,12 +64,14 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks $(SHORT)
 
 # Fuzzes for longer than `make test` does: EXAMPLES requests of each kind for every operation of the API, then 20 times
-# as many packed graphs, then EXAMPLES runs of the queue beside a model of it.
+# as many packed graphs, then EXAMPLES runs of the queue beside a model of it, then 10 times as many random networks
+# beside an obvious float64 loop.
 EXAMPLES ?= 200
 fuzz: .venv/installed
 	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_fuzz.py -s
 	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/security/test_graph_fuzz.py -s --timeout 7200
 	LANDSCAPE_FUZZ=$(EXAMPLES) $(BIN)/pytest tests/service/queue/test_model.py --timeout 7200
+	LANDSCAPE_FUZZ=$(EXAMPLES)0 $(BIN)/pytest tests/landscape/evaluation/test_random_networks.py -q
 
 # Random faults on both kinds of installation, SOAK= seconds each (an hour in total), then the slow fault tests; SEED= repeats a run.
 SOAK ?= 1800

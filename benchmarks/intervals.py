@@ -5,7 +5,7 @@ replacement.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -37,16 +37,19 @@ class Held:
     said: float  # in which it is, or the interval is called unreliable
     reliable: float  # in which the interval is not
 
+    def __str__(self) -> str:
+        plain, skewed, said, reliable = (f"{100 * share:.0f}" for share in astuple(self))
+        return f"{plain} / {skewed} / {said} ({reliable})"
+
 
 def main() -> None:
     """Measure and print."""
-    print("| losses | samples | ± 2 standard errors | interval | interval, or called unreliable | called reliable |")
-    print("|---|---|---|---|---|---|")
+    print("Of 100: ± 2 standard errors / interval / interval, or called unreliable (called reliable)\n")
+    print("| losses | " + " | ".join(f"{count} samples" for count in COUNTS) + " |")
+    print("|---|" + "---|" * len(COUNTS))
     for name, mean, draw in sources():
-        for count in COUNTS:
-            found = held(mean, draw, count)
-            cells = (found.plain, found.skewed, found.said, found.reliable)
-            print(f"| {name} | {count} | " + " | ".join(f"{100 * share:.0f}" for share in cells) + " |", flush=True)
+        found = [held(mean, draw, count) for count in COUNTS]
+        print(f"| {name} | " + " | ".join(map(str, found)) + " |", flush=True)
 
 
 def held(mean: float, draw: Draw, count: int) -> Held:

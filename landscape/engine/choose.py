@@ -198,7 +198,7 @@ def kernels_of(
         UnknownNameError: this machine lacks a kernel that `choice` names.
     """
     named, half = choice or {}, precision == "bfloat16"
-    dtype = next(objective.model.parameters()).dtype  # samples may be integers
+    dtype = objective.model_dtype  # samples may be integers
     usable = objective.images.device.type == "cpu" and dtype == torch.float32
     usable = usable and onednn.available(torch.bfloat16 if half else torch.float32)
     vectors = named.get("winograd") if usable and precision == "float32" else None

@@ -33,7 +33,11 @@ class PlainPlan:
         """What moves, in the types of the center; a direction that is not kept stays as it is."""
         if isinstance(direction, Regenerated):
             return direction
-        return {name: tensor.to(self.center[name]) for name, tensor in direction.items() if tensor.any()}
+        return {
+            name: tensor.to(self.center[name])
+            for name, tensor in direction.items()
+            if name in self.center and tensor.any()  # a checkpoint has a name for every use of a tied parameter
+        }
 
     def values(self, points: Sequence[Sequence[float]], stop: Stop | None = None) -> list[Value]:
         """The value at center + Σ point[k] · directions[k], for every point.

@@ -27,13 +27,13 @@ from ..objective.batch_norm import (
     require_policy,
     with_batch_statistics,
 )
-from ..objective.digest import same_bits, state_digest
+from ..objective.digest import state_digest
 from ..objective.interval import interval
 from ..objective.losses import Loss, loss_of
-from ..objective.objective import BATCH, PRECISIONS, Objective, Value, depends_on_batch
+from ..objective.objective import BATCH, PRECISIONS, Objective, Value, depends_on_batch, has_numbers
 from ..objective.random_state import keeps_random_state
 from ..objective.scales import scales
-from ..objective.trial import FEW, tried
+from ..objective.trial import tried
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
 from ..packing.module import PackedModule
 from ..results.arrays import VALUES, finite_or_none
@@ -41,6 +41,7 @@ from ..stop import Stop
 from ..version import __version__
 from .independent import Independent
 from .large import Way, way
+from .movement import movement
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
@@ -101,7 +102,9 @@ class Landscape:
         self.objective: Objective = self._objective(images, labels)
         if len(images) < 2 and "batch" in (policy, *further) and has_batch_norm(model):
             raise DataError("BatchNorm has no statistics of a batch of 1 sample; give it at least 2.")
-        self.center: Params = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        self.center: Params = {
+            name: parameter.detach() for name, parameter in model.named_parameters() if has_numbers(parameter)
+        }
         self.seed: int | None = directions.seed if drawn else None
         self.normalization: str = directions.normalization if drawn else "none"
         self.filters: str = directions.filters
@@ -174,7 +177,7 @@ class Landscape:
             "has_batch_norm": tracked,
             "batch_statistics": by_batch,
             "batch": self.objective.batch,
-            "forward": {**asdict(self.objective.behaviour), "moves": self._moves()},
+            "forward": {**asdict(self.objective.behaviour), **(self._movement() if self.way.exact else {})},
             "calibration_samples": len(self.calibration.images) if self.calibration else None,
             "mode": "training" if any(module.training for module in self.objective.model.modules()) else "evaluation",
             "precision": self.precision,
@@ -272,13 +275,9 @@ class Landscape:
             return values
         return [value._replace(loss=value.loss + self.penalty(at)) for value, at in zip(values, points, strict=True)]
 
-    def _moves(self) -> bool:
-        """Whether the losses of a few samples change at all along the directions; a forward pass may keep weights."""
-        few = self.objective.first(FEW)
-        center = few.sample_losses({})
-        moved = few.sample_losses(self.plane.at(few.parameters(), (0.5,) * len(self.directions)))
-        still = not any(norm(direction) for direction in self.directions) or not bool(center.any())
-        return still or not same_bits(center, moved)
+    def _movement(self) -> dict[str, Any]:
+        found = asdict(movement(self.model, self.objective, self.plane))
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
     def penalty(self, point: Sequence[float]) -> float:
         """Half of the weight decay times ‖θ‖² at `point`, in the unit of the loss."""

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,12 +53,17 @@ def dtype_of(precision: str) -> torch.dtype:
 
 
 def frozen_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of `model` in evaluation mode with its numbers in `dtype`; the original is not changed.
+    """A copy of `model` in evaluation mode with its numbers in `dtype`; the original is not changed."""
+    return converted(copy_of(model).eval(), dtype)
+
+
+def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """`model` itself, with its numbers in `dtype`, and none of them to be trained.
 
     Complex numbers get the complex type of that precision: `Module.to` would drop their imaginary parts.
     """
-    copied = copy_of(model).eval()._apply(lambda tensor: tensor.to(type_like(tensor, dtype)))  # type: ignore[no-untyped-call]
-    return cast(nn.Module, copied.requires_grad_(False))
+    model._apply(lambda tensor: tensor.to(type_like(tensor, dtype)))  # type: ignore[no-untyped-call]
+    return model.requires_grad_(False)
 
 
 def type_like(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
@@ -71,6 +76,11 @@ def type_like(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
 def has_numbers(tensor: Tensor) -> bool:
     """Whether its numbers are real or complex, so that they can be moved along a direction; not if integers."""
     return tensor.is_floating_point() or tensor.is_complex()
+
+
+def number_type(model: nn.Module) -> torch.dtype:
+    """Type of the real numbers of `model`: of the first parameter that can be moved, since others may be integers."""
+    return next(one.dtype.to_real() for one in model.parameters() if has_numbers(one))
 
 
 def copy_of(model: nn.Module) -> nn.Module:
@@ -112,6 +122,7 @@ class Objective:
         loss: of each sample, see `objective.losses.loss_of`.
         behaviour: how forward pass and loss treat what they are given; see `objective.trial.tried`.
         same: samples and labels are one tensor, and reach a loss that differentiates as one.
+        as_given: samples keep the type of `images`.
     """
 
     model: nn.Module
@@ -121,6 +132,7 @@ class Objective:
     loss: Loss = CROSS_ENTROPY
     behaviour: Behaviour = Behaviour()
     same: bool = False
+    as_given: bool = False
 
     @classmethod
     def of(
@@ -144,7 +156,7 @@ class Objective:
                 f"Got {len(images)} images and {len(labels)} labels. Use one label per image, at least one."
             )
         dtype = dtype_of(precision)
-        first = next(iter(model.parameters()), None)
+        first = next((one for one in model.parameters() if has_numbers(one)), None)
         if first is None:
             raise DataError(f"The model {type(model).__name__} has no parameters: there is nothing to move along.")
         batch = min(batch, getattr(model, "largest_batch", batch))  # of a packed network
@@ -155,12 +167,12 @@ class Objective:
     @property
     def dtype(self) -> torch.dtype:
         """Type in which the model takes the samples."""
-        return type_like(self.images, self.model_dtype)
+        return self.images.dtype if self.as_given else type_like(self.images, self.model_dtype)
 
     @property
     def model_dtype(self) -> torch.dtype:
         """Type of the real numbers of the model."""
-        return next(self.model.parameters()).dtype.to_real()
+        return number_type(self.model)
 
     def first(self, count: int) -> "Objective":
         """The same objective on the first `count` samples."""
@@ -240,8 +252,8 @@ def depends_on_batch(model: nn.Module) -> bool:
 
 def movable(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers of real or complex numbers, by name and in their shapes; a tied parameter has one name."""
-    buffers = {name: tensor for name, tensor in model.named_buffers() if has_numbers(tensor)}
-    return {**dict(model.named_parameters()), **buffers}
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {name: tensor for name, tensor in named.items() if has_numbers(tensor)}
 
 
 def _own(tensor: Tensor, copied: bool) -> Tensor:

@@ -1,5 +1,6 @@
 """A trial on a few samples, before the first point: whether model, samples, labels and loss fit together, and how."""
 
+import operator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,10 @@ from .random_state import random_state_kept, seeded
 
 WAYS = ("off", "on", "samples")  # of `Behaviour.autograd`, the cheapest first
 FEW = 8  # samples that are evaluated together and apart
-ROUNDING = 1e-4  # relative to the largest loss: two passes over the same samples may differ by this much
+# Relative to the largest loss, two passes over the same samples may differ by this much, in the precision of the model:
+AGAIN = {torch.float64: 1e-9, torch.float32: 1e-6}  # in the same batch, where a CPU gives the same bits
+APART = {torch.float64: 1e-6, torch.float32: 2e-5}  # in other batches, for which other kernels may be chosen
+COARSE = 1e-2  # in a coarser type
 
 
 def tried(objective: Objective, *, whole: bool = True) -> Objective:
@@ -43,7 +47,12 @@ def tried(objective: Objective, *, whole: bool = True) -> Objective:
 
 
 def _run(few: Objective, every_label: Tensor) -> bool:
-    """Run forward pass and loss; whether they write to samples or labels."""
+    """Run forward pass and loss; whether they write to samples or labels.
+
+    The samples are converted first, so that those that are written to are those looked at: elsewhere, in another
+    precision, the caller's own would be.
+    """
+    few = replace(few, images=few.images.to(few.dtype))
     before = replace(few, images=few.images.clone(), labels=few.labels.clone())
     with random_state_kept(), few.running():
         samples, labels = few.pair(0, None)
@@ -69,6 +78,12 @@ def _outputs(few: Objective, samples: Tensor) -> Any:
             raise DataError(f"The network differentiates inside its forward pass, which failed: {said}") from error
         if few.model_dtype == torch.float64 and "float" in said.lower():
             raise DataError(f"The network cannot be computed in float64: {said}. Use precision='float32'.") from error
+        if any(word in said for word in ("dtype", "scalar type", "weight type", "bias type")):
+            name = str(few.model_dtype).removeprefix("torch.")
+            raise DataError(
+                f"The network cannot be computed in {name}: {said}. It names a type in its forward pass; take that of "
+                "its weights instead, as x.to(self.weight.dtype) does."
+            ) from error
         shape = tuple(few.images.shape[1:])
         raise DataError(f"The network cannot take samples of shape {shape}: {said}") from None
 
@@ -91,10 +106,16 @@ def _is_about_gradients(error: Exception) -> bool:
 def _observed(objective: Objective, whole: bool) -> Objective:
     """The objective, with what two passes over the same few samples show, and one in which they are apart."""
     few = replace(objective.first(FEW), batch=FEW)
+    kept = list(few.model.buffers())
+    marks = [_version(buffer) for buffer in kept]
     first, again, other = (_losses(few, seed) for seed in (0, 0, 1))
-    found = replace(objective.behaviour, keeps_state=_differ(first, again))
+    limits = AGAIN if objective.images.device.type == "cpu" else APART  # sums on a GPU have no fixed order
+    same = limits.get(objective.model_dtype, COARSE)
+    now = list(few.model.buffers())
+    written = any(map(operator.is_not, kept, now)) or marks != [_version(buffer) for buffer in now]
+    found = replace(objective.behaviour, keeps_state=_differ(first, again, 0.0 if written else same))
     if not found.keeps_state:
-        found = replace(found, random=_differ(first, other))
+        found = replace(found, random=_differ(first, other, same))
     if not (found.keeps_state or found.random or depends_on_batch(objective.model)) and len(first) > 1:
         found = replace(found, together=_depend_on_each_other(few, first))
     count = len(objective.images)
@@ -109,7 +130,7 @@ def _depend_on_each_other(few: Objective, together: Tensor) -> bool:
         apart = _losses(replace(few, batch=-(-len(together) // 2)), 0)
     except Exception:  # a batch of one sample is no batch for every network
         return False
-    return _differ(together, apart)
+    return _differ(together, apart, APART.get(few.model_dtype, COARSE))
 
 
 def _losses(few: Objective, seed: int) -> Tensor:
@@ -118,9 +139,9 @@ def _losses(few: Objective, seed: int) -> Tensor:
         return few.sample_losses({})
 
 
-def _differ(one: Tensor, other: Tensor) -> bool:
+def _differ(one: Tensor, other: Tensor, limit: float) -> bool:
     size = float(one.abs().nan_to_num(0.0, 0.0, 0.0).max())
-    return not torch.allclose(one, other, rtol=0.0, atol=ROUNDING * size, equal_nan=True)
+    return not torch.allclose(one, other, rtol=0.0, atol=limit * size, equal_nan=True)
 
 
 def _require_indices(objective: Objective) -> None:

@@ -33,8 +33,8 @@ def pack(model: nn.Module, example_input: Tensor, path: str | Path = "network.sa
     linear in the batch.
 
     The file also keeps what the model itself answers, in its own types, for a few batches, at its weights and at others
-    near them: the graph must compute the same here, and again at every use. For that it holds up to 1 MiB of the numbers
-    of `example_input`.
+    near them: the graph must compute the same here, and again at every use. For that it holds up to 1 MiB of the
+    numbers of `example_input`.
 
     Args:
         model: the network; it is not changed.

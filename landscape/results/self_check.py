@@ -3,7 +3,7 @@
 It reads the provenance of a result or of the database; keys missing in older results have their defaults.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,11 @@ def self_check(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.b
         losses: (n, m).
         computed: (n, m), which of them are computed.
     """
-    lines = [_forward(facts) or _center(facts, losses, computed), _original(facts), *_far_end(facts), _audit(facts)]
-    lines += [_cosine(facts), _norms(facts)]
+    forward = _forward(facts)
+    lines: list[Check | None] = [forward]
+    if forward is None or forward.passed:
+        lines.insert(0, _center(facts, losses, computed))
+    lines += [_original(facts), *_far_end(facts), _audit(facts), _cosine(facts), _norms(facts)]
     lines += [
         Check("model unchanged", facts["model_unchanged"], "parameters and buffers compared before and after"),
         Check("evaluation mode", facts["mode"] == "evaluation", f"{facts['mode']} mode, BatchNorm {_policy(facts)}"),
@@ -61,17 +64,28 @@ def _agree(one: float | None, other: float | None, facts: Facts) -> tuple[bool, 
 
 
 def _forward(facts: Facts) -> Check | None:
-    """What makes a comparison at the center meaningless, if anything does."""
+    """What makes a comparison at the center meaningless, if anything does; or which parameters change nothing."""
     found = facts.get("forward") or {}
     if found.get("keeps_state"):
         text = "the network keeps state: a second pass over the same samples gives other losses, so no value is certain"
     elif found.get("random"):
         text = "the network draws random numbers in evaluation mode: every value belongs to one draw"
     elif not found.get("moves", True):
-        text = "moving the parameters changes no loss: the network computes with something else, as with kept weights"
+        text = "moving the parameters changes nothing: the network computes with something else, as with kept weights"
+    elif found.get("kept"):
+        text = f"moving {_names(found['kept'])} changes nothing: the network computes with a copy that it keeps"
+    elif not found.get("follows", True):
+        text = "a new copy with the moved parameters gives other outputs: the network keeps something from before"
+    elif found.get("still"):
+        return Check("forward pass", True, f"no output depends on {_names(found['still'])}: moving it changes nothing")
     else:
         return None
     return Check("forward pass", False, text)
+
+
+def _names(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
 
 
 def _center(facts: Facts, losses: NDArray[np.float64], computed: NDArray[np.bool_]) -> Check:
@@ -142,6 +156,8 @@ def _cosine(facts: Facts) -> Check | None:
         return Check("directions orthogonal", True, f"{text}; biases are the same in both, the rest is orthogonal")
     if drawing.get("source", "random") in ("given", "file"):
         return Check("directions orthogonal", True, f"{text}; as given")
+    if drawing.get("orthogonality") == "overall" and abs(cosine) <= 1e-6:
+        return Check("directions orthogonal", True, text)  # one filter made up for another
     if alone and "turned_cosine" in facts:
         text += f", {facts['turned_cosine']:.1e} without {alone} one-element filters, which cannot be orthogonal"
         cosine = facts["turned_cosine"]
@@ -153,11 +169,11 @@ def _cosine(facts: Facts) -> Check | None:
 
 def _norms(facts: Facts) -> Check:
     kind = facts["normalization"]
-    if kind == "layer":
-        return _ratio("layer", facts.get("layer_ratio_min"), facts.get("layer_ratio_max"), "")
     low, high, still = facts["filter_ratio_min"], facts["filter_ratio_max"], _zero_filters(facts)
     if facts.get("filters") == 0 and not facts.get("zero_filters"):
         return Check("filter norms", True, "no parameter has filters, which have two axes or more")
+    if kind == "layer":
+        return _ratio("layer", facts.get("layer_ratio_min"), facts.get("layer_ratio_max"), "")
     if kind == "filter":
         return _ratio("filter", low, high, still)
     warning = "sharpness is comparable between networks with filter normalization only"

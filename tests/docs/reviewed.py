@@ -80,7 +80,6 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
         "UnknownNameError": "the constructor has checked `over`",
     },
     "landscape.evaluation.independent.Independent.losses": {"DataError": "the landscape has made its own calibration"},
-    "landscape.evaluation.independent.Independent.method": {"DataError": "the landscape has made its own calibration"},
     "landscape.evaluation.landscape.Landscape.provenance": {"UnknownNameError": "the audit lets the engine choose"},
     "landscape.evaluation.resume.PartialFile.write": {
         "FormatError": "an .npz holds every result",

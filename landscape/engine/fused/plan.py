@@ -61,7 +61,7 @@ class FusedPlan:
         """
         if precision not in PRECISIONS:
             raise UnknownNameError("precision of the fused engine", precision, PRECISIONS)
-        device, dtype = objective.images.device, next(objective.model.parameters()).dtype  # samples may be integers
+        device, dtype = objective.images.device, objective.model_dtype  # samples may be integers
         self.half = precision == "bfloat16"
         if self.half:
             require_half(network)

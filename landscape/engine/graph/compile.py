@@ -34,7 +34,7 @@ def prepare(
     graph = record(objective.model, tuple(objective.images.shape[1:]), objective.dtype)
     names = {index: name for name, index in {**graph.parameters, **graph.buffers}.items()}
     tensors = {index: center[name] for index, name in names.items()} | graph.constants
-    dtype = next(objective.model.parameters()).dtype
+    dtype = objective.model_dtype
     weights = {
         index: _affine(names.get(index, ""), tensor, directions)
         for index, tensor in tensors.items()

@@ -82,6 +82,17 @@ def test_samples_that_the_forward_pass_writes_to_stay_the_callers(way: str, give
     assert red(result) == []
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("given", [torch.float32, torch.float64], ids=str)
+def test_samples_stay_the_callers_in_whichever_precision_they_are_needed(given: torch.dtype, precision: str) -> None:
+    images, labels = vectors(30)
+    images = images.to(given)
+    before = images.clone()
+    result = slice_of(Before(minus), images, labels, precision=precision)
+    assert torch.equal(images, before)
+    assert red(result) == []
+
+
 def test_labels_that_the_loss_writes_to_stay_the_callers() -> None:
     images, wanted = vectors(30)[0], gaussian(30, 3)
 
@@ -161,6 +172,12 @@ def test_a_loss_that_differentiates_by_the_samples_gets_them_as_labels() -> None
     assert red(result) == []
 
 
+def test_a_type_named_in_the_forward_pass_is_said() -> None:
+    model = Before(lambda x: x.double(), perceptron().double())
+    with pytest.raises(DataError, match=r"cannot be computed in float32: .* names a type in its forward pass"):
+        slice_of(model, *vectors())
+
+
 def test_what_cannot_be_differentiated_is_said() -> None:
     def broken(u: Tensor, x: Tensor) -> Tensor:
         return torch.autograd.grad(u.sum(), x)[0].sum(1)
@@ -204,6 +221,19 @@ class Counting(nn.Module):
         return self.inner(x) * self.calls
 
 
+class Tracking(nn.Module):
+    """An average that moves in evaluation mode too, by very little on the first samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = perceptron()
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.mean = 0.9 * self.mean + 1e-6 * x[0].mean()
+        return self.inner(x - self.mean)
+
+
 class Keeping(nn.Module):
     """Computes with weights that it has kept, as after merging or caching them."""
 
@@ -217,7 +247,13 @@ class Keeping(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("make", "words"), [(Drawing, "draws random numbers"), (Counting, "keeps state"), (Keeping, "changes no loss")]
+    ("make", "words"),
+    [
+        (Drawing, "draws random numbers"),
+        (Counting, "keeps state"),
+        (Tracking, "keeps state"),
+        (Keeping, "changes nothing"),
+    ],
 )
 def test_a_forward_pass_without_a_value_of_its_own_is_said_instead_of_a_center_loss(
     make: type[nn.Module], words: str
@@ -226,6 +262,12 @@ def test_a_forward_pass_without_a_value_of_its_own_is_said_instead_of_a_center_l
     [line] = [check for check in result.checks if not check.passed]
     assert line.name == "forward pass"
     assert words in line.text
+
+
+@pytest.mark.parametrize("share", [1.0, 1e-3])
+def test_a_little_dependence_on_the_batch_is_noticed(share: float) -> None:
+    model = Before(lambda x: x - share * x.mean(0))
+    assert tried(Objective.of(model, *vectors())).behaviour.together
 
 
 def test_ordinary_networks_behave() -> None:

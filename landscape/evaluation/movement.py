@@ -1,0 +1,156 @@
+"""Whether a network computes with the parameters that its directions move, or with something kept from before.
+
+A forward pass may use a copy of its weights, made with the network, at its first pass or on the way to evaluation mode.
+Then a landscape is flat along those weights, and every line that compares values at the center is green.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..directions.plane import Plane
+from ..directions.random import Params
+from ..objective.digest import same_bits
+from ..objective.objective import Objective, converted, copy_of, has_numbers, movable
+from ..objective.random_state import seeded
+from ..objective.trial import FEW
+
+POINT = (0.5, 0.3)  # directions of a filter with one number are equal or opposite: at equal coordinates they may cancel
+TORCHS = ("_parameters", "_buffers", "_modules", "_flat_weights")  # of recurrent layers: the weights themselves
+SAME = 1e-4  # relative to the largest output: the same network in the same types
+
+
+@dataclass(frozen=True)
+class Movement:
+    """What moving the parameters does to the outputs for a few samples.
+
+    Attributes:
+        moves: it changes them, or they are computed from the parameters and happen not to change.
+        follows: a copy of the network that gets the moved parameters before evaluation mode gives the same outputs.
+        still: names of parameters that move along the directions, and on which no output depends.
+        kept: those of them whose numbers the network also holds elsewhere.
+    """
+
+    moves: bool = True
+    follows: bool = True
+    still: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+def movement(model: nn.Module, objective: Objective, plane: Plane) -> Movement:
+    """What moving the parameters along the directions of a plane does.
+
+    Args:
+        model: the center, as the caller gave it.
+        objective: of a frozen copy of it.
+    """
+    few = objective.first(FEW)
+    center = few.parameters()
+    moved = plane.at(center, POINT[: len(plane.directions)])
+    names = [name for name in center if not same_bits(center[name], moved[name])]
+    before, after = _outputs(few, few.model, center), _outputs(few, few.model, moved)
+    if not names or not before:
+        return Movement()
+    reached = _reached(few, center)
+    still = tuple(
+        name
+        for name in names
+        if name not in reached and _same(before, _outputs(few, few.model, {**center, name: moved[name]}))
+    )
+    held = list(_held(few.model))
+    return Movement(
+        moves=bool(reached.intersection(names)) or not _same(before, after),  # a network may be flat
+        follows=_close(after, _outputs(few, _remade(model, moved, objective.model_dtype), {})),
+        still=still,
+        kept=tuple(name for name in still if any(_numbers_of(one, center[name]) for one in held)),
+    )
+
+
+def _outputs(few: Objective, model: nn.Module, parameters: Mapping[str, Tensor]) -> list[Tensor]:
+    """The outputs for a few samples, detached; empty if there are no tensors in them."""
+    with seeded(0), few.running():
+        samples, _ = few.pair(0, None)
+        outputs = torch.func.functional_call(model, dict(parameters), (samples,))
+        return [one.detach().clone() for one in _tensors(outputs)]
+
+
+def _tensors(outputs: Any) -> Iterator[Tensor]:
+    if isinstance(outputs, Tensor):
+        yield outputs
+    elif isinstance(outputs, Mapping):
+        yield from _tensors(list(outputs.values()))
+    elif isinstance(outputs, list | tuple):
+        for one in outputs:
+            yield from _tensors(one)
+
+
+def _same(some: list[Tensor], others: list[Tensor]) -> bool:
+    return len(some) == len(others) and all(
+        one.shape == other.shape and same_bits(one, other) for one, other in zip(some, others, strict=True)
+    )
+
+
+def _close(some: list[Tensor], others: list[Tensor]) -> bool:
+    if len(some) != len(others):
+        return False
+    for one, other in zip(some, others, strict=True):
+        size = float(one.abs().nan_to_num(0.0, 0.0, 0.0).max()) if has_numbers(one) and one.numel() else 0.0
+        if one.shape != other.shape or not torch.allclose(one, other, rtol=0.0, atol=SAME * size, equal_nan=True):
+            return False
+    return True
+
+
+def _reached(few: Objective, center: Params) -> set[str]:
+    """Parameters in the graph of the outputs, by name. One outside may still matter, as where gradients are off."""
+    leaves = {name: tensor.clone().requires_grad_() for name, tensor in center.items()}
+    try:
+        with seeded(0), torch.enable_grad():
+            samples, _ = few.pair(0, None)
+            outputs = torch.func.functional_call(few.model, leaves, (samples,))
+            found = _leaves([one.grad_fn for one in _tensors(outputs)])
+    except Exception:  # what cannot be differentiated is moved, parameter by parameter
+        return set()
+    return {name for name, leaf in leaves.items() if id(leaf) in found}
+
+
+def _leaves(functions: list[Any]) -> set[int]:
+    """The ids of all tensors that are differentiated with respect to."""
+    seen, found, left = set(), set(), [function for function in functions if function is not None]
+    while left:
+        function = left.pop()
+        if function in seen:
+            continue
+        seen.add(function)
+        if hasattr(function, "variable"):
+            found.add(id(function.variable))
+        left += [following for following, _ in function.next_functions if following is not None]
+    return found
+
+
+def _remade(model: nn.Module, moved: Params, dtype: torch.dtype) -> nn.Module:
+    """A copy of the caller's network with other parameters, which then gets into evaluation mode."""
+    copied = converted(copy_of(model), dtype)
+    for name, tensor in movable(copied).items():
+        tensor.data.copy_(moved[name])
+    return copied.eval()
+
+
+def _held(model: nn.Module) -> Iterator[Tensor]:
+    """Tensors in plain attributes of any part of a network: neither parameters nor buffers."""
+    for part in model.modules():
+        own = [value for name, value in vars(part).items() if name not in TORCHS]
+        plain = (one for one in _tensors(own) if not isinstance(one, nn.Parameter))  # a list of them is no copy
+        yield from (one for one in plain if has_numbers(one) and one.numel())
+
+
+def _numbers_of(held: Tensor, parameter: Tensor) -> bool:
+    """Whether a tensor has the numbers of a parameter, in any order: a copy, perhaps transposed or in another type."""
+    if held.numel() != parameter.numel() or held.is_complex() != parameter.is_complex():
+        return False
+    one, other = (torch.view_as_real(x) if x.is_complex() else x for x in (held.detach(), parameter.to(held.dtype)))
+    ordered = one.flatten().sort().values
+    constant = bool(ordered[0] == ordered[-1]) and (len(ordered) > 1 or float(ordered[0]) in (0.0, 1.0))
+    return not constant and torch.equal(ordered, other.flatten().sort().values)  # many tensors hold ones alone

@@ -1,0 +1,189 @@
+"""Kept weights: what moves nothing is named, and is red where a value would be that of another network."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from landscape import api
+from landscape.grid import Grid
+from landscape.result import Result
+from landscape.results.self_check import Check
+from tests.support.small_models import gaussian, perceptron, stirred, vectors
+
+
+def forward_line(model: nn.Module, **options: object) -> Check | None:
+    images, labels = vectors()
+    result: Result = api.slice(model, images, labels, grid=Grid.line(3), progress=False, **options)  # type: ignore[arg-type]
+    return next((check for check in result.checks if check.name == "forward pass"), None)
+
+
+class Kept(nn.Module):
+    """A perceptron, the first layer of which computes with a copy of its weights."""
+
+    def __init__(self, when: str, copied: Callable[[Tensor], Tensor] = torch.clone):
+        super().__init__()
+        self.first, self.rest, self.when, self.copied = nn.Linear(5, 7), nn.Linear(7, 3), when, copied
+        stirred(self)
+        self.kept: dict[str, list[Tensor]] = {}
+        if when == "made":
+            self._keep()
+
+    def _keep(self) -> None:
+        self.kept["first"] = [self.copied(self.first.weight.detach())]
+
+    def train(self, mode: bool = True) -> "Kept":
+        super().train(mode)
+        if self.when == "in evaluation" and not mode:
+            self._keep()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.kept:
+            self._keep()
+        [weight] = self.kept["first"]
+        turned = weight.T if weight.shape == (5, 7) else weight
+        return self.rest(torch.tanh(F.linear(x, turned.to(x.dtype), self.first.bias)))
+
+
+@pytest.mark.parametrize("when", ["made", "first pass", "in evaluation"])
+@pytest.mark.parametrize("copied", [torch.clone, lambda w: w.T.contiguous(), Tensor.double], ids=["", "turned", "wide"])
+def test_a_copy_of_some_weights_is_red_and_names_them(when: str, copied: Callable[[Tensor], Tensor]) -> None:
+    line = forward_line(Kept(when, copied))
+    assert line is not None
+    assert not line.passed
+    assert "'first.weight'" in line.text
+    assert "rest" not in line.text
+
+
+class Merging(nn.Module):
+    """A product of two weights, multiplied on the way to evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Parameter(gaussian(4, 5)), nn.Parameter(gaussian(3, 4, seed=1))
+        self.last = nn.Linear(3, 3)
+
+    def train(self, mode: bool = True) -> "Merging":
+        super().train(mode)
+        self.merged = None if mode else (self.two @ self.one).detach()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.linear(x, self.two @ self.one if self.merged is None else self.merged.to(x.dtype)))
+
+
+def test_weights_merged_for_evaluation_are_red() -> None:
+    line = forward_line(Merging())
+    assert line is not None
+    assert not line.passed
+    assert "new copy" in line.text
+
+
+class Aliased(nn.Module):
+    """Holds a parameter in a list too, and computes with that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.rest = nn.Linear(5, 7), nn.Linear(7, 3)
+        self.weights = [self.inner.weight]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rest(F.linear(x, self.weights[0].to(x.dtype)).tanh())
+
+
+def test_a_parameter_used_through_a_list_is_red_where_it_does_not_follow() -> None:
+    line = forward_line(Aliased())
+    assert line is not None
+    assert not line.passed
+
+
+class Unused(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = perceptron(), nn.Linear(3, 4)
+        self.table, self.ones = gaussian(3, 4, seed=9), torch.ones(4)  # of the same sizes, with other numbers
+        nn.init.ones_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+
+def test_an_unused_parameter_is_named_and_green() -> None:
+    line = forward_line(Unused(), biases="random")
+    assert line is not None
+    assert line.passed
+    assert "'head.weight', 'head.bias'" in line.text
+
+
+class Quiet(nn.Module):
+    """Gradients are off, so that only moving a parameter shows that it matters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = perceptron()
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+
+class Dead(nn.Module):
+    """A unit that is never active: its weights are computed with, and change nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.rest = nn.Linear(5, 4), nn.Linear(5, 3)
+        nn.init.constant_(self.inner.bias, -100.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rest(x) + self.inner(x).relu().sum(1, keepdim=True)
+
+
+class Recurrent(nn.Module):
+    """One step from a state of zeros, by which the recurrent weights are multiplied; torch holds them in a list too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.rest = nn.GRU(5, 4, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rest(self.inner(x[:, None])[0][:, 0])
+
+
+class Flat(nn.Module):
+    """All scores are equal, for any weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x).expand(-1, 3)
+
+
+class OneFilter(nn.Module):
+    """Its only filter has one number: both directions are that number or its opposite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((1, 1), 0.7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :3] * self.scale
+
+
+@pytest.mark.parametrize("make", [Quiet, Dead, Flat, Recurrent])
+def test_no_line_is_red_where_the_values_are_right(make: type[nn.Module]) -> None:
+    line = forward_line(make())
+    assert line is None or line.passed
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_directions_that_cancel_each_other_are_not_taken_for_kept_weights(seed: int) -> None:
+    images, labels = vectors()
+    grid = Grid.square(3)
+    result = api.surface(OneFilter(), images, labels, grid=grid, seed=seed, orthogonality="none", progress=False)
+    assert [check.name for check in result.checks if not check.passed] == []
