@@ -1,5 +1,7 @@
 """Area (length, for a slice) under a level, and how far the truth between the grid points can be from it."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,7 +61,7 @@ def window_around(field: Field, level: float) -> dict[str, dict[str, float]] | N
     axes = {"alpha": field.alphas} if field.line else {"alpha": field.alphas, "beta": field.betas}
     ranges = {name: _around(axis, places) for (name, axis), places in zip(axes.items(), found, strict=False)}
     shares = [(ends["max"] - ends["min"]) / (axes[name][-1] - axes[name][0]) for name, ends in ranges.items()]
-    return ranges if max(shares) <= _PART else None
+    return ranges if math.prod(shares) <= _PART else None
 
 
 def _around(axis: Array, places: NDArray[np.intp]) -> dict[str, float]:
