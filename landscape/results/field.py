@@ -33,6 +33,11 @@ class Field:
         """Distances between neighbors along both axes; (h, 1) for a slice."""
         return float(self.alphas[1] - self.alphas[0]), 1.0 if self.line else float(self.betas[1] - self.betas[0])
 
+    @property
+    def bends_are_known(self) -> bool:
+        """Whether there are three points along every axis, so that `bends` says something."""
+        return len(self.alphas) > 2 and (self.line or len(self.betas) > 2)
+
     def shifted(self, by: Array) -> "Field":
         """The field with `by`, (n, m), added to its losses."""
         return replace(self, losses=self.losses + by)

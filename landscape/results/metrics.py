@@ -233,11 +233,14 @@ def sharpness(field: Field, radius: float) -> float:
 def sharpness_error(field: Field, radius: float) -> float:
     """How far the largest rise moves if the loss between the grid points is off as far as it can be (`Field.bends`).
 
+    NaN with fewer than three points along an axis.
+
     Raises:
         GridError: the radius is not above 0.
     """
     rises, below, above = _rises(field, radius)
-    return float(max((rises + above).max() - rises.max(), rises.max() - (rises - below).max()))
+    off = max((rises + above).max() - rises.max(), rises.max() - (rises - below).max())
+    return float(off) if field.bends_are_known else math.nan
 
 
 def _rises(field: Field, radius: float) -> tuple[Array, Array, Array]:

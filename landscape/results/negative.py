@@ -48,7 +48,7 @@ def negative_curvature_error(field: Field) -> float:
     low, high = (_mean(*_signs(field, [steps[end][0] for steps in choices])) for end in (0, -1))
     exact = all((len(axis) - 1) % PARTS == 0 for axis in _axes(field))
     turn = _mean(*_signs(field, nearest, up=1)) - whole
-    return math.hypot(off, 0.0 if exact else high - low, turn) + 2 / max(known, 1)
+    return min(math.hypot(off, 0.0 if exact else high - low, turn) + 2 / max(known, 1), max(whole, 1 - whole))
 
 
 def _axes(field: Field) -> list[Array]:

@@ -35,8 +35,10 @@ def size_error(field: Field, level: float) -> float:
 
     The loss is lowered and raised at every point by what interpolation can be off (`Field.bends`); of a basin under
     two cells wide all that is known is that it lies in the cells that touch a point under the level: from nothing to
-    all of these.
+    all of these. NaN with fewer than three points along an axis.
     """
+    if not field.bends_are_known:
+        return math.nan
     value, off = size_under(field, level), np.add(*field.bends()) / 8
     low, high = size_under(field.shifted(off), level), size_under(field.shifted(-off), level)
     if is_narrow(field, level):

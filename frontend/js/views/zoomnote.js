@@ -40,7 +40,7 @@ export function zoomNote({ name, note, window }, job, result) {
     t("number.zoom"),
   );
   return element(
-    "p",
+    "dd",
     { class: "soft note", "data-testid": `note-${name.replaceAll(" ", "_")}` },
     note,
     refinement && (!access || scopes.includes("submit")) && [" ", button],

@@ -398,3 +398,20 @@ def test_sharpness_knows_of_peaks_between_its_grid_points() -> None:
         hills = field(lambda x, y: np.cos(4 * x + 1) + np.cos(4 * y + 2), n, n, (1, 1))
         truth = metrics.sharpness(field(lambda x, y: np.cos(4 * x + 1) + np.cos(4 * y + 2), 801, 801, (1, 1)), 0.6)
         assert abs(metrics.sharpness(hills, 0.6) - truth) <= metrics.sharpness_error(hills, 0.6), n
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (3, 3), (2, 5), (5, 2), (4, 3), (3, 1)])
+def test_numbers_of_the_smallest_grids_have_no_error_that_is_too_small(n: int, m: int) -> None:
+    given = line(lambda x: x**2, n) if m == 1 else field(paraboloid(1, 1, 0), n, m)
+    for number in metrics.numbers(result(given), levels=(0.5,)):
+        if min(n, m if m > 1 else n) < 3:
+            assert number.error is None, number.name
+        if number.name.startswith("area") and number.error is not None:
+            assert abs(number.value - math.pi / 2) <= number.error
+
+
+def test_nothing_is_known_of_a_result_of_holes() -> None:
+    holes = replace(field(paraboloid(), 9, 7), losses=np.full((9, 7), np.nan))
+    found = {number.name: number for number in metrics.numbers(result(holes))}
+    assert found["local minima"].value == found["area under 0.1"].value == 0
+    assert found["negative curvature"].to_json()["value"] is None
