@@ -258,6 +258,20 @@ class JobLog(BaseModel):
     total: int
 
 
+class Ends(BaseModel):
+    """A range of coordinates."""
+
+    min: float
+    max: float
+
+
+class Window(BaseModel):
+    """Ranges of the axes: `alpha` and `beta` of a refinement; a slice has no `beta`."""
+
+    alpha: Ends
+    beta: Ends | None = None
+
+
 class Number(BaseModel):
     """One summary number of a result."""
 
@@ -266,6 +280,8 @@ class Number(BaseModel):
     unit: str
     error: float | None
     definition: str
+    note: str | None = Field(description="what this grid cannot settle, and what would; null where there is nothing")
+    window: Window | None = Field(description="the ranges of a refinement that would settle it, if they are known")
 
 
 class NumberList(BaseModel):

@@ -182,6 +182,15 @@ export interface SummaryNumber {
   unit: string;
   error: number | null;
   definition: string;
+  /** what the grid cannot settle, and what would */
+  note: string | null;
+  /** the ranges that would */
+  window: { alpha: Ends; beta?: Ends } | null;
+}
+
+export interface Ends {
+  min: number;
+  max: number;
 }
 
 /** How a shipped network was trained. */

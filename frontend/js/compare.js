@@ -225,7 +225,7 @@ function inPercent(share) {
 }
 
 /**
- * The summary numbers of the service (each { name, value, unit, error, definition }) as columns, in
+ * The summary numbers of the service (each { name, value, unit, error, definition, … }) as columns, in
  * their order.
  * @type {(lists: SummaryNumber[][]) => Column[]}
  */

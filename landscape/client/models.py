@@ -4,7 +4,7 @@ A test compares every class with the service's OpenAPI document.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, TypeVar
 
 TERMINAL = ("done", "failed", "cancelled")
@@ -15,8 +15,9 @@ Model = TypeVar("Model", bound="_Model")
 class _Model:
     @classmethod
     def of(cls: type[Model], answer: Mapping[str, Any]) -> Model:
-        """The dataclass of an answer; other fields of the answer are ignored."""
-        return cls(**{field.name: answer[field.name] for field in fields(cls)})
+        """The dataclass of an answer; other fields of it are ignored, and those an older service lacks are omitted."""
+        own = [field for field in fields(cls) if field.name in answer or field.default is MISSING]
+        return cls(**{field.name: answer[field.name] for field in own})
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ class Number(_Model):
     unit: str
     error: float | None
     definition: str
+    note: str | None = None  # what the grid cannot settle, and what would
+    window: dict[str, Any] | None = None  # the ranges of "alpha" and "beta" that would, each {"min", "max"}
 
 
 @dataclass(frozen=True)

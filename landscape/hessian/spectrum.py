@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..results.metrics import ROUNDING, Number
+from ..results.field import ROUNDING
+from ..results.metrics import Number
 from .lanczos import Density, Estimate
 
 

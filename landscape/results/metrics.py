@@ -2,14 +2,17 @@
 
 Losses that are not finite are holes: no metric averages over them; cells and stencils that contain one are left out.
 
-The error of a metric is √(a² + b²): a is its change when every second row and column is left out (None if the grid
-cannot be halved); b is half of its change between all losses raised and all lowered by their standard errors over the
-samples, together, since every point uses the same samples.
+The error of a metric is √(a² + b²), to be read as value ± error. a is of the grid: how far the value can be from that
+on an ever finer grid, meant to be enough for nine of ten landscapes; docs/mathematics.md has how often it is. Most are
+a multiple of the change when every second row and column is left out (None if the grid cannot be halved). b is one
+standard error of the samples: half of the change between all losses raised and all lowered by their standard errors,
+together, since every point uses the same samples.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,13 +20,16 @@ import numpy as np
 from ..errors import GridError
 from ..keywords import checks_keywords
 from .arrays import SEED_DEVIATIONS, Array, Arrays
-from .field import Field, interpolated
-from .minima import minima
+from .field import ROUNDING, Field, interpolated
+from .minima import resolved, unsure
+from .negative import PARTS, negative_curvature, negative_curvature_error
+from .sizes import is_narrow, size_error, size_under, window_around
+from .slopes import gradient_deviation, total_variation
 
 LEVELS = (0.1,)
 RADIUS = 0.5
-ROUNDING = 1e-6  # of a loss in float32, relative: second differences below it are not curvature
 _ANGLES = 720
+_ROUNDINGS = {"float64": 1e-13, "float32": ROUNDING, "bfloat16": 0.03}  # of a loss, relative
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Number:
     unit: str
     error: float | None  # see the module docstring; None if it cannot be estimated
     definition: str
+    note: str | None = None  # what the grid cannot settle, and what would
+    window: dict[str, dict[str, float]] | None = None  # the range of "alpha" (and "beta") that would: "min" and "max"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, null for NaN."""
@@ -42,6 +50,16 @@ class Number:
 
 
 Measure = Callable[[Field], float]
+
+
+@dataclass(frozen=True)
+class _Metric:
+    name: str
+    unit: str
+    measure: Measure
+    definition: str
+    grid_error: Measure  # NaN if it cannot be estimated
+    level: float | None = None  # of a size
 
 
 @checks_keywords
@@ -68,13 +86,24 @@ def numbers(
     1.0
     """
     losses = np.where(result.computed & np.isfinite(result.array(array)), result.array(array), np.nan)
-    errors = _errors(result, array)
-    field = Field(result.alphas, result.betas, losses)
-    unit = ((result.provenance.get("loss") or {}).get("unit", "nats")) or "loss"
-    return [
-        Number(name, measure(field), words, _error(measure, field, errors), definition)
-        for name, words, measure, definition in _measures(levels, radius, unit, field.line)
-    ]
+    errors = np.nan_to_num(_errors(result, array), nan=0.0)
+    facts = result.provenance
+    field = Field(result.alphas, result.betas, losses, _rounding(facts), _center(facts) if array == "losses" else None)
+    unit = ((facts.get("loss") or {}).get("unit", "nats")) or "loss"
+    moved = (field.shifted(errors), field.shifted(-errors)) if errors.any() else (field, field)
+    return [_number(metric, field, moved) for metric in _metrics(levels, radius, unit, field.line)]
+
+
+def _rounding(facts: dict[str, Any]) -> float:
+    """Of a loss, relative, by the precision; in bfloat16 the worst that the audit saw, if that is more."""
+    precision = facts.get("precision", "float32")
+    worst = (facts.get("audit") or {}).get("worst") if precision == "bfloat16" else None
+    return max(_ROUNDINGS.get(precision, ROUNDING), worst or 0.0)
+
+
+def _center(facts: dict[str, Any]) -> float | None:
+    center = facts.get("center") or {}
+    return None if center.get("on_grid", True) else center.get("loss")
 
 
 def _errors(result: Arrays, array: str) -> Array:
@@ -87,142 +116,106 @@ def _errors(result: Arrays, array: str) -> Array:
     return both
 
 
-def _measures(levels: Sequence[float], radius: float, unit: str, line: bool) -> list[tuple[str, str, Measure, str]]:
+def _number(metric: _Metric, field: Field, moved: tuple[Field, Field]) -> Number:
+    value, up, down = (metric.measure(one) for one in (field, *moved))
+    error = math.hypot(metric.grid_error(field), (up - down) / 2)
+    note, window = (None, None) if metric.level is None else _note(field, metric.level)
+    known = error if math.isfinite(error) else None
+    return Number(metric.name, value, metric.unit, known, metric.definition, note, window)
+
+
+def _note(field: Field, level: float) -> tuple[str | None, dict[str, dict[str, float]] | None]:
+    """What a size leaves open, and the window that would settle it."""
+    if not is_narrow(field, level):
+        return None, None
+    window, narrow = window_around(field, level), "the basin is under two cells wide"
+    if window is None:
+        return f"{narrow}: compute more points", None
+    symbols = {"alpha": "α", "beta": "β"}
+    words = (f"{symbols[name]} from {ends['min']:.3g} to {ends['max']:.3g}" for name, ends in window.items())
+    return f"{narrow}: compute a window of {' and '.join(words)}", window
+
+
+def _metrics(levels: Sequence[float], radius: float, unit: str, line: bool) -> list[_Metric]:
     size = "length" if line else "area"
     squared = "units of the direction" if line else "units of the directions, squared"
+    side = "the window" if line else "each side of the window"
     return [
         *(
-            (
+            _Metric(
                 f"{size} under {level:g}",
                 squared,
-                lambda field, level=level: size_under(field, level),
+                partial(size_under, level=level),
                 f"{size} of the window where the loss, linear between grid points, is at most {level:g}",
+                partial(size_error, level=level),
+                level,
             )
             for level in levels
         ),
-        (
+        _Metric(
             "negative curvature",
             "share",
             negative_curvature,
-            "share of inner grid points whose second differences have a negative eigenvalue, beyond rounding",
+            f"share of the window where a second difference over 1/{PARTS} of {side}"
+            f"{'' if line else ', along one of eight directions,'} is negative beyond rounding; "
+            "points nearer to the border are left out",
+            negative_curvature_error,
         ),
-        (
+        _Metric(
             "gradient deviation",
             "degrees",
             gradient_deviation,
-            "mean angle between −∇L in the plane and the direction to the center, over inner grid points; 90 is blind",
+            "mean angle between −∇L in the plane and the direction to the center, over the window; 90 is blind",
+            lambda field: 3 * _change(gradient_deviation, field),
         ),
-        (
+        _Metric(
             f"sharpness in {radius:g}",
             unit,
-            lambda field: sharpness(field, radius),
+            partial(sharpness, radius=radius),
             f"largest rise above the loss at the center within a distance of {radius:g}, linear between grid points",
+            partial(sharpness_error, radius=radius),
         ),
-        (
+        _Metric(
             "total variation",
             unit if line else f"{unit} × unit of the direction",
             total_variation,
             "integral of |∇L| over the window",
+            lambda field: 2 * _change(total_variation, field),
         ),
-        (
+        _Metric(
             "local minima",
             "count",
-            lambda field: float(len(minima(field.losses))),
-            "grid points (or flat patches) lower than all their eight neighbors",
+            _count,
+            "grid points (or flat patches) lower than all their neighbors, out of which the climb is more than a "
+            "third of the second differences there, which a grid across a valley can make, and than rounding; "
+            "minima under two cells wide can be missed, and the error does not know of them",
+            lambda field: max(_change(_count, field), unsure(field.minima)[0]),
         ),
-        (
+        _Metric(
             "depth of other minima",
             unit,
-            lambda field: float(sum(found.persistence for found in minima(field.losses)[1:])),
-            "sum over all local minima but the lowest of the climb out of them (0-dimensional persistence)",
+            _depth,
+            "sum over these minima but the lowest of the climb out of them (0-dimensional persistence)",
+            lambda field: max(_change(_depth, field), unsure(field.minima)[1]),
         ),
     ]
 
 
-def _error(measure: Measure, field: Field, errors: Array) -> float | None:
-    coarse = field.thinned()
-    if coarse is None:
-        return None
-    grid = measure(field) - measure(coarse)
-    known = np.nan_to_num(errors, nan=0.0)
-    samples = (measure(field.shifted(known)) - measure(field.shifted(-known))) / 2
-    error = math.hypot(grid, samples)
-    return error if math.isfinite(error) else None
+def _count(field: Field) -> float:
+    return float(len(resolved(field.minima)))
 
 
-def size_under(field: Field, level: float) -> float:
-    """Area (length, for a slice) where the loss is at most `level`, in squared units (units) of the directions.
-
-    Every cell is four triangles around its center, whose loss is the mean of the corners; on a triangle the loss is
-    linear and the area exact. Cells with a hole count as above the level.
-
-    >>> size_under(Field(np.array([0.0, 1.0]), np.zeros(1), np.array([[0.0], [4.0]])), 1.0)
-    0.25
-    """
-    h, k = field.steps
-    z = field.losses
-    if field.line:
-        return float(np.nansum(_share_of_segment(z[:-1, 0], z[1:, 0], level))) * h
-    a, b, c, d = z[:-1, :-1], z[1:, :-1], z[1:, 1:], z[:-1, 1:]
-    middle = (a + b + c + d) / 4
-    shares = sum(_share_of_triangle(p, q, middle, level) for p, q in ((a, b), (b, c), (c, d), (d, a)))
-    return float(np.nansum(shares)) * h * k / 4
+def _depth(field: Field) -> float:
+    return float(sum(one.persistence for one in resolved(field.minima)[1:]))
 
 
-def _share_of_segment(first: Array, second: Array, level: float) -> Array:
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inside = np.where(high > low, (level - low) / (high - low), np.where(low <= level, 1.0, 0.0))
-    return np.where(np.isnan(first + second), np.nan, np.clip(inside, 0, 1))
-
-
-def _share_of_triangle(p: Array, q: Array, r: Array, level: float) -> Array:
-    low, middle, high = np.sort(np.stack([p, q, r]), axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        below = (level - low) ** 2 / ((middle - low) * (high - low))
-        above = 1 - (high - level) ** 2 / ((high - low) * (high - middle))
-    share = np.where(level < middle, below, above)
-    share = np.where(level >= high, 1.0, np.where(level <= low, 0.0, share))
-    share = np.where((low == high) & (level >= low), 1.0, share)
-    return np.where(np.isnan(p + q + r), np.nan, share)
-
-
-def negative_curvature(field: Field) -> float:
-    """Share of inner grid points with a negative eigenvalue of second differences; NaN if no stencil is complete."""
-    h, k = field.steps
-    z = field.losses
-    scale = ROUNDING * np.abs(z)
-    if field.line:
-        smallest = (z[2:] - 2 * z[1:-1] + z[:-2]) / h**2
-        noise = 4 * scale[1:-1] / h**2
-    else:
-        along = (z[2:, 1:-1] - 2 * z[1:-1, 1:-1] + z[:-2, 1:-1]) / h**2
-        across = (z[1:-1, 2:] - 2 * z[1:-1, 1:-1] + z[1:-1, :-2]) / k**2
-        mixed = (z[2:, 2:] - z[2:, :-2] - z[:-2, 2:] + z[:-2, :-2]) / (4 * h * k)
-        smallest = (along + across) / 2 - np.hypot((along - across) / 2, mixed)
-        noise = 4 * scale[1:-1, 1:-1] / min(h, k) ** 2
-    known = ~np.isnan(smallest)
-    return float((smallest[known] < -noise[known]).mean()) if known.any() else math.nan
-
-
-def gradient_deviation(field: Field) -> float:
-    """Mean angle in degrees between −∇L and the direction to the center, over inner points with both; else NaN."""
-    h, k = field.steps
-    z = field.losses
-    if field.line:
-        slopes = ((z[2:] - z[:-2]) / (2 * h), np.zeros_like(z[2:]))
-        places = (field.alphas[1:-1, None], np.zeros((len(z) - 2, 1)))
-    else:
-        slopes = ((z[2:, 1:-1] - z[:-2, 1:-1]) / (2 * h), (z[1:-1, 2:] - z[1:-1, :-2]) / (2 * k))
-        places = (
-            field.alphas[1:-1, None] + 0 * field.betas[None, 1:-1],
-            0 * field.alphas[1:-1, None] + field.betas[1:-1],
-        )
-    dots = slopes[0] * places[0] + slopes[1] * places[1]
-    crosses = slopes[0] * places[1] - slopes[1] * places[0]
-    angles = np.degrees(np.arctan2(np.abs(crosses), dots))
-    known = ~np.isnan(dots) & (np.hypot(*slopes) > 0) & (np.hypot(*places) > 1e-12 * max(h, k))
-    return float(angles[known].mean()) if known.any() else math.nan
+def _change(measure: Measure, field: Field) -> float:
+    """Change when every second row and column is left out, or the sum of both changes if that is more; else NaN."""
+    if not field.coarser:
+        return math.nan
+    value = measure(field)
+    changes = [abs(value - measure(coarse)) for coarse in field.coarser]
+    return max(changes[-1], sum(changes[:2]))
 
 
 def sharpness(field: Field, radius: float) -> float:
@@ -233,27 +226,32 @@ def sharpness(field: Field, radius: float) -> float:
     Raises:
         GridError: the radius is not above 0.
     """
+    rises, _, _ = _rises(field, radius)
+    return float(rises.max()) if not np.isnan(rises).any() else math.nan
+
+
+def sharpness_error(field: Field, radius: float) -> float:
+    """How far the largest rise moves if the loss between the grid points is off as far as it can be (`Field.bends`).
+
+    NaN with fewer than three points along an axis.
+
+    Raises:
+        GridError: the radius is not above 0.
+    """
+    rises, below, above = _rises(field, radius)
+    off = max((rises + above).max() - rises.max(), rises.max() - (rises - below).max())
+    return float(off) if field.bends_are_known else math.nan
+
+
+def _rises(field: Field, radius: float) -> tuple[Array, Array, Array]:
+    """(k,) rises above the center at grid points in the ball and at points of its rim; how far off, down and up."""
     if not radius > 0:
         raise GridError(f"The radius of the sharpness must be above 0; got {radius}.")
     turn = np.linspace(0, 2 * np.pi, _ANGLES, endpoint=False)
     rim = np.array([[-radius, 0], [radius, 0]]) if field.line else radius * np.stack([np.cos(turn), np.sin(turn)], 1)
     distances = np.hypot(field.alphas[:, None], 0 * field.betas[None] if field.line else field.betas[None])
-    inside = field.losses[distances <= radius]
-    on_rim = np.array([interpolated(field, *point) for point in rim])
-    rise = np.concatenate([inside, on_rim]) - interpolated(field, 0.0, 0.0)
-    return float(rise.max()) if not np.isnan(rise).any() else math.nan
-
-
-def total_variation(field: Field) -> float:
-    """∫ |∇L| over the window; on a slice the sum of |L[i + 1] − L[i]|. Cells with a hole are left out.
-
-    >>> total_variation(Field(np.array([0.0, 1.0, 2.0]), np.zeros(1), np.array([[0.0], [4.0], [1.0]])))
-    7.0
-    """
-    h, k = field.steps
-    z = field.losses
-    if field.line:
-        return float(np.nansum(np.abs(np.diff(z[:, 0]))))
-    along = (z[1:, :-1] + z[1:, 1:] - z[:-1, :-1] - z[:-1, 1:]) / (2 * h)
-    across = (z[:-1, 1:] + z[1:, 1:] - z[:-1, :-1] - z[1:, :-1]) / (2 * k)
-    return float(np.nansum(np.hypot(along, across))) * h * k
+    inside, peaks = field.losses[distances <= radius], np.add(*field.bends(concave=True))[distances <= radius] / 4
+    on_rim, off = interpolated(field, rim)
+    center, center_off = interpolated(field, np.zeros((1, 2)))
+    rises = np.concatenate([inside, on_rim]) - center
+    return rises, np.concatenate([0 * peaks, off]) + center_off, np.concatenate([peaks, off]) + center_off

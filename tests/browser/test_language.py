@@ -24,7 +24,20 @@ export default Object.fromEntries(
 );
 """
 # texts of the service, by their fields: names that users gave, and its own sentences
-DATA_FIELDS = ("name", "label", "title", "text", "caption", "error", "reason", "definition", "unit", "rows", "columns")
+DATA_FIELDS = (
+    "name",
+    "label",
+    "title",
+    "text",
+    "caption",
+    "error",
+    "reason",
+    "definition",
+    "note",
+    "unit",
+    "rows",
+    "columns",
+)
 DATA_FIELDS += ("warnings", "normalization", "message", "user")
 # the same in every language: the program, formats, units, programs
 SYMBOLS = (

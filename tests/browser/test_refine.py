@@ -68,6 +68,23 @@ def test_twice_as_many_points_an_axis_of_which_those_of_the_result_are_reused(
     assert np.array(result["losses"])[::2, ::2].tolist() == service.result(coarse)["losses"]
 
 
+def test_a_basin_under_two_cells_wide_is_noted_and_zoomed_into(page: Page, service: Service, coarse: str) -> None:
+    [area, *_] = service.api.get(f"/jobs/{coarse}/numbers").json()["items"]
+    plotted(page, coarse)
+    note = page.get_by_test_id("note-area_under_0.1")
+    expect(note).to_contain_text("the basin is under two cells wide: compute a window of α from")
+    page.get_by_test_id("zoom").click()
+    page.wait_for_url(lambda url: "#/jobs/" in url and coarse not in url)
+    zoomed = page.url.rsplit("/", 1)[-1]
+    expect(page.get_by_test_id("job-state")).to_contain_text("done")
+    result = service.result(zoomed)
+    assert [result["alphas"][0], result["alphas"][-1]] == [area["window"]["alpha"][end] for end in ("min", "max")]
+    assert len(result["alphas"]) >= 5
+    [finer, *_] = service.api.get(f"/jobs/{zoomed}/numbers").json()["items"]
+    assert abs(finer["value"] - area["value"]) <= area["error"]
+    assert finer["error"] < area["error"]
+
+
 def test_a_wider_range_and_one_more_seed_have_as_many_points_as_was_said(
     page: Page, service: Service, coarse: str
 ) -> None:

@@ -237,6 +237,8 @@ export default /** @type {const} */ ({
   "number.nonFiniteMeans": "Points whose loss is NaN or infinite",
   "number.nats": "nats",
   "number.points": "points",
+  "number.zoom": "Zoom",
+  "number.zoomNamed": "Zoom: settle {name}",
   "number.lossAndAccuracy": "acc {accuracy}",
   "number.lossShort": "loss {loss}",
   "fact.centerLoss": "loss at the center",

@@ -8,6 +8,7 @@ import { duration, number, percent } from "../numbers.js";
 import { extent } from "../scales.js";
 import { t } from "../text.js";
 import { caveat, selfCheck } from "./plotparts.js";
+import { zoomNote } from "./zoomnote.js";
 
 /** @import { Job, Provenance, Result } from "../types.d.ts" */
 
@@ -51,6 +52,7 @@ export function factsOf(job, result, signal) {
                 withError(one),
                 element("span", { class: "unit" }, one.unit),
               ),
+              zoomNote(one, job, result),
             ),
           ),
         ),
