@@ -100,11 +100,17 @@ export function zoomed({ alpha, beta }, shown) {
  * allowed.
  * @type {(job: Job) => Refinement | null}
  */
-export function oneMoreSeed({ kind, spec }) {
+export const oneMoreSeed = (job) => moreSeeds(job, Number(job.spec.repeats) + 1);
+
+/**
+ * As many seeds as `count`, if that is more than there are and the kind of job can be a mean over
+ * them; null otherwise.
+ * @type {(job: Job, count: number) => Refinement | null}
+ */
+export function moreSeeds({ kind, spec }, count) {
   const { repeats } = definitionOf(kind).options;
-  const next = Number(spec.repeats) + 1;
-  const possible = repeats && next <= (repeats.most ?? Infinity) && !isExcluded(kind, spec);
-  return possible ? { repeats: next } : null;
+  const possible = repeats && count <= (repeats.most ?? Infinity) && !isExcluded(kind, spec);
+  return possible && count > Number(spec.repeats) ? { repeats: count } : null;
 }
 
 /** @type {(kind: Job["kind"], spec: Job["spec"]) => boolean} */

@@ -85,6 +85,21 @@ def test_a_basin_under_two_cells_wide_is_noted_and_zoomed_into(page: Page, servi
     assert finer["error"] < area["error"]
 
 
+def test_what_errors_leave_out_stands_below_the_numbers_with_the_seeds_that_show_it(
+    page: Page, service: Service, coarse: str
+) -> None:
+    plotted(page, coarse)
+    expect(page.get_by_test_id("plane-note")).to_contain_text("another seed is another plane")
+    page.get_by_test_id("repeat").click()
+    page.wait_for_url(lambda url: "#/jobs/" in url and coarse not in url)
+    repeated = page.url.rsplit("/", 1)[-1]
+    service.wait(service.job(repeated))
+    assert service.result(repeated)["provenance"]["repeated"]["seeds"] == [0, 1, 2, 3, 4]
+    plotted(page, repeated)
+    expect(page.get_by_test_id("number-area_under_0.1")).to_be_visible()
+    expect(page.get_by_test_id("plane-note")).to_have_count(0)
+
+
 def test_a_wider_range_and_one_more_seed_have_as_many_points_as_was_said(
     page: Page, service: Service, coarse: str
 ) -> None:

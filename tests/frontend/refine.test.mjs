@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   finer,
   gridOf,
+  moreSeeds,
   oneMoreSeed,
   pointsOf,
   region,
@@ -97,6 +98,9 @@ test("a seed more only where a job is a mean over seeds, and may have one more",
     spec: { repeats: 1, directions: "random", compare_batch_norm: [], also: null, ...spec },
   });
   assert.deepEqual(oneMoreSeed(job("surface")), { repeats: 2 });
+  assert.deepEqual(moreSeeds(job("surface", { repeats: 2 }), 5), { repeats: 5 });
+  assert.equal(moreSeeds(job("surface", { repeats: 5 }), 5), null);
+  assert.equal(moreSeeds(job("trajectory"), 5), null);
   assert.deepEqual(oneMoreSeed(job("slice", { repeats: 63 })), { repeats: 64 });
   assert.equal(oneMoreSeed(job("slice", { repeats: 64 })), null);
   assert.equal(oneMoreSeed(job("curvature")), null);

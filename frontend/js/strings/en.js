@@ -239,6 +239,9 @@ export default /** @type {const} */ ({
   "number.points": "points",
   "number.zoom": "Zoom",
   "number.zoomNamed": "Zoom: settle {name}",
+  "number.plane":
+    "± is of grid and samples in this plane; another seed is another plane, with other numbers.",
+  "number.repeat": "Repeat over {count} seeds",
   "number.lossAndAccuracy": "acc {accuracy}",
   "number.lossShort": "loss {loss}",
   "fact.centerLoss": "loss at the center",

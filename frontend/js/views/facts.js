@@ -8,7 +8,7 @@ import { duration, number, percent } from "../numbers.js";
 import { extent } from "../scales.js";
 import { t } from "../text.js";
 import { caveat, selfCheck } from "./plotparts.js";
-import { zoomNote } from "./zoomnote.js";
+import { planeNote, zoomNote } from "./settle.js";
 
 /** @import { Job, Provenance, Result } from "../types.d.ts" */
 
@@ -84,6 +84,7 @@ export function factsOf(job, result, signal) {
         lost && fact(t("fact.nonFinite"), lost, result.non_finite.length, "non-finite"),
       ),
       further,
+      job.state === "done" && planeNote(job),
       selfCheck(result.self_check) ?? element("p", { class: "soft" }, t("check.pending")),
       result.provenance && provenance(result.provenance, job),
     ),
