@@ -79,6 +79,8 @@ export interface Provenance {
     accuracy: number | null;
     on_grid: boolean;
     standard_error: number | null;
+    /** 95 %, of the mean loss of further samples */
+    interval?: { low: number; high: number; reliable: boolean } | null;
   };
   cosine?: number | null;
   data_sha256?: string;

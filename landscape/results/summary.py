@@ -71,9 +71,20 @@ def _values(result: Arrays, name: str) -> str:
     parts = [
         f"{finite.min():.4g} to {finite.max():.4g}" if len(finite) else "",
         f"{array[tuple(at)]:.4g} at the center" if at and np.isfinite(array[tuple(at)]) else "",
+        _interval(result.provenance) if name == "losses" else "",
         f"{odd} NaN or infinite" if odd else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _interval(facts: Mapping[str, Any]) -> str:
+    """The interval of the loss at the center, or why there is none that can be relied on."""
+    found = (facts.get("center") or {}).get("interval")
+    if not found:
+        return ""
+    if not found["reliable"]:
+        return "which a few samples carry: too few for an interval"
+    return f"95 % interval {found['low']:.4g} to {found['high']:.4g}"
 
 
 def _loss(loss: Mapping[str, Any]) -> list[str]:

@@ -245,6 +245,8 @@ export default /** @type {const} */ ({
   "number.lossAndAccuracy": "acc {accuracy}",
   "number.lossShort": "loss {loss}",
   "fact.centerLoss": "loss at the center",
+  "fact.interval": "{low} to {high} (95 % interval, for further samples)",
+  "fact.fewCarry": "A few samples carry it: these are too few for an interval.",
   "fact.centerLossOff": "loss at the center (not a grid point)",
   "fact.centerAccuracy": "accuracy at the center",
   "fact.centerAccuracyOff": "accuracy at the center (not a grid point)",

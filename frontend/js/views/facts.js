@@ -21,13 +21,14 @@ export function factsOf(job, result, signal) {
   const [least, most] = result.losses.flat().some((loss) => loss !== null)
     ? extent([result.losses])
     : [null, null];
-  /** @type {(label: string, text: string, value: number | null, testid: string) => HTMLElement} */
-  const fact = (label, text, value, testid) =>
+  /** @type {(label: string, text: string, value: number | null, testid: string, note?: string | null) => HTMLElement} */
+  const fact = (label, text, value, testid, note) =>
     element(
       "div",
       {},
       element("dt", {}, label),
       element("dd", { "data-testid": testid, "data-value": String(value) }, text),
+      note && element("dd", { class: "soft note", "data-testid": `${testid}-note` }, note),
     );
   const lost = holes(result.non_finite);
   const off = result.provenance !== null && !onGrid;
@@ -72,6 +73,7 @@ export function factsOf(job, result, signal) {
           `${number(loss)} ${unit}`,
           loss,
           "result-loss-center",
+          intervalWords(result.provenance),
         ),
         fact(
           t(off ? "fact.centerAccuracyOff" : "fact.centerAccuracy"),
@@ -132,4 +134,16 @@ function textOf(name, value) {
   if (value === null) return "–";
   if (name === "seconds") return duration(Number(value));
   return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/**
+ * The interval in which the mean loss of further samples lies, or that these are too few for one;
+ * null where the samples depend on each other.
+ * @type {(provenance: Provenance | null) => string | null}
+ */
+function intervalWords(provenance) {
+  const found = provenance?.center.interval;
+  if (!found) return null;
+  if (!found.reliable) return t("fact.fewCarry");
+  return t("fact.interval", { low: number(found.low), high: number(found.high) });
 }
