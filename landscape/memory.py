@@ -11,7 +11,7 @@ PROC = Path("/proc")
 
 def total() -> int:
     """Bytes of memory of this machine, or fewer if the container or the control group of this process is limited."""
-    return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_limits())
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_limits()])
 
 
 def available() -> int:

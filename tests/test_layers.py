@@ -45,6 +45,7 @@ LAYERS = {
         "parsers",
         "disk_cache",
         "disk",
+        "memory",
         "grid",
         "keywords",
         "sandbox",

@@ -4,10 +4,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from .random import Params, dot, filter_norms, filtered, norm, rows
+from .random import dot, filter_norms, filtered, norm, rows
 
 
 @dataclass(frozen=True)
@@ -27,52 +26,74 @@ class DirectionMeasures:
 
 
 def measure_directions(
-    directions: Sequence[Params], center: Mapping[str, Tensor], scales: Collection[str] = ()
+    directions: Sequence[Mapping[str, Tensor]], center: Mapping[str, Tensor], scales: Collection[str] = ()
 ) -> DirectionMeasures:
-    """Measure a pair of directions (or one) against its center, in float64; `scales` have no filters."""
-    directions = [{name: direction[name] for name in center} for direction in directions]  # no running statistics
-    names = filtered(center, scales)
-    ratios = [_ratios(direction, center, names) for direction in directions]
-    low, high = _range([filters for filters, _ in ratios])
-    layer_low, layer_high = _range([layers for _, layers in ratios])
-    norms = torch.cat([filter_norms(center[name]) for name in names] or [torch.zeros(0)])
-    single = [
-        name for name in center if rows(center[name], name in names).shape[1] < 2 and _may_move(name, names, directions)
-    ]
-    turned = [{name: one for name, one in direction.items() if name not in single} for direction in directions]
+    """Measure a pair of directions (or one) against its center, in float64; `scales` have no filters.
+
+    One parameter after the other, since directions may be drawn again at every use; running statistics are left out.
+    """
+    names = set(filtered(center, scales))
+    every, turned = _Products(), _Products()
+    ratios: list[tuple[float, float]] = []
+    layers: list[tuple[float, float]] = []
+    moving = zero = parallel = 0
+    zero_names: list[str] = []
+    for name, parameter in center.items():
+        parts = [direction[name] for direction in directions]
+        own = rows(parameter, name in names)
+        alone = own.shape[1] < 2 and (name in names or any(bool(part.any()) for part in parts))
+        every.add(parts)
+        if alone:
+            parallel += len(own)
+        else:
+            turned.add(parts)
+        if name in names:
+            norms = filter_norms(parameter)
+            moving, zero = moving + int((norms > 0).sum()), zero + int((norms == 0).sum())
+            zero_names += [name] if bool((norms == 0).any()) else []
+            for part in parts:
+                lengths = filter_norms(part)
+                ratios += _range(lengths, norms)
+                layers += _range(lengths.norm()[None], norms.norm()[None])
+    pair = len(directions) == 2
     return DirectionMeasures(
-        cosine=cosine(directions[0], directions[1]) if len(directions) == 2 else None,
-        turned_cosine=cosine(turned[0], turned[1]) if len(directions) == 2 else None,
-        filter_ratio_min=low,
-        filter_ratio_max=high,
-        layer_ratio_min=layer_low,
-        layer_ratio_max=layer_high,
-        filters=int((norms > 0).sum()),
-        zero_filters=int((norms == 0).sum()),
-        zero_names=[name for name in names if bool((filter_norms(center[name]) == 0).any())][:5],
-        parallel_filters=sum(len(rows(center[name], name in names)) for name in single) if len(directions) > 1 else 0,
+        cosine=every.cosine() if pair else None,
+        turned_cosine=turned.cosine() if pair else None,
+        filter_ratio_min=min((low for low, _ in ratios), default=math.nan),
+        filter_ratio_max=max((high for _, high in ratios), default=math.nan),
+        layer_ratio_min=min((low for low, _ in layers), default=math.nan),
+        layer_ratio_max=max((high for _, high in layers), default=math.nan),
+        filters=moving,
+        zero_filters=zero,
+        zero_names=zero_names[:5],
+        parallel_filters=parallel if pair else 0,
     )
 
 
-def _may_move(name: str, names: list[str], directions: Sequence[Params]) -> bool:
-    return name in names or any(bool(direction[name].any()) for direction in directions)
+class _Products:
+    """Sums over parameters of the inner products of two directions."""
+
+    def __init__(self) -> None:
+        self._sums = [0.0, 0.0, 0.0]
+
+    def add(self, parts: Sequence[Tensor]) -> None:
+        one, other = ({"": part} for part in (parts[0], parts[-1]))
+        self._sums = [
+            total + dot(*pair)
+            for total, pair in zip(self._sums, ((one, other), (one, one), (other, other)), strict=True)
+        ]
+
+    def cosine(self) -> float:
+        """cos(δ, η); 0 where either is zero."""
+        both, first, second = self._sums
+        lengths = first**0.5 * second**0.5
+        return both / lengths if lengths else 0.0
 
 
-def _ratios(direction: Params, center: Mapping[str, Tensor], names: list[str]) -> tuple[Tensor, Tensor]:
-    """‖direction‖ / ‖center‖ for every filter and for every parameter, where the center's is above zero."""
-    pairs = [(filter_norms(direction[name]), filter_norms(center[name])) for name in names]
-    layers = [(own.norm()[None], wanted.norm()[None]) for own, wanted in pairs]
-    return _quotients(pairs), _quotients(layers)
-
-
-def _quotients(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    parts = [own[wanted > 0] / wanted[wanted > 0] for own, wanted in pairs]
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
-
-
-def _range(ratios: list[Tensor]) -> tuple[float, float]:
-    every = torch.cat(ratios)
-    return (float(every.min()), float(every.max())) if len(every) else (math.nan, math.nan)
+def _range(own: Tensor, wanted: Tensor) -> list[tuple[float, float]]:
+    """Smallest and largest own / wanted, where the latter is above zero; empty without any."""
+    ratios = own[wanted > 0] / wanted[wanted > 0]
+    return [(float(ratios.min()), float(ratios.max()))] if len(ratios) else []
 
 
 def cosine(delta: Mapping[str, Tensor], eta: Mapping[str, Tensor]) -> float:

@@ -1,21 +1,14 @@
-"""Memory: of a process, and of the machine or the container."""
+"""Memory of a process, and the share of the machine's (`landscape.memory.total`) that workers take."""
 
-import contextlib
-import os
 import resource
 import sys
 from pathlib import Path
 
+from landscape.memory import total
+
+__all__ = ["SHARE", "resident", "total"]
+
 SHARE = 0.8  # of the memory, for all workers together
-
-
-def total() -> int:
-    """Bytes of memory of this machine, or fewer if the container or the control group of this process is limited."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # "max", or no such file
-            found.append(int((Path("/sys/fs/cgroup") / name).read_text()))
-    return min(found)
 
 
 def resident(pid: int | None = None) -> int | None:
@@ -24,10 +17,10 @@ def resident(pid: int | None = None) -> int | None:
     Mapped files (samples, libraries) are not counted: processes share them, and the system can reclaim them.
     """
     try:
-        total, mapped = map(int, Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1:3])
+        size, mapped = map(int, Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1:3])
     except (OSError, ValueError, IndexError):
         if pid is not None:
             return None
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
-    return (total - mapped) * resource.getpagesize()
+    return (size - mapped) * resource.getpagesize()
