@@ -99,6 +99,7 @@ def _range(own: Tensor, wanted: Tensor) -> list[tuple[float, float]]:
 def cosine(delta: Mapping[str, Tensor], eta: Mapping[str, Tensor]) -> float:
     """cos(delta, eta) over all parameters together, unitless; 0 where either is zero.
 
+    >>> import torch
     >>> cosine({"a": torch.tensor([3.0, 4.0])}, {"a": torch.tensor([1.0, 0.0])})
     0.6
     """
