@@ -128,12 +128,12 @@ def _note(field: Field, level: float) -> tuple[str | None, dict[str, dict[str, f
     """What a size leaves open, and the window that would settle it."""
     if not is_narrow(field, level):
         return None, None
-    window, narrow = window_around(field, level), "the basin is under two cells wide"
+    window, narrow = window_around(field, level), "The basin is under two cells wide"
     if window is None:
-        return f"{narrow}: compute more points", None
+        return f"{narrow}: compute more points.", None
     symbols = {"alpha": "α", "beta": "β"}
     words = (f"{symbols[name]} from {ends['min']:.3g} to {ends['max']:.3g}" for name, ends in window.items())
-    return f"{narrow}: compute a window of {' and '.join(words)}", window
+    return f"{narrow}: compute a window of {' and '.join(words)}.".replace("-", "−"), window
 
 
 def _metrics(levels: Sequence[float], radius: float, unit: str, line: bool) -> list[_Metric]:

@@ -72,7 +72,7 @@ def test_a_basin_under_two_cells_wide_is_noted_and_zoomed_into(page: Page, servi
     [area, *_] = service.api.get(f"/jobs/{coarse}/numbers").json()["items"]
     plotted(page, coarse)
     note = page.get_by_test_id("note-area_under_0.1")
-    expect(note).to_contain_text("the basin is under two cells wide: compute a window of α from")
+    expect(note).to_contain_text("The basin is under two cells wide: compute a window of α from")
     page.get_by_test_id("zoom").click()
     page.wait_for_url(lambda url: "#/jobs/" in url and coarse not in url)
     zoomed = page.url.rsplit("/", 1)[-1]
@@ -89,7 +89,7 @@ def test_what_errors_leave_out_stands_below_the_numbers_with_the_seeds_that_show
     page: Page, service: Service, coarse: str
 ) -> None:
     plotted(page, coarse)
-    expect(page.get_by_test_id("plane-note")).to_contain_text("another seed is another plane")
+    expect(page.get_by_test_id("plane-note")).to_contain_text("Another seed is another plane")
     page.get_by_test_id("repeat").click()
     page.wait_for_url(lambda url: "#/jobs/" in url and coarse not in url)
     repeated = page.url.rsplit("/", 1)[-1]

@@ -240,7 +240,7 @@ export default /** @type {const} */ ({
   "number.zoom": "Zoom",
   "number.zoomNamed": "Zoom: settle {name}",
   "number.plane":
-    "± is of grid and samples in this plane; another seed is another plane, with other numbers.",
+    "± is that of grid and samples in this plane. Another seed is another plane, with other numbers.",
   "number.repeat": "Repeat over {count} seeds",
   "number.lossAndAccuracy": "acc {accuracy}",
   "number.lossShort": "loss {loss}",

@@ -365,7 +365,7 @@ def test_the_error_of_an_area_holds_that_of_a_basin_narrower_than_the_cells(n: i
             assert found.error is not None
             assert abs(found.value - truth) <= found.error, (width, condition)
             assert found.note is not None
-            assert found.note.startswith("the basin is under two cells wide: compute a window of α from -")
+            assert found.note.startswith("The basin is under two cells wide: compute a window of α from −")
             assert found.window is not None
             inside = found.window["alpha"]
             assert inside["min"] < -width / 2 < width / 2 < inside["max"]
@@ -377,7 +377,7 @@ def test_a_wide_basin_has_no_note() -> None:
     assert all((number.note, number.window) == (None, None) for number in found)
     assert metrics.numbers(result(line(lambda x: x**2)))[0].note is None
     narrow = metrics.numbers(result(line(lambda x: 1000 * x**2)))[0]
-    assert narrow.note == "the basin is under two cells wide: compute a window of α from -0.04 to 0.04"
+    assert narrow.note == "The basin is under two cells wide: compute a window of α from −0.04 to 0.04."
     assert narrow.error == pytest.approx(0.08 - narrow.value)
     assert narrow.to_json()["window"] == {"alpha": {"min": pytest.approx(-0.04), "max": pytest.approx(0.04)}}
 
