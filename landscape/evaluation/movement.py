@@ -4,7 +4,8 @@ A forward pass may use a copy of its weights, made with the network, at its firs
 Then a landscape is flat along those weights, and every line that compares values at the center is green.
 """
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from ..directions.plane import Plane
 from ..directions.random import Params
 from ..objective.digest import same_bits
-from ..objective.objective import Objective, converted, copy_of, has_numbers, movable
+from ..objective.objective import Objective, converted, copy_of, has_numbers, movable, number_type, type_like
 from ..objective.random_state import seeded
 from ..objective.trial import FEW
 
@@ -31,7 +32,7 @@ class Movement:
         moves: it changes them, or they are computed from the parameters and happen not to change.
         follows: a copy of the network that gets the moved parameters before evaluation mode gives the same outputs.
         still: names of parameters that move along the directions, and on which no output depends.
-        kept: those of them whose numbers the network also holds elsewhere.
+        kept: those of them whose numbers the network also holds elsewhere, or which a function of it has captured.
     """
 
     moves: bool = True
@@ -61,11 +62,12 @@ def movement(model: nn.Module, objective: Objective, plane: Plane) -> Movement:
         if name not in reached and _same(before, _outputs(few, few.model, {**center, name: moved[name]}))
     )
     held = list(_held(few.model))
+    captured = _captured(model, few, still)
     return Movement(
         moves=bool(reached.intersection(names)) or not _same(before, after),  # a network may be flat
         follows=_close(after, _outputs(few, _remade(model, moved, objective.model_dtype), {})),
         still=still,
-        kept=tuple(name for name in still if any(_numbers_of(one, center[name]) for one in held)),
+        kept=tuple(name for name in still if name in captured or any(_numbers_of(one, center[name]) for one in held)),
     )
 
 
@@ -114,6 +116,30 @@ def _reached(few: Objective, center: Params) -> set[str]:
     except Exception:  # what cannot be differentiated is moved, parameter by parameter
         return set()
     return {name for name, leaf in leaves.items() if id(leaf) in found}
+
+
+def _captured(model: nn.Module, few: Objective, names: Collection[str]) -> set[str]:
+    """Those of `names` on which outputs depend in the caller's own network, though not in a copy of it.
+
+    A function that holds a parameter (a closure, an attribute that is no module's) is shared by copies, and so is what
+    it holds. The network is copied around its own parameters, whose `requires_grad` is as before afterwards.
+    """
+    own = {name: one for name, one in model.named_parameters() if name in names}
+    marks = {name: one.requires_grad for name, one in own.items()}
+    try:
+        shared = copy.deepcopy(model, {id(one): one for one in model.parameters()}).eval()
+        for one in own.values():
+            one.requires_grad_()
+        with seeded(0), torch.enable_grad():
+            samples, _ = few.pair(0, None)
+            outputs = shared(samples.detach().to(type_like(samples, number_type(model))))
+            found = _leaves([one.grad_fn for one in _tensors(outputs)])
+    except Exception:
+        return set()
+    finally:
+        for name, mark in marks.items():
+            own[name].requires_grad_(mark)
+    return {name for name, one in own.items() if id(one) in found}
 
 
 def _leaves(functions: list[Any]) -> set[int]:

@@ -111,6 +111,31 @@ class Unused(nn.Module):
         return self.inner(x)
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_parameter_that_a_function_has_captured_is_red_and_the_network_unchanged(frozen: bool) -> None:
+    class Captured(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.rest = nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Linear(7, 3)
+            stirred(self)
+            weight = self.first.weight
+            self.act = lambda x: torch.tanh(F.linear(x, weight))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.rest(self.norm(self.act(x)))
+
+    model = Captured().train()
+    model.first.weight.requires_grad_(not frozen)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    line = forward_line(model)
+    assert line is not None
+    assert not line.passed
+    assert "'first.weight'" in line.text
+    assert model.first.weight.requires_grad == (not frozen)
+    assert model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
 def test_an_unused_parameter_is_named_and_green() -> None:
     line = forward_line(Unused(), biases="random")
     assert line is not None
@@ -184,6 +209,6 @@ def test_no_line_is_red_where_the_values_are_right(make: type[nn.Module]) -> Non
 @pytest.mark.parametrize("seed", range(4))
 def test_directions_that_cancel_each_other_are_not_taken_for_kept_weights(seed: int) -> None:
     images, labels = vectors()
-    grid = Grid.square(3)
-    result = api.surface(OneFilter(), images, labels, grid=grid, seed=seed, orthogonality="none", progress=False)
+    how = {"seed": seed, "orthogonality": "none", "filters": "axes"}
+    result = api.surface(OneFilter(), images, labels, grid=Grid.square(3), progress=False, **how)
     assert [check.name for check in result.checks if not check.passed] == []
