@@ -20,6 +20,7 @@ from ..results.arrays import VALUES, Array, Arrays
 from .picture import PictureOptions
 
 MISSING = -1.0
+LOST = -1e308  # what the maximum over processes (MPI) leaves where all have NaN: the most negative number
 OURS = "landscape"  # the HDF5 group with our own data
 _NAMES = {  # ours -> theirs, and their unit per ours
     "losses": ("train_loss", 1.0),
@@ -44,13 +45,13 @@ def to_paper(array: Array, computed: NDArray[np.bool_], *, unit: float = 1.0) ->
 
 
 def from_paper(array: Array, shape: tuple[int, int], *, unit: float = 1.0) -> Array:
-    """Theirs -> ours (n_alpha, n_beta); −1 becomes NaN.
+    """Theirs -> ours (n_alpha, n_beta); −1 becomes NaN, and so does the most negative number, see `LOST`.
 
     For non-square grids their code declares the array as (n_x, n_y) but fills it in the order of (n_y, n_x): only the
     order of the numbers is used here.
     """
     ours = np.array(array, dtype=np.float64).reshape(shape[1], shape[0]).T
-    return np.where(ours == MISSING, np.nan, ours / unit)
+    return np.where((ours == MISSING) | (ours <= LOST), np.nan, ours / unit)
 
 
 def write(result: Arrays, ending: str, picture: PictureOptions) -> bytes:

@@ -42,7 +42,8 @@ def _lines(result: Arrays) -> Iterator[tuple[str, str]]:
     words = settings(result.grid, facts) if facts else {}
     yield result.kind, ", ".join(filter(None, [words.get("grid") or _shape(result), _done(result)]))
     for name in result.columns:
-        if not name.endswith(("error", "errors")):
+        scores = not name.endswith("accuracies") or bool(np.isfinite(result.array(name)).any())  # none without classes
+        if scores and not name.endswith(("error", "errors")):
             yield name, _values(result, name)
     if facts:
         yield "network", words["network"] + _digest(", weights of SHA-256", facts.get("weights_sha256"))

@@ -98,6 +98,16 @@ def test_points_not_computed_are_minus_one_in_the_file_and_nan_in_the_result(tmp
     assert again.computed.tolist() == result.computed.tolist()
 
 
+def test_what_the_maximum_over_processes_leaves_of_nan_is_a_computed_nan(tmp_path: Path) -> None:
+    losses = np.linspace(0, 2, 11)
+    losses[:3] = -np.finfo(float).max
+    with h5py.File(tmp_path / "surface.h5", "w") as file:
+        file["xcoordinates"], file["train_loss"], file["train_acc"] = losses, losses, np.full(11, 50.0)
+    result = Result.load(tmp_path / "surface.h5")
+    assert [(odd["i"], odd["value"]) for odd in result.non_finite] == [(0, "nan"), (1, "nan"), (2, "nan")]
+    assert np.nanmin(result.losses) == losses[3]
+
+
 def test_a_slice_has_no_ycoordinates_and_one_axis(tmp_path: Path) -> None:
     line = api.slice(perceptron(), *vectors(), grid=Grid.line(5))
     line.save(tmp_path / "s.h5")
