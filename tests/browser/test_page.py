@@ -38,9 +38,11 @@ def ours(url: str, service: Service) -> bool:
     return url.startswith((f"http://127.0.0.1:{service.port}/", "data:", "blob:"))
 
 
-def surface_job(service: Service, checkpoint_id: str, seed: int) -> str:
+def surface_job(service: Service, checkpoint_id: str, seed: int, **more: Any) -> str:
     grid = {"alpha": {"count": 5}, "beta": {"min": -0.5, "max": 0.5, "count": 3}}
-    job_id = service.submit(kind="surface", checkpoint=checkpoint_id, subset={"count": 50}, grid=grid, seed=seed)
+    job_id = service.submit(
+        kind="surface", checkpoint=checkpoint_id, subset={"count": 50}, grid=grid, seed=seed, **more
+    )
     service.wait(job_id)
     return job_id
 
@@ -107,6 +109,16 @@ def without_description() -> bytes:
     from safetensors.torch import load_file, save
 
     return save(load_file(GALLERY / "resnet20-w8-plain.safetensors"))
+
+
+@pytest.mark.parametrize(("loss", "height"), [("cross_entropy", "paper"), ("mse", "log")])
+def test_a_comparison_begins_with_the_height_that_fits_its_losses(
+    page: Page, service: Service, shipped: dict[str, Any], loss: str, height: str
+) -> None:
+    jobs = [surface_job(service, shipped["id"], seed, loss=loss) for seed in (13, 14)]
+    page.goto(f"/#/compare?jobs={','.join(jobs)}")
+    expect(page.get_by_test_id("compare-cell")).to_have_count(2)
+    expect(page.get_by_test_id(f"height-{height}")).to_be_checked()
 
 
 def test_two_results_are_compared_with_the_numbers_of_the_api(

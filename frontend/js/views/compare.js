@@ -16,7 +16,7 @@ import { captionOf } from "../format.js";
 import { isLine } from "../grid.js";
 import { get, post, messageOf, unlessAborted } from "../network.js";
 import { address, choice, jobsOf } from "../route.js";
-import { HEIGHT_NAMES } from "../scales.js";
+import { HEIGHT_NAMES, defaultHeight } from "../scales.js";
 import { defaultSliceHeight } from "../slices.js";
 import { replaceQuery } from "../state.js";
 import { listed, t, tNodes } from "../text.js";
@@ -26,7 +26,7 @@ import { overlay } from "./overlay.js";
 import { emptyState, emptyView, noticeLine } from "./parts.js";
 import { caveat, pictureControls, warningsOf } from "./plotparts.js";
 
-/** @import { Chosen, Comparison, Entry, Job, Result, View, ViewContext } from "../types.d.ts" */
+/** @import { Chosen, Comparison, Entry, Height, Job, Result, View, ViewContext } from "../types.d.ts" */
 
 /** @typedef {{ job: Job; result: Result }} Known */
 
@@ -103,6 +103,15 @@ async function resultsOf(jobs, signal) {
   return (await Promise.all(asked)).flatMap((result) => result ?? []);
 }
 
+/**
+ * The height that fits all surfaces; the paper's until there is a loss.
+ * @type {(results: Result[]) => Height}
+ */
+function commonHeight(results) {
+  const begun = results.filter(({ losses }) => losses.flat().some((loss) => loss !== null));
+  return begun.length ? defaultHeight(begun) : "paper";
+}
+
 /** @type {(id: string, signal: AbortSignal) => Promise<Job | string>} */
 const jobOrMessage = (id, signal) => get(`/api/v1/jobs/${id}`, signal).catch(messageOf);
 
@@ -128,6 +137,7 @@ async function fillComparison(node, ids, { route, signal }) {
     );
   const many = surfaces.length > MAX_SCENES;
   const curves = surfaces.length ? [] : await resultsOf(slices, signal);
+  const known = shipped || route.query.height ? [] : await resultsOf(surfaces, signal);
   /** @type {Chosen} */
   const chosen = {
     view: choice(
@@ -140,7 +150,7 @@ async function fillComparison(node, ids, { route, signal }) {
       route.query,
       "height",
       surfaces.length ? HEIGHT_NAMES : ["linear", "log"],
-      surfaces.length ? "paper" : defaultSliceHeight(curves),
+      surfaces.length ? commonHeight(known) : defaultSliceHeight(curves),
     ),
     value: choice(route.query, "value", ["loss", "accuracy"], "loss"),
   };
