@@ -8,13 +8,11 @@ from .. import memory
 from ..errors import MemoryExhaustedError
 
 SMALL = 1 << 30  # bytes: less is not looked at
-# Times the weights in float32, besides the caller's own copy; measured, see docs/performance.md.
-ENGINE = (
-    24  # copy of the model, both directions and the engine's sums in float64, its weights, and the check in float64
-)
-PLAIN = 12  # without the engine
-STREAMED = 4  # without directions: copy of the model, its weights at one point, and the check of the center
-LARGEST = 16  # times the largest parameter, while it is drawn and normalized
+# Times the weights in float32, besides the caller's own copy; measured, see docs/performance.md:
+ENGINE = 24  # a copy, both directions, the engine's sums and the check in float64, the engine's weights
+PLAIN = 12  # the same without the engine
+STREAMED = 3  # a copy, the weights at one point, and the check of the center in float32
+LARGEST = 12  # times the largest parameter, while it is drawn and normalized
 
 
 @dataclass(frozen=True)
