@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -19,9 +18,12 @@ def available() -> int:
     found = [total() - _used_in_group()]
     if free := _lines(PROC / "meminfo").get("MemAvailable"):
         found.append(free)
-    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    if limit != resource.RLIM_INFINITY:
-        found.append(limit - _lines(PROC / "self/status").get("VmData", 0))
+    with contextlib.suppress(ImportError):  # of POSIX only
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        if limit != resource.RLIM_INFINITY:
+            found.append(limit - _lines(PROC / "self/status").get("VmData", 0))
     return max(0, min(found))
 
 
@@ -36,11 +38,10 @@ def _used_in_group() -> int:
     used = _numbers("memory.current", "memory/memory.usage_in_bytes")
     cached = [
         int(line.split()[1])
-        for name in ("memory.stat", "memory/memory.stat")
-        for line in _text(CGROUP / name).splitlines()
-        if line.startswith("inactive_file ")
+        for line in (_text(CGROUP / "memory.stat") or _text(CGROUP / "memory/memory.stat")).splitlines()
+        if line.startswith(("inactive_file ", "active_file "))
     ]
-    return max(0, min(used, default=0) - min(cached, default=0))
+    return max(0, min(used, default=0) - sum(cached))
 
 
 def _numbers(*names: str) -> list[int]:

@@ -5,9 +5,8 @@ None of the functions changes the caller's model or any global random state.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from .directions.plane import Plane
 from .evaluation.landscape import plane_along as plane_of
 from .grid import Grid
 from .hessian.lanczos import STEPS
-from .hessian.products import Hessian
+from .hessian.products import Hessian, names_over
 from .hessian.spectrum import Spectrum
 from .keywords import checks_keywords
 from .kinds.prepare import prepare
@@ -36,6 +35,7 @@ def spectrum(
     labels: Any = None,
     *,
     over: Over = "filters",
+    filters: Filters = "weights",
     seed: int = 0,
     steps: int = STEPS,
     probes: int = 8,
@@ -51,6 +51,7 @@ def spectrum(
     Args:
         model, images, labels, loss, label_smoothing, weight_decay, batch_norm, calibration, precision: as in `surface`.
         over: parameters the Hessian is taken over: "filters" (those with filters) or "all".
+        filters: what has filters, as in `surface`.
         seed: of the random vectors.
         steps: products of the Hessian with a vector, per random vector.
         probes: random vectors for trace and density.
@@ -77,21 +78,34 @@ def spectrum(
         precision=precision,
     )
     objective, parameters = prepared.landscape.objective_at((0.0,))
-    return Hessian(objective, parameters, over=over, weight_decay=weight_decay).spectrum(
+    names = names_over(objective, over, filters)
+    return Hessian(objective, parameters, over=names, weight_decay=weight_decay).spectrum(
         seed=seed, steps=steps, probes=probes
     )
 
 
-@dataclass(frozen=True)
-class Paired:
-    """The difference of the loss between two points, over the same samples; unpacks as the first two numbers."""
-
+class _Paired(NamedTuple):
     difference: float  # mean over the samples, unit of the loss
     standard_error: float  # of that mean; far below the errors of both losses, since the samples are the same
-    interval: Interval  # of that mean, 95 %: also where few samples carry the difference
 
-    def __iter__(self) -> Iterator[float]:
-        return iter((self.difference, self.standard_error))
+
+class Paired(_Paired):
+    """The difference of the loss between two points, over the same samples: two numbers, and an attribute.
+
+    Attributes:
+        interval: of the mean difference, 95 %; also where few samples carry it.
+    """
+
+    interval: Interval
+
+    @classmethod
+    def of(cls, differences: Tensor) -> "Paired":
+        """From the differences of the samples, (N,)."""
+        count = len(differences)
+        error = float(differences.std()) / count**0.5 if count > 1 else math.nan
+        found = cls(float(differences.mean()), error)
+        found.interval = interval(differences)
+        return found
 
 
 @checks_keywords
@@ -156,10 +170,7 @@ def paired(
     )
     landscape = prepared.landscape
     differences = landscape.sample_losses(first) - landscape.sample_losses(second)
-    count = len(differences)
-    error = float(differences.std()) / count**0.5 if count > 1 else math.nan
-    differences = differences + landscape.penalty(first) - landscape.penalty(second)
-    return Paired(float(differences.mean()), error, interval(differences))
+    return Paired.of(differences + landscape.penalty(first) - landscape.penalty(second))
 
 
 @checks_keywords

@@ -83,6 +83,8 @@ export interface Provenance {
     interval?: { low: number; high: number; reliable: boolean } | null;
   };
   cosine?: number | null;
+  /** names of the parameters with several axes that have no filters */
+  scales?: string[];
   data_sha256?: string;
   landmarks?: { name: string; coordinates: [number, number] }[];
   warnings?: string[];

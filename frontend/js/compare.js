@@ -38,12 +38,12 @@ const MUST = [
   ],
   [
     "differ.normalization",
-    ({ spec }) =>
+    ({ provenance: p, spec }) =>
       [
         spec.normalization,
         spec.orthogonality ?? "filter",
         spec.biases ?? "fixed",
-        spec.filters ?? "axes",
+        p?.scales?.length ?? 0, // without scales it does not matter what has filters
       ].join(),
   ],
   ["differ.batchNorm", ({ spec }) => spec.batch_norm ?? "frozen"],

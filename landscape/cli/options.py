@@ -28,7 +28,7 @@ Over = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="Parameters the Hessian is taken over: filters (those with two axes or more) or all.",
+        help="Parameters the Hessian is taken over: those with filters or all.",
         autocompletion=one_of("filters", "all"),
     ),
 ]

@@ -4,6 +4,7 @@ It shares neither engine nor directions with the values of a landscape. It is co
 computes the same there as in its own types, which a few samples show; else in its own types.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,6 +32,7 @@ from ..stop import Stop, Stopped
 FEW = 32  # samples on which float64 and the module's own types are compared
 ROUNDING = 1e4  # times the rounding of its own types: as far as float64 may be from it
 COARSEST = 0.2
+EXACT = 1e-5  # relative: losses that agree so far are not computed in a coarse type, though one may occur
 WIDER = 8  # estimated size of the largest activation relative to the input: 5 for a ResNet-20
 
 
@@ -94,7 +96,8 @@ class Independent:
             return Method(name, words, self._converted)
         if double is not None and (own is None or _same(double, own)):
             within = max(double.coarsest, _coarsest(self._objective), key=_rounding)
-            if _rounding(within) <= _rounding(torch.float32):
+            few = self._losses(self._objective.first(len(double.losses)))
+            if _rounding(within) <= _rounding(torch.float32) or _apart(few, double.losses) <= EXACT:
                 return Method("float64", "plain float64 forward pass", double.make)
             words = f"plain float64 forward pass (the network computes partly in {_name(within)})"
             return Method(_name(within), words, double.make)
@@ -184,6 +187,13 @@ def _same(double: _Trial, own: _Trial) -> bool:
     size = float(own.losses.abs().nan_to_num(0.0, 0.0, 0.0).max())
     limit = min(COARSEST, ROUNDING * _rounding(own.coarsest))
     return torch.allclose(double.losses, own.losses, rtol=0.0, atol=limit * max(size, 1e-3), equal_nan=True)
+
+
+def _apart(some: Tensor, others: Tensor) -> float:
+    """Largest difference of the losses of a few samples, relative to the largest; infinite where one is not finite."""
+    size = max(float(others.abs().max()), 1e-3)
+    apart = float((some - others).abs().max()) / size
+    return apart if math.isfinite(apart) else math.inf
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -27,13 +27,13 @@ from ..objective.batch_norm import (
     require_policy,
     with_batch_statistics,
 )
-from ..objective.digest import state_digest
+from ..objective.digest import same_bits, state_digest
 from ..objective.interval import interval
 from ..objective.losses import Loss, loss_of
 from ..objective.objective import BATCH, PRECISIONS, Objective, Value, depends_on_batch, has_numbers
 from ..objective.random_state import keeps_random_state
 from ..objective.scales import scales
-from ..objective.trial import tried
+from ..objective.trial import FEW, tried
 from ..options import DirectionOptions, EngineOptions, ObjectiveOptions, choices_of, require_bounds
 from ..packing.module import PackedModule
 from ..results.arrays import VALUES, finite_or_none
@@ -41,7 +41,7 @@ from ..stop import Stop
 from ..version import __version__
 from .independent import Independent
 from .large import Way, way
-from .movement import movement
+from .movement import POINT, movement
 
 Samples = tuple[Tensor, Tensor]
 FAST = "bfloat16"
@@ -97,9 +97,10 @@ class Landscape:
         self._batch: int | None = objective.batch
         self.loss: Loss = loss_of(objective.loss, label_smoothing=objective.label_smoothing)
         drawn = directions.directions == "random"
-        given = (engine.choice or {}).get("engine", "plain") != "plain"
-        self.way: Way = way(model, can_regenerate=drawn and _each_alone(directions), engine_only=given)
+        given = engine.choice is not None  # by a process that had the memory; the same bits are wanted
+        self.way: Way = Way() if given else way(model, can_regenerate=drawn and _each_alone(directions))
         self.objective: Objective = self._objective(images, labels)
+        _require_same_names(model, self.objective.model)
         if len(images) < 2 and "batch" in (policy, *further) and has_batch_norm(model):
             raise DataError("BatchNorm has no statistics of a batch of 1 sample; give it at least 2.")
         self.center: Params = {
@@ -177,7 +178,7 @@ class Landscape:
             "has_batch_norm": tracked,
             "batch_statistics": by_batch,
             "batch": self.objective.batch,
-            "forward": {**asdict(self.objective.behaviour), **(self._movement() if self.way.exact else {})},
+            "forward": {**asdict(self.objective.behaviour), **self._movement()},
             "calibration_samples": len(self.calibration.images) if self.calibration else None,
             "mode": "training" if any(module.training for module in self.objective.model.modules()) else "evaluation",
             "precision": self.precision,
@@ -276,6 +277,11 @@ class Landscape:
         return [value._replace(loss=value.loss + self.penalty(at)) for value, at in zip(values, points, strict=True)]
 
     def _movement(self) -> dict[str, Any]:
+        """What moving the parameters does; without memory for copies only whether the losses of a few samples move."""
+        if not self.way.exact:
+            few = self.objective.first(min(FEW, self.objective.batch))
+            moved = few.sample_losses(self.plane.at(few.parameters(), POINT[: len(self.directions)]))
+            return {"moves": not same_bits(few.sample_losses({}), moved)}
         found = asdict(movement(self.model, self.objective, self.plane))
         return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
@@ -315,6 +321,17 @@ def plane_along(objective: Objective, source: str, dimensions: int, seed: int, w
     raise UnknownNameError("source of directions", source, SOURCES)
 
 
+def _require_same_names(given: nn.Module, frozen: nn.Module) -> None:
+    """Refuse a network that exchanges parameters on the way to evaluation mode, as merged branches do."""
+    before, after = (set(dict(model.named_parameters())) for model in (given, frozen))
+    if before != after:
+        name = sorted(before ^ after)[0]
+        raise DataError(
+            f"The parameters of the network change on the way to evaluation mode, {name!r} for one. "
+            "Pass model.eval(), so that those that are computed with are moved."
+        )
+
+
 def _random_plane(
     options: DirectionOptions, center: Mapping[str, Tensor], dimensions: int, scales: Sequence[str], *, kept: bool
 ) -> Plane:
@@ -328,7 +345,7 @@ def _random_plane(
             "Every filter of the network is zero, or it has none: a random direction moves nothing. "
             "Use biases='random' to move biases and scales, or pass your own directions."
         )
-    return Plane(directions, "random", {**how, "filters": options.filters})
+    return Plane(directions, "random", how)
 
 
 def _each_alone(options: DirectionOptions) -> bool:

@@ -25,12 +25,11 @@ class Way:
     why: str = ""  # for the provenance; empty if nothing stands against all of it
 
 
-def way(model: nn.Module, *, can_regenerate: bool, engine_only: bool = False) -> Way:
+def way(model: nn.Module, *, can_regenerate: bool) -> Way:
     """The fastest way that fits into the memory that this process can still take.
 
     Args:
         can_regenerate: whether directions need not be kept.
-        engine_only: other processes compute with the engine, and the bits have to be the same.
 
     Raises:
         MemoryExhaustedError: none fits; the message has the figures.
@@ -43,7 +42,7 @@ def way(model: nn.Module, *, can_regenerate: bool, engine_only: bool = False) ->
     if ENGINE * weights + rest <= there:
         return Way()
     words = f"weights of {_size(weights)}, {_size(there)} of memory available"
-    least = ENGINE if engine_only else STREAMED if can_regenerate else PLAIN
+    least = STREAMED if can_regenerate else PLAIN
     if least * weights + rest > there:
         raise MemoryExhaustedError(_refusal(weights, there, least * weights + rest))
     if PLAIN * weights + rest <= there:

@@ -9,18 +9,20 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..directions.plane import Plane
-from ..directions.random import Params
+from ..directions.random import Params, norm
 from ..objective.digest import same_bits
 from ..objective.objective import Objective, converted, copy_of, has_numbers, movable, number_type, type_like
 from ..objective.random_state import seeded
 from ..objective.trial import FEW
 
 POINT = (0.5, 0.3)  # directions of a filter with one number are equal or opposite: at equal coordinates they may cancel
-TORCHS = ("_parameters", "_buffers", "_modules", "_flat_weights")  # of recurrent layers: the weights themselves
+TORCHS = ("_parameters", "_modules", "_flat_weights")  # of recurrent layers: the weights themselves
+NEAR = 0.1  # relative distance of a rounded copy from its weights
 SAME = 1e-4  # relative to the largest output: the same network in the same types
 
 
@@ -48,13 +50,13 @@ def movement(model: nn.Module, objective: Objective, plane: Plane) -> Movement:
         model: the center, as the caller gave it.
         objective: of a frozen copy of it.
     """
-    few = objective.first(FEW)
+    few = objective.first(min(FEW, objective.batch))
     center = few.parameters()
     moved = plane.at(center, POINT[: len(plane.directions)])
     names = [name for name in center if not same_bits(center[name], moved[name])]
     before, after = _outputs(few, few.model, center), _outputs(few, few.model, moved)
     if not names or not before:
-        return Movement()
+        return Movement(moves=not any(norm(direction) for direction in plane.directions) or not before)
     reached = _reached(few, center)
     still = tuple(
         name
@@ -82,6 +84,9 @@ def _outputs(few: Objective, model: nn.Module, parameters: Mapping[str, Tensor])
 def _tensors(outputs: Any) -> Iterator[Tensor]:
     if isinstance(outputs, Tensor):
         yield outputs
+    elif isinstance(outputs, np.ndarray):
+        if outputs.dtype.kind in "fiu":
+            yield torch.from_numpy(outputs.astype(np.float64))
     elif isinstance(outputs, Mapping):
         yield from _tensors(list(outputs.values()))
     elif isinstance(outputs, list | tuple):
@@ -122,12 +127,14 @@ def _captured(model: nn.Module, few: Objective, names: Collection[str]) -> set[s
     """Those of `names` on which outputs depend in the caller's own network, though not in a copy of it.
 
     A function that holds a parameter (a closure, an attribute that is no module's) is shared by copies, and so is what
-    it holds. The network is copied around its own parameters, whose `requires_grad` is as before afterwards.
+    it holds. The network is copied around these parameters, which are as before afterwards, bit for bit.
     """
     own = {name: one for name, one in model.named_parameters() if name in names}
-    marks = {name: one.requires_grad for name, one in own.items()}
+    if not own:
+        return set()
+    before = {name: (one.requires_grad, one.data, one.detach().clone()) for name, one in own.items()}
     try:
-        shared = copy.deepcopy(model, {id(one): one for one in model.parameters()}).eval()
+        shared = copy.deepcopy(model, {id(one): one for one in own.values()}).eval()
         for one in own.values():
             one.requires_grad_()
         with seeded(0), torch.enable_grad():
@@ -137,7 +144,8 @@ def _captured(model: nn.Module, few: Objective, names: Collection[str]) -> set[s
     except Exception:
         return set()
     finally:
-        for name, mark in marks.items():
+        for name, (mark, data, bits) in before.items():  # the forward pass may write to its parameters
+            own[name].data = data.copy_(bits)
             own[name].requires_grad_(mark)
     return {name for name, one in own.items() if id(one) in found}
 
@@ -165,18 +173,31 @@ def _remade(model: nn.Module, moved: Params, dtype: torch.dtype) -> nn.Module:
 
 
 def _held(model: nn.Module) -> Iterator[Tensor]:
-    """Tensors in plain attributes of any part of a network: neither parameters nor buffers."""
+    """Tensors and arrays in plain attributes of any part of a network, and its buffers: no parameters."""
     for part in model.modules():
         own = [value for name, value in vars(part).items() if name not in TORCHS]
         plain = (one for one in _tensors(own) if not isinstance(one, nn.Parameter))  # a list of them is no copy
         yield from (one for one in plain if has_numbers(one) and one.numel())
 
 
+def _near(one: Tensor, other: Tensor) -> bool:
+    """Whether the differences from the mean are the same up to a tenth: not of constants, which many tensors hold."""
+    one, other = one - one.mean(), other - other.mean()
+    size = float(other.norm())
+    return size > 0 and float((one - other).norm()) <= NEAR * size
+
+
 def _numbers_of(held: Tensor, parameter: Tensor) -> bool:
-    """Whether a tensor has the numbers of a parameter, in any order: a copy, perhaps transposed or in another type."""
+    """Whether a tensor has the numbers of a parameter: about, in its order or transposed; or exactly, in any order.
+
+    Such as a copy in another type, rounded to 8 bits, or merged with something small.
+    """
     if held.numel() != parameter.numel() or held.is_complex() != parameter.is_complex():
         return False
     one, other = (torch.view_as_real(x) if x.is_complex() else x for x in (held.detach(), parameter.to(held.dtype)))
+    orders = [other, *([other.T] if other.ndim == 2 and not held.is_complex() else [])]
+    if any(_near(one.flatten().double(), order.flatten().double()) for order in orders):
+        return True
     ordered = one.flatten().sort().values
     constant = bool(ordered[0] == ordered[-1]) and (len(ordered) > 1 or float(ordered[0]) in (0.0, 1.0))
     return not constant and torch.equal(ordered, other.flatten().sort().values)  # many tensors hold ones alone

@@ -26,6 +26,7 @@ SETTINGS = {
     "repeated": "the seeds",
     "normalization": "the normalization",
     "directions": "the directions",
+    "scales": "the scales without filters",
     "landmarks": "the checkpoints",
     "loss": "the loss",
     "batch_norm": "the BatchNorm policy",
@@ -195,7 +196,7 @@ def first_difference(
 ) -> tuple[str, str, str] | None:
     """The first setting in which two provenances differ, in words, with both values; None if there is none."""
     for name, words in SETTINGS.items():
-        old, new = (one.get(name) or None if name == "also" else one.get(name) for one in (earlier, now))
+        old, new = (one.get(name) or None if name in ("also", "scales") else one.get(name) for one in (earlier, now))
         if name not in but and _plain(old) != _plain(new):
             then, current = _short(old, new)
             return words, then, current

@@ -13,8 +13,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..directions.plane import Plane
 from ..directions.random import Params, filtered
+from ..engine.out_of_memory import is_out_of_memory
 from ..errors import CurvatureError, UnknownNameError
-from ..objective.objective import Objective, type_like
+from ..objective.objective import Objective, has_numbers, type_like
 from ..objective.scales import scales
 from ..stop import Stop, Stopped
 from . import lanczos
@@ -144,7 +145,8 @@ class Hessian:
             Stopped, CurvatureError: see `product`; or a product is NaN or infinite.
         """
         low, high = lanczos.extremes(self.product, self.size, seed=seed, steps=steps, tolerance=tolerance)
-        return self._bounded(low), self._bounded(high)
+        low, high = self._bounded([low, high])
+        return low, high
 
     def largest(self, count: int, *, seed: int = 0, steps: int = lanczos.STEPS) -> list[Eigenpair]:
         """The `count` eigenpairs of largest magnitude, largest first.
@@ -154,25 +156,26 @@ class Hessian:
             CurvatureError: there are fewer eigenpairs, or a product is NaN or infinite.
         """
         pairs = lanczos.largest(self.product, self.size, count=count, seed=seed, steps=steps)
-        return [self._bounded(pair) for pair in pairs]
+        return self._bounded(pairs)
 
-    def _bounded(self, pair: Eigenpair) -> Eigenpair:
-        """The pair, with the rounding of products added to its residual, which in float32 falls to 1e-20 by itself."""
-        return replace(pair, residual=pair.residual + self._rounding(pair))
+    def _bounded(self, pairs: list[Eigenpair]) -> list[Eigenpair]:
+        """The pairs with the rounding of products added to their residuals, which in float32 fall to 1e-20 else.
 
-    def _rounding(self, pair: Eigenpair) -> float:
-        """‖H v − H₆₄ v‖ on the first samples; where the network has no float64, 1000 times the rounding of its type."""
+        The rounding is ‖H v − H₆₄ v‖ on the first samples; 1000 times that of the type where there is no float64.
+        """
         few = self.objective.first(CHECKED)
         if few.model_dtype == torch.float64:
-            return 0.0
+            return pairs
         try:
             at = {name: one.to(type_like(one, torch.float64)) for name, one in self.at.items()}
-            exact = Hessian(few.in_double(), at, over=self.names, stop=self.stop).product(pair.vector)
-            return float((Hessian(few, self.at, over=self.names, stop=self.stop).product(pair.vector) - exact).norm())
-        except Stopped:
-            raise
-        except Exception:
-            return 1e3 * torch.finfo(few.model_dtype).eps * abs(pair.value)
+            exact = Hessian(few.in_double(), at, over=self.names, stop=self.stop)
+            own = Hessian(few, self.at, over=self.names, stop=self.stop)
+            more = [float((own.product(pair.vector) - exact.product(pair.vector)).norm()) for pair in pairs]
+        except Exception as error:
+            if isinstance(error, Stopped) or is_out_of_memory(error):
+                raise
+            more = [1e3 * torch.finfo(few.model_dtype).eps * abs(pair.value) for pair in pairs]
+        return [replace(pair, residual=pair.residual + one) for pair, one in zip(pairs, more, strict=True)]
 
     def spectrum(self, *, seed: int = 0, steps: int = lanczos.STEPS, probes: int = 8) -> Spectrum:
         """Extreme eigenvalues, trace and density at this point.
@@ -229,7 +232,7 @@ def names_over(objective: Objective, over: str, filters: str = "weights") -> lis
     """
     if over not in OVER:
         raise UnknownNameError("choice of parameters", over, OVER)
-    named = dict(objective.model.named_parameters())
+    named = {name: one for name, one in objective.model.named_parameters() if has_numbers(one)}
     names = list(named)
     if over == "filters":
         names = filtered(named, scales(objective) if filters == "weights" else ())

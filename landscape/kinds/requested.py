@@ -99,8 +99,9 @@ def _directions(result: Arrays, source: str, drawn: Mapping[str, Any]) -> dict[s
         return {"directions": source, **({"seed": {UNWRITTEN: "seed"}} if drawn_too else {})}
     if source != "random":
         return {"directions": {"file": drawn["file"]} if "file" in drawn else {UNWRITTEN: source}}
-    how = {name: drawn[name] for name in ("biases", "orthogonality", "drawn", "filters") if name in drawn}
-    return {"seed": facts["seed"], "normalization": facts["normalization"], **how}
+    how = {name: drawn[name] for name in ("biases", "orthogonality", "drawn") if name in drawn}
+    filters = "weights" if facts.get("scales") else "axes"  # without scales the same
+    return {"seed": facts["seed"], "normalization": facts["normalization"], "filters": filters, **how}
 
 
 def _seeds(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,12 +44,12 @@ def interval(losses: Tensor) -> Interval:
     from scipy.special import stdtrit
 
     count, losses = len(losses), losses.double()
-    if count < 3 or not bool(losses.isfinite().all()):
+    mean, spread = float(losses.mean()), float(losses.std(correction=0)) if count > 2 else math.nan
+    if not math.isfinite(mean) or not math.isfinite(spread):
         return Interval(math.nan, math.nan, math.nan)
-    mean, spread = float(losses.mean()), float(losses.std(correction=0))
     if spread <= 1e-15 * abs(mean):
         return Interval(mean, mean, 0.0)
-    skew = float((losses - mean).pow(3).mean()) / spread**3 / count**0.5
+    skew = float(((losses - mean) / spread).pow(3).mean()) / count**0.5
     error, t = spread / (count - 1) ** 0.5, float(stdtrit(count - 1, (1 + LEVEL) / 2))
     return Interval(mean - _inverse(t, skew) * error, mean - _inverse(-t, skew) * error, skew)
 

@@ -1,13 +1,15 @@
 """Which parameters with several axes are scales or shifts rather than weights: what a forward pass does with them."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from .objective import Objective
+from .objective import Objective, has_numbers
 from .random_state import seeded
 
 NORMALIZATIONS = (
@@ -25,18 +27,29 @@ def scales(objective: Objective) -> tuple[str, ...]:
     These are the scales and shifts of a normalization (LayerNorm over two axes); and vectors, of several axes all but
     one of which have length one, that are used element by element only (a layer scale (C, 1, 1), weight norm's g). In
     a product of matrices or a convolution such a parameter is a weight: that of `Linear(1, 8)` has the shape (8, 1).
+    So it is in an outer product, whose result is larger than both factors.
 
     One pass over two samples shows it. A parameter that it does not reach, or only by unknown operators, has filters.
     """
-    parameters = {name: one for name, one in objective.model.named_parameters() if one.ndim > 1}
+    named = objective.model.named_parameters()
+    parameters = {name: one for name, one in named if one.ndim > 1 and has_numbers(one)}
     vectors = {name for name, one in parameters.items() if one.numel() == max(one.shape)}
     watch = _Uses(parameters, vectors)
+    if len(objective.images) == 1:
+        objective = replace(objective, images=objective.images.repeat(2, *[1] * (objective.images.ndim - 1)))
     try:
-        with seeded(0), objective.running(), watch:
-            objective.model(objective.pair(0, 2)[0])
-    except Exception:  # a module that cannot be watched: compiled code
+        _run(objective, watch)
+    except Exception:
+        _run(objective, nullcontext())  # memory may have run out; else a module that cannot be watched: compiled code
         return ()
     return tuple(sorted((watch.normalizing | watch.elementwise & vectors) - watch.otherwise))
+
+
+def _run(objective: Objective, watch: AbstractContextManager[Any]) -> None:
+    with seeded(0), objective.running():
+        samples, _ = objective.pair(0, 2)
+        with watch:
+            objective.model(samples)
 
 
 class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -57,12 +70,13 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         for position, tensor in enumerate(given):
             names = set(self._names.get(id(tensor), ()))
-            alone = len(given) == 1 or (operator in ELEMENTWISE and result.numel() == tensor.numel())
+            elementwise = operator in ELEMENTWISE and any(result.numel() == one.numel() for one in given)
+            alone = len(given) == 1 or (elementwise and result.numel() == tensor.numel())
             if position and operator in NORMALIZATIONS:
                 self.normalizing |= names
             elif alone:
                 self._follow(result, names & self._vectors)
-            elif operator in ELEMENTWISE or (position and operator in WEIGHT_NORMS):
+            elif elementwise or (position and operator in WEIGHT_NORMS):
                 self.elementwise |= names
             else:
                 self.otherwise |= names

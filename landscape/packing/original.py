@@ -17,7 +17,7 @@ from ..engine.graph.graph import Graph, Symbol
 from ..engine.tf32 import exact_float32
 from ..errors import CheckpointError
 from ..objective.digest import state_digest
-from ..objective.objective import copy_of, type_like
+from ..objective.objective import copy_of, has_numbers, number_type, type_like
 from ..objective.random_state import random_state_kept
 from ..parsers.source import printable
 from . import ORIGINAL
@@ -66,8 +66,9 @@ def evaluated(
     """
     numbers = kept(example.to(dtype))
     own = copy_of(model).eval()
-    real = next(own.parameters()).dtype.to_real()
-    kind = type_like(example, real)
+    kind = type_like(example, number_type(own))
+    types = {one.dtype.to_real() for one in own.parameters() if has_numbers(one)}
+    coarsest = max(types, key=lambda one: torch.finfo(one).eps)
     weights = {name: parameter.detach().clone() for name, parameter in own.named_parameters()}
     found: list[tuple[Trial, Tensor]] = []
     for trial in trials:
@@ -85,7 +86,7 @@ def evaluated(
         if bool(outputs.isfinite().all()):
             found.append((trial, outputs))
     tensors = {output_name(at): outputs for at, (_, outputs) in enumerate(found)}
-    precision = str(real).removeprefix("torch.")
+    precision = str(coarsest).removeprefix("torch.")
     return Tried(precision, tuple(trial for trial, _ in found)), {EXAMPLE: numbers, **tensors}
 
 

@@ -88,7 +88,8 @@ def numbers(
     losses = np.where(result.computed & np.isfinite(result.array(array)), result.array(array), np.nan)
     errors = np.nan_to_num(_errors(result, array), nan=0.0)
     facts = result.provenance
-    field = Field(result.alphas, result.betas, losses, _rounding(facts), _center(facts) if array == "losses" else None)
+    center = _center(facts) if array == "losses" and _holds_center(result) else None
+    field = Field(result.alphas, result.betas, losses, _rounding(facts), center)
     unit = ((facts.get("loss") or {}).get("unit", "nats")) or "loss"
     moved = (field.shifted(errors), field.shifted(-errors)) if errors.any() else (field, field)
     return [_number(metric, field, moved) for metric in _metrics(levels, radius, unit, field.line)]
@@ -99,6 +100,11 @@ def _rounding(facts: dict[str, Any]) -> float:
     precision = facts.get("precision", "float32")
     worst = (facts.get("audit") or {}).get("worst") if precision == "bfloat16" else None
     return max(_ROUNDINGS.get(precision, ROUNDING), worst or 0.0)
+
+
+def _holds_center(result: Arrays) -> bool:
+    axes = (result.alphas, result.betas) if len(result.betas) > 1 else (result.alphas,)
+    return all(axis[0] <= 0 <= axis[-1] for axis in axes)
 
 
 def _center(facts: dict[str, Any]) -> float | None:

@@ -171,7 +171,7 @@ def _norms(facts: Facts) -> Check:
     kind = facts["normalization"]
     low, high, still = facts["filter_ratio_min"], facts["filter_ratio_max"], _zero_filters(facts)
     if facts.get("filters") == 0 and not facts.get("zero_filters"):
-        return Check("filter norms", True, "no parameter has filters, which have two axes or more")
+        return Check("filter norms", True, "no parameter has filters")
     if kind == "layer":
         return _ratio("layer", facts.get("layer_ratio_min"), facts.get("layer_ratio_max"), "")
     if kind == "filter":

@@ -142,7 +142,7 @@ function textOf(name, value) {
  * @type {(provenance: Provenance | null) => string | null}
  */
 function intervalWords(provenance) {
-  const found = provenance?.center.interval;
+  const found = provenance?.center?.interval;
   if (!found) return null;
   if (!found.reliable) return t("fact.fewCarry");
   return t("fact.interval", { low: number(found.low), high: number(found.high) });

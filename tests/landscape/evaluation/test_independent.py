@@ -116,3 +116,18 @@ def test_an_interpolation_of_tied_weights_ends_at_the_other_network() -> None:
             expected = nn.functional.cross_entropy(tied(seed).double()(images.double()), labels)
         assert result.losses[row, 0] == pytest.approx(float(expected), rel=1e-5)
     assert all(check.passed for check in result.checks)
+
+
+def test_a_coarse_type_that_rounds_nothing_does_not_widen_the_check() -> None:
+    class Ones(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = perceptron()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x * torch.ones(len(x), 1, dtype=torch.float16).to(x.dtype))
+
+    result = api.slice(Ones(), *vectors(), grid=Grid.line(3), progress=False)
+    assert result.provenance["center"]["independent_precision"] == "float64"
+    result.provenance["center"]["loss"] *= 1.01
+    assert "center loss" in [line.name for line in result.checks if not line.passed]

@@ -61,7 +61,6 @@ def test_what_fits_is_computed_as_ever_and_says_nothing(monkeypatch: pytest.Monk
         (large.PLAIN - 0.5, {"orthogonality": "overall"}),
         (large.PLAIN - 0.5, {"drawn": "authors"}),
         (large.PLAIN - 0.5, {"directions": "gradient"}),
-        (large.ENGINE - 0.5, {"choice": {"engine": "fused", "batch": 8, "precision": "float32"}}),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_figures(
@@ -90,7 +89,7 @@ def test_limits_of_a_control_group_count(monkeypatch: pytest.MonkeyPatch, tmp_pa
     free = memory.available()
     (tmp_path / "memory.max").write_text("500000000\n")
     (tmp_path / "memory.current").write_text("300000000\n")
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 100000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 60000000\nactive_file 40000000\n")
     assert memory.total() == 500_000_000
     assert memory.available() == 300_000_000 < free
 

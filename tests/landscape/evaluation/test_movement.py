@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landscape import api
+from landscape.errors import DataError
 from landscape.grid import Grid
 from landscape.result import Result
 from landscape.results.self_check import Check
@@ -134,6 +135,83 @@ def test_a_parameter_that_a_function_has_captured_is_red_and_the_network_unchang
     assert model.first.weight.requires_grad == (not frozen)
     assert model.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+class Constrained(nn.Module):
+    """Writes to its own weights in every pass: the rows of an embedding, and a layer by `.data`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.unused = nn.Embedding(10, 4, max_norm=0.5), nn.Parameter(torch.ones(3, 3))
+        self.layer, weight = nn.Linear(24, 3), nn.Parameter(torch.randn(4, 4))
+        self.held = weight
+        self.act = lambda x: x @ weight.renorm(2, 0, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.layer.weight.data = torch.renorm(self.layer.weight.data, 2, 0, 0.7)
+        found = self.act(self.rows((x * 10).long().remainder(10))).flatten(1)
+        return self.layer(nn.functional.pad(found, (0, 24 - found.shape[1])))
+
+
+def test_a_network_that_writes_to_its_weights_keeps_the_callers() -> None:
+    torch.manual_seed(0)
+    model = Constrained().eval()
+    before = {name: (id(one), one.detach().clone()) for name, one in model.named_parameters()}
+    forward_line(model)
+    for name, one in model.named_parameters():
+        assert before[name][0] == id(one)
+        assert torch.equal(before[name][1], one.detach()), name
+
+
+def test_a_network_that_exchanges_its_parameters_for_evaluation_is_refused_unless_it_is_there_already() -> None:
+    class Merged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(5, 3), nn.Linear(5, 3)
+
+        def train(self, mode: bool = True) -> "Merged":
+            super().train(mode)
+            if not mode and hasattr(self, "a"):
+                self.c = nn.Linear(5, 3)
+                with torch.no_grad():
+                    self.c.weight.copy_(self.a.weight + self.b.weight)
+                    self.c.bias.copy_(self.a.bias + self.b.bias)
+                del self.a, self.b
+            return self
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.c(x) if hasattr(self, "c") else self.a(x) + self.b(x)
+
+    with pytest.raises(DataError, match=r"change on the way to evaluation mode, 'a.bias' for one. Pass model.eval()"):
+        forward_line(Merged().train())
+    with pytest.raises(DataError, match=r"'0\.a\.bias' for one"):
+        forward_line(nn.Sequential(Merged(), nn.Linear(3, 3)).train())
+    assert forward_line(Merged().eval()) is None
+
+
+@pytest.mark.parametrize("where", ["buffer", "array", "rounded", "bfloat16"])
+def test_copies_in_buffers_and_arrays_and_rounded_ones_are_red(where: str) -> None:
+    class Copied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.rest = nn.Linear(5, 7), nn.Linear(7, 3)
+            stirred(self)
+            weight = self.first.weight.detach()
+            if where == "buffer":
+                self.register_buffer("kept", weight.clone())
+            elif where == "array":
+                self.kept = weight.numpy().copy()
+            else:
+                self.kept = (weight * 127).round() / 127 if where == "rounded" else weight.bfloat16()
+
+        def forward(self, x: Tensor) -> Tensor:
+            weight = torch.as_tensor(self.kept).to(x.dtype)
+            return self.rest(torch.tanh(F.linear(x, weight, self.first.bias)))
+
+    line = forward_line(Copied())
+    assert line is not None
+    assert not line.passed
+    assert "'first.weight'" in line.text
 
 
 def test_an_unused_parameter_is_named_and_green() -> None:

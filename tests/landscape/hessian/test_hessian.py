@@ -356,3 +356,29 @@ def test_the_error_of_the_trace_holds_it_in_95_of_100_cases(probes: int) -> None
 
 def test_one_probe_has_no_error() -> None:
     assert math.isnan(lanczos.trace(lambda vector: vector, 3, probes=1).error)
+
+
+def test_parameters_of_integers_have_no_curvature() -> None:
+    class Indexed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows = nn.Parameter(torch.tensor([[0, 1], [2, 3]]), requires_grad=False)
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x[:, self.rows.flatten()])
+
+    torch.manual_seed(0)
+    model, samples = Indexed(), (torch.randn(9, 5), torch.randint(3, (9,)))
+    for over, count in (("filters", 12), ("all", 15)):
+        assert ls.spectrum(model, *samples, over=over, steps=6, probes=2).parameters == count
+    found = ls.curvature(model, *samples, grid=Grid.line(2), steps=6)
+    assert found.provenance["curvature"]["parameters"] == 12
+
+
+def test_the_spectrum_over_filters_takes_scales_where_it_is_asked_to() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.LayerNorm((3, 4)), nn.Flatten(), nn.Linear(12, 3))
+    samples = (torch.randn(9, 3, 4), torch.randint(3, (9,)))
+    sizes = [ls.spectrum(model, *samples, steps=6, probes=2, filters=one).parameters for one in ("weights", "axes")]
+    assert sizes == [36, 36 + 24]

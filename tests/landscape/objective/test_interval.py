@@ -65,6 +65,16 @@ def test_too_few_or_infinite_losses_have_none(losses: Tensor) -> None:
     assert interval(losses).to_json() is None
 
 
+@pytest.mark.parametrize("size", [1e-120, 1e120, 1e300])
+def test_the_size_of_the_losses_does_not_matter(size: float) -> None:
+    losses = torch.tensor([1.0, 2.0, 5.0, 4.0], dtype=torch.float64)
+    found, wanted = interval(size * losses), interval(losses)
+    if wanted.low * size < 1e300 and found.to_json():
+        np.testing.assert_allclose((found.low, found.high), (size * wanted.low, size * wanted.high), rtol=1e-9)
+    else:
+        assert size == 1e300, "its variance overflows"
+
+
 def test_losses_without_spread_are_their_mean() -> None:
     found = interval(torch.full((9,), 0.3))
     assert found.low == found.high == pytest.approx(0.3, abs=1e-7)

@@ -1,5 +1,7 @@
 """Which parameters with several axes have no filters, and what that does to directions, Hessian and captions."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -159,7 +161,7 @@ def test_a_result_of_an_earlier_version_keeps_its_directions() -> None:
     model, samples, labels = network([nn.Conv2d(1, 4, 3), Scaled(4, 1, 1)], IMAGES)
     now = ls.slice(model, samples, labels, grid=ls.Grid.line(3), filters="axes")
     request = now.provenance["request"]
-    del request["options"]["filters"], now.provenance["scales"], now.provenance["directions"]["filters"]
+    del request["options"]["filters"], now.provenance["scales"]
     assert request_of(now)["options"]["filters"] == "axes"
     assert now.reproduce(model, samples, labels).bitwise
     del now.provenance["request"]
@@ -186,6 +188,57 @@ def test_what_cannot_be_watched_or_is_not_reached_has_filters() -> None:
     model.unused = nn.Parameter(torch.ones(4, 1))
     model[0].forbids = False
     assert scales(Objective.of(model, samples, labels)) == ("0.scale",)
+
+
+def test_results_of_before_are_refined_where_no_parameter_is_a_scale(tmp_path: Path) -> None:
+    """They have neither `scales` nor an option `filters`; their directions are the same."""
+    model, samples, labels = network([nn.Conv2d(1, 4, 3)], IMAGES)
+    old = ls.slice(model, samples, labels, grid=ls.Grid.line(3), filters="axes")
+    del old.provenance["request"]["options"]["filters"], old.provenance["scales"]
+    old.save(tmp_path / "old.npz")
+    loaded = ls.Result.load(tmp_path / "old.npz")
+    assert loaded.refine(2, model=model, images=samples, labels=labels).provenance["reused"]["points"] == 3
+    again = loaded.reproduce(model, samples, labels)
+    assert again.bitwise
+    assert again.same_request
+    new = ls.slice(model, samples, labels, grid=ls.Grid.line(3))
+    assert new.difference(loaded).same_request
+
+
+def test_the_number_of_samples_does_not_matter() -> None:
+    layers = [nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), Scaled(4, 1, 1)]
+    model, samples, labels = network(layers, IMAGES)
+    found = [scales(Objective.of(model, samples[:count], labels[:count])) for count in (1, 2, 9)]
+    assert found == [("2.b", "2.g")] * 3
+
+
+class OfRankOne(nn.Module):
+    """The product with a matrix u vᵀ, from two vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.u, self.v = nn.Parameter(torch.randn(8, 1)), nn.Parameter(torch.randn(1, 20))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ (self.u * self.v).T
+
+
+def test_the_factors_of_an_outer_product_are_weights() -> None:
+    model, samples, labels = network([OfRankOne()], VECTORS)
+    assert scales(Objective.of(model, samples, labels)) == ()
+
+
+def test_memory_that_runs_out_is_not_taken_for_a_network_that_cannot_be_watched() -> None:
+    class Exhausted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(20, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            raise MemoryError("out of memory")
+
+    with pytest.raises(MemoryError):
+        scales(Objective.of(Exhausted(), torch.zeros(3, 20), torch.zeros(3, dtype=torch.long)))
 
 
 def given(names: Params) -> Plane:

@@ -359,3 +359,19 @@ def test_a_sketch_is_the_sum_with_signs_and_any_change_shows(shape: tuple[int, .
         other = outputs.clone()
         other.view(2, -1)[1, at] += 1
         assert float((sketch(other, 2) - found).abs().max()) == pytest.approx(1, rel=1e-5)
+
+
+def test_a_module_of_several_types_is_compared_by_the_coarsest(tmp_path: Path) -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.norm, self.last = nn.LayerNorm(6), nn.Linear(6, 3).bfloat16()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.norm(x).to(self.last.weight.dtype)).float()
+
+    path = ls.pack(Mixed(), gaussian(4, 6, seed=1), tmp_path / "mixed.safetensors")
+    facts = ls.inspect(path).model().compared()
+    assert facts["precision"] == "bfloat16"
+    assert all(one <= facts["limit"] for one in facts["differences"])

@@ -372,6 +372,17 @@ def test_the_error_of_an_area_holds_that_of_a_basin_narrower_than_the_cells(n: i
             assert inside["max"] - inside["min"] < 2
 
 
+def test_a_checkpoint_outside_of_the_window_is_no_basin_in_it() -> None:
+    axis = np.linspace(0.5, 1.5, 11)
+    losses = 0.01 + 5 * (axis[:, None] ** 2 + axis[None] ** 2)
+    blank = np.full(losses.shape, np.nan)
+    center = {"center": {"loss": 0.01, "on_grid": False}}
+    found = metrics.numbers(
+        Result("surface", axis, axis, losses, blank, 0 * losses, np.ones(losses.shape, bool), center)
+    )[0]
+    assert (found.value, found.note, found.window) == (0.0, None, None)
+
+
 def test_a_wide_basin_has_no_note() -> None:
     found = metrics.numbers(result(field(paraboloid())), levels=(1.0,))
     assert all((number.note, number.window) == (None, None) for number in found)
