@@ -84,7 +84,11 @@ class Independent:
 
     @cached_property
     def method(self) -> Method:
-        """Float64 if it computes the same as the module's own types, else these, with the reason."""
+        """Float64 if it computes the same as the module's own types, else these, with the reason.
+
+        Raises:
+            MemoryExhaustedError: memory does not suffice for the smallest batch.
+        """
         if not self._exact:
             name = _name(number_type(self._model))
             return Method(name, f"plain {name} forward pass (there is no memory for float64)", self._own)

@@ -80,6 +80,7 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
         "UnknownNameError": "the constructor has checked `over`",
     },
     "landscape.evaluation.independent.Independent.losses": {"DataError": "the landscape has made its own calibration"},
+    "landscape.evaluation.independent.Independent.method": {"DataError": "the landscape has made its own calibration"},
     "landscape.evaluation.landscape.Landscape.provenance": {"UnknownNameError": "the audit lets the engine choose"},
     "landscape.evaluation.resume.PartialFile.write": {
         "FormatError": "an .npz holds every result",
@@ -91,6 +92,8 @@ NEVER_RAISED: dict[str, dict[str, str]] = {
     "landscape.formats.npz.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.formats.paper.write": {"UnknownNameError": "it asks for the result's own columns"},
     "landscape.objective.trial.tried": {"Stopped": "it is called without `stop`"},
+    "landscape.hessian.products.Hessian.extremes": {"UnknownNameError": "it passes on its own names"},
+    "landscape.hessian.products.Hessian.largest": {"UnknownNameError": "it passes on its own names"},
     "landscape.hessian.products.Hessian.product_error": {"UnknownNameError": "it passes on its own `over`"},
     "landscape.hessian.products.gradient_plane": {"UnknownNameError": 'it passes over="all"'},
     "landscape.plots.heights.drawable": {"GridError": "axes of one coordinate are left out, others are valid"},
