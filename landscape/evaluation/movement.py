@@ -63,13 +63,17 @@ def movement(model: nn.Module, objective: Objective, plane: Plane) -> Movement:
         for name in names
         if name not in reached and _same(before, _outputs(few, few.model, {**center, name: moved[name]}))
     )
-    held = list(_held(few.model))
-    captured = _captured(model, few, still)
+    held, own = list(_held(few.model)), dict(few.model.named_parameters())
+    captured = _captured(model, few, still, moved)
     return Movement(
         moves=bool(reached.intersection(names)) or not _same(before, after),  # a network may be flat
         follows=_close(after, _outputs(few, _remade(model, moved, objective.model_dtype), {})),
         still=still,
-        kept=tuple(name for name in still if name in captured or any(_numbers_of(one, center[name]) for one in held)),
+        kept=tuple(
+            name
+            for name in still
+            if name in captured or (name in own and any(_numbers_of(one, center[name]) for one in held))
+        ),
     )
 
 
@@ -123,7 +127,7 @@ def _reached(few: Objective, center: Params) -> set[str]:
     return {name for name, leaf in leaves.items() if id(leaf) in found}
 
 
-def _captured(model: nn.Module, few: Objective, names: Collection[str]) -> set[str]:
+def _captured(model: nn.Module, few: Objective, names: Collection[str], moved: Params) -> set[str]:
     """Those of `names` on which outputs depend in the caller's own network, though not in a copy of it.
 
     A function that holds a parameter (a closure, an attribute that is no module's) is shared by copies, and so is what
@@ -137,17 +141,27 @@ def _captured(model: nn.Module, few: Objective, names: Collection[str]) -> set[s
         shared = copy.deepcopy(model, {id(one): one for one in own.values()}).eval()
         for one in own.values():
             one.requires_grad_()
-        with seeded(0), torch.enable_grad():
-            samples, _ = few.pair(0, None)
-            outputs = shared(samples.detach().to(type_like(samples, number_type(model))))
-            found = _leaves([one.grad_fn for one in _tensors(outputs)])
+        there = _recorded(shared, few)
+        found = _leaves([one.grad_fn for one in there])
+        captured = set()
+        for name in (name for name, one in own.items() if id(one) in found):
+            own[name].data.copy_(moved[name])
+            captured |= set() if _same(there, _recorded(shared, few)) else {name}
+            own[name].data.copy_(before[name][2])
     except Exception:
         return set()
     finally:
         for name, (mark, data, bits) in before.items():  # the forward pass may write to its parameters
             own[name].data = data.copy_(bits)
             own[name].requires_grad_(mark)
-    return {name for name, one in own.items() if id(one) in found}
+    return captured
+
+
+def _recorded(model: nn.Module, few: Objective) -> list[Tensor]:
+    """The outputs of a network in its own type, with the graph of their gradients."""
+    with seeded(0), torch.enable_grad():
+        samples, _ = few.pair(0, None)
+        return list(_tensors(model(samples.detach().to(type_like(samples, number_type(model))))))
 
 
 def _leaves(functions: list[Any]) -> set[int]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CurvatureError
+from ..objective.interval import student
 from ..results.content import ComparedByContent
 
 Operator = Callable[[Tensor], Tensor]  # (n,) float64 -> (n,) float64
@@ -57,9 +58,7 @@ class Estimate:
 
         Source: Student 1908, doi:10.2307/2331554.
         """
-        from scipy.special import stdtrit
-
-        return float(stdtrit(self.probes - 1, 0.975)) * self.standard_error if self.probes > 1 else math.nan
+        return student(self.probes - 1) * self.standard_error if self.probes > 1 else math.nan
 
 
 @dataclass(frozen=True, eq=False)

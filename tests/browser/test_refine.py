@@ -93,7 +93,7 @@ def test_what_errors_leave_out_stands_below_the_numbers_with_the_seeds_that_show
     page.get_by_test_id("repeat").click()
     page.wait_for_url(lambda url: "#/jobs/" in url and coarse not in url)
     repeated = page.url.rsplit("/", 1)[-1]
-    service.wait(service.job(repeated))
+    service.wait(repeated)
     assert service.result(repeated)["provenance"]["repeated"]["seeds"] == [0, 1, 2, 3, 4]
     plotted(page, repeated)
     expect(page.get_by_test_id("number-area_under_0.1")).to_be_visible()

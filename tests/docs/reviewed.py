@@ -33,7 +33,7 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "landscape.hessian.spectrum": ("Spectrum.ratio",),
     "landscape.objective.batch_norm": ("Calibration", "with_batch_statistics"),
     "landscape.objective.digest": (),
-    "landscape.objective.interval": ("interval",),
+    "landscape.objective.interval": ("interval", "student"),
     "landscape.objective.losses": ("mse", "loss_of"),
     "landscape.objective.objective": ("evaluate",),
     "landscape.objective.random_state": (),

@@ -48,6 +48,7 @@ class Case:
     options: dict[str, Any]
     tags: frozenset[str]
     other: dict[str, Tensor] | None = None  # the far end of an interpolation
+    scales: tuple[str, ...] = ()  # parameters without filters, as the library found them
 
     def __str__(self) -> str:
         given = f"{tuple(self.images.shape)} {self.images.dtype}, loss {self.target.name}, {self.options}"

@@ -49,7 +49,7 @@ def _directions(given: Case, center: Moved) -> Sequence[Mapping[str, Tensor]]:
         if name in given.options
     }
     count = 2 if given.grid.beta else 1
-    return random_directions(center, seed=given.options["seed"], count=count, **asked)
+    return random_directions(center, seed=given.options["seed"], count=count, scales=given.scales, **asked)
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -546,6 +546,8 @@ export default /** @type {const} */ ({
   "choice.Biases.random": "perturbed at random",
   "choice.Draw.named": "by name and seed",
   "choice.Draw.authors": "in the authors’ order",
+  "choice.Filters.weights": "weights",
+  "choice.Filters.axes": "all with two axes or more",
   "choice.Over.filters": "parameters with filters",
   "choice.Over.all": "all parameters",
   "choice.LossName.cross_entropy": "cross-entropy",

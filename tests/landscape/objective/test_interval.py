@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 import landscape as ls
-from landscape.objective.interval import interval
+from landscape.objective.interval import interval, student
 from tests.support.small_models import perceptron, vectors
 
 RUNS = 2000
@@ -48,8 +48,13 @@ def test_without_skew_it_is_students_interval() -> None:
     losses = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
     wanted = stats.t.interval(0.95, 6, loc=4.0, scale=stats.sem(losses.double().numpy()))
     found = interval(losses)
-    np.testing.assert_allclose((found.low, found.high), wanted, rtol=1e-12)
+    np.testing.assert_allclose((found.low, found.high), wanted, rtol=1e-4)
     assert found.reliable
+
+
+def test_quantiles_are_students() -> None:
+    for degrees in (*range(1, 60), 200, 10_000):
+        assert student(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=1e-9 if degrees < 3 else 2e-3)
 
 
 def test_the_side_of_the_tail_is_longer() -> None:

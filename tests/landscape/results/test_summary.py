@@ -29,7 +29,11 @@ def test_print_shows_a_line_for_grid_values_network_data_directions_and_self_che
     shown, facts = lines(surface), surface.provenance
     losses, tests = surface.losses, surface.array("test_losses")
     assert shown["surface"] == "3 × 2 points on [−1, 1] × [0, 1], all computed"
-    assert shown["losses"] == f"{losses.min():.4g} to {losses.max():.4g}, {losses[1, 0]:.4g} at the center"
+    interval = facts["center"]["interval"]
+    assert shown["losses"] == (
+        f"{losses.min():.4g} to {losses.max():.4g}, {losses[1, 0]:.4g} at the center, "
+        f"95 % interval {interval['low']:.4g} to {interval['high']:.4g}"
+    )
     assert shown["test_losses"] == f"{tests.min():.4g} to {tests.max():.4g}, {tests[1, 0]:.4g} at the center"
     assert shown["network"] == f"Sequential, weights of SHA-256 {facts['weights_sha256'][:12]}…"
     assert shown["data"] == f"tensors, 29 given samples, SHA-256 {facts['data_sha256'][:12]}…"
@@ -44,8 +48,18 @@ def test_print_says_what_failed_and_what_is_missing(surface: ls.Result) -> None:
     losses = surface.losses.copy()
     losses[0, 0], losses[2, 1] = np.inf, np.nan
     shown = lines(replace(surface, losses=losses))
-    assert shown["losses"].endswith("at the center, 2 NaN or infinite")
+    assert re.search(r"at the center, 95 % interval \S+ to \S+, 2 NaN or infinite$", shown["losses"])
     assert shown["self-check"] == "✗ finite losses"
+
+
+def test_print_says_that_a_few_samples_carry_the_loss_and_leaves_out_accuracies_without_classes(
+    surface: ls.Result,
+) -> None:
+    center = surface.provenance["center"]
+    facts = {**surface.provenance, "center": {**center, "interval": {**center["interval"], "reliable": False}}}
+    shown = lines(replace(surface, provenance=facts, accuracies=np.full(surface.losses.shape, np.nan)))
+    assert "which a few samples carry: too few for an interval" in shown["losses"]
+    assert "accuracies" not in shown
 
 
 def test_an_empty_result_can_be_printed_and_has_no_line_without_content() -> None:

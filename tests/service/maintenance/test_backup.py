@@ -249,7 +249,7 @@ def test_a_backup_of_an_earlier_version_is_upgraded(
     with database.reading() as session:
         assert session.scalars(select(Checkpoint.sha256)).one() == sha256
         job = session.scalars(select(Job)).one()
-        assert (job.owner, job.state, job.spec) == (None, "done", {"kind": "slice"})
+        assert (job.owner, job.state, job.spec) == (None, "done", {"kind": "slice", "filters": "axes"})
         tile = session.scalars(select(Tile)).one()
         assert (tile.values, tile.points, tile.owner, tile.sha256) == (ODD, [[0, 0], [1, 0]], "", None)
         assert tile.count == 2
