@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..directions.random import dot
@@ -27,6 +26,7 @@ from ..objective.objective import (
     number_type,
     type_like,
 )
+from ..objective.watching import Watching
 from ..stop import Stop, Stopped
 
 FEW = 32  # samples on which float64 and the module's own types are compared
@@ -219,17 +219,12 @@ def _rounding(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).eps
 
 
-class _Types(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Types(Watching):  # type: ignore[no-untyped-call]
     """Collects the types of real numbers that operators return."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.found: set[torch.dtype] = set()
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """False avoids the import of torch._dynamo (1.3 s), which is not needed here."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

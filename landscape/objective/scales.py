@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from .objective import Objective, has_numbers
 from .random_state import seeded
+from .watching import Watching
 
 NORMALIZATIONS = (
     *("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm", "group_norm", "native_group_norm"),
@@ -52,11 +52,11 @@ def _run(objective: Objective, watch: AbstractContextManager[Any]) -> None:
             objective.model(samples)
 
 
-class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Uses(Watching):  # type: ignore[no-untyped-call]
     """Notes which operators take which parameters; of `vectors` also which take their views and functions of them."""
 
     def __init__(self, parameters: Mapping[str, Tensor], vectors: set[str]):
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._names = {id(one): {name} for name, one in parameters.items()}
         self._alive = list(parameters.values())  # so that ids are not used again
         self._vectors = vectors
@@ -68,9 +68,9 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         operator = getattr(func, "overloadpacket", func).__name__.rstrip("_")
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        elementwise = operator in ELEMENTWISE and any(result.numel() == one.numel() for one in given)
         for position, tensor in enumerate(given):
             names = set(self._names.get(id(tensor), ()))
-            elementwise = operator in ELEMENTWISE and any(result.numel() == one.numel() for one in given)
             alone = len(given) == 1 or (elementwise and result.numel() == tensor.numel())
             if position and operator in NORMALIZATIONS:
                 self.normalizing |= names

@@ -39,6 +39,7 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "landscape.objective.random_state": (),
     "landscape.objective.scales": (),
     "landscape.objective.trial": (),
+    "landscape.objective.watching": (),
     # Outside of these packages:
     "landscape.engine.fused.batch_statistics": ("BatchStatistics",),
     "landscape.engine.fused.winograd": ("prepare", "convolution"),

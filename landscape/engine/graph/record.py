@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from ...objective.watching import Watching
 from .graph import Argument, Graph, Node, Ref, Size, Symbol
 from .preconditions import require_safe
 from .stand_ins import STAND_INS
@@ -54,9 +54,9 @@ def _trace(model: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Grap
     return recorder.graph(output)
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(Watching):  # type: ignore[no-untyped-call]
     def __init__(self, x: Tensor, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]):
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.index: MutableMapping[Tensor, int] = WeakTensorKeyDictionary()
         self.shapes: list[tuple[int, ...]] = []
         self.nodes: list[Node] = []
@@ -65,11 +65,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.parameters = {name: self._new(tensor) for name, tensor in parameters.items()}
         self.buffers = {name: self._new(tensor) for name, tensor in buffers.items()}
         self.given = len(self.shapes)
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """False avoids the import of torch._dynamo (1.3 s), which is not needed here."""
-        return False
 
     def graph(self, output: object) -> Graph:
         if not isinstance(output, Tensor) or output not in self.index:
