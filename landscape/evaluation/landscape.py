@@ -97,7 +97,8 @@ class Landscape:
         self._batch: int | None = objective.batch
         self.loss: Loss = loss_of(objective.loss, label_smoothing=objective.label_smoothing)
         drawn = directions.directions == "random"
-        given = engine.choice is not None  # by a process that had the memory; the same bits are wanted
+        # Of an engine that a process with the memory chose, the same bits are wanted; the plain ones are so in any way.
+        given = (engine.choice or {}).get("engine", "plain") != "plain"
         self.way: Way = Way() if given else way(model, can_regenerate=drawn and _each_alone(directions))
         self.objective: Objective = self._objective(images, labels)
         _require_same_names(model, self.objective.model)

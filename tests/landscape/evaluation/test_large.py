@@ -40,6 +40,15 @@ def test_without_directions_in_memory_the_bits_are_those_of_the_plain_engine(mon
         assert found.provenance[name] == plain.provenance[name]
 
 
+def test_a_process_that_takes_over_the_plain_choice_has_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether directions are kept does not change a bit, so that each process decides by its own memory."""
+    fitting(monkeypatch, large.STREAMED + 0.5)
+    first = ls.surface(perceptron(), *vectors(), grid=GRID)
+    later = ls.surface(perceptron(), *vectors(), grid=GRID, choice=first.provenance["engine"])
+    assert later.provenance["memory"] == first.provenance["memory"]
+    np.testing.assert_array_equal(later.losses, first.losses)
+
+
 def test_without_the_engine_the_center_is_still_checked_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = ls.surface(perceptron(), *vectors(), grid=GRID, choice={"engine": "plain"})
     fitting(monkeypatch, large.PLAIN + 0.5)
