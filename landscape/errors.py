@@ -21,6 +21,11 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 
+def first_line(error: BaseException, most: int = 200) -> str:
+    """The first line of the message of an error, at most so many characters; the name of its type without a message."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:most]
+
+
 class LandscapeError(Exception):
     """A request that cannot be fulfilled, for a reason that the user can fix."""
 

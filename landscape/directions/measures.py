@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .random import dot, filter_norms, filtered, norm, rows
+from .random import dot, filter_norms, filtered, rows
 
 
 @dataclass(frozen=True)
@@ -103,5 +103,7 @@ def cosine(delta: Mapping[str, Tensor], eta: Mapping[str, Tensor]) -> float:
     >>> cosine({"a": torch.tensor([3.0, 4.0])}, {"a": torch.tensor([1.0, 0.0])})
     0.6
     """
-    lengths = norm(delta) * norm(eta)
-    return dot(delta, eta) / lengths if lengths else 0.0
+    products = _Products()
+    for name in delta:
+        products.add((delta[name], eta[name]))
+    return products.cosine()

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..directions.random import dot
 from ..engine.out_of_memory import with_smaller_batches
+from ..errors import first_line
 from ..objective.batch_norm import Calibration, with_batch_statistics
 from ..objective.objective import (
     Objective,
@@ -124,7 +125,7 @@ class Independent:
             except Stopped:
                 raise
             except Exception as error:
-                reasons.append(str(error).splitlines()[0][:100] if str(error) else type(error).__name__)
+                reasons.append(first_line(error, 100))
         return None, reasons[0]
 
     def loss(self, model: nn.Module, stop: Stop | None = None) -> float:

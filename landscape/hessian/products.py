@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..directions.plane import Plane
 from ..directions.random import Params, filtered
 from ..engine.out_of_memory import is_out_of_memory
-from ..errors import CurvatureError, UnknownNameError
+from ..errors import CurvatureError, UnknownNameError, first_line
 from ..objective.objective import Objective, has_numbers, type_like
 from ..objective.scales import scales
 from ..stop import Stop, Stopped
@@ -84,7 +84,7 @@ class Hessian:
         except RuntimeError as error:
             if "derivative" not in str(error):
                 raise
-            raise CurvatureError(f"The network has no second derivative: {str(error).splitlines()[0][:200]}") from None
+            raise CurvatureError(f"The network has no second derivative: {first_line(error)}") from None
 
     def gradient(self) -> Tensor:
         """∇L, (n,) float64 on the CPU.

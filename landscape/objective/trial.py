@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, first_line
 from .digest import same_bits
 from .objective import Objective, depends_on_batch
 from .random_state import random_state_kept, seeded
@@ -73,7 +73,7 @@ def _outputs(few: Objective, samples: Tensor) -> Any:
     try:
         return few.model(samples)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        said = _said(error)
+        said = first_line(error)
         if _is_about_gradients(error):
             raise DataError(f"The network differentiates inside its forward pass, which failed: {said}") from error
         if few.model_dtype == torch.float64 and "float" in said.lower():
@@ -92,11 +92,7 @@ def _require_losses(few: Objective, outputs: Any, labels: Tensor) -> None:
     try:
         few.loss(outputs, labels)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise DataError(f"The loss {few.loss.name!r} failed on the first samples: {_said(error)}") from error
-
-
-def _said(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise DataError(f"The loss {few.loss.name!r} failed on the first samples: {first_line(error)}") from error
 
 
 def _is_about_gradients(error: Exception) -> bool:

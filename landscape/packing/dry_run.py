@@ -13,6 +13,7 @@ from torch import Tensor
 from ..engine.graph.graph import Node, Size
 from ..engine.graph.interpret import resolve
 from ..engine.graph.preconditions import bound, operator, require_countable, require_safe
+from ..errors import first_line
 from ..objective.objective import BATCH
 from ..parsers.source import FileError, printable
 from . import CONSTANT
@@ -123,7 +124,7 @@ def _run(node: Node, values: Mapping[int, Tensor], batch: int, device: torch.dev
     except FileError:
         raise
     except Exception as error:  # operators raise any kind of error for arguments that do not fit
-        said = printable((str(error).splitlines() or [""])[0], 120)
+        said = printable(first_line(error), 120)
         raise FileError(f"The packed network is damaged: operator {node.operator!r} refuses: {said}.") from None
     every = results if isinstance(results, tuple | list) else (results,)
     if len(every) != len(node.results) or not all(isinstance(result, Tensor) for result in every):
@@ -146,7 +147,7 @@ def _compute(
     except FileError:
         raise
     except Exception as error:  # operators raise any kind of error for values that do not fit
-        said = printable((str(error).splitlines() or [""])[0], 120)
+        said = printable(first_line(error), 120)
         raise FileError(f"The packed network cannot be computed: {said}.") from None
     for index, shape in module.shapes(batch).items():
         wanted = [size.at(batch) for size in lines[index]]

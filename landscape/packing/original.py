@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..engine.graph.graph import Graph, Symbol
 from ..engine.tf32 import exact_float32
-from ..errors import CheckpointError
+from ..errors import CheckpointError, first_line
 from ..objective.digest import state_digest
 from ..objective.objective import copy_of, has_numbers, number_type, type_like
 from ..objective.random_state import random_state_kept
@@ -80,7 +80,7 @@ def evaluated(
                 outputs = sketch(own(x), trial.count).float()
         except Exception as error:  # a module may raise anything; noise need not be possible for it
             if trial.samples == "example" and trial.point == 0 and trial.count > 1:
-                said = printable((str(error).splitlines() or [""])[0], 200)
+                said = printable(first_line(error), 200)
                 raise CheckpointError(f"The model fails on example_input: {said}.") from error
             continue
         if bool(outputs.isfinite().all()):

@@ -91,7 +91,7 @@ def numbers(
     center = _center(facts) if array == "losses" and _holds_center(result) else None
     field = Field(result.alphas, result.betas, losses, _rounding(facts), center)
     unit = ((facts.get("loss") or {}).get("unit", "nats")) or "loss"
-    moved = (field.shifted(errors), field.shifted(-errors)) if errors.any() else (field, field)
+    moved = (field.shifted(errors), field.shifted(-errors)) if errors.any() else ()
     return [_number(metric, field, moved) for metric in _metrics(levels, radius, unit, field.line)]
 
 
@@ -122,11 +122,12 @@ def _errors(result: Arrays, array: str) -> Array:
     return both
 
 
-def _number(metric: _Metric, field: Field, moved: tuple[Field, Field]) -> Number:
-    value, up, down = (metric.measure(one) for one in (field, *moved))
-    error = math.hypot(metric.grid_error(field), (up - down) / 2)
+def _number(metric: _Metric, field: Field, moved: Sequence[Field]) -> Number:
+    """The metric with its error; `moved`: with all losses raised and lowered by their errors, empty if these are 0."""
+    value, samples = metric.measure(field), [metric.measure(one) for one in moved]
+    error = math.hypot(metric.grid_error(field), float(np.ptp(samples)) / 2 if samples else 0.0)
     note, window = (None, None) if metric.level is None else _note(field, metric.level)
-    known = error if math.isfinite(error) else None
+    known = error if math.isfinite(error) and math.isfinite(value) else None
     return Number(metric.name, value, metric.unit, known, metric.definition, note, window)
 
 

@@ -21,7 +21,10 @@ export function factsOf(job, result, signal) {
   const [least, most] = result.losses.flat().some((loss) => loss !== null)
     ? extent([result.losses])
     : [null, null];
-  /** @type {(label: string, text: string, value: number | null, testid: string, note?: string | null) => HTMLElement} */
+  /**
+   * @type {(label: string, text: string, value: number | null, testid: string,
+   *   note?: string | null) => HTMLElement}
+   */
   const fact = (label, text, value, testid, note) =>
     element(
       "div",

@@ -31,11 +31,7 @@ export function refining({ signal, shown }) {
   /** @type {Known | null} */
   let known = null;
   /** @type {(body: Refinement) => Promise<unknown>} */
-  const send = (body) =>
-    attempt(notice, () => post(`/api/v1/jobs/${known?.job.id ?? ""}/refine`, body)).then(
-      ({ id }) => (location.hash = `#/jobs/${id}`),
-      () => {},
-    );
+  const send = (body) => startRefined(notice, known?.job.id ?? "", body);
   const inputs = regionInputs(() => ways.forEach(({ update }) => update()));
   /**
    * @type {(name: string, title: string, make: (known: Known) => Refinement | null, more?: Child)
@@ -73,6 +69,18 @@ export function refining({ signal, shown }) {
       if (node.open) for (const { update } of ways) update();
     },
   };
+}
+
+/**
+ * Refines a job and shows the page of the new one; a refusal is said by `notice`.
+ * @type {(notice: ReturnType<typeof noticeLine>, jobId: string, refinement: Refinement) =>
+ *   Promise<unknown>}
+ */
+export function startRefined(notice, jobId, refinement) {
+  return attempt(notice, () => post(`/api/v1/jobs/${jobId}/refine`, refinement)).then(
+    ({ id }) => (location.hash = `#/jobs/${id}`),
+    () => {},
+  );
 }
 
 /**
@@ -117,8 +125,11 @@ function row({ name, title, more, known, make, send }) {
   };
 }
 
-/** @type {(result: Result, refinement: Refinement) => string} */
-function counts(result, refinement) {
+/**
+ * How many points a refinement has, and how many of them are reused, in words.
+ * @type {(result: Result, refinement: Refinement) => string}
+ */
+export function counts(result, refinement) {
   const { points, reused } = pointsOf(result, refinement);
   if (points > LIMITS.points)
     return t("problem.points", { points: String(points), most: String(LIMITS.points) });

@@ -1,11 +1,11 @@
 /** What a result leaves open about its numbers, each with the refinement that settles it. */
 
 import { element } from "../element.js";
-import { post } from "../network.js";
-import { gridOf, moreSeeds, pointsOf, region } from "../refine.js";
+import { gridOf, moreSeeds, region } from "../refine.js";
 import { account } from "../state.js";
 import { t } from "../text.js";
-import { attempt, noticeLine } from "./parts.js";
+import { noticeLine } from "./parts.js";
+import { counts, startRefined } from "./refine.js";
 
 /** @import { Job, Refinement, Result, SummaryNumber } from "../types.d.ts" */
 
@@ -26,7 +26,7 @@ export function zoomNote({ name, note, window }, job, result) {
     refinement &&
       starter(job, refinement, "zoom", t("number.zoom"), {
         "aria-label": t("number.zoomNamed", { name }),
-        title: t("refine.points", counts(result, refinement)),
+        title: counts(result, refinement),
       }),
   );
 }
@@ -59,10 +59,7 @@ function starter(job, refinement, testid, text, more = {}) {
   const notice = noticeLine();
   const start = async () => {
     button.disabled = true;
-    await attempt(notice, () => post(`/api/v1/jobs/${job.id}/refine`, refinement)).then(
-      ({ id }) => (location.hash = `#/jobs/${id}`),
-      () => {},
-    );
+    await startRefined(notice, job.id, refinement);
     button.disabled = false;
   };
   const button = element(
@@ -71,10 +68,4 @@ function starter(job, refinement, testid, text, more = {}) {
     text,
   );
   return [button, notice.node];
-}
-
-/** @type {(result: Result, refinement: Refinement) => { count: number; reused: number; added: number }} */
-function counts(result, refinement) {
-  const { points, reused } = pointsOf(result, refinement);
-  return { count: points, reused, added: points - reused };
 }
