@@ -23,8 +23,13 @@ def available() -> int:
 
         limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
         if limit != resource.RLIM_INFINITY:
-            found.append(limit - _lines(PROC / "self/status").get("VmData", 0))
+            found.append(limit - of_process("VmData"))
     return max(0, min(found))
+
+
+def of_process(name: str) -> int:
+    """Bytes of this process by a name of /proc/self/status: "VmData", "VmRSS", "VmHWM"; 0 where that is unknown."""
+    return _lines(PROC / "self/status").get(name, 0)
 
 
 def _limits() -> list[int]:

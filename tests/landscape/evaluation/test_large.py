@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_refused_with_the_figures(
 def test_a_process_knows_its_own_limit_and_that_of_the_machine() -> None:
     script = (
         "import resource; from landscape import memory; free = memory.available(); "
-        "used = memory._lines(memory.PROC / 'self/status')['VmData']; "
+        "used = memory.of_process('VmData'); "
         "resource.setrlimit(resource.RLIMIT_DATA, (used + 100_000_000,) * 2); print(free, memory.available())"
     )
     free, left = map(
@@ -115,7 +115,7 @@ layers += [nn.Linear(2000, 2000), nn.ReLU(), nn.Linear(2000, 2000), nn.ReLU(), n
 model = nn.Sequential(*layers, nn.Linear(2000, 10)).eval()
 samples, labels = torch.randn(16, 64), torch.randint(10, (16,))
 ls.slice(nn.Linear(64, 10), samples, labels, grid=ls.Grid.line(2))  # what is loaded on first use
-used = memory._lines(memory.PROC / "self/status")["VmData"]
+used = memory.of_process("VmData")
 limit = used + 600_000_000
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 found = ls.surface(model, samples, labels, grid=ls.Grid.square(2))
